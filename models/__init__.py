@@ -1,0 +1,1 @@
+"""What a network is: card, registry, architectures and trained packages."""

@@ -1,0 +1,1 @@
+"""The plugin: QGIS face, jobs, science, files and reports."""

@@ -1,0 +1,1 @@
+"""The QGIS face: one thin file an algorithm."""

@@ -1,0 +1,1 @@
+"""The few widgets, imported only when a dialog needs them."""

@@ -1,0 +1,1 @@
+"""Files and geometry: rasters, polygons, grids; no QGIS, no torch."""

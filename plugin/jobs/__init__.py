@@ -1,0 +1,1 @@
+"""One module a job: a frozen dataclass of what to do, paths in, paths out; no QGIS."""

@@ -1,0 +1,1 @@
+"""Results told to people: HTML, CSV, JSON and QML."""
