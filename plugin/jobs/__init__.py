@@ -1,1 +1,1 @@
-"""One module a job: a frozen dataclass of what to do, paths in, paths out; no QGIS."""
+"""One module a job: a frozen dataclass of what to do and `run(progress)`, paths in and paths out; no QGIS."""

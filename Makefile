@@ -1,0 +1,67 @@
+# FloeLens. `make help` lists what there is to do.
+#
+# Variables: PYTHON (QGIS's Python), TORCH_INDEX (where torch comes from), SAR and MWR (files for
+# `make demo`), TESTS (what `make test` runs), QGIS_PROFILE (the profile that `make link` links into).
+
+PYTHON ?= /usr/bin/python3
+TORCH_INDEX ?=
+SAR ?=
+MWR ?=
+TESTS ?= tests
+QGIS_PROFILE ?= $(HOME)/.local/share/QGIS/QGIS3/profiles/default
+
+READY := .venv/.ready
+VENV := .venv/bin/python
+LINK := build/plugins/floelens
+
+export PYTHON TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-large lint bench env link package train docs clean
+
+help: ## list these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+demo: $(READY) $(LINK) ## explain a simulated scene, or yours: make demo SAR=sar.tif MWR=mwr.tif
+	@$(VENV) tools/demo.py $(if $(SAR),--sar '$(SAR)') $(if $(MWR),--mwr '$(MWR)')
+
+test: $(READY) $(LINK) ## run the tests (minutes): make test TESTS=tests/test_house.py for some
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" $(TESTS)
+
+test-large: $(READY) $(LINK) ## run the tests on large scenes (long)
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m slow $(TESTS)
+
+lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models)
+	$(VENV) -m ruff check .
+	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache -p floelens.plugin.core -p floelens.plugin.io -p floelens.models
+
+bench: $(READY) $(LINK) ## measure speed and memory on this machine
+	$(VENV) bench/speed.py
+
+env: $(READY) ## install what is missing: QGIS by apt, the Python libraries into .venv
+
+$(READY): requirements.txt requirements-dev.txt tools/environment.sh
+	@tools/environment.sh
+	@touch $@
+
+# The checkout under the name that QGIS and Python are to see, whatever its folder is called.
+$(LINK):
+	@mkdir -p $(@D)
+	@ln -sfn ../.. $@
+
+link: $(READY) ## put this checkout into your QGIS as a plugin (a link)
+	@$(VENV) tools/link.py '$(QGIS_PROFILE)'
+
+package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
+	@$(PYTHON) tools/package.py
+
+train: $(READY) $(LINK) ## train the demonstration models again (long)
+	cd build/plugins && ../../$(VENV) -m floelens.models.train
+
+docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
+	@$(VENV) tools/reference.py
+
+clean: ## delete what was built (build, dist, caches); .venv stays
+	rm -rf build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .qgis-settings
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,209 @@
+"""What a network really reads: its receptive field, its alignment and its size, measured.
+
+Tiling relies on the receptive field and the alignment a card states, so they are not believed but
+measured: the first by the gradient of one output pixel, the second by moving the network's window.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..plugin.core.errors import ModelError
+from .card import ModelCard
+
+_LARGEST_FIELD = 2048
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The fine pixels and coarse cells that one output pixel reads.
+
+    Parameters
+    ----------
+    up, down, left, right : int
+        Fine pixels beyond the output pixel, to each side.
+    cells : int
+        Coarse cells beyond the one the output pixel lies in, to the farthest side; 0 for its own only.
+    """
+
+    up: int
+    down: int
+    left: int
+    right: int
+    cells: int
+
+    @property
+    def radius(self) -> int:
+        """The largest of the four sides: the margin a tile needs."""
+        return max(self.up, self.down, self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of a network.
+
+    Parameters
+    ----------
+    field : ReceptiveField
+        What an output pixel reads.
+    alignment : int
+        The smallest step by which a window may move without changing what is inside.
+    parameters : int
+        Its weights, batch-norm statistics included.
+    trainable : int
+        Its weights without them.
+    """
+
+    field: ReceptiveField
+    alignment: int
+    parameters: int
+    trainable: int
+
+    def mismatches(self, card: ModelCard) -> tuple[str, ...]:
+        """Return a sentence for each number of the card that is smaller than the network needs."""
+        sentences = []
+        if card.receptive_field_radius < self.field.radius:
+            sentences.append(
+                f"The card of '{card.id}' says a receptive-field radius of {card.receptive_field_radius} pixels; "
+                f"measured are {self.field.radius}. Correct it: tiles would show seams."
+            )
+        if card.alignment % self.alignment:
+            sentences.append(
+                f"The card of '{card.id}' says an alignment of {card.alignment} pixels; measured are "
+                f"{self.alignment}. Correct it: tiles would not join."
+            )
+        return tuple(sentences)
+
+
+def measure(card: ModelCard, module: nn.Module) -> Measurement:
+    """Return what the network of a card measures; takes about a second."""
+    field = receptive_field(module, card)
+    return Measurement(field, alignment(module, card, field), *parameter_counts(module))
+
+
+def parameter_counts(module: nn.Module) -> tuple[int, int]:
+    """Return the number of weights with and without the batch-norm statistics."""
+    trainable = sum(parameter.numel() for parameter in module.parameters())
+    statistics = sum(b.numel() for name, b in module.named_buffers() if not name.endswith("num_batches_tracked"))
+    return trainable + statistics, trainable
+
+
+def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
+    """Return what an output pixel reads, measured by gradients in float64.
+
+    The gradient is that of a copy whose weights are all positive, as are its inputs: no ReLU is shut
+    and no path cancels another, so it shows every pixel the network can read, whatever its weights.
+
+    Raises
+    ------
+    ModelError
+        If an output pixel reads farther than 1024 pixels.
+    """
+    open_copy = _with_positive_weights(module)
+    ratio = card.ratio
+    size = 64
+    while size <= _LARGEST_FIELD:
+        # One pixel in the middle; the last of a cell, the first and the middle one see all neighbours.
+        middle = -(-size // 2 // ratio) * ratio
+        reach = [0, 0, 0, 0]
+        cells = 0
+        clipped = False
+        for pixel in sorted({middle, middle + ratio // 2, middle + ratio - 1}):
+            side = 2 * middle + ratio
+            fine, coarse = _inputs(card, side, torch.ones)
+            fine.requires_grad_(True)
+            if coarse is not None:
+                coarse.requires_grad_(True)
+            open_copy(fine, coarse)[:, :, pixel, pixel].sum().backward()
+            rows = fine.grad.abs().amax(dim=(0, 1, 3)).nonzero().flatten()
+            cols = fine.grad.abs().amax(dim=(0, 1, 2)).nonzero().flatten()
+            for axis, seen in ((0, rows), (2, cols)):
+                if len(seen):
+                    reach[axis] = max(reach[axis], pixel - int(seen[0]))
+                    reach[axis + 1] = max(reach[axis + 1], int(seen[-1]) - pixel)
+                    clipped = clipped or int(seen[0]) == 0 or int(seen[-1]) == side - 1
+            if coarse is not None and coarse.grad is not None:
+                for axis in (2, 3):
+                    others = tuple(a for a in range(4) if a != axis)
+                    seen = coarse.grad.abs().amax(dim=others).nonzero().flatten()
+                    if len(seen):
+                        own = pixel // ratio
+                        cells = max(cells, own - int(seen[0]), int(seen[-1]) - own)
+        if not clipped:
+            return ReceptiveField(*reach, cells)
+        size *= 2
+    raise ModelError(
+        f"The network of '{card.id}' reads farther than {_LARGEST_FIELD // 2} pixels around an output pixel. "
+        "Networks that look at a whole scene cannot be run in tiles."
+    )
+
+
+def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 256) -> int:
+    """Return the smallest step by which a window may move without changing what is inside.
+
+    For each step the network is run on an image and on the image without its first columns; where
+    neither border is in reach, the two must agree. Coarse cells move by whole cells only.
+
+    Raises
+    ------
+    ModelError
+        If no step up to `largest` pixels works.
+    """
+    network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
+    # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
+    margin = field.radius + field.cells * card.ratio
+    rows = max(card.ratio, 64)
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.randn(*shape, dtype=dtype, generator=generator)
+
+    cols = -(-(2 * margin + largest + 64) // card.ratio) * card.ratio
+    fine, coarse = _inputs(card, rows, random, cols)
+    whole = network(fine, coarse)
+    scale = float(whole.abs().max())
+    for step in range(1, largest + 1):
+        first_cell = step // card.ratio
+        cells = -(-(cols - step) // card.ratio)
+        part = None if coarse is None else coarse[:, :, :, first_cell : first_cell + cells]
+        moved = network(fine[:, :, :, step:], part)
+        inside = slice(margin, cols - step - margin)
+        difference = whole[:, :, :, step:][:, :, :, inside] - moved[:, :, :, inside]
+        if float(difference.abs().max()) <= _TOLERANCE * scale:
+            return step
+    raise ModelError(
+        f"The network of '{card.id}' gives other values when its window moves by up to {largest} pixels. "
+        "It cannot be run in tiles."
+    )
+
+
+def _inputs(card: ModelCard, rows: int, values, cols: int = 0) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return inputs of `rows` x `cols` pixels (square by default) made by `values(*shape, dtype=)`."""
+    cols = cols or rows
+    fine = values(1, len(card.fine_channels), rows, cols, dtype=torch.float64)
+    if not card.coarse_channels:
+        return fine, None
+    shape = (-(-rows // card.ratio), -(-cols // card.ratio))
+    return fine, values(1, len(card.coarse_channels), *shape, dtype=torch.float64)
+
+
+def _with_positive_weights(module: nn.Module) -> nn.Module:
+    """Return a float64 copy in which every path from input to output has a positive weight."""
+    network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            # Means instead of sums: values neither overflow nor vanish in a deep network.
+            layer.weight.fill_(layer.weight.shape[0] / layer.weight.numel())
+            if layer.bias is not None:
+                layer.bias.fill_(1.0)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            if layer.affine:
+                layer.weight.fill_(1.0)
+                layer.bias.fill_(1.0)
+    return network

@@ -1,0 +1,161 @@
+"""From a card to a network that runs, and back to a package on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..plugin.core.errors import ModelError, OutputError
+from . import registry, weights
+from .card import ModelCard
+from .dependencies import require
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def _build_aspp(card: ModelCard, arguments: dict[str, Any]) -> nn.Module:
+    from .aspp import AsppFusion
+
+    return AsppFusion(
+        fine_channels=len(card.fine_channels),
+        coarse_channels=len(card.coarse_channels),
+        ratio=card.ratio,
+        variant=arguments["variant"],
+        outputs=card.outputs,
+    )
+
+
+# Name of an architecture: (what builds it, the arguments a card may give).
+ARCHITECTURES: dict[str, tuple[Callable[[ModelCard, dict[str, Any]], nn.Module], tuple[str, ...]]] = {
+    "aspp_fusion": (_build_aspp, ("variant", "ratio", "outputs")),
+}
+
+
+def build(card: ModelCard) -> nn.Module:
+    """Return the network of a card with new weights, in training mode.
+
+    Raises
+    ------
+    ModelError
+        If the architecture or an argument is unknown, or does not fit the channels, heads and
+        components of the card.
+    DependencyError
+        If torch is not installed.
+    """
+    require("torch")
+    where = f"The card of '{card.id}'"
+    if card.architecture.name not in ARCHITECTURES:
+        raise ModelError(
+            f"{where} names the architecture '{card.architecture.name}', which is not known. "
+            f"Known are: {', '.join(ARCHITECTURES)}."
+        )
+    builder, known = ARCHITECTURES[card.architecture.name]
+    arguments = dict(card.architecture.arguments)
+    for name in arguments:
+        if name not in known:
+            raise ModelError(
+                f"{where} gives the architecture an argument '{name}', which is not known. Known are: {', '.join(known)}."
+            )
+    # Facts a card tells twice must agree: else one of the two is wrong.
+    for name, value in (("ratio", card.ratio), ("outputs", card.outputs)):
+        if card.coarse_channels or name != "ratio":
+            told = arguments.get(name, value)
+            if told != value:
+                raise ModelError(
+                    f"{where} gives the architecture {name} = {told!r}, but its "
+                    f"{'channels' if name == 'ratio' else 'heads'} make it {value}. Correct one of them."
+                )
+    if not isinstance(arguments.get("variant"), str):
+        raise ModelError(f"{where} does not name the network's variant. Add it to architecture.arguments.")
+    module = builder(card, arguments)
+    if module.output.in_channels != len(card.components):
+        raise ModelError(
+            f"{where} lists {len(card.components)} components, but the last convolution of its network has "
+            f"{module.output.in_channels}. Correct the components or the architecture's arguments."
+        )
+    return module
+
+
+def load(model: str | os.PathLike) -> tuple[ModelCard, nn.Module]:
+    """Return the card and the network of a model, on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    model : str or path
+        An installed id, or the path of a package.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, damaged, or its parts do not belong together.
+    DependencyError
+        If torch or safetensors is not installed.
+    """
+    folder = registry.find(model)
+    card = ModelCard.from_json(folder / registry.CARD)
+    module = build(card)
+    weights.fill(module, weights.load_weights(card, folder), card)
+    return card, module.eval().requires_grad_(False)
+
+
+def save_package(folder: str | os.PathLike, card: ModelCard, module: nn.Module) -> ModelCard:
+    """Write a model package: the weights and the card with their checksum.
+
+    A new folder appears at once and complete. In an existing one the two files are replaced; whatever
+    else lies there stays.
+
+    Parameters
+    ----------
+    folder : path
+        The package; its parent must exist.
+    card : ModelCard
+        The card of the network; its checksum is set here.
+    module : torch.nn.Module
+        The network whose weights are saved.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+
+    Raises
+    ------
+    ModelError
+        If the network is not the card's, or a weight is not finite.
+    OutputError
+        If the files cannot be written.
+    """
+    weights.fill(build(card), module.state_dict(), card)
+    content = weights.to_bytes(module)
+    card = card.with_weights(
+        dataclasses.replace(card.weights, sha256=hashlib.sha256(content).hexdigest())
+    )
+    files = {card.weights.file: content, registry.CARD: card.to_json().encode("utf-8")}
+    target = Path(folder)
+    if not target.parent.is_dir():
+        raise OutputError(f"The folder {target.parent} does not exist. Create it, or save the model elsewhere.")
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target} is a file. Give a folder for the model package.")
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.floelens-tmp"
+    try:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        if target.exists():
+            # Weights first: a card never names weights that are not there yet.
+            for name in files:
+                os.replace(temporary / name, target / name)
+        else:
+            os.rename(temporary, target)
+    except OSError as error:
+        raise OutputError(f"The model package {target} cannot be written: {error}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return card

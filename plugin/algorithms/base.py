@@ -1,0 +1,250 @@
+"""What all algorithms share: identity, checks, errors, progress, help, and how layers are dressed.
+
+An algorithm declares parameters (:meth:`FloeLensAlgorithm.declare`), builds a job from what was
+given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happens here, once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from pathlib import Path
+
+from qgis.core import (
+    Qgis,
+    QgsMessageLog,
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingException,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterPoint,
+    QgsProcessingParameterRasterLayer,
+)
+from qgis.PyQt.QtGui import QIcon
+
+from .. import dependencies
+from ..core.errors import FloeLensError, ParameterError
+from .declare import WORDS
+from .destinations import clash, destination_problem
+from .feedback import FeedbackProgress
+from .helptext import help_page
+from .layers import dress, layer_name
+from .reading import Reading, georeference_problem, given, plain, source_problem
+
+ICONS = Path(__file__).resolve().parents[2] / "resources" / "icons"
+
+
+class Destinations(Reading):
+    """Reads parameters, and where results go: only what was asked for is touched."""
+
+    def __init__(self, algorithm, parameters, context) -> None:
+        super().__init__(algorithm, parameters, context)
+        self.written: dict[str, str] = {}  # path of each destination asked for, by its name
+
+    def layer(self, name: str) -> str | None:
+        """Return the path of a raster, polygons or a table; None where it was not asked for."""
+        return self._written(name, self._algorithm.parameterAsOutputLayer)
+
+    def file(self, name: str) -> str | None:
+        """Return the path of a file; None where it was not asked for."""
+        return self._written(name, self._algorithm.parameterAsFileOutput)
+
+    def folder(self, name: str) -> str | None:
+        """Return the path of a folder; None where it was not asked for."""
+        return self._written(name, self._algorithm.parameterAsString)
+
+    def also(self, name: str, path: str | None) -> str | None:
+        """Take note of a file that is written beside another."""
+        if path:
+            self.written[name] = path
+        return path
+
+    def _written(self, name: str, resolve) -> str | None:
+        definition = self._algorithm.parameterDefinition(name)
+        optional = bool(definition.flags() & type(definition).Flag.FlagOptional)
+        if optional and not self.given(name):
+            return None
+        path = resolve(self._parameters, name, self._context)
+        problem = destination_problem(definition, path)
+        if problem:
+            raise ParameterError(problem)
+        return self.also(name, path)
+
+
+class FloeLensAlgorithm(QgsProcessingAlgorithm):
+    """Base of every algorithm; subclasses fill the class attributes and three methods."""
+
+    ID = ""
+    TITLE = ""
+    SUMMARY = ""
+    TAGS: tuple[str, ...] = ()
+    GROUP = ("explain", "Explain")
+    NEEDS: tuple[str, ...] = dependencies.LIBRARIES
+    PRODUCTS: dict[str, str] = {}  # noqa: RUF012  what a layer of each output is called
+
+    def declare(self) -> None:
+        """Add the parameters and outputs."""
+        raise NotImplementedError
+
+    def job(self, values: Destinations):
+        """Return the job that `values` describe; jobs are imported here, not before."""
+        raise NotImplementedError
+
+    def name(self) -> str:
+        """Return the id, which never changes."""
+        return self.ID
+
+    def displayName(self) -> str:  # noqa: N802
+        """Return the name in the toolbox."""
+        return self.TITLE
+
+    def shortDescription(self) -> str:  # noqa: N802
+        """Return one sentence for the tool tip."""
+        return self.SUMMARY
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        """Return the help page, made of the declarations."""
+        return help_page(self)
+
+    def group(self) -> str:
+        """Return the group in the toolbox."""
+        return self.GROUP[1]
+
+    def groupId(self) -> str:  # noqa: N802
+        """Return the id of the group."""
+        return self.GROUP[0]
+
+    def tags(self) -> list[str]:
+        """Return words that find the tool in the toolbox."""
+        return ["sea ice", "floelens", *self.TAGS]
+
+    def icon(self) -> QIcon:
+        """Return the icon of the algorithm, or of the provider."""
+        return QIcon(self.svgIconPath()) if self.svgIconPath() else super().icon()
+
+    def svgIconPath(self) -> str:  # noqa: N802
+        """Return the icon as a file."""
+        for path in (ICONS / f"{self.ID}.svg", ICONS / "floelens.svg"):
+            if path.is_file():
+                return str(path)
+        return ""
+
+    def createInstance(self):  # noqa: N802
+        """Return a fresh algorithm."""
+        return type(self)()
+
+    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802
+        """Declare the parameters."""
+        self.declare()
+
+    def canExecute(self) -> tuple[bool, str]:  # noqa: N802
+        """Return whether the libraries are there, and else how to get them."""
+        absent = dependencies.missing(self.NEEDS)
+        return (False, dependencies.sentence(absent)) if absent else (True, "")
+
+    def checkParameterValues(self, parameters, context) -> tuple[bool, str]:  # noqa: N802
+        """Check with our sentences first, then with QGIS's own."""
+        problem = self.problem(parameters)
+        return (False, problem) if problem else super().checkParameterValues(parameters, context)
+
+    def problem(self, parameters: dict) -> str | None:
+        """Return what is wrong with the parameters, in one sentence; None where nothing is."""
+        absent = dependencies.missing(self.NEEDS)
+        if absent:  # qgis_process 3.22 does not ask canExecute
+            return dependencies.sentence(absent)
+        known = [definition.name() for definition in self.parameterDefinitions()]
+        for name in parameters:
+            if name not in known:
+                return _unknown(name, known)
+        for definition in self.parameterDefinitions():
+            value = parameters.get(definition.name())
+            if given(value):
+                problem = _value_problem(definition, value)
+                if problem:
+                    return problem
+        return None
+
+    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
+        """Run the job; every error becomes one sentence and an exit code other than 0."""
+        try:
+            problem = self.problem(parameters)  # a model does not call checkParameterValues of its steps
+            if problem:
+                raise ParameterError(problem)
+            values = Destinations(self, parameters, context)
+            job = self.job(values)
+            problem = clash(values.written, self._inputs(parameters))
+            if problem:
+                raise ParameterError(problem)
+            results = job.run(FeedbackProgress(feedback))
+        except FloeLensError as error:
+            raise QgsProcessingException(str(error)) from None
+        except ModuleNotFoundError as error:
+            if error.name in self.NEEDS:
+                raise QgsProcessingException(dependencies.sentence([error.name])) from None
+            raise self._unexpected(error, feedback) from error
+        except Exception as error:
+            raise self._unexpected(error, feedback) from error
+        self._dress(values, results, context)
+        declared = {output.name() for output in self.outputDefinitions()}
+        return {name: value for name, value in {**values.written, **results}.items() if name in declared}
+
+    def _unexpected(self, error: Exception, feedback) -> QgsProcessingException:
+        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        QgsMessageLog.logMessage(details, "FloeLens", Qgis.MessageLevel.Critical)
+        feedback.pushDebugInfo(details)
+        return QgsProcessingException(
+            f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of FloeLens: "
+            "please report it with the traceback in the log messages panel, tab FloeLens."
+        )
+
+    def _inputs(self, parameters: dict) -> list[str]:
+        """Return the input files, which no result may overwrite."""
+        paths = []
+        for definition in self.parameterDefinitions():
+            if not definition.isDestination():
+                value = plain(parameters.get(definition.name()))
+                for item in value if isinstance(value, (list, tuple)) else [value]:
+                    source = item.source() if hasattr(item, "source") else item
+                    if isinstance(source, str) and Path(source.split("|")[0]).is_file():
+                        paths.append(source.split("|")[0])
+        return paths
+
+    def _dress(self, values: Destinations, results: dict, context) -> None:
+        scene = results.get("SCENE_NAME", "")
+        for name, path in values.written.items():
+            product = self.PRODUCTS.get(name)
+            definition = self.parameterDefinition(name)
+            if product and definition is not None:
+                title = layer_name([scene, results.get("MODEL_ID"), product, results.get("CLASS_NAME")])
+                dress(context, path, definition.description(), title, f"FloeLens {scene}".strip())
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+    return f"Unknown parameter {name}. {hint}"
+
+
+def _value_problem(definition, value: object) -> str | None:
+    name = definition.name()
+    if definition.isDestination():
+        return destination_problem(definition, value)
+    if isinstance(definition, (QgsProcessingParameterExtent, QgsProcessingParameterPoint)):
+        return georeference_problem(name, value)
+    if isinstance(definition, QgsProcessingParameterRasterLayer):
+        return source_problem(name, value)
+    if isinstance(definition, QgsProcessingParameterMultipleLayers):
+        items = plain(value)
+        for item in items if isinstance(items, (list, tuple)) else [items]:
+            if given(item) and definition.layerType() == QgsProcessing.SourceType.TypeRaster:
+                problem = source_problem(name, item)
+                if problem:
+                    return problem
+    if isinstance(definition, QgsProcessingParameterEnum):
+        words = definition.metadata().get(WORDS, [])
+        word = plain(value)
+        if isinstance(word, str) and words and word not in words:
+            return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
+    return None

@@ -1,0 +1,162 @@
+"""Parameters with their help: one short call a parameter.
+
+QGIS keeps a help text per parameter; :mod:`.helptext` makes the page of an algorithm from them. An
+enum's words are a promise, so they are given with what each means, and its help lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterMapLayer,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterPoint,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
+)
+
+WORDS = "floelens_words"  # metadata key: the words of an enum, for messages
+
+
+def _finished(
+    parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False
+) -> QgsProcessingParameterDefinition:
+    parameter.setHelp(help_text)
+    if advanced:
+        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def raster(name: str, label: str, help_text: str, optional: bool = False):
+    """Return a raster input."""
+    return _finished(QgsProcessingParameterRasterLayer(name, label, optional=optional), help_text)
+
+
+def rasters(name: str, label: str, help_text: str):
+    """Return an optional list of rasters."""
+    kind = QgsProcessing.SourceType.TypeRaster
+    return _finished(QgsProcessingParameterMultipleLayers(name, label, kind, optional=True), help_text)
+
+
+def files(name: str, label: str, help_text: str, advanced: bool = False):
+    """Return an optional list of files."""
+    kind = QgsProcessing.SourceType.TypeFile
+    return _finished(
+        QgsProcessingParameterMultipleLayers(name, label, kind, optional=True), help_text, advanced
+    )
+
+
+def polygons(name: str, label: str, help_text: str):
+    """Return an optional polygon layer."""
+    kinds = [QgsProcessing.SourceType.TypeVectorPolygon]
+    return _finished(QgsProcessingParameterFeatureSource(name, label, kinds, optional=True), help_text)
+
+
+def raster_or_polygons(name: str, label: str, help_text: str):
+    """Return an optional layer that is a raster or holds polygons."""
+    kinds = [QgsProcessing.SourceType.TypeRaster, QgsProcessing.SourceType.TypeVectorPolygon]
+    return _finished(QgsProcessingParameterMapLayer(name, label, optional=True, types=kinds), help_text)
+
+
+def field(name: str, label: str, help_text: str, parent: str):
+    """Return an optional field of the layer in `parent`."""
+    parameter = QgsProcessingParameterField(name, label, parentLayerParameterName=parent, optional=True)
+    return _finished(parameter, help_text)
+
+
+def extent(name: str, label: str, help_text: str):
+    """Return an optional rectangle."""
+    return _finished(QgsProcessingParameterExtent(name, label, optional=True), help_text)
+
+
+def point(name: str, label: str, help_text: str, default: str | None = None):
+    """Return a point; optional where it has no default."""
+    return _finished(QgsProcessingParameterPoint(name, label, default, optional=default is None), help_text)
+
+
+def text(name: str, label: str, help_text: str, default: str = "", advanced: bool = False):
+    """Return a line of text; optional where its default is empty."""
+    parameter = QgsProcessingParameterString(name, label, default or None, optional=not default)
+    return _finished(parameter, help_text, advanced)
+
+
+def choice(
+    name: str, label: str, help_text: str, words: Mapping[str, str], default: str, advanced: bool = False
+):
+    """Return an enum of static words; `words` says what each means."""
+    parameter = QgsProcessingParameterEnum(
+        name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+    )
+    parameter.setMetadata({WORDS: list(words)})
+    listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return _finished(parameter, f"{help_text} {listed}.", advanced)
+
+
+def whole(
+    name: str,
+    label: str,
+    help_text: str,
+    default: int,
+    low: int,
+    high: int = 2**31 - 1,
+    advanced: bool = False,
+):
+    """Return a whole number."""
+    kind = QgsProcessingParameterNumber.Type.Integer
+    return _finished(
+        QgsProcessingParameterNumber(name, label, kind, default, False, low, high), help_text, advanced
+    )
+
+
+def number(
+    name: str, label: str, help_text: str, default: float, low: float, high: float, advanced: bool = False
+):
+    """Return a real number."""
+    kind = QgsProcessingParameterNumber.Type.Double
+    return _finished(
+        QgsProcessingParameterNumber(name, label, kind, default, False, low, high), help_text, advanced
+    )
+
+
+def raster_output(name: str, label: str, help_text: str, optional: bool = False, made: bool = True):
+    """Return a raster destination; `made`: dialogs ask for it unless told otherwise."""
+    parameter = QgsProcessingParameterRasterDestination(name, label, None, optional, made)
+    return _finished(parameter, help_text)
+
+
+def table_output(name: str, label: str, help_text: str, optional: bool = False):
+    """Return the destination of a table (CSV)."""
+    kind = QgsProcessing.SourceType.TypeVector
+    return _finished(QgsProcessingParameterVectorDestination(name, label, kind, None, optional), help_text)
+
+
+def polygon_output(name: str, label: str, help_text: str, made: bool = False):
+    """Return the optional destination of polygons (GeoPackage)."""
+    kind = QgsProcessing.SourceType.TypeVectorPolygon
+    parameter = QgsProcessingParameterVectorDestination(name, label, kind, None, True, made)
+    return _finished(parameter, help_text)
+
+
+def file_output(
+    name: str, label: str, help_text: str, file_filter: str, optional: bool = True, made: bool = True
+):
+    """Return the destination of a file that is no layer."""
+    parameter = QgsProcessingParameterFileDestination(name, label, file_filter, None, optional, made)
+    return _finished(parameter, help_text)
+
+
+def folder_output(name: str, label: str, help_text: str):
+    """Return the optional destination of a folder."""
+    return _finished(QgsProcessingParameterFolderDestination(name, label, None, True, False), help_text)

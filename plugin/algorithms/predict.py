@@ -1,0 +1,80 @@
+"""The network's map of a scene."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
+
+from . import declare
+from .base import Destinations
+from .scene import SceneAlgorithm
+
+
+class Predict(SceneAlgorithm):
+    """Maps concentration or ice type."""
+
+    ID = "predict"
+    TITLE = "Predict sea ice"
+    SUMMARY = "Map sea-ice concentration or type from SAR and microwave radiometry with a neural network."
+    TAGS = ("concentration", "ice type", "classification", "cnn", "sentinel-1", "amsr2")
+    GROUP = ("map", "Map")
+    PRODUCTS = {  # noqa: RUF012
+        "OUTPUT": "prediction",
+        "PROBABILITIES": "probabilities",
+        "UNCERTAINTY": "uncertainty",
+    }
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.declare_scene()
+        self.addParameter(
+            declare.text(
+                "HEAD",
+                "Head",
+                "Which output of the network to map; its first one where empty.",
+                advanced=True,
+            )
+        )
+        self.declare_compute()
+        self.addParameter(
+            declare.raster_output(
+                "OUTPUT",
+                "Predicted ice",
+                "Concentration in %, or class codes with their names and colours. Land and pixels without data "
+                "are left out.",
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "PROBABILITIES",
+                "Class probabilities",
+                "One band a class, 0 to 1. Not for a linear head.",
+                optional=True,
+                made=False,
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "UNCERTAINTY",
+                "Uncertainty (entropy)",
+                "Entropy of the probabilities in bits: 0 where the network is sure. Not for a linear head.",
+                optional=True,
+                made=False,
+            )
+        )
+        self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
+        self.addOutput(QgsProcessingOutputString("START_TIME", "Start of the scene, where its file tells"))
+        self.addOutput(QgsProcessingOutputNumber("VALID_PIXELS", "Number of pixels mapped"))
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..jobs.predict import Predict as Job
+
+        return Job(
+            scene=self.scene(values),
+            model=values.text("MODEL"),
+            compute=self.compute(values),
+            output=values.layer("OUTPUT"),
+            head=values.text("HEAD"),
+            probabilities=values.layer("PROBABILITIES"),
+            uncertainty=values.layer("UNCERTAINTY"),
+        )

@@ -1,0 +1,314 @@
+"""From the values of parameters to the plain values that jobs take.
+
+A value of Processing may be a path, a layer, a layer's id, a property or the output of another
+step of a model. :class:`Reading` turns each into paths, numbers, and geometry as WKB in its own
+CRS. It needs no project and loads nothing into one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsMapLayer,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingOutputLayerDefinition,
+    QgsProperty,
+    QgsRasterLayer,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+
+from ..core.errors import ParameterError, SceneError
+
+
+def given(value: object) -> bool:
+    """Return whether a parameter was asked for; an unset list of files reads ``['']``."""
+    if isinstance(value, QgsProcessingOutputLayerDefinition):
+        return given(value.sink)
+    if isinstance(value, QgsProperty):
+        return value.isActive() and (not _static(value) or given(value.staticValue()))
+    if isinstance(value, (list, tuple)):
+        return any(given(item) for item in value)
+    # A NULL that comes from C++ is a QVariant in old versions and None in new ones.
+    return value is not None and value != "" and not (hasattr(value, "isNull") and value.isNull())
+
+
+def plain(value: object) -> object:
+    """Return what a static property or an output definition holds; anything else unchanged."""
+    if isinstance(value, QgsProcessingOutputLayerDefinition):
+        return plain(value.sink)
+    if isinstance(value, QgsProperty):
+        return value.staticValue() if _static(value) else None
+    return value
+
+
+def _static(value: QgsProperty) -> bool:
+    return value.propertyType() == QgsProperty.Type.StaticProperty
+
+
+def source_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with the raster that `value` names, as far as a path can tell."""
+    value = plain(value)
+    if not isinstance(value, str) or not _looks_like_path(value):
+        return None
+    path = value.split("|")[0]
+    if not os.path.exists(path):
+        return f"{name}: there is no file {path}. Check the path."
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        readable = gdal.OpenEx(path, gdal.OF_RASTER) is not None
+    except RuntimeError:
+        readable = False
+    finally:
+        gdal.PopErrorHandler()
+    if not readable:
+        return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
+    return None
+
+
+def georeference_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with an extent or a point that names an empty CRS, ``[]``."""
+    value = plain(value)
+    nameless = isinstance(value, str) and value.replace(" ", "").endswith("[]")
+    if not nameless and type(value).__name__ in ("QgsReferencedRectangle", "QgsReferencedPointXY"):
+        nameless = not value.crs().isValid()
+    if nameless:
+        return (
+            f"{name} names an empty coordinate reference system, []. Give one, as in [EPSG:4326], "
+            "or set the project's CRS before drawing on the map."
+        )
+    return None
+
+
+def _looks_like_path(value: str) -> bool:
+    """Return whether a string is a plain path, not a layer's id nor a GDAL connection."""
+    path = value.split("|")[0]
+    if path.startswith("/vsi") or (":" in path[2:] and not os.path.exists(path)):
+        return False
+    return os.path.exists(path) or "/" in path or "\\" in path or bool(os.path.splitext(path)[1])
+
+
+class Reading:
+    """Reads the parameters of one run.
+
+    Parameters
+    ----------
+    algorithm : QgsProcessingAlgorithm
+        Whose parameters they are.
+    parameters : dict
+        Values by name.
+    context : QgsProcessingContext
+        Where layers and expressions are looked up.
+    """
+
+    def __init__(
+        self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext
+    ) -> None:
+        self._algorithm = algorithm
+        self._parameters = parameters
+        self._context = context
+
+    def given(self, name: str) -> bool:
+        """Return whether the parameter was asked for."""
+        return given(self._parameters.get(name))
+
+    def text(self, name: str) -> str:
+        """Return a line of text without blanks around it."""
+        return (self._algorithm.parameterAsString(self._parameters, name, self._context) or "").strip()
+
+    def choice(self, name: str) -> str:
+        """Return the word of an enum."""
+        return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
+
+    def whole(self, name: str) -> int:
+        """Return a whole number."""
+        return int(self._algorithm.parameterAsInt(self._parameters, name, self._context))
+
+    def number(self, name: str) -> float:
+        """Return a real number."""
+        return float(self._algorithm.parameterAsDouble(self._parameters, name, self._context))
+
+    def raster(self, name: str) -> str | None:
+        """Return what GDAL opens for a raster; None where it was not asked for."""
+        if not self.given(name):
+            return None
+        return self._raster_source(name, self._parameters[name])
+
+    def rasters(self, name: str) -> tuple[str, ...]:
+        """Return what GDAL opens for each of several rasters."""
+        if not self.given(name):
+            return ()
+        value = plain(self._parameters[name])
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(self._raster_source(name, item) for item in value if item)
+        layers = self._algorithm.parameterAsLayerList(self._parameters, name, self._context)
+        return tuple(self._gdal_source(name, layer) for layer in layers)
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """Return the paths of several files, each of which exists."""
+        if not self.given(name):
+            return ()
+        paths = tuple(
+            path
+            for path in self._algorithm.parameterAsFileList(self._parameters, name, self._context)
+            if path
+        )
+        for path in paths:
+            if not os.path.isfile(path):
+                raise ParameterError(f"{name}: there is no file {path}. Check the path.")
+        return paths
+
+    def raster_or_polygons(self, name: str):
+        """Return a raster's source, `Polygons`, or None."""
+        if not self.given(name):
+            return None
+        layer = self._algorithm.parameterAsLayer(self._parameters, name, self._context)
+        if isinstance(layer, QgsRasterLayer):
+            return self._gdal_source(name, layer)
+        if isinstance(layer, QgsVectorLayer):
+            return _polygons(name, layer.getFeatures(), layer.crs())
+        raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
+
+    def polygons(self, name: str, name_field: str | None = None):
+        """Return the polygons of a layer in its own CRS, named by a field, or None.
+
+        Parameters
+        ----------
+        name : str
+            The parameter of the layer.
+        name_field : str, optional
+            The parameter that names the field.
+        """
+        if not self.given(name):
+            return None
+        source = self._algorithm.parameterAsSource(self._parameters, name, self._context)
+        if source is None:
+            raise SceneError(f"{name}: {self._parameters[name]} is no polygon layer that QGIS can read.")
+        names_from = self.text(name_field) if name_field and self.given(name_field) else ""
+        if names_from and source.fields().lookupField(names_from) < 0:
+            fields = ", ".join(field.name() for field in source.fields())
+            raise ParameterError(f"{name_field}: {name} has no field '{names_from}' (fields: {fields}).")
+        return _polygons(name, source.getFeatures(QgsFeatureRequest()), source.sourceCrs(), names_from)
+
+    def extent(self, name: str, sar: str | None):
+        """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""
+        if not self.given(name):
+            return None
+        from ..io.vector import Polygons
+
+        rectangle = self._algorithm.parameterAsExtent(self._parameters, name, self._context)
+        if rectangle.isNull() or rectangle.isEmpty() or not rectangle.isFinite():
+            raise ParameterError(
+                f"{name}: {plain(self._parameters[name])} is no rectangle: "
+                "write xmin,xmax,ymin,ymax [EPSG:code], the smaller number first."
+            )
+        crs = self._algorithm.parameterAsExtentCrs(self._parameters, name, self._context)
+        wkb = bytes(QgsGeometry.fromRect(rectangle).asWkb())
+        return Polygons(wkb=(wkb,), crs=self._crs_text(name, crs, sar))
+
+    def lonlat(self, name: str, sar: str | None = None) -> tuple[float, float] | None:
+        """Return a point as longitude and latitude.
+
+        A point that names no CRS is in the SAR raster's; without `sar` it is taken as longitude,
+        latitude.
+        """
+        if not self.given(name):
+            return None
+        position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
+        crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
+        geographic = QgsCoordinateReferenceSystem("EPSG:4326")
+        if not crs.isValid():
+            crs = QgsCoordinateReferenceSystem.fromWkt(_grid_crs(sar)) if sar else geographic
+        try:
+            transform = QgsCoordinateTransform(crs, geographic, self._context.transformContext())
+            position = transform.transform(position)
+        except QgsCsException:
+            position = None
+        if position is None or not (abs(position.x()) <= 360 and abs(position.y()) <= 90):
+            raise ParameterError(
+                f"{name}: {plain(self._parameters[name])} is no place on the Earth in {crs.authid() or 'its CRS'}: "
+                "write x,y [EPSG:code], as in -39,69.5 [EPSG:4326]."
+            )
+        return float(position.x()), float(position.y())
+
+    def _raster_source(self, name: str, value: object) -> str:
+        problem = source_problem(name, value)
+        if problem:
+            raise SceneError(problem)
+        value = plain(value)
+        if isinstance(value, str) and os.path.isfile(value.split("|")[0]):
+            return value.split("|")[0]
+        layer = (
+            value
+            if isinstance(value, QgsMapLayer)
+            else self._algorithm.parameterAsRasterLayer({name: value}, name, self._context)
+        )
+        return self._gdal_source(name, layer, value)
+
+    @staticmethod
+    def _gdal_source(name: str, layer: QgsMapLayer | None, value: object = "") -> str:
+        if layer is None:
+            raise SceneError(f"{name}: {value} is no raster that QGIS can read. Check the path.")
+        if not isinstance(layer, QgsRasterLayer) or layer.providerType() != "gdal":
+            raise SceneError(
+                f"{name}: layer '{layer.name()}' is no raster file that GDAL reads. Save it as GeoTIFF first."
+            )
+        source = layer.source().split("|")[0]
+        problem = source_problem(name, source)
+        if problem:
+            raise SceneError(problem)
+        return source
+
+    @staticmethod
+    def _crs_text(name: str, crs: QgsCoordinateReferenceSystem, sar: str | None) -> str:
+        if crs.isValid():
+            return wkt(crs)
+        if sar is None:
+            raise ParameterError(f"{name} names no coordinate reference system: add one, as in [EPSG:4326].")
+        return _grid_crs(sar)
+
+
+def wkt(crs: QgsCoordinateReferenceSystem) -> str:
+    """Return the full definition of a CRS: a custom one has no code."""
+    return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+
+
+def _grid_crs(sar: str) -> str:
+    """Return the CRS of the file itself; the layer's may have been read with another datum."""
+    from ..io.grid import Grid
+
+    return Grid.from_file(sar).crs
+
+
+def _polygons(name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""):
+    from ..io.vector import Polygons
+
+    if not crs.isValid():
+        raise SceneError(
+            f"{name}: the layer has no coordinate reference system. Assign one in its properties."
+        )
+    parts, names = [], []
+    for number, feature in enumerate(features, start=1):
+        geometry = feature.geometry()
+        if geometry.isNull() or geometry.isEmpty():
+            continue
+        if geometry.type() != QgsWkbTypes.GeometryType.PolygonGeometry:
+            raise SceneError(f"{name}: the layer holds no polygons. Give a polygon layer.")
+        flat = QgsGeometry(geometry.constGet().segmentize())  # curves become straight lines
+        flat.get().dropZValue()
+        flat.get().dropMValue()
+        parts.append(bytes(flat.asWkb()))
+        value = feature[names_from] if names_from else None
+        names.append(str(value) if given(value) else str(number))
+    if not parts:
+        raise SceneError(f"{name}: the layer holds no polygon. Check its filter and selection.")
+    return Polygons(wkb=tuple(parts), crs=wkt(crs), names=tuple(names))

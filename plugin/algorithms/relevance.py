@@ -1,0 +1,151 @@
+"""Where the evidence lies: relevance of every input pixel, channel by channel."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingOutputFile, QgsProcessingOutputString
+
+from ..core.errors import ParameterError
+from . import declare
+from .base import Destinations
+from .destinations import report_companions
+from .scene import SceneAlgorithm
+
+METHODS = {
+    "gradient_x_input": "gradient times the input's distance from its mean, exact and fast",
+    "integrated_gradients": "the same averaged along the path from the mean (STEPS), which sees what gates decide",
+    "lrp_epsilon": "layer-wise relevance propagation with a small EPSILON, which damps weak evidence",
+}
+
+
+class Relevance(SceneAlgorithm):
+    """Explains the logit of a class, summed over a region."""
+
+    ID = "relevance"
+    TITLE = "Relevance maps"
+    SUMMARY = "Show where in the SAR and the radiometer images the evidence for a class lies."
+    TAGS = ("explain", "attribution", "xai", "lrp", "integrated gradients", "saliency", "heatmap")
+    PRODUCTS = {"SAR_RELEVANCE": "SAR relevance", "MWR_RELEVANCE": "MWR relevance"}  # noqa: RUF012
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.declare_scene()
+        self.addParameter(
+            declare.text(
+                "CLASS",
+                "Class to explain",
+                "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts.",
+                default="predicted",
+            )
+        )
+        self.addParameter(
+            declare.text(
+                "REFERENCE_CLASS",
+                "Against class",
+                "Explain CLASS rather than this one (the difference of their logits); plain logits where empty.",
+            )
+        )
+        self.addParameter(
+            declare.polygons(
+                "AOI",
+                "Region to explain",
+                "Polygons: their pixels' logits are explained. Everything where empty.",
+            )
+        )
+        self.addParameter(
+            declare.point(
+                "POINT",
+                "Point to explain",
+                "One place instead of a region, as in -39,69.5 [EPSG:4326]; in the SAR raster's CRS where it "
+                "names none. Not together with AOI.",
+            )
+        )
+        self.addParameter(
+            declare.choice("METHOD", "Method", "How relevance is computed.", METHODS, "gradient_x_input")
+        )
+        self.addParameter(
+            declare.text(
+                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
+            )
+        )
+        self.addParameter(
+            declare.whole(
+                "STEPS", "Steps", "Steps along the path of integrated_gradients.", 32, 1, 4096, advanced=True
+            )
+        )
+        self.addParameter(
+            declare.number(
+                "EPSILON",
+                "Epsilon",
+                "Share of each layer's mean absolute denominator that lrp_epsilon adds to it.",
+                1e-6,
+                0.0,
+                1.0,
+                advanced=True,
+            )
+        )
+        self.declare_compute()
+        self.addParameter(
+            declare.raster_output(
+                "SAR_RELEVANCE",
+                "Relevance of SAR",
+                "One band a SAR channel, in logits: above 0 speaks for the class, below against it. "
+                "QGIS shows the first band; choose another in the layer's symbology.",
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "MWR_RELEVANCE",
+                "Relevance of MWR",
+                "One band a radiometer channel, on the MWR raster's own grid. A channel's evidence is no finer "
+                "than its footprint, which the legend gives.",
+                optional=True,
+            )
+        )
+        self.addParameter(
+            declare.folder_output(
+                "ANCILLARY_RELEVANCE_FOLDER",
+                "Relevance of ancillary channels",
+                "One raster an ancillary channel.",
+            )
+        )
+        self.addParameter(
+            declare.file_output(
+                "REPORT",
+                "Report",
+                "Which channels carry the evidence, what went to biases, and whether the sum adds up. "
+                "JSON and CSV of the same content are written beside it.",
+                "HTML files (*.html)",
+            )
+        )
+        self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
+        self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
+        self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..jobs.relevance import Relevance as Job
+
+        if values.given("AOI") and values.given("POINT"):
+            raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
+        scene = self.scene(values)
+        report = values.file("REPORT")
+        report_json, report_csv = report_companions(report) if report else (None, None)
+        return Job(
+            scene=scene,
+            model=values.text("MODEL"),
+            compute=self.compute(values),
+            sar_relevance=values.layer("SAR_RELEVANCE"),
+            mwr_relevance=values.layer("MWR_RELEVANCE"),
+            ancillary_folder=values.folder("ANCILLARY_RELEVANCE_FOLDER"),
+            report=report,
+            report_json=values.also("REPORT_JSON", report_json),
+            report_csv=values.also("REPORT_CSV", report_csv),
+            head=values.text("HEAD"),
+            class_name=values.text("CLASS"),
+            reference_class=values.text("REFERENCE_CLASS"),
+            method=values.choice("METHOD"),
+            aoi=values.polygons("AOI"),
+            point=values.lonlat("POINT", scene.sar),
+            steps=values.whole("STEPS"),
+            epsilon=values.number("EPSILON"),
+        )

@@ -1,0 +1,141 @@
+"""The parameters of every algorithm that reads a scene, and the job inputs made of them."""
+
+from __future__ import annotations
+
+from . import declare
+from .base import Destinations, FloeLensAlgorithm
+
+DEFAULT_MODEL = "aspp-concentration-sim"
+DEVICES = {
+    "auto": "a CUDA device if there is one",
+    "cpu": "the processor",
+    "cuda": "a CUDA device, or an error",
+}
+PRECISIONS = {
+    "float32": "exact to about seven digits",
+    "bfloat16": "faster on some machines, to about two digits",
+}
+
+
+class SceneAlgorithm(FloeLensAlgorithm):
+    """Base of the algorithms that run a network over a scene."""
+
+    SAR_OPTIONAL = False
+
+    def declare_scene(self) -> None:
+        """Add the rasters of the scene and the model."""
+        self.addParameter(
+            declare.raster(
+                "SAR",
+                "SAR raster",
+                "Sentinel-1 backscatter, one band a channel (hh, hv), georeferenced by an affine transform or by "
+                "ground control points. Results come on its grid.",
+                optional=self.SAR_OPTIONAL,
+            )
+        )
+        self.addParameter(
+            declare.raster(
+                "MWR",
+                "Microwave radiometer raster",
+                "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any grid "
+                "that overlaps the SAR raster. Needed where the model has such channels.",
+                optional=True,
+            )
+        )
+        self.addParameter(
+            declare.rasters(
+                "ANCILLARY",
+                "Ancillary rasters",
+                "More rasters that the model asks for: distance map, weather. On the command line the key is "
+                "repeated: ANCILLARY=a.tif ANCILLARY=b.tif.",
+            )
+        )
+        self.addParameter(
+            declare.raster_or_polygons(
+                "LAND",
+                "Land",
+                "What is not to be mapped: polygons, or a raster in which any value other than 0 is land. "
+                "Masked on top of what the rasters themselves leave out.",
+            )
+        )
+        self.addParameter(model_parameter())
+        self.addParameter(
+            declare.extent(
+                "EXTENT",
+                "Part of the scene",
+                "Rectangle to process, in the SAR raster's CRS where it names none; it is snapped outward to "
+                "whole coarse cells. The whole scene where empty.",
+            )
+        )
+
+    def declare_compute(self) -> None:
+        """Add where and how to compute; most people leave these alone."""
+        self.addParameter(
+            declare.text(
+                "CHANNELS",
+                "Channels by hand",
+                "Which band is which channel where the bands' names do not tell: hh=1,hv=2.",
+                advanced=True,
+            )
+        )
+        self.addParameter(
+            declare.choice("DEVICE", "Device", "Where the network runs.", DEVICES, "auto", advanced=True)
+        )
+        self.addParameter(
+            declare.choice(
+                "PRECISION",
+                "Precision",
+                "Number format inside the network.",
+                PRECISIONS,
+                "float32",
+                advanced=True,
+            )
+        )
+        self.addParameter(
+            declare.whole(
+                "MEMORY",
+                "Memory (MiB)",
+                "Memory for tiles; it sets their size, and results do not depend on it.",
+                1024,
+                128,
+                advanced=True,
+            )
+        )
+
+    def scene(self, values: Destinations):
+        """Return the :class:`SceneInputs` that the parameters describe."""
+        from ..jobs.inputs import SceneInputs
+
+        sar = values.raster("SAR")
+        return SceneInputs(
+            sar=sar,
+            mwr=values.raster("MWR"),
+            ancillary=values.rasters("ANCILLARY"),
+            land=values.raster_or_polygons("LAND"),
+            channels=values.text("CHANNELS"),
+            extent=values.extent("EXTENT", sar),
+        )
+
+    def compute(self, values: Destinations):
+        """Return the :class:`Compute` that the parameters describe."""
+        from ..jobs.inputs import Compute
+
+        return Compute(
+            device=values.choice("DEVICE"),
+            precision=values.choice("PRECISION"),
+            memory_mib=values.whole("MEMORY"),
+        )
+
+
+def model_parameter():
+    """Return the parameter of the network: a string, with a chooser in dialogs."""
+    parameter = declare.text(
+        "MODEL",
+        "Model",
+        "Id of an installed network, or the path of a model folder or its card.json. "
+        "An unknown id is an error that lists the known ones.",
+        default=DEFAULT_MODEL,
+    )
+    root = __name__.rsplit(".", 2)[0]  # the plugin may be installed under any folder name
+    parameter.setMetadata({"widget_wrapper": {"class": f"{root}.gui.model_chooser.ModelChooser"}})
+    return parameter

@@ -1,0 +1,94 @@
+"""A synthetic georeferenced scene with known ice."""
+
+from __future__ import annotations
+
+from . import declare
+from .base import Destinations, FloeLensAlgorithm
+
+GEOREFERENCING = {
+    "gcps": "ground control points in longitude and latitude, as Sentinel-1 products come",
+    "projected": "polar stereographic with an affine transform",
+}
+
+
+class SimulateScene(FloeLensAlgorithm):
+    """Makes SAR, brightness temperatures and the chart they were made from."""
+
+    ID = "simulatescene"
+    TITLE = "Simulate a scene"
+    SUMMARY = "Make a synthetic Sentinel-1 and AMSR2 scene with known ice: for trials, training and tests."
+    TAGS = ("synthetic", "simulation", "demo", "sentinel-1", "amsr2")
+    GROUP = ("prepare", "Prepare")
+    NEEDS = ("rasterio",)
+    PRODUCTS = {"SAR": "SAR", "MWR": "MWR", "CHART": "true ice"}  # noqa: RUF012
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.addParameter(
+            declare.whole("SEED", "Seed", "The same seed and settings give the same scene.", 1, 0, 2**31 - 1)
+        )
+        self.addParameter(declare.whole("ROWS", "Rows", "Rows of the SAR raster.", 1000, 50, 20000))
+        self.addParameter(declare.whole("COLS", "Columns", "Columns of the SAR raster.", 1000, 50, 20000))
+        self.addParameter(
+            declare.number(
+                "PIXEL_SIZE",
+                "Pixel size (m)",
+                "Side of a SAR pixel on the ground; the models that come along expect 80 m.",
+                80.0,
+                10.0,
+                1000.0,
+            )
+        )
+        self.addParameter(
+            declare.point(
+                "CENTER",
+                "Centre",
+                "Centre of the scene; longitude, latitude where it names no CRS. Not needed with CONCENTRATION.",
+                default="-10.0,78.0 [EPSG:4326]",
+            )
+        )
+        self.addParameter(
+            declare.choice(
+                "GEOREFERENCING",
+                "Georeferencing",
+                "How the rasters know where they are.",
+                GEOREFERENCING,
+                "gcps",
+            )
+        )
+        self.addParameter(
+            declare.raster(
+                "CONCENTRATION",
+                "Concentration to follow",
+                "A real chart in %: the scene takes its ice, its size and its georeferencing.",
+                optional=True,
+            )
+        )
+        self.addParameter(declare.raster_output("SAR", "Simulated SAR", "Backscatter hh and hv in dB."))
+        self.addParameter(
+            declare.raster_output(
+                "MWR", "Simulated MWR", "Fourteen brightness temperatures in K on 2 km cells.", optional=True
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "CHART", "True ice", "The ice the scene was made from: concentration and type.", optional=True
+            )
+        )
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..jobs.scene import SimulateScene as Job
+
+        return Job(
+            seed=values.whole("SEED"),
+            rows=values.whole("ROWS"),
+            cols=values.whole("COLS"),
+            pixel_size=values.number("PIXEL_SIZE"),
+            center=values.lonlat("CENTER"),
+            georeferencing=values.choice("GEOREFERENCING"),
+            concentration=values.raster("CONCENTRATION"),
+            sar=values.layer("SAR"),
+            mwr=values.layer("MWR"),
+            chart=values.layer("CHART"),
+        )

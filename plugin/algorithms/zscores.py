@@ -1,0 +1,152 @@
+"""Which components and channels the network's last layer leans on: Z-scores."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingOutputFile, QgsProcessingOutputString
+
+from ..core.errors import ParameterError
+from . import declare
+from .base import Destinations
+from .destinations import report_companions
+from .scene import SceneAlgorithm
+
+CLUSTERS = {
+    "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
+    "scenes": "whole scenes, the better choice where states of many scenes are merged",
+}
+
+
+class ZScores(SceneAlgorithm):
+    """Ranks the inputs of the last layer as one ranks the terms of a logistic regression."""
+
+    ID = "zscores"
+    TITLE = "Z-scores"
+    SUMMARY = "Rank the components and channels of a network by the Z-scores of its last layer."
+    TAGS = ("explain", "importance", "logistic regression", "fisher information", "xai", "statistics")
+    PRODUCTS = {"OUTPUT": "Z-scores", "ZONE_ZSCORES": "Z-scores by zone"}  # noqa: RUF012
+    SAR_OPTIONAL = True
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.declare_scene()
+        self.addParameter(
+            declare.files(
+                "STATE_IN",
+                "Earlier states",
+                "STATE files of earlier runs with the same model; they are merged with this scene, or with each "
+                "other where no scene is given.",
+            )
+        )
+        self.addParameter(
+            declare.raster(
+                "LABELS",
+                "Labels",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. "
+                "Cluster-robust errors need it.",
+                optional=True,
+            )
+        )
+        self.addParameter(
+            declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one.")
+        )
+        self.addParameter(
+            declare.field(
+                "ZONE_FIELD", "Zone names", "Field that names the zones; numbered where empty.", "ZONES"
+            )
+        )
+        self.addParameter(
+            declare.number(
+                "ZONE_SIZE",
+                "Zone size (km)",
+                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for.",
+                100.0,
+                1.0,
+                10000.0,
+            )
+        )
+        self.addParameter(
+            declare.whole(
+                "SAMPLE",
+                "Sampling step (pixels)",
+                "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell.",
+                0,
+                0,
+                1000,
+                advanced=True,
+            )
+        )
+        self.addParameter(
+            declare.choice(
+                "CLUSTERS",
+                "Clusters",
+                "What counts as one observation in robust errors.",
+                CLUSTERS,
+                "blocks",
+                True,
+            )
+        )
+        self.addParameter(
+            declare.number(
+                "BLOCK_SIZE", "Block size (km)", "Side of the blocks.", 64.0, 1.0, 10000.0, advanced=True
+            )
+        )
+        self.declare_compute()
+        self.addParameter(
+            declare.table_output(
+                "OUTPUT", "Z-scores", "One row a component, channel and group, typed by a .csvt beside it."
+            )
+        )
+        self.addParameter(
+            declare.polygon_output(
+                "ZONE_ZSCORES",
+                "Z-scores by zone",
+                "Polygons with the scores of each zone, blank where too small.",
+            )
+        )
+        self.addParameter(
+            declare.file_output(
+                "REPORT",
+                "Report",
+                "The ranking in words, plots and tables. JSON and CSV of the same content are written beside it.",
+                "HTML files (*.html)",
+            )
+        )
+        self.addParameter(
+            declare.file_output(
+                "STATE",
+                "State",
+                "What this run adds up to, to be merged with other scenes through STATE_IN.",
+                "FloeLens states (*.npz)",
+                made=False,
+            )
+        )
+        self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
+        self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
+        self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..jobs.zscores import ZScores as Job
+
+        if not values.given("SAR") and not values.given("STATE_IN"):
+            raise ParameterError("Give a scene (SAR and MWR), STATE_IN, or both: there is nothing to score.")
+        report = values.file("REPORT")
+        report_json, report_csv = report_companions(report) if report else (None, None)
+        return Job(
+            scene=self.scene(values) if values.given("SAR") else None,
+            state_in=values.files("STATE_IN"),
+            model=values.text("MODEL"),
+            compute=self.compute(values),
+            labels=values.raster("LABELS"),
+            zones=values.polygons("ZONES", "ZONE_FIELD"),
+            zone_size_km=values.number("ZONE_SIZE"),
+            sample=values.whole("SAMPLE"),
+            clusters=values.choice("CLUSTERS"),
+            block_size_km=values.number("BLOCK_SIZE"),
+            output=values.layer("OUTPUT"),
+            zone_zscores=values.layer("ZONE_ZSCORES"),
+            report=report,
+            report_json=values.also("REPORT_JSON", report_json),
+            report_csv=values.also("REPORT_CSV", report_csv),
+            state=values.file("STATE"),
+        )

@@ -1,0 +1,140 @@
+"""Where relevance went: the books of an explanation.
+
+A conservative method hands out what it was given: the sum of the explained logits equals the relevance of
+the inputs and what went elsewhere, every part computed on its own::
+
+    target_sum = Σ relevance + bias + epsilon + zero_denominator + masked_input + outside_region + residual
+
+The residual is what is left over by rounding or, for integrated gradients, by too few steps. It is judged
+against Σ|relevance| + |bias|, never against the target, which may be close to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+
+class Ledger:
+    """Adds up, by layer, what layers did not hand to their inputs."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[str, dict[str, torch.Tensor]] = {}
+
+    def note(self, account: str, layer: str, amount: torch.Tensor) -> None:
+        """Add an amount (a float64 scalar) to an account of a layer."""
+        layers = self._amounts.setdefault(account, {})
+        layers[layer] = layers[layer] + amount if layer in layers else amount
+
+    def of_layer(self, layer: str) -> Callable[[str, torch.Tensor], None]:
+        """Return what notes an amount to an account of this layer."""
+        return lambda account, amount: self.note(account, layer, amount)
+
+    def by_layer(self) -> dict[str, dict[str, float]]:
+        """Return account → layer → amount."""
+        return {
+            account: {name: float(amount) for name, amount in layers.items()}
+            for account, layers in self._amounts.items()
+        }
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The books of one explanation; all amounts are in units of the logit.
+
+    Parameters
+    ----------
+    target_sum : float
+        Sum of the explained logits (of their differences, for a contrast).
+    relevance : mapping
+        Channel name → sum of its relevance over valid pixels of the region (fine) or over all cells that
+        have a value (coarse).
+    bias : float
+        What went to biases and batch-norm shifts; for integrated gradients the logits of the baseline.
+    epsilon : float
+        What ε withheld.
+    zero_denominator : float
+        What arrived where no input contributed.
+    masked_input : float
+        Relevance of fills that stand in for missing values.
+    outside_region : float
+        Relevance of valid fine pixels outside the region, by the margin of its border pixels.
+    absolute : float
+        Σ|relevance|, masked and outside included.
+    layers : mapping
+        Account → layer → amount, where the layers are known.
+    conservative : bool
+        Whether the method promises that the books balance.
+    tolerance : float
+        Largest relative residual that is accepted.
+    """
+
+    target_sum: float
+    relevance: Mapping[str, float]
+    bias: float
+    epsilon: float
+    zero_denominator: float
+    masked_input: float
+    outside_region: float
+    absolute: float
+    conservative: bool
+    tolerance: float
+    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def relevance_sum(self) -> float:
+        """Relevance of all channels."""
+        return sum(self.relevance.values())
+
+    @property
+    def residual(self) -> float:
+        """What is left of the target when all accounts are subtracted."""
+        parts = (self.bias, self.epsilon, self.zero_denominator, self.masked_input, self.outside_region)
+        return self.target_sum - self.relevance_sum - sum(parts)
+
+    @property
+    def scale(self) -> float:
+        """What a residual is judged against: Σ|relevance| + |bias|."""
+        return self.absolute + abs(self.bias)
+
+    @property
+    def relative_residual(self) -> float:
+        """Residual as a share of the scale."""
+        return abs(self.residual) / self.scale if self.scale else abs(self.residual)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether a method that promises it keeps the residual within the tolerance."""
+        return not self.conservative or self.relative_residual <= self.tolerance
+
+    def largest_leak(self) -> tuple[str, str, float] | None:
+        """Return account, layer and amount of the largest leak (biases are none), or None."""
+        leaks = [
+            (account, name, amount)
+            for account, layers in self.layers.items()
+            if account != "bias"
+            for name, amount in layers.items()
+            if amount
+        ]
+        return max(leaks, key=lambda leak: abs(leak[2]), default=None)
+
+    def as_dict(self) -> dict:
+        """Return all numbers as plain values, for a report."""
+        return {
+            "target_sum": self.target_sum,
+            "relevance": dict(self.relevance),
+            "relevance_sum": self.relevance_sum,
+            "bias": self.bias,
+            "epsilon": self.epsilon,
+            "zero_denominator": self.zero_denominator,
+            "masked_input": self.masked_input,
+            "outside_region": self.outside_region,
+            "residual": self.residual if self.conservative else None,
+            "scale": self.scale,
+            "relative_residual": self.relative_residual if self.conservative else None,
+            "tolerance": self.tolerance if self.conservative else None,
+            "conservative": self.conservative,
+            "layers": {account: dict(layers) for account, layers in self.layers.items()},
+        }

@@ -1,0 +1,334 @@
+"""A scene of any size streamed through a network: reading ahead, computing tile by tile.
+
+Tiles come in strips of the region's full width, from top to bottom. While one tile is computed the next
+ones are read in a thread; what goes wrong there is raised here. At most two tiles wait, so memory does
+not depend on the size of the scene.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import Cancelled, SceneError
+from .memory import peak_bytes
+from .network import Inputs, Runner, check_finite
+from .protocols import Patch, Progress, Sink, Source
+from .tiling import Cost, Plan, Tile, plan_tiles
+from .window import Window
+
+TILES_AHEAD = 2
+# Side of the window on which the need for memory is measured, in pixels.
+PROBE_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Predictions over a strip of the region's full width.
+
+    Parameters
+    ----------
+    window : Window
+        The pixels.
+    logits : numpy.ndarray
+        (output, row, column), float32 (float64 for a runner of that precision); NaN where not valid.
+    valid : numpy.ndarray
+        (row, column), bool.
+    """
+
+    window: Window
+    logits: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class ComponentSample:
+    """Components of the last layer at chosen pixels of a tile.
+
+    Parameters
+    ----------
+    window : Window
+        The tile's pixels.
+    rows, cols : numpy.ndarray
+        (n,), the chosen pixels, in scene coordinates.
+    components : numpy.ndarray
+        (n, component), float64.
+    logits : numpy.ndarray
+        (n, output), float64, computed from the components in float64.
+    """
+
+    window: Window
+    rows: np.ndarray
+    cols: np.ndarray
+    components: np.ndarray
+    logits: np.ndarray
+
+
+def scene_window(source: Source) -> Window:
+    """Return the window of a whole source."""
+    return Window(0, 0, source.rows, source.cols)
+
+
+def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
+    """Choose tiles for :func:`stream_predictions`.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, or the region does not lie inside the scene.
+    """
+    return plan_work(runner, source, region, memory_mib, runner.logits, per_strip_pixel=runner.outputs)
+
+
+def plan_components(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
+    """Choose tiles for :func:`stream_components`.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, or the region does not lie inside the scene.
+    """
+    return plan_work(runner, source, region, memory_mib, runner.components, per_strip_pixel=0)
+
+
+def plan_work(
+    runner: Runner,
+    source: Source,
+    region: Window,
+    memory_mib: float,
+    work: Callable[[Inputs], object],
+    per_strip_pixel: float,
+    per_cell: float = 0,
+) -> Plan:
+    """Choose tiles for any work on a tile's inputs, by measuring what it takes on a small window.
+
+    Parameters
+    ----------
+    runner, source, region, memory_mib
+        The network, the scene, the pixels wanted, and the memory in MiB.
+    work : callable
+        What is done with the inputs of a tile.
+    per_strip_pixel : float
+        Numbers held for each pixel of a strip.
+    per_cell : float
+        Numbers of eight bytes held for each coarse cell of the scene.
+    """
+    scene = scene_window(source)
+    side = -(-PROBE_SIDE // runner.alignment) * runner.alignment
+    probe = runner.standardise(
+        Patch(
+            Window(0, 0, side, side),
+            np.zeros((len(runner.fine_channels), side, side), np.float32),
+            np.zeros((len(runner.coarse_channels), side // runner.ratio, side // runner.ratio), np.float32),
+            np.ones((side, side), bool),
+        )
+    )
+    size = runner.array_dtype.itemsize
+    channels = len(runner.fine_channels)
+    # Waiting patches (one being read, one in use), and the inputs and masks made of them.
+    reading = (TILES_AHEAD + 2) * (4 * channels + 1) + 3 * channels * 8
+    # A strip is held once while it is filled, once while it is turned into what is written.
+    strip = 2 * per_strip_pixel * size + 2
+    cells = scene.coarser(runner.ratio)
+    tile = peak_bytes(lambda: work(probe)) / side**2 + reading
+    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols)
+    return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib)
+
+
+def read_ahead(source: Source, windows: Iterable[Window]) -> Iterator[Patch]:
+    """Yield the patches of `windows` in order, reading the next ones meanwhile.
+
+    Whatever the source raises is raised here. Closing the iterator ends the thread.
+    """
+    waiting: queue.Queue = queue.Queue(maxsize=TILES_AHEAD)
+    stop = threading.Event()
+
+    def hand_over(item: object) -> None:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for window in windows:
+                if stop.is_set():
+                    return
+                hand_over(source.read(window))
+            hand_over(None)
+        except BaseException as error:  # it is raised where the patches are used
+            hand_over(error)
+
+    reader = threading.Thread(target=read, name="floelens-reader", daemon=True)
+    reader.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        reader.join()
+
+
+@contextmanager
+def writing_behind(sink: Sink) -> Iterator[Sink]:
+    """Give a sink that writes to `sink` in a thread while the next strip is computed.
+
+    At most one strip waits. What `sink` raises is raised at the next write or at the end. When the block
+    is left by an error, strips that wait are dropped.
+    """
+    behind = _WriteBehind(sink)
+    try:
+        yield behind
+    except BaseException:
+        behind.close(discard=True)
+        raise
+    behind.close()
+
+
+class _WriteBehind:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._waiting: queue.Queue = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._discard = False
+        self._writer = threading.Thread(target=self._run, name="floelens-writer", daemon=True)
+        self._writer.start()
+
+    def _run(self) -> None:
+        while (values := self._waiting.get()) is not None:
+            if self._error is None and not self._discard:
+                try:
+                    self._sink.write(values)
+                except BaseException as error:  # it is raised in the thread that computes
+                    self._error = error
+
+    def write(self, values: np.ndarray) -> None:
+        """Take the next strip."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.put(values)
+
+    def close(self, discard: bool = False) -> None:
+        """Wait until all is written."""
+        self._discard = discard
+        self._waiting.put(None)
+        self._writer.join()
+        if self._error is not None and not discard:
+            raise self._error
+
+
+def tiles_with_patches(
+    source: Source, plan: Plan, progress: Progress, text: str
+) -> Iterator[tuple[Tile, Patch, bool]]:
+    """Yield each tile with what was read for it, and whether it is the last of its strip.
+
+    Raises
+    ------
+    Cancelled
+        As soon as the user asks for it, between two tiles.
+    SceneError
+        After the last tile, if no pixel of the region was valid.
+    """
+    total, done, any_valid = plan.count, 0, False
+    patches = read_ahead(source, (tile.read for strip in plan.strips() for tile in strip))
+    try:
+        for strip in plan.strips():
+            for tile in strip:
+                check_cancelled(progress)
+                patch = next(patches)
+                any_valid = any_valid or bool(patch.valid[tile.output.slices(patch.window)].any())
+                yield tile, patch, tile is strip[-1]
+                done += 1
+                progress.report(done / total, text)
+    finally:
+        patches.close()
+    if not any_valid:
+        raise SceneError(
+            "The scene has no valid pixel in the region: every one lacks a channel or lies on land. "
+            "Check the nodata values, the land mask, and that SAR and MWR overlap."
+        )
+
+
+def check_cancelled(progress: Progress) -> None:
+    """Raise Cancelled if the user asked to stop."""
+    if progress.cancelled():
+        raise Cancelled("Stopped as asked; nothing was written.")
+
+
+def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Progress) -> Iterator[Strip]:
+    """Yield the logits over the plan's region, strip by strip.
+
+    Tiles without a valid pixel are not computed.
+
+    Raises
+    ------
+    Cancelled, SceneError
+        See :func:`tiles_with_patches`.
+    NumericalError
+        If logits are not finite.
+    """
+    logits = valid = None
+    for tile, patch, last in tiles_with_patches(source, plan, progress, "Predicting"):
+        if logits is None:
+            window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
+            logits = np.full((runner.outputs, window.rows, window.cols), np.nan, runner.array_dtype)
+            valid = np.zeros((window.rows, window.cols), bool)
+        rows, cols = tile.output.slices(window)
+        mapped = patch.valid[tile.output.slices(patch.window)]
+        if mapped.any():
+            inputs = runner.standardise(patch, tile.input)
+            own = (slice(None), *tile.output.slices(tile.input))
+            found = runner.array(runner.logits(inputs)[0][own])
+            check_finite(found, mapped, tile.output)
+            logits[:, rows, cols] = np.where(mapped, found, np.nan)
+            valid[rows, cols] = mapped
+        if last:
+            yield Strip(window, logits, valid)
+            logits = valid = None
+
+
+def stream_components(
+    runner: Runner,
+    source: Source,
+    plan: Plan,
+    progress: Progress,
+    choose: Callable[[Window, np.ndarray], np.ndarray] | None = None,
+) -> Iterator[ComponentSample]:
+    """Yield the components of the last layer at chosen pixels, tile by tile.
+
+    Parameters
+    ----------
+    choose : callable, optional
+        ``choose(window, valid)`` returns which of a tile's valid pixels are wanted, (row, column) bool;
+        it should look at scene coordinates only, so that the sample does not depend on the tiles.
+        Default: all valid pixels.
+
+    Raises
+    ------
+    Cancelled, SceneError
+        See :func:`tiles_with_patches`.
+    NumericalError
+        If logits are not finite.
+    """
+    weight, bias = runner.output_weights()
+    for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components"):
+        valid = patch.valid[tile.output.slices(patch.window)]
+        chosen = valid if choose is None else valid & choose(tile.output, valid)
+        rows, cols = np.nonzero(chosen)
+        if not len(rows):
+            continue
+        found = runner.components(runner.standardise(patch, tile.input))[0]
+        inside = (slice(None), *tile.output.slices(tile.input))
+        picked = runner.array(found[inside][:, chosen]).T.astype(np.float64)
+        logits = picked @ weight.T + bias
+        check_finite(logits.T, np.ones(len(rows), bool), tile.output)
+        yield ComponentSample(tile.output, rows + tile.output.row, cols + tile.output.col, picked, logits)

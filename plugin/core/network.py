@@ -1,0 +1,269 @@
+"""A network made ready to run: a device, a precision, standardised inputs.
+
+The user's module is never touched: a :class:`Runner` works on a copy of its own, in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from .errors import ModelError, NumericalError, ParameterError
+from .protocols import Patch
+from .window import Window
+
+if TYPE_CHECKING:
+    from ...models.card import ModelCard
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device a word means: ``auto`` is a CUDA device where there is one.
+
+    Raises
+    ------
+    ParameterError
+        If the word is unknown, or a CUDA device is asked for where there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("DEVICE=cuda, but torch finds no CUDA device. Set DEVICE=cpu or DEVICE=auto.")
+    if device not in ("cpu", "cuda"):
+        raise ParameterError(f"Unknown DEVICE '{device}'. Choose auto, cpu or cuda.")
+    return torch.device(device)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the network is fed: standardised, filled where nothing was measured.
+
+    Parameters
+    ----------
+    fine : torch.Tensor
+        (1, fine channel, row, column); float64 for a runner of that precision, else float32.
+    coarse : torch.Tensor or None
+        (1, coarse channel, cell row, cell column); None for a network without coarse channels.
+    """
+
+    fine: torch.Tensor
+    coarse: torch.Tensor | None
+
+    def to(self, dtype: torch.dtype) -> Inputs:
+        """Return the inputs in another type."""
+        return Inputs(self.fine.to(dtype), None if self.coarse is None else self.coarse.to(dtype))
+
+    def towards(self, baseline: Inputs, share: float) -> Inputs:
+        """Return the point at `share` of the straight way from `baseline` (0) to these inputs (1)."""
+        coarse = None if self.coarse is None else torch.lerp(baseline.coarse, self.coarse, share)
+        return Inputs(torch.lerp(baseline.fine, self.fine, share), coarse)
+
+
+class Runner:
+    """A network on a device, in a precision, with the standardisation of its card.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Channels with mean, standard deviation and fill; heads; radius; alignment.
+    module : torch.nn.Module
+        ``forward(fine, coarse)`` returns logits (1, output, row, column). It is copied, not changed.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    precision : str
+        ``float32``, ``bfloat16`` or ``float64``.
+
+    Raises
+    ------
+    ParameterError
+        If device or precision is unknown.
+    ModelError
+        If the card's coarse channels are of different ratios.
+    """
+
+    def __init__(
+        self, card: ModelCard, module: nn.Module, device: str = "auto", precision: str = "float32"
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ParameterError(f"Unknown PRECISION '{precision}'. Choose {', '.join(PRECISIONS)}.")
+        self.card = card
+        self.device = resolve_device(device)
+        self.precision = precision
+        self.dtype = PRECISIONS[precision]
+        # Weights are kept in float32 for bfloat16: what is derived of them is rounded once, at the end.
+        self.input_dtype = torch.promote_types(self.dtype, torch.float32)
+        self.module = copy.deepcopy(module).eval().requires_grad_(False).to(self.device, self.input_dtype)
+        self.fine_channels = tuple(channel for channel in card.channels if channel.grid == "fine")
+        self.coarse_channels = tuple(channel for channel in card.channels if channel.grid == "coarse")
+        self.outputs = sum(1 if head.kind != "softmax" else len(head.classes) for head in card.heads)
+        ratios = {channel.ratio for channel in self.coarse_channels}
+        if len(ratios) > 1:
+            raise ModelError(
+                f"Model '{card.id}' has coarse channels of different ratios ({sorted(ratios)}); "
+                "a network takes one. Correct 'ratio' in its card."
+            )
+        self.ratio = ratios.pop() if ratios else 1
+        self.radius = int(card.receptive_field_radius)
+        self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
+        self._fast = self._reorganised()
+
+    def _reorganised(self) -> nn.Module:
+        if hasattr(self.module, "fast"):
+            return self.module.fast(self.dtype)
+        plain = copy.deepcopy(self.module).to(self.dtype)
+        return plain.to(memory_format=torch.channels_last)
+
+    @property
+    def array_dtype(self) -> np.dtype:
+        """The numpy type results are accumulated and returned in: float64 for float64, else float32."""
+        return np.dtype(np.float64 if self.dtype == torch.float64 else np.float32)
+
+    def standardise(self, patch: Patch, window: Window | None = None) -> Inputs:
+        """Return a patch as the network's inputs.
+
+        Values become (value - mean)/sd. Where a fine pixel is not valid, or a value is missing, the
+        channel's fill (in standardised units) stands in.
+
+        Parameters
+        ----------
+        patch : Patch
+            What was read, in physical units.
+        window : Window, optional
+            The pixels the network shall see: they begin at the patch's first pixel. Default: all.
+
+        Raises
+        ------
+        ModelError
+            If the patch does not have the card's channels.
+        """
+        window = window or patch.window
+        if len(patch.fine) != len(self.fine_channels) or len(patch.coarse) != len(self.coarse_channels):
+            raise ModelError(
+                f"The scene has {len(patch.fine)} fine and {len(patch.coarse)} coarse channels, model "
+                f"'{self.card.id}' needs {len(self.fine_channels)} and {len(self.coarse_channels)}."
+            )
+        rows, cols = window.slices(patch.window)
+        fine = self._standardised(
+            patch.fine[:, rows, cols], self.fine_channels, missing=~patch.valid[rows, cols]
+        )
+        if not self.coarse_channels:
+            return Inputs(fine, None)
+        # The network repeats cells from the first pixel of the window, which begins on a whole cell.
+        cells = window.coarser(self.ratio).slices(patch.window.coarser(self.ratio))
+        return Inputs(fine, self._standardised(patch.coarse[(slice(None), *cells)], self.coarse_channels))
+
+    def _standardised(
+        self, values: np.ndarray, channels: tuple, missing: np.ndarray | None = None
+    ) -> torch.Tensor:
+        dtype = self.array_dtype
+        mean, sd, fill = (
+            np.array([getattr(channel, name) for channel in channels], dtype=dtype)[:, None, None]
+            for name in ("mean", "sd", "fill")
+        )
+        gaps = ~np.isfinite(values)
+        if missing is not None:
+            gaps |= missing
+        standard = np.where(gaps, fill, (values.astype(dtype) - mean) / sd)
+        return (
+            torch.from_numpy(standard)[None]
+            .to(self.device, self.input_dtype)
+            .contiguous(memory_format=torch.channels_last)
+        )
+
+    def constant(self, like: Inputs, levels: tuple[float, ...] = ()) -> Inputs:
+        """Return inputs that hold one standardised value per channel (default 0, the channel's mean).
+
+        Raises
+        ------
+        ParameterError
+            If there are levels, but not one for each channel of the card.
+        """
+        number = len(self.fine_channels) + len(self.coarse_channels)
+        if levels and len(levels) != number:
+            raise ParameterError(f"The baseline has {len(levels)} values; the model has {number} channels.")
+        vector = torch.tensor(levels or (0.0,) * number, dtype=self.input_dtype, device=self.device)
+        fine, coarse = vector.split((len(self.fine_channels), len(self.coarse_channels)))
+        return Inputs(
+            fine.view(1, -1, 1, 1).expand_as(like.fine).contiguous(memory_format=torch.channels_last),
+            None if like.coarse is None else coarse.view(1, -1, 1, 1).expand_as(like.coarse).contiguous(),
+        )
+
+    def logits(self, inputs: Inputs) -> torch.Tensor:
+        """Return the logits (1, output, row, column) by the fast forward."""
+        with torch.inference_mode():
+            return self._run_fast(inputs.fine, inputs.coarse)
+
+    def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the gradient of Σ seeds · logits with respect to fine and coarse inputs.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            Where the gradient is taken.
+        seeds : torch.Tensor
+            (1, output, row, column).
+        """
+        with torch.enable_grad():
+            fine = inputs.fine.detach().requires_grad_()
+            coarse = None if inputs.coarse is None else inputs.coarse.detach().requires_grad_()
+            leaves = (fine,) if coarse is None else (fine, coarse)
+            # A network need not use every input it is given.
+            found = torch.autograd.grad(self._run_fast(fine, coarse), leaves, seeds, allow_unused=True)
+        gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
+        return gradients[0], (gradients[1] if coarse is not None else None)
+
+    def _run_fast(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+        if not hasattr(self.module, "fast"):  # those that have one cast by themselves
+            fine, coarse = fine.to(self.dtype), None if coarse is None else coarse.to(self.dtype)
+        return self._fast(fine, coarse).to(self.input_dtype)
+
+    def components(self, inputs: Inputs) -> torch.Tensor:
+        """Return the inputs (1, component, row, column) of the network's last 1 x 1 convolution."""
+        with torch.inference_mode():
+            network = self._fast if hasattr(self._fast, "components") else self.module
+            return network.components(inputs.fine, inputs.coarse)
+
+    def output_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights (output, component) and biases (output,) of the last 1 x 1 convolution, float64."""
+        layer = self.module.output
+        weight = layer.weight.double().cpu().numpy()[:, :, 0, 0]
+        bias = np.zeros(len(weight)) if layer.bias is None else layer.bias.double().cpu().numpy()
+        return weight, bias
+
+    def array(self, tensor: torch.Tensor) -> np.ndarray:
+        """Return a tensor as an array on the host: float64 for float64, else float32."""
+        wanted = torch.float64 if self.dtype == torch.float64 else torch.float32
+        return tensor.detach().to("cpu", wanted).numpy()
+
+
+def check_finite(logits: np.ndarray, valid: np.ndarray, window: Window) -> None:
+    """Refuse logits that are not numbers.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        (output, row, column).
+    valid : numpy.ndarray
+        (row, column), bool: the pixels that matter.
+    window : Window
+        Where they lie, for the message.
+
+    Raises
+    ------
+    NumericalError
+        If a logit of a valid pixel is not finite.
+    """
+    if not np.isfinite(logits[:, valid]).all():
+        raise NumericalError(
+            f"The network returned logits that are not finite at rows {window.row} to {window.row_stop}, "
+            f"columns {window.col} to {window.col_stop}. Check the units of the channels, and the weights."
+        )
+
+

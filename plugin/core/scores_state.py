@@ -1,0 +1,261 @@
+"""State files: the mergeable information of a model's heads in one file.
+
+A state is a ``.npz`` archive of plain arrays and one JSON header (never a pickle). It grows with the
+model, not with the number of pixels, and holds the weights it was made with: a state of another
+model, of other weights or of another format is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+
+import numpy as np
+
+from .errors import ParameterError
+from .information import ClusterSums, Component, Information, LabelSums, OutputLayer, Sums, removals
+
+FORMAT = "floelens-zscores-state"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreState:
+    """Information of all heads of a model over the scenes seen so far.
+
+    Parameters
+    ----------
+    model : str
+        Id of the model.
+    weights_sha256 : str
+        Checksum of its weights.
+    heads : tuple of Information
+        One a head.
+    scenes : tuple of str
+        Names of the scenes, sorted; a scene merged twice is named twice.
+    software : str
+        Name and version of the software that made it.
+    """
+
+    model: str
+    weights_sha256: str
+    heads: tuple[Information, ...]
+    scenes: tuple[str, ...] = ()
+    software: str = ""
+
+    @property
+    def repeated_scenes(self) -> tuple[str, ...]:
+        """Names of the scenes that are in the state more than once."""
+        return tuple(sorted({name for name in self.scenes if self.scenes.count(name) > 1}))
+
+    def merge(self, other: ScoreState) -> ScoreState:
+        """Return the state of both, as if their scenes had been seen together.
+
+        Raises
+        ------
+        ParameterError
+            If the other state belongs to another model or to other weights.
+        """
+        if other.model != self.model:
+            raise ParameterError(
+                f"A state of model '{other.model}' cannot be merged with one of model '{self.model}'; "
+                "give states of one model only."
+            )
+        if other.weights_sha256 != self.weights_sha256:
+            raise ParameterError(
+                f"A state of model '{self.model}' was made with other weights (checksum "
+                f"{other.weights_sha256[:12]}…, not {self.weights_sha256[:12]}…); make it again with this version."
+            )
+        ours = {head.layer.head: head for head in self.heads}
+        theirs = {head.layer.head: head for head in other.heads}
+        if ours.keys() != theirs.keys():
+            raise ParameterError(
+                f"States of model '{self.model}' hold different heads: {', '.join(ours)} and {', '.join(theirs)}. "
+                "Make both with the same heads."
+            )
+        return ScoreState(
+            model=self.model,
+            weights_sha256=self.weights_sha256,
+            heads=tuple(head.merge(theirs[name]) for name, head in ours.items()),
+            scenes=tuple(sorted(self.scenes + other.scenes)),
+            software=self.software,
+        )
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the state; the same state gives the same bytes. The caller sees to atomicity."""
+        arrays: dict[str, np.ndarray] = {}
+        heads = []
+        for number, head in enumerate(self.heads):
+            prefix = f"head{number}/"
+            for bucket in ("unlabelled", "labelled"):
+                sums = getattr(head, bucket)
+                for name in ("pairs", "logits", "means", "inputs", "divergence"):
+                    arrays[f"{prefix}{bucket}/{name}"] = getattr(sums, name)
+            arrays[prefix + "weights"], arrays[prefix + "bias"] = head.layer.weights, head.layer.bias
+            arrays[prefix + "lowest"], arrays[prefix + "highest"] = head.lowest, head.highest
+            arrays[prefix + "score"] = head.labels.score
+            clusterings = sorted(head.labels.clusters)
+            for index, name in enumerate(clusterings):
+                clusters = head.labels.clusters[name]
+                arrays[f"{prefix}clusters{index}/total"] = clusters.total
+                arrays[f"{prefix}clusters{index}/outer"] = clusters.outer
+            heads.append(
+                {
+                    "head": head.layer.head,
+                    "kind": head.layer.kind,
+                    "classes": head.layer.classes,
+                    "components": [asdict(part) for part in head.layer.components],
+                    "n_unlabelled": head.unlabelled.n,
+                    "n_labelled": head.labelled.n,
+                    "squares": head.labels.squares,
+                    "variance": head.labels.variance,
+                    "pearson": head.labels.pearson,
+                    "clusterings": [[name, head.labels.clusters[name].count] for name in clusterings],
+                }
+            )
+        header = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "software": self.software,
+            "scenes": self.scenes,
+            "heads": heads,
+        }
+        with open(path, "wb") as file:  # a file object: a name would get ".npz" added
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | PathLike) -> ScoreState:
+        """Read a state.
+
+        Raises
+        ------
+        ParameterError
+            If the file is no state, is damaged, or has another format version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                header = json.loads(str(arrays["header"][()]))
+                if header["format"] != FORMAT:
+                    raise KeyError("format")
+                if header["format_version"] != FORMAT_VERSION:
+                    raise ParameterError(
+                        f"State {path} has format version {header['format_version']}, this version of FloeLens reads "
+                        f"{FORMAT_VERSION}; make the state again."
+                    )
+                heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
+                return cls(
+                    model=header["model"],
+                    weights_sha256=header["weights_sha256"],
+                    heads=heads,
+                    scenes=tuple(header["scenes"]),
+                    software=header["software"],
+                )
+        except FileNotFoundError:
+            raise ParameterError(f"There is no state file {path}; check STATE_IN.") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise ParameterError(
+                f"{path} is no readable state of FloeLens ({type(error).__name__}: {error}); give a file that zscores "
+                "wrote as STATE."
+            ) from None
+
+
+def _read_head(arrays, number: int, header: dict) -> Information:
+    prefix = f"head{number}/"
+    layer = OutputLayer(
+        head=header["head"],
+        kind=header["kind"],
+        classes=tuple(header["classes"]),
+        components=tuple(Component(**part) for part in header["components"]),
+        weights=arrays[prefix + "weights"],
+        bias=arrays[prefix + "bias"],
+    )
+    expected = Sums.empty(layer, len(removals(layer)))
+
+    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = arrays[prefix + name]
+        if values.shape != shape or values.dtype != np.float64:
+            raise ValueError(f"array {prefix + name} has shape {values.shape}, not {shape}")
+        return values
+
+    def sums(bucket: str, n: int) -> Sums:
+        names = ("pairs", "logits", "means", "inputs", "divergence")
+        return Sums(int(n), **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names})
+
+    m = len(layer.components)
+    size = layer.outputs * (1 + m)
+    clusters = {
+        name: ClusterSums(
+            int(count), read(f"clusters{index}/total", (size,)), read(f"clusters{index}/outer", (size, size))
+        )
+        for index, (name, count) in enumerate(header["clusterings"])
+    }
+    return Information(
+        layer=layer,
+        unlabelled=sums("unlabelled", header["n_unlabelled"]),
+        labelled=sums("labelled", header["n_labelled"]),
+        labels=LabelSums(
+            score=read("score", (layer.outputs, 1 + m)),
+            squares=float(header["squares"]),
+            variance=float(header["variance"]),
+            pearson=float(header["pearson"]),
+            clusters=clusters,
+        ),
+        lowest=read("lowest", (m,)),
+        highest=read("highest", (m,)),
+    )
+
+
+def merge_states(states: Iterable[ScoreState]) -> ScoreState:
+    """Return the state of all: the same in any order.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or they belong to different models.
+    """
+    merged: ScoreState | None = None
+    for state in states:
+        merged = state if merged is None else merged.merge(state)
+    if merged is None:
+        raise ParameterError("There is no state to merge: give a scene, or files in STATE_IN.")
+    return merged
+
+
+def check_state(state: ScoreState, model: str, weights_sha256: str, layers: Sequence[OutputLayer], path: str) -> None:
+    """Refuse a state that does not belong to a model.
+
+    Parameters
+    ----------
+    state : ScoreState
+        What was read.
+    model, weights_sha256 : str
+        Id and checksum of the model that is asked for.
+    layers : sequence of OutputLayer
+        Its heads.
+    path : str
+        Where the state came from, for the message.
+
+    Raises
+    ------
+    ParameterError
+        If the model, its weights or its heads differ.
+    """
+    if state.model != model:
+        raise ParameterError(f"State {path} belongs to model '{state.model}', not to '{model}'; give a state of '{model}'.")
+    if state.weights_sha256 != weights_sha256:
+        raise ParameterError(
+            f"State {path} was made with other weights of model '{model}' (checksum {state.weights_sha256[:12]}…, "
+            f"not {weights_sha256[:12]}…); make it again with this version of the model."
+        )
+    known = {layer.head: layer for layer in layers}
+    held = {head.layer.head: head.layer for head in state.heads}
+    if known.keys() != held.keys() or not all(known[name].same_as(layer) for name, layer in held.items()):
+        raise ParameterError(
+            f"State {path} holds heads or components that model '{model}' does not have in this form; make it again "
+            "with this version of the model."
+        )

@@ -1,0 +1,91 @@
+"""What several jobs take: a scene and the way to compute.
+
+Paths and plain values only, so that a job can be pickled, sent to another machine, or written
+down in the tags of its results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...models.card import ModelCard
+from ..core.protocols import Progress
+from ..io.scene import Scene
+from ..io.vector import Polygons
+
+if TYPE_CHECKING:  # torch is imported only when a job runs
+    from ..core.network import Runner
+
+
+@dataclass(frozen=True)
+class SceneInputs:
+    """The rasters of one scene.
+
+    Parameters
+    ----------
+    sar : str
+        Raster of the fine channels; its grid is the grid of the results.
+    mwr : str, optional
+        Raster of the microwave radiometry, on any grid.
+    ancillary : tuple of str
+        More rasters: distance map, weather.
+    land : str or Polygons, optional
+        What is not to be mapped: a raster (not zero = land) or polygons.
+    channels : str
+        Bands by hand, ``hh=1,hv=2``.
+    extent : Polygons, optional
+        The part of the scene to process; all of it where None.
+    """
+
+    sar: str
+    mwr: str | None = None
+    ancillary: tuple[str, ...] = ()
+    land: str | Polygons | None = None
+    channels: str = ""
+    extent: Polygons | None = None
+
+    @contextmanager
+    def open(self, card: ModelCard, progress: Progress) -> Iterator[Scene]:
+        """Open the scene for the network of `card`; its warnings go to the log."""
+        with Scene.open(
+            card,
+            self.sar,
+            self.mwr,
+            ancillary=self.ancillary,
+            land=self.land,
+            channels=self.channels,
+            region=self.extent,
+        ) as scene:
+            for warning in scene.warnings:
+                progress.warn(warning)
+            yield scene
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how to compute.
+
+    Parameters
+    ----------
+    device : {'auto', 'cpu', 'cuda'}
+        Where the network runs.
+    precision : {'float32', 'bfloat16'}
+        Number format of the network's activations.
+    memory_mib : int
+        Memory for tiles and strips, in MiB.
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    memory_mib: int = field(default=1024)
+
+    def runner(self, model: str) -> Runner:
+        """Load `model` (an id or a path) and return it ready to run."""
+        from ...models.network import load
+        from ..core.network import Runner
+
+        card, module = load(model)
+        return Runner(card, module, device=self.device, precision=self.precision)

@@ -1,0 +1,259 @@
+"""A synthetic georeferenced scene with known ice: what a radar, a radiometer and an analyst would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import Cancelled, ParameterError, SceneError
+from ..core.protocols import Progress
+from ..core.simulation import (
+    ASSUMPTIONS,
+    BLOCK,
+    CHANNELS,
+    FLOOR_DB,
+    FOOTPRINTS_KM,
+    NO_DATA,
+    WATER_LIMIT,
+    SimulatedScene,
+)
+from ..core.window import Window
+from ..io.grid import Grid, GroundControlPoint
+from ..io.raster import Raster, environment, open_raster
+from .provenance import plugin_version
+
+GEOREFERENCING = ("gcps", "projected")
+TIE_POINTS = 21
+"""Rows and columns of the tie-point mesh, as in a Sentinel-1 EW product."""
+
+_INCLINATION = np.radians(98.18)  # of Sentinel-1's orbit
+_CHART_BANDS = ("concentration", "sic", "ct", "sea_ice_concentration", "ice_concentration")
+
+
+@dataclass(frozen=True)
+class SimulateScene:
+    """Simulate a scene.
+
+    Parameters
+    ----------
+    seed : int
+        Same parameters, same bytes; another seed, another scene.
+    rows, cols : int
+        Size of the radar image in pixels.
+    pixel_size : float
+        Size of a pixel in metres.
+    center : tuple of float
+        Longitude and latitude of the scene's centre, degrees.
+    georeferencing : {'gcps', 'projected'}
+        A mesh of tie points in EPSG:4326, turned as a descending Sentinel-1 pass, or an affine transform
+        in polar stereographic (EPSG:3413 in the north, 3976 in the south).
+    concentration : str, optional
+        Raster of a real chart to follow (%, above 100 no data, 254 land): the scene then lies on its
+        grid, and `rows`, `cols`, `pixel_size`, `center` and `georeferencing` say nothing.
+    sar, mwr, chart : str, optional
+        What to write.
+    """
+
+    seed: int = 1
+    rows: int = 2000
+    cols: int = 2000
+    pixel_size: float = 80.0
+    center: tuple[float, float] = (20.0, 79.0)
+    georeferencing: str = "gcps"
+    concentration: str | None = None
+    sar: str | None = None
+    mwr: str | None = None
+    chart: str | None = None
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Write the rasters and return their paths under their published names."""
+        from ..io.writer import Outputs
+
+        if not (self.sar or self.mwr or self.chart):
+            raise ParameterError("Nothing to write: give at least one of SAR, MWR and CHART.")
+        with ExitStack() as stack:
+            given = stack.enter_context(open_raster(self.concentration)) if self.concentration else None
+            grid = Grid.from_raster(given) if given else self.grid()
+            # Rounded, so that the ice does not hang on the last digits of a geodesic length.
+            pixel_size = round(grid.pixel_size(), 1) if given else self.pixel_size
+            if given and not 10.0 <= pixel_size <= 2000.0:
+                raise SceneError(
+                    f"{self.concentration} has pixels of {pixel_size:g} m, a simulated scene has 10 to 2000 m. "
+                    "Resample the chart first."
+                )
+            reader = chart_reader(given, progress) if given else None
+            scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
+            tags = self._tags(scene, pixel_size)
+            outputs = stack.enter_context(Outputs())
+            shares = self._write_fine(scene, grid, outputs, tags, progress)
+            if self.mwr:
+                self._write_coarse(scene, grid, outputs, tags)
+            progress.report(1.0, "Scene complete")
+        results: dict[str, object] = {
+            "ROWS_WRITTEN": grid.rows,
+            "COLS_WRITTEN": grid.cols,
+            "PIXEL_SIZE_WRITTEN": float(pixel_size),
+            "RATIO": scene.ratio,
+            "SEASON": "summer" if scene.climate.summer else "winter",
+            **shares,
+        }
+        paths = {"SAR": self.sar, "MWR": self.mwr, "CHART": self.chart}
+        return {**{name: path for name, path in paths.items() if path}, **results}
+
+    def grid(self) -> Grid:
+        """Return the grid of the scene that the parameters describe.
+
+        Raises
+        ------
+        ParameterError
+            A parameter no scene can have.
+        """
+        lon, lat = self.center
+        if not (-360.0 <= lon <= 360.0 and -90.0 <= lat <= 90.0):
+            raise ParameterError(f"CENTER is ({lon:g}, {lat:g}): give longitude and latitude in degrees.")
+        if self.georeferencing not in GEOREFERENCING:
+            raise ParameterError(
+                f"GEOREFERENCING is '{self.georeferencing}': use one of {', '.join(GEOREFERENCING)}."
+            )
+        # The scene itself checks these too; a grid has to exist before it.
+        SimulatedScene(self.seed, self.rows, self.cols, self.pixel_size)
+        if self.georeferencing == "projected":
+            return projected_grid(self.rows, self.cols, self.pixel_size, lon, lat)
+        return tie_point_grid(self.rows, self.cols, self.pixel_size, lon, lat)
+
+    def _tags(self, scene: SimulatedScene, pixel_size: float) -> dict[str, str]:
+        """Return the tags of the three rasters: what made them and what was assumed."""
+        summer = scene.climate.summer
+        start = datetime(2020, 8 if summer else 3, 15, 6) + timedelta(minutes=self.seed % 1440)
+        tags = {
+            "start_time": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "FLOELENS_PRODUCT": "simulated scene",
+            "FLOELENS_SEED": str(self.seed),
+            "FLOELENS_SEASON": "summer" if summer else "winter",
+            "FLOELENS_PIXEL_SIZE_M": f"{pixel_size:g}",
+            "FLOELENS_SPECKLE_LOOKS": f"{scene.radar.looks:.3g}",
+            "FLOELENS_SAR_FLOOR_DB": f"{FLOOR_DB:g}",
+            "FLOELENS_MWR_STATISTICS": "Reference dataset for sea ice concentration (Pedersen et al., figshare 6626549)",
+            "FLOELENS_ASSUMPTIONS": " ".join(ASSUMPTIONS),
+            "FLOELENS_ICE_TYPE": f"open water under {100 * WATER_LIMIT:g} % concentration, else the region's type",
+            "FLOELENS_VERSION_FLOELENS": plugin_version(),
+            "FLOELENS_VERSION_NUMPY": np.__version__,
+        }
+        if self.concentration:
+            tags["FLOELENS_CONCENTRATION"] = Path(self.concentration).name
+        return tags
+
+    def _write_fine(
+        self, scene: SimulatedScene, grid: Grid, outputs: object, tags: dict[str, str], progress: Progress
+    ) -> dict[str, object]:
+        """Write SAR and CHART strip by strip; return the shares of land and ice in the scene."""
+        from ..io.writer import Band
+
+        sar = chart = None
+        if self.sar:
+            bands = [Band("hh", "dB"), Band("hv", "dB")]
+            sar = outputs.raster(
+                self.sar, grid, bands, tags={**tags, "FLOELENS_BANDS": "sigma0, noise subtracted"}
+            )
+        if self.chart:
+            bands = [Band("concentration", "%"), Band("icetype", "class")]
+            chart = outputs.raster(
+                self.chart, grid, bands, dtype="uint8", nodata=NO_DATA, tags=tags, overviews="nearest"
+            )
+        sea = ice = 0
+        for row in range(0, grid.rows, BLOCK):
+            if progress.cancelled():
+                raise Cancelled("Simulation stopped; nothing was written.")
+            strip = Window(row, 0, min(BLOCK, grid.rows - row), grid.cols)
+            if sar is not None:
+                sar.write(scene.backscatter(strip))
+            values = scene.chart(strip)
+            known = values[0] != NO_DATA
+            sea += int(known.sum())
+            ice += int(values[0][known].sum(dtype=np.int64))
+            if chart is not None:
+                chart.write(values)
+            progress.report(0.95 * strip.row_stop / grid.rows, "Simulating radar and chart")
+        if not sea and self.concentration:
+            raise SceneError(
+                f"{self.concentration} has no pixel from 0 to 100 %: there is nothing to follow. "
+                "Check its band and its nodata value."
+            )
+        return {
+            "SEA_PIXELS": sea,
+            "MEAN_CONCENTRATION": ice / sea if sea else 0.0,
+        }
+
+    def _write_coarse(self, scene: SimulatedScene, grid: Grid, outputs: object, tags: dict[str, str]) -> None:
+        """Write MWR on the cells of 2 km."""
+        from ..io.writer import Band
+
+        bands = [
+            Band(name, "K", tags={"footprint_km": f"{short:g} x {long:g}"})
+            for name, (short, long) in zip(CHANNELS, FOOTPRINTS_KM)
+        ]
+        outputs.raster(self.mwr, grid.coarser(scene.ratio), bands, tags=tags).write(
+            scene.brightness_temperature()
+        )
+
+
+def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.ndarray]:
+    """Return what reads the concentration of a chart: its band of that name, else its first."""
+    named = [i for i, name in enumerate(chart.names, start=1) if name.strip().lower() in _CHART_BANDS]
+    band = named[0] if named else 1
+    if chart.count > 1 and not named:
+        progress.warn(
+            f"{chart.path} has no band named concentration (bands: {chart.describe_bands()}): band 1 is taken."
+        )
+
+    def read(window: Window) -> np.ndarray:
+        return chart.read([band], window)[0]
+
+    return read
+
+
+def projected_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
+    """Return a north-up grid in polar stereographic coordinates about a place (degrees)."""
+    from pyproj import Transformer
+
+    code = 3413 if lat >= 0.0 else 3976
+    x, y = Transformer.from_crs(4326, code, always_xy=True).transform(lon, lat)
+    left, top = x - cols * pixel_size / 2.0, y + rows * pixel_size / 2.0
+    return Grid(rows, cols, wkt_of(code), transform=(pixel_size, 0.0, left, 0.0, -pixel_size, top))
+
+
+def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
+    """Return a grid known by 21 x 21 tie points in EPSG:4326, turned as a descending Sentinel-1 pass.
+
+    Rows run along the flight, columns to the right of it. The heading at latitude φ of an orbit of
+    inclination i is π − asin(cos i / cos φ), clockwise from north. Pixel coordinates (0, 0) are the
+    outer corner of the first pixel, and the outermost tie points lie on the image's corners.
+    """
+    from pyproj import Transformer
+
+    ratio = np.cos(_INCLINATION) / max(np.cos(np.radians(lat)), 1e-6)
+    heading = np.pi - np.arcsin(np.clip(ratio, -1.0, 1.0))
+    row, col = np.meshgrid(
+        np.linspace(0.0, rows, TIE_POINTS), np.linspace(0.0, cols, TIE_POINTS), indexing="ij"
+    )
+    along, across = (row - rows / 2.0) * pixel_size, (col - cols / 2.0) * pixel_size
+    east = along * np.sin(heading) + across * np.cos(heading)
+    north = along * np.cos(heading) - across * np.sin(heading)
+    plane = f"+proj=stere +lat_0={lat!r} +lon_0={lon!r} +ellps=WGS84 +units=m"
+    longitude, latitude = Transformer.from_crs(plane, 4326, always_xy=True).transform(east, north)
+    points = zip(row.ravel(), col.ravel(), np.ravel(longitude), np.ravel(latitude))
+    gcps = tuple(GroundControlPoint(float(r), float(c), float(x), float(y)) for r, c, x, y in points)
+    return Grid(rows, cols, wkt_of(4326), gcps=gcps)
+
+
+def wkt_of(code: int) -> str:
+    """Return the WKT of an EPSG code."""
+    from rasterio.crs import CRS
+
+    with environment():
+        return CRS.from_epsg(code).to_wkt()

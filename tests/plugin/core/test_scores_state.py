@@ -1,0 +1,253 @@
+"""States: merging in any order, files, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from floelens.plugin.core.clusters import block_clusters
+from floelens.plugin.core.errors import ModelError, ParameterError
+from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
+from floelens.plugin.core.scores import compute_scores
+from floelens.plugin.core.scores_state import ScoreState, check_state, merge_states
+from floelens.plugin.core.window import Window
+
+if "score_data" not in sys.modules:
+    spec = importlib.util.spec_from_file_location("score_data", Path(__file__).with_name("score_data.py"))
+    sys.modules["score_data"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["score_data"])
+from score_data import binary_labels, class_labels, correlated, layer
+
+
+def head(kind: str = "softmax", bias: float = 0.2) -> OutputLayer:
+    generator = np.random.default_rng(3)
+    weights = generator.normal(size=(3 if kind == "softmax" else 1, 5))
+    return layer(weights, np.full(len(weights), bias), kind)
+
+
+def scene(output: OutputLayer, seed: int, first: int = 0, last: int = 900, cluster_size: int = 30) -> Information:
+    """Return the information of pixels first..last of a made scene."""
+    x = correlated(seed, 900, 5)
+    y = class_labels(seed, x, 3) if output.kind == "softmax" else binary_labels(seed, x)
+    accumulator = SceneAccumulator(output)
+    part = slice(first, last)
+    accumulator.add(x[part], y[part], {"blocks": (np.arange(900) // cluster_size)[part]})
+    return accumulator.close()
+
+
+def state(output: OutputLayer, seed: int, **pixels) -> ScoreState:
+    return ScoreState("model", "ab" * 32, (scene(output, seed, **pixels),), (f"scene {seed}",), "FloeLens 0.1.0")
+
+
+def assert_same_scores(first: Information, second: Information, tolerance: float = 1e-9) -> None:
+    ours, theirs = compute_scores(first), compute_scores(second)
+    for a, b in zip(ours.rows + ours.groups, theirs.rows + theirs.groups):
+        for name, value in a.items():
+            if isinstance(value, float):
+                assert value == pytest.approx(b[name], rel=tolerance, abs=1e-12), name
+            else:
+                assert value == b[name]
+    for name, value in ours.measures.items():
+        if isinstance(value, float):
+            assert value == pytest.approx(theirs.measures[name], rel=tolerance)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
+def test_two_halves_merged_equal_the_whole(kind):
+    output = head(kind)
+    whole = scene(output, 1)
+    halves = scene(output, 1, last=450).merge(scene(output, 1, first=450))  # clusters end at the cut
+    assert_same_scores(whole, halves)
+
+
+def test_merging_is_independent_of_order_and_grouping():
+    output = head()
+    states = [state(output, seed) for seed in range(3)]
+    reference = merge_states(states).heads[0]
+    for order in permutations(states):
+        assert_same_scores(reference, merge_states(order).heads[0])
+    right = states[0].merge(states[1].merge(states[2]))
+    assert_same_scores(reference, right.heads[0])
+    assert right.scenes == merge_states(states).scenes
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 900), min_size=1, max_size=4))
+def test_any_cut_of_the_unlabelled_pixels_gives_the_same_information(cuts):
+    output = head("sigmoid")
+    x = correlated(9, 900, 5).astype(np.float32)
+    edges = [0, *sorted(cuts), 900]
+    merged = Information.empty(output)
+    for first, last in zip(edges[:-1], edges[1:]):
+        accumulator = SceneAccumulator(output)
+        accumulator.add(x[first:last])
+        merged = merged.merge(accumulator.close())
+    accumulator = SceneAccumulator(output)
+    accumulator.add(x)
+    whole = accumulator.close()
+    assert merged.n == 900
+    np.testing.assert_allclose(merged.total.pairs, whole.total.pairs, rtol=1e-11)
+    np.testing.assert_allclose(merged.total.divergence, whole.total.divergence, rtol=1e-9)
+
+
+def test_merging_nothing_changes_nothing():
+    output = head()
+    information = scene(output, 4)
+    assert_same_scores(information, information.merge(Information.empty(output)), 1e-15)
+    assert_same_scores(information, Information.empty(output).merge(information), 1e-15)
+
+
+def test_scenes_without_labels_join_scenes_with_labels():
+    output = head("sigmoid")
+    labelled = scene(output, 5)
+    accumulator = SceneAccumulator(output)
+    accumulator.add(correlated(6, 500, 5))
+    merged = labelled.merge(accumulator.close())
+    scores = compute_scores(merged)
+    assert (scores.measures["n"], scores.measures["n_labelled"]) == (1400, 900)
+    assert scores.rows[0]["se_robust"] == pytest.approx(compute_scores(labelled).rows[0]["se_robust"], rel=1e-10)
+
+
+def test_clusterings_that_differ_leave_no_robust_errors_and_say_so():
+    output = head("sigmoid")
+    x = correlated(7, 300, 5)
+    accumulator = SceneAccumulator(output)
+    accumulator.add(x, binary_labels(7, x), {"scenes": np.zeros(300, dtype=int)})
+    scores = compute_scores(scene(output, 8).merge(accumulator.close()))
+    assert scores.rows[0]["z_robust"] is None
+    assert "no clusters common" in scores.rows[0]["note"]
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
+def test_a_file_gives_back_the_state_and_the_same_bytes(tmp_path, kind):
+    saved = state(head(kind), 2)
+    saved.save(tmp_path / "a.state")
+    loaded = ScoreState.load(tmp_path / "a.state")
+    loaded.save(tmp_path / "b.state")
+    assert (tmp_path / "a.state").read_bytes() == (tmp_path / "b.state").read_bytes()
+    assert_same_scores(saved.heads[0], loaded.heads[0], 1e-15)
+    assert (loaded.model, loaded.weights_sha256, loaded.scenes) == ("model", "ab" * 32, ("scene 2",))
+    assert loaded.software == "FloeLens 0.1.0"
+    assert loaded.merge(saved).repeated_scenes == ("scene 2",)
+
+
+def test_the_size_of_a_state_does_not_grow_with_pixels(tmp_path):
+    output = head("sigmoid")
+    sizes = []
+    for count in (900, 9000):
+        x = correlated(1, count, 5)
+        accumulator = SceneAccumulator(output)
+        accumulator.add(x, binary_labels(1, x), {"blocks": np.arange(count) // 10})
+        ScoreState("model", "ab", (accumulator.close(),)).save(tmp_path / "s")
+        sizes.append((tmp_path / "s").stat().st_size)
+    assert abs(sizes[1] - sizes[0]) < 200
+
+
+def test_states_of_other_models_weights_and_heads_are_refused():
+    output = head()
+    ours = state(output, 1)
+    with pytest.raises(ParameterError, match="model 'other'"):
+        ours.merge(replace(ours, model="other"))
+    with pytest.raises(ParameterError, match="other weights"):
+        ours.merge(replace(ours, weights_sha256="cd" * 32))
+    with pytest.raises(ParameterError, match="heads, components or weights differ"):
+        ours.merge(replace(ours, heads=(scene(head(bias=0.3), 1),)))
+    check_state(ours, "model", "ab" * 32, [output], "s.npz")
+    with pytest.raises(ParameterError, match=r"State s\.npz belongs to model 'model', not to 'ice'"):
+        check_state(ours, "ice", "ab" * 32, [output], "s.npz")
+    with pytest.raises(ParameterError, match="other weights of model"):
+        check_state(ours, "model", "cd" * 32, [output], "s.npz")
+    with pytest.raises(ParameterError, match="does not have in this form"):
+        check_state(ours, "model", "ab" * 32, [head(bias=0.3)], "s.npz")
+    with pytest.raises(ParameterError, match="no state to merge"):
+        merge_states([])
+
+
+def test_files_that_are_no_state_are_refused_with_a_sentence(tmp_path):
+    good = tmp_path / "good"
+    state(head(), 1).save(good)
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(good.read_bytes()[:-4000])
+    text = tmp_path / "text"
+    text.write_text("model: ice")
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    other = tmp_path / "other.npz"
+    np.savez(other, x=np.ones(3))
+    pickled = tmp_path / "pickled.npz"
+    np.savez(pickled, header=np.array([{"format": "floelens-zscores-state"}], dtype=object))
+    for path in (damaged, text, empty, other, pickled):
+        with pytest.raises(ParameterError, match="no readable state"):
+            ScoreState.load(path)
+    with pytest.raises(ParameterError, match="no state file"):
+        ScoreState.load(tmp_path / "absent")
+
+
+def rewritten(path: Path, target: Path, change) -> Path:
+    """Write a state again with a changed header or changed arrays."""
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    header = json.loads(str(content["header"][()]))
+    change(header, content)
+    content["header"] = np.array(json.dumps(header))
+    with open(target, "wb") as file:
+        np.savez(file, **content)
+    return target
+
+
+def test_another_format_version_or_shape_is_refused(tmp_path):
+    good = tmp_path / "good"
+    state(head(), 1).save(good)
+    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=2))
+    with pytest.raises(ParameterError, match="format version 2, this version of FloeLens reads 1"):
+        ScoreState.load(newer)
+    cut = rewritten(
+        good, tmp_path / "cut", lambda _, arrays: arrays.update({"head0/lowest": arrays["head0/lowest"][:2]})
+    )
+    with pytest.raises(ParameterError, match="head0/lowest has shape"):
+        ScoreState.load(cut)
+
+
+def test_a_layer_is_cut_out_of_a_model_with_several_heads():
+    part = SimpleNamespace(
+        name="c", sensor="sar", scale="skip", channel=None, frequency_ghz=None, polarisation=None
+    )
+    classes = [SimpleNamespace(name=name) for name in ("water", "young", "old")]
+    card = SimpleNamespace(
+        heads=[
+            SimpleNamespace(name="concentration", kind="sigmoid", classes=classes[:1]),
+            SimpleNamespace(name="type", kind="softmax", classes=classes),
+        ],
+        components=[part, part],
+    )
+    weights = np.arange(8.0).reshape(4, 2, 1, 1)
+    ice_type = OutputLayer.from_card(card, "type", weights, np.arange(4.0))
+    assert ice_type.classes == ("water", "young", "old")
+    np.testing.assert_array_equal(ice_type.weights, [[2, 3], [4, 5], [6, 7]])
+    np.testing.assert_array_equal(ice_type.bias, [1, 2, 3])
+    assert OutputLayer.from_card(card, "concentration", weights, np.arange(4.0)).outputs == 1
+    with pytest.raises(ModelError, match="no head 'floe'; its heads are concentration, type"):
+        OutputLayer.from_card(card, "floe", weights, np.arange(4.0))
+
+
+def test_blocks_are_at_least_as_wide_as_asked_and_cover_the_scene():
+    window = Window(0, 0, 5000, 5200)
+    rows, cols = np.meshgrid(np.arange(0, 5000, 20), np.arange(0, 5200, 20), indexing="ij")
+    blocks = block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 64.0).reshape(rows.shape)
+    assert np.unique(blocks).size == 36  # 400 km / 64 km = 6 blocks down, 416 / 64 = 6 across
+    heights = [np.ptp(rows[blocks == number]) + 20 for number in np.unique(blocks)]
+    widths = [np.ptp(cols[blocks == number]) + 20 for number in np.unique(blocks)]
+    assert min(heights) * 80 >= 64_000 and min(widths) * 80 >= 64_000
+    assert np.unique(block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 1000.0)).tolist() == [0]
+    with pytest.raises(ParameterError, match="positive"):
+        block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 0.0)
