@@ -66,6 +66,7 @@ class AsppFusion(nn.Module):
         super().__init__()
         widths = variant_named(variant)
         self.variant = variant
+        self.widths = widths
         self.ratio = ratio
         self.fine_channels = fine_channels
         self.coarse_channels = coarse_channels

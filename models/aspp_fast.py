@@ -61,34 +61,33 @@ class FastAspp(nn.Module):
 
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6"):
             self._keep(name, getattr(network, name))
-        for name in ("norm1", "norm2"):
-            norm = getattr(network, name)
+        for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
             gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
             shift = norm.bias.double() - norm.running_mean.double() * gain
             self._buffer(f"{name}_gain", gain[:, None, None])
             self._buffer(f"{name}_shift", shift[:, None, None])
-        for scale, convolution in zip(SCALES, network.scales):
+        convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
+        for scale, convolution in zip(SCALES, convolutions):
             self._keep(f"scale{scale}", convolution)
 
+        outputs = network.output.out_channels
         self.hidden = network.hidden is not None
-        self.folded = not self.rectified and not self.hidden
-        # With ever more logits the folded convolution would cost more than the one it replaces.
-        outputs, filters = network.output.out_channels, network.scales[0].out_channels
-        self.folded = self.folded and outputs <= filters
+        # With more logits than filters the folded convolution would cost more than the one it replaces.
+        self.folded = not self.rectified and not self.hidden and outputs <= network.widths.scale
         self.by_taps = outputs <= _FEW_OUTPUTS or dtype == torch.float64
         if self.hidden:
             self._keep("hidden1", network.hidden)
             self._keep("output", network.output)
         else:
-            self._split_output(network)
+            self._split_output(network, convolutions)
 
-    def _split_output(self, network: AsppFusion) -> None:
+    def _split_output(self, network: AsppFusion, convolutions: list[nn.Conv2d]) -> None:
         """Cut the output weights into those of the skip, of each scale and of the coarse channels."""
         weights = network.output.weight.double()
         bias = network.output.bias.double()
-        skip, filters = network.conv2.out_channels, network.scales[0].out_channels
+        skip, filters = network.widths.skip, network.widths.scale
         self._buffer("output_skip", weights[:, :skip], convolution=True)
-        for index, (scale, convolution) in enumerate(zip(SCALES, network.scales)):
+        for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):
             begin = skip + index * filters
             part = weights[:, begin : begin + filters]
             if not self.folded:
@@ -117,16 +116,11 @@ class FastAspp(nn.Module):
         self._buffer(f"{name}_bias", layer.bias)
 
     def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
-        return functional.conv2d(
-            values,
-            getattr(self, f"{name}_weight"),
-            getattr(self, f"{name}_bias"),
-            padding=padding,
-            dilation=scale,
-        )
+        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        return functional.conv2d(values, weight, bias, padding=padding, dilation=scale)
 
     def _normalise(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(getattr(self, f"{name}_shift"), values, getattr(self, f"{name}_gain"))
+        return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
     def _trunk(self, fine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the skip components and the trunk's output."""
@@ -164,20 +158,21 @@ class FastAspp(nn.Module):
         if self.hidden:
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
         skip, trunk = self._trunk(fine)
-        logits = functional.conv2d(skip, self.output_skip).to(self.sum_dtype)
+        logits = functional.conv2d(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
         if self.folded and self.by_taps:
             for scale, pooled in doubled_pools(trunk.contiguous(), SCALES):
-                logits = logits + self._sum_of_taps(getattr(self, f"taps{scale}"), pooled, scale)
+                logits = logits + self._sum_of_taps(self.get_buffer(f"taps{scale}"), pooled, scale)
         elif self.folded:
             for scale, pooled in doubled_pools(trunk, SCALES):
-                kernel = getattr(self, f"folded{scale}")
+                kernel = self.get_buffer(f"folded{scale}")
                 logits = logits + functional.conv2d(pooled, kernel, padding=scale, dilation=scale)
         else:
             for scale, branch in self._branches(trunk):
-                logits = logits + functional.conv2d(branch, getattr(self, f"output{scale}"))
+                logits = logits + functional.conv2d(branch, self.get_buffer(f"output{scale}"))
+        bias = self.get_buffer("output_bias")
         if not self.coarse_channels:
-            return logits + self.output_bias[:, None, None]
-        weighted = functional.conv2d(coarse.to(self.sum_dtype), self.output_coarse, self.output_bias)
+            return logits + bias[:, None, None]
+        weighted = functional.conv2d(coarse.to(self.sum_dtype), self.get_buffer("output_coarse"), bias)
         return logits + self.upsample(weighted, fine)
 
     def _sum_of_taps(self, taps: torch.Tensor, pooled: torch.Tensor, scale: int) -> torch.Tensor:

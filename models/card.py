@@ -130,10 +130,13 @@ class Weights:
         if suffix != ".safetensors":
             raise CardError("file", f"'{self.file}' is not a .safetensors file. Save the weights as one.")
         if self.file != os.path.basename(self.file.replace("\\", "/")):
-            raise CardError("file", f"'{self.file}' is a path. Keep the file beside card.json and give its name.")
+            raise CardError(
+                "file", f"'{self.file}' is a path. Keep the file beside card.json and give its name."
+            )
         if not isinstance(self.sha256, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.sha256):
             raise CardError(
-                "sha256", f"{self.sha256!r} is not a checksum. Give 64 lower-case hexadecimal digits (sha256sum)."
+                "sha256",
+                f"{self.sha256!r} is not a checksum. Give 64 lower-case hexadecimal digits (sha256sum).",
             )
 
 
@@ -184,7 +187,11 @@ class Channel:
         _text(self.name, "name", "Name the channel, such as hh.")
         _text(self.sensor, "sensor", "Name the sensor, such as sar or mwr.")
         _one_of(self.grid, GRIDS, "grid")
-        _text(self.unit, "unit", "Give the unit of the raster's values, such as dB or K (1 where there is none).")
+        _text(
+            self.unit,
+            "unit",
+            "Give the unit of the raster's values, such as dB or K (1 where there is none).",
+        )
         _number(self, "mean")
         _number(self, "sd", above=0, remedy="Give the standard deviation the network was trained with.")
         _number(self, "fill")
@@ -199,7 +206,9 @@ class Channel:
         if self.footprint_km is not None:
             _numbers(self, "footprint_km", 2)
             if min(self.footprint_km) <= 0:
-                raise CardError("footprint_km", f"{list(self.footprint_km)} are not two lengths in km above 0.")
+                raise CardError(
+                    "footprint_km", f"{list(self.footprint_km)} are not two lengths in km above 0."
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,7 +245,9 @@ class HeadClass:
         _text(self.name, "name", "Name the class.")
         if self.name.lower() in RESERVED_CLASS_NAMES:
             raise CardError("name", f"'{self.name}' means the class the network predicts. Use another name.")
-        _integer(self.value, "value", 0, f"Give its code in class rasters; {CLASS_NODATA} stands for no data.")
+        _integer(
+            self.value, "value", 0, f"Give its code in class rasters; {CLASS_NODATA} stands for no data."
+        )
         if self.value >= CLASS_NODATA:
             raise CardError("value", f"{self.value} is not below {CLASS_NODATA}, which stands for no data.")
         if not isinstance(self.colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
@@ -282,7 +293,8 @@ class Head:
             raise CardError("classes", f"a softmax needs at least two classes, not {len(self.classes)}.")
         if self.kind != "softmax" and len(self.classes) != 1:
             raise CardError(
-                "classes", f"a {self.kind} head has one class, what its logit speaks for, not {len(self.classes)}."
+                "classes",
+                f"a {self.kind} head has one class, what its logit speaks for, not {len(self.classes)}.",
             )
         _unique([c.name.lower() for c in self.classes], "classes", "name")
         _unique([c.value for c in self.classes], "classes", "value")
@@ -382,8 +394,10 @@ class ModelCard:
     limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", self.id):
-            raise CardError("id", f"{self.id!r} is no id. Use lower-case letters, digits and hyphens (my-model).")
+        if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]+[a-z0-9]", self.id):
+            raise CardError(
+                "id", f"{self.id!r} is no id. Use lower-case letters, digits and hyphens, at least three (my-model)."
+            )
         _text(self.title, "title", "Give the model a title.")
         _text(self.licence, "licence", "Name the licence of the weights.")
         _text(self.summary, "summary")
@@ -392,7 +406,9 @@ class ModelCard:
         if not isinstance(self.demonstration, bool):
             raise CardError("demonstration", f"{self.demonstration!r} is neither true nor false.")
         _json_mapping(self, "skill")
-        _number(self, "pixel_size_m", above=0, remedy="Give the size of the pixels it was trained on, in metres.")
+        _number(
+            self, "pixel_size_m", above=0, remedy="Give the size of the pixels it was trained on, in metres."
+        )
         for name in ("channels", "heads", "components"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             if not getattr(self, name):
@@ -407,7 +423,9 @@ class ModelCard:
                     f"components[{position}].channel",
                     f"no channel '{component.channel}'. Use one of {', '.join(sorted(known))}, or leave it out.",
                 )
-        _integer(self.receptive_field_radius, "receptive_field_radius", 0, "Give the measured radius in pixels.")
+        _integer(
+            self.receptive_field_radius, "receptive_field_radius", 0, "Give the measured radius in pixels."
+        )
         _integer(self.alignment, "alignment", 1, "Give the measured alignment in pixels.")
         if self.alignment % self.ratio:
             raise CardError(
@@ -523,9 +541,13 @@ class ModelCard:
         try:
             content = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
         except ValueError as error:
-            raise ModelError(f"The model card {path} is no valid JSON: {error}. Mend or download it again.") from None
+            raise ModelError(
+                f"The model card {path} is no valid JSON: {error}. Mend or download it again."
+            ) from None
         if not isinstance(content, Mapping):
-            raise ModelError(f"The model card {path} is no JSON object. Give the card.json of a model package.")
+            raise ModelError(
+                f"The model card {path} is no JSON object. Give the card.json of a model package."
+            )
         return _read_card(content, str(path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -539,10 +561,10 @@ class ModelCard:
     def to_stac_mlm(self) -> dict[str, Any]:
         """Return the STAC item properties of the Machine Learning Model extension.
 
-        Inputs with bands and scaling, and outputs with classes, in the form of version 1.4 of the
-        extension (https://stac-extensions.github.io/mlm/v1.4.0/schema.json).
+        Inputs with bands and scaling, and outputs with classes, in the form of version 1.3 of the
+        extension (https://stac-extensions.github.io/mlm/v1.3.0/schema.json).
         """
-        inputs = []
+        inputs: list[dict[str, Any]] = []
         for name, channels in (("fine", self.fine_channels), ("coarse", self.coarse_channels)):
             if not channels:
                 continue
@@ -558,14 +580,14 @@ class ModelCard:
                     "resize_type": None,
                 }
             )
-        outputs = []
+        outputs: list[dict[str, Any]] = []
         for head in self.heads:
             task = "semantic-segmentation" if head.kind == "softmax" else "regression"
-            entry = {"name": head.name, "tasks": [task], "result": _tensor(head.outputs, "class")}
+            entry: dict[str, Any] = {"name": head.name, "tasks": [task], "result": _tensor(head.outputs, "class")}
             if head.kind == "softmax":
                 entry["classification:classes"] = [_stac_class(c) for c in head.classes]
             outputs.append(entry)
-        properties = {
+        properties: dict[str, Any] = {
             "mlm:name": self.id,
             "mlm:architecture": self.architecture.name,
             "mlm:framework": "PyTorch",
@@ -573,7 +595,9 @@ class ModelCard:
             "mlm:input": inputs,
             "mlm:output": outputs,
         }
-        hyperparameters = {k: v for k, v in self.architecture.arguments.items() if re.fullmatch(r"[\w.-]+", k)}
+        hyperparameters = {
+            k: v for k, v in self.architecture.arguments.items() if re.fullmatch(r"[0-9a-zA-Z_.-]+", k)
+        }
         if hyperparameters:
             properties["mlm:hyperparameters"] = copy.deepcopy(hyperparameters)
         return properties
@@ -666,7 +690,9 @@ def _json_mapping(owner: object, name: str) -> None:
     try:
         kept = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise CardError(name, f"it holds what JSON cannot: {error}. Use texts, finite numbers and lists.") from None
+        raise CardError(
+            name, f"it holds what JSON cannot: {error}. Use texts, finite numbers and lists."
+        ) from None
     object.__setattr__(owner, name, kept)
 
 
@@ -716,7 +742,8 @@ def _read_fields(content: Mapping[str, Any]) -> ModelCard:
     version = remaining.pop("format_version", None)
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise CardError(
-            "format_version", f"{version!r} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card."
+            "format_version",
+            f"{version!r} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
         )
     parts: dict[str, Callable[[Any, str], Any]] = {
         "architecture": lambda value, where: _build(Architecture, value, where),

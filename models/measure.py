@@ -89,7 +89,9 @@ def measure(card: ModelCard, module: nn.Module) -> Measurement:
 def parameter_counts(module: nn.Module) -> tuple[int, int]:
     """Return the number of weights with and without the batch-norm statistics."""
     trainable = sum(parameter.numel() for parameter in module.parameters())
-    statistics = sum(b.numel() for name, b in module.named_buffers() if not name.endswith("num_batches_tracked"))
+    statistics = sum(
+        b.numel() for name, b in module.named_buffers() if not name.endswith("num_batches_tracked")
+    )
     return trainable + statistics, trainable
 
 
@@ -106,7 +108,7 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
     """
     open_copy = _with_positive_weights(module)
     ratio = card.ratio
-    size = 64
+    size = 2 * (card.receptive_field_radius + 1)
     while size <= _LARGEST_FIELD:
         # One pixel in the middle; the last of a cell, the first and the middle one see all neighbours.
         middle = -(-size // 2 // ratio) * ratio
@@ -135,7 +137,7 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
                         own = pixel // ratio
                         cells = max(cells, own - int(seen[0]), int(seen[-1]) - own)
         if not clipped:
-            return ReceptiveField(*reach, cells)
+            return ReceptiveField(reach[0], reach[1], reach[2], reach[3], cells)
         size *= 2
     raise ModelError(
         f"The network of '{card.id}' reads farther than {_LARGEST_FIELD // 2} pixels around an output pixel. "
@@ -143,11 +145,12 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
     )
 
 
-def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 256) -> int:
+def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 128) -> int:
     """Return the smallest step by which a window may move without changing what is inside.
 
     For each step the network is run on an image and on the image without its first columns; where
-    neither border is in reach, the two must agree. Coarse cells move by whole cells only.
+    neither border is in reach, the two must agree. Coarse cells move by whole cells only. Steps that
+    work can be added and subtracted, so if the card's works the smallest is one of its divisors.
 
     Raises
     ------
@@ -157,7 +160,7 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
     # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
     margin = field.radius + field.cells * card.ratio
-    rows = max(card.ratio, 64)
+    rows = max(card.ratio, 32)
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
@@ -167,14 +170,22 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     fine, coarse = _inputs(card, rows, random, cols)
     whole = network(fine, coarse)
     scale = float(whole.abs().max())
-    for step in range(1, largest + 1):
+
+    def moves(step: int) -> bool:
         first_cell = step // card.ratio
         cells = -(-(cols - step) // card.ratio)
         part = None if coarse is None else coarse[:, :, :, first_cell : first_cell + cells]
         moved = network(fine[:, :, :, step:], part)
         inside = slice(margin, cols - step - margin)
         difference = whole[:, :, :, step:][:, :, :, inside] - moved[:, :, :, inside]
-        if float(difference.abs().max()) <= _TOLERANCE * scale:
+        return float(difference.abs().max()) <= _TOLERANCE * scale
+
+    if card.alignment <= largest and moves(card.alignment):
+        return next(
+            step for step in range(1, card.alignment + 1) if not card.alignment % step and moves(step)
+        )
+    for step in range(1, largest + 1):
+        if moves(step):
             return step
     raise ModelError(
         f"The network of '{card.id}' gives other values when its window moves by up to {largest} pixels. "

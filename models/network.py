@@ -61,7 +61,8 @@ def build(card: ModelCard) -> nn.Module:
     for name in arguments:
         if name not in known:
             raise ModelError(
-                f"{where} gives the architecture an argument '{name}', which is not known. Known are: {', '.join(known)}."
+                f"{where} gives the architecture an argument '{name}', which is not known. "
+                f"Known are: {', '.join(known)}."
             )
     # Facts a card tells twice must agree: else one of the two is wrong.
     for name, value in (("ratio", card.ratio), ("outputs", card.outputs)):
@@ -75,10 +76,11 @@ def build(card: ModelCard) -> nn.Module:
     if not isinstance(arguments.get("variant"), str):
         raise ModelError(f"{where} does not name the network's variant. Add it to architecture.arguments.")
     module = builder(card, arguments)
-    if module.output.in_channels != len(card.components):
+    inputs = module.get_submodule("output").in_channels
+    if inputs != len(card.components):
         raise ModelError(
             f"{where} lists {len(card.components)} components, but the last convolution of its network has "
-            f"{module.output.in_channels}. Correct the components or the architecture's arguments."
+            f"{inputs} inputs. Correct the components or the architecture's arguments."
         )
     return module
 
@@ -134,13 +136,13 @@ def save_package(folder: str | os.PathLike, card: ModelCard, module: nn.Module) 
     """
     weights.fill(build(card), module.state_dict(), card)
     content = weights.to_bytes(module)
-    card = card.with_weights(
-        dataclasses.replace(card.weights, sha256=hashlib.sha256(content).hexdigest())
-    )
+    card = card.with_weights(dataclasses.replace(card.weights, sha256=hashlib.sha256(content).hexdigest()))
     files = {card.weights.file: content, registry.CARD: card.to_json().encode("utf-8")}
     target = Path(folder)
     if not target.parent.is_dir():
-        raise OutputError(f"The folder {target.parent} does not exist. Create it, or save the model elsewhere.")
+        raise OutputError(
+            f"The folder {target.parent} does not exist. Create it, or save the model elsewhere."
+        )
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file. Give a folder for the model package.")
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.floelens-tmp"

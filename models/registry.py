@@ -62,7 +62,9 @@ def find(model: str | os.PathLike) -> Path:
     matches = [folder for identifier, folder in _packages() if identifier == text]
     if len(matches) > 1:
         folders = " and ".join(str(folder) for folder in matches)
-        raise ModelError(f"The model '{text}' is installed more than once: {folders}. Give the path of the one meant.")
+        raise ModelError(
+            f"The model '{text}' is installed more than once: {folders}. Give the path of the one meant."
+        )
     if matches:
         return matches[0]
     path = Path(text).expanduser()

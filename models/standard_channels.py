@@ -71,10 +71,24 @@ def _weather(name: str, unit: str, mean: float, sd: float, *aliases: str) -> Cha
 
 _CHANNELS = (
     Channel(
-        "hh", "sar", "fine", "dB", -14.508, 5.660, aliases=("sigma0_hh", "nersc_sar_primary"), polarisation="hh"
+        "hh",
+        "sar",
+        "fine",
+        "dB",
+        -14.508,
+        5.660,
+        aliases=("sigma0_hh", "nersc_sar_primary"),
+        polarisation="hh",
     ),
     Channel(
-        "hv", "sar", "fine", "dB", -24.701, 4.747, aliases=("sigma0_hv", "nersc_sar_secondary"), polarisation="hv"
+        "hv",
+        "sar",
+        "fine",
+        "dB",
+        -24.701,
+        4.747,
+        aliases=("sigma0_hv", "nersc_sar_secondary"),
+        polarisation="hv",
     ),
     Channel(
         "incidence_angle",

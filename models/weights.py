@@ -82,7 +82,9 @@ def load_weights(card: ModelCard, folder: str | os.PathLike) -> dict[str, Tensor
         ) from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"The weights {path} hold values in '{name}' that are not finite. The model is damaged.")
+            raise ModelError(
+                f"The weights {path} hold values in '{name}' that are not finite. The model is damaged."
+            )
     return tensors
 
 
@@ -132,5 +134,7 @@ def to_bytes(module: nn.Module) -> bytes:
     }
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
-            raise ModelError(f"The network's '{name}' holds values that are not finite; it is not saved. Train it again.")
+            raise ModelError(
+                f"The network's '{name}' holds values that are not finite; it is not saved. Train it again."
+            )
     return safetensors.save(tensors)

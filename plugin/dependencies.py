@@ -45,8 +45,8 @@ def sentence(names: Sequence[str]) -> str:
     """Return the sentence that tells a person what is missing and how to get it."""
     verb = "is" if len(names) == 1 else "are"
     return (
-        f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. "
-        f"Run this in a terminal (on Windows in the OSGeo4W shell), then restart QGIS: {install_command(names)}"
+        f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. Run this in "
+        f"a terminal (on Windows in the OSGeo4W shell), then restart QGIS: {install_command(names)}"
     )
 
 

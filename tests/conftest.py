@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ if "floelens" not in sys.modules:
     sys.modules["floelens"] = package
     spec.loader.exec_module(package)
 
+from floelens.tools.headless import HeadlessQgis  # noqa: E402  (the package is registered above)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -29,3 +32,25 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the folder of real data (shared/data beside the project) is not here")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds this checkout as the plugin ``floelens``."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "floelens").symlink_to(ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def qgis_process(tmp_path_factory: pytest.TempPathFactory, plugin_folder: Path) -> HeadlessQgis:
+    """Return a QGIS with an empty profile of its own in which FloeLens is enabled.
+
+    ``qgis_process.run("floelens:predict", SAR=..., OUTPUT=...)`` runs an algorithm in a process of
+    its own; :func:`floelens.tools.headless.results` reads what it returned.
+    """
+    if shutil.which("qgis_process") is None and shutil.which("qgis_process.bin") is None:
+        pytest.skip("qgis_process is not installed")
+    qgis = HeadlessQgis(profile=tmp_path_factory.mktemp("profile"), plugins=plugin_folder)
+    qgis.enable("floelens")
+    return qgis

@@ -46,8 +46,16 @@ def write_brightness_temperatures(data: Path, path: Path) -> Path:
             for g in gcps
         ]
         with rasterio.open(
-            path, "w", driver="GTiff", height=values.shape[1], width=values.shape[2], count=len(names),
-            dtype="float32", nodata=np.nan, gcps=scaled, crs=crs,
+            path,
+            "w",
+            driver="GTiff",
+            height=values.shape[1],
+            width=values.shape[2],
+            count=len(names),
+            dtype="float32",
+            nodata=np.nan,
+            gcps=scaled,
+            crs=crs,
         ) as out:
             out.write(values)
             out.descriptions = names

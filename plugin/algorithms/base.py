@@ -11,8 +11,6 @@ import traceback
 from pathlib import Path
 
 from qgis.core import (
-    Qgis,
-    QgsMessageLog,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingException,
@@ -192,11 +190,10 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def _unexpected(self, error: Exception, feedback) -> QgsProcessingException:
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        QgsMessageLog.logMessage(details, "FloeLens", Qgis.MessageLevel.Critical)
         feedback.pushDebugInfo(details)
         return QgsProcessingException(
-            f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of FloeLens: "
-            "please report it with the traceback in the log messages panel, tab FloeLens."
+            f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of "
+            "FloeLens: please report it with the traceback in the log above."
         )
 
     def _inputs(self, parameters: dict) -> list[str]:

@@ -82,8 +82,9 @@ def extent(name: str, label: str, help_text: str):
 
 
 def point(name: str, label: str, help_text: str, default: str | None = None):
-    """Return a point; optional where it has no default."""
-    return _finished(QgsProcessingParameterPoint(name, label, default, optional=default is None), help_text)
+    """Return an optional point, with or without a default."""
+    # qgis_process 3.22 asks for a mandatory point even where it has a default.
+    return _finished(QgsProcessingParameterPoint(name, label, default, optional=True), help_text)
 
 
 def text(name: str, label: str, help_text: str, default: str = "", advanced: bool = False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qgis.core import Qgis, QgsProcessingOutputString
+
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 
@@ -27,9 +29,12 @@ class Environment(FloeLensAlgorithm):
                 optional=False,
             )
         )
+        self.addOutput(
+            QgsProcessingOutputString("MISSING", "Libraries that are missing, empty where none is")
+        )
 
     def job(self, values: Destinations):
         """Return the job."""
         from ..jobs.environment import Environment as Job
 
-        return Job(output=values.file("OUTPUT"))
+        return Job(output=values.file("OUTPUT"), application=f"QGIS {Qgis.version()}")

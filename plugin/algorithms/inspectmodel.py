@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
+
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .scene import model_parameter
@@ -29,6 +31,10 @@ class InspectModel(FloeLensAlgorithm):
                 optional=False,
             )
         )
+        self.addOutput(QgsProcessingOutputString("MODEL_ID", "Id of the model"))
+        self.addOutput(QgsProcessingOutputNumber("RECEPTIVE_FIELD_RADIUS", "Measured radius in pixels"))
+        self.addOutput(QgsProcessingOutputNumber("ALIGNMENT", "Measured alignment in pixels"))
+        self.addOutput(QgsProcessingOutputNumber("PARAMETERS", "Number of parameters"))
 
     def job(self, values: Destinations):
         """Return the job."""

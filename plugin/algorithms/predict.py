@@ -39,8 +39,8 @@ class Predict(SceneAlgorithm):
             declare.raster_output(
                 "OUTPUT",
                 "Predicted ice",
-                "Concentration in %, or class codes with their names and colours. Land and pixels without data "
-                "are left out.",
+                "Concentration in %, or class codes with their names and colours. Land and pixels without "
+                "data are left out.",
             )
         )
         self.addParameter(
@@ -61,6 +61,7 @@ class Predict(SceneAlgorithm):
                 made=False,
             )
         )
+        self.addOutput(QgsProcessingOutputString("MODEL_ID", "Id of the model"))
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
         self.addOutput(QgsProcessingOutputString("START_TIME", "Start of the scene, where its file tells"))
         self.addOutput(QgsProcessingOutputNumber("VALID_PIXELS", "Number of pixels mapped"))

@@ -221,7 +221,8 @@ class Reading:
         A point that names no CRS is in the SAR raster's; without `sar` it is taken as longitude,
         latitude.
         """
-        if not self.given(name):
+        shown = plain(self._parameters.get(name)) or self._algorithm.parameterDefinition(name).defaultValue()
+        if not given(shown):
             return None
         position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
@@ -234,8 +235,9 @@ class Reading:
         except QgsCsException:
             position = None
         if position is None or not (abs(position.x()) <= 360 and abs(position.y()) <= 90):
+            system = crs.authid() or "its CRS"
             raise ParameterError(
-                f"{name}: {plain(self._parameters[name])} is no place on the Earth in {crs.authid() or 'its CRS'}: "
+                f"{name}: {shown} is no place on the Earth in {system}: "
                 "write x,y [EPSG:code], as in -39,69.5 [EPSG:4326]."
             )
         return float(position.x()), float(position.y())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingOutputFile, QgsProcessingOutputString
+from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
 from ..core.errors import ParameterError
 from . import declare
 from .base import Destinations
-from .destinations import report_companions
 from .scene import SceneAlgorithm
 
 METHODS = {
     "gradient_x_input": "gradient times the input's distance from its mean, exact and fast",
-    "integrated_gradients": "the same averaged along the path from the mean (STEPS), which sees what gates decide",
+    "integrated_gradients": "the same averaged along the path from the mean (STEPS), seeing what gates decide",
     "lrp_epsilon": "layer-wise relevance propagation with a small EPSILON, which damps weak evidence",
 }
 
@@ -33,7 +32,7 @@ class Relevance(SceneAlgorithm):
             declare.text(
                 "CLASS",
                 "Class to explain",
-                "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts.",
+                "Name of a class of the head, or 'predicted': at each pixel the class the network predicts.",
                 default="predicted",
             )
         )
@@ -41,7 +40,7 @@ class Relevance(SceneAlgorithm):
             declare.text(
                 "REFERENCE_CLASS",
                 "Against class",
-                "Explain CLASS rather than this one (the difference of their logits); plain logits where empty.",
+                "Explain CLASS rather than this one (difference of logits); plain logits where empty.",
             )
         )
         self.addParameter(
@@ -89,15 +88,15 @@ class Relevance(SceneAlgorithm):
                 "SAR_RELEVANCE",
                 "Relevance of SAR",
                 "One band a SAR channel, in logits: above 0 speaks for the class, below against it. "
-                "QGIS shows the first band; choose another in the layer's symbology.",
+                "QGIS shows the band with most relevance; choose another in the layer's symbology.",
             )
         )
         self.addParameter(
             declare.raster_output(
                 "MWR_RELEVANCE",
                 "Relevance of MWR",
-                "One band a radiometer channel, on the MWR raster's own grid. A channel's evidence is no finer "
-                "than its footprint, which the legend gives.",
+                "One band a radiometer channel, on the MWR raster's own grid. A channel's evidence is no "
+                "finer than its footprint, which the legend gives.",
                 optional=True,
             )
         )
@@ -108,18 +107,16 @@ class Relevance(SceneAlgorithm):
                 "One raster an ancillary channel.",
             )
         )
-        self.addParameter(
-            declare.file_output(
-                "REPORT",
-                "Report",
-                "Which channels carry the evidence, what went to biases, and whether the sum adds up. "
-                "JSON and CSV of the same content are written beside it.",
-                "HTML files (*.html)",
-            )
+        self.declare_report(
+            "Which channels carry the evidence, what went to biases, and how well it adds up."
         )
-        self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
-        self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
+        self.addOutput(QgsProcessingOutputString("CLASS_NAME", "What was explained"))
+        self.addOutput(QgsProcessingOutputNumber("PIXELS_EXPLAINED", "Number of pixels explained"))
+        self.addOutput(QgsProcessingOutputNumber("TARGET_SUM", "Sum of the logits explained"))
+        self.addOutput(QgsProcessingOutputNumber("RELEVANCE_SUM", "Sum of relevance over all channels"))
+        self.addOutput(QgsProcessingOutputNumber("BIAS_SHARE", "Part of the logits that belongs to biases"))
+        self.addOutput(QgsProcessingOutputNumber("RELATIVE_RESIDUAL", "What is left over, relative"))
 
     def job(self, values: Destinations):
         """Return the job."""
@@ -128,8 +125,6 @@ class Relevance(SceneAlgorithm):
         if values.given("AOI") and values.given("POINT"):
             raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
         scene = self.scene(values)
-        report = values.file("REPORT")
-        report_json, report_csv = report_companions(report) if report else (None, None)
         return Job(
             scene=scene,
             model=values.text("MODEL"),
@@ -137,9 +132,7 @@ class Relevance(SceneAlgorithm):
             sar_relevance=values.layer("SAR_RELEVANCE"),
             mwr_relevance=values.layer("MWR_RELEVANCE"),
             ancillary_folder=values.folder("ANCILLARY_RELEVANCE_FOLDER"),
-            report=report,
-            report_json=values.also("REPORT_JSON", report_json),
-            report_csv=values.also("REPORT_CSV", report_csv),
+            **self.report(values),
             head=values.text("HEAD"),
             class_name=values.text("CLASS"),
             reference_class=values.text("REFERENCE_CLASS"),

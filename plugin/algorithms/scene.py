@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from qgis.core import QgsProcessingOutputFile
+
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
+from .destinations import report_companions
 
 DEFAULT_MODEL = "aspp-concentration-sim"
 DEVICES = {
@@ -28,8 +31,8 @@ class SceneAlgorithm(FloeLensAlgorithm):
             declare.raster(
                 "SAR",
                 "SAR raster",
-                "Sentinel-1 backscatter, one band a channel (hh, hv), georeferenced by an affine transform or by "
-                "ground control points. Results come on its grid.",
+                "Sentinel-1 backscatter, one band a channel (hh, hv), georeferenced by an affine transform or "
+                "by ground control points. Results come on its grid.",
                 optional=self.SAR_OPTIONAL,
             )
         )
@@ -37,8 +40,8 @@ class SceneAlgorithm(FloeLensAlgorithm):
             declare.raster(
                 "MWR",
                 "Microwave radiometer raster",
-                "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any grid "
-                "that overlaps the SAR raster. Needed where the model has such channels.",
+                "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any "
+                "grid that overlaps the SAR raster. Needed where the model has such channels.",
                 optional=True,
             )
         )
@@ -101,6 +104,29 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
+
+    def declare_report(self, help_text: str) -> None:
+        """Add the report: HTML, with the same content as JSON and CSV beside it."""
+        self.addParameter(
+            declare.file_output(
+                "REPORT",
+                "Report",
+                f"{help_text} JSON and CSV of the same content are written beside it.",
+                "HTML files (*.html)",
+            )
+        )
+        self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
+        self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
+
+    def report(self, values: Destinations) -> dict[str, str | None]:
+        """Return where the three files of the report go, by the names jobs give them."""
+        path = values.file("REPORT")
+        as_json, as_csv = report_companions(path) if path else (None, None)
+        return {
+            "report": path,
+            "report_json": values.also("REPORT_JSON", as_json),
+            "report_csv": values.also("REPORT_CSV", as_csv),
+        }
 
     def scene(self, values: Destinations):
         """Return the :class:`SceneInputs` that the parameters describe."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qgis.core import QgsProcessingOutputNumber
+
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 
@@ -43,8 +45,8 @@ class SimulateScene(FloeLensAlgorithm):
             declare.point(
                 "CENTER",
                 "Centre",
-                "Centre of the scene; longitude, latitude where it names no CRS. Not needed with CONCENTRATION.",
-                default="-10.0,78.0 [EPSG:4326]",
+                "longitude, latitude where it names no CRS. Not used with CONCENTRATION.",
+                default="20.0,79.0 [EPSG:4326]",
             )
         )
         self.addParameter(
@@ -76,9 +78,11 @@ class SimulateScene(FloeLensAlgorithm):
             )
         )
 
+        self.addOutput(QgsProcessingOutputNumber("MEAN_CONCENTRATION", "Mean concentration of the sea in %"))
+
     def job(self, values: Destinations):
         """Return the job."""
-        from ..jobs.scene import SimulateScene as Job
+        from ..jobs.simulate import SimulateScene as Job
 
         return Job(
             seed=values.whole("SEED"),

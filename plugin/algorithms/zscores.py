@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingOutputFile, QgsProcessingOutputString
+from qgis.core import QgsProcessingOutputString
 
 from ..core.errors import ParameterError
 from . import declare
 from .base import Destinations
-from .destinations import report_companions
 from .scene import SceneAlgorithm
 
 CLUSTERS = {
@@ -33,8 +32,8 @@ class ZScores(SceneAlgorithm):
             declare.files(
                 "STATE_IN",
                 "Earlier states",
-                "STATE files of earlier runs with the same model; they are merged with this scene, or with each "
-                "other where no scene is given.",
+                "STATE files of earlier runs with the same model; they are merged with this scene, or with "
+                "each other where no scene is given.",
             )
         )
         self.addParameter(
@@ -103,14 +102,7 @@ class ZScores(SceneAlgorithm):
                 "Polygons with the scores of each zone, blank where too small.",
             )
         )
-        self.addParameter(
-            declare.file_output(
-                "REPORT",
-                "Report",
-                "The ranking in words, plots and tables. JSON and CSV of the same content are written beside it.",
-                "HTML files (*.html)",
-            )
-        )
+        self.declare_report("The ranking in words, plots and tables.")
         self.addParameter(
             declare.file_output(
                 "STATE",
@@ -120,8 +112,6 @@ class ZScores(SceneAlgorithm):
                 made=False,
             )
         )
-        self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
-        self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
 
     def job(self, values: Destinations):
@@ -130,8 +120,6 @@ class ZScores(SceneAlgorithm):
 
         if not values.given("SAR") and not values.given("STATE_IN"):
             raise ParameterError("Give a scene (SAR and MWR), STATE_IN, or both: there is nothing to score.")
-        report = values.file("REPORT")
-        report_json, report_csv = report_companions(report) if report else (None, None)
         return Job(
             scene=self.scene(values) if values.given("SAR") else None,
             state_in=values.files("STATE_IN"),
@@ -145,8 +133,6 @@ class ZScores(SceneAlgorithm):
             block_size_km=values.number("BLOCK_SIZE"),
             output=values.layer("OUTPUT"),
             zone_zscores=values.layer("ZONE_ZSCORES"),
-            report=report,
-            report_json=values.also("REPORT_JSON", report_json),
-            report_csv=values.also("REPORT_CSV", report_csv),
+            **self.report(values),
             state=values.file("STATE"),
         )

@@ -665,7 +665,9 @@ def checked_components(layer: OutputLayer, components: np.ndarray) -> np.ndarray
 def _checked_labels(layer: OutputLayer, labels: np.ndarray, n: int) -> np.ndarray:
     labels = np.asarray(labels, dtype=np.float64)
     if labels.shape != (n,):
-        raise ParameterError(f"There are {n} pixels but labels of shape {labels.shape}; give one label a pixel.")
+        raise ParameterError(
+            f"There are {n} pixels but labels of shape {labels.shape}; give one label a pixel."
+        )
     if np.isinf(labels).any():
         raise ParameterError("A label is infinite; mark pixels without a label by NaN.")
     known = labels[~np.isnan(labels)]
@@ -677,7 +679,8 @@ def _checked_labels(layer: OutputLayer, labels: np.ndarray, n: int) -> np.ndarra
     if layer.kind == "softmax" and known.size and not np.isin(known, np.arange(layer.outputs)).all():
         wrong = known[~np.isin(known, np.arange(layer.outputs))][0]
         raise ParameterError(
-            f"Labels of head '{layer.head}' must be class positions from 0 to {layer.outputs - 1}, but one is {wrong:g}."
+            f"Labels of head '{layer.head}' must be class positions from 0 to {layer.outputs - 1}, "
+            f"but one is {wrong:g}."
         )
     return labels
 

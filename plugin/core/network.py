@@ -265,5 +265,3 @@ def check_finite(logits: np.ndarray, valid: np.ndarray, window: Window) -> None:
             f"The network returned logits that are not finite at rows {window.row} to {window.row_stop}, "
             f"columns {window.col} to {window.col_stop}. Check the units of the channels, and the weights."
         )
-
-

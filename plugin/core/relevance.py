@@ -69,9 +69,7 @@ class RelevanceResult:
     text: str
 
 
-def plan_relevance(
-    runner: Runner, source: Source, region: Window, method: Method, memory_mib: float
-) -> Plan:
+def plan_relevance(runner: Runner, source: Source, region: Window, method: Method, memory_mib: float) -> Plan:
     """Choose tiles for :func:`run_relevance`.
 
     Raises
@@ -361,9 +359,7 @@ def _refined(
     return method
 
 
-def _pilots(
-    runner: Runner, source: Source, plan: Plan, seeding: Seeding
-) -> list[tuple[Inputs, np.ndarray]]:
+def _pilots(runner: Runner, source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Inputs, np.ndarray]]:
     """Return inputs and seeded pixels of a few small windows around pixels of the target."""
     found = []
     for row, col in _spread_pixels(plan.region, seeding, PILOT_CANDIDATES):

@@ -108,9 +108,7 @@ class Convolution(Affine):
         self._geometry = {"stride": layer.stride, "padding": padding, "dilation": layer.dilation}
         self._groups = layer.groups
 
-    def apply(
-        self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
+    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Convolve."""
         return functional.conv2d(values, weight, bias, groups=self._groups, **self._geometry)
 
@@ -140,9 +138,7 @@ class Dense(Affine):
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__(layer.weight, layer.bias, dtype)
 
-    def apply(
-        self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
+    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Multiply."""
         return functional.linear(values, weight, bias)
 
@@ -177,9 +173,7 @@ class Normalisation(Affine):
             shift = shift + layer.bias.double()
         super().__init__(scale, shift, dtype)
 
-    def apply(
-        self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
+    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Scale and shift."""
         shape = (-1,) + (1,) * (values.ndim - 2)
         return torch.addcmul(bias.view(shape), values, weight.view(shape))

@@ -418,7 +418,9 @@ def _inverse(matrix: np.ndarray) -> np.ndarray | None:
     return (np.tril(inverse) + np.tril(inverse, -1).T) / np.outer(scale, scale)
 
 
-def _sandwich(bread: np.ndarray, kept: _Kept, layer: OutputLayer, clusters: ClusterSums, n: int) -> np.ndarray:
+def _sandwich(
+    bread: np.ndarray, kept: _Kept, layer: OutputLayer, clusters: ClusterSums, n: int
+) -> np.ndarray:
     """Return the cluster-robust covariance (free, 1 + column, free, 1 + column) of the contrasts."""
     count = clusters.count
     q = 1 + len(layer.components)
@@ -471,9 +473,14 @@ class _Context:
         class_notes = {}
         if layer.kind == "softmax":
             mass = np.array(
-                [sum(total.pairs[i][0, 0] for i, pair in enumerate(layer.pairs) if k in pair) for k in classes]
+                [
+                    sum(total.pairs[i][0, 0] for i, pair in enumerate(layer.pairs) if k in pair)
+                    for k in classes
+                ]
             )
-            class_notes = {k: "class practically never predicted" for k in classes if not mass[k] > 1e-14 * mass.max()}
+            class_notes = {
+                k: "class practically never predicted" for k in classes if not mass[k] > 1e-14 * mass.max()
+            }
             classes = [k for k in classes if k not in class_notes]
         if total.n <= len(columns) + 1:
             return without_scores(f"{total.n} pixels are too few for {m} weights and the bias")
@@ -483,7 +490,9 @@ class _Context:
                 if len(classes) < 2:
                     return without_scores("predictions are saturated: a single class is ever predicted")
                 reference = max(classes, key=lambda k: mass[k])
-                kept = _Kept(np.array(columns, dtype=int), np.array([k for k in classes if k != reference]), reference)
+                kept = _Kept(
+                    np.array(columns, dtype=int), np.array([k for k in classes if k != reference]), reference
+                )
             else:
                 kept = _Kept(np.array(columns, dtype=int), np.array([0]), -1)
             naive, alone, failed = _invert(_contrast_information(layer, total, kept))
@@ -502,7 +511,11 @@ class _Context:
             partners = [names[j] for j in shares]
             notes[column] = f"collinear with {_listed(partners)}: dropped"
             for j in shares:
-                shared[j] = f"{shared[j]}, {names[column]}" if j in shared else f"carries also the weight of {names[column]}"
+                shared[j] = (
+                    f"{shared[j]}, {names[column]}"
+                    if j in shared
+                    else f"carries also the weight of {names[column]}"
+                )
         weights = _folded(layer.weights, repeated)
         full_weights = np.concatenate([layer.bias[:, None], weights[:, kept.columns]], axis=1)
         labelled, robust = None, None
@@ -563,7 +576,9 @@ class _Context:
             for j, part in enumerate([None, *layer.components], start=-1):
                 row = dict.fromkeys(COLUMNS)
                 row.update(head=layer.head, n=self.information.n, note=self._note(k, j))
-                row["class"] = layer.classes[k] + (f" - {layer.classes[against]}" if against is not None else "")
+                row["class"] = layer.classes[k] + (
+                    f" - {layer.classes[against]}" if against is not None else ""
+                )
                 if part is None:
                     row["component"] = "bias"
                     row["weight"] = _number(blank_weights[k, 0])
@@ -580,7 +595,9 @@ class _Context:
                     )
                 at = 0 if part is None else position.get(j)
                 if k in table and at is not None:
-                    row.update({name: _number(values[at]) for name, values in table[k].items() if name in row})
+                    row.update(
+                        {name: _number(values[at]) for name, values in table[k].items() if name in row}
+                    )
                     if table[k]["shift"] is not None and part is not None:
                         shifts.append(
                             {
@@ -618,7 +635,8 @@ class _Context:
         se = np.sqrt(scale * _variances(centring, estimate.naive))
         alone = np.full_like(se, np.nan)
         alone[:, 1:] = np.sqrt(np.einsum("lf,jfg,lg->lj", centring, estimate.alone, centring))
-        z = weights / se
+        with np.errstate(invalid="ignore", divide="ignore"):
+            z = weights / se  # a reference class has neither
         size = len(kept.free) * (1 + len(kept.columns))
         if self.layer.kind == "linear":
             log10_p = log10_p_student(z, max(information.labelled.n - size, 1))
@@ -634,7 +652,9 @@ class _Context:
                 se_robust = np.sqrt(_variances(centring, estimate.robust))
                 z_robust = weights / se_robust
                 effective = information.labelled.n * np.square(se_labelled / se_robust)
-            log10_p_robust = log10_p_student(np.where(np.isfinite(z_robust), z_robust, np.nan), self.cluster_count - 1)
+            log10_p_robust = log10_p_student(
+                np.where(np.isfinite(z_robust), z_robust, np.nan), self.cluster_count - 1
+            )
         shift = None
         if estimate.naive_labelled is not None:
             shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, self._total_score())
@@ -744,7 +764,9 @@ class _Context:
             row["chi2"] = _number(statistic)
             if layer.kind == "linear":
                 size = estimate.weights.size
-                row["log10_p"] = _number(log10_p_f(statistic / freedom, freedom, self.information.labelled.n - size))
+                row["log10_p"] = _number(
+                    log10_p_f(statistic / freedom, freedom, self.information.labelled.n - size)
+                )
             else:
                 row["log10_p"] = _number(log10_p_chi2(statistic, freedom))
         count = self.cluster_count
@@ -773,9 +795,12 @@ class _Context:
         for name, clusters in sorted(information.labels.clusters.items()):
             if clusters.count < 2 or information.labelled.n <= size or not scale:
                 continue
-            robust = _sandwich(estimate.naive_labelled, estimate.kept, self.layer, clusters, information.labelled.n)
+            robust = _sandwich(
+                estimate.naive_labelled, estimate.kept, self.layer, clusters, information.labelled.n
+            )
             ratio = np.sqrt(
-                _variances(centring, robust)[:, 1:] / (scale * _variances(centring, estimate.naive_labelled)[:, 1:])
+                _variances(centring, robust)[:, 1:]
+                / (scale * _variances(centring, estimate.naive_labelled)[:, 1:])
             )
             if ratio.size == 0:
                 continue
@@ -867,7 +892,9 @@ class _Context:
 
 def _variances(combine: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Return variances (class, 1 + column) of combinations (class, free) of the contrasts."""
-    own = covariance[:, np.arange(covariance.shape[1]), :, np.arange(covariance.shape[1])]  # (column, free, free)
+    own = covariance[
+        :, np.arange(covariance.shape[1]), :, np.arange(covariance.shape[1])
+    ]  # (column, free, free)
     return np.maximum(np.einsum("lf,jfg,lg->lj", combine, own, combine), 0.0)
 
 

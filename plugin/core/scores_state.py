@@ -157,7 +157,15 @@ class ScoreState:
                 )
         except FileNotFoundError:
             raise ParameterError(f"There is no state file {path}; check STATE_IN.") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            EOFError,
+            zipfile.BadZipFile,
+        ) as error:
             raise ParameterError(
                 f"{path} is no readable state of FloeLens ({type(error).__name__}: {error}); give a file that zscores "
                 "wrote as STATE."
@@ -184,7 +192,9 @@ def _read_head(arrays, number: int, header: dict) -> Information:
 
     def sums(bucket: str, n: int) -> Sums:
         names = ("pairs", "logits", "means", "inputs", "divergence")
-        return Sums(int(n), **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names})
+        return Sums(
+            int(n), **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names}
+        )
 
     m = len(layer.components)
     size = layer.outputs * (1 + m)
@@ -226,7 +236,9 @@ def merge_states(states: Iterable[ScoreState]) -> ScoreState:
     return merged
 
 
-def check_state(state: ScoreState, model: str, weights_sha256: str, layers: Sequence[OutputLayer], path: str) -> None:
+def check_state(
+    state: ScoreState, model: str, weights_sha256: str, layers: Sequence[OutputLayer], path: str
+) -> None:
     """Refuse a state that does not belong to a model.
 
     Parameters
@@ -246,7 +258,9 @@ def check_state(state: ScoreState, model: str, weights_sha256: str, layers: Sequ
         If the model, its weights or its heads differ.
     """
     if state.model != model:
-        raise ParameterError(f"State {path} belongs to model '{state.model}', not to '{model}'; give a state of '{model}'.")
+        raise ParameterError(
+            f"State {path} belongs to model '{state.model}', not to '{model}'; give a state of '{model}'."
+        )
     if state.weights_sha256 != weights_sha256:
         raise ParameterError(
             f"State {path} was made with other weights of model '{model}' (checksum {state.weights_sha256[:12]}…, "

@@ -1,6 +1,6 @@
-"""Tail probabilities on a log scale.
+r"""Tail probabilities on a log scale.
 
-The p-value of a network's component underflows beyond \\|z\\| of about 38, and components of a
+The p-value of a network's component underflows beyond \|z\| of about 38, and components of a
 trained network reach hundreds: so every p-value here is a log10, valid as far as the statistic
 itself is a number.
 """

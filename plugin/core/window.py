@@ -62,9 +62,7 @@ class Window:
 
     def grown(self, margin: int, within: Window) -> Window:
         """Return the window with `margin` pixels more on each side, cut to `within`."""
-        grown = Window(
-            self.row - margin, self.col - margin, self.rows + 2 * margin, self.cols + 2 * margin
-        )
+        grown = Window(self.row - margin, self.col - margin, self.rows + 2 * margin, self.cols + 2 * margin)
         return grown.intersection(within)
 
     def snapped(self, step: int, within: Window) -> Window:

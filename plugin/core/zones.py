@@ -18,7 +18,7 @@ PIXELS_A_WEIGHT = 10
 
 @dataclass(frozen=True, eq=False)
 class ZoneScores:
-    """What is known of one zone.
+    r"""What is known of one zone.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ZoneScores:
     information : dict of str to float or None
         By sensor: the information share sqrt(2 sum KL(p || p without the sensor)).
     leading_sensor, leading_component : str
-        With the largest strength, and with the largest \\|z\\|; empty where n does not allow them.
+        With the largest strength, and with the largest \|z\|; empty where n does not allow them.
     leading_z : float or None
         z of the leading component (of the class where it is largest).
     scores : ZScores or None
@@ -157,7 +157,8 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
         notes.append(f"{n} pixels: too few for scores of components ({PIXELS_A_WEIGHT * (m + 1)} needed)")
     rated = [(name, value) for name, value in strength.items() if value is not None]
     if level != "none" and not rated:
-        notes.append("predictions are saturated" if layer.kind != "linear" else "linear head: no errors without labels")
+        linear = layer.kind == "linear"
+        notes.append("linear head: no errors without labels" if linear else "predictions are saturated")
     rows = [row for row in scores.rows if row["z"] is not None] if scores is not None else []
     leading = max(rows, key=lambda row: abs(row["z"])) if rows else None
     return ZoneScores(

@@ -21,7 +21,9 @@ with warnings.catch_warnings():
     import pyproj
 
 LONLAT = "EPSG:4326"
-_NAMELESS_DATUM = re.compile(r"unknown|unspecified|not[ _]specified|unnamed|user[ _-]?defined|undefined", re.I)
+_NAMELESS_DATUM = re.compile(
+    r"unknown|unspecified|not[ _]specified|unnamed|user[ _-]?defined|undefined", re.I
+)
 
 
 @lru_cache(maxsize=256)

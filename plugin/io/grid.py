@@ -63,7 +63,9 @@ class Nesting:
 
     def coarse(self, row: np.ndarray, col: np.ndarray) -> Coordinates:
         """Return coarse pixel coordinates of fine ones."""
-        return np.asarray(row) * self.row_scale + self.row_offset, np.asarray(col) * self.col_scale + self.col_offset
+        return np.asarray(row) * self.row_scale + self.row_offset, np.asarray(
+            col
+        ) * self.col_scale + self.col_offset
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,9 @@ class Grid:
         """Return the grid of the cells of `ratio` x `ratio` pixels; the last cells may stick out."""
         rows, cols = -(-self.rows // ratio), -(-self.cols // ratio)
         if self.transform is not None:
-            return replace(self, rows=rows, cols=cols, transform=tuple(self._affine * Affine.scale(ratio))[:6])
+            return replace(
+                self, rows=rows, cols=cols, transform=tuple(self._affine * Affine.scale(ratio))[:6]
+            )
         gcps = tuple(replace(g, row=g.row / ratio, col=g.col / ratio) for g in self.gcps)
         return replace(self, rows=rows, cols=cols, gcps=gcps)
 

@@ -40,10 +40,14 @@ class Mesh:
             raise SceneError("some ground control points have no place in their coordinate reference system")
         pixels, plane = _merge_twins(pixels, plane)
         if len(pixels) < 3:
-            raise SceneError(f"there are only {len(pixels)} different ground control points; three are needed")
+            raise SceneError(
+                f"there are only {len(pixels)} different ground control points; three are needed"
+            )
         self._low = pixels.min(axis=0)
         self._size = pixels.max(axis=0) - self._low
-        design = np.column_stack([np.ones(len(pixels)), (pixels - self._low) / np.where(self._size, self._size, 1)])
+        design = np.column_stack(
+            [np.ones(len(pixels)), (pixels - self._low) / np.where(self._size, self._size, 1)]
+        )
         if np.linalg.matrix_rank(design, tol=1e-6 * np.sqrt(len(pixels))) < 3:
             raise SceneError("the ground control points lie on one line")
         coefficients = np.linalg.lstsq(design, plane, rcond=None)[0]  # (1 row col, u v)
@@ -51,7 +55,9 @@ class Mesh:
         self._origin = coefficients[0] - self._affine @ self._low
         if abs(np.linalg.det(self._affine)) < 1e-12 * np.abs(self._affine).max() ** 2:
             raise SceneError("the ground control points lie on one line of the map")
-        self._surface = _lattice(pixels, plane) or _Triangles(pixels, plane, self._low, self._size, self._predict)
+        self._surface = _lattice(pixels, plane) or _Triangles(
+            pixels, plane, self._low, self._size, self._predict
+        )
         if self._surface.folded(np.sign(np.linalg.det(self._affine))):
             raise SceneError("the ground control points contradict each other: they fold the image over")
 

@@ -74,10 +74,14 @@ class Raster:
             raise SceneError(f"{self.path} holds several rasters or none ({inside}). Name one of them.")
         self.rows, self.cols = self.dataset.shape
         self.count = self.dataset.count
-        kinds = {np.dtype(kind).kind if not kind.startswith("complex") else "c" for kind in self.dataset.dtypes}
+        kinds = {
+            np.dtype(kind).kind if not kind.startswith("complex") else "c" for kind in self.dataset.dtypes
+        }
         if kinds & {"c"}:
             self.dataset.close()
-            raise SceneError(f"{self.path} holds complex numbers. Convert it to calibrated intensities first.")
+            raise SceneError(
+                f"{self.path} holds complex numbers. Convert it to calibrated intensities first."
+            )
         self.names = tuple(self._name(band) for band in range(1, self.count + 1))
         self.tags = {
             _unescape(key): _unescape(value)

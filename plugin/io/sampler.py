@@ -106,8 +106,10 @@ def _cell_centres(fine: Grid, ratio: int, coarse: Grid) -> tuple[np.ndarray, np.
     """Return coarse pixel coordinates (row, col) of the centres of the network's cells."""
     cells = (-(-fine.rows // ratio), -(-fine.cols // ratio))
     nesting = fine.nesting(coarse)
-    if nesting is not None and _identical(nesting.row_scale, nesting.row_offset, ratio, cells[0]) and _identical(
-        nesting.col_scale, nesting.col_offset, ratio, cells[1]
+    if (
+        nesting is not None
+        and _identical(nesting.row_scale, nesting.row_offset, ratio, cells[0])
+        and _identical(nesting.col_scale, nesting.col_offset, ratio, cells[1])
     ):
         # The very same cells: rounding must not mix neighbours.
         row, col = np.arange(cells[0]) + 0.5, np.arange(cells[1]) + 0.5

@@ -50,7 +50,9 @@ def check_destination(path: str | os.PathLike) -> Path:
     path = Path(path)
     folder = path.parent
     if not folder.is_dir():
-        raise OutputError(f"The folder {folder} does not exist. Make it, or choose another place for {path.name}.")
+        raise OutputError(
+            f"The folder {folder} does not exist. Make it, or choose another place for {path.name}."
+        )
     if path.is_dir():
         raise OutputError(f"{path} is a folder. Give the name of a file.")
     if not os.access(folder, os.W_OK):

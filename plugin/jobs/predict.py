@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...models.card import Head
-from ..core.errors import ParameterError, SceneError
+from ...models.card import CLASS_NODATA, Head
+from ..core.errors import ParameterError
 from ..core.protocols import Progress
+from ..io.grid import Grid
+from ..io.writer import Band, Outputs, RasterWriter
+from ..report.styles import (
+    LegendEntry,
+    class_style,
+    concentration_style,
+    probability_style,
+    sidecar,
+    uncertainty_style,
+)
 from .inputs import Compute, SceneInputs
 from .provenance import provenance
-
-CLASS_NODATA = 255
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,11 @@ class Predict:
     head: str = ""
     probabilities: str | None = None
     uncertainty: str | None = None
-    compute: Compute = Compute()
+    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        from ..core.engine import stream_predictions
-        from ..core.tiling import plan_tiles
-        from ..io.writer import Band, Outputs
+        from ..core.engine import plan_predictions, stream_predictions
 
         runner = self.compute.runner(self.model)
         card = runner.card
@@ -60,66 +65,69 @@ class Predict:
                 f"The head '{head.name}' of '{card.id}' is linear and gives no probabilities: "
                 "leave PROBABILITIES and UNCERTAINTY empty."
             )
-        names = [c.name for c in head.classes]
         valid_pixels = 0
-        with self.scene.open(card, progress) as scene, ExitStack() as stack:
-            outputs = stack.enter_context(Outputs())
+        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+            plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
             tags = provenance(card, self.scene, scene, self.compute, product="prediction", head=head.name)
-            if head.kind == "softmax":
-                main = outputs.raster(
-                    self.output,
-                    grid,
-                    [Band(head.name, "class")],
-                    dtype="uint8",
-                    nodata=CLASS_NODATA,
-                    tags=tags,
-                    colours={c.value: c.rgb for c in head.classes},
-                    categories={c.value: c.name for c in head.classes},
-                    overviews="nearest",
-                )
-            else:
-                main = outputs.raster(self.output, grid, [Band(head.name, head.unit)], tags=tags)
+            main = self._main(outputs, grid, head, tags)
             probabilities = uncertainty = None
             if self.probabilities:
-                bands = [Band(f"P({name})", "1") for name in names]
+                bands = [Band(f"P({entry.name})", "1") for entry in head.classes]
                 probabilities = outputs.raster(self.probabilities, grid, bands, tags=tags)
             if self.uncertainty:
                 uncertainty = outputs.raster(self.uncertainty, grid, [Band("entropy", "bit")], tags=tags)
-
-            plan = plan_tiles(runner, scene, self.compute.memory_mib, purpose="predict")
-            for strip in stream_predictions(runner, scene, scene.region, plan, progress):
+            for strip in stream_predictions(runner, scene, plan, progress):
                 valid_pixels += int(strip.valid.sum())
                 p = class_probabilities(strip.logits[card.head_slice(head.name)], head)
                 main.write(mapped_values(p, strip.valid, head)[None])
                 if probabilities is not None:
-                    probabilities.write(np.where(strip.valid, p, np.nan).astype(np.float32))
+                    probabilities.write(p)
                 if uncertainty is not None:
-                    uncertainty.write(np.where(strip.valid, entropy(p, head), np.nan).astype(np.float32)[None])
-            if not valid_pixels:
-                raise no_valid_pixel(self.scene)
-        results: dict[str, object] = {
+                    uncertainty.write(entropy(p, head)[None])
+            self._write_styles(outputs, head, scene.start_time)
+        paths = {
             "OUTPUT": self.output,
+            "PROBABILITIES": self.probabilities,
+            "UNCERTAINTY": self.uncertainty,
+        }
+        return {
+            **{name: path for name, path in paths.items() if path},
             "MODEL_ID": card.id,
-            "HEAD": head.name,
+            "CLASS_NAME": head.name,
             "SCENE_NAME": scene.name,
             "START_TIME": scene.start_time or "",
             "VALID_PIXELS": valid_pixels,
         }
+
+    def _main(self, outputs: Outputs, grid: Grid, head: Head, tags: dict[str, str]) -> RasterWriter:
+        if head.kind != "softmax":
+            return outputs.raster(self.output, grid, [Band(head.name, head.unit)], tags=tags)
+        return outputs.raster(
+            self.output,
+            grid,
+            [Band(head.name, "class")],
+            dtype="uint8",
+            nodata=CLASS_NODATA,
+            tags=tags,
+            colours={entry.value: entry.rgb for entry in head.classes},
+            categories={entry.value: entry.name for entry in head.classes},
+            overviews="nearest",
+        )
+
+    def _write_styles(self, outputs: Outputs, head: Head, start_time: str | None) -> None:
+        if head.kind == "softmax":
+            entries = [LegendEntry(entry.value, entry.name, entry.colour) for entry in head.classes]
+            style = class_style(entries, nodata=CLASS_NODATA, start_time=start_time)
+        else:
+            style = concentration_style(start_time=start_time)
+        outputs.file(sidecar(self.output)).write_text(style, encoding="utf-8")
         if self.probabilities:
-            results["PROBABILITIES"] = self.probabilities
+            style = probability_style(head.classes[0].name, start_time=start_time)
+            outputs.file(sidecar(self.probabilities)).write_text(style, encoding="utf-8")
         if self.uncertainty:
-            results["UNCERTAINTY"] = self.uncertainty
-        return results
-
-
-def no_valid_pixel(inputs: SceneInputs) -> SceneError:
-    """Return the error of a scene, or part of one, in which nothing can be mapped."""
-    where = "the given extent of " if inputs.extent else ""
-    return SceneError(
-        f"No pixel of {where}{inputs.sar} can be mapped: everywhere a channel has no data or LAND covers it. "
-        "Check the rasters' nodata values, LAND and EXTENT."
-    )
+            style = uncertainty_style(len(head.classes), start_time=start_time)
+            outputs.file(sidecar(self.uncertainty)).write_text(style, encoding="utf-8")
 
 
 def class_probabilities(logits: np.ndarray, head: Head) -> np.ndarray:
@@ -157,9 +165,7 @@ def mapped_values(p: np.ndarray, valid: np.ndarray, head: Head) -> np.ndarray:
 
 
 def entropy(p: np.ndarray, head: Head) -> np.ndarray:
-    """Return the entropy of probabilities `p` (output, row, column), in bits."""
+    """Return the entropy of probabilities `p` (output, row, column) in bits; NaN where they are."""
     q = np.concatenate([p, 1 - p]) if head.kind == "sigmoid" else p
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(q > 0, -q * np.log2(q), 0.0)
-    return terms.sum(axis=0)
-
+    # The limit of q log q at 0 is 0; NaN stays NaN.
+    return -(q * np.log2(np.where(q == 0, 1, q))).sum(axis=0)

@@ -5,23 +5,12 @@ Nothing here depends on the clock or the machine's paths: the same parameters gi
 
 from __future__ import annotations
 
-import configparser
-from functools import lru_cache
 from pathlib import Path
 
 from ...models.card import ModelCard
 from ..io.scene import Scene
+from ..version import plugin_version
 from .inputs import Compute, SceneInputs
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@lru_cache(maxsize=1)
-def plugin_version() -> str:
-    """Return the version in ``metadata.txt``, its one source."""
-    metadata = configparser.ConfigParser(interpolation=None)
-    metadata.read(ROOT / "metadata.txt", encoding="utf-8")
-    return metadata.get("general", "version")
 
 
 def library_versions() -> dict[str, str]:
@@ -70,6 +59,12 @@ def provenance(
     for key in ("start_time", "amsr2_delay_s"):
         if scene.tags.get(key):
             tags[key] = scene.tags[key]
-    tags.update({f"FLOELENS_{key.upper()}": str(value) for key, value in parameters.items() if value not in (None, "")})
+    tags.update(
+        {
+            f"FLOELENS_{key.upper()}": str(value)
+            for key, value in parameters.items()
+            if value not in (None, "")
+        }
+    )
     tags.update({f"FLOELENS_VERSION_{key.upper()}": value for key, value in library_versions().items()})
     return tags

@@ -161,6 +161,27 @@ def uncertainty_style(class_count: int, *, start_time: str | None = None) -> str
     return _raster(_pseudo_colour(1, ramp, 0.0, most, "INTERPOLATED", limits=limits), start_time)
 
 
+def channel_style(low: float, high: float, unit: str, *, band: int = 1, start_time: str | None = None) -> str:
+    """Return the style of one channel of a scene, in greys from `low` to `high`.
+
+    QGIS would draw a raster of several channels as red, green and blue; for backscatter in dB or
+    brightness temperatures in K that means nothing.
+    """
+    greys = [LegendEntry(low, f"{low:g}", "#000000"), LegendEntry(high, f"{high:g}", "#ffffff")]
+    limits = (f"{low:g} {unit}", f"{high:g} {unit}")
+    return _raster(_pseudo_colour(band, greys, low, high, "INTERPOLATED", limits=limits), start_time)
+
+
+def backscatter_style(*, start_time: str | None = None) -> str:
+    """Return the style of backscatter in dB: band 1, -25 to -5 dB."""
+    return channel_style(-25.0, -5.0, "dB", start_time=start_time)
+
+
+def brightness_temperature_style(*, start_time: str | None = None) -> str:
+    """Return the style of brightness temperatures: band 1, 80 K (water at 6.9 GHz) to 260 K (ice)."""
+    return channel_style(80.0, 260.0, "K", start_time=start_time)
+
+
 def relevance_style(
     class_name: str,
     limit: float,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
-
 from floelens.plugin.core.information import Component, OutputLayer
+from scipy import special
 
 
 def correlated(seed: int, n: int, m: int, offset: float = 0.4) -> np.ndarray:

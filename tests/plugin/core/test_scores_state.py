@@ -12,15 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from floelens.plugin.core.clusters import block_clusters
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
 from floelens.plugin.core.scores import compute_scores
 from floelens.plugin.core.scores_state import ScoreState, check_state, merge_states
 from floelens.plugin.core.window import Window
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 if "score_data" not in sys.modules:
     spec = importlib.util.spec_from_file_location("score_data", Path(__file__).with_name("score_data.py"))
@@ -35,7 +34,9 @@ def head(kind: str = "softmax", bias: float = 0.2) -> OutputLayer:
     return layer(weights, np.full(len(weights), bias), kind)
 
 
-def scene(output: OutputLayer, seed: int, first: int = 0, last: int = 900, cluster_size: int = 30) -> Information:
+def scene(
+    output: OutputLayer, seed: int, first: int = 0, last: int = 900, cluster_size: int = 30
+) -> Information:
     """Return the information of pixels first..last of a made scene."""
     x = correlated(seed, 900, 5)
     y = class_labels(seed, x, 3) if output.kind == "softmax" else binary_labels(seed, x)
@@ -46,7 +47,9 @@ def scene(output: OutputLayer, seed: int, first: int = 0, last: int = 900, clust
 
 
 def state(output: OutputLayer, seed: int, **pixels) -> ScoreState:
-    return ScoreState("model", "ab" * 32, (scene(output, seed, **pixels),), (f"scene {seed}",), "FloeLens 0.1.0")
+    return ScoreState(
+        "model", "ab" * 32, (scene(output, seed, **pixels),), (f"scene {seed}",), "FloeLens 0.1.0"
+    )
 
 
 def assert_same_scores(first: Information, second: Information, tolerance: float = 1e-9) -> None:
@@ -115,7 +118,9 @@ def test_scenes_without_labels_join_scenes_with_labels():
     merged = labelled.merge(accumulator.close())
     scores = compute_scores(merged)
     assert (scores.measures["n"], scores.measures["n_labelled"]) == (1400, 900)
-    assert scores.rows[0]["se_robust"] == pytest.approx(compute_scores(labelled).rows[0]["se_robust"], rel=1e-10)
+    assert scores.rows[0]["se_robust"] == pytest.approx(
+        compute_scores(labelled).rows[0]["se_robust"], rel=1e-10
+    )
 
 
 def test_clusterings_that_differ_leave_no_robust_errors_and_say_so():

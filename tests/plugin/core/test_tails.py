@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from floelens.plugin.core.tails import log10_p_chi2, log10_p_f, log10_p_normal, log10_p_student
+from scipy import stats
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath gives the reference digits")
 
@@ -37,7 +36,9 @@ def test_student_tail_is_right_far_beyond_underflow(t, freedom):
         # the series of the reference does not converge there; the tail is that of its expansion at t
         f = float(freedom)
         log_density = (
-            math.lgamma((f + 1) / 2) - math.lgamma(f / 2) - 0.5 * math.log(f * math.pi)
+            math.lgamma((f + 1) / 2)
+            - math.lgamma(f / 2)
+            - 0.5 * math.log(f * math.pi)
             - (f + 1) / 2 * math.log1p(t * t / f)
         )
         slope = (f + 1) * t / (f + t * t)
@@ -51,7 +52,9 @@ def test_student_tail_is_right_far_beyond_underflow(t, freedom):
 @pytest.mark.parametrize("statistic", [0.0, 10.0, 400.0, 5_000.0, 1e6])
 def test_chi_square_tail_is_right_far_beyond_underflow(statistic, freedom):
     expected = exact(
-        lambda: mpmath.gammainc(mpmath.mpf(freedom) / 2, mpmath.mpf(statistic) / 2, mpmath.inf, regularized=True)
+        lambda: mpmath.gammainc(
+            mpmath.mpf(freedom) / 2, mpmath.mpf(statistic) / 2, mpmath.inf, regularized=True
+        )
     )
     assert log10_p_chi2(statistic, freedom) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 

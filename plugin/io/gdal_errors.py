@@ -1,0 +1,40 @@
+"""GDAL's messages and options for one block and one thread.
+
+GDAL is shared with QGIS and every plugin in it, so nothing here outlasts the block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from osgeo import gdal
+
+
+@contextlib.contextmanager
+def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None]:
+    """Keep GDAL's messages to this block and thread; its exception mode is left as it is.
+
+    Parameters
+    ----------
+    errors : list of str, optional
+        Takes the text of every error.
+    **options
+        Configuration for this thread, put back at the end.
+    """
+
+    def note(level: int, _number: int, text: str) -> None:
+        # PROJ says aloud what it does not find under a code, and goes on.
+        if level >= gdal.CE_Failure and errors is not None and not text.startswith("PROJ:"):
+            errors.append(text)
+
+    before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
+    for key, value in options.items():
+        gdal.SetThreadLocalConfigOption(key, value)
+    gdal.PushErrorHandler(note)
+    try:
+        yield
+    finally:
+        gdal.PopErrorHandler()
+        for key, value in before.items():
+            gdal.SetThreadLocalConfigOption(key, value)

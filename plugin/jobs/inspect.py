@@ -1,0 +1,61 @@
+"""What a model is: its card beside what can be measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.protocols import Progress
+
+
+@dataclass(frozen=True)
+class InspectModel:
+    """Write a page about a model.
+
+    Parameters
+    ----------
+    model : str
+        Id of an installed model, or a path to a package.
+    output : str
+        HTML page to write.
+    """
+
+    model: str
+    output: str
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Measure the network, write the page, and warn where the card states too little."""
+        from ...models.measure import measure
+        from ...models.network import load
+        from ..io.writer import atomic_text
+        from ..report.pages import inspect_model_html
+
+        progress.report(0.1, "Loading the model")
+        card, module = load(self.model)  # checks the weights against card and checksum
+        progress.report(0.3, "Measuring the receptive field")
+        measured = measure(card, module)
+        mismatches = measured.mismatches(card)
+        for sentence in mismatches:
+            progress.warn(sentence)
+        numbers = {
+            "receptive_field_radius": measured.field.radius,
+            "receptive_field": {
+                "up": measured.field.up,
+                "down": measured.field.down,
+                "left": measured.field.left,
+                "right": measured.field.right,
+            },
+            "alignment": measured.alignment,
+            "parameters": measured.parameters,
+            "trainable_parameters": measured.trainable,
+            "weights_sha256": card.weights.sha256,
+            "mismatches": list(mismatches),
+        }
+        with atomic_text(self.output) as file:
+            file.write(inspect_model_html(card, numbers))
+        return {
+            "OUTPUT": self.output,
+            "MODEL_ID": card.id,
+            "RECEPTIVE_FIELD_RADIUS": measured.field.radius,
+            "ALIGNMENT": measured.alignment,
+            "PARAMETERS": measured.parameters,
+        }

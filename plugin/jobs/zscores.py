@@ -1,0 +1,314 @@
+"""Z-scores of a network's output layer over scenes: table, zones on the map, report, mergeable state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...models.card import Head, ModelCard
+from ..core.clusters import block_clusters
+from ..core.errors import ParameterError, SceneError
+from ..core.information import Information, OutputLayer, SceneAccumulator
+from ..core.protocols import Progress
+from ..core.scores import COLUMNS, compute_scores
+from ..core.scores_state import ScoreState, check_state, merge_states
+from ..core.window import Window
+from ..core.zones import ZoneAccumulator, ZoneScores
+from ..io.labels import LabelReader
+from ..io.scene import Scene
+from ..io.vector import Polygons, write_polygons
+from ..io.writer import Outputs
+from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
+from ..report.styles import sidecar, zone_style
+from ..version import plugin_version
+from .inputs import Compute, SceneInputs
+from .provenance import provenance
+
+if TYPE_CHECKING:
+    from ..core.network import Runner
+
+CLUSTERS = ("blocks", "scenes")
+SCENES = "scenes"
+
+
+@dataclass(frozen=True)
+class ZScores:
+    """Score the components of a model's output layer.
+
+    Parameters
+    ----------
+    model : str
+        Id of an installed model, or a path to a package.
+    output : str
+        Table (CSV) of one row a class and component.
+    scene : SceneInputs, optional
+        A scene to score; None where only states are merged.
+    state_in : tuple of str
+        States of earlier runs with the same model.
+    labels : str, optional
+        Raster of known ice: concentration in %, or class codes. Robust errors need it.
+    zones : Polygons, optional
+        Zones to be scored one by one.
+    zone_size_km : float
+        Side of the square zones that are made where `zones` is None.
+    sample : int
+        Every n-th pixel in row and column; 0 is one pixel a coarse cell.
+    clusters : {'blocks', 'scenes'}
+        What counts as one observation in robust errors.
+    block_size_km : float
+        Least side of the blocks.
+    zone_zscores : str, optional
+        Polygons to write, with the scores of each zone.
+    report, report_json, report_csv : str, optional
+        The report, and its content for programs.
+    state : str, optional
+        Mergeable state to write.
+    compute : Compute
+        Where and how.
+    """
+
+    model: str
+    output: str
+    scene: SceneInputs | None = None
+    state_in: tuple[str, ...] = ()
+    labels: str | None = None
+    zones: Polygons | None = None
+    zone_size_km: float = 100.0
+    sample: int = 0
+    clusters: str = "blocks"
+    block_size_km: float = 64.0
+    zone_zscores: str | None = None
+    report: str | None = None
+    report_json: str | None = None
+    report_csv: str | None = None
+    state: str | None = None
+    compute: Compute = field(default_factory=Compute)
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Write table, zones, report and state; return their paths under their published names."""
+        if self.clusters not in CLUSTERS:
+            raise ParameterError(f"CLUSTERS is '{self.clusters}': use one of {', '.join(CLUSTERS)}.")
+        if self.sample < 0:
+            raise ParameterError(f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels.")
+        if self.zone_zscores and self.scene is None:
+            raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
+        runner = self.compute.runner(self.model)
+        card = runner.card
+        layers = tuple(OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads)
+        states = [self._read_state(path, card, layers) for path in self.state_in]
+        seen = _Seen()
+        if self.scene is not None:
+            seen = self._score_scene(runner, layers, progress)
+            states.append(seen.state)
+        state = merge_states(states)
+        for name in state.repeated_scenes:
+            progress.warn(f"Scene {name} is in the states more than once: its pixels count as often.")
+        scores = tuple(compute_scores(head, self._clustering(head)) for head in state.heads)
+        for head in scores:
+            for sentence in head.warnings:
+                progress.warn(sentence)
+        rows = [row for head in scores for row in head.rows]
+        with Outputs() as outputs:
+            outputs.file(self.output).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
+            outputs.file(csvt_path(self.output)).write_text(csvt_text(COLUMNS, rows), encoding="utf-8")
+            if self.state:
+                state.save(outputs.file(self.state))
+            if self.zone_zscores:
+                self._write_zones(outputs, seen)
+            self._write_report(outputs, card, state, scores, seen)
+        paths = {
+            "OUTPUT": self.output,
+            "ZONE_ZSCORES": self.zone_zscores,
+            "REPORT": self.report,
+            "REPORT_JSON": self.report_json,
+            "REPORT_CSV": self.report_csv,
+            "STATE": self.state,
+        }
+        return {
+            **{name: path for name, path in paths.items() if path},
+            "MODEL_ID": card.id,
+            "SCENE_NAME": seen.name,
+            "START_TIME": seen.start_time,
+            "PIXELS": int(state.heads[0].n),
+        }
+
+    def _read_state(self, path: str, card: ModelCard, layers: tuple[OutputLayer, ...]) -> ScoreState:
+        state = ScoreState.load(path)
+        check_state(state, card.id, card.weights.sha256, layers, path)
+        return state
+
+    def _clustering(self, head: Information) -> str | None:
+        """Return the clustering the robust errors use, None where there is none."""
+        wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
+        known = head.labels.clusters
+        if not known or wanted in known:
+            return wanted if known else None
+        raise ParameterError(
+            f"The states have no clusters '{wanted}' in common with this scene (they have {', '.join(known)}). "
+            "Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
+        )
+
+    def _blocks_name(self) -> str:
+        return f"{self.block_size_km:g} km blocks"
+
+    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
+        """Collect the information of one scene, and of its zones."""
+        from ..core.engine import plan_components, stream_components
+
+        card = runner.card
+        with self.scene.open(card, progress) as scene, ExitStack() as stack:
+            plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
+            accumulators = [SceneAccumulator(layer) for layer in layers]
+            readers = [self._labels(scene, head, stack) for head in card.heads]
+            zones = self._zones(scene)
+            collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
+            pixel_size = scene.grid.pixel_size()
+            chosen = sampling(self.sample, card.ratio)
+            for batch in stream_components(runner, scene, plan, progress, chosen):
+                at = batch.rows - batch.window.row, batch.cols - batch.window.col
+                blocks = block_clusters(
+                    batch.rows, batch.cols, scene.grid.window, pixel_size, self.block_size_km
+                )
+                clusters = {self._blocks_name(): blocks, SCENES: np.zeros(len(blocks), np.int64)}
+                for head, accumulator, reader in zip(card.heads, accumulators, readers):
+                    labels = None
+                    if reader is not None:
+                        labels = label_targets(head, reader.read(batch.window)[at])
+                    accumulator.add(batch.components, labels, clusters)
+                if collected:
+                    numbers = zones.zones(batch.window)[at]
+                    for accumulator in collected:
+                        accumulator.add(batch.components, numbers)
+            state = ScoreState(
+                model=card.id,
+                weights_sha256=card.weights.sha256,
+                heads=tuple(accumulator.close() for accumulator in accumulators),
+                scenes=(scene.name,),
+                software=f"FloeLens {plugin_version()}",
+            )
+            if self.labels and not any(head.labelled.n for head in state.heads):
+                raise SceneError(
+                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
+                    "scene, and its band and codes."
+                )
+            return _Seen(
+                state=state,
+                name=scene.name,
+                start_time=scene.start_time or "",
+                zones=zones,
+                polygons=self.zones or (zones.polygons() if zones is not None else None),
+                scores=tuple(accumulator.close() for accumulator in collected),
+                tags=provenance(
+                    card,
+                    self.scene,
+                    scene,
+                    self.compute,
+                    product="zscores",
+                    sample=self.sample or "one pixel a coarse cell",
+                    labels=Path(self.labels).name if self.labels else None,
+                    clusters=self._blocks_name() if self.clusters == "blocks" else SCENES,
+                ),
+            )
+
+    def _labels(self, scene: Scene, head: Head, stack: ExitStack) -> LabelReader | None:
+        """Return a reader of the labels of a head; None where there are none."""
+        if not self.labels:
+            return None
+        return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
+
+    def _zones(self, scene: Scene) -> PolygonIndex | ZoneGrid | None:
+        """Return which zone each pixel belongs to; None where no zones are asked for."""
+        if not self.zone_zscores:
+            return None
+        if self.zones is None:
+            if not self.zone_size_km > 0:
+                raise ParameterError(f"ZONE_SIZE is {self.zone_size_km:g}: give a positive number of km.")
+            return regular_zones(scene.grid, self.zone_size_km)
+        index = PolygonIndex(self.zones, scene.grid)
+        if index.window.empty:
+            raise ParameterError("No polygon of ZONES lies on the scene. Choose zones that overlap it.")
+        return index
+
+    def _write_zones(self, outputs: Outputs, seen: _Seen) -> None:
+        """Write the polygons that hold pixels, with one row of scores each, and their style."""
+        found = seen.scores[0]
+        numbers = sorted(found)
+        if not numbers:
+            raise SceneError(
+                "No sampled pixel lies in any zone. Choose larger zones, or a smaller step in SAMPLE."
+            )
+        rows = [found[number].row() for number in numbers]
+        fields = {name: [row[name] for row in rows] for name in rows[0]}
+        fields["zone"] = [seen.zones.names[number] for number in numbers]
+        fields["scene"] = [seen.name] * len(rows)
+        wkb = [seen.polygons.wkb[number] for number in numbers]
+        write_polygons(outputs.file(self.zone_zscores), wkb, seen.polygons.crs, fields)
+        style = zone_style("leading_z", fields["leading_z"], title="z of the leading component")
+        outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a scene has told."""
+
+    state: ScoreState | None = None
+    name: str = ""
+    start_time: str = ""
+    zones: PolygonIndex | ZoneGrid | None = None
+    polygons: Polygons | None = None
+    scores: tuple[dict[int, ZoneScores], ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
+    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
+
+    Parameters
+    ----------
+    step : int
+        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
+    ratio : int
+        Fine pixels along a coarse cell.
+    """
+    every = step or ratio
+    first = every // 2
+
+    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
+        rows = np.arange(window.row, window.row_stop) % every == first
+        cols = np.arange(window.col, window.col_stop) % every == first
+        return rows[:, None] & cols & valid
+
+    return choose
+
+
+def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
+    """Return what a chart's values mean to a head.
+
+    Parameters
+    ----------
+    head : Head
+        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
+        linear: values stay.
+    values : numpy.ndarray
+        (pixel,), NaN where there is none.
+
+    Returns
+    -------
+    numpy.ndarray
+        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
+    """
+    values = values.astype(np.float64)
+    if head.kind == "linear":
+        return values
+    if head.kind == "sigmoid":
+        with np.errstate(invalid="ignore"):
+            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
+    targets = np.full(values.shape, np.nan)
+    for position, entry in enumerate(head.classes):
+        targets[values == entry.value] = position
+    return targets

@@ -1,0 +1,54 @@
+"""A QGIS with Processing and the FloeLens provider, and small rasters to give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def provider(qgis_processing):
+    """Return the provider, registered as QGIS would."""
+    from floelens.plugin.main import FloeLensPlugin
+
+    plugin = FloeLensPlugin(None)
+    plugin.initProcessing()
+    yield plugin.provider
+    plugin.unload()
+
+
+@pytest.fixture
+def context():
+    """Return a Processing context without a project."""
+    from qgis.core import QgsProcessingContext
+
+    return QgsProcessingContext()
+
+
+def write_raster(path: Path, bands: dict[str, np.ndarray], epsg: int = 3413, pixel: float = 80.0) -> Path:
+    """Write a GeoTIFF with named bands (row, column) on a north-up grid."""
+    from osgeo import gdal, osr
+
+    first = next(iter(bands.values()))
+    rows, cols = first.shape
+    kind = gdal.GDT_Byte if first.dtype == np.uint8 else gdal.GDT_Float32
+    raster = gdal.GetDriverByName("GTiff").Create(str(path), cols, rows, len(bands), kind)
+    raster.SetGeoTransform((0.0, pixel, 0.0, -1_000_000.0, 0.0, -pixel))
+    system = osr.SpatialReference()
+    system.ImportFromEPSG(epsg)
+    raster.SetProjection(system.ExportToWkt())
+    for number, (name, values) in enumerate(bands.items(), start=1):
+        band = raster.GetRasterBand(number)
+        band.SetDescription(name)
+        band.WriteArray(values)
+    raster = None
+    return path
+
+
+@pytest.fixture
+def backscatter(tmp_path: Path) -> Path:
+    """Return a raster of two channels that cover the values of a scene."""
+    ramp = np.linspace(-30, 0, 60 * 80, dtype=np.float32).reshape(60, 80)
+    return write_raster(tmp_path / "sar.tif", {"hh": ramp, "hv": ramp - 8})

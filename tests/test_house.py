@@ -1,0 +1,194 @@
+"""The house: metadata, pins, commands, and what the project says of itself."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from floelens.tools import link, package
+from floelens.tools.headless import ROOT
+
+PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$")
+
+
+@pytest.fixture(scope="module")
+def metadata() -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "metadata.txt", encoding="utf-8")
+    return dict(parser["general"])
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_metadata_has_what_qgis_and_its_plugin_repository_require(metadata):
+    required = {
+        "name", "version", "qgisminimumversion", "description", "about", "author", "email",
+        "repository", "tracker", "hasprocessingprovider", "icon", "changelog", "tags", "license",
+    }  # fmt: skip
+    assert not [key for key in required if not metadata.get(key)]
+    assert metadata["name"] == "FloeLens"
+    assert metadata["hasprocessingprovider"] == "yes"
+    assert (metadata["qgisminimumversion"], metadata["qgismaximumversion"]) == ("3.22", "4.99")
+
+
+def test_the_changelogs_know_the_version(metadata):
+    assert re.fullmatch(r"\d+\.\d+\.\d+", metadata["version"])
+    assert metadata["changelog"].startswith(metadata["version"])
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE).group(1)
+    assert first == metadata["version"] == package.version()
+
+
+def test_the_icon_is_there_and_is_plain_svg(metadata):
+    drawing = ElementTree.parse(ROOT / metadata["icon"]).getroot()
+    assert drawing.tag.endswith("svg")
+    # Qt draws SVG Tiny: a clip path or a filter would be left out silently.
+    tags = {element.tag.rsplit("}", 1)[-1] for element in drawing.iter()}
+    assert tags <= {"svg", "title", "circle", "path", "rect", "g"}
+
+
+def test_the_licence_is_the_whole_gpl():
+    text = (ROOT / "LICENSE").read_text()
+    assert "GNU GENERAL PUBLIC LICENSE" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_python_package_is_pinned_and_none_is_numpy(name):
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert not [line for line in lines if not PINNED.match(line)]
+    # QGIS's own stay as they are.
+    assert not {"numpy", "scipy", "gdal", "pyproj", "matplotlib"} & {pin.lower() for pin in pins(name)}
+
+
+def test_make_explains_every_target():
+    done = subprocess.run(["make", "-C", str(ROOT), "--silent"], capture_output=True, text=True, check=True)
+    told = {line.split()[0] for line in done.stdout.splitlines()}
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE).group(1).split()
+    assert told == set(phony)
+    assert {"help", "demo", "test", "lint", "bench", "env", "link", "package", "docs", "train"} <= told
+    assert "|| true" not in text
+
+
+def test_what_the_readme_tells_to_run_exists():
+    text = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z][a-z-]+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_commands_of_the_readme_use_parameters_that_exist(qgis_process):
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^ +qgis_process run (floelens:\w+) -- (.*)$", text, re.MULTILINE)
+    assert len(commands) == 4
+    for algorithm, words in commands:
+        done = qgis_process.call("help", algorithm)
+        assert done.returncode == 0, done.stderr
+        known = set(re.findall(r"^([A-Z_]+):", done.stdout, re.MULTILINE))
+        named = set(re.findall(r"([A-Z_]+)=", words))
+        assert named <= known, algorithm
+
+
+def make_commands(folder: Path, **scripts: str) -> Path:
+    """Fill a folder with commands of ours, to stand for a machine's."""
+    folder.mkdir()
+    for name in ("sh", "dirname", "command", "printf", "cat", "sed", "cp", "env"):
+        found = shutil.which(name)
+        if found:
+            (folder / name).symlink_to(found)
+    for name, script in scripts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    return folder
+
+
+def set_up(root: Path, commands: Path, python: Path) -> subprocess.CompletedProcess[str]:
+    (root / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "environment.sh", root / "tools")
+    return subprocess.run(
+        [str(root / "tools" / "environment.sh")],
+        env={"PATH": str(commands), "PYTHON": str(python), "HOME": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_set_up_without_rights_names_the_very_command_and_installs_nothing(tmp_path):
+    commands = make_commands(
+        tmp_path / "bin",
+        id="echo 1000",
+        sudo="exit 1",
+        apt_get=f"touch {tmp_path}/apt-was-called",
+        apt_cache="exit 0",
+        bare_python="exit 1",
+    )
+    (tmp_path / "checkout").mkdir()
+    done = set_up(tmp_path / "checkout", commands, commands / "bare-python")
+    assert done.returncode == 1
+    assert "sudo apt-get install --no-install-recommends qgis python3-qgis" in done.stderr
+    assert "python3-rasterio" in done.stderr
+    assert not (tmp_path / "apt-was-called").exists()
+    assert not (tmp_path / "checkout" / ".venv").exists()
+
+
+def test_set_up_stops_where_apt_fails(tmp_path):
+    commands = make_commands(
+        tmp_path / "bin",
+        id="echo 0",
+        apt_get="echo 'E: no network' >&2; exit 100",
+        apt_cache="exit 0",
+        bare_python="exit 1",
+    )
+    (tmp_path / "checkout").mkdir()
+    done = set_up(tmp_path / "checkout", commands, commands / "bare-python")
+    assert done.returncode == 100
+    assert "E: no network" in done.stderr
+
+
+def test_set_up_without_apt_says_what_is_needed(tmp_path):
+    commands = make_commands(tmp_path / "bin", id="echo 0", bare_python="exit 1")
+    (tmp_path / "checkout").mkdir()
+    done = set_up(tmp_path / "checkout", commands, commands / "bare-python")
+    assert done.returncode == 1
+    assert "QGIS 3.22 or newer" in done.stderr
+    assert "make env PYTHON=" in done.stderr
+
+
+def test_link_replaces_a_link_but_never_a_folder(tmp_path):
+    path = link.link(tmp_path)
+    assert path.resolve() == ROOT
+    assert link.link(tmp_path) == path
+    path.unlink()
+    path.mkdir()
+    (path / "kept.txt").touch()
+    with pytest.raises(RuntimeError, match="not a link"):
+        link.link(tmp_path)
+    assert (path / "kept.txt").exists()
+
+
+def test_the_checkout_imports_its_plugin_only_when_asked(qgis_process):
+    done = qgis_process.python(
+        "import sys; sys.path.insert(0, sys.argv[1]); import floelens\n"
+        "print(sorted(name for name in sys.modules if name.startswith('floelens')))",
+        str(qgis_process.plugins),
+    )
+    assert done.stdout.strip() == "['floelens']", done.stderr
+
+
+def test_ci_runs_what_the_readme_tells():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert "make lint test" in script.read_text()
