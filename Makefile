@@ -57,7 +57,7 @@ package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 	@$(PYTHON) tools/package.py
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
-	cd build/plugins && ../../$(VENV) -m floelens.models.train
+	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.train
 
 docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
 	@$(VENV) tools/reference.py

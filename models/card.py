@@ -396,7 +396,8 @@ class ModelCard:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]+[a-z0-9]", self.id):
             raise CardError(
-                "id", f"{self.id!r} is no id. Use lower-case letters, digits and hyphens, at least three (my-model)."
+                "id",
+                f"{self.id!r} is no id. Use lower-case letters, digits and hyphens, at least three (my-model).",
             )
         _text(self.title, "title", "Give the model a title.")
         _text(self.licence, "licence", "Name the licence of the weights.")
@@ -583,7 +584,11 @@ class ModelCard:
         outputs: list[dict[str, Any]] = []
         for head in self.heads:
             task = "semantic-segmentation" if head.kind == "softmax" else "regression"
-            entry: dict[str, Any] = {"name": head.name, "tasks": [task], "result": _tensor(head.outputs, "class")}
+            entry: dict[str, Any] = {
+                "name": head.name,
+                "tasks": [task],
+                "result": _tensor(head.outputs, "class"),
+            }
             if head.kind == "softmax":
                 entry["classification:classes"] = [_stac_class(c) for c in head.classes]
             outputs.append(entry)

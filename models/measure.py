@@ -7,6 +7,7 @@ measured: the first by the gradient of one output pixel, the second by moving th
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from .card import ModelCard
 
 _LARGEST_FIELD = 2048
 _TOLERANCE = 1e-9
+# Networks that halve their grid do so up to four times, mostly.
+_COMMON_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,16 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
     """
     open_copy = _with_positive_weights(module)
     ratio = card.ratio
+    # What a pixel reads depends on its place in the period: the first, middle and last one are tried.
+    period = _period(card)
     size = 2 * (card.receptive_field_radius + 1)
     while size <= _LARGEST_FIELD:
-        # One pixel in the middle; the last of a cell, the first and the middle one see all neighbours.
-        middle = -(-size // 2 // ratio) * ratio
+        middle = -(-size // 2 // period) * period
         reach = [0, 0, 0, 0]
         cells = 0
         clipped = False
-        for pixel in sorted({middle, middle + ratio // 2, middle + ratio - 1}):
-            side = 2 * middle + ratio
+        for pixel in sorted({middle, middle + period // 2, middle + period - 1}):
+            side = 2 * middle + period
             fine, coarse = _inputs(card, side, torch.ones)
             fine.requires_grad_(True)
             if coarse is not None:
@@ -148,8 +152,8 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
 def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 128) -> int:
     """Return the smallest step by which a window may move without changing what is inside.
 
-    For each step the network is run on an image and on the image without its first columns; where
-    neither border is in reach, the two must agree. Coarse cells move by whole cells only. Steps that
+    For each step the network is run on an image and on a window of it that begins `step` columns
+    later; where no border is in reach, the two must agree. Coarse cells move by whole cells only. Steps that
     work can be added and subtracted, so if the card's works the smallest is one of its divisors.
 
     Raises
@@ -160,24 +164,24 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
     # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
     margin = field.radius + field.cells * card.ratio
-    rows = max(card.ratio, 32)
+    period = _period(card)
+    rows = -(-32 // period) * period
+    width = -(-(2 * margin + 64) // period) * period
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
         return torch.randn(*shape, dtype=dtype, generator=generator)
 
-    cols = -(-(2 * margin + largest + 64) // card.ratio) * card.ratio
-    fine, coarse = _inputs(card, rows, random, cols)
+    fine, coarse = _inputs(card, rows, random, width + -(-largest // period) * period)
     whole = network(fine, coarse)
     scale = float(whole.abs().max())
+    inside = slice(margin, width - margin)
 
     def moves(step: int) -> bool:
-        first_cell = step // card.ratio
-        cells = -(-(cols - step) // card.ratio)
-        part = None if coarse is None else coarse[:, :, :, first_cell : first_cell + cells]
-        moved = network(fine[:, :, :, step:], part)
-        inside = slice(margin, cols - step - margin)
-        difference = whole[:, :, :, step:][:, :, :, inside] - moved[:, :, :, inside]
+        first = step // card.ratio
+        part = None if coarse is None else coarse[:, :, :, first : first + -(-width // card.ratio)]
+        moved = network(fine[:, :, :, step : step + width], part)
+        difference = (whole[:, :, :, step : step + width] - moved)[:, :, :, inside]
         return float(difference.abs().max()) <= _TOLERANCE * scale
 
     if card.alignment <= largest and moves(card.alignment):
@@ -191,6 +195,11 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
         f"The network of '{card.id}' gives other values when its window moves by up to {largest} pixels. "
         "It cannot be run in tiles."
     )
+
+
+def _period(card: ModelCard) -> int:
+    """Return a step at which a network of this card repeats itself: test images hold whole ones."""
+    return card.alignment if card.coarse_channels else math.lcm(card.alignment, _COMMON_STRIDE)
 
 
 def _inputs(card: ModelCard, rows: int, values, cols: int = 0) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -135,6 +135,6 @@ def to_bytes(module: nn.Module) -> bytes:
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise ModelError(
-                f"The network's '{name}' holds values that are not finite; it is not saved. Train it again."
+                f"The network's '{name}' is not finite everywhere; it is not saved. Train it again."
             )
     return safetensors.save(tensors)

@@ -1,4 +1,4 @@
-"""The version of FloeLens, from its one source, ``metadata.txt``."""
+"""Where FloeLens is installed, and its version from the one source, ``metadata.txt``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import configparser
 from functools import lru_cache
 from pathlib import Path
 
-METADATA = Path(__file__).resolve().parents[1] / "metadata.txt"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @lru_cache(maxsize=1)
 def plugin_version() -> str:
     """Return the version."""
     metadata = configparser.ConfigParser(interpolation=None)
-    metadata.read(METADATA, encoding="utf-8")
+    metadata.read(ROOT / "metadata.txt", encoding="utf-8")
     return metadata.get("general", "version")

@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
-
 from floelens.tools import link, package
 from floelens.tools.headless import ROOT
+from matplotlib import image as figure_image
 
 PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$")
 
@@ -186,6 +188,26 @@ def test_the_checkout_imports_its_plugin_only_when_asked(qgis_process):
         str(qgis_process.plugins),
     )
     assert done.stdout.strip() == "['floelens']", done.stderr
+
+
+def test_a_plugin_that_qgis_does_not_find_is_told_and_one_enabled_twice_is_fine(qgis_process):
+    qgis_process.enable("floelens")
+    with pytest.raises(RuntimeError, match="cannot enable the plugin icelens"):
+        qgis_process.enable("icelens")
+
+
+@pytest.mark.slow
+def test_the_demo_names_files_that_exist_and_draws_a_map_that_is_not_blank(tmp_path):
+    subprocess.run(["make", "-C", str(ROOT), "--silent", "build/plugins/floelens"], check=True)
+    demo = [sys.executable, str(ROOT / "tools" / "demo.py"), "--size", "400", "--folder", str(tmp_path)]
+    done = subprocess.run(demo, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tail = done.stdout[done.stdout.index("Rasters") :]
+    named = [Path(line.strip()) for line in tail.splitlines() if line.strip().startswith("/")]
+    assert {path.suffix for path in named} == {".tif", ".html", ".csv", ".png"}
+    assert all(path.stat().st_size > 0 for path in named)
+    colours = np.unique(figure_image.imread(tmp_path / "map.png")[..., :3].reshape(-1, 3), axis=0)
+    assert len(colours) > 100
 
 
 def test_ci_runs_what_the_readme_tells():

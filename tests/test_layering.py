@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from floelens.tools.headless import ROOT, HeadlessQgis
 
 # Plain value types, which every layer may import.
 VALUES = {"plugin.core.errors", "plugin.core.window", "plugin.core.protocols"}
+
+# What FloeLens is and needs, told without importing any of it.
+FACTS = {"plugin.version", "plugin.dependencies"}
 
 # What each layer may import of the project, and must never import of the world.
 LAYERS = {
@@ -25,7 +27,7 @@ LAYERS = {
         {"qgis", "PyQt5", "PyQt6", "torch", "rasterio", "osgeo", "matplotlib.pyplot"},
     ),
     "plugin.jobs": (
-        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"},
+        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"} | FACTS,
         {"qgis", "PyQt5", "PyQt6"},
     ),
     "models": ({"models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),

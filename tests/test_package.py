@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from floelens.tools import package
 from floelens.tools.headless import ROOT, HeadlessQgis, results
 

@@ -100,7 +100,7 @@ class HeadlessQgis:
         )
 
     def enable(self, plugin: str) -> None:
-        """Enable `plugin` in the profile.
+        """Enable `plugin` in the profile, where it is not yet.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class HeadlessQgis:
             Where QGIS does not find the plugin or cannot load it.
         """
         done = self.call("plugins", "enable", plugin)
-        if done.returncode:
+        if done.returncode and "already enabled" not in done.stdout + done.stderr:
             raise RuntimeError(f"QGIS cannot enable the plugin {plugin}:\n{done.stdout}{done.stderr}")
 
     def command(self, algorithm: str, **parameters: object) -> list[str]:

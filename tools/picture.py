@@ -29,7 +29,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QRect, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QFont, QImage, QPainter
 
-PANEL, LEGEND, TITLE, GAP = 720, 250, 44, 16  # pixels
+PANEL, LEGEND, TITLE, GAP = 720, 330, 44, 16  # pixels
 ENTRY = 30  # pixels, one line of a legend
 
 
@@ -88,7 +88,7 @@ def font(size: int, bold: bool = False) -> QFont:
 
 def draw_legend(painter: QPainter, layer: QgsRasterLayer, area: QRect) -> None:
     """Draw a swatch and a label for each entry of the layer's legend, thinned out to fit."""
-    entries = layer.legendSymbologyItems()
+    entries = layer.renderer().legendSymbologyItems()
     room = area.height() // ENTRY
     if len(entries) > room:
         step = (len(entries) - 1) / (room - 1)

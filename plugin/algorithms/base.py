@@ -209,13 +209,14 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         return paths
 
     def _dress(self, values: Destinations, results: dict, context) -> None:
-        scene = results.get("SCENE_NAME", "")
+        first = next(iter(values.written.values()), "")
+        scene = results.get("SCENE_NAME") or Path(first).stem
         for name, path in values.written.items():
             product = self.PRODUCTS.get(name)
             definition = self.parameterDefinition(name)
             if product and definition is not None:
-                title = layer_name([scene, results.get("MODEL_ID"), product, results.get("CLASS_NAME")])
-                dress(context, path, definition.description(), title, f"FloeLens {scene}".strip())
+                title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))
+                dress(context, path, definition.description(), title, f"FloeLens {scene}")
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -63,13 +63,21 @@ def destination_problem(definition: QgsProcessingParameterDefinition, value: obj
 
 
 def clash(destinations: dict[str, str], inputs: Iterable[str] = ()) -> str | None:
-    """Return what is wrong where two results, or a result and an input, are one file."""
-    taken = {_same(path): "an input" for path in inputs}
+    """Return what is wrong where two results, or a result and an input, are one file or share a style."""
+    taken: dict[str, str] = {}
+    for path in inputs:
+        taken.update(dict.fromkeys(_claims(path), "an input"))
     for name, path in destinations.items():
-        other = taken.get(_same(path))
-        if other:
+        claims = _claims(path)
+        if claims[0] in taken:
+            other = taken[claims[0]]
             return f"{name} and {other} are the same file, {path}. Give each result a file of its own."
-        taken[_same(path)] = name
+        if claims[-1] in taken:
+            return (
+                f"{name} and {taken[claims[-1]]} would share one style file, {os.path.splitext(path)[0]}.qml. "
+                "Give them different names."
+            )
+        taken.update(dict.fromkeys(claims, name))
     return None
 
 
@@ -83,6 +91,13 @@ def report_companions(report: str) -> tuple[str, str]:
     if "report" not in os.path.basename(stem).lower():
         stem += "_report"
     return stem + ".json", stem + ".csv"
+
+
+def _claims(path: str) -> tuple[str, ...]:
+    """Return the file itself and, for what QGIS draws, the style beside it."""
+    stem, extension = os.path.splitext(_same(path))
+    styled = extension.lower() in (".tif", ".tiff", ".gpkg")
+    return (_same(path), f"{stem}.qml") if styled else (_same(path),)
 
 
 def _same(path: str) -> str:

@@ -8,7 +8,7 @@ from qgis.core import QgsProcessingFeedback
 
 from ..core.errors import Cancelled
 
-SECONDS_BETWEEN_TEXTS = 2.0
+SECONDS_BETWEEN_TEXTS = 5.0
 
 
 class FeedbackProgress:

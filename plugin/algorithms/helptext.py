@@ -30,7 +30,8 @@ def help_page(algorithm: QgsProcessingAlgorithm) -> str:
         if o.name() not in named
     ]
     parts.append(_section("Outputs", [_entry(d) for d in destinations] + extra))
-    return "\n".join(part for part in parts if part)
+    # QGIS makes a paragraph of every line break.
+    return "".join(" ".join(part.split()) for part in parts if part)
 
 
 def introduction(name: str) -> str:
@@ -55,4 +56,4 @@ def _entry(definition: QgsProcessingParameterDefinition) -> str:
 
 
 def _section(title: str, entries: list[str]) -> str:
-    return f"<h3>{title}</h3>\n<ul>\n" + "\n".join(entries) + "\n</ul>" if entries else ""
+    return f"<h3>{title}</h3><ul>{''.join(entries)}</ul>" if entries else ""

@@ -8,9 +8,13 @@ one group, and gives a telling name where the person has not given one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
-from qgis.core import QgsProcessingContext, QgsProcessingLayerPostProcessorInterface
+from qgis.core import (
+    QgsLayerTreeGroup,
+    QgsProcessingContext,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsSettings,
+)
 
 # QGIS keeps only a C++ pointer to a post-processor: without a reference in Python it dies before use.
 _ALIVE: deque = deque(maxlen=256)
@@ -37,7 +41,8 @@ class Dresser(QgsProcessingLayerPostProcessorInterface):
 
     def postProcessLayer(self, layer, context, feedback) -> None:  # noqa: N802
         """Dress `layer`; called by QGIS."""
-        layer.loadDefaultStyle()
+        if layer.isSpatial():  # a table has no style, and may have the name of a file that has one
+            layer.loadDefaultStyle()
         if layer.name() == self._description and self._name:
             layer.setName(self._name)
         project = context.project() or layer.project()
@@ -60,16 +65,27 @@ def dress(context: QgsProcessingContext, destination: str, description: str, nam
     return True
 
 
-def layer_name(parts: Iterable[object]) -> str:
-    """Return a layer's name from scene, model, product and class, leaving out what is empty."""
-    return " · ".join(str(part) for part in parts if part not in (None, ""))
+def layer_name(product: str, of: object = "", *origin: object) -> str:
+    """Return a layer's name: what it shows, of which class or head, and where it comes from.
+
+    What tells layers apart comes first, since the layer panel is narrow.
+    """
+    subject = f"{product}: {of}" if of else product
+    known = ", ".join(str(part) for part in origin if part)
+    return f"{subject} ({known})" if known else subject
 
 
 def _into_group(layer, root, name: str) -> None:
-    """Move a layer from the top of the tree into the group `name`; leave one that a person has grouped."""
+    """Move a layer into the group `name`, unless Processing is set to put results into a group.
+
+    QGIS puts a new layer beside the one that is selected, so that its place says nothing.
+    """
     node = root.findLayer(layer.id())
-    if node is None or node.parent() is not root:
+    if node is None or QgsSettings().value("Processing/Configuration/RESULTS_GROUP_NAME"):
+        return
+    parent = node.parent()
+    if isinstance(parent, QgsLayerTreeGroup) and parent.name() == name:
         return
     group = root.findGroup(name) or root.insertGroup(0, name)
     group.insertChildNode(0, node.clone())
-    root.removeChildNode(node)
+    parent.removeChildNode(node)

@@ -18,9 +18,9 @@ class Predict(SceneAlgorithm):
     TAGS = ("concentration", "ice type", "classification", "cnn", "sentinel-1", "amsr2")
     GROUP = ("map", "Map")
     PRODUCTS = {  # noqa: RUF012
-        "OUTPUT": "prediction",
-        "PROBABILITIES": "probabilities",
-        "UNCERTAINTY": "uncertainty",
+        "OUTPUT": "Sea ice",
+        "PROBABILITIES": "Probabilities",
+        "UNCERTAINTY": "Uncertainty",
     }
 
     def declare(self) -> None:

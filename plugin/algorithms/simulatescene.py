@@ -22,7 +22,7 @@ class SimulateScene(FloeLensAlgorithm):
     TAGS = ("synthetic", "simulation", "demo", "sentinel-1", "amsr2")
     GROUP = ("prepare", "Prepare")
     NEEDS = ("rasterio",)
-    PRODUCTS = {"SAR": "SAR", "MWR": "MWR", "CHART": "true ice"}  # noqa: RUF012
+    PRODUCTS = {"SAR": "Simulated SAR", "MWR": "Simulated MWR", "CHART": "True ice"}  # noqa: RUF012
 
     def declare(self) -> None:
         """Add the parameters."""

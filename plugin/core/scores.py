@@ -792,7 +792,9 @@ class _Context:
         size = estimate.weights.size
         centring = estimate.kept.centring()
         scale = self.error_variance if self.layer.kind == "linear" else 1.0
-        for name, clusters in sorted(information.labels.clusters.items()):
+        for name, clusters in sorted(
+            information.labels.clusters.items(), key=lambda item: (-item[1].count, item[0])
+        ):
             if clusters.count < 2 or information.labelled.n <= size or not scale:
                 continue
             robust = _sandwich(
@@ -872,8 +874,7 @@ class _Context:
         collinear = sum(not note.startswith("dead") for note in self.notes.values())
         if dead or collinear:
             warnings.append(
-                f"Head '{layer.head}': {dead} components are dead and {collinear} repeat others; they are listed "
-                "without a score."
+                f"Head '{layer.head}': {dead} dead and {collinear} collinear components are listed without a score."
             )
         for k, note in self.class_notes.items():
             warnings.append(f"Class '{layer.classes[k]}' of head '{layer.head}' has no scores: {note}.")

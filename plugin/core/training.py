@@ -88,6 +88,10 @@ class Recipe:
         How often each patch is seen.
     batch : int
         Patches in a step.
+    crop : int
+        Side of the part of a patch that a step looks at, pixels: another part every time.
+    margin : int
+        Pixels at the border of that part that do not enter the loss, since zeros lie beyond them.
     rate : float
         Adam's learning rate at the start; it falls to zero along a cosine.
     test_seed, test_scenes : int
@@ -97,10 +101,12 @@ class Recipe:
     """
 
     first_seed: int = 100_000
-    scenes: int = 500
+    scenes: int = 240
     patches: int = 6
-    epochs: int = 4
+    epochs: int = 3
     batch: int = 4
+    crop: int = 150
+    margin: int = 16
     rate: float = 4e-3
     test_seed: int = 900_000
     test_scenes: int = 120
@@ -210,16 +216,16 @@ def with_doubling_pools(module: nn.Module) -> nn.Module:
     return module
 
 
-def concentration_loss(logits: torch.Tensor, patches: Patches, chosen: np.ndarray) -> torch.Tensor:
+def concentration_loss(logits: torch.Tensor, concentration: np.ndarray, icetype: np.ndarray) -> torch.Tensor:
     """Return the mean cross-entropy with the concentration as soft target, over the sea."""
-    target = torch.from_numpy(patches.concentration[chosen].astype(np.float32))
+    target = torch.from_numpy(concentration.astype(np.float32))
     sea = torch.isfinite(target)
     return functional.binary_cross_entropy_with_logits(logits[:, 0][sea], target[sea])
 
 
-def icetype_loss(logits: torch.Tensor, patches: Patches, chosen: np.ndarray) -> torch.Tensor:
+def icetype_loss(logits: torch.Tensor, concentration: np.ndarray, icetype: np.ndarray) -> torch.Tensor:
     """Return the mean cross-entropy of the ice type, over the sea; the rarer young ice counts double."""
-    target = torch.from_numpy(patches.icetype[chosen].astype(np.int64))
+    target = torch.from_numpy(icetype.astype(np.int64))
     weight = torch.tensor([1.0, 2.0, 1.0, 1.0])
     return functional.cross_entropy(logits, target, weight=weight, ignore_index=NO_DATA)
 
@@ -249,6 +255,9 @@ def train(module: nn.Module, patches: Patches, recipe: Recipe, task: str, progre
     steps = recipe.epochs * (len(patches) // recipe.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     draw = np.random.default_rng(recipe.first_seed)
+    cells = patches.coarse.shape[-1]
+    ratio = patches.fine.shape[-1] // cells
+    crop_cells = min(cells, max(1, recipe.crop // ratio))
     history: list[float] = []
     recent: list[float] = []
     done = 0
@@ -256,9 +265,19 @@ def train(module: nn.Module, patches: Patches, recipe: Recipe, task: str, progre
         order = draw.permutation(len(patches))
         for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
             chosen = np.sort(order[start : start + recipe.batch])
-            fine = torch.from_numpy(patches.fine[chosen].astype(np.float32))
-            fine = fine.contiguous(memory_format=torch.channels_last)
-            loss = loss_of(module(fine, torch.from_numpy(patches.coarse[chosen])), patches, chosen)
+            row, col = draw.integers(0, cells - crop_cells + 1, size=2)
+            part = Window(int(row), int(col), crop_cells, crop_cells)
+            pixels = Window(part.row * ratio, part.col * ratio, crop_cells * ratio, crop_cells * ratio)
+            inner = pixels.grown(-recipe.margin, within=pixels)
+            fine = torch.from_numpy(patches.fine[(chosen, slice(None), *pixels.slices())].astype(np.float32))
+            coarse = torch.from_numpy(patches.coarse[(chosen, slice(None), *part.slices())])
+            logits = module(fine.contiguous(memory_format=torch.channels_last), coarse)
+            truth = (chosen, *inner.slices())
+            loss = loss_of(
+                logits[(slice(None), slice(None), *inner.slices(pixels))],
+                patches.concentration[truth],
+                patches.icetype[truth],
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -13,7 +13,7 @@ from osgeo import gdal
 
 @contextlib.contextmanager
 def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None]:
-    """Keep GDAL's messages to this block and thread; its exception mode is left as it is.
+    """Keep GDAL's messages to this block and thread; calls do not raise, whatever its exception mode.
 
     Parameters
     ----------
@@ -24,9 +24,13 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
     """
 
     def note(level: int, _number: int, text: str) -> None:
+        if level < gdal.CE_Failure:
+            return
         # PROJ says aloud what it does not find under a code, and goes on.
-        if level >= gdal.CE_Failure and errors is not None and not text.startswith("PROJ:"):
+        if errors is not None and not text.startswith("PROJ:"):
             errors.append(text)
+        # Where somebody has switched GDAL's exceptions on, the call would raise for what is noted here.
+        gdal.ErrorReset()
 
     before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
     for key, value in options.items():

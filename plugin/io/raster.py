@@ -62,7 +62,7 @@ class Raster:
             with environment(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self.dataset = rasterio.open(self.path)
-        except (RasterioError, ValueError) as error:
+        except (RasterioError, OSError, ValueError) as error:
             raise SceneError(
                 f"{self.path} cannot be opened as a raster ({error}). It may be damaged or truncated, "
                 "or in a format that this GDAL does not read."

@@ -3,7 +3,7 @@
 A result is written to a hidden file in its own folder and renamed at the end::
 
     with atomic_path("table.csv") as temporary:
-        temporary.write_text("a,b\n")
+        temporary.write_text(text)
 
 What a killed process left behind is swept when something is next written to the folder.
 """

@@ -117,6 +117,12 @@ class _Place:
         self._centre = np.array([np.cos(lat_0) * np.cos(lon_0), np.cos(lat_0) * np.sin(lon_0), np.sin(lat_0)])
         self._east = np.array([-np.sin(lon_0), np.cos(lon_0), 0.0])
         self._north = np.cross(self._centre, self._east)
+        # Off by some 50 km, lest the opposite point lie on a meridian or parallel that bounds a polygon.
+        centre = self._centre + 0.0071 * self._east + 0.0043 * self._north
+        self._centre = centre / np.linalg.norm(centre)
+        self._east -= (self._east @ self._centre) * self._centre
+        self._east /= np.linalg.norm(self._east)
+        self._north = np.cross(self._centre, self._east)
         away = np.degrees(np.arccos(np.clip(_unit(lon, lat) @ self._centre, -1, 1)))
         self._near = 2 * away.max() + 2.0  # degrees
         # A geographic grid is its own plane: there longitudes only have to be counted on.
@@ -151,7 +157,7 @@ class _Place:
             return []
         if self._geographic:
             turn = abs(360.0 / self._grid.transform[0]) if self._grid.transform[0] else 0.0
-            turned = [[ring + (0.0, k * turn) for ring in rings] for k in ((-1, 0, 1) if turn else (0,))]
+            turned = [[ring + np.array([0.0, k * turn]) for ring in rings] for k in ((-1, 0, 1) if turn else (0,))]
         else:
             inverted = far and self._inverted(part, rings)
             turned = [[*rings, self._frame(2 * _MARGIN)] if inverted else rings]
@@ -226,7 +232,8 @@ def _unwrapped(part: list[np.ndarray]) -> list[np.ndarray]:
         return part
     rings = [np.column_stack([np.unwrap(ring[:, 0], period=360.0), ring[:, 1]]) for ring in part]
     middle = rings[0][:, 0].mean()
-    return [ring + (360.0 * np.round((middle - ring[:, 0].mean()) / 360.0), 0.0) for ring in rings]
+    turns = [360.0 * np.round((middle - ring[:, 0].mean()) / 360.0) for ring in rings]
+    return [ring + np.array([turn, 0.0]) for ring, turn in zip(rings, turns)]
 
 
 def _densified(ring: np.ndarray, step: float | np.ndarray) -> np.ndarray:

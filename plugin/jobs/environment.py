@@ -11,7 +11,17 @@ from .. import dependencies
 from ..core.protocols import Progress
 from ..version import plugin_version
 
-SHIPPED = ("numpy", "scipy", "osgeo.gdal", "pyproj", "jinja2", "matplotlib")
+NEEDED_FOR = {
+    "numpy": "everything",
+    "scipy": "Z-scores, geometry",
+    "osgeo.gdal": "writing rasters",
+    "pyproj": "coordinate reference systems",
+    "jinja2": "reports",
+    "matplotlib": "plots in reports",
+    "torch": "running networks",
+    "rasterio": "reading rasters",
+    "safetensors": "weights of networks",
+}
 
 
 @dataclass(frozen=True)
@@ -36,19 +46,15 @@ class Environment:
 
         rows = [
             _row("FloeLens", plugin_version()),
-            _row("Python", platform.python_version(), sys.executable or ""),
+            _row("Python", platform.python_version(), note=sys.executable or ""),
             _row("System", platform.platform()),
         ]
         if self.application:
-            rows.insert(1, _row("Application", self.application))
-        absent = []
-        for name in (*SHIPPED, *dependencies.LIBRARIES):
-            row = _library(name)
-            rows.append(row)
-            if not row["found"]:
-                absent.append(name)
+            rows.insert(1, _row(*self.application.split(" ", 1)))
+        rows += [_library(name) for name in NEEDED_FOR]
+        absent = [row["name"] for row in rows if not row["version"]]
         if "torch" not in absent:
-            rows.append(_row("CUDA device", _cuda()))
+            rows.append(_row("CUDA device", _cuda(), "faster maps"))
         wanted = [name for name in absent if name in dependencies.LIBRARIES]
         if wanted:
             progress.warn(dependencies.sentence(wanted))
@@ -57,18 +63,19 @@ class Environment:
         return {"OUTPUT": self.output, "MISSING": ", ".join(absent)}
 
 
-def _row(name: str, version: str, detail: str = "", found: bool = True, command: str = "") -> dict:
-    return {"name": name, "version": version, "detail": detail, "found": found, "command": command}
+def _row(name: str, version: str, needed_for: str = "", note: str = "", command: str = "") -> dict:
+    return {"name": name, "version": version, "needed_for": needed_for, "note": note, "command": command}
 
 
 def _library(name: str) -> dict:
     """Return what is known of a library; one that is there but does not load counts as missing."""
-    needed = "" if name in SHIPPED else dependencies.install_command([name])
+    command = dependencies.install_command([name]) if name in dependencies.LIBRARIES else ""
     try:
         module = import_module(name)
     except (ImportError, OSError) as error:
-        return _row(name, "", str(error), found=False, command=needed)
-    return _row(name, str(getattr(module, "__version__", "")), getattr(module, "__file__", "") or "")
+        return _row(name, "", NEEDED_FOR[name], str(error), command)
+    version = str(getattr(module, "__version__", "") or "unknown")
+    return _row(name, version, NEEDED_FOR[name], getattr(module, "__file__", "") or "")
 
 
 def _cuda() -> str:

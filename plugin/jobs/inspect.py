@@ -33,29 +33,25 @@ class InspectModel:
         card, module = load(self.model)  # checks the weights against card and checksum
         progress.report(0.3, "Measuring the receptive field")
         measured = measure(card, module)
-        mismatches = measured.mismatches(card)
-        for sentence in mismatches:
+        for sentence in measured.mismatches(card):
             progress.warn(sentence)
+        field = measured.field
         numbers = {
-            "receptive_field_radius": measured.field.radius,
-            "receptive_field": {
-                "up": measured.field.up,
-                "down": measured.field.down,
-                "left": measured.field.left,
-                "right": measured.field.right,
-            },
-            "alignment": measured.alignment,
-            "parameters": measured.parameters,
-            "trainable_parameters": measured.trainable,
-            "weights_sha256": card.weights.sha256,
-            "mismatches": list(mismatches),
+            "receptive-field radius (pixels)": (field.radius, card.receptive_field_radius),
+            "pixels read above, below, left and right of an output pixel": (
+                f"{field.up}, {field.down}, {field.left}, {field.right}"
+            ),
+            "coarse cells read beyond a pixel's own": field.cells,
+            "alignment (pixels)": (measured.alignment, card.alignment),
+            "parameters, batch-norm statistics included": measured.parameters,
+            "trainable parameters": measured.trainable,
         }
         with atomic_text(self.output) as file:
             file.write(inspect_model_html(card, numbers))
         return {
             "OUTPUT": self.output,
             "MODEL_ID": card.id,
-            "RECEPTIVE_FIELD_RADIUS": measured.field.radius,
+            "RECEPTIVE_FIELD_RADIUS": field.radius,
             "ALIGNMENT": measured.alignment,
             "PARAMETERS": measured.parameters,
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...models.card import ModelCard
 from ..io.scene import Scene
+from ..report.zscores import ModelFacts
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
 
@@ -68,3 +69,8 @@ def provenance(
     )
     tags.update({f"FLOELENS_VERSION_{key.upper()}": value for key, value in library_versions().items()})
     return tags
+
+
+def model_facts(card: ModelCard) -> ModelFacts:
+    """Return what a report says about the model of a card."""
+    return ModelFacts(card.id, card.title, card.demonstration, card.limits)

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...models.card import Channel
+from ...models.card import Channel, ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Progress, Sink
 from ..io.scene import Scene
 from ..io.vector import Polygons
 from ..io.writer import Band, Outputs
 from ..io.zones import PolygonIndex
+from ..report.relevance import (
+    Books,
+    ChannelRelevance,
+    RelevanceReport,
+    relevance_csv,
+    relevance_csvt,
+    relevance_html,
+    relevance_json,
+)
 from ..report.styles import relevance_style, sidecar
+from ..report.tables import csvt_path
 from .inputs import Compute, SceneInputs
-from .provenance import provenance
+from .provenance import model_facts, provenance
 
 if TYPE_CHECKING:
     from ..core.relevance import RelevanceResult
-    from ..core.target import RegionMask
+    from ..core.target import RegionMask, Seeding
 
 # The colours of a map end where all but two in a hundred pixels lie below; the file keeps every value.
 SHOWN_PERCENTILE = 98.0
@@ -119,20 +129,23 @@ class Relevance:
                 baseline="channel means" if method.name != "gradient" else None,
             )
             grid = scene.grid.subset(scene.region)
-            fine = [(position, c) for position, c in enumerate(card.fine_channels)]
+            fine = list(enumerate(card.fine_channels))
             layers = [_Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"])]
             if self.ancillary_folder:
                 layers += [_Layer(self._ancillary(c), [(i, c)]) for i, c in fine if c.sensor != "sar"]
             for layer in layers:
                 layer.sink = outputs.raster(layer.path, grid, _bands(layer.channels), tags=tags)
-            result = run_relevance(runner, scene, plan, target, method, _Split(layers), progress)
+            split = _Split(layers, len(fine))
+            result = run_relevance(runner, scene, plan, target, method, split, progress)
+            coarse = coarse_relevance(scene, card.coarse_channels, result)
             maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
-            maps.update(self._write_coarse(outputs, scene, card.coarse_channels, result, tags))
+            maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, tags))
             shown = seeding.text.split(" (head")[0].replace("logit of ", "")
             for path, (channels, sample) in maps.items():
                 style = self._style(shown, channels, sample, scene.start_time)
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
-            self._write_report(outputs, scene, card, result, tags)
+            channels = channel_sums(card, split.positive, split.negative, coarse)
+            self._write_report(outputs, scene, card, seeding, result, channels, tags)
         accounts = result.accounts
         paths = {
             "SAR_RELEVANCE": self.sar_relevance,
@@ -180,7 +193,7 @@ class Relevance:
         outputs: Outputs,
         scene: Scene,
         channels: Sequence[Channel],
-        result: RelevanceResult,
+        relevance: np.ndarray,
         tags: Mapping[str, str],
     ) -> dict[str, tuple[list[tuple[int, Channel]], np.ndarray]]:
         """Write the relevance of coarse channels on the grid of their own raster.
@@ -196,9 +209,6 @@ class Relevance:
             wanted[self.mwr_relevance] = [(i, c) for i, c in numbered if c.sensor == "mwr"]
         if self.ancillary_folder:
             wanted.update({self._ancillary(c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
-        if not wanted:
-            return {}
-        relevance = coarse_relevance(scene, channels, result)
         written = {}
         for path, chosen in wanted.items():
             values = relevance[[i for i, _ in chosen]]
@@ -206,6 +216,47 @@ class Relevance:
             writer.write(values.astype(np.float32))
             written[path] = chosen, values
         return written
+
+    def _write_report(
+        self,
+        outputs: Outputs,
+        scene: Scene,
+        card: ModelCard,
+        seeding: Seeding,
+        result: RelevanceResult,
+        channels: tuple[ChannelRelevance, ...],
+        tags: Mapping[str, str],
+    ) -> None:
+        settings = {"ε (relative to each denominator)": result.method.epsilon}
+        if result.method.name == "integrated_gradients":
+            settings = {"steps": result.method.steps}
+        elif result.method.name != "lrp_epsilon":
+            settings = {}
+        names = [entry.name for entry in seeding.head.classes]
+        page = RelevanceReport(
+            model=model_facts(card),
+            scene=scene.name,
+            head=seeding.head.name,
+            target_class="the predicted class" if seeding.wanted is None else names[seeding.wanted],
+            reference_class="" if seeding.reference is None else names[seeding.reference],
+            region=self._region_text(),
+            pixels=int(result.pixels),
+            method=result.method.name,
+            channels=channels,
+            books=Books.of(result.accounts),
+            settings=settings,
+            provenance=tags,
+            warnings=scene.warnings,
+        )
+        for path, make in (
+            (self.report, relevance_html),
+            (self.report_json, relevance_json),
+            (self.report_csv, relevance_csv),
+        ):
+            if path:
+                outputs.file(path).write_text(make(page), encoding="utf-8")
+        if self.report_csv:
+            outputs.file(csvt_path(self.report_csv)).write_text(relevance_csvt(), encoding="utf-8")
 
     def _style(
         self, shown: str, channels: Sequence[tuple[int, Channel]], sample: np.ndarray, start_time: str | None
@@ -219,6 +270,38 @@ class Relevance:
         return relevance_style(shown, limit, band=band + 1, footprint_km=footprint, start_time=start_time)
 
 
+def channel_sums(
+    card: ModelCard, positive: np.ndarray, negative: np.ndarray, coarse: np.ndarray
+) -> tuple[ChannelRelevance, ...]:
+    """Return what speaks for and against by channel, in the card's order.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Its channels.
+    positive, negative : numpy.ndarray
+        (fine channel,): sums of the positive and of the negative relevance.
+    coarse : numpy.ndarray
+        (coarse channel, row, column): relevance, NaN where there is none.
+    """
+    known = np.nan_to_num(coarse)
+    positive = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
+    negative = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
+    return tuple(
+        ChannelRelevance(
+            name=channel.name,
+            sensor=channel.sensor,
+            unit="logit",
+            positive=float(for_it),
+            negative=float(against),
+            frequency_ghz=channel.frequency_ghz,
+            polarisation=channel.polarisation,
+            footprint_km=channel.footprint_km,
+        )
+        for channel, for_it, against in zip((*card.fine_channels, *card.coarse_channels), positive, negative)
+    )
+
+
 def coarse_relevance(scene: Scene, channels: Sequence[Channel], result: RelevanceResult) -> np.ndarray:
     """Return the relevance of a coarse raster's own pixels: (x - x₀) ⊙ Sᵀ m.
 
@@ -229,8 +312,11 @@ def coarse_relevance(scene: Scene, channels: Sequence[Channel], result: Relevanc
     Returns
     -------
     numpy.ndarray
-        (channel, row, column), float64, NaN where the raster has no value or no cell is made of it.
+        (channel, row, column), float64, NaN where the raster has no value or no cell is made of it; no
+        channel for a network without coarse ones.
     """
+    if scene.sampler is None:
+        return np.empty((0, 1, 1))
     multipliers = np.where(scene.sampler.cell_valid, result.coarse_multipliers, 0.0)
     handed_back = scene.sampler.adjoint(multipliers)
     used = np.asarray(abs(scene.sampler.matrix).sum(axis=0)).reshape(scene.sampler.coarse_shape) > 0
@@ -280,12 +366,17 @@ class _Layer:
 
 
 class _Split:
-    """A sink that hands each layer its channels."""
+    """A sink that hands each layer its channels, and sums what speaks for and against."""
 
-    def __init__(self, layers: Sequence[_Layer]) -> None:
+    def __init__(self, layers: Sequence[_Layer], channels: int) -> None:
         self._layers = layers
+        self.positive = np.zeros(channels)
+        self.negative = np.zeros(channels)
 
     def write(self, values: np.ndarray) -> None:
         """Write a strip of all fine channels."""
+        known = np.nan_to_num(values)
+        self.positive += np.maximum(known, 0).sum(axis=(1, 2), dtype=np.float64)
+        self.negative += np.minimum(known, 0).sum(axis=(1, 2), dtype=np.float64)
         for layer in self._layers:
             layer.write(values)

@@ -19,13 +19,15 @@ from ..core.simulation import (
     FLOOR_DB,
     FOOTPRINTS_KM,
     NO_DATA,
+    STATISTICS_SOURCE,
     WATER_LIMIT,
     SimulatedScene,
 )
 from ..core.window import Window
 from ..io.grid import Grid, GroundControlPoint
 from ..io.raster import Raster, environment, open_raster
-from .provenance import plugin_version
+from ..io.writer import Band, Outputs
+from ..version import plugin_version
 
 GEOREFERENCING = ("gcps", "projected")
 TIE_POINTS = 21
@@ -72,8 +74,6 @@ class SimulateScene:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        from ..io.writer import Outputs
-
         if not (self.sar or self.mwr or self.chart):
             raise ParameterError("Nothing to write: give at least one of SAR, MWR and CHART.")
         with ExitStack() as stack:
@@ -83,8 +83,8 @@ class SimulateScene:
             pixel_size = round(grid.pixel_size(), 1) if given else self.pixel_size
             if given and not 10.0 <= pixel_size <= 2000.0:
                 raise SceneError(
-                    f"{self.concentration} has pixels of {pixel_size:g} m, a simulated scene has 10 to 2000 m. "
-                    "Resample the chart first."
+                    f"{self.concentration} has pixels of {pixel_size:g} m, a simulated scene has 10 to "
+                    "2000 m. Resample the chart first."
                 )
             reader = chart_reader(given, progress) if given else None
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
@@ -138,9 +138,9 @@ class SimulateScene:
             "FLOELENS_PIXEL_SIZE_M": f"{pixel_size:g}",
             "FLOELENS_SPECKLE_LOOKS": f"{scene.radar.looks:.3g}",
             "FLOELENS_SAR_FLOOR_DB": f"{FLOOR_DB:g}",
-            "FLOELENS_MWR_STATISTICS": "Reference dataset for sea ice concentration (Pedersen et al., figshare 6626549)",
+            "FLOELENS_MWR_STATISTICS": STATISTICS_SOURCE,
             "FLOELENS_ASSUMPTIONS": " ".join(ASSUMPTIONS),
-            "FLOELENS_ICE_TYPE": f"open water under {100 * WATER_LIMIT:g} % concentration, else the region's type",
+            "FLOELENS_ICE_TYPE": f"open water under {100 * WATER_LIMIT:g} %, else the region's type",
             "FLOELENS_VERSION_FLOELENS": plugin_version(),
             "FLOELENS_VERSION_NUMPY": np.__version__,
         }
@@ -149,11 +149,9 @@ class SimulateScene:
         return tags
 
     def _write_fine(
-        self, scene: SimulatedScene, grid: Grid, outputs: object, tags: dict[str, str], progress: Progress
+        self, scene: SimulatedScene, grid: Grid, outputs: Outputs, tags: dict[str, str], progress: Progress
     ) -> dict[str, object]:
         """Write SAR and CHART strip by strip; return the shares of land and ice in the scene."""
-        from ..io.writer import Band
-
         sar = chart = None
         if self.sar:
             bands = [Band("hh", "dB"), Band("hv", "dB")]
@@ -189,10 +187,10 @@ class SimulateScene:
             "MEAN_CONCENTRATION": ice / sea if sea else 0.0,
         }
 
-    def _write_coarse(self, scene: SimulatedScene, grid: Grid, outputs: object, tags: dict[str, str]) -> None:
+    def _write_coarse(
+        self, scene: SimulatedScene, grid: Grid, outputs: Outputs, tags: dict[str, str]
+    ) -> None:
         """Write MWR on the cells of 2 km."""
-        from ..io.writer import Band
-
         bands = [
             Band(name, "K", tags={"footprint_km": f"{short:g} x {long:g}"})
             for name, (short, long) in zip(CHANNELS, FOOTPRINTS_KM)
@@ -208,7 +206,8 @@ def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.nda
     band = named[0] if named else 1
     if chart.count > 1 and not named:
         progress.warn(
-            f"{chart.path} has no band named concentration (bands: {chart.describe_bands()}): band 1 is taken."
+            f"{chart.path} has no band named concentration (bands: {chart.describe_bands()}): "
+            "band 1 is taken."
         )
 
     def read(window: Window) -> np.ndarray:

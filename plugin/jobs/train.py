@@ -14,18 +14,22 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from ...models.aspp_card import aspp_card
 from ...models.card import Head, HeadClass, ModelCard, Training
+from ...models.network import build, save_package
 from ..core.protocols import Progress
 from ..core.simulation import ASSUMPTIONS, WATER_LIMIT
 from ..core.training import (
     PIXEL_SIZE,
     SCENE_PIXELS,
+    Patches,
     Recipe,
     Standards,
     concentration_skill,
@@ -35,7 +39,7 @@ from ..core.training import (
     train,
     with_doubling_pools,
 )
-from .provenance import ROOT
+from ..version import ROOT
 
 VARIANT = "interpretability_small"
 RATIO = 25
@@ -120,27 +124,24 @@ class TrainDemonstration:
 
     task: str
     output: str
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
-    def run(self, progress: Progress) -> dict[str, object]:
-        """Simulate, train, measure, and write card, weights and README; return the skill."""
-        import torch
+    def run(self, progress: Progress, patches: Patches | None = None) -> dict[str, object]:
+        """Simulate, train, measure, and write card, weights and README; return the skill.
 
-        from ...models.network import build
-
+        `patches` are those of the recipe where another model has been trained on them already.
+        """
         card = bare_card(self.task)
         torch.manual_seed(self.recipe.first_seed)
         module = with_doubling_pools(build(card))
-        standards = standards_of(card)
-        patches = simulate_patches(self.recipe, standards, progress)
+        if patches is None:
+            patches = simulate_patches(self.recipe, standards_of(card), progress)
         losses = train(module, patches, self.recipe, self.task, progress)
         folder = self.write(module, losses, progress)
         return {"OUTPUT": str(folder), "SKILL": dict(ModelCard.from_json(folder / "card.json").skill)}
 
-    def write(self, module: object, losses: Sequence[float], progress: Progress) -> Path:
+    def write(self, module: nn.Module, losses: Sequence[float], progress: Progress) -> Path:
         """Measure a trained network on unseen scenes and write its package; return the folder."""
-        from ...models.weights import save_weights
-
         recipe = self.recipe
         bare = bare_card(self.task)
         seeds = range(recipe.test_seed, recipe.test_seed + recipe.test_scenes)
@@ -170,9 +171,8 @@ class TrainDemonstration:
         )
         card = dataclasses.replace(bare, training=training, skill=described)
         folder = Path(self.output) / card.id
-        folder.mkdir(parents=True, exist_ok=True)
-        card = save_weights(card, module, folder)
-        (folder / "card.json").write_text(card.to_json(), encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        card = save_package(folder, card, module)
         (folder / "README.md").write_text(readme(card), encoding="utf-8")
         return folder
 
@@ -276,11 +276,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--threads", type=int, default=1, help="threads of torch; 1 gives the published weights"
     )
     options = parser.parse_args(arguments)
-    import torch
-
     torch.set_num_threads(options.threads)
-    for task in TASKS if options.model == "all" else [options.model]:
-        results = TrainDemonstration(task, options.output).run(_Log())
+    tasks = list(TASKS) if options.model == "all" else [options.model]
+    log, recipe = _Log(), Recipe()
+    patches = simulate_patches(recipe, standards_of(bare_card(tasks[0])), log)
+    for task in tasks:
+        results = TrainDemonstration(task, options.output, recipe).run(log, patches)
         sys.stdout.write(json.dumps(results, indent=1) + "\n")
 
 

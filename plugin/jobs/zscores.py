@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +16,28 @@ from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
 from ..core.protocols import Progress
 from ..core.scores import COLUMNS, compute_scores
+from ..core.scores import ZScores as Scores
 from ..core.scores_state import ScoreState, check_state, merge_states
 from ..core.window import Window
 from ..core.zones import ZoneAccumulator, ZoneScores
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.vector import Polygons, write_polygons
+from ..io.vector import Polygons, parts_of, write_polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
 from ..report.styles import sidecar, zone_style
+from ..report.tables import csv_text, csvt_path
+from ..report.zscores import (
+    HeadScores,
+    ZoneShape,
+    ZScoresReport,
+    zscores_csvt,
+    zscores_html,
+    zscores_json,
+)
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
-from .provenance import provenance
+from .provenance import model_facts, provenance
 
 if TYPE_CHECKING:
     from ..core.network import Runner
@@ -114,8 +124,7 @@ class ZScores:
                 progress.warn(sentence)
         rows = [row for head in scores for row in head.rows]
         with Outputs() as outputs:
-            outputs.file(self.output).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
-            outputs.file(csvt_path(self.output)).write_text(csvt_text(COLUMNS, rows), encoding="utf-8")
+            _write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
             if self.zone_zscores:
@@ -203,6 +212,7 @@ class ZScores:
                 zones=zones,
                 polygons=self.zones or (zones.polygons() if zones is not None else None),
                 scores=tuple(accumulator.close() for accumulator in collected),
+                warnings=scene.warnings,
                 tags=provenance(
                     card,
                     self.scene,
@@ -252,6 +262,46 @@ class ZScores:
         outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
 
 
+    def _write_report(
+        self, outputs: Outputs, card: ModelCard, state: ScoreState, scores: tuple[Scores, ...], seen: _Seen
+    ) -> None:
+        sample = f"every {self.sample}. row and column" if self.sample else "one pixel a coarse cell"
+        asked = {
+            "scenes": ", ".join(state.scenes),
+            "sample": sample if self.scene else "as in the states",
+            "labels": Path(self.labels).name if self.labels else "none for this scene",
+            "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+            "states merged": str(len(self.state_in)),
+        }
+        page = ZScoresReport(
+            model=model_facts(card),
+            heads=tuple(HeadScores(**head.as_dict()) for head in scores),
+            asked=asked,
+            zones=tuple(self._zone_shapes(card, seen)),
+            provenance=seen.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
+            warnings=seen.warnings,
+        )
+        if self.report:
+            outputs.file(self.report).write_text(zscores_html(page), encoding="utf-8")
+        if self.report_json:
+            outputs.file(self.report_json).write_text(zscores_json(page), encoding="utf-8")
+        if self.report_csv:
+            _write_table(outputs, self.report_csv, [row for head in scores for row in head.rows])
+
+    def _zone_shapes(self, card: ModelCard, seen: _Seen) -> Iterator[ZoneShape]:
+        for head, found in zip(card.heads, seen.scores):
+            for number in sorted(found):
+                polygons, _ = parts_of(seen.polygons.wkb[number])
+                rings = tuple(rings[0] for rings in polygons if rings)
+                yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
+
+
+def _write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
+    """Write a table, and the types of its fields beside it."""
+    outputs.file(path).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
+    outputs.file(csvt_path(path)).write_text(zscores_csvt(COLUMNS), encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What a scene has told."""
@@ -263,6 +313,7 @@ class _Seen:
     polygons: Polygons | None = None
     scores: tuple[dict[int, ZoneScores], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:

@@ -37,7 +37,9 @@ def randomise(network: nn.Module, seed: int) -> None:
             layer.running_var.uniform_(0.5, 2.0, generator=generator)
 
 
-def random_network(variant: str, dtype: torch.dtype = torch.float64, seed: int = 1, **arguments) -> AsppFusion:
+def random_network(
+    variant: str, dtype: torch.dtype = torch.float64, seed: int = 1, **arguments
+) -> AsppFusion:
     """Return a network in evaluation mode with random weights, biases and statistics."""
     network = AsppFusion(variant=variant, **arguments)
     randomise(network, seed)
@@ -55,7 +57,9 @@ def random_inputs(
     return fine.to(dtype), coarse.to(dtype)
 
 
-def make_card(variant: str = "interpretability_small", ratio: int = 25, heads=(CONCENTRATION,), **fields) -> ModelCard:
+def make_card(
+    variant: str = "interpretability_small", ratio: int = 25, heads=(CONCENTRATION,), **fields
+) -> ModelCard:
     """Return a card of the fusion network."""
     fields = {"id": "test-model", "title": "A test", "pixel_size_m": 80.0, **fields}
     identifier = fields.pop("id")

@@ -124,7 +124,9 @@ def test_the_fast_components_equal_the_definition(variant):
     outputs=st.sampled_from([1, 2, 3, 20]),
     samples=st.integers(1, 2),
 )
-def test_the_fast_form_equals_the_definition_at_any_size_and_ratio(rows, cols, ratio, variant, outputs, samples):
+def test_the_fast_form_equals_the_definition_at_any_size_and_ratio(
+    rows, cols, ratio, variant, outputs, samples
+):
     network = random_network(variant, ratio=ratio, outputs=outputs)
     inputs = random_inputs(rows, cols, ratio, samples=samples)
     assert worst(network.fast()(*inputs), network(*inputs)) < 1e-12
@@ -213,5 +215,5 @@ def test_doubled_pools_equal_pools_of_each_size():
 
 
 def test_an_unknown_variant_is_refused_with_the_known_ones():
-    with pytest.raises(ModelError, match="No network variant 'small'.*interpretability_small"):
+    with pytest.raises(ModelError, match=r"No network variant 'small'.*interpretability_small"):
         AsppFusion(variant="small")

@@ -19,6 +19,34 @@ def provider(qgis_processing):
     plugin.unload()
 
 
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of two small untrained models that call a warm cell ice.
+
+    ``trial-concentration`` has a sigmoid head, ``trial-type`` a softmax head of three classes. Their
+    SAR branches keep random weights (from a seed); brightness temperatures get weights by hand, so
+    that the maps have structure.
+    """
+    import torch
+    from floelens.models.aspp_card import aspp_card
+    from floelens.models.card import Head, HeadClass
+    from floelens.models.network import build, save_package
+
+    ice = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")
+    classes = (("open water", 0, "#0064ff"), ("young ice", 1, "#aa28f0"), ("old ice", 2, "#b46432"))
+    kind = Head("icetype", "softmax", tuple(HeadClass(*entry) for entry in classes))
+    folder = tmp_path_factory.mktemp("models")
+    for name, head, slopes in (("trial-concentration", ice, [1.0]), ("trial-type", kind, [-1.0, 0.2, 0.8])):
+        torch.manual_seed(3)
+        card = aspp_card(name, "interpretability_small", 25, [head], title=name, pixel_size_m=80.0)
+        network = build(card)
+        coarse = len([c for c in card.channels if c.grid == "coarse"])
+        with torch.no_grad():
+            network.output.weight[:, -coarse:] = 0.15 * torch.tensor(slopes)[:, None, None, None]
+        save_package(folder / name, card, network.eval())
+    return folder
+
+
 @pytest.fixture
 def context():
     """Return a Processing context without a project."""

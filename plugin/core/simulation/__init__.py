@@ -6,7 +6,7 @@ one part: smooth noise, the ice and its floes, backscatter, brightness temperatu
 
 from .backscatter import FLOOR_DB, LOOKS
 from .ice import LAND, UNKNOWN, WATER_LIMIT, Climate, Surface
-from .radiometry import ASSUMPTIONS, CHANNELS, FOOTPRINTS_KM, NOISE_K
+from .radiometry import ASSUMPTIONS, CHANNELS, FOOTPRINTS_KM, NOISE_K, STATISTICS_SOURCE
 from .scene import BLOCK, NO_DATA, SimulatedScene
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LOOKS",
     "NOISE_K",
     "NO_DATA",
+    "STATISTICS_SOURCE",
     "UNKNOWN",
     "WATER_LIMIT",
     "Climate",

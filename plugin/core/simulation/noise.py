@@ -78,7 +78,9 @@ def lattice_values(key: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     row_part = _scrambled(origin + rows.astype(np.uint64) * _ROW)
     nodes = _scrambled(row_part[:, None] + cols.astype(np.uint64)[None, :] * _GOLDEN)
     low = np.uint64(0xFFFF)
-    total = sum(((nodes >> np.uint64(shift)) & low).astype(np.float32) for shift in (0, 16, 32, 48))
+    total = np.zeros(nodes.shape, dtype=np.float32)
+    for shift in (0, 16, 32, 48):
+        total += ((nodes >> np.uint64(shift)) & low).astype(np.float32)
     # Four uniform numbers on 0 .. 65535 have mean 131070 and variance 4 * 65536^2 / 12.
     return (total - np.float32(131070.0)) * np.float32(np.sqrt(3.0) / 65536.0)
 

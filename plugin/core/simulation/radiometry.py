@@ -36,6 +36,9 @@ ASSUMPTIONS = (
 )
 """What the simulator assumes beyond the data, for file tags and model cards."""
 
+STATISTICS_SOURCE = "Reference dataset for sea ice concentration (Pedersen et al., figshare 6626549)"
+"""Where means and covariances come from."""
+
 _STATISTICS = Path(__file__).resolve().parents[3] / "resources" / "amsr2_tie_statistics.json"
 
 _FOOTPRINTS = {

@@ -12,8 +12,11 @@ more than a few blocks are in memory whatever the size of the scene::
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from ..errors import ParameterError
 from ..window import Window
@@ -21,6 +24,8 @@ from .backscatter import Backscatter
 from .ice import LAND_CODE, ChartReader, Climate, IceGeography, Surface
 from .noise import Axis
 from .radiometry import CELL_SIZE, CHANNELS, MARGIN_CELLS, Radiometer
+
+_Made = TypeVar("_Made")
 
 BLOCK = 200
 """Side of the blocks a scene is made of, pixels."""
@@ -106,7 +111,9 @@ class SimulatedScene:
             Axis((window.col + 0.5) * size, size, window.cols),
         )
 
-    def _remembered(self, store: OrderedDict, key: tuple[int, int], make: object) -> object:
+    def _remembered(
+        self, store: OrderedDict[tuple[int, int], _Made], key: tuple[int, int], make: Callable[[], _Made]
+    ) -> _Made:
         """Return a block from `store`, made if need be; the least recently used blocks are dropped."""
         if key in store:
             store.move_to_end(key)
@@ -144,7 +151,12 @@ class SimulatedScene:
 
         return self._remembered(self._backscatter, (row, col), make)
 
-    def _assembled(self, window: Window, arrays: tuple[np.ndarray, ...], block: object) -> None:
+    def _assembled(
+        self,
+        window: Window,
+        arrays: tuple[np.ndarray, ...],
+        block: Callable[[int, int], tuple[np.ndarray, ...]],
+    ) -> None:
         """Fill `arrays` (…, row, column) over `window` from the blocks that `block(row, col)` returns."""
         blocks = window.intersection(self.window).coarser(BLOCK)
         for row in range(blocks.row, blocks.row_stop):
@@ -245,8 +257,6 @@ class SimulatedScene:
     @staticmethod
     def _extended(values: np.ndarray, known: np.ndarray, margin: int) -> np.ndarray:
         """Return (n, R, C) `values` carried on from the nearest known cell, beyond the scene too."""
-        from scipy.ndimage import distance_transform_edt
-
         known = np.pad(known, margin)
         values = np.pad(values, ((0, 0), (margin, margin), (margin, margin)))
         if not known.any():
@@ -257,7 +267,8 @@ class SimulatedScene:
     def cell_axes(self, margin: int = 0) -> tuple[Axis, Axis]:
         """Return the positions of the cell centres, with `margin` cells more on each side."""
         size = self.ratio * self.pixel_size
-        return tuple(Axis((0.5 - margin) * size, size, count + 2 * margin) for count in self.cell_shape)
+        rows, cols = (Axis((0.5 - margin) * size, size, count + 2 * margin) for count in self.cell_shape)
+        return rows, cols
 
     def brightness_temperature(self) -> np.ndarray:
         """Return the 14 channels on the scene's cells: (14, R, C) float32 in K, NaN without data."""

@@ -357,7 +357,7 @@ def test_dead_and_constant_components_keep_a_row_with_a_note_and_blanks():
     assert scores.rows[1]["z"] is None and scores.rows[4]["se"] is None
     assert np.isnan(scores.correlation[1]).all() and scores.correlation[0, 0] == pytest.approx(1.0)
     assert len(scores.rows) == 6
-    assert any("2 components are dead" in warning for warning in scores.warnings)
+    assert any("2 dead and 0 collinear components" in warning for warning in scores.warnings)
 
 
 def test_rows_have_the_published_columns_and_no_value_that_is_not_finite():
@@ -479,7 +479,7 @@ def test_saturation_lowers_z_while_the_information_share_does_not_fall():
     x = np.random.default_rng(46).normal(size=(4000, 1))
     mild = compute_scores(accumulate(layer(np.array([1.0]), 0.0), x)).rows[0]
     steep = compute_scores(accumulate(layer(np.array([16.0]), 0.0), x)).rows[0]
-    assert 0 < steep["z"] < 0.7 * mild["z"]
+    assert 0 < steep["z"] < 0.8 * mild["z"]
     assert steep["information"] > mild["information"]
 
 

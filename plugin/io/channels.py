@@ -1,0 +1,169 @@
+"""Finds the network's channels among the bands of the rasters given.
+
+A band is known by its description, compared with a channel's name and aliases; CHANNELS overrides
+that. Bands without names are taken in the card's order only if their number is exactly the card's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...models.card import Channel, ModelCard, normalised
+from ..core.errors import ParameterError, SceneError
+from .raster import Raster
+
+_NO_NAME = re.compile(r"(band[ _]?\d+)?", re.I)
+
+
+@dataclass(frozen=True)
+class RasterRole:
+    """An open raster and the parameter it came from: ``sar``, ``mwr`` or ``ancillary``."""
+
+    raster: Raster
+    role: str
+
+
+@dataclass(frozen=True)
+class BandChoice:
+    """Where a channel is read: which of the rasters (from 0), which of its bands (from 1)."""
+
+    raster: int
+    band: int
+
+
+def choose_bands(
+    card: ModelCard, rasters: Sequence[RasterRole], channels: str = ""
+) -> tuple[dict[str, BandChoice], list[str]]:
+    """Return the band of every channel of the card, by the channel's name, and warnings.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Whose channels.
+    rasters : sequence of RasterRole
+        The rasters given.
+    channels : str
+        Bands by hand: ``hh=1,hv=2``; bands of the MWR raster for radiometer channels, else of SAR.
+
+    Raises
+    ------
+    SceneError
+        Channels are missing, or several bands go by one name.
+    ParameterError
+        `channels` names what there is not.
+    """
+    chosen = _by_hand(card, rasters, channels)
+    for channel in card.channels:
+        if channel.name not in chosen:
+            found = _by_name(channel, rasters)
+            if found is not None:
+                chosen[channel.name] = found
+    warnings = _by_order(card, rasters, chosen)
+    missing = [channel for channel in card.channels if channel.name not in chosen]
+    if missing:
+        raise SceneError(_missing_text(card, rasters, missing))
+    return chosen, warnings
+
+
+def role_of(channel: Channel) -> str:
+    """Return the parameter a channel is expected in: ``sar``, ``mwr`` or ``ancillary``."""
+    return channel.sensor if channel.sensor in ("sar", "mwr") else "ancillary"
+
+
+def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[str, BandChoice]:
+    chosen: dict[str, BandChoice] = {}
+    for item in filter(None, (part.strip() for part in re.split(r"[;,]", text))):
+        name, separator, value = (part.strip() for part in item.partition("="))
+        if not separator or not value:
+            raise ParameterError(f"CHANNELS: '{item}' is no assignment. Write channel=band, as in hh=1,hv=2.")
+        channel = next((c for c in card.channels if c.matches(name)), None)
+        if channel is None:
+            known = ", ".join(c.name for c in card.channels)
+            raise ParameterError(f"CHANNELS: model '{card.id}' has no channel '{name}' (channels: {known}).")
+        if channel.name in chosen:
+            raise ParameterError(f"CHANNELS names '{channel.name}' twice. Name it once.")
+        role = "mwr" if channel.sensor == "mwr" else "sar"
+        place = next((i for i, r in enumerate(rasters) if r.role == role), None)
+        if place is None:
+            raise ParameterError(f"CHANNELS names a band for '{channel.name}', but no {role.upper()} raster is given.")
+        chosen[channel.name] = BandChoice(place, _band_number(rasters[place].raster, value, item))
+    return chosen
+
+
+def _band_number(raster: Raster, value: str, item: str) -> int:
+    if re.fullmatch(r"\d+", value):
+        if not 1 <= int(value) <= raster.count:
+            raise ParameterError(
+                f"CHANNELS: {item}, but {raster.path} has {raster.count} bands ({raster.describe_bands()})."
+            )
+        return int(value)
+    bands = [number for number, name in enumerate(raster.names, 1) if normalised(name) == normalised(value)]
+    if len(bands) != 1:
+        raise ParameterError(
+            f"CHANNELS: {item}, but {len(bands) or 'no'} band of {raster.path} is called '{value}' "
+            f"(bands: {raster.describe_bands()})."
+        )
+    return bands[0]
+
+
+def _by_name(channel: Channel, rasters: Sequence[RasterRole]) -> BandChoice | None:
+    # The raster of the channel's own sensor first; a third band of the SAR raster may hold weather.
+    order = sorted(range(len(rasters)), key=lambda i: rasters[i].role != role_of(channel))
+    for place in order:
+        raster = rasters[place].raster
+        names = [normalised(name) for name in raster.names]
+        for wanted in channel.names:
+            bands = [number for number, name in enumerate(names, 1) if name == wanted]
+            if len(bands) > 1:
+                raise SceneError(
+                    f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
+                    f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
+                )
+            if bands:
+                return BandChoice(place, bands[0])
+    return None
+
+
+def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
+    """Take bands without names in the card's order where their number fits; return warnings."""
+    warnings = []
+    for role in ("sar", "mwr", "ancillary"):
+        wanted = [channel for channel in card.channels if role_of(channel) == role]
+        places = [i for i, r in enumerate(rasters) if r.role == role]
+        if not wanted or len(places) != 1 or any(channel.name in chosen for channel in wanted):
+            continue
+        raster = rasters[places[0]].raster
+        if all(_NO_NAME.fullmatch(name) for name in raster.names) and raster.count == len(wanted):
+            for band, channel in enumerate(wanted, start=1):
+                chosen[channel.name] = BandChoice(places[0], band)
+            order = ", ".join(f"{band} = {channel.name}" for band, channel in enumerate(wanted, start=1))
+            warnings.append(
+                f"The bands of {raster.path} have no names; they are taken in the model's order ({order}). "
+                "Name them, or set CHANNELS, if that is wrong."
+            )
+    return warnings
+
+
+def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Sequence[Channel]) -> str:
+    if not any(r.role == "mwr" for r in rasters) and all(channel.sensor == "mwr" for channel in missing):
+        return (
+            f"Model '{card.id}' needs {len(missing)} radiometer channels ({', '.join(c.name for c in missing)}). "
+            "Set MWR to a raster of brightness temperatures of the scene."
+        )
+    names = ", ".join(f"'{channel.name}'" for channel in missing)
+    noun = "band" if len(missing) == 1 else "bands"
+    present = "; ".join(f"{r.raster.path} (bands: {r.raster.describe_bands()})" for r in rasters)
+    counts = [
+        f"{r.raster.path} has {r.raster.count} bands without names, the model needs {wanted}"
+        for r in rasters
+        if all(_NO_NAME.fullmatch(name) for name in r.raster.names)
+        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != r.raster.count
+    ]
+    hint = missing[0]
+    where = "Rename the bands" if role_of(hint) != "ancillary" else "Add a raster to ANCILLARY, rename the bands"
+    return (
+        f"No {noun} named {names} in {present}. {where} or set CHANNELS='{hint.name}=…'"
+        + (f" ({'; '.join(counts)})." if counts else ".")
+    )

@@ -1,0 +1,194 @@
+"""Pages about a model and about the installation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .html import Section, Table, listed, number_text, render
+
+_CHANNELS = (
+    ("name", "channel"),
+    ("sensor", "sensor"),
+    ("grid", "grid"),
+    ("unit", "unit"),
+    ("mean", "mean"),
+    ("sd", "standard deviation"),
+    ("frequency_ghz", "GHz"),
+    ("polarisation", "polarisation"),
+    ("footprint", "footprint"),
+    ("aliases", "also called"),
+)
+_CLASSES = (
+    ("head", "head"),
+    ("kind", "kind"),
+    ("name", "class"),
+    ("value", "code"),
+    ("percent", "%"),
+    ("colour", "colour"),
+)
+_COMPONENTS = (("sensor", "sensor"), ("scale", "scale"), ("count", "components"))
+
+
+def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
+    """Return a page about a model: what it takes and gives, what is known and what was measured now.
+
+    Parameters
+    ----------
+    card : mapping, or an object with ``to_json``
+        The model card in its JSON form.
+    measured : mapping
+        What was measured, by its name in words ("receptive field (pixels)", "alignment (pixels)",
+        "parameters", "checksum"): a value, or a pair (measured, told by the card), which are compared.
+    """
+    told = _as_mapping(card)
+    rows, differences = [], []
+    for name, value in measured.items():
+        found, claimed = value if isinstance(value, tuple) else (value, None)
+        agrees = claimed is None or found == claimed
+        rows.append(
+            {"what": name, "found": found, "card": claimed, "agrees": "" if claimed is None else agrees}
+        )
+        if not agrees:
+            differences.append(
+                f"The card says {number_text(claimed)} for {name}, but {number_text(found)} was measured."
+            )
+    heads = told.get("heads", [])
+    channels = [
+        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
+        for channel in told.get("channels", [])
+    ]
+    sensors = listed([str(name) for name in dict.fromkeys(channel.get("sensor") for channel in channels)])
+    summary = [told.get("summary", "")] if told.get("summary") else []
+    summary.append(
+        f"It reads {len(channels)} channels ({sensors}) and maps "
+        f"{listed([str(head.get('name')) for head in heads])} at pixels of {number_text(told.get('pixel_size_m'))} m."
+    )
+    if told.get("demonstration"):
+        summary.append(
+            "This is a demonstration model: it must not be used for navigation or operational ice charts."
+        )
+    counts: dict[tuple[str, str], int] = {}
+    for part in told.get("components", []):
+        key = (part.get("sensor", ""), part.get("scale", ""))
+        counts[key] = counts.get(key, 0) + 1
+    training = told.get("training", {})
+    sections = [
+        Section(
+            "Measured now",
+            tables=(
+                Table((("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees")), rows),
+            ),
+        ),
+        Section("Channels", tables=(Table(_CHANNELS, channels),)),
+        Section(
+            "Heads and classes",
+            tables=(
+                Table(
+                    _CLASSES,
+                    [
+                        {"head": head.get("name"), "kind": head.get("kind"), **known}
+                        for head in heads
+                        for known in head.get("classes", [])
+                    ],
+                ),
+            ),
+        ),
+        Section(
+            "Components of the output layer",
+            tables=(
+                Table(_COMPONENTS, [{"sensor": s, "scale": c, "count": n} for (s, c), n in counts.items()]),
+            ),
+        ),
+        Section(
+            "Skill",
+            tables=(_pairs_table(told.get("skill", {})),) if told.get("skill") else (),
+            text=() if told.get("skill") else ("The card states no skill.",),
+        ),
+        Section("Limits of use", points=tuple(told.get("limits", []))),
+        Section(
+            "Training",
+            tables=(
+                _pairs_table(
+                    {
+                        "data": training.get("data"),
+                        "script": training.get("script"),
+                        **training.get("details", {}),
+                    }
+                ),
+            ),
+        ),
+    ]
+    sections = [
+        part for part in sections if part.text or part.points or any(table.rows for table in part.tables)
+    ]
+    return render(
+        title=str(told.get("title") or told.get("id")),
+        subtitle=f"model {told.get('id')}",
+        summary=summary,
+        sections=sections,
+        warnings=differences,
+        provenance={
+            "licence": told.get("licence"),
+            "cite": "; ".join(told.get("citation", [])),
+            "architecture": told.get("architecture", {}).get("name"),
+            "weights (sha256)": told.get("weights", {}).get("sha256"),
+        },
+    )
+
+
+def environment_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a page about the libraries: versions, what is missing, and the command that installs it.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        ``name``; ``version`` (empty or None where missing); ``needed_for``; ``command`` that installs
+        it; optional ``note``.
+    """
+    missing = [row for row in rows if not row.get("version")]
+    if missing:
+        summary = [
+            f"Missing: {listed([str(row['name']) for row in missing])}. FloeLens works fully once they are installed."
+        ]
+    else:
+        summary = ["Everything FloeLens needs is installed."]
+    printed = [{**row, "state": "installed" if row.get("version") else "MISSING"} for row in rows]
+    columns = (
+        ("name", "library"),
+        ("state", "state"),
+        ("version", "version"),
+        ("needed_for", "needed for"),
+        ("note", "note"),
+    )
+    columns = tuple(pair for pair in columns if pair[0] != "note" or any(row.get("note") for row in rows))
+    sections = []
+    if missing:
+        commands = list(dict.fromkeys(str(row["command"]) for row in missing if row.get("command")))
+        sections.append(Section("How to install what is missing", points=tuple(commands)))
+    sections.append(Section("Libraries", tables=(Table(columns, printed),)))
+    return render(title="FloeLens: environment", summary=summary, sections=sections)
+
+
+def _as_mapping(card: Any) -> Mapping[str, Any]:
+    return card if isinstance(card, Mapping) else json.loads(card.to_json())
+
+
+def _footprint(size: Sequence[float] | None) -> str:
+    return "" if not size else f"{size[0]:g} x {size[1]:g} km"
+
+
+def _pairs_table(values: Mapping[str, Any]) -> Table:
+    """Return nested values as rows with dotted names."""
+    rows: list[dict] = []
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                walk(f"{prefix} \u2013 {key}" if prefix else str(key), item)
+        elif value not in (None, "", []):
+            rows.append({"what": prefix.replace("_", " "), "value": value})
+
+    walk("", values)
+    return Table((("what", ""), ("value", "")), rows)

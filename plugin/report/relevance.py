@@ -1,0 +1,444 @@
+"""The report of a relevance map: what was asked, where the evidence lies, and whether the books balance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import figures
+from .html import Figure, Section, Table, listed, number_text, render, sensor_name
+from .tables import csv_text, csvt_text, json_text
+from .zscores import ModelFacts
+
+FORMAT = "floelens-relevance-report"
+FORMAT_VERSION = 1
+COLUMNS = (
+    "channel",
+    "sensor",
+    "unit",
+    "frequency_ghz",
+    "polarisation",
+    "footprint_km",
+    "positive",
+    "negative",
+    "net",
+    "absolute",
+    "share",
+    "speaks",
+)
+TYPES = dict.fromkeys(("channel", "sensor", "unit", "polarisation", "footprint_km", "speaks"), "String")
+_BALANCED = 0.05  # net below this share of a channel's absolute relevance speaks neither way
+
+
+@dataclass(frozen=True)
+class ChannelRelevance:
+    """Relevance of one input channel, summed over the scene, in units of the logit.
+
+    Parameters
+    ----------
+    name, sensor, unit : str
+        As in the model card.
+    positive, negative : float
+        Sums of the relevance that speaks for (>= 0) and against (<= 0) the target.
+    frequency_ghz : float or None
+        Of a radiometer channel.
+    polarisation : str
+        Of a radiometer channel.
+    footprint_km : tuple of float or None
+        Size of its footprint on the ground, km.
+    """
+
+    name: str
+    sensor: str
+    unit: str
+    positive: float
+    negative: float
+    frequency_ghz: float | None = None
+    polarisation: str = ""
+    footprint_km: tuple[float, float] | None = None
+
+    @property
+    def net(self) -> float:
+        """What is left of for and against."""
+        return self.positive + self.negative
+
+    @property
+    def absolute(self) -> float:
+        """Sum of the absolute relevance."""
+        return self.positive - self.negative
+
+    @property
+    def speaks(self) -> str:
+        """``for``, ``against`` or ``both ways``."""
+        if abs(self.net) <= _BALANCED * self.absolute:
+            return "both ways"
+        return "for" if self.net > 0 else "against"
+
+
+@dataclass(frozen=True)
+class Books:
+    """Where the explained logits went; amounts in units of the logit.
+
+    Parameters
+    ----------
+    target_sum, relevance_sum, bias, epsilon, zero_denominator, masked_input, outside_region, residual : float
+        ``target_sum`` is the sum of all that follow.
+    relative_residual, tolerance : float
+        The residual as a share of the sum of absolute relevance and bias, and what is accepted.
+    conservative : bool
+        Whether the method promises that the books balance.
+    """
+
+    target_sum: float
+    relevance_sum: float
+    bias: float
+    epsilon: float
+    zero_denominator: float
+    masked_input: float
+    outside_region: float
+    residual: float
+    relative_residual: float
+    tolerance: float
+    conservative: bool = True
+
+    @classmethod
+    def of(cls, accounts: Any) -> Books:
+        """Return the books of an object with the same attributes (the accounts of a relevance run)."""
+        return cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the residual is within the tolerance."""
+        return self.relative_residual <= self.tolerance
+
+
+@dataclass(frozen=True)
+class RelevanceReport:
+    """All that the report says.
+
+    Parameters
+    ----------
+    model : ModelFacts
+        The network.
+    scene : str
+        Name of the scene.
+    head, target_class : str
+        What was explained.
+    region : str
+        Where, in words: "all valid pixels", "2 polygons", "the point at 69.5 N, 39 W".
+    pixels : int
+        Number of pixels explained.
+    method : str
+        The method's word.
+    channels : tuple of ChannelRelevance
+        In the card's order.
+    books : Books
+        Where the target went.
+    reference_class : str
+        The class that the target was compared with; empty: none.
+    settings : mapping
+        Settings of the method: baseline, steps, epsilon.
+    baseline : str
+        What a relevance of zero means, in words.
+    provenance : mapping
+        Where it came from.
+    warnings : tuple of str
+        Of the scene and the run.
+    """
+
+    model: ModelFacts
+    scene: str
+    head: str
+    target_class: str
+    region: str
+    pixels: int
+    method: str
+    channels: tuple[ChannelRelevance, ...]
+    books: Books
+    reference_class: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str = "every channel at its training mean"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        against = f" rather than '{self.reference_class}'" if self.reference_class else ""
+        return f"'{self.target_class}'{against}"
+
+    @property
+    def total(self) -> float:
+        """Sum of the absolute relevance of all channels."""
+        return sum(channel.absolute for channel in self.channels)
+
+    def rows(self) -> list[dict]:
+        """Return the channels as rows of the table."""
+        return [
+            {
+                "channel": channel.name,
+                "sensor": channel.sensor,
+                "unit": channel.unit,
+                "frequency_ghz": channel.frequency_ghz,
+                "polarisation": channel.polarisation,
+                "footprint_km": footprint_text(channel.footprint_km),
+                "positive": channel.positive,
+                "negative": channel.negative,
+                "net": channel.net,
+                "absolute": channel.absolute,
+                "share": channel.absolute / self.total if self.total else None,
+                "speaks": channel.speaks,
+            }
+            for channel in self.channels
+        ]
+
+    def sensor_rows(self) -> list[dict]:
+        """Return the same by sensor."""
+        rows = []
+        for sensor in dict.fromkeys(channel.sensor for channel in self.channels):
+            members = [channel for channel in self.channels if channel.sensor == sensor]
+            absolute = sum(channel.absolute for channel in members)
+            rows.append(
+                {
+                    "sensor": sensor,
+                    "channels": len(members),
+                    "net": sum(channel.net for channel in members),
+                    "absolute": absolute,
+                    "share": absolute / self.total if self.total else None,
+                }
+            )
+        return rows
+
+
+def footprint_text(footprint_km: tuple[float, float] | None) -> str:
+    """Return a footprint as ``35 x 62 km``; empty for none."""
+    return "" if footprint_km is None else f"{footprint_km[0]:g} x {footprint_km[1]:g} km"
+
+
+def summary(report: RelevanceReport) -> list[str]:
+    """Return the answer in sentences."""
+    where = f"{report.region} ({report.pixels} pixels)"
+    if not report.total:
+        return [
+            f"No channel has any relevance for {report.target} over {where}: the map does not depend on the input."
+        ]
+    sensors = sorted(report.sensor_rows(), key=lambda row: -row["share"])
+    shares = [f"to {_percent(row['share'])} in {sensor_name(row['sensor'])}" for row in sensors]
+    sentences = [
+        f"Explained: the logit of {report.target} over {where}. The evidence, by share of absolute relevance, lies "
+        f"{listed(shares)}."
+    ]
+    ordered = sorted(report.channels, key=lambda channel: -channel.absolute)
+    lead = ordered[0]
+    way = {"for": "speaks for", "against": "speaks against", "both ways": "speaks as much for as against"}[
+        lead.speaks
+    ]
+    sentences.append(
+        f"The channel with most of it is {lead.name} ({_percent(lead.absolute / report.total)}), which on balance "
+        f"{way} {report.target}."
+    )
+    told = [channel for channel in ordered[1:] if channel.absolute >= 0.02 * report.total]
+    parts = []
+    for word, text in (("for", "for"), ("against", "against"), ("both ways", "both ways")):
+        names = [channel.name for channel in told if channel.speaks == word]
+        if names:
+            parts.append(
+                f"{text}: {listed(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            )
+    if parts:
+        sentences.append(
+            f"Of the other channels with at least 2 % of it, on balance speak {'; '.join(parts)}."
+        )
+    sentences.append(_conservation(report.books))
+    return sentences
+
+
+def _conservation(books: Books) -> str:
+    if not books.conservative:
+        return "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
+    residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
+    if books.balanced:
+        return f"The books balance: what is not accounted for is {residual}."
+    return (
+        f"THE BOOKS DO NOT BALANCE: what is not accounted for is {residual}, more than the "
+        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map."
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else "under 1 %"
+
+
+def conservation_rows(books: Books) -> list[dict]:
+    """Return the books as rows: what, amount, meaning."""
+    return [
+        {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
+        {
+            "what": "relevance",
+            "amount": books.relevance_sum,
+            "meaning": "sum over all channels and valid pixels",
+        },
+        {
+            "what": "bias",
+            "amount": books.bias,
+            "meaning": "biases and batch-norm shifts, computed on their own",
+        },
+        {"what": "epsilon", "amount": books.epsilon, "meaning": "held back by the stabiliser of the rule"},
+        {
+            "what": "zero denominators",
+            "amount": books.zero_denominator,
+            "meaning": "where no input contributed",
+        },
+        {"what": "masked inputs", "amount": books.masked_input, "meaning": "pixels without data, filled in"},
+        {
+            "what": "outside the region",
+            "amount": books.outside_region,
+            "meaning": "pixels read around the region asked for",
+        },
+        {
+            "what": "not accounted for",
+            "amount": books.residual,
+            "meaning": "explained logits minus all of the above",
+        },
+        {
+            "what": "not accounted for, relative",
+            "amount": books.relative_residual,
+            "meaning": f"of absolute relevance and bias share; accepted: {number_text(books.tolerance)}",
+        },
+    ]
+
+
+def relevance_html(report: RelevanceReport) -> str:
+    """Return the report as one HTML page."""
+    rows = sorted(report.rows(), key=lambda row: -row["absolute"])
+    printed = [{**row, "share": _percent(row["share"])} for row in rows]
+    sensors = [{**row, "share": _percent(row["share"])} for row in report.sensor_rows()]
+    asked = {
+        "scene": report.scene,
+        "head": report.head,
+        "target": report.target,
+        "region": report.region,
+        "pixels explained": report.pixels,
+        "method": report.method,
+        **report.settings,
+    }
+    sections = [
+        Section(
+            "What was asked",
+            tables=(
+                Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
+            ),
+        ),
+        Section(
+            "Relevance by channel",
+            figures=(
+                Figure(
+                    figures.svg(figures.relevance_bars(report.rows()), "channels", "relevance by channel"),
+                    f"To the right what speaks for {report.target}, to the left what speaks against it, in logit; "
+                    "diamonds: what is left of both.",
+                ),
+            ),
+            tables=(Table(_SENSOR_TABLE, sensors, "By sensor"), Table(_CHANNEL_TABLE, printed, "By channel")),
+        ),
+        Section(
+            "Do the books balance?",
+            text=(_conservation(report.books),),
+            tables=(
+                Table(
+                    (("what", "account"), ("amount", "logit"), ("meaning", "meaning")),
+                    conservation_rows(report.books),
+                ),
+            ),
+        ),
+        Section("How to read this, and how not to", points=_caveats(report)),
+    ]
+    return render(
+        title=f"Relevance for {report.target}",
+        subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id})",
+        summary=summary(report),
+        sections=sections,
+        warnings=report.warnings,
+        provenance=report.provenance,
+    )
+
+
+def _caveats(report: RelevanceReport) -> tuple[str, ...]:
+    sizes = [c for c in report.channels if c.footprint_km is not None]
+    said = [
+        f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split.",
+        "Relevance says what the network used, not what is true of the ice: a channel may be relevant and wrong.",
+        "Net relevance can cancel: a channel that speaks strongly for the class in one place and against it in another "
+        "has a small net and a large share.",
+    ]
+    if sizes:
+        frequencies: dict[str, list[str]] = {}
+        for channel in sizes:
+            frequencies.setdefault(footprint_text(channel.footprint_km), []).append(channel.name)
+        said.append(
+            "Each radiometer channel sees as much ice as its footprint, however fine the map: "
+            + "; ".join(f"{listed(names)} {size}" for size, names in frequencies.items())
+            + "."
+        )
+        widest = max(max(channel.footprint_km) for channel in sizes)
+        said.append(
+            f"Land spills over into radiometer pixels up to a footprint away from the coast ({widest:g} km at most): "
+            "relevance there may be that of land."
+        )
+    return (*said, *report.model.caveats())
+
+
+def relevance_csv(report: RelevanceReport) -> str:
+    """Return the table of channels as CSV."""
+    return csv_text(COLUMNS, report.rows())
+
+
+def relevance_csvt() -> str:
+    """Return the field types of :func:`relevance_csv` for GDAL."""
+    return csvt_text(COLUMNS, TYPES)
+
+
+def relevance_json(report: RelevanceReport) -> str:
+    """Return the whole content of the report as JSON."""
+    return json_text(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "summary": summary(report),
+            "model": report.model,
+            "scene": report.scene,
+            "head": report.head,
+            "target_class": report.target_class,
+            "reference_class": report.reference_class,
+            "region": report.region,
+            "pixels": report.pixels,
+            "method": report.method,
+            "settings": report.settings,
+            "baseline": report.baseline,
+            "channels": report.rows(),
+            "sensors": report.sensor_rows(),
+            "conservation": report.books,
+            "warnings": report.warnings,
+            "caveats": _caveats(report),
+            "provenance": report.provenance,
+        }
+    )
+
+
+_SENSOR_TABLE: Sequence[tuple[str, str]] = (
+    ("sensor", "sensor"),
+    ("channels", "channels"),
+    ("net", "net (logit)"),
+    ("absolute", "absolute (logit)"),
+    ("share", "share"),
+)
+_CHANNEL_TABLE: Sequence[tuple[str, str]] = (
+    ("channel", "channel"),
+    ("sensor", "sensor"),
+    ("footprint_km", "footprint"),
+    ("positive", "for (logit)"),
+    ("negative", "against (logit)"),
+    ("net", "net (logit)"),
+    ("share", "share"),
+    ("speaks", "speaks"),
+)

@@ -1,0 +1,97 @@
+"""Bad input gives one clear sentence before anything is read or written."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessingOutputLayerDefinition,
+    QgsRectangle,
+    QgsReferencedRectangle,
+)
+
+
+@pytest.fixture
+def check(provider, context, backscatter, tmp_path):
+    """Return a function that checks `predict`, good but for what it is given."""
+    algorithm = provider.algorithm("predict").create()
+
+    def run(**changes: object) -> str:
+        parameters = {"SAR": str(backscatter), "OUTPUT": str(tmp_path / "ice.tif"), **changes}
+        ok, message = algorithm.checkParameterValues(parameters, context)
+        assert ok == (not message)
+        return message
+
+    return run
+
+
+def test_good_parameters_pass(check):
+    assert check() == ""
+    assert check(EXTENT="0,4000,-1004000,-1000000 [EPSG:3413]", DEVICE="cpu", MEMORY=256) == ""
+
+
+def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
+    assert check(EXTEND="0,1,0,1") == "Unknown parameter EXTEND. Did you mean EXTENT?"
+    assert check(sar="x.tif") == "Unknown parameter sar. Did you mean SAR?"
+    assert check(QWXYZ=1).startswith("Unknown parameter QWXYZ. Known are: SAR, MWR")
+
+
+def test_a_missing_file_is_named(check, tmp_path):
+    assert check(SAR=str(tmp_path / "no.tif")) == f"SAR: there is no file {tmp_path}/no.tif. Check the path."
+    assert check(ANCILLARY=[str(tmp_path / "a.tif")]).startswith("ANCILLARY: there is no file")
+
+
+def test_a_file_that_is_no_raster_is_named(check, tmp_path):
+    text = tmp_path / "notes.tif"
+    text.write_text("not a raster")
+    assert (
+        check(MWR=str(text))
+        == f"MWR: {text} is no raster that GDAL can read, or it is damaged. Check the file."
+    )
+
+
+@pytest.mark.parametrize(
+    ("destination", "words"),
+    [
+        ("{}/no/ice.tif", "the folder {}/no does not exist"),
+        ("{}/ice.png", "must be a .tif file"),
+        ("{}/ice", "must be a .tif file"),
+        ("ogr:dbname='{}/x.gpkg' table=\"ice\"", "plain files, not ogr: connections"),
+        ("memory:", "plain files, not memory: connections"),
+    ],
+)
+def test_a_destination_must_be_a_plain_file_in_a_folder_that_exists(check, tmp_path, destination, words):
+    path = destination.format(tmp_path)
+    for value in (path, QgsProcessingOutputLayerDefinition(path)):
+        message = check(OUTPUT=value)
+        assert message.startswith("OUTPUT: ")
+        assert words.format(tmp_path) in message
+
+
+def test_a_folder_in_place_of_a_file_is_refused(check, tmp_path):
+    (tmp_path / "taken.tif").mkdir()
+    assert "is a folder" in check(OUTPUT=str(tmp_path / "taken.tif"))
+
+
+def test_a_temporary_output_and_an_optional_one_left_out_are_fine(check):
+    assert check(OUTPUT="TEMPORARY_OUTPUT", PROBABILITIES="", UNCERTAINTY=None) == ""
+
+
+@pytest.mark.parametrize("extent", ["0,1,0,1 []", "0,1,0,1 [ ]"])
+def test_an_extent_in_an_empty_reference_system_is_refused(check, extent):
+    assert check(EXTENT=extent).startswith("EXTENT names an empty coordinate reference system")
+
+
+def test_a_drawn_rectangle_without_a_reference_system_is_refused(check):
+    nowhere = QgsReferencedRectangle(QgsRectangle(0, 0, 1, 1), QgsCoordinateReferenceSystem())
+    assert check(EXTENT=nowhere).startswith("EXTENT names an empty coordinate reference system")
+
+
+def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check):
+    assert check(DEVICE="gpu") == "DEVICE is 'gpu'; it must be one of: auto, cpu, cuda."
+
+
+def test_qgis_still_checks_what_we_do_not(provider, context):
+    ok, message = provider.algorithm("predict").checkParameterValues({}, context)
+    assert not ok
+    assert "SAR" in message

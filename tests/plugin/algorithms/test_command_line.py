@@ -1,0 +1,201 @@
+"""The algorithms as `qgis_process` runs them: exit codes, sentences, files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from floelens.tools.headless import HeadlessQgis, results
+from qgis.core import QgsRasterLayer, QgsVectorLayer
+
+MODEL_FILE = (
+    Path(__file__).resolve().parents[3] / "resources" / "processing_models" / "explain_simulated_scene.model3"
+)
+
+
+@pytest.fixture(scope="module")
+def qgis(qgis_process: HeadlessQgis, packages: Path) -> HeadlessQgis:
+    """Return a QGIS that knows the two trial models and uses one core."""
+    return replace(qgis_process, variables={"FLOELENS_MODELS": str(packages), "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def scene(qgis: HeadlessQgis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return a small simulated scene, made on the command line."""
+    folder = tmp_path_factory.mktemp("scene")
+    paths = {name: str(folder / f"{name.lower()}.tif") for name in ("SAR", "MWR", "CHART")}
+    results(qgis.run("floelens:simulatescene", SEED=11, ROWS=300, COLS=350, **paths))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def inputs(scene: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of every run on the scene."""
+    return {"SAR": scene["SAR"], "MWR": scene["MWR"], "MODEL": "trial-concentration"}
+
+
+def said(done) -> str:
+    """Return everything that a run printed."""
+    return done.stdout + done.stderr
+
+
+def test_a_concentration_map_has_its_style_beside_it(qgis, inputs, tmp_path):
+    output = tmp_path / "ice.tif"
+    found = results(qgis.run("floelens:predict", **inputs, OUTPUT=output))
+    assert found["OUTPUT"] == str(output)
+    assert found["VALID_PIXELS"] == 300 * 350
+    layer = QgsRasterLayer(str(output), "opened by hand")
+    assert layer.renderer().type() == "singlebandpseudocolor"
+    labels = [i.label for i in layer.renderer().shader().rasterShaderFunction().colorRampItemList()]
+    assert "9/10 to 10/10 (above 85 %)" in labels
+
+
+def test_a_map_of_types_has_the_classes_of_the_card(qgis, inputs, tmp_path):
+    output = tmp_path / "type.tif"
+    results(qgis.run("floelens:predict", **{**inputs, "MODEL": "trial-type"}, OUTPUT=output))
+    layer = QgsRasterLayer(str(output), "opened by hand")
+    assert layer.renderer().type() == "paletted"
+    shown = {c.value: c.label for c in layer.renderer().classes() if c.color.alpha()}
+    assert shown == {0: "open water", 1: "young ice", 2: "old ice"}
+
+
+def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, tmp_path):
+    sar, mwr, report = (tmp_path / name for name in ("sar_rel.tif", "mwr_rel.tif", "evidence.html"))
+    done = qgis.run("floelens:relevance", **inputs, SAR_RELEVANCE=sar, MWR_RELEVANCE=mwr, REPORT=report)
+    found = results(done)
+    assert found["REPORT_JSON"] == str(tmp_path / "evidence_report.json")
+    assert json.loads((tmp_path / "evidence_report.json").read_text())
+    assert (tmp_path / "evidence_report.csv").stat().st_size
+    assert found["RELATIVE_RESIDUAL"] < 1e-4
+    for path in (sar, mwr):
+        layer = QgsRasterLayer(str(path), "opened by hand")
+        settings = layer.renderer().shader().rasterShaderFunction().legendSettings()
+        assert settings.maximumLabel().startswith("speaks for ice (logit ≥ ")
+    assert " km" in settings.maximumLabel()  # the radiometer's footprint
+
+
+def test_a_point_and_an_extent_in_their_own_reference_systems_are_understood(qgis, inputs, tmp_path):
+    output = tmp_path / "part.tif"
+    layer = QgsRasterLayer(inputs["SAR"], "sar")
+    middle = layer.extent().center()  # the scene knows its place by ground control points, EPSG:4326
+    extent = f"{middle.x() - 0.1},{middle.x() + 0.1},{middle.y() - 0.03},{middle.y() + 0.03} [EPSG:4326]"
+    point = f"{middle.x()},{middle.y()} [EPSG:4326]"
+    done = qgis.run("floelens:relevance", **inputs, SAR_RELEVANCE=output, EXTENT=extent, POINT=point)
+    assert results(done)["PIXELS_EXPLAINED"] == 1
+    part = QgsRasterLayer(str(output), "part")
+    assert 0 < part.width() * part.height() < 0.6 * layer.width() * layer.height()
+
+
+def test_scores_give_a_typed_table_zones_and_a_state_that_merges(qgis, inputs, scene, tmp_path):
+    table, zones, state = (tmp_path / name for name in ("z.csv", "zones.gpkg", "z.npz"))
+    common = {"MODEL": inputs["MODEL"], "OUTPUT": table}
+    results(
+        qgis.run(
+            "floelens:zscores",
+            **inputs,
+            OUTPUT=table,
+            ZONE_ZSCORES=zones,
+            ZONE_SIZE=10,
+            STATE=state,
+            LABELS=scene["CHART"],
+        )
+    )
+    layer = QgsVectorLayer(str(table), "scores", "ogr")
+    types = {field.name(): field.typeName() for field in layer.fields()}
+    assert types["component"] == "String"
+    assert types["z"] == "Real"
+    assert types["n"].startswith("Integer")
+    opened = QgsVectorLayer(str(zones), "zones", "ogr")
+    assert opened.isValid() and opened.featureCount() > 1
+    assert opened.renderer().type() in ("graduatedSymbol", "categorizedSymbol")
+    counts = [feature["n"] for feature in layer.getFeatures()]
+    merged = {**common, "OUTPUT": tmp_path / "both.csv", "STATE_IN": [state, state]}
+    done = qgis.run("floelens:zscores", **merged)
+    assert done.returncode == 1  # the same scene twice is no more information
+    assert not (tmp_path / "both.csv").exists()
+    results(qgis.run("floelens:zscores", **{**merged, "STATE_IN": [state]}))
+    again = QgsVectorLayer(str(tmp_path / "both.csv"), "scores", "ogr")
+    assert [feature["n"] for feature in again.getFeatures()] == counts
+
+
+def test_pages_about_models_and_environment_are_written(qgis, tmp_path):
+    page = tmp_path / "model.html"
+    found = results(qgis.run("floelens:inspectmodel", MODEL="trial-type", OUTPUT=page))
+    assert found["RECEPTIVE_FIELD_RADIUS"] == 30
+    assert "trial-type" in page.read_text(encoding="utf-8")
+    page = tmp_path / "environment.html"
+    assert results(qgis.run("floelens:environment", OUTPUT=page))["MISSING"] == ""
+    assert "QGIS 3" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"MODEL": "no-such-model"}, "There is no model 'no-such-model'"),
+        ({"EXTEND": "0,1,0,1"}, "Unknown parameter EXTEND. Did you mean EXTENT?"),
+        ({"SAR": "/no/where.tif"}, "SAR: there is no file /no/where.tif"),
+        ({"OUTPUT": "/no/folder/ice.tif"}, "OUTPUT: the folder /no/folder does not exist"),
+        ({"EXTENT": "0,1,0,1 []"}, "EXTENT names an empty coordinate reference system"),
+        ({"EXTENT": "-20,-19,-60,-59 [EPSG:4326]"}, "EXTENT"),
+        ({"DEVICE": "gpu"}, "it must be one of: auto, cpu, cuda"),
+        ({"HEAD": "floe"}, "floe"),
+        ({"CHANNELS": "hh=7,hv=8"}, "7"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_code_1_and_no_file(qgis, inputs, tmp_path, changes, sentence):
+    parameters = {**inputs, "OUTPUT": tmp_path / "ice.tif", **changes}
+    done = qgis.run("floelens:predict", **parameters)
+    assert done.returncode == 1
+    assert sentence in said(done)
+    assert "Traceback" not in said(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("library", ["torch", "rasterio", "safetensors"])
+def test_without_a_library_everything_lists_and_says_how_to_get_it(qgis, inputs, tmp_path, library):
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / f"{library}.py").write_text(f"raise ModuleNotFoundError('no {library}', name='{library}')\n")
+    poor = replace(qgis, shadows=(shadow,))
+    listed = poor.call("list")
+    for name in ("simulatescene", "predict", "relevance", "zscores", "inspectmodel", "environment"):
+        assert f"floelens:{name}" in listed.stdout
+    done = poor.run("floelens:predict", **inputs, OUTPUT=tmp_path / "ice.tif")
+    assert done.returncode == 1
+    assert f"FloeLens needs {library}, which is not installed" in said(done)
+    assert "install" in said(done)
+    found = results(poor.run("floelens:environment", OUTPUT=tmp_path / "environment.html"))
+    assert found["MISSING"] == library
+
+
+def test_a_model_of_the_designer_chains_the_four_algorithms(qgis, tmp_path):
+    outputs = {
+        "prediction:Predicted ice": tmp_path / "ice.tif",
+        "evidence:Relevance of SAR": tmp_path / "sar_relevance.tif",
+        "evidence:Relevance of MWR": tmp_path / "mwr_relevance.tif",
+        "evidence:Relevance report": tmp_path / "relevance.html",
+        "scores:Z-scores": tmp_path / "scores.csv",
+        "scores:Z-scores by zone": tmp_path / "zones.gpkg",
+        "scores:Z-score report": tmp_path / "scores.html",
+    }
+    done = qgis.run(str(MODEL_FILE), SEED=2, SIZE=250, MODEL="trial-concentration", **outputs)
+    found = results(done)
+    assert {name: found[name] for name in outputs} == {name: str(path) for name, path in outputs.items()}
+    assert all(path.stat().st_size for path in outputs.values())
+
+
+def test_python_and_the_command_line_give_the_same_bytes(
+    qgis, inputs, tmp_path, provider, monkeypatch, packages
+):
+    import processing
+
+    monkeypatch.setenv("FLOELENS_MODELS", str(packages))
+    by_command, by_python = tmp_path / "command" / "ice.tif", tmp_path / "python" / "ice.tif"
+    for path in (by_command, by_python):
+        path.parent.mkdir()
+    results(qgis.run("floelens:predict", **inputs, DEVICE="cpu", OUTPUT=by_command))
+    processing.run("floelens:predict", {**inputs, "DEVICE": "cpu", "OUTPUT": str(by_python)})
+    assert by_command.read_bytes() == by_python.read_bytes()
+    assert by_command.with_suffix(".qml").read_bytes() == by_python.with_suffix(".qml").read_bytes()

@@ -1,0 +1,128 @@
+"""What the toolbox, models and scripts rely on: ids, names, help; quick and without the big libraries."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from qgis.core import QgsProcessingParameterDefinition
+
+PUBLISHED = {
+    "simulatescene": "SEED ROWS COLS PIXEL_SIZE CENTER GEOREFERENCING CONCENTRATION SAR MWR CHART",
+    "predict": "SAR MWR ANCILLARY LAND MODEL EXTENT HEAD CHANNELS DEVICE PRECISION MEMORY "
+    "OUTPUT PROBABILITIES UNCERTAINTY",
+    "relevance": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS AOI POINT METHOD HEAD STEPS "
+    "EPSILON CHANNELS DEVICE PRECISION MEMORY SAR_RELEVANCE MWR_RELEVANCE ANCILLARY_RELEVANCE_FOLDER REPORT",
+    "zscores": "SAR MWR ANCILLARY LAND MODEL EXTENT STATE_IN LABELS ZONES ZONE_FIELD ZONE_SIZE SAMPLE CLUSTERS "
+    "BLOCK_SIZE CHANNELS DEVICE PRECISION MEMORY OUTPUT ZONE_ZSCORES REPORT STATE",
+    "inspectmodel": "MODEL OUTPUT",
+    "environment": "OUTPUT",
+}
+WORDS = {
+    ("simulatescene", "GEOREFERENCING"): ["gcps", "projected"],
+    ("predict", "DEVICE"): ["auto", "cpu", "cuda"],
+    ("predict", "PRECISION"): ["float32", "bfloat16"],
+    ("relevance", "METHOD"): ["gradient_x_input", "integrated_gradients", "lrp_epsilon"],
+    ("zscores", "CLUSTERS"): ["blocks", "scenes"],
+}
+LIST = """
+import sys, time
+import floelens.plugin
+from qgis.core import QgsApplication
+application = QgsApplication([], False)
+started = time.perf_counter()
+from floelens.plugin.main import FloeLensPlugin
+plugin = FloeLensPlugin(None)
+plugin.initProcessing()
+names = [a.name() for a in plugin.provider.algorithms()]
+took = time.perf_counter() - started
+assert len(names) == 6, names
+heavy = [m for m in ("torch", "rasterio", "safetensors", "scipy", "matplotlib") if m in sys.modules]
+print("RESULT", took, heavy)
+"""
+
+
+def parameters(provider, algorithm: str) -> list[str]:
+    """Return the names of the parameters of an algorithm."""
+    return [d.name() for d in provider.algorithm(algorithm).parameterDefinitions()]
+
+
+def test_the_published_ids_and_parameter_names_are_kept(provider):
+    assert provider.id() == "floelens"
+    found = {a.name(): parameters(provider, a.name()) for a in provider.algorithms()}
+    assert {name: sorted(p) for name, p in found.items()} == {
+        name: sorted(text.split()) for name, text in PUBLISHED.items()
+    }
+
+
+@pytest.mark.parametrize(("algorithm", "parameter"), WORDS)
+def test_the_published_words_of_enums_are_kept_and_explained(provider, algorithm, parameter):
+    definition = provider.algorithm(algorithm).parameterDefinition(parameter)
+    assert definition.usesStaticStrings()
+    assert definition.options() == WORDS[algorithm, parameter]
+    assert definition.defaultValue() == definition.options()[0]
+    assert all(f"{word}:" in definition.help() for word in definition.options())
+
+
+def test_the_first_output_is_mandatory_and_the_others_are_optional(provider):
+    optional = QgsProcessingParameterDefinition.Flag.FlagOptional
+    for algorithm in provider.algorithms():
+        first, *others = algorithm.destinationParameterDefinitions()
+        assert not first.flags() & optional, algorithm.name()
+        assert all(other.flags() & optional for other in others), algorithm.name()
+
+
+def test_reports_come_with_their_content_for_programs(provider):
+    for name in ("relevance", "zscores"):
+        outputs = [o.name() for o in provider.algorithm(name).outputDefinitions()]
+        assert {"REPORT", "REPORT_JSON", "REPORT_CSV"} <= set(outputs)
+
+
+def test_every_algorithm_has_group_tags_icon_and_a_help_page_of_all_it_declares(provider):
+    for algorithm in provider.algorithms():
+        assert algorithm.group() and algorithm.groupId() and algorithm.shortDescription()
+        assert "sea ice" in algorithm.tags()
+        assert not algorithm.icon().isNull()
+        page = algorithm.shortHelpString()
+        for definition in algorithm.parameterDefinitions():
+            assert definition.help(), f"{algorithm.name()} {definition.name()}"
+            assert f"<b>{definition.name()}</b>" in page
+        for output in algorithm.outputDefinitions():
+            assert f"<b>{output.name()}</b>" in page
+
+
+def test_results_are_plain_files_of_few_kinds(provider):
+    assert not provider.supportsNonFileBasedOutput()
+    table = provider.algorithm("zscores").parameterDefinition("OUTPUT")
+    zones = provider.algorithm("zscores").parameterDefinition("ZONE_ZSCORES")
+    raster = provider.algorithm("predict").parameterDefinition("OUTPUT")
+    assert [d.defaultFileExtension() for d in (table, zones, raster)] == ["csv", "gpkg", "tif"]
+    assert provider.algorithm("zscores").parameterDefinition("REPORT").defaultFileExtension() == "html"
+
+
+def test_registering_twice_and_unloading_leave_one_and_none(qgis_processing):
+    from floelens.plugin.main import FloeLensPlugin
+    from floelens.plugin.provider import FloeLensProvider
+
+    plugin = FloeLensPlugin(None)
+    provider = plugin.provider = FloeLensProvider()
+    plugin.initProcessing()
+    assert plugin.provider is provider
+    plugin.provider = None
+    plugin.unload()
+    assert plugin.provider is None
+
+
+def test_listing_is_quick_and_imports_no_big_library(qgis_process, plugin_folder):
+    script = f"import sys; sys.path.insert(0, {str(plugin_folder)!r})\n{LIST}"
+    best = 9.9
+    for _ in range(3):  # the machine may be busy; the first run also compiles
+        done = qgis_process.python(script, timeout=60)
+        assert "RESULT" in done.stdout, done.stderr
+        _, took, heavy = done.stdout[done.stdout.index("RESULT") :].strip().split(" ", 2)
+        assert heavy == "[]"
+        best = min(best, float(took))
+        if best < 0.3:
+            break
+        time.sleep(1)
+    assert best < 0.3

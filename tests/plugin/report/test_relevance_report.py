@@ -1,0 +1,186 @@
+"""The report of a relevance map, and the pages about models and the installation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from floelens.plugin.report.html import number_text
+from floelens.plugin.report.pages import environment_html, inspect_model_html
+from floelens.plugin.report.relevance import (
+    COLUMNS,
+    Books,
+    ChannelRelevance,
+    relevance_csv,
+    relevance_csvt,
+    relevance_html,
+    relevance_json,
+    summary,
+)
+from page_checks import checked
+from report_data import relevance_report
+
+
+def test_the_page_is_well_formed_and_reproducible():
+    page = relevance_html(relevance_report())
+    outline = checked(page)
+    assert outline.tags["figure"] == 1
+    assert page == relevance_html(relevance_report())
+    assert "S1A_EW &lt;20190823&gt;" in page
+
+
+def test_the_answer_tells_shares_and_directions():
+    channels = (
+        ChannelRelevance("hh", "sar", "dB", 30.0, -10.0),
+        ChannelRelevance("hv", "sar", "dB", 20.0, -20.0),
+        ChannelRelevance("btemp_36_5v", "mwr", "K", 5.0, -115.0, 36.5, "v", (7, 12)),
+    )
+    sentences = summary(relevance_report(channels=channels))
+    assert "60 % in the radiometer (MWR) and to 40 % in SAR" in sentences[0]
+    assert "btemp_36_5v (60 %), which on balance speaks against 'ice'" in sentences[1]
+    assert "for: hh; both ways: hv" in sentences[2]
+    assert "balance" in sentences[3]
+    contrast = summary(relevance_report(channels=channels, reference_class="open water"))
+    assert "'ice' rather than 'open water'" in contrast[0]
+
+
+def test_books_that_do_not_balance_are_called_so():
+    good = relevance_report()
+    bad = replace(good, books=replace(good.books, residual=5.0, relative_residual=0.02))
+    assert "DO NOT BALANCE" in summary(bad)[-1]
+    assert "DO NOT BALANCE" in relevance_html(bad)
+    gradient = replace(good, books=replace(bad.books, conservative=False))
+    assert "need not add up" in summary(gradient)[-1]
+
+
+def test_books_are_taken_from_any_object_with_the_same_names():
+    books = relevance_report().books
+    assert Books.of(SimpleNamespace(**vars(books), layers={})) == books
+
+
+def test_no_relevance_at_all_is_a_sentence():
+    silent = relevance_report(channels=(ChannelRelevance("hh", "sar", "dB", 0.0, 0.0),))
+    assert "does not depend on the input" in summary(silent)[0]
+    checked(relevance_html(silent))
+    assert json.loads(relevance_json(silent))["channels"][0]["share"] is None
+
+
+def test_footprints_and_land_spill_over_are_told():
+    page = relevance_html(relevance_report())
+    assert "btemp_6_9h and btemp_6_9v 35 x 62 km" in page
+    assert "(62 km at most)" in page
+    sar_only = relevance_report(channels=(ChannelRelevance("hh", "sar", "dB", 1.0, -2.0),))
+    assert "spills over" not in relevance_html(sar_only)
+
+
+def test_csv_and_json_hold_the_channels():
+    report = relevance_report()
+    table = list(csv.DictReader(io.StringIO(relevance_csv(report))))
+    assert [row["channel"] for row in table] == [channel.name for channel in report.channels]
+    assert float(table[3]["net"]) == report.channels[3].net
+    assert sum(float(row["share"]) for row in table) == pytest.approx(1.0)
+    assert len(relevance_csvt().split(",")) == len(COLUMNS)
+    content = json.loads(relevance_json(report))
+    assert content["conservation"]["target_sum"] == report.books.target_sum
+    assert [row["channel"] for row in content["channels"]] == [channel.name for channel in report.channels]
+
+
+CARD = {
+    "id": "ice",
+    "title": "Ice & water",
+    "summary": "Maps ice.",
+    "licence": "GPL-3.0-or-later",
+    "citation": ["A <b>paper</b>"],
+    "demonstration": True,
+    "pixel_size_m": 80,
+    "weights": {"sha256": "ab" * 32},
+    "architecture": {"name": "aspp_fusion"},
+    "channels": [
+        {
+            "name": "hh",
+            "sensor": "sar",
+            "grid": "fine",
+            "unit": "dB",
+            "mean": -14.5,
+            "sd": 5.6,
+            "aliases": ["sigma0_hh"],
+        },
+        {
+            "name": "btemp_6_9h",
+            "sensor": "mwr",
+            "grid": "coarse",
+            "unit": "K",
+            "mean": 148.8,
+            "sd": 61.6,
+            "frequency_ghz": 6.9,
+            "polarisation": "h",
+            "footprint_km": [35, 62],
+        },
+    ],
+    "heads": [
+        {"name": "concentration", "kind": "sigmoid", "classes": [{"name": "ice", "value": 1, "percent": 100}]}
+    ],
+    "components": [
+        {"name": "skip_1", "sensor": "sar", "scale": "skip"},
+        {"name": "b", "sensor": "mwr", "scale": "mwr"},
+    ],
+    "skill": {"R2": 0.93, "by region": {"edge": 0.8}},
+    "limits": ["Simulated scenes only."],
+    "training": {"data": "simulated", "script": "make train", "details": {"seeds": [1, 2]}},
+}
+
+
+def test_the_model_page_tells_the_card_and_flags_what_was_measured_otherwise():
+    page = inspect_model_html(
+        CARD, {"parameters": (22183, 22183), "receptive field (pixels)": (36, 30), "checksum": "ok"}
+    )
+    outline = checked(page)
+    text = " ".join(outline.text)
+    assert "The card says 30 for receptive field (pixels), but 36 was measured." in text
+    assert "says 22183" not in text
+    assert (
+        "demonstration model" in text and "35 x 62 km" in text and "0.93" in text and "A <b>paper</b>" in text
+    )
+    same = inspect_model_html(SimpleNamespace(to_json=lambda: json.dumps(CARD)), {"checksum": "ok"})
+    assert "was measured." not in same
+
+
+def test_the_environment_page_gives_the_command_for_what_is_missing():
+    rows = [
+        {
+            "name": "numpy",
+            "version": "1.24.2",
+            "needed_for": "everything",
+            "command": "apt install python3-numpy",
+        },
+        {"name": "torch", "version": None, "needed_for": "networks", "command": "pip install 'torch>=2.0'"},
+    ]
+    text = " ".join(checked(environment_html(rows)).text)
+    assert "Missing: torch." in text and "pip install 'torch>=2.0'" in text and "apt install" not in text
+    complete = " ".join(checked(environment_html(rows[:1])).text)
+    assert "Everything FloeLens needs is installed." in complete
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (0.0, "0"),
+        (-1234.567, "\u22121235"),
+        (0.00123456, "0.001235"),
+        (1e-12, "1.000e\u221212"),
+        (3, "3"),
+        (True, "yes"),
+        (2.50, "2.5"),
+        (100.0, "100"),
+        (1.0e9, "1.000e9"),
+        ((1.5, 2), "1.5, 2"),
+    ],
+)
+def test_numbers_are_printed_for_people(value, text):
+    assert number_text(value) == text
