@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plugin.core.errors import ModelError, OutputError
+from ..plugin.dependencies import require
 from . import registry, weights
 from .card import ModelCard
-from .dependencies import require
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plugin.core.errors import ModelError
+from ..plugin.dependencies import require
 from .card import ModelCard
-from .dependencies import require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

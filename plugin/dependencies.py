@@ -7,6 +7,7 @@ plugins are compiled against that one, and it must never be replaced.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import sys
@@ -14,6 +15,9 @@ import sysconfig
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+
+from .core.errors import DependencyError
 
 LIBRARIES = ("torch", "rasterio", "safetensors")
 
@@ -48,6 +52,26 @@ def sentence(names: Sequence[str]) -> str:
         f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. Run this in "
         f"a terminal (on Windows in the OSGeo4W shell), then restart QGIS: {install_command(names)}"
     )
+
+
+def require(module: str) -> ModuleType:
+    """Return a module of one of :data:`LIBRARIES` (``torch``, ``safetensors.torch``).
+
+    Raises
+    ------
+    DependencyError
+        If its library is not installed or does not load; the sentence holds the command that gets it.
+    """
+    library = module.split(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise DependencyError(sentence([library])) from None
+    except (ImportError, OSError) as error:  # a broken shared library is an OSError
+        raise DependencyError(
+            f"FloeLens needs {library}, which is installed but does not load ({error}). Install it anew: "
+            f"{install_command([library])}"
+        ) from None
 
 
 def _found(name: str) -> bool:

@@ -30,7 +30,7 @@ LAYERS = {
         {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"} | FACTS,
         {"qgis", "PyQt5", "PyQt6"},
     ),
-    "models": ({"models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
+    "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
 }
 ALGORITHMS = ["environment", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"]
 

@@ -325,12 +325,14 @@ def test_cards_and_the_registry_do_without_torch():
         "import sys; sys.modules['torch'] = None; sys.modules['safetensors'] = None\n"
         f"sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "import conftest\n"
-        "from floelens.models import aspp_card, card, dependencies, network, registry, standard_channels, weights\n"
+        "from floelens.models import aspp_card, card, network, registry, standard_channels, weights\n"
         "registry.installed()\n"
         "from floelens.plugin.core.errors import DependencyError\n"
+        "from floelens.plugin import dependencies\n"
         "try: dependencies.require('torch')\n"
         "except DependencyError as error: print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "pip install --user 'torch>=2.0'" in result.stdout
+    assert "pip install" in result.stdout
+    assert "torch" in result.stdout

@@ -11,9 +11,9 @@ import pytest
 import torch
 from floelens.models import network, registry, weights
 from floelens.models.card import Architecture, ModelCard, Weights
-from floelens.models.dependencies import require
 from floelens.models.standard_channels import standard_channels
 from floelens.plugin.core.errors import DependencyError, ModelError, OutputError
+from floelens.plugin.dependencies import require
 from model_networks import CONCENTRATION, ICE_TYPE, changed, make_card, random_inputs, randomise
 
 
@@ -294,6 +294,6 @@ def test_a_missing_library_is_a_sentence_with_the_command(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     with pytest.raises(
-        DependencyError, match=r"FloeLens needs safetensors.*pip install --user 'safetensors'"
+        DependencyError, match=r"FloeLens needs safetensors.*pip install.* safetensors"
     ):
         require("safetensors.torch")

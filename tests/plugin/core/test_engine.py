@@ -1,0 +1,276 @@
+"""Streaming: tiles make no difference, errors and cancel come through, memory stays within its bound."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from floelens.plugin.core.engine import (
+    plan_components,
+    plan_predictions,
+    read_ahead,
+    stream_components,
+    stream_predictions,
+    writing_behind,
+)
+from floelens.plugin.core.errors import Cancelled, NumericalError, SceneError
+from floelens.plugin.core.memory import WORKSPACE, peak_bytes
+from floelens.plugin.core.network import Runner
+from floelens.plugin.core.protocols import Silent
+from floelens.plugin.core.tiling import Plan
+from floelens.plugin.core.window import Window
+from floelens.tests.plugin.core.tiny_networks import (
+    RADIUS,
+    RATIO,
+    Listener,
+    ListSink,
+    TinyFusion,
+    tiny_card,
+    tiny_scene,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def predict(runner, scene, side, region=None):
+    region = region or scene.window
+    plan = Plan(region, scene.window, runner.radius, runner.alignment, side, side)
+    strips = list(stream_predictions(runner, scene, plan, Silent()))
+    assert [strip.window.row for strip in strips] == [tiles[0].output.row for tiles in plan.strips()]
+    assert all((strip.window.col, strip.window.cols) == (region.col, region.cols) for strip in strips)
+    return np.concatenate([s.logits for s in strips], 1), np.concatenate([s.valid for s in strips])
+
+
+def whole_scene_logits(network, scene):
+    """Return the logits of one plain forward pass over the scene, in float64."""
+    card = tiny_card()
+    fine = np.stack([(scene.fine[i].astype(float) - c.mean) / c.sd for i, c in enumerate(card.channels[:2])])
+    coarse = np.stack(
+        [(scene.coarse[i].astype(float) - c.mean) / c.sd for i, c in enumerate(card.channels[2:])]
+    )
+    inputs = np.where(scene.valid, fine, 0.0), np.where(np.isfinite(coarse), coarse, 0.0)
+    with torch.no_grad():
+        logits = copy.deepcopy(network).double().eval()(*(torch.from_numpy(x)[None] for x in inputs))
+    return np.where(scene.valid, logits[0].numpy(), np.nan)
+
+
+@pytest.mark.parametrize("bilinear", [False, True])
+def test_tiled_prediction_equals_whole_scene(bilinear):
+    network, scene = TinyFusion(bilinear=bilinear), tiny_scene()
+    expected = whole_scene_logits(network, scene)
+    card = tiny_card(radius=8 if bilinear else RADIUS)
+    for precision, share in (("float64", 1e-10), ("float32", 1e-5)):
+        runner = Runner(card, network, "cpu", precision)
+        for side in (9, 20, 33, 1000):
+            found, valid = predict(runner, scene, side)
+            assert (valid == scene.valid).all()
+            assert (np.isnan(found) == ~valid).all()
+            assert np.nanmax(np.abs(found - expected)) <= share * np.nanmax(np.abs(expected))
+
+
+def test_part_of_a_scene_is_predicted_as_in_the_whole():
+    runner, scene, part = Runner(tiny_card(), TinyFusion(), "cpu", "float64"), tiny_scene(), Window(8, 12, 32, 40)
+    expected, _ = predict(runner, scene, 1000)
+    found, _ = predict(runner, scene, 17, part)
+    np.testing.assert_allclose(found, expected[(slice(None), *part.slices())], rtol=1e-10)
+
+
+def test_components_are_those_of_the_chosen_pixels_and_give_the_logits():
+    network, scene = TinyFusion(), tiny_scene()
+    runner = Runner(tiny_card(), network, "cpu", "float64")
+    expected = whole_scene_logits(network, scene)
+
+    def every_fifth(window, valid):
+        rows, cols = np.mgrid[window.slices()]
+        return (rows * scene.cols + cols) % 5 == 0
+
+    found = []
+    for side in (1000, 20):
+        plan = Plan(scene.window, scene.window, RADIUS, RATIO, side, side)
+        samples = list(stream_components(runner, scene, plan, Silent(), every_fifth))
+        rows, cols = (np.concatenate([getattr(s, axis) for s in samples]) for axis in ("rows", "cols"))
+        order = np.argsort(rows * scene.cols + cols)
+        logits = np.concatenate([s.logits for s in samples])[order]
+        np.testing.assert_allclose(logits, expected[:, rows[order], cols[order]].T, rtol=1e-9)
+        found.append(np.concatenate([s.components for s in samples])[order])
+    assert len(found[0]) == np.count_nonzero(every_fifth(scene.window, None) & scene.valid)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
+
+
+def test_cancel_stops_before_the_next_tile():
+    runner, scene, listener = Runner(tiny_card(), TinyFusion(), "cpu"), tiny_scene(), Listener(stop_after=3)
+    plan = Plan(scene.window, scene.window, RADIUS, RATIO, 12, 12)
+    before = threading.active_count()
+    with pytest.raises(Cancelled):
+        list(stream_predictions(runner, scene, plan, listener))
+    assert len(listener.fractions) == 3 < plan.count
+    assert threading.active_count() == before
+
+
+def test_progress_rises_to_one():
+    runner, scene, listener = Runner(tiny_card(), TinyFusion(), "cpu"), tiny_scene(), Listener()
+    plan = Plan(scene.window, scene.window, RADIUS, RATIO, 25, 25)
+    list(stream_predictions(runner, scene, plan, listener))
+    assert listener.fractions == sorted(listener.fractions)
+    assert len(listener.fractions) == plan.count and listener.fractions[-1] == 1
+
+
+def test_what_the_source_raises_while_reading_ahead_is_raised_here():
+    class Broken:
+        def read(self, window):
+            if window.row == 3:
+                raise SceneError("the file ends here")
+            return window
+
+    patches = read_ahead(Broken(), (Window(row, 0, 1, 1) for row in range(9)))
+    assert [next(patches).row for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(SceneError, match="ends here"):
+        next(patches)
+
+
+def test_reading_ahead_waits_and_ends_when_it_is_closed():
+    class Counting:
+        number = 0
+
+        def read(self, window):
+            self.number += 1
+            return window
+
+    source, before = Counting(), threading.active_count()
+    patches = read_ahead(source, (Window(row, 0, 1, 1) for row in range(1000)))
+    next(patches)
+    patches.close()
+    assert source.number <= 5
+    assert threading.active_count() == before
+
+
+def test_strips_written_behind_keep_their_order_and_errors():
+    sink = ListSink()
+    with writing_behind(sink) as behind:
+        for row in range(7):
+            behind.write(np.full((1, 1, 1), row))
+    assert sink.values.ravel().tolist() == list(range(7))
+
+    class Full:
+        def write(self, values):
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"), writing_behind(Full()) as behind:
+        behind.write(np.zeros((1, 1, 1)))
+
+
+def test_a_scene_without_valid_pixels_is_a_sentence():
+    runner, scene = Runner(tiny_card(), TinyFusion(), "cpu"), tiny_scene()
+    scene.valid[:] = False
+    with pytest.raises(SceneError, match="no valid pixel"):
+        predict(runner, scene, 30)
+
+
+def test_logits_that_are_no_numbers_are_a_sentence():
+    network, scene = TinyFusion(), tiny_scene()
+    with torch.no_grad():
+        network.output.bias[2] = float("nan")
+    with pytest.raises(NumericalError, match="not finite at rows 0 to"):
+        predict(Runner(tiny_card(), network, "cpu"), scene, 30)
+
+
+def test_peak_bytes_counts_what_lives_at_once():
+    def work():
+        first = torch.zeros(1000)
+        second = first + 1  # two arrays at once
+        view = second[:10]
+        del first
+        third = view + 1
+        return second, third
+
+    assert peak_bytes(work) == WORKSPACE * 8000
+
+
+@pytest.mark.parametrize("plan", [plan_predictions, plan_components])
+def test_tiles_shrink_with_the_memory(plan):
+    runner, scene = Runner(tiny_card(), TinyFusion(), "cpu"), tiny_scene()
+    sides = [plan(runner, scene, scene.window, memory).tile_rows for memory in (2, 8, 4096)]
+    assert sides[0] < sides[1] < sides[2] == 400
+
+
+LARGE_SCENE = '''
+import importlib.util, resource, sys
+root, work = sys.argv[1], sys.argv[2]
+spec = importlib.util.spec_from_file_location("floelens", root + "/__init__.py", submodule_search_locations=[root])
+sys.modules["floelens"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["floelens"])
+import numpy as np
+from types import SimpleNamespace as Namespace
+from floelens.models.aspp import AsppFusion
+from floelens.plugin.core.engine import plan_predictions, stream_predictions
+from floelens.plugin.core.methods import Method
+from floelens.plugin.core.network import Runner
+from floelens.plugin.core.protocols import Patch, Silent
+from floelens.plugin.core.relevance import plan_relevance, run_relevance
+from floelens.plugin.core.target import Target
+from floelens.plugin.core.window import Window
+
+SIDE, RATIO = 10_000, 25
+
+def channel(name, grid):
+    return Namespace(name=name, grid=grid, ratio=RATIO, mean=0.0, sd=1.0, fill=0.0)
+
+card = Namespace(
+    id="large", receptive_field_radius=30, alignment=RATIO,
+    channels=[channel(f"f{i}", "fine") for i in range(2)] + [channel(f"c{i}", "coarse") for i in range(14)],
+    heads=[Namespace(name="ice", kind="sigmoid", classes=[Namespace(name="ice")])],
+)
+
+class Lazy:
+    """A scene that exists only where it is read."""
+    rows = cols = SIDE
+    def read(self, window):
+        rows, cols = np.mgrid[window.slices()]
+        fine = np.stack([np.sin(0.1 * rows + 0.07 * cols), np.cos(0.05 * rows * (cols % 7))])
+        cells = window.coarser(RATIO)
+        rows, cols = np.mgrid[cells.slices()]
+        coarse = np.stack([np.sin(i + rows * 0.3 + cols * 0.2) for i in range(14)])
+        valid = np.ones((window.rows, window.cols), bool)
+        return Patch(window, fine.astype(np.float32), coarse.astype(np.float32), valid)
+
+class Counting:
+    pixels = 0
+    def write(self, values):
+        self.pixels += values.shape[1] * values.shape[2]
+
+runner, scene, whole = Runner(card, AsppFusion(2, 14, RATIO, "fusion", 1), "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
+sink = Counting()
+if work == "predict":
+    for strip in stream_predictions(runner, scene, plan_predictions(runner, scene, whole, 1024), Silent()):
+        sink.write(strip.logits)
+else:
+    method = Method(work)
+    plan = plan_relevance(runner, scene, whole, method, 1024)
+    books = run_relevance(runner, scene, plan, Target(), method, sink, Silent()).accounts
+    assert books.relative_residual <= 1e-4, books.relative_residual
+assert sink.pixels == SIDE * SIDE
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["predict", "gradient_x_input"])
+def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE_SCENE, str(ROOT), work],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    mebibytes = int(done.stdout)
+    print(f"{work}: {mebibytes} MiB at most")
+    assert mebibytes < 2048
