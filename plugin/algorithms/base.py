@@ -170,6 +170,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             problem = self.problem(parameters)  # a model does not call checkParameterValues of its steps
             if problem:
                 raise ParameterError(problem)
+            for library in self.NEEDS:  # what is found may still be broken
+                dependencies.require(library)
             values = Destinations(self, parameters, context)
             job = self.job(values)
             problem = clash(values.written, self._inputs(parameters))
@@ -178,10 +180,6 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             results = job.run(FeedbackProgress(feedback))
         except FloeLensError as error:
             raise QgsProcessingException(str(error)) from None
-        except ModuleNotFoundError as error:
-            if error.name in self.NEEDS:
-                raise QgsProcessingException(dependencies.sentence([error.name])) from None
-            raise self._unexpected(error, feedback) from error
         except Exception as error:
             raise self._unexpected(error, feedback) from error
         self._dress(values, results, context)

@@ -107,6 +107,7 @@ class Convolution(Affine):
             padding = tuple(r // 2 if padding == "same" else 0 for r in reach)
         self._geometry = {"stride": layer.stride, "padding": padding, "dilation": layer.dilation}
         self._groups = layer.groups
+        self._pointwise = layer.groups == 1 and layer.stride == (1, 1) and tuple(padding) == (0, 0)
 
     def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Convolve."""
@@ -114,8 +115,14 @@ class Convolution(Affine):
 
     def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Convolve backwards."""
-        # Only the shape of the input is read for the gradient with respect to it.
-        like = multipliers.new_empty(1).expand(shape)
+        if weight.shape[2:] == (1, 1) and self._pointwise:
+            # As a product of matrices it keeps channels last, which the general way does not.
+            pixels = multipliers.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]
+            return pixels.permute(0, 3, 1, 2)
+        # Only the shape of the input matters for the gradient with respect to it.
+        like = torch.empty(
+            shape, dtype=weight.dtype, device=weight.device, memory_format=torch.channels_last
+        )
         geometry = self._geometry
         return torch.ops.aten.convolution_backward(
             multipliers.contiguous(memory_format=torch.channels_last),
@@ -252,6 +259,22 @@ def pooled(layer: SamePool2d, values: torch.Tensor) -> Step:
     return output, pull
 
 
+def repeated(layer: NearestUpsample, coarse: torch.Tensor, like: torch.Tensor) -> Step:
+    """Repeat cells over their pixels; the transpose adds the pixels of a cell."""
+    rows, cols = like.shape[-2:]
+    output = layer(coarse, like).contiguous(memory_format=torch.channels_last)
+    shape, ratio = coarse.shape, layer.ratio
+
+    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        # The last cells may be cut.
+        missing = (0, shape[3] * ratio - cols, 0, shape[2] * ratio - rows)
+        full = functional.pad(multipliers, missing) if any(missing) else multipliers
+        cells = full.unflatten(3, (shape[3], ratio)).unflatten(2, (shape[2], ratio))
+        return cells.sum((3, 5)), None
+
+    return output, pull
+
+
 def _box_sums(values: torch.Tensor, size: int, before: int, after: int) -> torch.Tensor:
     channels = values.shape[1]
     padded = functional.pad(values, (before, after, before, after))
@@ -310,7 +333,7 @@ AFFINE: dict[type, Callable[[nn.Module, torch.dtype], Affine]] = {
 }
 PROPORTIONAL: dict[type, Callable[..., Step]] = {
     SamePool2d: pooled,
-    NearestUpsample: in_proportion,
+    NearestUpsample: repeated,
     BilinearUpsample: in_proportion,
     nn.AvgPool2d: in_proportion,
     nn.Upsample: in_proportion,

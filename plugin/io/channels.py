@@ -87,7 +87,9 @@ def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[
         role = "mwr" if channel.sensor == "mwr" else "sar"
         place = next((i for i, r in enumerate(rasters) if r.role == role), None)
         if place is None:
-            raise ParameterError(f"CHANNELS names a band for '{channel.name}', but no {role.upper()} raster is given.")
+            raise ParameterError(
+                f"CHANNELS names a band for '{channel.name}', but no {role.upper()} raster is given."
+            )
         chosen[channel.name] = BandChoice(place, _band_number(rasters[place].raster, value, item))
     return chosen
 
@@ -162,8 +164,9 @@ def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Seque
         and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != r.raster.count
     ]
     hint = missing[0]
-    where = "Rename the bands" if role_of(hint) != "ancillary" else "Add a raster to ANCILLARY, rename the bands"
-    return (
-        f"No {noun} named {names} in {present}. {where} or set CHANNELS='{hint.name}=…'"
-        + (f" ({'; '.join(counts)})." if counts else ".")
+    where = (
+        "Rename the bands" if role_of(hint) != "ancillary" else "Add a raster to ANCILLARY, rename the bands"
+    )
+    return f"No {noun} named {names} in {present}. {where} or set CHANNELS='{hint.name}=…'" + (
+        f" ({'; '.join(counts)})." if counts else "."
     )

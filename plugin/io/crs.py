@@ -12,6 +12,7 @@ import warnings
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..core.errors import SceneError
 
@@ -122,7 +123,7 @@ def _transformer(source: str, target: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(parse_crs(source), parse_crs(target), always_xy=True)
 
 
-def transform(source: str, target: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def transform(source: str, target: str, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates in `target` of points given in `source`, x or longitude first.
 
     Parameters

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 from rasterio.transform import Affine
 
 from ..core.errors import SceneError
@@ -61,7 +62,7 @@ class Nesting:
     row_offset: float
     col_offset: float
 
-    def coarse(self, row: np.ndarray, col: np.ndarray) -> Coordinates:
+    def coarse(self, row: ArrayLike, col: ArrayLike) -> Coordinates:
         """Return coarse pixel coordinates of fine ones."""
         return np.asarray(row) * self.row_scale + self.row_offset, np.asarray(
             col
@@ -181,7 +182,7 @@ class Grid:
     def _middle_x(self) -> float:
         return float((self._affine * (self.cols / 2, self.rows / 2))[0])
 
-    def pixel_to_map(self, row: np.ndarray, col: np.ndarray) -> Coordinates:
+    def pixel_to_map(self, row: ArrayLike, col: ArrayLike) -> Coordinates:
         """Return map coordinates (x, y), float64, of pixel coordinates of any one shape."""
         row, col = np.asarray(row, dtype=np.float64), np.asarray(col, dtype=np.float64)
         if self.transform is None:
@@ -189,7 +190,7 @@ class Grid:
         a, b, c, d, e, f = self.transform
         return a * col + b * row + c, d * col + e * row + f
 
-    def map_to_pixel(self, x: np.ndarray, y: np.ndarray) -> Coordinates:
+    def map_to_pixel(self, x: ArrayLike, y: ArrayLike) -> Coordinates:
         """Return pixel coordinates (row, col), float64, of map coordinates; NaN where there is none."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if self.transform is None:
@@ -200,15 +201,15 @@ class Grid:
         a, b, c, d, e, f = (float(value) for value in tuple(~self._affine)[:6])
         return d * x + e * y + f, a * x + b * y + c
 
-    def pixel_to_lonlat(self, row: np.ndarray, col: np.ndarray) -> Coordinates:
+    def pixel_to_lonlat(self, row: ArrayLike, col: ArrayLike) -> Coordinates:
         """Return WGS 84 longitudes and latitudes in degrees, float64, of pixel coordinates."""
         return transform(self.crs, LONLAT, *self.pixel_to_map(row, col))
 
-    def lonlat_to_pixel(self, lon: np.ndarray, lat: np.ndarray) -> Coordinates:
+    def lonlat_to_pixel(self, lon: ArrayLike, lat: ArrayLike) -> Coordinates:
         """Return pixel coordinates (row, col) of WGS 84 longitudes and latitudes; NaN where there is none."""
         return self.map_to_pixel(*transform(LONLAT, self.crs, lon, lat))
 
-    def pixels_in(self, other: Grid, row: np.ndarray, col: np.ndarray) -> Coordinates:
+    def pixels_in(self, other: Grid, row: ArrayLike, col: ArrayLike) -> Coordinates:
         """Return where pixel coordinates of this grid lie in `other`, as (row, col); NaN where nowhere."""
         if same_crs(self.crs, other.crs):
             return other.map_to_pixel(*self.pixel_to_map(row, col))

@@ -50,10 +50,14 @@ class LabelReader:
         try:
             wanted = [number for number, band in enumerate(raster.names, 1) if band.lower() == name.lower()]
             if name and any(raster.names) and not wanted:
-                raise SceneError(f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it.")
+                raise SceneError(
+                    f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it."
+                )
             registered = RegisteredRaster(raster, grid)
             if not registered.same and not _overlap(registered):
-                raise SceneError(f"The labels in {path} do not overlap the scene. Give those of the same place.")
+                raise SceneError(
+                    f"The labels in {path} do not overlap the scene. Give those of the same place."
+                )
         except SceneError:
             raster.close()
             raise
@@ -82,4 +86,6 @@ def _overlap(registered: RegisteredRaster) -> bool:
     )
     row, col = registered.grid.pixels_in(registered.own, row, col)
     with np.errstate(invalid="ignore"):
-        return bool(((row >= 0) & (row <= registered.own.rows) & (col >= 0) & (col <= registered.own.cols)).any())
+        return bool(
+            ((row >= 0) & (row <= registered.own.rows) & (col >= 0) & (col <= registered.own.cols)).any()
+        )

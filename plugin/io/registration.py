@@ -49,7 +49,10 @@ class RegisteredRaster:
         low = np.floor([row[inside].min() - 1, col[inside].min() - 1]).astype(int)
         high = np.ceil([row[inside].max() + 1, col[inside].max() + 1]).astype(int)
         needed = Window(low[0], low[1], high[0] - low[0], high[1] - low[1]).intersection(self.own.window)
-        if needed.rows * needed.cols > 8 * window.rows * window.cols + (1 << 20) and max(window.rows, window.cols) > 1:
+        if (
+            needed.rows * needed.cols > 8 * window.rows * window.cols + (1 << 20)
+            and max(window.rows, window.cols) > 1
+        ):
             return self._read_in_parts(bands, window)
         values = self.raster.read(bands, needed)
         pick = _nearest if self._method == "nearest" else _bilinear
@@ -69,7 +72,11 @@ class RegisteredRaster:
         node_row, node_col = self.grid.pixels_in(self.own, *np.meshgrid(rows, cols, indexing="ij"))
         at_row = np.arange(window.row, window.row_stop) + 0.5
         at_col = np.arange(window.col, window.col_stop) + 0.5
-        return tuple(_between(_between(nodes, rows, at_row).T, cols, at_col).T for nodes in (node_row, node_col))
+
+        def everywhere(nodes: np.ndarray) -> np.ndarray:
+            return _between(_between(nodes, rows, at_row).T, cols, at_col).T
+
+        return everywhere(node_row), everywhere(node_col)
 
 
 def _nodes(start: int, size: int) -> np.ndarray:
@@ -102,7 +109,9 @@ def _bilinear(values: np.ndarray, row: np.ndarray, col: np.ndarray, inside: np.n
     weight = np.zeros_like(total)
     for down in (0, 1):
         for right in (0, 1):
-            part = values[:, np.minimum(i + down, values.shape[1] - 1), np.minimum(j + right, values.shape[2] - 1)]
+            part = values[
+                :, np.minimum(i + down, values.shape[1] - 1), np.minimum(j + right, values.shape[2] - 1)
+            ]
             share = np.where(np.isfinite(part), (t if down else 1 - t) * (s if right else 1 - s), 0.0)
             total += share * np.where(np.isfinite(part), part, 0.0)
             weight += share

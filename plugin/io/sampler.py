@@ -54,7 +54,7 @@ class Sampler:
             take no part; their weight goes to the neighbours if those have at least half of it.
         """
         row, col = _cell_centres(fine, ratio, coarse)
-        cell_shape = row.shape
+        cell_shape = (row.shape[0], row.shape[1])
         shape = (coarse.rows, coarse.cols)
         if valid.shape != shape:
             raise ValueError(f"valid has shape {valid.shape}, the coarse raster {shape}")
@@ -113,7 +113,8 @@ def _cell_centres(fine: Grid, ratio: int, coarse: Grid) -> tuple[np.ndarray, np.
     ):
         # The very same cells: rounding must not mix neighbours.
         row, col = np.arange(cells[0]) + 0.5, np.arange(cells[1]) + 0.5
-        return tuple(np.meshgrid(row, col, indexing="ij"))
+        row, col = np.meshgrid(row, col, indexing="ij")
+        return row, col
     # A cell at the edge may be cut off: it stands for the pixels it has.
     row, col = np.meshgrid(_centres(fine.rows, ratio), _centres(fine.cols, ratio), indexing="ij")
     return nesting.coarse(row, col) if nesting is not None else fine.pixels_in(coarse, row, col)

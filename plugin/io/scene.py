@@ -259,7 +259,9 @@ def _fine_bands(
         ]
         if wanted:
             source = RegisteredRaster(role.raster, grid, "bilinear")
-            parts.append(_FineBands(source, [band for _, band in wanted], [position for position, _ in wanted]))
+            parts.append(
+                _FineBands(source, [band for _, band in wanted], [position for position, _ in wanted])
+            )
     return parts
 
 

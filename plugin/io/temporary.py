@@ -20,13 +20,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 from ..core.errors import OutputError
 
 _MARK = "floelens-tmp"
 _PATTERN = re.compile(rf"^\..*\.(?P<host>[0-9a-f]{{6}})-(?P<pid>\d+)-[0-9a-f]{{8}}\.{_MARK}")
 _DAY = 86400.0
+_Together = TypeVar("_Together", bound="Together")
 
 
 def _host() -> str:
@@ -148,9 +149,9 @@ class Together:
     """Several files that get their names together, at the end, or not at all; a context manager."""
 
     def __init__(self) -> None:
-        self._parts: list[object] = []
+        self._parts: list[Any] = []
 
-    def add(self, part: object) -> None:
+    def add(self, part: Any) -> None:
         """Take in something with `finish`, `commit`, `discard` and a `path`."""
         self._parts.append(part)
 
@@ -160,7 +161,7 @@ class Together:
         self.add(destination)
         return destination.temporary
 
-    def __enter__(self) -> Together:
+    def __enter__(self: _Together) -> _Together:
         return self
 
     def __exit__(

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from osgeo import gdal
@@ -63,7 +64,7 @@ class Outputs(Together):
     """Files of one run that appear together, when all are complete, or not at all; a context manager."""
 
     def raster(
-        self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], **options: object
+        self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], **options: Any
     ) -> RasterWriter:
         """Return a raster to be written (see :class:`RasterWriter`)."""
         writer = RasterWriter(path, grid, bands, **options)
@@ -331,7 +332,7 @@ class RasterWriter:
             "COMPRESS=DEFLATE",
             f"LEVEL={self._level()}",
             "PREDICTOR=YES",
-            f"BLOCKSIZE={min(self._block, 512)}",
+            "BLOCKSIZE=512",
             "NUM_THREADS=1",
             "BIGTIFF=IF_SAFER",
             f"OVERVIEW_RESAMPLING={resampling}",

@@ -68,7 +68,9 @@ class PolygonIndex:
             return Window(0, 0, 0, 0)
         low = np.floor(np.min([box[0] for box in boxes], axis=0) + 1e-6).astype(int)
         high = np.ceil(np.max([box[1] for box in boxes], axis=0) - 1e-6).astype(int)
-        around = Window(int(low[0]), int(low[1]), max(0, int(high[0] - low[0])), max(0, int(high[1] - low[1])))
+        around = Window(
+            int(low[0]), int(low[1]), max(0, int(high[0] - low[0])), max(0, int(high[1] - low[1]))
+        )
         inside = around.intersection(self.grid.window)
         return Window(0, 0, 0, 0) if inside.empty else inside
 
@@ -108,7 +110,9 @@ class _Place:
         self._step = 25_000.0 / _metres(crs) if self._projected else 0.25
         row, col = (
             axis.ravel()
-            for axis in np.meshgrid(np.linspace(0, grid.rows, 17), np.linspace(0, grid.cols, 17), indexing="ij")
+            for axis in np.meshgrid(
+                np.linspace(0, grid.rows, 17), np.linspace(0, grid.cols, 17), indexing="ij"
+            )
         )
         lon, lat = grid.pixel_to_lonlat(row, col)
         known = np.isfinite(lon)
@@ -145,7 +149,7 @@ class _Place:
             part = _unwrapped(part)
         rings, far = [], False
         for ring in part:
-            dense = _densified(ring, self._step)
+            dense = _densified(ring, _pieces(ring, self._step))
             pixels, lonlat = self._convert(dense)
             dense = _densified(dense, self._lengths(pixels))
             pixels, lonlat = self._convert(dense)
@@ -157,7 +161,9 @@ class _Place:
             return []
         if self._geographic:
             turn = abs(360.0 / self._grid.transform[0]) if self._grid.transform[0] else 0.0
-            turned = [[ring + np.array([0.0, k * turn]) for ring in rings] for k in ((-1, 0, 1) if turn else (0,))]
+            turned = [
+                [ring + np.array([0.0, k * turn]) for ring in rings] for k in ((-1, 0, 1) if turn else (0,))
+            ]
         else:
             inverted = far and self._inverted(part, rings)
             turned = [[*rings, self._frame(2 * _MARGIN)] if inverted else rings]
@@ -168,7 +174,9 @@ class _Place:
 
     def _frame(self, margin: float) -> np.ndarray:
         bottom, right = self._grid.rows + margin, self._grid.cols + margin
-        return np.array([(-margin, -margin), (-margin, right), (bottom, right), (bottom, -margin), (-margin, -margin)])
+        return np.array(
+            [(-margin, -margin), (-margin, right), (bottom, right), (bottom, -margin), (-margin, -margin)]
+        )
 
     def _stereographic(self, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
         direction = _unit(lon, lat)
@@ -236,10 +244,14 @@ def _unwrapped(part: list[np.ndarray]) -> list[np.ndarray]:
     return [ring + np.array([turn, 0.0]) for ring, turn in zip(rings, turns)]
 
 
-def _densified(ring: np.ndarray, step: float | np.ndarray) -> np.ndarray:
-    """Return the ring with edges cut to at most `step`, or into `step` pieces each where that is an array."""
+def _pieces(ring: np.ndarray, step: float) -> np.ndarray:
+    """Return into how many pieces each edge is cut, (edge,), so that none is longer than `step`."""
+    return np.maximum(1, np.ceil(np.hypot(*np.diff(ring, axis=0).T) / step).astype(int))
+
+
+def _densified(ring: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """Return the ring with every edge cut into its number of `pieces`, (edge,)."""
     edges = np.diff(ring, axis=0)
-    pieces = np.maximum(1, np.ceil(np.hypot(*edges.T) / step).astype(int)) if np.isscalar(step) else step
     if (pieces == 1).all():
         return ring
     first = np.repeat(np.arange(len(edges)), pieces)
@@ -278,7 +290,9 @@ def _inside(rings: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray
         (x_1, y_1), (x_2, y_2) = ring[:-1].T, ring[1:].T
         for number, (px, py) in enumerate(zip(x, y)):
             between = (y_1 > py) != (y_2 > py)
-            at = x_1[between] + (py - y_1[between]) / (y_2[between] - y_1[between]) * (x_2[between] - x_1[between])
+            at = x_1[between] + (py - y_1[between]) / (y_2[between] - y_1[between]) * (
+                x_2[between] - x_1[between]
+            )
             odd[number] ^= bool((at > px).sum() % 2)
     return odd
 
@@ -327,7 +341,12 @@ class ZoneGrid:
             crs = parse_crs("EPSG:3413" if lat >= 0 else "EPSG:3976").to_wkt()
         share = np.linspace(0, 1, 9)
         top = np.column_stack([np.zeros(8), share[:-1]])
-        sides = [top, top[:, ::-1] * (1, 0) + (0, 1), (1, 1) - top, np.column_stack([1 - share[:-1], np.zeros(8)])]
+        sides = [
+            top,
+            top[:, ::-1] * (1, 0) + (0, 1),
+            (1, 1) - top,
+            np.column_stack([1 - share[:-1], np.zeros(8)]),
+        ]
         outline = np.vstack([*sides, top[:1]])  # (vertex, row col) of a unit square
         outlines = []
         for i in range(self.shape[0]):

@@ -177,7 +177,9 @@ class Relevance:
         index = PolygonIndex(Polygons.point(*self.point) if self.point else self.aoi, scene.grid)
         if index.window.intersection(scene.region).empty:
             what = "POINT" if self.point else "AOI"
-            raise ParameterError(f"{what} lies outside of the scene or of EXTENT. Choose a place on the scene.")
+            raise ParameterError(
+                f"{what} lies outside of the scene or of EXTENT. Choose a place on the scene."
+            )
         return index.mask
 
     def _region_text(self) -> str:

@@ -104,12 +104,16 @@ class ZScores:
         if self.clusters not in CLUSTERS:
             raise ParameterError(f"CLUSTERS is '{self.clusters}': use one of {', '.join(CLUSTERS)}.")
         if self.sample < 0:
-            raise ParameterError(f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels.")
+            raise ParameterError(
+                f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels."
+            )
         if self.zone_zscores and self.scene is None:
             raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
         runner = self.compute.runner(self.model)
         card = runner.card
-        layers = tuple(OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads)
+        layers = tuple(
+            OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
+        )
         states = [self._read_state(path, card, layers) for path in self.state_in]
         seen = _Seen()
         if self.scene is not None:
@@ -261,7 +265,6 @@ class ZScores:
         style = zone_style("leading_z", fields["leading_z"], title="z of the leading component")
         outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
 
-
     def _write_report(
         self, outputs: Outputs, card: ModelCard, state: ScoreState, scores: tuple[Scores, ...], seen: _Seen
     ) -> None:
@@ -278,7 +281,8 @@ class ZScores:
             heads=tuple(HeadScores(**head.as_dict()) for head in scores),
             asked=asked,
             zones=tuple(self._zone_shapes(card, seen)),
-            provenance=seen.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
+            provenance=seen.tags
+            or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
             warnings=seen.warnings,
         )
         if self.report:

@@ -84,10 +84,21 @@ def test_a_fault_of_ours_is_one_sentence_and_the_traceback_is_in_the_log(run):
     assert "test_base.py" in feedback.textLog()
 
 
-def test_a_library_that_is_found_but_cannot_be_imported_is_named_with_its_command(run, monkeypatch):
-    monkeypatch.setattr(Trial, "NEEDS", ("rasterio",))
-    with pytest.raises(QgsProcessingException, match=r"needs rasterio, which is not installed.*install"):
-        run(ModuleNotFoundError("No module named 'rasterio'", name="rasterio"))
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("ModuleNotFoundError('gone')", "is not installed"),
+        ("OSError('no shared library')", "does not load .no shared library."),
+    ],
+)
+def test_a_library_that_is_found_but_cannot_be_imported_is_named(run, monkeypatch, tmp_path, reason, words):
+    (tmp_path / "broken_library.py").write_text(f"raise {reason}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(Trial, "NEEDS", ("broken_library",))
+    with pytest.raises(
+        QgsProcessingException, match=f"needs broken_library, which .*{words}.*pip install"
+    ):
+        run()
 
 
 def test_cancel_stops_within_the_next_report_and_leaves_nothing(run, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from floelens.tools.headless import HeadlessQgis, results
-from qgis.core import QgsRasterLayer, QgsVectorLayer
+from qgis.core import Qgis, QgsRasterLayer, QgsVectorLayer
 
 MODEL_FILE = (
     Path(__file__).resolve().parents[3] / "resources" / "processing_models" / "explain_simulated_scene.model3"
@@ -72,7 +72,7 @@ def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, t
     for path in (sar, mwr):
         layer = QgsRasterLayer(str(path), "opened by hand")
         settings = layer.renderer().shader().rasterShaderFunction().legendSettings()
-        assert settings.maximumLabel().startswith("speaks for ice (logit ≥ ")
+        assert settings.maximumLabel().startswith("speaks for 'ice' (logit ≥ ")
     assert " km" in settings.maximumLabel()  # the radiometer's footprint
 
 
@@ -112,12 +112,9 @@ def test_scores_give_a_typed_table_zones_and_a_state_that_merges(qgis, inputs, s
     assert opened.renderer().type() in ("graduatedSymbol", "categorizedSymbol")
     counts = [feature["n"] for feature in layer.getFeatures()]
     merged = {**common, "OUTPUT": tmp_path / "both.csv", "STATE_IN": [state, state]}
-    done = qgis.run("floelens:zscores", **merged)
-    assert done.returncode == 1  # the same scene twice is no more information
-    assert not (tmp_path / "both.csv").exists()
-    results(qgis.run("floelens:zscores", **{**merged, "STATE_IN": [state]}))
-    again = QgsVectorLayer(str(tmp_path / "both.csv"), "scores", "ogr")
-    assert [feature["n"] for feature in again.getFeatures()] == counts
+    results(qgis.run("floelens:zscores", **merged))
+    both = QgsVectorLayer(str(tmp_path / "both.csv"), "scores", "ogr")
+    assert [feature["n"] for feature in both.getFeatures()] == [2 * n for n in counts]
 
 
 def test_pages_about_models_and_environment_are_written(qgis, tmp_path):
@@ -127,7 +124,7 @@ def test_pages_about_models_and_environment_are_written(qgis, tmp_path):
     assert "trial-type" in page.read_text(encoding="utf-8")
     page = tmp_path / "environment.html"
     assert results(qgis.run("floelens:environment", OUTPUT=page))["MISSING"] == ""
-    assert "QGIS 3" in page.read_text(encoding="utf-8")
+    assert Qgis.version() in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from floelens.plugin.core.engine import (
     plan_components,
     plan_predictions,
@@ -69,7 +68,7 @@ def test_tiled_prediction_equals_whole_scene(bilinear):
     card = tiny_card(radius=8 if bilinear else RADIUS)
     for precision, share in (("float64", 1e-10), ("float32", 1e-5)):
         runner = Runner(card, network, "cpu", precision)
-        for side in (9, 20, 33, 1000):
+        for side in (12, 20, 33):
             found, valid = predict(runner, scene, side)
             assert (valid == scene.valid).all()
             assert (np.isnan(found) == ~valid).all()
@@ -77,7 +76,11 @@ def test_tiled_prediction_equals_whole_scene(bilinear):
 
 
 def test_part_of_a_scene_is_predicted_as_in_the_whole():
-    runner, scene, part = Runner(tiny_card(), TinyFusion(), "cpu", "float64"), tiny_scene(), Window(8, 12, 32, 40)
+    runner, scene, part = (
+        Runner(tiny_card(), TinyFusion(), "cpu", "float64"),
+        tiny_scene(),
+        Window(8, 12, 32, 40),
+    )
     expected, _ = predict(runner, scene, 1000)
     found, _ = predict(runner, scene, 17, part)
     np.testing.assert_allclose(found, expected[(slice(None), *part.slices())], rtol=1e-10)

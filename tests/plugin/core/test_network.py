@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from floelens.models.aspp import AsppFusion
 from floelens.plugin.core.accounts import Ledger
 from floelens.plugin.core.errors import ModelError, ParameterError

@@ -7,7 +7,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-
 from floelens.plugin.core.engine import scene_window
 from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError, SceneError
 from floelens.plugin.core.methods import METHODS, Method
@@ -30,7 +29,8 @@ from floelens.tests.plugin.core.tiny_networks import (
 
 TYPE = Target(head="type", class_name="old ice")
 METHOD = {
-    name: Method(name, steps=6, refine=False, tolerance=1.0, epsilon=0.05) if name != "lrp_epsilon"
+    name: Method(name, steps=6, refine=False, tolerance=1.0, epsilon=0.05)
+    if name != "lrp_epsilon"
     else Method(name, epsilon=0.05)
     for name in METHODS
 }
@@ -102,7 +102,10 @@ def test_integrated_gradients_equal_a_dense_quadrature():
     network, scene = TinyFusion(), tiny_scene(25, 22)
     inputs = standardised(scene)
     levels = (0.3, -0.2, 0.1, 0.0, 0.5)
-    origin = [torch.tensor(levels[:2]).double().view(1, 2, 1, 1), torch.tensor(levels[2:]).double().view(1, 3, 1, 1)]
+    origin = [
+        torch.tensor(levels[:2]).double().view(1, 2, 1, 1),
+        torch.tensor(levels[2:]).double().view(1, 3, 1, 1),
+    ]
     total = [0.0, 0.0]
     number = 400
     for step in range(number):
@@ -235,7 +238,9 @@ def test_maps_of_two_regions_add_up_to_the_map_of_both():
     ]
     whole, expected = explain(runner, scene, Target("type"), side=19)
     assert close(parts[0][1] + parts[1][1], expected, 1e-12)
-    assert close(parts[0][0].coarse_multipliers + parts[1][0].coarse_multipliers, whole.coarse_multipliers, 1e-12)
+    assert close(
+        parts[0][0].coarse_multipliers + parts[1][0].coarse_multipliers, whole.coarse_multipliers, 1e-12
+    )
     assert parts[0][0].pixels + parts[1][0].pixels == whole.pixels
 
 
@@ -404,7 +409,8 @@ def test_a_failing_sink_is_heard():
 def test_tiles_shrink_with_the_memory(method):
     runner, scene = runner_of(TinyFusion(), "float32"), tiny_scene()
     sides = [
-        plan_relevance(runner, scene, scene.window, METHOD[method], memory).tile_rows for memory in (4, 16, 4096)
+        plan_relevance(runner, scene, scene.window, METHOD[method], memory).tile_rows
+        for memory in (4, 16, 4096)
     ]
     assert sides[0] < sides[1] < sides[2] == 400
     with pytest.raises(ParameterError, match="MEMORY=1 MiB is too little"):

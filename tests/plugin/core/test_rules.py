@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from floelens.models.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from floelens.plugin.core.accounts import Ledger
 from floelens.plugin.core.errors import ModelError
 from floelens.plugin.core.rules import AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.walk import Walk, traced
+from torch import nn
 
 EPSILON = 0.03
 
@@ -92,9 +91,7 @@ def test_affine_layers_equal_lrp_with_explicit_matrices(kind, epsilon):
     rule = AlongEpsilon(epsilon) if epsilon else along_gradient
     found, amounts = walked(layer, values, relevance, rule)
     weight, bias = matrix_of(layer, values.shape[1:])
-    expected, to_bias, to_epsilon = lrp(
-        weight, bias, values.flatten().numpy(), relevance.numpy(), epsilon
-    )
+    expected, to_bias, to_epsilon = lrp(weight, bias, values.flatten().numpy(), relevance.numpy(), epsilon)
     assert np.abs(found - expected).max() <= 1e-9 * np.abs(expected).max()
     assert amounts["bias"] == pytest.approx(to_bias, rel=1e-9, abs=1e-12)
     assert amounts.get("epsilon", 0.0) == pytest.approx(to_epsilon, rel=1e-9, abs=1e-12)

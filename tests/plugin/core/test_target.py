@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.target import Target
 from floelens.plugin.core.window import Window
@@ -52,7 +51,10 @@ def test_only_valid_pixels_of_the_region_are_meant():
     ("target", "says"),
     [
         (Target("depth"), "no head 'depth'. Set HEAD to one of: concentration, type"),
-        (Target("type", "grease"), "no class 'grease'. Set CLASS to one of: water, young ice, old ice, predicted"),
+        (
+            Target("type", "grease"),
+            "no class 'grease'. Set CLASS to one of: water, young ice, old ice, predicted",
+        ),
         (Target("type", "water", "water"), "the explained class itself"),
         (Target("type", "water", "grease"), "Set REFERENCE_CLASS to one of"),
         (Target("concentration", "ice", "ice"), "the explained class itself"),

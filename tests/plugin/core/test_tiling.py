@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.tiling import LARGEST_SIDE, Cost, Plan, plan_tiles
 from floelens.plugin.core.window import Window
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @st.composite

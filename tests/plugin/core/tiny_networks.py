@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch import nn
-
 from floelens.models.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from floelens.plugin.core.protocols import Patch, Silent
 from floelens.plugin.core.window import Window
+from torch import nn
 
 RATIO = 4
 RADIUS = 7

@@ -79,7 +79,9 @@ def gcp_grid(
     return Grid(rows, cols, crs, gcps=points)
 
 
-def affine_grid(rows: int = 60, cols: int = 80, size: float = 80.0, turn: float = 0.0, crs: str = UTM33) -> Grid:
+def affine_grid(
+    rows: int = 60, cols: int = 80, size: float = 80.0, turn: float = 0.0, crs: str = UTM33
+) -> Grid:
     """Return a grid with a transform, turned by `turn` degrees."""
     transform = Affine.translation(500_000, 8_700_000) * Affine.rotation(turn) * Affine.scale(size, -size)
     return Grid(rows, cols, crs, transform=tuple(transform)[:6])
@@ -105,8 +107,16 @@ def write_raster(
             else:
                 geometry["gcps"] = [RasterioPoint(g.row, g.col, g.x, g.y, g.z) for g in grid.gcps]
         with rasterio.open(
-            path, "w", driver="GTiff", height=values.shape[1], width=values.shape[2], count=len(values),
-            dtype=values.dtype, nodata=nodata, **geometry, **options,
+            path,
+            "w",
+            driver="GTiff",
+            height=values.shape[1],
+            width=values.shape[2],
+            count=len(values),
+            dtype=values.dtype,
+            nodata=nodata,
+            **geometry,
+            **options,
         ) as out:
             out.write(values)
             for number, name in enumerate(names, start=1):

@@ -7,7 +7,6 @@ import pyproj
 import pytest
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.io.crs import LocalPlane, mean_position, parse_crs, same_crs, transform
-
 from floelens.tests.plugin.io.rasters import LOCAL, LONLAT, NORTH, UTM33
 
 
@@ -43,7 +42,9 @@ def test_systems_that_differ_in_a_parameter_are_not_the_same(change):
 
 
 def test_systems_that_differ_in_their_unit_are_not_the_same():
-    assert not same_crs(LOCAL, pyproj.CRS("+proj=stere +lat_0=84.17 +lon_0=-37.93 +datum=WGS84 +units=km").to_wkt())
+    assert not same_crs(
+        LOCAL, pyproj.CRS("+proj=stere +lat_0=84.17 +lon_0=-37.93 +datum=WGS84 +units=km").to_wkt()
+    )
 
 
 def test_national_datums_on_one_ellipsoid_are_not_the_same():

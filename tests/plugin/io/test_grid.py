@@ -11,9 +11,6 @@ import pytest
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid, GroundControlPoint
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from floelens.tests.plugin.io.rasters import (
     LOCAL,
     LONLAT,
@@ -26,6 +23,8 @@ from floelens.tests.plugin.io.rasters import (
     ramp,
     write_raster,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def inside(grid, n=500, seed=0):
@@ -56,7 +55,9 @@ def test_map_and_globe_lead_back_to_the_pixel(kind):
     grid = GRIDS[kind]
     row, col = inside(grid)
     np.testing.assert_allclose(grid.map_to_pixel(*grid.pixel_to_map(row, col)), (row, col), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(grid.lonlat_to_pixel(*grid.pixel_to_lonlat(row, col)), (row, col), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        grid.lonlat_to_pixel(*grid.pixel_to_lonlat(row, col)), (row, col), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
@@ -72,11 +73,15 @@ def test_tie_points_place_every_pixel_where_it_is(place, scattered, mirrored):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.floats(-180, 180), st.floats(-90, 90), st.floats(0, 360), st.booleans(), st.sampled_from([40.0, 500.0]))
+@given(
+    st.floats(-180, 180), st.floats(-90, 90), st.floats(0, 360), st.booleans(), st.sampled_from([40.0, 500.0])
+)
 def test_wherever_a_scene_lies_pixels_come_back(lon, lat, heading, mirrored, size):
     grid = gcp_grid((lon, lat), heading=heading, mirrored=mirrored, size=size)
     row, col = inside(grid, 50)
-    np.testing.assert_allclose(grid.lonlat_to_pixel(*grid.pixel_to_lonlat(row, col)), (row, col), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        grid.lonlat_to_pixel(*grid.pixel_to_lonlat(row, col)), (row, col), rtol=0, atol=1e-4
+    )
 
 
 def test_the_first_pixel_begins_at_the_corner():
@@ -118,7 +123,15 @@ def test_cells_lie_on_their_pixels_and_may_stick_out(kind, ratio):
 
 
 @pytest.mark.parametrize(
-    "kind", ["affine", "rotated", "gcps in lon/lat", "gcps on Hughes 1980", "gcps at north pole", "gcps at antimeridian"]
+    "kind",
+    [
+        "affine",
+        "rotated",
+        "gcps in lon/lat",
+        "gcps on Hughes 1980",
+        "gcps at north pole",
+        "gcps at antimeridian",
+    ],
 )
 def test_the_pixel_size_is_measured_on_the_ground(kind):
     assert GRIDS[kind].pixel_size() == pytest.approx(80.0, rel=1e-3)
@@ -137,7 +150,9 @@ def test_a_grid_is_the_same_as_itself_and_survives_pickling(kind):
     assert again == grid
     assert again.same_as(grid)
     assert not grid.same_as(grid.subset(Window(0, 0, grid.rows - 1, grid.cols)))
-    assert not grid.same_as(grid.subset(Window(0, 1, grid.rows, grid.cols)).subset(Window(0, 0, grid.rows, grid.cols)))
+    assert not grid.same_as(
+        grid.subset(Window(0, 1, grid.rows, grid.cols)).subset(Window(0, 0, grid.rows, grid.cols))
+    )
 
 
 def test_every_field_of_every_point_counts_for_equality():
@@ -166,11 +181,15 @@ def test_cells_that_are_not_whole_pixels_are_nested(make):
     fine = make()
     rows, cols = 17, 19
     if fine.transform is None:
-        points = tuple(replace(g, row=g.row * rows / fine.rows, col=g.col * cols / fine.cols) for g in fine.gcps)
+        points = tuple(
+            replace(g, row=g.row * rows / fine.rows, col=g.col * cols / fine.cols) for g in fine.gcps
+        )
         coarse = Grid(rows, cols, fine.crs, gcps=points)
     else:
         a, b, c, d, e, f = fine.transform
-        coarse = Grid(rows, cols, fine.crs, transform=(a * fine.cols / cols, b, c, d, e * fine.rows / rows, f))
+        coarse = Grid(
+            rows, cols, fine.crs, transform=(a * fine.cols / cols, b, c, d, e * fine.rows / rows, f)
+        )
     nesting = fine.nesting(coarse)
     assert nesting.row_scale == pytest.approx(rows / fine.rows, rel=1e-9)
     assert nesting.col_scale == pytest.approx(cols / fine.cols, rel=1e-9)
@@ -180,7 +199,11 @@ def test_cells_that_are_not_whole_pixels_are_nested(make):
 
 @pytest.mark.parametrize(
     "coarse",
-    [affine_grid(turn=5.0, size=800.0), gcp_grid(size=800.0), Grid(40, 40, NORTH, transform=(2000, 0, 0, 0, -2000, 0))],
+    [
+        affine_grid(turn=5.0, size=800.0),
+        gcp_grid(size=800.0),
+        Grid(40, 40, NORTH, transform=(2000, 0, 0, 0, -2000, 0)),
+    ],
     ids=["turned", "elsewhere", "polar"],
 )
 def test_grids_that_are_askew_are_not_nested(coarse):
@@ -205,7 +228,9 @@ def test_epsg_3411_keeps_its_datum_through_a_file(tmp_path):
     read = Grid.from_file(path)
     assert pyproj.CRS(read.crs).ellipsoid.semi_major_metre == 6378273.0
     row, col = inside(grid, 20)
-    np.testing.assert_allclose(read.pixel_to_lonlat(row, col), grid.pixel_to_lonlat(row, col), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        read.pixel_to_lonlat(row, col), grid.pixel_to_lonlat(row, col), rtol=0, atol=1e-9
+    )
 
 
 def test_a_file_without_georeferencing_is_refused(tmp_path):
@@ -219,7 +244,14 @@ def test_a_file_with_coordinates_but_no_crs_is_refused(tmp_path):
 
     path = tmp_path / "nocrs.tif"
     with rasterio.open(
-        path, "w", driver="GTiff", height=5, width=5, count=1, dtype="uint8", transform=rasterio.Affine(2, 0, 0, 0, -2, 0)
+        path,
+        "w",
+        driver="GTiff",
+        height=5,
+        width=5,
+        count=1,
+        dtype="uint8",
+        transform=rasterio.Affine(2, 0, 0, 0, -2, 0),
     ) as out:
         out.write(np.ones((1, 5, 5), "uint8"))
     with pytest.raises(SceneError, match="no coordinate reference system"):
@@ -243,5 +275,5 @@ def test_a_file_whose_points_lie_on_a_line_is_refused(tmp_path):
     ],
 )
 def test_a_grid_that_makes_no_sense_cannot_be_made(fields):
-    with pytest.raises(ValueError):  # noqa: PT011 (several messages)
+    with pytest.raises(ValueError):
         Grid(**{"rows": 5, "cols": 5, "crs": UTM33, **fields})

@@ -36,7 +36,8 @@ POINTS = {
     "uneven lattice": lattice([0, 250, 500, 750, 990, 1000], [0, 300, 600, 799.5]),
     "scattered": scattered(),
     "lattice and scattered": tuple(
-        np.append(a, b) for a, b in zip(lattice(np.linspace(0, ROWS, 9), np.linspace(0, COLS, 7)), scattered(n=5))
+        np.append(a, b)
+        for a, b in zip(lattice(np.linspace(0, ROWS, 9), np.linspace(0, COLS, 7)), scattered(n=5))
     ),
     "one triangle": (np.array([0.0, ROWS, 0.0]), np.array([0.0, 0.0, COLS])),
 }
@@ -66,6 +67,7 @@ def test_the_inverse_leads_back_inside_and_far_outside(kind):
 
 def test_a_bilinear_surface_is_met_exactly_between_the_points():
     row, col = POINTS["uneven lattice"]
+
     def surface(r, c):
         return 40.0 * c + 2e-3 * r * c, -40.0 * r + 1e-3 * r * c
 
@@ -102,7 +104,12 @@ def test_moved_and_scaled_pixel_coordinates_give_the_same_places(kind):
 
 @settings(deadline=None, max_examples=30)
 @given(
-    st.integers(2, 6), st.integers(2, 6), st.floats(-0.2, 0.2), st.floats(-180, 180), st.booleans(), st.integers(0, 99)
+    st.integers(2, 6),
+    st.integers(2, 6),
+    st.floats(-0.2, 0.2),
+    st.floats(-180, 180),
+    st.booleans(),
+    st.integers(0, 99),
 )
 def test_any_gently_bent_image_is_inverted(n_rows, n_cols, bend, heading, mirrored, seed):
     rng = np.random.default_rng(seed)
@@ -113,7 +120,9 @@ def test_any_gently_bent_image_is_inverted(n_rows, n_cols, bend, heading, mirror
     x, y = x + bend * y**2, y + bend * x * y / 2
     turn = np.radians(heading)
     x = -x if mirrored else x
-    mesh = Mesh(row, col, 1e5 * (x * np.cos(turn) - y * np.sin(turn)), 1e5 * (x * np.sin(turn) + y * np.cos(turn)))
+    mesh = Mesh(
+        row, col, 1e5 * (x * np.cos(turn) - y * np.sin(turn)), 1e5 * (x * np.sin(turn) + y * np.cos(turn))
+    )
     r, c = rng.uniform(0, at_rows[-1], 200), rng.uniform(0, at_cols[-1], 200)
     np.testing.assert_allclose(mesh.inverse(*mesh.forward(r, c)), (r, c), rtol=0, atol=1e-6)
 

@@ -10,7 +10,6 @@ import rasterio
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.raster import file_of, open_raster
-
 from floelens.tests.plugin.io.rasters import affine_grid, ramp, write_raster
 
 GRID = affine_grid(rows=40, cols=50)
@@ -32,7 +31,10 @@ def test_a_window_that_sticks_out_is_filled_with_nan(tmp_path, window):
     padded = np.pad(values[0], 100, constant_values=np.nan)
     with open_raster(write_raster(tmp_path / "a.tif", values, GRID)) as raster:
         found = raster.read([1], window)[0]
-    rows, cols = slice(window.row + 100, window.row_stop + 100), slice(window.col + 100, window.col_stop + 100)
+    rows, cols = (
+        slice(window.row + 100, window.row_stop + 100),
+        slice(window.col + 100, window.col_stop + 100),
+    )
     np.testing.assert_array_equal(found, padded[rows, cols])
 
 
@@ -42,8 +44,16 @@ def test_a_window_outside_is_all_nan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "nodata"), [("uint8", 255), ("uint8", 0), ("int16", -32768), ("uint16", 65535), ("float32", -99.0),
-                          ("float32", -3.4028234663852886e38), ("float64", 1e20)]
+    ("dtype", "nodata"),
+    [
+        ("uint8", 255),
+        ("uint8", 0),
+        ("int16", -32768),
+        ("uint16", 65535),
+        ("float32", -99.0),
+        ("float32", -3.4028234663852886e38),
+        ("float64", 1e20),
+    ],
 )
 def test_nodata_of_any_type_becomes_nan(tmp_path, dtype, nodata):
     values = np.full((1, 40, 50), 7, dtype=dtype)
@@ -77,7 +87,9 @@ def test_a_mask_band_becomes_nan(tmp_path):
 
 
 def test_scale_and_offset_give_physical_values(tmp_path):
-    path = write_raster(tmp_path / "a.tif", np.array([[[100, 200, -1]]], "int16"), affine_grid(1, 3), nodata=-1)
+    path = write_raster(
+        tmp_path / "a.tif", np.array([[[100, 200, -1]]], "int16"), affine_grid(1, 3), nodata=-1
+    )
     with rasterio.open(path, "r+") as out:
         out.scales, out.offsets = (0.01,), (150.0,)
     with open_raster(path) as raster:
@@ -107,7 +119,9 @@ def test_a_file_that_is_no_raster_is_named(tmp_path, content):
         open_raster(path)
 
 
-@pytest.mark.parametrize("options", [{}, {"compress": "deflate"}, {"tiled": True, "blockxsize": 16, "blockysize": 16}])
+@pytest.mark.parametrize(
+    "options", [{}, {"compress": "deflate"}, {"tiled": True, "blockxsize": 16, "blockysize": 16}]
+)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_a_truncated_file_is_one_clear_error(tmp_path, options, share):
     path = tmp_path / "cut.tif"
@@ -142,6 +156,7 @@ def test_reads_from_another_thread_are_the_same(tmp_path):
     values = ramp(1, 40, 50)
     found = {}
     with open_raster(write_raster(tmp_path / "a.tif", values, GRID)) as raster:
+
         def read(n):
             found[n] = raster.read([1], WHOLE)
 

@@ -11,7 +11,6 @@ from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.labels import LabelReader
 from floelens.plugin.io.raster import open_raster
 from floelens.plugin.io.registration import RegisteredRaster
-
 from floelens.tests.plugin.io.rasters import NORTH, PLACES, affine_grid, gcp_grid, ramp, write_raster
 
 SCENE = gcp_grid(rows=150, cols=170)
@@ -34,7 +33,10 @@ def test_on_the_same_grid_pixels_are_taken_over(tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    [gcp_grid(rows=100, cols=120, size=200.0, heading=100.0), gcp_grid(rows=100, cols=120, size=200.0, mirrored=True)],
+    [
+        gcp_grid(rows=100, cols=120, size=200.0, heading=100.0),
+        gcp_grid(rows=100, cols=120, size=200.0, mirrored=True),
+    ],
     ids=["turned", "mirrored"],
 )
 @pytest.mark.parametrize("window", [Window(0, 0, 150, 170), Window(40, 50, 1, 1), Window(130, 10, 20, 37)])
@@ -42,7 +44,9 @@ def test_measurements_are_interpolated_where_the_pixels_lie(tmp_path, other, win
     with open_raster(lonlat_raster(tmp_path / "a.tif", other)) as raster:
         found = RegisteredRaster(raster, SCENE, "bilinear").read([1, 2], window)
     row, col = np.meshgrid(
-        np.arange(window.row, window.row_stop) + 0.5, np.arange(window.col, window.col_stop) + 0.5, indexing="ij"
+        np.arange(window.row, window.row_stop) + 0.5,
+        np.arange(window.col, window.col_stop) + 0.5,
+        indexing="ij",
     )
     # float32 degrees: 4e-6 of latitude are half a metre.
     np.testing.assert_allclose(found, SCENE.pixel_to_lonlat(row, col), rtol=0, atol=2e-5)
@@ -76,7 +80,9 @@ def test_a_raster_much_finer_than_the_grid_is_read_in_parts(tmp_path, monkeypatc
     with open_raster(write_raster(tmp_path / "a.tif", values, fine, tiled=True)) as raster:
         registered = RegisteredRaster(raster, scene)
         sizes = []
-        monkeypatch.setattr(raster, "read", lambda b, w, do=raster.read: sizes.append(w.rows * w.cols) or do(b, w))
+        monkeypatch.setattr(
+            raster, "read", lambda b, w, do=raster.read: sizes.append(w.rows * w.cols) or do(b, w)
+        )
         found = registered.read([1], scene.window)[0]
     np.testing.assert_array_equal(found, np.arange(2000).reshape(40, 50))
     assert max(sizes) <= 1.1e6 < 1600 * 2000
@@ -127,6 +133,8 @@ def test_labels_on_a_polar_grid_of_their_own_are_taken_from_the_nearest_pixel(tm
 
 
 def test_labels_of_another_place_are_refused(tmp_path):
-    path = write_raster(tmp_path / "far.tif", ramp(1, 30, 30), gcp_grid(PLACES["antimeridian"], rows=30, cols=30))
+    path = write_raster(
+        tmp_path / "far.tif", ramp(1, 30, 30), gcp_grid(PLACES["antimeridian"], rows=30, cols=30)
+    )
     with pytest.raises(SceneError, match="do not overlap"):
         LabelReader.open(path, SCENE)

@@ -9,10 +9,9 @@ import pytest
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.sampler import Sampler
+from floelens.tests.plugin.io.rasters import NORTH, PLACES, affine_grid, gcp_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from floelens.tests.plugin.io.rasters import NORTH, PLACES, affine_grid, gcp_grid
 
 
 def nested(fine: Grid, rows: int, cols: int) -> Grid:
@@ -31,7 +30,9 @@ def polar(fine: Grid, size: float = 700.0, rows: int = 90, cols: int = 90) -> Gr
 
 
 def sampler(fine, ratio, coarse, valid=None) -> Sampler:
-    return Sampler.build(fine, ratio, coarse, np.ones((coarse.rows, coarse.cols), bool) if valid is None else valid)
+    return Sampler.build(
+        fine, ratio, coarse, np.ones((coarse.rows, coarse.cols), bool) if valid is None else valid
+    )
 
 
 FINE = gcp_grid(rows=200, cols=230)

@@ -12,8 +12,6 @@ from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.scene import Scene
 from floelens.plugin.io.vector import Polygons
-from osgeo import gdal
-
 from floelens.tests.plugin.io.rasters import (
     PLACES,
     affine_grid,
@@ -24,6 +22,7 @@ from floelens.tests.plugin.io.rasters import (
     ramp,
     write_raster,
 )
+from osgeo import gdal
 
 ROWS, COLS, RATIO = 95, 123, 10
 NAMES = ["hh", "hv"]
@@ -63,7 +62,8 @@ def whole(scene):
 
 
 @pytest.mark.parametrize(
-    "grid", [affine_grid(ROWS, COLS), affine_grid(ROWS, COLS, turn=20.0), gcp_grid(rows=ROWS, cols=COLS)],
+    "grid",
+    [affine_grid(ROWS, COLS), affine_grid(ROWS, COLS, turn=20.0), gcp_grid(rows=ROWS, cols=COLS)],
     ids=["affine", "rotated", "gcps"],
 )
 def test_a_scene_reads_its_channels_in_the_order_of_the_card(tmp_path, grid):
@@ -100,7 +100,10 @@ def test_a_window_holds_what_the_whole_scene_holds_there(files, window):
 
 @pytest.mark.parametrize("window", [Window(0, 0, 96, 10), Window(-10, 0, 20, 10), Window(5, 0, 10, 10)])
 def test_a_window_that_does_not_fit_is_a_mistake(files, window):
-    with Scene.open(fusion_card(), files.sar(), files.mwr()) as scene, pytest.raises(ValueError, match="Window"):
+    with (
+        Scene.open(fusion_card(), files.sar(), files.mwr()) as scene,
+        pytest.raises(ValueError, match="Window"),
+    ):
         scene.read(window)
 
 
@@ -136,7 +139,9 @@ def test_a_land_raster_on_another_grid_masks_what_it_covers(files):
     land = np.zeros((1, 5, 7), "uint8")
     land[0, 2, 3] = 1
     coarse = files.grid.coarser(20)
-    with Scene.open(fusion_card(), files.sar(), files.mwr(), land=files.other("land.tif", land, coarse)) as scene:
+    with Scene.open(
+        fusion_card(), files.sar(), files.mwr(), land=files.other("land.tif", land, coarse)
+    ) as scene:
         valid = whole(scene).valid
     expected = np.ones((ROWS, COLS), bool)
     expected[40:60, 60:80] = False
@@ -246,7 +251,9 @@ def test_another_number_of_unnamed_bands_is_an_error(files, bands):
 
 
 def test_a_missing_band_is_named_with_those_present(files):
-    with pytest.raises(SceneError, match=r"No band named 'hv' in .*scene\.tif \(bands: hh, ia\).*CHANNELS='hv=") as error:
+    with pytest.raises(
+        SceneError, match=r"No band named 'hv' in .*scene\.tif \(bands: hh, ia\).*CHANNELS='hv="
+    ) as error:
         Scene.open(fusion_card(), files.sar(names=["hh", "ia"]), files.mwr())
     assert "mwr.tif" in str(error.value)
 
@@ -289,7 +296,10 @@ def test_ancillary_rasters_join_on_fine_and_coarse_grids(files):
         files.other("weather.tif", weather, files.mwr_grid, names=["t2m"]),
     ]
     with Scene.open(
-        ancillary_card(), files.sar(files.sar_values[:1], ["hh"]), files.mwr(files.mwr_values[:1], ["btemp_6_9h"]), paths
+        ancillary_card(),
+        files.sar(files.sar_values[:1], ["hh"]),
+        files.mwr(files.mwr_values[:1], ["btemp_6_9h"]),
+        paths,
     ) as scene:
         patch = whole(scene)
     np.testing.assert_array_equal(patch.fine, np.concatenate([files.sar_values[:1], distance]))
@@ -314,7 +324,9 @@ def test_weather_on_a_grid_of_its_own_reaches_the_radiometers_grid(files):
     row, col = np.meshgrid(np.arange(40) + 0.5, np.arange(40) + 0.5, indexing="ij")
     _, lat = own.pixel_to_lonlat(row, col)
     path = files.other("weather.tif", lat[None], own, names=["t2m"])
-    card = card_of([channel("hh", "sar"), channel("btemp_6_9h", "mwr", RATIO), channel("t2m", "weather", RATIO)])
+    card = card_of(
+        [channel("hh", "sar"), channel("btemp_6_9h", "mwr", RATIO), channel("t2m", "weather", RATIO)]
+    )
     with Scene.open(
         card, files.sar(files.sar_values[:1], ["hh"]), files.mwr(files.mwr_values[:1], ["btemp_6_9h"]), [path]
     ) as scene:
@@ -362,9 +374,10 @@ def test_a_truncated_file_is_an_error_when_it_is_opened_or_read(files):
         data = file.read()
     with open(path, "wb") as file:
         file.write(data[: len(data) * 2 // 3])
-    with pytest.raises(SceneError, match=r"scene\.tif.*(damaged|truncated)"), Scene.open(
-        fusion_card(), path, files.mwr()
-    ) as scene:
+    with (
+        pytest.raises(SceneError, match=r"scene\.tif.*(damaged|truncated)"),
+        Scene.open(fusion_card(), path, files.mwr()) as scene,
+    ):
         whole(scene)
 
 
@@ -441,7 +454,9 @@ def test_a_raster_that_is_not_used_is_a_warning(files):
     ],
 )
 def test_the_time_comes_from_a_tag_or_the_name(files, name, tags, time):
-    with Scene.open(fusion_card(), files.sar(name=name, tags=tags), files.mwr(tags={"amsr2_delay_s": "1292"})) as scene:
+    with Scene.open(
+        fusion_card(), files.sar(name=name, tags=tags), files.mwr(tags={"amsr2_delay_s": "1292"})
+    ) as scene:
         assert scene.start_time == time
         assert scene.tags.get("start_time") == time
         assert scene.tags["amsr2_delay_s"] == "1292"
@@ -463,7 +478,9 @@ def test_a_reading_thread_gets_the_same_patches(files):
 
 def test_a_read_holds_its_window_and_not_the_scene(tmp_path):
     grid = affine_grid(4000, 2500)
-    path = write_raster(tmp_path / "large.tif", np.ones((1, 4000, 2500), np.float32), grid, ["hh"], tiled=True)
+    path = write_raster(
+        tmp_path / "large.tif", np.ones((1, 4000, 2500), np.float32), grid, ["hh"], tiled=True
+    )
     card = card_of([channel("hh", "sar")])
     tracemalloc.start()
     with Scene.open(card, path) as scene:

@@ -36,7 +36,10 @@ def test_an_error_leaves_nothing_and_goes_through(tmp_path, error):
 
 
 def test_an_error_of_the_system_becomes_a_sentence(tmp_path):
-    with pytest.raises(OutputError, match=r"a\.txt could not be written .*No space"), atomic_path(tmp_path / "a.txt"):
+    with (
+        pytest.raises(OutputError, match=r"a\.txt could not be written .*No space"),
+        atomic_path(tmp_path / "a.txt"),
+    ):
         raise OSError(28, "No space left on device")
 
 
@@ -45,7 +48,10 @@ def test_a_full_disk_at_the_last_flush_is_noticed(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OutputError, match="Check that the disk has room"), atomic_text(tmp_path / "a.txt") as file:
+        with (
+            pytest.raises(OutputError, match="Check that the disk has room"),
+            atomic_text(tmp_path / "a.txt") as file,
+        ):
             file.write("x" * 2000)  # stays in the buffer until the file is closed
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

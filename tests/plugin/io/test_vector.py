@@ -9,9 +9,8 @@ import pytest
 from floelens.plugin.core.errors import OutputError, SceneError
 from floelens.plugin.io.crs import same_crs
 from floelens.plugin.io.vector import Polygons, parts_of, polygon_wkb, read_polygons, write_polygons
-from osgeo import gdal, ogr
-
 from floelens.tests.plugin.io.rasters import LOCAL, NORTH
+from osgeo import gdal, ogr
 
 SQUARE = np.array([(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0), (0.0, 0.0)])
 FIELDS = {"name": ["north", None], "n": [3, 4], "z": [1.5, float("nan")], "large": [np.int64(2**40), 1]}
@@ -98,7 +97,9 @@ def test_columns_of_another_length_are_a_mistake(tmp_path):
         write_polygons(tmp_path / "a.gpkg", squares(), NORTH, {"n": [1]})
 
 
-@pytest.mark.parametrize(("layer", "field", "why"), [("x", "", "no layer 'x'.*zones"), ("", "x", "no field 'x'.*name")])
+@pytest.mark.parametrize(
+    ("layer", "field", "why"), [("x", "", "no layer 'x'.*zones"), ("", "x", "no field 'x'.*name")]
+)
 def test_what_a_file_lacks_is_named(tmp_path, layer, field, why):
     write_polygons(tmp_path / "a.gpkg", squares(), NORTH, {"name": ["a", "b"]})
     with pytest.raises(SceneError, match=why):

@@ -9,10 +9,9 @@ from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.vector import Polygons, polygon_wkb
 from floelens.plugin.io.zones import PolygonIndex, regular_zones
+from floelens.tests.plugin.io.rasters import LONLAT, NORTH, PLACES, UTM33, affine_grid, exact_place, gcp_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from floelens.tests.plugin.io.rasters import LONLAT, NORTH, PLACES, UTM33, affine_grid, exact_place, gcp_grid
 
 
 def outline(points) -> bytes:
@@ -48,7 +47,9 @@ def test_polygons_lie_on_the_pixels_they_were_drawn_on(place):
     assert index.count == 2
 
 
-@pytest.mark.parametrize("grid", [affine_grid(turn=30.0), gcp_grid(rows=60, cols=80)], ids=["rotated", "gcps"])
+@pytest.mark.parametrize(
+    "grid", [affine_grid(turn=30.0), gcp_grid(rows=60, cols=80)], ids=["rotated", "gcps"]
+)
 def test_any_window_holds_what_the_whole_holds_there(grid):
     index = PolygonIndex(boxes(grid, (5, 6, 20, 30), (15, 25, 55, 70)), grid)
     whole = index.zones(grid.window)
@@ -69,7 +70,9 @@ def test_holes_and_parts_are_respected():
     grid = affine_grid(rows=40, cols=40)
 
     def ring(top, left, bottom, right):
-        x, y = grid.pixel_to_map(np.array([top, top, bottom, bottom, top]), np.array([left, right, right, left, left]))
+        x, y = grid.pixel_to_map(
+            np.array([top, top, bottom, bottom, top]), np.array([left, right, right, left, left])
+        )
         return np.column_stack([x, y])
 
     from osgeo import ogr
@@ -129,7 +132,8 @@ def test_every_pixel_is_judged_as_its_centre_is_in_the_polygons_crs(lon_0, lat_0
     rng = np.random.default_rng(seed)
     angle = np.sort(rng.uniform(0, 2 * np.pi, 7))
     reach = rng.uniform(5, 25, 7)
-    lon, lat = exact_place(lon_0, lat_0, 30, 40, 1000.0, 193.0)[0](15 + reach * np.sin(angle), 20 + reach * np.cos(angle))
+    place = exact_place(lon_0, lat_0, 30, 40, 1000.0, 193.0)[0]
+    lon, lat = place(15 + reach * np.sin(angle), 20 + reach * np.cos(angle))
     lon = lon_0 + (lon - lon_0 + 180) % 360 - 180
     wkb = outline(list(zip(lon, lat)))
     found = PolygonIndex(Polygons((wkb,), "EPSG:4326"), grid).mask(grid.window)
@@ -165,7 +169,9 @@ def test_a_polygon_of_the_whole_earth_covers_everything(place, crs):
         pytest.skip("a northern grid has no southern scene")
     grid = gcp_grid(place, rows=40, cols=50)
     if crs != "gcps":
-        wkt = NORTH if crs == NORTH else pyproj.CRS(f"+proj=laea +lon_0={place[0]} +lat_0={place[1]}").to_wkt()
+        wkt = (
+            NORTH if crs == NORTH else pyproj.CRS(f"+proj=laea +lon_0={place[0]} +lat_0={place[1]}").to_wkt()
+        )
         x, y = pyproj.Transformer.from_crs("EPSG:4326", wkt, always_xy=True).transform(*place)
         grid = Grid(40, 50, wkt, transform=(80, 0, x - 2000, 0, -80, y + 1600))
     assert PolygonIndex(Polygons.rectangle(-180, -90, 180, 90, "EPSG:4326"), grid).mask(grid.window).all()

@@ -1,0 +1,151 @@
+"""Relevance lies on the grids of the inputs and adds up to the logits it explains."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from floelens.plugin.core.errors import ParameterError
+from floelens.plugin.core.protocols import Silent
+from floelens.plugin.io.grid import Grid
+from floelens.plugin.io.vector import Polygons
+from floelens.plugin.jobs.inputs import SceneInputs
+from floelens.plugin.jobs.relevance import Relevance
+
+METHODS = ["gradient_x_input", "integrated_gradients", "lrp_epsilon"]
+
+
+def read(path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read().astype(np.float64)
+
+
+@pytest.fixture
+def model(packages) -> str:
+    return str(packages / "trial-concentration")
+
+
+@pytest.fixture
+def explain(scene, model, tmp_path):
+    """Return a function that explains a small part of the scene and returns results and maps."""
+
+    def run(name: str = "map", **changes):
+        paths = {
+            "sar_relevance": str(tmp_path / f"{name}_sar.tif"),
+            "mwr_relevance": str(tmp_path / f"{name}_mwr.tif"),
+            "report_json": str(tmp_path / f"{name}.json"),
+        }
+        settings = {"scene": scene.inputs, "model": model, "steps": 8, **paths, **changes}
+        results = Relevance(**settings).run(Silent())
+        return results, read(paths["sar_relevance"]), read(paths["mwr_relevance"])
+
+    return run
+
+
+def square(scene, row: float, col: float, side: float) -> Polygons:
+    """Return a square of pixels as a polygon in longitude and latitude."""
+    from floelens.plugin.io.vector import polygon_wkb
+
+    rows = row + side * np.array([0, 0, 1, 1, 0.0])
+    cols = col + side * np.array([0, 1, 1, 0, 0.0])
+    lon, lat = Grid.from_file(scene.sar).pixel_to_lonlat(rows, cols)
+    return Polygons((polygon_wkb([np.column_stack([lon, lat])]),), "EPSG:4326")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_maps_and_the_bias_add_up_to_the_logits(explain, scene, method):
+    results, sar, mwr = explain(method=method, aoi=square(scene, 120, 150, 60))
+    total = np.nansum(sar) + np.nansum(mwr)
+    scale = np.nansum(np.abs(sar)) + np.nansum(np.abs(mwr)) + abs(results["BIAS_SHARE"])
+    tolerance = 0.01 if method == "integrated_gradients" else 1e-4
+    assert abs(total + results["BIAS_SHARE"] - results["TARGET_SUM"]) <= tolerance * scale
+    assert results["PIXELS_EXPLAINED"] == pytest.approx(3600, rel=0.05)
+
+
+def test_the_radiometer_gets_its_relevance_on_its_own_grid(explain, scene):
+    _, sar, mwr = explain(aoi=square(scene, 120, 150, 60))
+    assert sar.shape == (2, 330, 410)
+    with rasterio.open(scene.mwr) as raster:
+        assert mwr.shape == raster.read().shape
+    # The network reads a pixel's own cell only: what lies outside of the region speaks neither way.
+    speaks = (np.nan_to_num(np.abs(mwr)) > 0).any(axis=0)
+    rows, cols = np.nonzero(speaks)
+    assert rows.min() >= 120 // 25 and rows.max() <= 180 // 25
+    assert cols.min() >= 150 // 25 and cols.max() <= 210 // 25
+
+
+def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(explain, scene, tmp_path):
+    """The adjoint sampler hands back what the cells received, whatever grid the radiometry came on."""
+    from rasterio.transform import from_origin
+    from rasterio.warp import transform
+
+    with rasterio.open(scene.mwr) as raster:
+        names = raster.descriptions
+    grid = Grid.from_file(scene.sar)
+    lon, lat = grid.pixel_to_lonlat(np.array([0, 0, 330, 330.0]), np.array([0, 410, 0, 410.0]))
+    x, y = (np.array(part) for part in transform("EPSG:4326", "EPSG:3413", lon, lat))
+    rows, cols = (int(np.ptp(part) // 5000) + 9 for part in (y, x))
+    generator = np.random.default_rng(4)
+    values = (200 + 10 * generator.standard_normal((len(names), rows, cols))).astype("float32")
+    path = str(tmp_path / "mwr_3413.tif")
+    with rasterio.open(
+        path, "w", driver="GTiff", height=rows, width=cols, count=len(names), dtype="float32",
+        crs="EPSG:3413", transform=from_origin(x.min() - 20000, y.max() + 20000, 5000, 5000),
+    ) as raster:
+        raster.write(values)
+        raster.descriptions = names
+    results, sar, mwr = explain(scene=SceneInputs(scene.sar, path))
+    assert mwr.shape == values.shape
+    total = np.nansum(sar) + np.nansum(mwr) + results["BIAS_SHARE"]
+    scale = np.nansum(np.abs(sar)) + np.nansum(np.abs(mwr)) + abs(results["BIAS_SHARE"])
+    assert abs(total - results["TARGET_SUM"]) <= 1e-4 * scale
+
+
+def test_maps_of_two_regions_add_up_to_the_map_of_both(explain, scene):
+    first, second = square(scene, 60, 60, 40), square(scene, 150, 200, 50)
+    both = Polygons(first.wkb + second.wkb, first.crs)
+    parts = [explain(name, aoi=aoi)[1:] for name, aoi in (("a", first), ("b", second))]
+    whole = explain("c", aoi=both)[1:]
+    for i in range(2):
+        expected = parts[0][i] + parts[1][i]
+        assert np.nanmax(np.abs(whole[i] - expected)) <= 1e-5 * np.nanmax(np.abs(expected))
+
+
+def test_a_point_explains_the_one_pixel_under_it(explain, scene):
+    lon, lat = Grid.from_file(scene.sar).pixel_to_lonlat(np.array([200.5]), np.array([100.5]))
+    results, sar, _ = explain(point=(float(lon[0]), float(lat[0])))
+    assert results["PIXELS_EXPLAINED"] == 1
+    rows, cols = np.nonzero(np.nan_to_num(np.abs(sar)).sum(axis=0))
+    assert abs(rows - 200).max() <= 30 and abs(cols - 100).max() <= 30
+
+
+def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
+    explain(aoi=square(scene, 120, 150, 30))
+    with rasterio.open(tmp_path / "map_mwr.tif") as raster:
+        assert raster.descriptions[0] == "btemp_6_9h"
+        assert set(raster.units) == {"logit"}
+        assert raster.tags(1)["footprint_km"] == "35 x 62"
+        assert raster.tags()["FLOELENS_METHOD"] == "gradient_x_input"
+    assert "for ice" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
+
+
+def test_the_report_holds_the_sums_of_the_maps(explain, scene, tmp_path):
+    _, sar, mwr = explain(aoi=square(scene, 120, 150, 60))
+    content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
+    rows = {row["channel"]: row for row in content["channels"]}
+    np.testing.assert_allclose(rows["hh"]["positive"], np.nansum(np.maximum(sar[0], 0)), rtol=1e-6)
+    np.testing.assert_allclose(rows["hv"]["negative"], np.nansum(np.minimum(sar[1], 0)), rtol=1e-6)
+    np.testing.assert_allclose(rows["btemp_36_5v"]["net"], np.nansum(mwr[11]), rtol=1e-5, atol=1e-9)
+
+
+def test_a_region_beside_the_scene_is_refused(explain, tmp_path):
+    with pytest.raises(ParameterError, match="AOI lies outside"):
+        explain(aoi=Polygons.rectangle(100, 10, 101, 11, "EPSG:4326"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_ancillary_channels_the_network_does_not_read_is_refused(explain, tmp_path):
+    with pytest.raises(ParameterError, match="reads no ancillary channel"):
+        explain(ancillary_folder=str(tmp_path))

@@ -1,0 +1,171 @@
+"""Scores of a scene are those of its components; states of parts add up to the whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from html import escape
+
+import numpy as np
+import pytest
+import rasterio
+from floelens.models.network import load
+from floelens.plugin.core.errors import ParameterError
+from floelens.plugin.core.protocols import Silent
+from floelens.plugin.io.scene import Scene
+from floelens.plugin.io.vector import read_polygons
+from floelens.plugin.jobs.zscores import ZScores, label_targets, sampling
+
+
+def rows_of(path) -> list[dict]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows: list[dict], name: str) -> np.ndarray:
+    return np.array([float(row[name]) if row[name] else np.nan for row in rows])
+
+
+@pytest.fixture
+def job(scene, packages, tmp_path) -> ZScores:
+    """Return a job on the concentration model, every eighth pixel, without labels."""
+    return ZScores(
+        str(packages / "trial-concentration"), str(tmp_path / "z.csv"), scene=scene.inputs, sample=8
+    )
+
+
+def sampled_components(model: str, scene, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return components (pixel, component) and logits of the plain network on a sample, float64."""
+    import torch
+
+    card, module = load(model)
+    with Scene.open(card, scene.sar, scene.mwr) as opened:
+        patch = opened.read(opened.grid.window)
+
+    def standard(values, channels):
+        mean, sd = (np.array([getattr(c, name) for c in channels])[:, None, None] for name in ("mean", "sd"))
+        return torch.from_numpy(np.nan_to_num((values.astype(float) - mean) / sd))[None]
+
+    module = module.double()
+    with torch.no_grad():
+        inputs = standard(patch.fine, card.fine_channels), standard(patch.coarse, card.coarse_channels)
+        components = module.components(*inputs)[0].numpy()
+    chosen = np.zeros(patch.valid.shape, bool)
+    chosen[step // 2 :: step, step // 2 :: step] = True
+    x = components[:, chosen & patch.valid].T
+    return x, x @ module.output.weight.detach().numpy()[0, :, 0, 0] + float(module.output.bias[0])
+
+
+def test_z_is_weight_over_the_error_of_the_fisher_information(job, scene):
+    job.run(Silent())
+    rows = rows_of(job.output)
+    x, logits = sampled_components(job.model, scene, 8)
+    design = np.column_stack([np.ones(len(x)), x])
+    p = 1 / (1 + np.exp(-logits))
+    information = (design * (p * (1 - p))[:, None]).T @ design
+    scale = np.sqrt(np.diag(information))
+    covariance = np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)
+    scored = np.isfinite(column(rows, "z"))
+    assert scored.sum() > 70
+    expected = column(rows, "weight") / np.sqrt(np.diag(covariance))[1:]
+    np.testing.assert_allclose(column(rows, "z")[scored], expected[scored], rtol=2e-3)
+    assert {row["n"] for row in rows} == {str(len(x))}
+    assert not any(row["z_robust"] for row in rows)
+
+
+def test_the_table_has_typed_fields(job, tmp_path):
+    job.run(Silent())
+    types = (tmp_path / "z.csvt").read_text(encoding="utf-8").strip().split(",")
+    header = (tmp_path / "z.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert len(types) == len(header)
+    assert types[header.index("z")] == '"Real"'
+    assert types[header.index("component")] == '"String"'
+    assert header[:4] == ["head", "class", "component", "channel"]
+
+
+def test_labels_bring_robust_errors(job, scene):
+    replace(job, labels=scene.chart, block_size_km=2.5).run(Silent())
+    rows = rows_of(job.output)
+    assert np.isfinite(column(rows, "z_robust")).sum() > 60
+
+
+def test_states_of_two_parts_merge_to_the_whole(job, scene, tmp_path):
+    """Land hides the upper part from one run, the lower part from the other."""
+    with rasterio.open(scene.sar) as raster:
+        profile, gcps = raster.profile, raster.gcps
+    states = []
+    profile.update(count=1, dtype="uint8", nodata=None)
+    for name, rows in (("upper", slice(0, 175)), ("lower", slice(175, 330))):
+        land = np.zeros((330, 410), np.uint8)
+        land[rows] = 1
+        path = tmp_path / f"{name}.tif"
+        with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
+            out.write(land, 1)
+        states.append(str(tmp_path / f"{name}.npz"))
+        inputs = replace(scene.inputs, land=str(path))
+        replace(job, scene=inputs, state=states[-1]).run(Silent())
+    # Filled land changes the SAR components within reach: compare what the radiometer saw.
+    replace(job, scene=None, state_in=tuple(states)).run(Silent())
+    merged = rows_of(job.output)
+    job.run(Silent())
+    whole = rows_of(job.output)
+    assert column(merged, "n")[0] == column(whole, "n")[0]
+    backwards = replace(job, scene=None, state_in=tuple(reversed(states)))
+    backwards.run(Silent())
+    np.testing.assert_allclose(column(rows_of(job.output), "z"), column(merged, "z"), rtol=1e-9)
+
+
+def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
+    path = str(tmp_path / "zones.gpkg")
+    replace(job, zone_zscores=path, zone_size_km=10).run(Silent())
+    zones = read_polygons(path)
+    assert len(zones.wkb) == 12
+    from osgeo import ogr
+
+    layer = ogr.Open(path)
+    fields = [dict(feature.items()) for feature in layer.GetLayer(0)]
+    assert all(row["leading_sensor"] in ("sar", "mwr") for row in fields)
+    assert sum(row["n"] for row in fields) == int(rows_of(job.output)[0]["n"])
+    assert "leading_z" in (tmp_path / "zones.qml").read_text(encoding="utf-8")
+
+
+def test_a_state_of_another_model_is_refused(job, packages, tmp_path):
+    state = str(tmp_path / "state.npz")
+    replace(job, state=state).run(Silent())
+    other = replace(job, model=str(packages / "trial-type"), scene=None, state_in=(state,))
+    with pytest.raises(ParameterError, match="belongs to model 'trial-concentration'"):
+        other.run(Silent())
+
+
+def test_the_report_is_written_with_its_json(job, scene, packages, tmp_path):
+    page, content = tmp_path / "z.html", tmp_path / "z.json"
+    softmax = replace(
+        job, model=str(packages / "trial-type"), labels=scene.chart, report=str(page), report_json=str(content)
+    )
+    softmax.run(Silent())
+    said = json.loads(content.read_text(encoding="utf-8"))
+    assert [head["head"] for head in said["heads"]] == ["icetype"]
+    assert len(said["heads"][0]["summary"]) == 3
+    text = page.read_text(encoding="utf-8")
+    assert escape(said["heads"][0]["summary"][0]) in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_the_sample_depends_on_the_place_in_the_scene_alone():
+    from floelens.plugin.core.window import Window
+
+    choose = sampling(0, 25)
+    valid = np.ones((40, 60), bool)
+    rows, cols = np.nonzero(choose(Window(30, 10, 40, 60), valid))
+    assert set(rows + 30) == {37, 62}
+    assert set(cols + 10) == {12, 37, 62}
+
+
+def test_percent_become_fractions_and_codes_become_positions(packages):
+    ice = load(str(packages / "trial-concentration"))[0].head()
+    np.testing.assert_array_equal(
+        label_targets(ice, np.array([0, 50, 100, 254, np.nan], np.float32)), [0, 0.5, 1, np.nan, np.nan]
+    )
+    kind = load(str(packages / "trial-type"))[0].head()
+    np.testing.assert_array_equal(label_targets(kind, np.array([2, 0, 7, 255.0])), [2, 0, np.nan, np.nan])
