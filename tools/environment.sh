@@ -101,8 +101,6 @@ else
     elif [ -n "$torch_index" ]; then
         install_torch --index-url "$torch_index" "torch==$torch"
     elif install_torch "torch==$torch+cpu"; then :
-    elif say "Trying PyTorch's own index of CPU builds" &&
-        install_torch --retries 1 --timeout 20 --index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu"; then :
     else
         say "No CPU build of torch could be had here; taking the default build, which can be large."
         say "To use another index: make env TORCH_INDEX=https://..."

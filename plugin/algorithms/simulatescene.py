@@ -8,7 +8,7 @@ from . import declare
 from .base import Destinations, FloeLensAlgorithm
 
 GEOREFERENCING = {
-    "gcps": "ground control points in longitude and latitude, as Sentinel-1 products come",
+    "gcps": "a mesh of ground control points along the flight, as Sentinel-1 products have, in polar stereographic",
     "projected": "polar stereographic with an affine transform",
 }
 

@@ -140,7 +140,7 @@ class Relevance:
             coarse = coarse_relevance(scene, card.coarse_channels, result)
             maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
             maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, tags))
-            shown = seeding.text.split(" (head")[0].replace("logit of ", "")
+            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
             for path, (channels, sample) in maps.items():
                 style = self._style(shown, channels, sample, scene.start_time)
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
@@ -158,7 +158,7 @@ class Relevance:
         return {
             **{name: path for name, path in paths.items() if path},
             "MODEL_ID": card.id,
-            "CLASS_NAME": shown.replace("'", ""),
+            "CLASS_NAME": shown,
             "SCENE_NAME": scene.name,
             "START_TIME": scene.start_time or "",
             "PIXELS_EXPLAINED": int(result.pixels),

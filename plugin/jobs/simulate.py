@@ -52,8 +52,8 @@ class SimulateScene:
     center : tuple of float
         Longitude and latitude of the scene's centre, degrees.
     georeferencing : {'gcps', 'projected'}
-        A mesh of tie points in EPSG:4326, turned as a descending Sentinel-1 pass, or an affine transform
-        in polar stereographic (EPSG:3413 in the north, 3976 in the south).
+        A mesh of tie points, turned as a descending Sentinel-1 pass, or an affine transform; both in polar
+        stereographic (EPSG:3413 in the north, 3976 in the south).
     concentration : str, optional
         Raster of a real chart to follow (%, above 100 no data, 254 land): the scene then lies on its
         grid, and `rows`, `cols`, `pixel_size`, `center` and `georeferencing` say nothing.
@@ -227,7 +227,11 @@ def projected_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
 
 
 def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
-    """Return a grid known by 21 x 21 tie points in EPSG:4326, turned as a descending Sentinel-1 pass.
+    """Return a grid known by 21 x 21 tie points, turned as a descending Sentinel-1 pass.
+
+    Sentinel-1's own are in longitude and latitude. These are in polar stereographic (EPSG:3413 in the
+    north, 3976 in the south), because programs that fit a polynomial through tie points, as QGIS does
+    to display them, err by kilometres in degrees near the pole.
 
     Rows run along the flight, columns to the right of it. The heading at latitude φ of an orbit of
     inclination i is π − asin(cos i / cos φ), clockwise from north. Pixel coordinates (0, 0) are the
@@ -244,10 +248,11 @@ def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
     east = along * np.sin(heading) + across * np.cos(heading)
     north = along * np.cos(heading) - across * np.sin(heading)
     plane = f"+proj=stere +lat_0={lat!r} +lon_0={lon!r} +ellps=WGS84 +units=m"
-    longitude, latitude = Transformer.from_crs(plane, 4326, always_xy=True).transform(east, north)
-    points = zip(row.ravel(), col.ravel(), np.ravel(longitude), np.ravel(latitude))
+    code = 3413 if lat >= 0 else 3976
+    x, y = Transformer.from_crs(plane, code, always_xy=True).transform(east, north)
+    points = zip(row.ravel(), col.ravel(), np.ravel(x), np.ravel(y))
     gcps = tuple(GroundControlPoint(float(r), float(c), float(x), float(y)) for r, c, x, y in points)
-    return Grid(rows, cols, wkt_of(4326), gcps=gcps)
+    return Grid(rows, cols, wkt_of(code), gcps=gcps)
 
 
 def wkt_of(code: int) -> str:

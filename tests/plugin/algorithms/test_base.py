@@ -95,9 +95,7 @@ def test_a_library_that_is_found_but_cannot_be_imported_is_named(run, monkeypatc
     (tmp_path / "broken_library.py").write_text(f"raise {reason}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(Trial, "NEEDS", ("broken_library",))
-    with pytest.raises(
-        QgsProcessingException, match=f"needs broken_library, which .*{words}.*pip install"
-    ):
+    with pytest.raises(QgsProcessingException, match=f"needs broken_library, which .*{words}.*pip install"):
         run()
 
 
