@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -140,7 +140,7 @@ def plan_work(
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib)
 
 
-def read_ahead(source: Source, windows: Iterable[Window]) -> Iterator[Patch]:
+def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:
     """Yield the patches of `windows` in order, reading the next ones meanwhile.
 
     Whatever the source raises is raised here. Closing the iterator ends the thread.

@@ -26,7 +26,7 @@ within a scene, so that the size of the state does not grow with the number of p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -730,5 +730,5 @@ def _replaced(information: Information, **changes) -> Information:
     return Information(**{**parts, **changes})
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "(none)"

@@ -571,7 +571,9 @@ class _Context:
         table = self._statistics(against) if estimate is not None else {}
         position = {} if estimate is None else {int(j): at + 1 for at, j in enumerate(estimate.kept.columns)}
         blank_weights = self._blank_weights(against)
-        rows, bias, shifts = [], [], []
+        rows: list[dict] = []
+        bias: list[dict] = []
+        shifts: list[dict] = []
         for k in outputs:
             for j, part in enumerate([None, *layer.components], start=-1):
                 row = dict.fromkeys(COLUMNS)
