@@ -17,7 +17,7 @@ LINK := build/plugins/floelens
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large lint bench env link package train docs clean
+.PHONY: help demo test test-large lint bench bench-real env link package train docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models
 
 bench: $(READY) $(LINK) ## measure speed and memory on this machine
 	$(VENV) bench/speed.py
+
+bench-real: $(READY) $(LINK) ## map a real scene and compare with its chart (needs ../shared/data)
+	$(VENV) bench/real_scene.py
 
 env: $(READY) ## install what is missing: QGIS by apt, the Python libraries into .venv
 

@@ -216,8 +216,9 @@ def relevance_style(
         for share, colour in zip((-1.0, -0.5, 0.0, 0.5, 1.0), DIVERGING)
     ]
     limits = (
-        f"speaks against {class_name} (logit ≤ −{limit:.2g})",
-        f"speaks for {class_name} (logit ≥ {limit:.2g})" + footprint_note(footprint_km),
+        # The number first: the layer panel cuts what is long.
+        f"≤ −{_short(limit)} speaks against {class_name} (logit)",
+        f"≥ {_short(limit)} speaks for {class_name} (logit)" + footprint_note(footprint_km),
     )
     return _raster(_pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits), start_time)
 
@@ -295,6 +296,10 @@ def zone_category_style(field: str, entries: Sequence[LegendEntry], categories: 
             holder, "category", symbol=str(number), value=word, type="string", label=label, render="true"
         )
     return _polygons(renderer, [entry.colour for entry in entries] + [None])
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
 
 
 def _not_mapped(land_value: float | None) -> str:

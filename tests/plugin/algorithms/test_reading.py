@@ -49,14 +49,12 @@ class Everything(FloeLensAlgorithm):
 @pytest.fixture
 def read(context, qgis_processing):
     """Return a function that reads parameters."""
+    algorithm = Everything()
+    algorithm.initAlgorithm()
 
     def make(**parameters: object) -> Destinations:
-        algorithm = Everything()
-        algorithm.initAlgorithm()
-        make.alive.append(algorithm)
         return Destinations(algorithm, parameters, context)
 
-    make.alive = []
     return make
 
 

@@ -114,8 +114,8 @@ def test_the_legend_of_relevance_says_what_the_colours_speak_for(backscatter):
     text = styles.relevance_style("first-year <ice>", 0.5, band=2, footprint_km=(35, 62))
     layer = styled(backscatter, text)
     settings = layer.renderer().shader().rasterShaderFunction().legendSettings()
-    assert settings.minimumLabel() == "speaks against first-year <ice> (logit ≤ −0.5)"
-    assert settings.maximumLabel() == "speaks for first-year <ice> (logit ≥ 0.5), footprint 35 × 62 km"
+    assert settings.minimumLabel() == "≤ −0.5 speaks against first-year <ice> (logit)"
+    assert settings.maximumLabel() == "≥ 0.5 speaks for first-year <ice> (logit), footprint 35 × 62 km"
     nodes = QgsMapLayerLegend.defaultRasterLegend(layer).createLayerTreeModelLegendNodes(
         QgsLayerTreeLayer(layer)
     )
