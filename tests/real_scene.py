@@ -30,7 +30,8 @@ def write_brightness_temperatures(data: Path, path: Path) -> Path:
     """
     netcdf = data / FOLDER / f"AMSR2_{STEM}.nc"
     names = [f"btemp_{frequency}{p}" for frequency in FREQUENCIES for p in "hv"]
-    with rasterio.Env(OSR_USE_NON_DEPRECATED="NO"):
+    # The file has no coordinate that tells up from down, and GDAL would turn it over.
+    with rasterio.Env(OSR_USE_NON_DEPRECATED="NO", GDAL_NETCDF_BOTTOMUP="NO"):
         with rasterio.open(concentration_path(data)) as sic:
             rows, cols = sic.shape
             gcps, crs = sic.gcps

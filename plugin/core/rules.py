@@ -120,9 +120,7 @@ class Convolution(Affine):
             pixels = multipliers.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]
             return pixels.permute(0, 3, 1, 2)
         # Only the shape of the input matters for the gradient with respect to it.
-        like = torch.empty(
-            shape, dtype=weight.dtype, device=weight.device, memory_format=torch.channels_last
-        )
+        like = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=torch.channels_last)
         geometry = self._geometry
         return torch.ops.aten.convolution_backward(
             multipliers.contiguous(memory_format=torch.channels_last),

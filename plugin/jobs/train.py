@@ -49,6 +49,7 @@ _LIMITS = (
     _DEMONSTRATION,
     "It has seen no real radar image. Classes, textures and noise of the simulated radar are round numbers "
     "within published ranges.",
+    "Near land, as far as the footprints reach, land in the radiometer's view is easily mapped as ice.",
     "It was trained at 80 m pixels with 2 km radiometer cells; other pixel sizes are outside of its experience.",
     *ASSUMPTIONS,
 )

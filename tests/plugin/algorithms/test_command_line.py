@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from floelens.tools.headless import HeadlessQgis, results
 from osgeo import gdal
-from qgis.core import Qgis, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 
 MODEL_FILE = (
     Path(__file__).resolve().parents[3] / "resources" / "processing_models" / "explain_simulated_scene.model3"
@@ -82,7 +89,9 @@ def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, t
 def test_a_point_and_an_extent_in_their_own_reference_systems_are_understood(qgis, inputs, tmp_path):
     output = tmp_path / "part.tif"
     layer = QgsRasterLayer(inputs["SAR"], "sar")
-    middle = layer.extent().center()  # the scene knows its place by ground control points, EPSG:4326
+    geographic = QgsCoordinateReferenceSystem("EPSG:4326")
+    transform = QgsCoordinateTransform(layer.crs(), geographic, QgsCoordinateTransformContext())
+    middle = transform.transform(layer.extent().center())
     extent = f"{middle.x() - 0.1},{middle.x() + 0.1},{middle.y() - 0.03},{middle.y() + 0.03} [EPSG:4326]"
     point = f"{middle.x()},{middle.y()} [EPSG:4326]"
     done = qgis.run("floelens:relevance", **inputs, SAR_RELEVANCE=output, EXTENT=extent, POINT=point)

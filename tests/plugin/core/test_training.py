@@ -209,6 +209,15 @@ def test_a_package_is_written_whole(task, tmp_path):
             assert torch.equal(value, module.state_dict()[name])
 
 
+def test_a_model_is_trained_from_seeds_alone(tmp_path):
+    recipe = Recipe(scenes=1, patches=4, epochs=1, batch=2, crop=75, test_scenes=1, test_blocks=1)
+    results = TrainDemonstration("concentration", str(tmp_path), recipe).run(Silent())
+    card = load_card(str(results["OUTPUT"]))
+    assert card.skill["rmse_percent"] == results["SKILL"]["rmse_percent"]
+    assert len(card.training.details["loss_by_percent_of_steps"]) == 2
+    assert card.training.details["scenes"] == 1
+
+
 # The packages that ship
 
 
@@ -230,16 +239,16 @@ def test_the_bundled_models_reach_the_skill_they_promise():
 
 
 @pytest.mark.parametrize("model", BUNDLED)
-def test_a_bundled_model_maps_an_unseen_scene_as_well_as_its_card_says(model):
+def test_a_bundled_model_maps_unseen_scenes_nearly_as_well_as_its_card_says(model):
+    """Twelve scenes are few, so the bounds are wide; the card's figures come from ten times as many."""
     card, module = load(model)
-    seeds = [7_000_001, 7_000_004, 7_000_006]
-    scenes = list(predicted_scenes(with_doubling_pools(module), standards_of(card), seeds, blocks=2))
+    seeds = range(7_000_000, 7_000_012)
+    scenes = list(predicted_scenes(with_doubling_pools(module), standards_of(card), seeds, blocks=1))
     if card.head().name == "concentration":
-        skill = concentration_skill(scenes)
-        assert skill["rmse_percent"] < 2.0 * card.skill["rmse_percent"]
+        assert concentration_skill(scenes)["r2"] > card.skill["r2"] - 0.15
     else:
         skill = icetype_skill(scenes, [c.name for c in card.head().classes])
-        assert skill["accuracy"] > card.skill["accuracy"] - 0.2
+        assert skill["accuracy"] > card.skill["accuracy"] - 0.15
 
 
 def test_the_skill_in_the_card_does_not_rest_on_pure_pixels_alone():
