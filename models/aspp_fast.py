@@ -8,7 +8,7 @@ What is done differently, each step exact but for rounding:
 - coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
 - where no ReLU follows the scale convolutions (the interpretability variants), each is multiplied
   into the output weights beforehand, which leaves a convolution from the trunk to the logits; for few
-  logits that is a matrix product of nine taps a logit, shifted and added;
+  logits that is a 1x1 convolution to nine taps a logit, shifted and added;
 - float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
 
 Batch norm stays a multiplication and an addition of its own. Both stand before a zero-padded
@@ -30,7 +30,7 @@ from .layers import SamePool2d
 if TYPE_CHECKING:
     from .aspp import AsppFusion
 
-# Up to this many logits the nine taps of a folded convolution are faster as one matrix product.
+# Up to this many logits the nine taps of a folded convolution are faster as one 1x1 convolution.
 _FEW_OUTPUTS = 2
 
 
@@ -94,10 +94,12 @@ class FastAspp(nn.Module):
                 self._buffer(f"output{scale}", part, convolution=True)
                 continue
             # The zero padding is the same before and after: the fold holds at the border as well.
-            kernel = torch.einsum("kf,fcyx->kcyx", part[:, :, 0, 0], convolution.weight.double())
-            bias = bias + part[:, :, 0, 0] @ convolution.bias.double()
+            # Plain sums, no matrix product: QGIS brings a BLAS of its own, and its last digit is another.
+            kernel = (part[:, :, None] * convolution.weight.double()).sum(1)
+            bias = bias + (part[:, :, 0, 0] * convolution.bias.double()).sum(1)
             if self.by_taps:  # (tap and logit, trunk channel)
-                self._buffer(f"taps{scale}", kernel.permute(2, 3, 0, 1).flatten(0, 2))
+                taps = kernel.permute(2, 3, 0, 1).flatten(0, 2)
+                self._buffer(f"taps{scale}", taps[:, :, None, None])
             else:
                 self._buffer(f"folded{scale}", kernel, convolution=True)
         self._buffer("output_coarse", weights[:, skip + len(SCALES) * filters :], dtype=self.sum_dtype)
@@ -178,8 +180,7 @@ class FastAspp(nn.Module):
     def _sum_of_taps(self, taps: torch.Tensor, pooled: torch.Tensor, scale: int) -> torch.Tensor:
         """Return a 3 x 3 convolution of dilation `scale`: nine products shifted and added."""
         rows, cols = pooled.shape[-2:]
-        products = torch.matmul(taps, pooled.flatten(2)).to(self.sum_dtype)
-        products = products.unflatten(2, (rows, cols)).unflatten(1, (9, -1))
+        products = functional.conv2d(pooled, taps).to(self.sum_dtype).unflatten(1, (9, -1))
         products = functional.pad(products, (scale, scale, scale, scale))
         total = None
         for tap in range(9):

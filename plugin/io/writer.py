@@ -23,7 +23,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..core.errors import OutputError, SceneError
-from .gdal_errors import quiet_gdal
+from .gdal_state import quiet_gdal
 from .grid import Grid
 from .temporary import Destination, Together, atomic_path, atomic_text, cannot_write, temporary_name
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...models.card import ModelCard
 from ..core.protocols import Progress
+from ..io.gdal_state import bounded_block_cache
 from ..io.scene import Scene
 from ..io.vector import Polygons
 
@@ -50,7 +51,7 @@ class SceneInputs:
     @contextmanager
     def open(self, card: ModelCard, progress: Progress) -> Iterator[Scene]:
         """Open the scene for the network of `card`; its warnings go to the log."""
-        with Scene.open(
+        with bounded_block_cache(), Scene.open(
             card,
             self.sar,
             self.mwr,

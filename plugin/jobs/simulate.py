@@ -24,9 +24,11 @@ from ..core.simulation import (
     SimulatedScene,
 )
 from ..core.window import Window
+from ..io.gdal_state import bounded_block_cache
 from ..io.grid import Grid, GroundControlPoint
 from ..io.raster import Raster, environment, open_raster
 from ..io.writer import Band, Outputs
+from ..report.styles import backscatter_style, brightness_temperature_style, concentration_style, sidecar
 from ..version import plugin_version
 
 GEOREFERENCING = ("gcps", "projected")
@@ -77,6 +79,7 @@ class SimulateScene:
         if not (self.sar or self.mwr or self.chart):
             raise ParameterError("Nothing to write: give at least one of SAR, MWR and CHART.")
         with ExitStack() as stack:
+            stack.enter_context(bounded_block_cache())
             given = stack.enter_context(open_raster(self.concentration)) if self.concentration else None
             grid = Grid.from_raster(given) if given else self.grid()
             # Rounded, so that the ice does not hang on the last digits of a geodesic length.
@@ -93,6 +96,7 @@ class SimulateScene:
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
                 self._write_coarse(scene, grid, outputs, tags)
+            self._write_styles(outputs, tags["start_time"])
             progress.report(1.0, "Scene complete")
         results: dict[str, object] = {
             "ROWS_WRITTEN": grid.rows,
@@ -100,6 +104,8 @@ class SimulateScene:
             "PIXEL_SIZE_WRITTEN": float(pixel_size),
             "RATIO": scene.ratio,
             "SEASON": "summer" if scene.climate.summer else "winter",
+            "SCENE_NAME": Path(self.sar or self.mwr or self.chart).stem,
+            "START_TIME": tags["start_time"],
             **shares,
         }
         paths = {"SAR": self.sar, "MWR": self.mwr, "CHART": self.chart}
@@ -198,6 +204,16 @@ class SimulateScene:
         outputs.raster(self.mwr, grid.coarser(scene.ratio), bands, tags=tags).write(
             scene.brightness_temperature()
         )
+
+    def _write_styles(self, outputs: Outputs, start_time: str) -> None:
+        """Write the style of each raster beside it."""
+        for path, make in (
+            (self.sar, backscatter_style),
+            (self.mwr, brightness_temperature_style),
+            (self.chart, concentration_style),
+        ):
+            if path:
+                outputs.file(sidecar(path)).write_text(make(start_time=start_time), encoding="utf-8")
 
 
 def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.ndarray]:

@@ -175,7 +175,7 @@ def test_impossible_parameters_are_told_in_a_sentence(tmp_path, changes, message
 
 def test_only_what_was_asked_for_is_written(tmp_path):
     results = job(tmp_path / "out", sar=None, chart=None).run(Silent())
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mwr.tif"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mwr.qml", "mwr.tif"]
     assert "SAR" not in results and "CHART" not in results
 
 

@@ -1,4 +1,4 @@
-"""GDAL's messages and options for one block and one thread.
+"""GDAL's messages, options and memory for one block.
 
 GDAL is shared with QGIS and every plugin in it, so nothing here outlasts the block.
 """
@@ -42,3 +42,17 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
         gdal.PopErrorHandler()
         for key, value in before.items():
             gdal.SetThreadLocalConfigOption(key, value)
+
+
+@contextlib.contextmanager
+def bounded_block_cache(mebibytes: int = 128) -> Iterator[None]:
+    """Keep GDAL from holding more than so many MiB of blocks inside; its default is 5 % of the machine.
+
+    The cache belongs to the process, which QGIS shares: its size is put back at the end.
+    """
+    before = gdal.GetCacheMax()
+    gdal.SetCacheMax(min(before, mebibytes << 20))
+    try:
+        yield
+    finally:
+        gdal.SetCacheMax(before)
