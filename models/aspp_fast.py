@@ -7,8 +7,8 @@ What is done differently, each step exact but for rounding:
 - nothing is concatenated before the output: each group of components is weighted on its own and added;
 - coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
 - where no ReLU follows the scale convolutions (the interpretability variants), each is multiplied
-  into the output weights beforehand, which leaves a convolution from the trunk to the logits; for few
-  logits that is a 1x1 convolution to nine taps a logit, shifted and added;
+  into the output weights beforehand, which leaves a convolution from the trunk to the logits (in
+  float64 a 1x1 convolution to nine taps a logit, shifted and added);
 - float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
 
 Batch norm stays a multiplication and an addition of its own. Both stand before a zero-padded
@@ -29,10 +29,6 @@ from .layers import SamePool2d
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
-
-# Up to this many logits the nine taps of a folded convolution are faster as one 1x1 convolution.
-_FEW_OUTPUTS = 2
-
 
 class FastAspp(nn.Module):
     """A fast copy of the fusion network in evaluation mode.
@@ -74,7 +70,7 @@ class FastAspp(nn.Module):
         self.hidden = network.hidden is not None
         # With more logits than filters the folded convolution would cost more than the one it replaces.
         self.folded = not self.rectified and not self.hidden and outputs <= network.widths.scale
-        self.by_taps = outputs <= _FEW_OUTPUTS or dtype == torch.float64
+        self.by_taps = dtype == torch.float64
         if self.hidden:
             self._keep("hidden1", network.hidden)
             self._keep("output", network.output)
@@ -174,7 +170,9 @@ class FastAspp(nn.Module):
         bias = self.get_buffer("output_bias")
         if not self.coarse_channels:
             return logits + bias[:, None, None]
-        weighted = functional.conv2d(coarse.to(self.sum_dtype), self.get_buffer("output_coarse"), bias)
+        # A plain sum again; the cells are few.
+        cells = coarse.to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
+        weighted = cells.sum(2) + bias[:, None, None]
         return logits + self.upsample(weighted, fine)
 
     def _sum_of_taps(self, taps: torch.Tensor, pooled: torch.Tensor, scale: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import numpy as np
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
 from .network import Inputs, Runner, check_finite
+from .products import product
 from .protocols import Patch, Progress, Sink, Source
 from .tiling import Cost, Plan, Tile, plan_tiles
 from .window import Window
@@ -329,6 +330,6 @@ def stream_components(
         found = runner.components(runner.standardise(patch, tile.input))[0]
         inside = (slice(None), *tile.output.slices(tile.input))
         picked = runner.array(found[inside][:, chosen]).T.astype(np.float64)
-        logits = picked @ weight.T + bias
+        logits = product(picked, weight.T) + bias
         check_finite(logits.T, np.ones(len(rows), bool), tile.output)
         yield ComponentSample(tile.output, rows + tile.output.row, cols + tile.output.col, picked, logits)

@@ -34,6 +34,7 @@ import numpy as np
 from scipy import sparse, special
 
 from .errors import ModelError, NumericalError, ParameterError
+from .products import gram, product
 
 KINDS = ("sigmoid", "softmax", "linear")
 _CHUNK = 960  # pixels at a time: the work stays in the cache, and 2**960 is still a float64
@@ -285,7 +286,7 @@ def pixel_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray)
         means = logits if layer.kind == "linear" else np.exp(log_p)
         for pair, (k, other) in enumerate(layer.pairs):
             root = x * _root_weight(layer, logits, log_p, k, other)[:, None]
-            sums.pairs[pair] += root.T @ root
+            sums.pairs[pair] += gram(root)
         sums.logits[:] += logits.sum(axis=0)
         sums.means[:] += means.sum(axis=0)
         sums.inputs[:] += x[:, 1:].sum(axis=0)
@@ -302,7 +303,7 @@ def _with_intercept(components: np.ndarray) -> np.ndarray:
 
 def _logits(layer: OutputLayer, x: np.ndarray) -> np.ndarray:
     """Return logits (pixel, output) of components with the 1 before them."""
-    return x[:, 1:] @ layer.weights.T + layer.bias
+    return product(x[:, 1:], layer.weights.T) + layer.bias
 
 
 def _log_probabilities(layer: OutputLayer, logits: np.ndarray) -> np.ndarray:
@@ -345,8 +346,8 @@ def _divergence(
             if len(members) == 1:
                 parts = layer.weights[:, members] * by_component[members]  # (class, pixel)
             else:
-                parts = layer.weights[:, members] @ by_component[members]
-            given = np.vdot(p_by_class, parts)
+                parts = product(layer.weights[:, members], by_component[members])
+            given = (p_by_class * parts).sum()
             rest = np.subtract(log_by_class, parts, out=parts)
             top = rest.max(axis=0)
             rest -= top
@@ -357,7 +358,7 @@ def _divergence(
     parts = np.empty((len(components), len(removals)))
     members = removals[single].argmax(axis=1)
     parts[:, single] = components[:, members] * layer.weights[0, members]
-    parts[:, ~single] = components @ (removals[~single] * layer.weights[0]).T
+    parts[:, ~single] = product(components, (removals[~single] * layer.weights[0]).T)
     if layer.kind == "linear":
         return 0.5 * np.einsum("ir,ir->r", parts, parts)
     # A column of its own for "nothing taken out": what must cancel then cancels to the last bit.
@@ -371,7 +372,7 @@ def _divergence(
     rest += 1.0
     # One logarithm a column: each factor lies in (1, 2], so that _CHUNK of them do not overflow.
     softplus = positive + np.log(np.multiply.reduce(rest, axis=0))
-    return np.maximum(means[:, 0] @ parts + softplus[:-1] - softplus[-1], 0.0)
+    return np.maximum(product(means.T, parts)[0] + softplus[:-1] - softplus[-1], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -575,7 +576,7 @@ class SceneAccumulator:
         clusters = {}
         for name, scores in sorted((self._open or {}).items()):
             matrix = np.array([scores[key].ravel() for key in sorted(scores)])
-            clusters[name] = ClusterSums(len(matrix), matrix.sum(axis=0), matrix.T @ matrix)
+            clusters[name] = ClusterSums(len(matrix), matrix.sum(axis=0), gram(matrix))
         labels = self._information.labels
         return _replaced(
             self._information,
@@ -608,7 +609,7 @@ class SceneAccumulator:
             logits = _logits(self._layer, x)
             residual, added = _residuals(self._layer, logits, y_all[part])
             squares, variance, pearson = squares + added[0], variance + added[1], pearson + added[2]
-            score += residual.T @ x
+            score += product(residual.T, x)
             for name, ids in keys.items():
                 self._add_clusters(name, ids[part], x, residual)
         return LabelSums(score, squares, variance, pearson, {})
@@ -707,7 +708,7 @@ def _residuals(
     """Return y - p (pixel, output) and the sums of squares, of variances and of Pearson's residuals."""
     if layer.kind == "linear":
         residual = labels[:, None] - logits
-        return residual, (float(np.vdot(residual, residual)), 0.0, 0.0)
+        return residual, (float(np.square(residual).sum()), 0.0, 0.0)
     log_p = _log_probabilities(layer, logits)
     p = np.exp(log_p)
     floor = np.exp(np.maximum(log_p, _LOG_FLOOR))

@@ -34,6 +34,7 @@ from .information import (
     SceneAccumulator,
     Sums,
 )
+from .products import product
 from .tails import log10_p_chi2, log10_p_f, log10_p_normal, log10_p_student
 
 __all__ = [
@@ -307,7 +308,7 @@ def _independent(centred: np.ndarray, candidates: Sequence[int], raw: np.ndarray
     for j, column in enumerate(candidates):
         r = len(chosen)
         row = solve_triangular(factor[:r, :r], matrix[chosen, j], lower=True) if r else np.zeros(0)
-        pivot = matrix[j, j] - row @ row
+        pivot = matrix[j, j] - np.square(row).sum()
         if pivot > max(_COLLINEAR, 10 * _ROUNDING * raw[column] / scale[j] ** 2):
             factor[r, :r], factor[r, r] = row, np.sqrt(pivot)
             chosen.append(j)
@@ -376,8 +377,8 @@ def _invert(full: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None, int
     # columns in the order (component, free), so that the first to fail names a component
     across = full[:, 0, :, 1:].transpose(0, 2, 1).reshape(free, c * free)
     inner = full[:, 1:, :, 1:].transpose(1, 0, 3, 2).reshape(c * free, c * free)
-    slopes = corner_inverse @ across
-    schur = inner - across.T @ slopes
+    slopes = product(corner_inverse, across)
+    schur = inner - product(across.T, slopes)
     schur = 0.5 * (schur + schur.T)
     diagonal = np.diag(schur)
     flat = np.flatnonzero(~(diagonal > _ROUNDING * np.diag(inner)))
@@ -396,10 +397,10 @@ def _invert(full: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None, int
     inverse /= np.outer(scale, scale)
     covariance = np.empty_like(full)
     covariance[:, 1:, :, 1:] = inverse.reshape(c, free, c, free).transpose(1, 0, 3, 2)
-    mixed = -slopes @ inverse
+    mixed = -product(slopes, inverse)
     covariance[:, 0, :, 1:] = mixed.reshape(free, c, free).transpose(0, 2, 1)
     covariance[:, 1:, :, 0] = covariance[:, 0, :, 1:].transpose(1, 2, 0)
-    covariance[:, 0, :, 0] = corner_inverse + slopes @ inverse @ slopes.T
+    covariance[:, 0, :, 0] = corner_inverse - product(mixed, slopes.T)
     blocks = schur.reshape(c, free, c, free)[np.arange(c), :, np.arange(c), :]
     alone = np.array([_inverse(block) for block in blocks]).reshape(c, free, free)
     return covariance, alone, q
@@ -430,7 +431,7 @@ def _sandwich(
     meat = outer[np.ix_(at, at)]
     flat = bread.reshape(len(at), len(at))
     factor = count / (count - 1) * (n - 1) / (n - len(at))
-    return (factor * flat @ meat @ flat).reshape(bread.shape)
+    return (factor * product(product(flat, meat), flat)).reshape(bread.shape)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -904,7 +905,7 @@ def _variances(combine: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 def _wald(weights: np.ndarray, covariance: np.ndarray) -> float:
     """Return the chi-square of weights, NaN where the covariance is singular."""
     inverse = _inverse(0.5 * (covariance + covariance.T))
-    return float("nan") if inverse is None else float(weights @ inverse @ weights)
+    return float("nan") if inverse is None else float(np.einsum("a,ab,b->", weights, inverse, weights))
 
 
 def _number(value: float) -> float | None:
@@ -953,12 +954,12 @@ def summed_strengths(layer: OutputLayer, sums: Sums, members: Sequence[Sequence[
     for index, part in enumerate(members):
         basis[:, np.asarray(part, dtype=int) + 1, len(free) + index] = weights[:, part]
     basis = basis.reshape(len(free) * q, -1)
-    reduced = basis.T @ information @ basis
+    reduced = product(product(basis.T, information), basis)
     corner = _inverse(reduced[: len(free), : len(free)])
     if corner is None:
         return strengths
     across = reduced[: len(free), len(free) :]
-    schur = reduced[len(free) :, len(free) :] - across.T @ corner @ across
+    schur = reduced[len(free) :, len(free) :] - product(product(across.T, corner), across)
     raw = np.diag(reduced)[len(free) :]
     varies = np.flatnonzero(np.diag(schur) > _ROUNDING * raw)
     inverse = _inverse(schur[np.ix_(varies, varies)]) if varies.size else None

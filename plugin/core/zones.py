@@ -134,7 +134,7 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
     k = int(np.argmax(total.means))
     weights = layer.weights - layer.weights.mean(axis=0) if layer.kind == "softmax" else layer.weights
     contribution = {
-        group.name: float(weights[k, list(group.members)] @ total.inputs[list(group.members)]) / n
+        group.name: float((weights[k, list(group.members)] * total.inputs[list(group.members)]).sum()) / n
         for _, group in sensors
     }
     information_share = {
