@@ -207,8 +207,10 @@ def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, 
 def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     qgis, inputs, tmp_path, provider, monkeypatch, packages, model
 ):
+    """As many threads in both, since the order of sums depends on their number."""
     import processing
 
+    qgis = replace(qgis, variables={"FLOELENS_MODELS": str(packages)})
     monkeypatch.setenv("FLOELENS_MODELS", str(packages))
     folders = {name: tmp_path / name for name in ("command", "python")}
     for folder in folders.values():
