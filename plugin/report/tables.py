@@ -14,11 +14,15 @@ from typing import Any
 
 import numpy as np
 
+# As many digits as tell every float32 from the next. More would be those of the linear algebra library
+# and its threads: the same scene has to give the same bytes from Python and from QGIS.
+DIGITS = 9
+
 FIELD_TYPES = ("String", "Integer64", "Real")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV; numbers in the shortest form that reads back equal, blank where not available.
+    """Return rows as CSV; numbers to nine digits, blank where not available.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(float(f"{value:.{DIGITS}g}")) if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:
