@@ -299,23 +299,18 @@ def _inside(rings: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class ZoneGrid:
-    """Square blocks of pixels; those at the lower and right edge may be smaller.
+    """A scene cut into equal blocks of pixels, with no sliver left over at an edge.
 
     Parameters
     ----------
     grid : Grid
         Whose pixels.
-    block : int
-        Pixels along the side of a zone.
+    shape : tuple of int
+        Rows and columns of zones.
     """
 
     grid: Grid
-    block: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of zones."""
-        return -(-self.grid.rows // self.block), -(-self.grid.cols // self.block)
+    shape: tuple[int, int]
 
     @property
     def count(self) -> int:
@@ -329,8 +324,8 @@ class ZoneGrid:
 
     def zones(self, window: Window) -> np.ndarray:
         """Return the number of each pixel's zone, counted from 0, row by row: (row, column), int32."""
-        row = np.arange(window.row, window.row_stop) // self.block
-        col = np.arange(window.col, window.col_stop) // self.block
+        row = np.arange(window.row, window.row_stop) * self.shape[0] // self.grid.rows
+        col = np.arange(window.col, window.col_stop) * self.shape[1] // self.grid.cols
         return (row[:, None] * self.shape[1] + col).astype(np.int32)
 
     def polygons(self) -> Polygons:
@@ -348,12 +343,16 @@ class ZoneGrid:
             np.column_stack([1 - share[:-1], np.zeros(8)]),
         ]
         outline = np.vstack([*sides, top[:1]])  # (vertex, row col) of a unit square
+        # The first pixel of each zone: the least r with r * zones // pixels = zone.
+        rows, cols = (
+            -(-np.arange(zones + 1) * pixels // zones)
+            for zones, pixels in zip(self.shape, (self.grid.rows, self.grid.cols))
+        )
         outlines = []
         for i in range(self.shape[0]):
             for j in range(self.shape[1]):
-                low = np.array([i, j]) * self.block
-                size = np.minimum(self.block, (self.grid.rows - low[0], self.grid.cols - low[1]))
-                outlines.append(low + outline * size)
+                low = np.array([rows[i], cols[j]])
+                outlines.append(low + outline * (rows[i + 1] - rows[i], cols[j + 1] - cols[j]))
         row, col = np.concatenate(outlines).T
         if crs == self.grid.crs:
             x, y = self.grid.pixel_to_map(row, col)
@@ -364,5 +363,7 @@ class ZoneGrid:
 
 
 def regular_zones(grid: Grid, size_km: float) -> ZoneGrid:
-    """Return square zones of about `size_km` kilometres: whole pixels along each side."""
-    return ZoneGrid(grid, max(1, round(size_km * 1000.0 / grid.pixel_size())))
+    """Return equal zones whose sides come as close to `size_km` kilometres as whole zones allow."""
+    pixels = size_km * 1000.0 / grid.pixel_size()
+    down, across = (min(length, max(1, round(length / pixels))) for length in (grid.rows, grid.cols))
+    return ZoneGrid(grid, (down, across))

@@ -262,7 +262,7 @@ class ZScores:
         fields["scene"] = [seen.name] * len(rows)
         wkb = [seen.polygons.wkb[number] for number in numbers]
         write_polygons(outputs.file(self.zone_zscores), wkb, seen.polygons.crs, fields)
-        style = zone_style("leading_z", fields["leading_z"], title="z of the leading component")
+        style = zone_style("leading_z", fields["leading_z"], title="z")
         outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
 
     def _write_report(

@@ -120,7 +120,7 @@ def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
     path = str(tmp_path / "zones.gpkg")
     replace(job, zone_zscores=path, zone_size_km=10).run(Silent())
     zones = read_polygons(path)
-    assert len(zones.wkb) == 12
+    assert len(zones.wkb) == 9
     from osgeo import ogr
 
     layer = ogr.Open(path)

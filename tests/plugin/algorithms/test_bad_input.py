@@ -1,0 +1,337 @@
+"""Each kind of bad input: one clear sentence, and no file left, whatever outputs were asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from qgis.core import QgsProcessingException, QgsProcessingFeedback
+
+ROWS, COLS = 150, 175
+OUTPUTS = {
+    "predict": {"OUTPUT": "ice.tif", "PROBABILITIES": "p.tif", "UNCERTAINTY": "u.tif"},
+    "relevance": {"SAR_RELEVANCE": "sar_r.tif", "MWR_RELEVANCE": "mwr_r.tif", "REPORT": "r.html"},
+    "zscores": {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "z.html", "STATE": "z.npz"},
+    "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
+}
+READING = ("predict", "relevance", "zscores")
+
+
+@pytest.fixture(scope="module")
+def scene(provider, tmp_path_factory) -> dict[str, str]:
+    """Return a small simulated scene, on an affine grid."""
+    import processing
+
+    folder = tmp_path_factory.mktemp("scene")
+    paths = {name: str(folder / f"{name.lower()}.tif") for name in ("SAR", "MWR")}
+    settings = {"SEED": 4, "ROWS": ROWS, "COLS": COLS, "GEOREFERENCING": "projected"}
+    processing.run("floelens:simulatescene", {**settings, **paths})
+    return paths
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """Return an empty folder for results."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def good(scene, packages, tmp_path) -> dict[str, str]:
+    """Return parameters with which a run succeeds, on copies that a test may spoil."""
+    copies = {name: shutil.copy(path, tmp_path) for name, path in scene.items()}
+    model = shutil.copytree(packages / "trial-concentration", tmp_path / "model")
+    return {**copies, "MODEL": str(model)}
+
+
+@pytest.fixture
+def run(provider, context, place):
+    """Return a function that runs an algorithm with every output it has, checked first as QGIS does."""
+
+    def call(name: str, parameters: dict, feedback: QgsProcessingFeedback | None = None) -> dict:
+        algorithm = provider.algorithm(name).create()
+        outputs = {key: str(place / file) for key, file in OUTPUTS[name].items()}
+        parameters = {**outputs, **parameters}
+        ok, message = algorithm.checkParameterValues(parameters, context)
+        if not ok:
+            raise QgsProcessingException(message)
+        feedback = feedback or QgsProcessingFeedback()
+        return algorithm.run(parameters, context, feedback, {}, False)[0]  # False: errors are raised
+
+    return call
+
+
+@pytest.fixture
+def refused(run, place):
+    """Return a function that runs what must fail and returns the sentence; nothing may be left."""
+
+    def call(name: str, parameters: dict, feedback: QgsProcessingFeedback | None = None) -> str:
+        with pytest.raises(QgsProcessingException) as caught:
+            run(name, parameters, feedback)
+        message = str(caught.value)
+        assert "\n" not in message and "unexpectedly" not in message and "Traceback" not in message
+        assert message.endswith(".")
+        assert list(place.iterdir()) == []
+        return message
+
+    return call
+
+
+def change(path: str, bands: list[int] | None = None, names: bool = True, **profile: object) -> None:
+    """Rewrite a raster with some of its bands, with or without their names, or another profile."""
+    with rasterio.open(path) as source:
+        numbers = bands or list(source.indexes)
+        values = source.read(numbers)
+        described = [source.descriptions[number - 1] for number in numbers]
+        settings = {**source.profile, "count": len(numbers), **profile}
+    with rasterio.open(path, "w", **{k: v for k, v in settings.items() if v is not None}) as target:
+        target.write(values)
+        if names:
+            target.descriptions = described
+
+
+def fill(path: str, value: float) -> None:
+    """Put one value everywhere."""
+    with rasterio.open(path, "r+") as raster:
+        for number in raster.indexes:
+            raster.write(np.full(raster.shape, value, raster.dtypes[0]), number)
+
+
+def cut(path: str, share: float) -> None:
+    """Keep the beginning of a file."""
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: int(share * len(content))])
+
+
+def with_weights(model: str, content: bytes, checksum: bool = True) -> None:
+    """Put other weights into a package, with their checksum in its card or not."""
+    folder = Path(model)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / card["weights"]["file"]).write_bytes(content)
+    if checksum:
+        card["weights"]["sha256"] = sha256(content).hexdigest()
+        (folder / "card.json").write_text(json.dumps(card))
+
+
+def weights_of(model: Path) -> bytes:
+    return (model / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_good_input_writes_every_output(run, good, place, name):
+    run(name, good if name != "simulatescene" else {"ROWS": 60, "COLS": 60})
+    assert {file.name for file in place.iterdir()} >= set(OUTPUTS[name].values())
+
+
+@pytest.mark.parametrize("name", READING)
+class TestTheScene:
+    def test_a_missing_band_is_named(self, refused, good, name):
+        change(good["SAR"], bands=[1])
+        message = refused(name, good)
+        assert "hv" in message and good["SAR"] in message
+
+    def test_a_missing_band_of_the_radiometer_is_named(self, refused, good, name):
+        change(good["MWR"], bands=list(range(1, 14)))
+        assert "btemp_89_0v" in refused(name, good)
+
+    def test_a_wrong_number_of_unnamed_bands_is_told(self, refused, good, name):
+        change(good["SAR"], bands=[1, 2, 2], names=False)
+        message = refused(name, good)
+        assert "3" in message and good["SAR"] in message
+
+    def test_a_file_that_is_no_raster(self, refused, good, name):
+        Path(good["MWR"]).write_text("not a raster")
+        assert refused(name, good).startswith("MWR: ")
+
+    @pytest.mark.parametrize("which", ["SAR", "MWR"])
+    @pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
+    def test_a_truncated_file(self, refused, good, name, which, share):
+        cut(good[which], share)
+        assert good[which] in refused(name, good)
+
+    @pytest.mark.parametrize("which", ["SAR", "MWR"])
+    def test_a_raster_without_georeferencing(self, refused, good, name, which):
+        change(good[which], transform=None, crs=None)
+        message = refused(name, good)
+        assert "georeferenc" in message and good[which] in message
+
+    def test_radiometry_of_another_place(self, refused, good, name):
+        with rasterio.open(good["MWR"]) as raster:
+            moved = rasterio.Affine.translation(1e6, 0) @ raster.transform
+        change(good["MWR"], transform=moved)
+        message = refused(name, good)
+        assert "does not overlap" in message and good["MWR"] in message
+
+    @pytest.mark.parametrize("which", ["SAR", "MWR"])
+    def test_a_scene_without_data(self, refused, good, name, which):
+        fill(good[which], np.nan)
+        assert "data" in refused(name, good)
+
+    def test_a_scene_of_the_declared_nodata_value(self, refused, good, name):
+        change(good["SAR"], nodata=-9999.0)
+        fill(good["SAR"], -9999.0)
+        assert "No pixel of" in refused(name, good)
+
+    def test_an_unknown_parameter(self, refused, good, name):
+        assert refused(name, {**good, "EXTEND": "0,1,0,1"}).startswith("Unknown parameter EXTEND")
+
+    def test_a_missing_folder(self, refused, good, place, name):
+        output = next(iter(OUTPUTS[name]))
+        path = str(place / "no" / OUTPUTS[name][output])
+        assert "does not exist" in refused(name, {**good, output: path})
+
+
+@pytest.mark.parametrize("name", [*READING, "inspectmodel"])
+class TestTheModel:
+    @pytest.fixture(autouse=True)
+    def page(self, monkeypatch):
+        monkeypatch.setitem(OUTPUTS, "inspectmodel", {"OUTPUT": "model.html"})
+
+    @pytest.fixture
+    def refusing(self, refused, good, name):
+        """Return a function that runs the algorithm with the model and returns the sentence."""
+        parameters = {"MODEL": good["MODEL"]} if name == "inspectmodel" else good
+        return lambda **changes: refused(name, {**parameters, **changes})
+
+    def test_an_unknown_id_lists_the_known_ones(self, refusing):
+        message = refusing(MODEL="no-such-model")
+        assert message.startswith("There is no model 'no-such-model'")
+        assert "aspp-concentration-sim" in message
+
+    def test_weights_of_another_checksum(self, refusing, good):
+        content = bytearray(weights_of(Path(good["MODEL"])))
+        content[-1] ^= 1
+        with_weights(good["MODEL"], bytes(content), checksum=False)
+        assert "are not those of the card: their sha256 is" in refusing()
+
+    def test_a_card_that_does_not_match_its_weights(self, refusing, good, packages):
+        with_weights(good["MODEL"], weights_of(packages / "trial-type"))
+        assert "does not match its weights" in refusing()
+
+    def test_a_pickle_in_place_of_safetensors(self, refusing, good):
+        with_weights(good["MODEL"], pickle.dumps({"output.weight": 1}))
+        assert "hold pickled code" in refusing()
+
+    def test_a_pickle_given_as_the_model(self, refusing, tmp_path):
+        (tmp_path / "network.pt").write_bytes(pickle.dumps({}))
+        assert "may hold pickled code" in refusing(MODEL=str(tmp_path / "network.pt"))
+
+    def test_truncated_weights_and_a_truncated_card(self, refusing, good):
+        content = weights_of(Path(good["MODEL"]))
+        with_weights(good["MODEL"], content[: len(content) // 2])
+        assert "are no valid safetensors file" in refusing()
+        cut(str(Path(good["MODEL"]) / "card.json"), 0.5)
+        assert "card.json" in refusing()
+
+
+@contextlib.contextmanager
+def largest_file(size: int):
+    """Let no file grow beyond `size` bytes, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="limits of file sizes need POSIX")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("room", [0, 6000])
+def test_no_room_on_the_disk(refused, good, name, room):
+    parameters = good if name != "simulatescene" else {"ROWS": ROWS, "COLS": COLS}
+    with largest_file(room):
+        message = refused(name, parameters)
+    assert "Check that the disk has room" in message
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_cancel_half_way(refused, good, name):
+    parameters = good if name != "simulatescene" else {"ROWS": ROWS, "COLS": COLS}
+    feedback = QgsProcessingFeedback()
+    feedback.progressChanged.connect(lambda percent: feedback.cancel() if percent > 0 else None)
+    message = refused(name, parameters, feedback)
+    assert "no result was written" in message.lower() or "Stopped" in message
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_cancel_before_the_beginning(refused, good, name):
+    parameters = good if name != "simulatescene" else {"ROWS": ROWS, "COLS": COLS}
+    feedback = QgsProcessingFeedback()
+    feedback.cancel()
+    refused(name, parameters, feedback)
+
+
+@pytest.mark.parametrize(
+    "method", ["gradient_x_input", "integrated_gradients", "lrp_epsilon"]
+)
+def test_relevance_stops_within_a_tile(refused, good, monkeypatch, method):
+    """Cancel comes with the first report of the only tile, or while it is explained."""
+    from floelens.plugin.core import engine
+
+    feedback = QgsProcessingFeedback()
+    asked = []
+
+    def ask(progress, check=engine.check_cancelled):
+        asked.append(feedback.isCanceled())
+        if len(asked) == 2:
+            feedback.cancel()
+        check(progress)
+
+    for module in ("engine", "relevance"):
+        monkeypatch.setattr(f"floelens.plugin.core.{module}.check_cancelled", ask)
+    refused("relevance", {**good, "METHOD": method}, feedback)
+    assert asked.count(True) <= 1  # the first question after cancel is the last
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_what_was_not_asked_for_is_not_made(provider, context, good, place, name):
+    first, file = next(iter(OUTPUTS[name].items()))
+    parameters = {**(good if name != "simulatescene" else {"ROWS": 60, "COLS": 60}), first: str(place / file)}
+    algorithm = provider.algorithm(name).create()
+    results, ok = algorithm.run(parameters, context, QgsProcessingFeedback())
+    assert ok
+    assert not {"REPORT_JSON", "REPORT_CSV", *list(OUTPUTS[name])[1:]} & set(results)
+    stem = Path(file).stem
+    assert {path.stem for path in place.iterdir()} == {stem}
+    assert {path.suffix for path in place.iterdir()} <= {".tif", ".qml", ".csv", ".csvt"}
+
+
+class TestTheCommandLine:
+    """The same sentences with exit code 1, for one case of each place that can refuse."""
+
+    @pytest.fixture
+    def said(self, qgis_process, good, place):
+        def call(name: str, **changes: object) -> str:
+            qgis = replace(qgis_process, variables={"OMP_NUM_THREADS": "1"})
+            outputs = {key: place / file for key, file in OUTPUTS[name].items()}
+            done = qgis.run(f"floelens:{name}", **{**outputs, **good, **changes})
+            assert done.returncode == 1
+            assert list(place.iterdir()) == []
+            assert "Traceback" not in done.stdout + done.stderr
+            return done.stdout + done.stderr
+
+        return call
+
+    def test_truncated_where_only_reading_shows_it(self, said, good):
+        cut(good["SAR"], 0.97)
+        assert good["SAR"] in said("predict")
+
+    def test_no_overlap(self, said, good):
+        with rasterio.open(good["MWR"]) as raster:
+            moved = rasterio.Affine.translation(1e6, 0) @ raster.transform
+        change(good["MWR"], transform=moved)
+        assert "does not overlap" in said("zscores")
+
+    def test_a_pickle(self, said, good):
+        with_weights(good["MODEL"], pickle.dumps({"output.weight": 1}))
+        assert "hold pickled code" in said("relevance")
