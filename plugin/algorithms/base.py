@@ -7,6 +7,7 @@ given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happ
 from __future__ import annotations
 
 import difflib
+import os
 import traceback
 from pathlib import Path
 
@@ -174,7 +175,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
                 dependencies.require(library)
             values = Destinations(self, parameters, context)
             job = self.job(values)
-            problem = clash(values.written, self._inputs(parameters))
+            problem = clash(values.written, self._inputs(parameters, context))
             if problem:
                 raise ParameterError(problem)
             results = job.run(FeedbackProgress(feedback))
@@ -194,15 +195,17 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             "FloeLens: please report it with the traceback in the log above."
         )
 
-    def _inputs(self, parameters: dict) -> list[str]:
+    def _inputs(self, parameters: dict, context) -> list[str]:
         """Return the input files, which no result may overwrite."""
         paths = []
         for definition in self.parameterDefinitions():
             if not definition.isDestination():
                 value = plain(parameters.get(definition.name()))
                 for item in value if isinstance(value, (list, tuple)) else [value]:
+                    if isinstance(item, str) and not os.path.exists(item):
+                        item = context.getMapLayer(item) or item  # dialogs give a layer by its id or name
                     source = item.source() if hasattr(item, "source") else item
-                    if isinstance(source, str) and Path(source.split("|")[0]).is_file():
+                    if isinstance(source, str) and os.path.isfile(source.split("|")[0]):
                         paths.append(source.split("|")[0])
         return paths
 

@@ -75,9 +75,9 @@ class Relevance(SceneAlgorithm):
             declare.number(
                 "EPSILON",
                 "Epsilon",
-                "Share of each layer's mean absolute denominator that lrp_epsilon adds to it.",
+                "lrp_epsilon adds this share of Σ|z| + |b| to the denominator at each output of a layer.",
                 1e-6,
-                0.0,
+                1e-12,
                 1.0,
                 advanced=True,
             )

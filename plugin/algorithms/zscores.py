@@ -92,7 +92,7 @@ class ZScores(SceneAlgorithm):
         self.declare_compute()
         self.addParameter(
             declare.table_output(
-                "OUTPUT", "Z-scores", "One row a component, channel and group, typed by a .csvt beside it."
+                "OUTPUT", "Z-scores", "One row a class and component, typed by a .csvt beside it."
             )
         )
         self.addParameter(

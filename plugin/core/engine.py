@@ -250,6 +250,7 @@ def tiles_with_patches(
                 yield tile, patch, tile is strip[-1]
                 done += 1
                 progress.report(done / total, text)
+        check_cancelled(progress)  # who cancels during the last tile wants no result either
     finally:
         patches.close()
     if not any_valid:

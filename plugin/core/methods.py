@@ -56,7 +56,7 @@ class Method:
     tolerance : float
         Largest residual of integrated gradients, relative to Σ|R| + |bias|.
     most_steps : int
-        Where the doubling ends.
+        Where the doubling ends; `steps` where these are more.
     baseline : tuple of float
         One standardised value per channel in the card's order for integrated gradients; empty: 0 for all,
         which is each channel's mean.
@@ -80,13 +80,14 @@ class Method:
     def __post_init__(self) -> None:
         if self.name not in METHODS:
             raise ParameterError(f"Unknown METHOD '{self.name}'. Choose one of: {', '.join(METHODS)}.")
-        if self.steps < 1 or self.most_steps < self.steps:
+        if self.steps < 1:
             raise ParameterError(
-                f"Integrated gradients take 1 to {self.most_steps} steps, not {self.steps}. Change STEPS."
+                f"Integrated gradients take at least 1 step, not {self.steps}. Change STEPS."
             )
-        if not self.epsilon > 0:
+        if self.name == LRP_EPSILON and not self.epsilon > 0:
             raise ParameterError(
-                f"LRP-ε needs an EPSILON above 0, not {self.epsilon:g}. For none choose METHOD=lrp_0."
+                f"LRP-ε needs an EPSILON above 0, not {self.epsilon:g}. For none choose METHOD=gradient_x_input, "
+                "its limit."
             )
         if self.baseline and self.name != INTEGRATED_GRADIENTS:
             raise ParameterError(f"METHOD={self.name} has no baseline; only integrated_gradients takes one.")

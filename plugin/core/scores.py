@@ -518,7 +518,17 @@ class _Context:
                     else f"carries also the weight of {names[column]}"
                 )
         weights = _folded(layer.weights, repeated)
-        full_weights = np.concatenate([layer.bias[:, None], weights[:, kept.columns]], axis=1)
+        # What dropped columns add to every pixel alike is the intercept's: its error is that of the whole.
+        mean = pooled[0, 1:] / pooled[0, 0]
+        level = {j: mean[j] for j in notes if notes[j].startswith("dead")}
+        for column, shares in repeated.items():
+            rest = mean[column] - sum(share * mean[j] for j, share in shares.items())
+            level[column] = rest if abs(rest) > 1e-9 * abs(mean[column]) else 0.0
+        bias = layer.bias + sum(level[j] * layer.weights[:, j] for j in sorted(level))
+        carried = [names[j] for j in sorted(level) if level[j]]
+        if carried:
+            shared[-1] = f"carries also the constant part of {_listed(carried)}"
+        full_weights = np.concatenate([bias[:, None], weights[:, kept.columns]], axis=1)
         labelled, robust = None, None
         error_variance = None
         if information.labelled.n:
@@ -887,9 +897,10 @@ class _Context:
                 "sample size rest on these alone."
             )
         if information.labelled.n and not self.blank and self.cluster_count < FEW_CLUSTERS:
+            plural = "" if self.cluster_count == 1 else "s"
             warnings.append(
-                f"The labelled pixels form {self.cluster_count} clusters; below {FEW_CLUSTERS} the robust errors are "
-                "themselves uncertain, and mostly too small. More scenes help, smaller blocks do not."
+                f"The labelled pixels form {self.cluster_count} cluster{plural}; below {FEW_CLUSTERS} the robust "
+                "errors are themselves uncertain, and mostly too small. More scenes help, smaller blocks do not."
             )
         return tuple(warnings)
 

@@ -11,6 +11,7 @@ What a killed process left behind is swept when something is next written to the
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
@@ -27,6 +28,10 @@ from ..core.errors import OutputError
 _MARK = "floelens-tmp"
 _PATTERN = re.compile(rf"^\..*\.(?P<host>[0-9a-f]{{6}})-(?P<pid>\d+)-[0-9a-f]{{8}}\.{_MARK}")
 _DAY = 86400.0
+# What the system says of a full disk, a quota or a limit, and a disk that fails.
+_NO_ROOM = {
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS") if hasattr(errno, name)
+}
 _Together = TypeVar("_Together", bound="Together")
 
 
@@ -38,6 +43,15 @@ def temporary_name(path: Path) -> Path:
     """Return a new hidden name beside `path` with the same extension."""
     unique = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f".{path.stem[:80]}.{unique}.{_MARK}{path.suffix}")
+
+
+def final_name(path: str | os.PathLike) -> str:
+    """Return what a file will be called, for messages: that of a temporary name, or the path itself."""
+    path = Path(path)
+    match = _PATTERN.match(path.name)
+    if not match:
+        return str(path)
+    return str(path.with_name(path.name[1 : match.start("host") - 1] + path.suffix))
 
 
 def check_destination(path: str | os.PathLike) -> Path:
@@ -150,6 +164,7 @@ class Together:
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
+        self._made: list[Path] = []
 
     def add(self, part: Any) -> None:
         """Take in something with `finish`, `commit`, `discard` and a `path`."""
@@ -160,6 +175,18 @@ class Together:
         destination = _PlainFile(path)
         self.add(destination)
         return destination.temporary
+
+    def folder(self, path: str | os.PathLike) -> None:
+        """Make a folder for files to come, where it is missing; it goes again if they fail."""
+        folder = Path(path)
+        if folder.is_dir():
+            return
+        check_destination(folder)
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise cannot_write(folder, error.strerror or error) from error
+        self._made.append(folder)
 
     def __enter__(self: _Together) -> _Together:
         return self
@@ -176,12 +203,19 @@ class Together:
                     part.commit()
                     committed.append(part.path)
                 committed = []
+                self._made = []
         finally:
             for part in self._parts:
                 part.discard()
             for path in committed:
                 with contextlib.suppress(OSError):
                     path.unlink()
+            for folder in self._made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and self._parts:
+            # Files are written as soon as they are asked for: it was the last one.
+            raise cannot_write(self._parts[-1].path, error.strerror or error) from error
 
 
 class _PlainFile(Destination):

@@ -17,7 +17,7 @@ from osgeo import gdal, ogr, osr
 from ..core.errors import OutputError, SceneError
 from .crs import parse_crs
 from .gdal_state import quiet_gdal
-from .temporary import atomic_path
+from .temporary import atomic_path, final_name
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
@@ -167,7 +167,8 @@ def write_polygons(
                 errors.append(str(error))
         if errors:
             raise OutputError(
-                f"{path} could not be written ({errors[0]}). Check that the disk has room; no file was left there."
+                f"{final_name(path)} could not be written ({errors[0]}). Check that the disk has room; "
+                "no file was left there."
             )
 
 

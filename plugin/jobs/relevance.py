@@ -72,7 +72,7 @@ class Relevance:
     steps : int
         Steps of integrated gradients to begin with; doubled until complete.
     epsilon : float
-        ε of LRP-ε, relative to the layer's denominators.
+        ε of LRP-ε, relative to Σ|z| + |b| at each output of a layer.
     compute : Compute
         Where and how.
     """
@@ -129,6 +129,8 @@ class Relevance:
                 baseline="channel means" if method.name != "gradient" else None,
             )
             grid = scene.grid.subset(scene.region)
+            if self.ancillary_folder:
+                outputs.folder(self.ancillary_folder)
             fine = list(enumerate(card.fine_channels))
             layers = [_Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"])]
             if self.ancillary_folder:
@@ -185,7 +187,11 @@ class Relevance:
     def _region_text(self) -> str:
         if self.point is not None:
             return f"point {self.point[0]:g}, {self.point[1]:g}"
-        return f"{len(self.aoi.wkb)} polygons" if self.aoi is not None else "every valid pixel"
+        if self.aoi is not None:
+            number = len(self.aoi.wkb)
+            text = "1 polygon" if number == 1 else f"{number} polygons"
+            return text if self.scene.extent is None else f"{text}, as far as inside EXTENT"
+        return "every valid pixel" if self.scene.extent is None else "every valid pixel of EXTENT"
 
     def _ancillary(self, channel: Channel) -> str:
         return str(Path(self.ancillary_folder) / f"relevance_{channel.name}.tif")
@@ -229,7 +235,7 @@ class Relevance:
         channels: tuple[ChannelRelevance, ...],
         tags: Mapping[str, str],
     ) -> None:
-        settings = {"ε (relative to each denominator)": result.method.epsilon}
+        settings = {"ε (relative to Σ|z| + |b| at each output of a layer)": result.method.epsilon}
         if result.method.name == "integrated_gradients":
             settings = {"steps": result.method.steps}
         elif result.method.name != "lrp_epsilon":
@@ -247,6 +253,7 @@ class Relevance:
             channels=channels,
             books=Books.of(result.accounts),
             settings=settings,
+            several_classes=seeding.outputs > 1,
             provenance=tags,
             warnings=scene.warnings,
         )

@@ -181,6 +181,7 @@ class ZScores:
             zones = self._zones(scene)
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             pixel_size = scene.grid.pixel_size()
+            largest = dict.fromkeys((head.name for head in card.heads), 0.0)
             chosen = sampling(self.sample, card.ratio)
             for batch in stream_components(runner, scene, plan, progress, chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
@@ -192,6 +193,7 @@ class ZScores:
                     labels = None
                     if reader is not None:
                         labels = label_targets(head, reader.read(batch.window)[at])
+                        largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
                     accumulator.add(batch.components, labels, clusters)
                 if collected:
                     numbers = zones.zones(batch.window)[at]
@@ -209,6 +211,14 @@ class ZScores:
                     f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
                     "scene, and its band and codes."
                 )
+            warnings = list(scene.warnings)
+            for head in card.heads:
+                if head.kind == "sigmoid" and 0 < largest[head.name] <= 0.01:
+                    warnings.append(
+                        f"LABELS never exceed 1 for head '{head.name}': they are taken for %, and 1 is next to no "
+                        "ice. If they are fractions, multiply them by 100."
+                    )
+                    progress.warn(warnings[-1])
             return _Seen(
                 state=state,
                 name=scene.name,
@@ -216,7 +226,7 @@ class ZScores:
                 zones=zones,
                 polygons=self.zones or (zones.polygons() if zones is not None else None),
                 scores=tuple(accumulator.close() for accumulator in collected),
-                warnings=scene.warnings,
+                warnings=tuple(warnings),
                 tags=provenance(
                     card,
                     self.scene,

@@ -141,6 +141,8 @@ class RelevanceReport:
         Settings of the method: baseline, steps, epsilon.
     baseline : str
         What a relevance of zero means, in words.
+    several_classes : bool
+        Whether the head has a logit for each of several classes (softmax).
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -159,6 +161,7 @@ class RelevanceReport:
     reference_class: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     baseline: str = "every channel at its training mean"
+    several_classes: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -270,8 +273,11 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else "under 1 %"
 
 
-def conservation_rows(books: Books) -> list[dict]:
-    """Return the books as rows: what, amount, meaning."""
+def conservation_rows(books: Books, method: str) -> list[dict]:
+    """Return the books as rows: what, amount, meaning; `method` is the method's word."""
+    bias = "biases and batch-norm shifts, computed on their own"
+    if method == "integrated_gradients":
+        bias = "the same logits where every channel is at its baseline, computed on their own"
     return [
         {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
         {
@@ -282,7 +288,7 @@ def conservation_rows(books: Books) -> list[dict]:
         {
             "what": "bias",
             "amount": books.bias,
-            "meaning": "biases and batch-norm shifts, computed on their own",
+            "meaning": bias,
         },
         {"what": "epsilon", "amount": books.epsilon, "meaning": "held back by the stabiliser of the rule"},
         {
@@ -294,7 +300,7 @@ def conservation_rows(books: Books) -> list[dict]:
         {
             "what": "outside the region",
             "amount": books.outside_region,
-            "meaning": "pixels read around the region asked for",
+            "meaning": "pixels read around EXTENT; pixels around AOI or POINT are mapped and counted above",
         },
         {
             "what": "not accounted for",
@@ -347,7 +353,7 @@ def relevance_html(report: RelevanceReport) -> str:
             tables=(
                 Table(
                     (("what", "account"), ("amount", "logit"), ("meaning", "meaning")),
-                    conservation_rows(report.books),
+                    conservation_rows(report.books, report.method),
                 ),
             ),
         ),
@@ -371,6 +377,17 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
         "Net relevance can cancel: a channel that speaks strongly for the class in one place and against it in another "
         "has a small net and a large share.",
     ]
+    if report.several_classes and not report.reference_class:
+        said.append(
+            "The logit of one class is explained: what raises the logits of all classes alike is counted, but changes "
+            "no prediction. Give REFERENCE_CLASS for what speaks for one class rather than another."
+        )
+    if len({channel.sensor for channel in report.channels}) > 1:
+        said.append(
+            "Shares compare sums over pixels of unequal size: inside a coarse radiometer pixel for and against cancel "
+            "before they are counted, between the fine SAR pixels they do not. That favours SAR; net sums do not "
+            "depend on the grid."
+        )
     if sizes:
         frequencies: dict[str, list[str]] = {}
         for channel in sizes:

@@ -187,8 +187,10 @@ def _errors(head: HeadScores) -> str:
             )
         note = next((row["note"] for row in scored if row["note"]), "they could not be computed")
         return f"Robust errors are missing ({note}), so every z is naive and off by an unknown factor."
-    ratio = float(np.median([row["se_robust"] / row["se"] for row in both]))
-    naive = sum(abs(row["z"]) > _SIGNIFICANT for row in both)
+    # The naive error of the labelled pixels alone: that of the table counts those without a label too.
+    wider = [np.sqrt(measures["n_labelled"] / row["n_effective"]) for row in both]
+    ratio = float(np.median(wider))
+    naive = sum(abs(row["z_robust"]) * factor > _SIGNIFICANT for row, factor in zip(both, wider))
     robust = sum(row["log10_p_robust"] is not None and row["log10_p_robust"] < np.log10(0.05) for row in both)
     effective = float(np.median([row["n_effective"] for row in both]))
     worth = f"{measures['n_labelled']} pixels are worth about {round(effective)} independent ones"
@@ -210,7 +212,8 @@ def _limits(head: HeadScores) -> str:
     reasons = ["a score tells how firmly these pixels fix a weight, not whether the channel is right"]
     clusters = head.measures["clusters"]
     if head.measures["n_labelled"] and (clusters or 0) < 50:
-        reasons.append(f"{clusters or 0} clusters are too few for trustworthy robust errors")
+        few = "1 cluster is" if clusters == 1 else f"{clusters or 0} clusters are"
+        reasons.append(f"{few} too few for trustworthy robust errors")
     inflated = sum(row["vif"] is not None and row["vif"] > 30 for row in head.rows)
     if inflated:
         reasons.append(
@@ -383,8 +386,8 @@ def _caveats(report: ZScoresReport) -> tuple[str, ...]:
         "single components where VIF is large.",
         "Conditional on learned features: the output layer is tested, the layers before it are taken as given. SAR "
         "components mix HH and HV.",
-        "Trained weights are no maximum-likelihood estimate on these pixels: with labels, the one-step shift tells how "
-        "far the weights are from the data.",
+        "Trained weights are no maximum-likelihood estimate on these pixels: with labels, the score statistic tells "
+        "how far the weights are from the data, and REPORT_JSON holds the one-step shift of each (shifts).",
         *report.model.caveats(),
     )
 

@@ -300,6 +300,15 @@ def test_steps_of_integrated_gradients_are_refined_alike_for_all_tilings():
     assert "steps" in listener.messages[0]
 
 
+def test_settings_are_judged_by_the_method_that_reads_them():
+    assert Method("integrated_gradients", steps=4096).steps == 4096  # as many as STEPS takes
+    assert Method("gradient_x_input", epsilon=0.0).name == "gradient_x_input"
+    with pytest.raises(ParameterError, match="For none choose METHOD=gradient_x_input"):
+        Method("lrp_epsilon", epsilon=0.0)
+    with pytest.raises(ParameterError, match="at least 1 step"):
+        Method("integrated_gradients", steps=0)
+
+
 def test_steps_are_tried_out_where_the_target_is():
     runner, scene, listener = runner_of(TinyFusion()), tiny_scene(), Listener()
 

@@ -333,6 +333,24 @@ def test_a_duplicated_column_is_listed_and_leaves_the_others_right(kind):
         assert rows[2]["note"] == f"carries also the weight of {names[5]}"
 
 
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+def test_the_bias_carries_the_constant_part_of_dropped_columns(kind):
+    x = correlated(41, 1500, 4)
+    generator = np.random.default_rng(42)
+    weights = generator.normal(size=(3 if kind == "softmax" else 1, 6))
+    bias = generator.normal(size=len(weights))
+    full = np.column_stack([x, np.full(1500, 7.5), 3.0 - 2.0 * x[:, 1]])
+    scores = compute_scores(accumulate(layer(weights, bias, kind), full))
+    # the same map without the constant and the repeated column
+    lean = weights[:, :4].copy()
+    lean[:, 1] -= 2.0 * weights[:, 5]
+    plain = compute_scores(accumulate(layer(lean, bias + 7.5 * weights[:, 4] + 3.0 * weights[:, 5], kind), x))
+    for name in ("weight", "se", "z"):
+        np.testing.assert_allclose(column(scores.bias, name), column(plain.bias, name), rtol=1e-6)
+    assert "carries also the constant part of" in scores.bias[0]["note"]
+    assert "constant part" not in plain.bias[0]["note"]
+
+
 def test_dead_and_constant_components_keep_a_row_with_a_note_and_blanks():
     x = correlated(29, 800, 6)
     x[:, 1], x[:, 4] = 0.0, 7.5

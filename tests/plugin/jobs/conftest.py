@@ -33,9 +33,9 @@ class Recorder(Silent):
 
 
 def simulate(folder: Path, **changes) -> SimpleNamespace:
-    """Simulate a scene into `folder` and return its paths and inputs."""
+    """Simulate a scene (of water, young and first-year ice) into `folder`; return paths and inputs."""
     paths = {name: str(folder / f"{name}.tif") for name in ("sar", "mwr", "chart")}
-    settings = {"seed": 5, "rows": 330, "cols": 410, "center": (20.0, 79.0)}
+    settings = {"seed": 51, "rows": 330, "cols": 410, "center": (20.0, 79.0)}
     SimulateScene(**{**settings, **changes}, **paths).run(Silent())
     return SimpleNamespace(**paths, inputs=SceneInputs(paths["sar"], paths["mwr"]))
 

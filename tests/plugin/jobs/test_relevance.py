@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,8 +77,12 @@ def test_the_radiometer_gets_its_relevance_on_its_own_grid(explain, scene):
     assert cols.min() >= 150 // 25 and cols.max() <= 210 // 25
 
 
-def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(explain, scene, tmp_path):
-    """The adjoint sampler hands back what the cells received, whatever grid the radiometry came on."""
+@pytest.mark.parametrize("gap", [False, True])
+def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(explain, scene, tmp_path, gap):
+    """The adjoint sampler hands back what the cells received, whatever grid the radiometry came on.
+
+    Beside a gap of one channel the weights are those of the pixels left, for all channels.
+    """
     from rasterio.transform import from_origin
     from rasterio.warp import transform
 
@@ -89,6 +94,8 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
     rows, cols = (int(np.ptp(part) // 5000) + 9 for part in (y, x))
     generator = np.random.default_rng(4)
     values = (200 + 10 * generator.standard_normal((len(names), rows, cols))).astype("float32")
+    if gap:
+        values[3, rows // 2, cols // 2] = np.nan
     path = str(tmp_path / "mwr_3413.tif")
     with rasterio.open(
         path, "w", driver="GTiff", height=rows, width=cols, count=len(names), dtype="float32",
@@ -98,6 +105,7 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
         raster.descriptions = names
     results, sar, mwr = explain(scene=SceneInputs(scene.sar, path))
     assert mwr.shape == values.shape
+    assert np.isnan(mwr[:, rows // 2, cols // 2]).all() == gap
     total = np.nansum(sar) + np.nansum(mwr) + results["BIAS_SHARE"]
     scale = np.nansum(np.abs(sar)) + np.nansum(np.abs(mwr)) + abs(results["BIAS_SHARE"])
     assert abs(total - results["TARGET_SUM"]) <= 1e-4 * scale
@@ -138,6 +146,19 @@ def test_the_report_holds_the_sums_of_the_maps(explain, scene, tmp_path):
     np.testing.assert_allclose(rows["hh"]["positive"], np.nansum(np.maximum(sar[0], 0)), rtol=1e-6)
     np.testing.assert_allclose(rows["hv"]["negative"], np.nansum(np.minimum(sar[1], 0)), rtol=1e-6)
     np.testing.assert_allclose(rows["btemp_36_5v"]["net"], np.nansum(mwr[11]), rtol=1e-5, atol=1e-9)
+
+
+def test_the_report_of_several_classes_says_so_and_names_the_part_explained(scene, packages, tmp_path):
+    part, paths = square(scene, 120, 150, 30), {}
+    for model in ("trial-type", "trial-concentration"):
+        paths[model] = str(tmp_path / f"{model}.json")
+        inputs = SceneInputs(scene.sar, scene.mwr, extent=part)
+        maps = str(tmp_path / f"{model}.tif")
+        Relevance(inputs, str(packages / model), maps, report_json=paths[model]).run(Silent())
+    said = {model: json.loads(Path(path).read_text(encoding="utf-8")) for model, path in paths.items()}
+    assert {content["region"] for content in said.values()} == {"every valid pixel of EXTENT"}
+    common = {m: any("all classes alike" in text for text in content["caveats"]) for m, content in said.items()}
+    assert common == {"trial-type": True, "trial-concentration": False}
 
 
 def test_a_region_beside_the_scene_is_refused(explain, tmp_path):

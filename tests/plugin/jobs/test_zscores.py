@@ -90,7 +90,74 @@ def test_labels_bring_robust_errors(job, scene):
     assert np.isfinite(column(rows, "z_robust")).sum() > 60
 
 
-def test_states_of_two_parts_merge_to_the_whole(job, scene, tmp_path):
+def test_robust_errors_are_the_sandwich_over_blocks_with_percent_as_fractions(job, scene, tmp_path):
+    """Computed anew from the network's components, the chart's % and blocks counted by hand."""
+    # A chart of its own: polygons of 0 to 100 %, where the simulated one has little but open water.
+    generator = np.random.default_rng(3)
+    polygons = generator.integers(0, 101, (11, 14)).astype("uint8")
+    chart = polygons.repeat(30, axis=0).repeat(30, axis=1)[:330, :410]
+    with rasterio.open(scene.chart) as raster:
+        profile, gcps = raster.profile, raster.gcps
+    path = str(tmp_path / "polygons.tif")
+    profile.update(count=1)
+    with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
+        out.write(chart, 1)
+    replace(job, labels=path, block_size_km=2.5).run(Silent())
+    rows = rows_of(job.output)
+    x, logits = sampled_components(job.model, scene, 8)
+    with Scene.open(load(job.model)[0], scene.sar, scene.mwr) as opened:
+        valid = opened.read(opened.grid.window).valid
+        pixel_size = opened.grid.pixel_size()
+    chosen = np.zeros(valid.shape, bool)
+    chosen[4::8, 4::8] = True
+    at_row, at_col = np.nonzero(chosen & valid)
+    y = chart[at_row, at_col] / 100.0
+    down, across = int(330 * pixel_size / 2500), int(410 * pixel_size / 2500)
+    block = at_row * down // 330 * across + at_col * across // 410
+    kept = np.isfinite(column(rows, "z"))
+    design = np.column_stack([np.ones(len(x)), x[:, kept]])
+    p = 1 / (1 + np.exp(-logits))
+    information = (design * (p * (1 - p))[:, None]).T @ design
+    scale = np.sqrt(np.diag(information))
+    bread = np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)
+    scores = np.array([(design * (y - p)[:, None])[block == g].sum(axis=0) for g in np.unique(block)])
+    count, (n, q) = len(scores), design.shape
+    scores -= scores.mean(axis=0)
+    factor = count / (count - 1) * (n - 1) / (n - q)
+    expected = np.sqrt(factor * np.diag(bread @ scores.T @ scores @ bread))[1:]
+    np.testing.assert_allclose(column(rows, "se_robust")[kept], expected, rtol=5e-3)
+
+
+def test_fractions_given_for_percent_are_a_warning(job, scene, recorder, tmp_path):
+    with rasterio.open(scene.chart) as raster:
+        values, profile, gcps = raster.read(1, masked=True), raster.profile, raster.gcps
+        names = raster.descriptions
+    path, page = str(tmp_path / "fractions.tif"), str(tmp_path / "z.html")
+    profile.update(dtype="float32", nodata=-1.0)
+    with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
+        out.write((values.astype("float32") / 100).filled(-1.0), 1)
+        out.descriptions = names
+    replace(job, labels=path, block_size_km=2.5, report=page).run(recorder)
+    assert any("multiply them by 100" in warning for warning in recorder.warnings)
+    with open(page, encoding="utf-8") as file:
+        assert "multiply them by 100" in file.read()
+    recorder.warnings.clear()
+    replace(job, labels=scene.chart, block_size_km=2.5).run(recorder)
+    assert not any("multiply them by 100" in warning for warning in recorder.warnings)
+
+
+def test_a_scene_is_added_to_the_states_given(job, recorder, tmp_path):
+    state = str(tmp_path / "state.npz")
+    replace(job, state=state).run(Silent())
+    once = rows_of(job.output)
+    replace(job, state_in=(state,)).run(recorder)
+    twice = rows_of(job.output)
+    np.testing.assert_array_equal(column(twice, "n"), 2 * column(once, "n"))
+    np.testing.assert_allclose(column(twice, "z"), np.sqrt(2) * column(once, "z"), rtol=1e-7)
+    assert any("more than once" in warning for warning in recorder.warnings)
+
+
+def test_states_of_two_parts_hold_all_pixels_and_merge_in_any_order(job, scene, tmp_path):
     """Land hides the upper part from one run, the lower part from the other."""
     with rasterio.open(scene.sar) as raster:
         profile, gcps = raster.profile, raster.gcps

@@ -15,6 +15,7 @@ from floelens.plugin.report.relevance import (
     COLUMNS,
     Books,
     ChannelRelevance,
+    conservation_rows,
     relevance_csv,
     relevance_csvt,
     relevance_html,
@@ -75,6 +76,28 @@ def test_footprints_and_land_spill_over_are_told():
     assert "(62 km at most)" in page
     sar_only = relevance_report(channels=(ChannelRelevance("hh", "sar", "dB", 1.0, -2.0),))
     assert "spills over" not in relevance_html(sar_only)
+
+
+def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline():
+    said = {
+        method: {row["what"]: row["meaning"] for row in conservation_rows(relevance_report().books, method)}["bias"]
+        for method in ("gradient_x_input", "integrated_gradients", "lrp_epsilon")
+    }
+    assert "at its baseline" in said["integrated_gradients"] and "batch-norm" not in said["integrated_gradients"]
+    assert said["gradient_x_input"] == said["lrp_epsilon"] and "batch-norm" in said["lrp_epsilon"]
+
+
+def test_shares_of_grids_of_unequal_size_carry_a_caveat():
+    assert "sums over pixels of unequal size" in relevance_html(relevance_report())
+    sar_only = relevance_report(channels=(ChannelRelevance("hh", "sar", "dB", 1.0, -2.0),))
+    assert "unequal size" not in relevance_html(sar_only)
+
+
+def test_a_logit_among_several_is_told_to_hold_what_is_common_to_all():
+    phrase = "raises the logits of all classes alike"
+    assert phrase in relevance_html(relevance_report(several_classes=True))
+    assert phrase not in relevance_html(relevance_report())
+    assert phrase not in relevance_html(relevance_report(several_classes=True, reference_class="open water"))
 
 
 def test_csv_and_json_hold_the_channels():

@@ -80,6 +80,24 @@ def test_clustered_class_labels_are_said_to_be_worth_fewer_pixels():
     assert f"2000 pixels are worth about {effective} independent ones" in summary(head)[1]
 
 
+def test_robust_errors_are_compared_with_naive_ones_of_the_same_pixels():
+    """Pixels without a label shrink the naive errors of the table; the clusters do not know of them."""
+    generator = np.random.default_rng(2)
+    x = np.column_stack([np.repeat(generator.normal(size=80), 25), np.repeat(generator.normal(size=80), 25)])
+    y = (np.repeat(generator.normal(size=80), 25) > 0).astype(float)
+    blocks = np.arange(2000) // 25
+    parts = (Component("hh_1", "sar", "skip"), Component("btemp_36_5v", "mwr", "mwr"))
+    said = []
+    for repeats in (0, 9):
+        accumulator = SceneAccumulator(OutputLayer("ice", "sigmoid", ("ice",), parts, [[0.3, 0.1]], [0.0]))
+        accumulator.add(x, y, {"blocks": blocks})
+        for _ in range(repeats):
+            accumulator.add(x)
+        said.append(summary(HeadScores(**compute_scores(accumulator.close()).as_dict()))[1])
+    assert "times the naive one" in said[0]
+    assert said[1] == said[0]
+
+
 def test_without_labels_the_report_says_why_robust_errors_are_missing():
     unlabelled = report(labels=False)
     assert "No labels were given" in summary(unlabelled.heads[0])[1]
