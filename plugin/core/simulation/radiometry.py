@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
+from ....models.standard_channels import AMSR2_FREQUENCIES
 from .noise import Axis, SmoothNoise, generator, octaves
 
 CELL_SIZE = 2000.0
@@ -41,20 +42,10 @@ STATISTICS_SOURCE = "Reference dataset for sea ice concentration (Pedersen et al
 
 _STATISTICS = Path(__file__).resolve().parents[3] / "resources" / "amsr2_tie_statistics.json"
 
-_FOOTPRINTS = {
-    "6_9": (35.0, 62.0),
-    "7_3": (34.0, 58.0),
-    "10_7": (24.0, 42.0),
-    "18_7": (14.0, 22.0),
-    "23_8": (15.0, 26.0),
-    "36_5": (7.0, 12.0),
-    "89_0": (3.0, 5.0),
-}
-
-CHANNELS = tuple(f"btemp_{frequency}{polarisation}" for frequency in _FOOTPRINTS for polarisation in "hv")
+CHANNELS = tuple(f"btemp_{frequency}{polarisation}" for frequency in AMSR2_FREQUENCIES for polarisation in "hv")
 """Names of the 14 channels, in order."""
 
-FOOTPRINTS_KM = tuple(_FOOTPRINTS[name[6:-1]] for name in CHANNELS)
+FOOTPRINTS_KM = tuple(AMSR2_FREQUENCIES[name[6:-1]][1] for name in CHANNELS)
 """Half-power widths of each channel's footprint across and along the scan, km."""
 
 MARGIN_CELLS = 56
