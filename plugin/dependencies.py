@@ -65,8 +65,8 @@ def require(module: str) -> ModuleType:
     library = module.split(".")[0]
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError:
-        raise DependencyError(sentence([library])) from None
+    except ModuleNotFoundError as error:
+        raise DependencyError(sentence([(error.name or library).split(".")[0]])) from None
     except (ImportError, OSError) as error:  # a broken shared library is an OSError
         raise DependencyError(
             f"FloeLens needs {library}, which is installed but does not load ({error}). Install it anew: "

@@ -13,9 +13,12 @@ from qgis.core import (
 
 
 @pytest.fixture
-def project() -> QgsProject:
-    """Return an empty project."""
-    return QgsProject()
+def project():
+    """Return the project of QGIS, empty; one of our own would outlive QGIS in the last test."""
+    project = QgsProject.instance()
+    project.clear()
+    yield project
+    project.clear()
 
 
 @pytest.fixture
