@@ -3,7 +3,7 @@
 # `make env` calls it. What is there already stays as it is; numpy is never installed or replaced.
 #
 #   PYTHON       the Python that QGIS uses (default /usr/bin/python3)
-#   TORCH_INDEX  the package index to take torch from (default: pip's own, then PyTorch's CPU index)
+#   TORCH_INDEX  the package index to take torch from (default: pip's own)
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}
