@@ -54,3 +54,28 @@ def qgis_process(tmp_path_factory: pytest.TempPathFactory, plugin_folder: Path) 
     qgis = HeadlessQgis(profile=tmp_path_factory.mktemp("profile"), plugins=plugin_folder)
     qgis.enable("floelens")
     return qgis
+
+
+EXIT_STATUS = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the result for :func:`pytest_unconfigure`."""
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the process with the result of the tests, where QGIS was in it.
+
+    All is reported and cleaned up here. What would come is the interpreter's own end, in which Qt and
+    QGIS objects are destroyed in no certain order: now and then a segmentation fault, which would
+    stand in for the result.
+    """
+    if "qgis.core" not in sys.modules or EXIT_STATUS not in config.stash:
+        return
+    config.get_terminal_writer().flush()
+    sys.__stdout__.flush()
+    sys.__stderr__.flush()
+    os._exit(config.stash[EXIT_STATUS])
