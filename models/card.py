@@ -31,6 +31,7 @@ from ..plugin.core.errors import ModelError
 FORMAT = "floelens-model"
 FORMAT_VERSION = 1
 CLASS_NODATA = 255
+CLASS_LAND = 254
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
 GRIDS = ("fine", "coarse")
 KINDS = ("sigmoid", "softmax", "linear")
@@ -245,11 +246,12 @@ class HeadClass:
         _text(self.name, "name", "Name the class.")
         if self.name.lower() in RESERVED_CLASS_NAMES:
             raise CardError("name", f"'{self.name}' means the class the network predicts. Use another name.")
-        _integer(
-            self.value, "value", 0, f"Give its code in class rasters; {CLASS_NODATA} stands for no data."
-        )
-        if self.value >= CLASS_NODATA:
-            raise CardError("value", f"{self.value} is not below {CLASS_NODATA}, which stands for no data.")
+        _integer(self.value, "value", 0, f"Give its code in class rasters, below {CLASS_LAND}.")
+        if self.value >= CLASS_LAND:
+            raise CardError(
+                "value",
+                f"{self.value} is not below {CLASS_LAND}, which stands for land ({CLASS_NODATA} for no data).",
+            )
         if not isinstance(self.colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise CardError("colour", f"{self.colour!r} is not a colour. Write it as #rrggbb.")
         if self.percent is not None:

@@ -21,6 +21,7 @@ class Predict(SceneAlgorithm):
         "OUTPUT": "Sea ice",
         "PROBABILITIES": "Probabilities",
         "UNCERTAINTY": "Uncertainty",
+        "COVERAGE": "Land, coast and gaps",
     }
 
     def declare(self) -> None:
@@ -39,8 +40,8 @@ class Predict(SceneAlgorithm):
             declare.raster_output(
                 "OUTPUT",
                 "Predicted ice",
-                "Concentration in %, or class codes with their names and colours. Land and pixels without "
-                "data are left out.",
+                "Concentration in %, or class codes with their names and colours. Pixels that are not mapped (land, "
+                "no data) have no value; in class codes land is 254 where LAND is given.",
             )
         )
         self.addParameter(
@@ -61,6 +62,16 @@ class Predict(SceneAlgorithm):
                 made=False,
             )
         )
+        self.addParameter(
+            declare.raster_output(
+                "COVERAGE",
+                "Land, coast and gaps",
+                "A layer to lay over the map: land, pixels without data, and for each radiometer frequency the zone "
+                "as wide as its footprint in which it may see land. Land needs LAND.",
+                optional=True,
+                made=True,
+            )
+        )
         self.addOutput(QgsProcessingOutputString("MODEL_ID", "Id of the model"))
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
         self.addOutput(QgsProcessingOutputString("START_TIME", "Start of the scene, where its file tells"))
@@ -78,4 +89,5 @@ class Predict(SceneAlgorithm):
             head=values.text("HEAD"),
             probabilities=values.layer("PROBABILITIES"),
             uncertainty=values.layer("UNCERTAINTY"),
+            coverage=values.layer("COVERAGE"),
         )

@@ -20,6 +20,7 @@ from ..core.errors import SceneError
 from ..core.protocols import Patch
 from ..core.window import Window
 from .channels import BandChoice, RasterRole, choose_bands
+from .coast import LandDistance
 from .grid import Grid
 from .raster import Raster, file_of, open_raster
 from .registration import RegisteredRaster
@@ -223,11 +224,29 @@ class Scene:
             cell_valid = self.sampler.cell_valid[rows, cols]
             enlarged = cell_valid.repeat(self.ratio, axis=0).repeat(self.ratio, axis=1)
             valid &= enlarged[: window.rows, : window.cols]
-        if isinstance(self._land, PolygonIndex):
-            valid &= ~self._land.mask(window)
-        elif self._land is not None:
-            valid &= ~(np.nan_to_num(self._land.read([1], window)[0]) != 0)
+        if self.has_land:
+            valid &= ~self.land(window)
         return Patch(window, fine, coarse, valid)
+
+    @property
+    def has_land(self) -> bool:
+        """Whether it was told where land is."""
+        return self._land is not None
+
+    def land(self, window: Window) -> np.ndarray:
+        """Return where land is: (row, column), bool; nowhere where it was not told."""
+        if self._land is None:
+            return np.zeros((window.rows, window.cols), bool)
+        if isinstance(self._land, PolygonIndex):
+            return self._land.mask(window)
+        return np.nan_to_num(self._land.read([1], window)[0]) != 0
+
+    def land_distance(self, reach_km: float) -> LandDistance | None:
+        """Return distances to land, which is looked for up to `reach_km` around; None without land."""
+        if self._land is None:
+            return None
+        land = self._land.polygons if isinstance(self._land, PolygonIndex) else self._land.raster
+        return LandDistance(self.grid, land, reach_km)
 
     def _check_not_empty(self, sar: str) -> None:
         """Look for one valid pixel, from the middle of the region outward: mostly the first look finds it."""

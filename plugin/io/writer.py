@@ -85,8 +85,8 @@ class RasterWriter:
         Its bands, in order.
     dtype : {'float32', 'float64', 'uint8', 'int16', 'int32'}
         Type of the pixels.
-    nodata : float
-        What stands for no data.
+    nodata : float or None
+        What stands for no data; None where every value means something.
     tags : mapping of str
         Tags of the file; nothing that depends on the clock belongs here.
     colours : mapping, optional
@@ -108,7 +108,7 @@ class RasterWriter:
         grid: Grid,
         bands: Sequence[Band],
         dtype: str = "float32",
-        nodata: float = np.nan,
+        nodata: float | None = np.nan,
         tags: Mapping[str, str] | None = None,
         colours: Mapping[int, tuple[int, int, int]] | None = None,
         categories: Mapping[int, str] | None = None,
@@ -262,7 +262,7 @@ class RasterWriter:
 
     def _create(
         self,
-        nodata: float,
+        nodata: float | None,
         tags: dict[str, str],
         colours: Mapping[int, tuple[int, int, int]] | None,
         categories: Mapping[int, str] | None,
@@ -303,7 +303,8 @@ class RasterWriter:
             dataset.SetMetadataItem(key, str(tags[key]))
         for number, description in enumerate(self._bands, start=1):
             band = dataset.GetRasterBand(number)
-            band.SetNoDataValue(float(nodata))
+            if nodata is not None:
+                band.SetNoDataValue(float(nodata))
             band.SetDescription(description.name)
             if description.unit:
                 band.SetUnitType(description.unit)

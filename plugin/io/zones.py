@@ -37,7 +37,7 @@ class PolygonIndex:
     """
 
     def __init__(self, polygons: Polygons, grid: Grid) -> None:
-        self.grid = grid
+        self.grid, self.polygons = grid, polygons
         self.count = len(polygons.wkb)
         self.names = polygons.names or tuple(str(number) for number in range(1, self.count + 1))
         self._shapes: list[tuple[dict, int, np.ndarray]] = []  # geometry, zone, (low, high) as (row, col)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...models.card import CLASS_NODATA, Head
+from ...models.card import CLASS_LAND, CLASS_NODATA, Head
 from ..core.errors import ParameterError
 from ..core.protocols import Progress
 from ..io.grid import Grid
+from ..io.scene import Scene
 from ..io.writer import Band, Outputs, RasterWriter
 from ..report.styles import (
     LegendEntry,
@@ -19,6 +20,7 @@ from ..report.styles import (
     sidecar,
     uncertainty_style,
 )
+from .coverage import CoverageMap
 from .inputs import Compute, SceneInputs
 from .provenance import provenance
 
@@ -41,6 +43,8 @@ class Predict:
         Raster of one probability (0 to 1) a class.
     uncertainty : str, optional
         Raster of the entropy of the probabilities, in bits.
+    coverage : str, optional
+        Class raster of land, of the coastal zones that radiometer footprints reach, and of gaps.
     compute : Compute
         Where and how.
     """
@@ -51,6 +55,7 @@ class Predict:
     head: str = ""
     probabilities: str | None = None
     uncertainty: str | None = None
+    coverage: str | None = None
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
@@ -70,26 +75,34 @@ class Predict:
             plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
             tags = provenance(card, self.scene, scene, self.compute, product="prediction", head=head.name)
-            main = self._main(outputs, grid, head, tags)
-            probabilities = uncertainty = None
+            main = self._main(outputs, grid, head, scene.has_land, tags)
+            probabilities = uncertainty = coverage = None
             if self.probabilities:
                 bands = [Band(f"P({entry.name})", "1") for entry in head.classes]
                 probabilities = outputs.raster(self.probabilities, grid, bands, tags=tags)
             if self.uncertainty:
                 uncertainty = outputs.raster(self.uncertainty, grid, [Band("entropy", "bit")], tags=tags)
+            if self.coverage:
+                coverage = CoverageMap(outputs, self.coverage, scene, grid, card, tags, progress)
             for strip in stream_predictions(runner, scene, plan, progress):
                 valid_pixels += int(strip.valid.sum())
                 p = class_probabilities(strip.logits[card.head_slice(head.name)], head)
-                main.write(mapped_values(p, strip.valid, head)[None])
+                mapped = mapped_values(p, strip.valid, head)
+                if head.kind == "softmax" and scene.has_land:
+                    mapped[scene.land(strip.window)] = CLASS_LAND
+                main.write(mapped[None])
                 if probabilities is not None:
                     probabilities.write(p)
                 if uncertainty is not None:
                     uncertainty.write(entropy(p, head)[None])
-            self._write_styles(outputs, head, scene.start_time)
+                if coverage is not None:
+                    coverage.write(strip.window, strip.valid)
+            self._write_styles(outputs, head, scene)
         paths = {
             "OUTPUT": self.output,
             "PROBABILITIES": self.probabilities,
             "UNCERTAINTY": self.uncertainty,
+            "COVERAGE": self.coverage,
         }
         return {
             **{name: path for name, path in paths.items() if path},
@@ -100,7 +113,9 @@ class Predict:
             "VALID_PIXELS": valid_pixels,
         }
 
-    def _main(self, outputs: Outputs, grid: Grid, head: Head, tags: dict[str, str]) -> RasterWriter:
+    def _main(
+        self, outputs: Outputs, grid: Grid, head: Head, land: bool, tags: dict[str, str]
+    ) -> RasterWriter:
         if head.kind != "softmax":
             return outputs.raster(self.output, grid, [Band(head.name, head.unit)], tags=tags)
         return outputs.raster(
@@ -111,14 +126,23 @@ class Predict:
             nodata=CLASS_NODATA,
             tags=tags,
             colours={entry.value: entry.rgb for entry in head.classes},
-            categories={entry.value: entry.name for entry in head.classes},
+            categories={
+                **{entry.value: entry.name for entry in head.classes},
+                **({CLASS_LAND: "land"} if land else {}),
+            },
             overviews="nearest",
         )
 
-    def _write_styles(self, outputs: Outputs, head: Head, start_time: str | None) -> None:
+    def _write_styles(self, outputs: Outputs, head: Head, scene: Scene) -> None:
+        start_time = scene.start_time
         if head.kind == "softmax":
             entries = [LegendEntry(entry.value, entry.name, entry.colour) for entry in head.classes]
-            style = class_style(entries, nodata=CLASS_NODATA, start_time=start_time)
+            style = class_style(
+                entries,
+                nodata=CLASS_NODATA,
+                land_value=CLASS_LAND if scene.has_land else None,
+                start_time=start_time,
+            )
         else:
             style = concentration_style(start_time=start_time)
         outputs.file(sidecar(self.output)).write_text(style, encoding="utf-8")

@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 SCENE_SECONDS = 60.0  # one Sentinel-1 EW frame takes about a minute
 LAND_COLOUR = "#c8b48c"
-NOT_MAPPED = "land or no data (not mapped)"
+NOT_MAPPED = "land or no data (not mapped)"  # the coverage layer tells them apart
 
 
 @dataclass(frozen=True)

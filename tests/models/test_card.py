@@ -149,7 +149,7 @@ def _set(document: dict, path: str, value) -> None:
         ("heads[0].kind", "tanh", "field heads[0].kind: 'tanh' is not one of sigmoid, softmax, linear"),
         ("heads[0].classes", [], "field heads[0].classes: a sigmoid head has one class"),
         ("heads[0].classes[0].colour", "red", "field heads[0].classes[0].colour: 'red' is not a colour"),
-        ("heads[0].classes[0].value", 255, "field heads[0].classes[0].value: 255 is not below 255"),
+        ("heads[0].classes[0].value", 255, "field heads[0].classes[0].value: 255 is not below 254"),
         (
             "heads[0].classes[0].name",
             "Predicted",

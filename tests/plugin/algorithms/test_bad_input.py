@@ -6,6 +6,7 @@ import contextlib
 import json
 import pickle
 import shutil
+import subprocess
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 ROWS, COLS = 150, 175
 OUTPUTS = {
-    "predict": {"OUTPUT": "ice.tif", "PROBABILITIES": "p.tif", "UNCERTAINTY": "u.tif"},
+    "predict": {"OUTPUT": "ice.tif", "PROBABILITIES": "p.tif", "UNCERTAINTY": "u.tif", "COVERAGE": "k.tif"},
     "relevance": {"SAR_RELEVANCE": "sar_r.tif", "MWR_RELEVANCE": "mwr_r.tif", "REPORT": "r.html"},
     "zscores": {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "z.html", "STATE": "z.npz"},
     "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
@@ -388,9 +389,55 @@ class TestTheCommandLine:
 
         return call
 
-    def test_truncated_where_only_reading_shows_it(self, said, good):
-        cut(good["SAR"], 0.97)
-        assert good["SAR"] in said("predict")
+    @pytest.mark.parametrize(
+        ("spoil", "sentence"),
+        [
+            (lambda good: change(good["SAR"], bands=[1]), "No band named 'hv'"),
+            (lambda good: change(good["SAR"], bands=[1, 2, 2], names=False), "3"),
+            (lambda good: cut(good["MWR"], 0.001), "MWR: "),
+            (lambda good: cut(good["SAR"], 0.97), "sar.tif"),
+            (lambda good: change(good["SAR"], transform=None, crs=None), "georeferenc"),
+            (lambda good: fill(good["SAR"], np.nan), "No pixel of"),
+        ],
+        ids=["missing band", "band count", "unreadable", "truncated", "no georeferencing", "all nodata"],
+    )
+    def test_spoilt_scenes(self, said, good, spoil, sentence):
+        spoil(good)
+        assert sentence in said("predict")
+
+    def test_weights_of_another_checksum(self, said, good):
+        content = bytearray(weights_of(Path(good["MODEL"])))
+        content[-1] ^= 1
+        with_weights(good["MODEL"], bytes(content), checksum=False)
+        assert "are not those of the card: their sha256 is" in said("relevance")
+
+    def test_a_card_that_does_not_match_its_weights(self, said, good, packages):
+        with_weights(good["MODEL"], weights_of(packages / "trial-type"))
+        assert "does not match its weights" in said("zscores")
+
+    @pytest.mark.parametrize("name", READING)
+    def test_no_room(self, said, name):
+        with largest_file(6000):
+            assert "Check that the disk has room" in said(name)
+
+    def test_a_run_that_is_killed_leaves_nothing_under_its_name_and_the_next_one_sweeps(
+        self, qgis_process, good, place
+    ):
+        """A terminal's Ctrl-C or a batch system's kill is the only cancel that a command line knows."""
+        outputs = {key: place / file for key, file in OUTPUTS["predict"].items()}
+        command = qgis_process.command("floelens:predict", **{**good, **outputs})
+        running = subprocess.Popen(
+            command, env=qgis_process.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while running.poll() is None and not any(place.iterdir()):  # until its first temporary file is there
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(timeout=0.01)
+        running.terminate()
+        assert running.wait() != 0
+        assert not {file.name for file in place.iterdir()} & set(OUTPUTS["predict"].values())
+        done = qgis_process.run("floelens:predict", **{**good, "OUTPUT": outputs["OUTPUT"]})
+        assert done.returncode == 0
+        assert {file.name for file in place.iterdir()} == {"ice.tif", "ice.qml"}
 
     def test_no_overlap(self, said, good):
         with rasterio.open(good["MWR"]) as raster:
