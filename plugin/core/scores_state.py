@@ -16,10 +16,10 @@ from os import PathLike
 import numpy as np
 
 from .errors import ParameterError
-from .information import ClusterSums, Component, Information, LabelSums, OutputLayer, Sums, removals
+from .information import ClusterSums, Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
 
 FORMAT = "floelens-zscores-state"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +110,7 @@ class ScoreState:
                     "components": [asdict(part) for part in head.layer.components],
                     "n_unlabelled": head.unlabelled.n,
                     "n_labelled": head.labelled.n,
-                    "squares": head.labels.squares,
-                    "variance": head.labels.variance,
-                    "pearson": head.labels.pearson,
+                    "fit": asdict(head.labels.fit),
                     "clusterings": [[name, head.labels.clusters[name].count] for name in clusterings],
                 }
             )
@@ -210,9 +208,7 @@ def _read_head(arrays, number: int, header: dict) -> Information:
         labelled=sums("labelled", header["n_labelled"]),
         labels=LabelSums(
             score=read("score", (layer.outputs, 1 + m)),
-            squares=float(header["squares"]),
-            variance=float(header["variance"]),
-            pearson=float(header["pearson"]),
+            fit=Fit(**{name: float(value) for name, value in header["fit"].items()}),
             clusters=clusters,
         ),
         lowest=read("lowest", (m,)),

@@ -213,8 +213,8 @@ def rewritten(path: Path, target: Path, change) -> Path:
 def test_another_format_version_or_shape_is_refused(tmp_path):
     good = tmp_path / "good"
     state(head(), 1).save(good)
-    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=2))
-    with pytest.raises(ParameterError, match="format version 2, this version of FloeLens reads 1"):
+    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=3))
+    with pytest.raises(ParameterError, match="format version 3, this version of FloeLens reads 2"):
         ScoreState.load(newer)
     cut = rewritten(
         good, tmp_path / "cut", lambda _, arrays: arrays.update({"head0/lowest": arrays["head0/lowest"][:2]})
