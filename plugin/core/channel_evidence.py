@@ -46,7 +46,12 @@ class ContributionSums:
     def __add__(self, other: ContributionSums) -> ContributionSums:
         """Return the sums over the pixels of both."""
         return ContributionSums(
-            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+            n=self.n + other.n,
+            information=self.information + other.information,
+            total=self.total + other.total,
+            squares=self.squares + other.squares,
+            n_labelled=self.n_labelled + other.n_labelled,
+            residual_squares=self.residual_squares + other.residual_squares,
         )
 
 
@@ -163,13 +168,13 @@ class ChannelEvidence:
             return arrays[name]
 
         sums = ContributionSums(
-            int(header["n"]),
-            *(
-                checked(name, getattr(empty.sums, name), getattr(empty.sums, name).shape)
+            n=int(header["n"]),
+            n_labelled=int(header["n_labelled"]),
+            residual_squares=float(header["residual_squares"]),
+            **{
+                name: checked(name, getattr(empty.sums, name), getattr(empty.sums, name).shape)
                 for name in ("information", "total", "squares")
-            ),
-            int(header["n_labelled"]),
-            float(header["residual_squares"]),
+            },
         )
         held = {
             name: checked(name, getattr(empty.sample, name), (rows, *getattr(empty.sample, name).shape[1:]))

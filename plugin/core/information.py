@@ -110,10 +110,10 @@ class Information:
     highest: np.ndarray
 
     @classmethod
-    def empty(cls, layer: OutputLayer) -> Information:
+    def empty(cls, layer: OutputLayer, shares: bool = True) -> Information:
         """Return the information of no pixel: merging it changes nothing."""
         m = len(layer.components)
-        removals = m + len(layer.groups())
+        removals = m + len(layer.groups()) if shares else 0
         return cls(
             layer=layer,
             unlabelled=Sums.empty(layer, removals),
@@ -180,12 +180,14 @@ class SceneAccumulator:
     ----------
     layer : OutputLayer
         The regression whose Z-scores are wanted.
+    shares : bool
+        Whether the information shares are collected, too.
     """
 
-    def __init__(self, layer: OutputLayer) -> None:
-        self._information = Information.empty(layer)
+    def __init__(self, layer: OutputLayer, shares: bool = True) -> None:
+        self._information = Information.empty(layer, shares)
         self._layer = layer
-        self._removals = removals(layer)
+        self._removals = removals(layer) if shares else removals(layer)[:0]
         self._open: dict[str, dict[int, np.ndarray]] | None = None
 
     def add(

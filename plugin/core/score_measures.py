@@ -10,6 +10,7 @@ from .clusters import block_size_of
 from .covariance import sandwich, variances_of
 from .estimable import about_means, dead_components, pooled_information
 from .estimates import FEW_CLUSTERS, Estimation
+from .refit import Refit
 from .tails import log10_p_chi2
 from .wording import finite
 
@@ -163,3 +164,27 @@ def _growth(clusterings: Sequence[Mapping], chosen: str | None) -> str:
         f"The errors still grow by {share:.0f} % from {chosen} to {widest['clustering']}: they have not levelled "
         "off, and the robust scores are too large. Set a larger BLOCK_SIZE, or merge more scenes."
     )
+
+
+def refit_measures(refitted: Refit | None) -> dict:
+    """Return how the refit went: nothing where none was asked for."""
+    if refitted is None:
+        return {}
+    found: dict = {"refit_steps": None, "refit_log_loss": None, "refit_dispersion": None}
+    if refitted.fit is not None:
+        measures = head_measures(refitted.fit)
+        found.update(
+            refit_steps=refitted.steps,
+            refit_log_loss=measures["log_loss"],
+            refit_dispersion=measures["dispersion"],
+        )
+    return found
+
+
+def refit_warnings(head: str, refitted: Refit | None) -> tuple[str, ...]:
+    """Return what a reader must know about the refit."""
+    if refitted is None or not refitted.note:
+        return ()
+    if refitted.fit is None:
+        return (f"The output layer of head '{head}' could not be fitted to the labels: {refitted.note}.",)
+    return (f"Refit of head '{head}': {refitted.note}.",)

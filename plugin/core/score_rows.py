@@ -6,6 +6,7 @@ import numpy as np
 
 from .covariance import variances_of
 from .estimates import Estimation
+from .refit import Refit
 from .tails import log10_p_normal, log10_p_student
 from .wording import finite
 
@@ -38,17 +39,22 @@ COLUMNS = (
 )
 
 
+_REFIT = ("weight", "se", "z", "se_robust", "z_robust")
+
+
 def score_rows(
-    fit: Estimation, against: int | None = None
+    fit: Estimation, refitted: Refit | None = None, against: int | None = None
 ) -> tuple[tuple[dict, ...], tuple[dict, ...], tuple[dict, ...]]:
     """Return rows of the components, of the biases, and the one-step shifts.
 
-    `against` names the output that the others are compared with; None: centred weights.
+    `against` names the output that the others are compared with; None: centred weights. `refitted`
+    fills the columns of the refit.
     """
     layer, estimate = fit.layer, fit.estimate
     outputs = [k for k in range(layer.outputs) if k != against]
     table = _statistics(fit, against) if estimate is not None else {}
     position = {} if estimate is None else {int(j): at + 1 for at, j in enumerate(estimate.kept.columns)}
+    anew = _refit_columns(refitted, against)
     blank_weights = _blank_weights(fit, against)
     rows: list[dict] = []
     bias: list[dict] = []
@@ -85,8 +91,25 @@ def score_rows(
                             "shift_in_se": finite(table[k]["shift_in_se"][at]),
                         }
                     )
+            row.update(anew.get((k, j), {}))
             (bias if part is None else rows).append(row)
     return tuple(rows), tuple(bias), tuple(shifts)
+
+
+def _refit_columns(refitted: Refit | None, against: int | None) -> dict[tuple[int, int], dict]:
+    """Return the columns of the refit by output and component (-1: the bias)."""
+    if refitted is None or refitted.fit is None or refitted.fit.estimate is None:
+        return {}
+    if against is not None:
+        if against not in refitted.classes:
+            return {}
+        against = refitted.classes.index(against)
+    columns = [-1, *refitted.fit.estimate.kept.columns.tolist()]
+    return {
+        (refitted.classes[k], j): {f"refit_{name}": finite(values[name][at]) for name in _REFIT}
+        for k, values in _statistics(refitted.fit, against).items()
+        for at, j in enumerate(columns)
+    }
 
 
 def _blank_weights(fit: Estimation, against: int | None) -> np.ndarray:

@@ -25,8 +25,16 @@ import numpy as np
 from .errors import NumericalError, ParameterError
 from .estimates import FEW_CLUSTERS, Estimation
 from .information import Component, Group, Information, OutputLayer, SceneAccumulator
+from .refit import Refit
 from .score_groups import GROUP_COLUMNS, score_groups
-from .score_measures import clustering_rows, correlation_of, head_measures, warnings_of
+from .score_measures import (
+    clustering_rows,
+    correlation_of,
+    head_measures,
+    refit_measures,
+    refit_warnings,
+    warnings_of,
+)
 from .score_rows import COLUMNS, score_rows
 from .summed_strengths import summed_strengths
 
@@ -63,13 +71,15 @@ class ZScores:
         With labels: ``head, class, component, shift, shift_in_se``, the Newton step from the trained
         weights towards those that fit the labels best, and the same in standard errors.
     clusterings : tuple of dict
-        ``clustering, clusters, ratio_low, ratio_median, ratio_high``: quartiles over the components
-        of se_robust / se, for each clustering the pixels were given.
+        ``clustering, block_km, clusters, ratio_low, ratio_median, ratio_high``: quartiles over the
+        components of se_robust / se, for each clustering the pixels were given; ``block_km`` is the
+        size of its blocks, None for scenes: plotted against it, the ratio shows where errors level off.
     measures : dict
         ``n, n_labelled, clustering, clusters, mean_logit`` and ``mean_prediction`` (by class),
         ``mean_weight`` (p(1-p), summed over classes: 0 if saturated), ``dispersion``,
         ``dispersion_pearson``, ``error_variance``, ``score_statistic``, ``score_df``,
-        ``score_log10_p``; None where not available.
+        ``score_log10_p``, ``log_loss`` (mean -log-likelihood of the labels); with a refit also
+        ``refit_steps``, ``refit_log_loss``, ``refit_dispersion``; None where not available.
     correlation : numpy.ndarray
         (component, component): correlation weighted by p(1-p); NaN for components that do not vary.
     warnings : tuple of str
@@ -86,6 +96,7 @@ class ZScores:
     correlation: np.ndarray
     warnings: tuple[str, ...]
     _estimation: Estimation | None = field(default=None, repr=False)
+    _refit: Refit | None = field(default=None, repr=False)
 
     def contrasts(self, reference: str) -> tuple[dict, ...]:
         """Return rows of the weights of each class minus those of a reference class.
@@ -111,7 +122,7 @@ class ZScores:
                 f"{', '.join(self.layer.classes)}."
             )
         position = self.layer.classes.index(reference)
-        return score_rows(self._estimation, against=position)[0]
+        return score_rows(self._estimation, self._refit, position)[0]
 
     def as_dict(self) -> dict:
         """Return the content as plain values, for reports."""
@@ -131,7 +142,9 @@ class ZScores:
         }
 
 
-def compute_scores(information: Information, clustering: str | None = None) -> ZScores:
+def compute_scores(
+    information: Information, clustering: str | None = None, refitted: Refit | None = None
+) -> ZScores:
     """Return the Z-scores of a head from the information of its pixels.
 
     Parameters
@@ -140,6 +153,8 @@ def compute_scores(information: Information, clustering: str | None = None) -> Z
         Of one scene, or merged over many.
     clustering : str, optional
         Which clustering the robust errors use; by default the first by name.
+    refitted : Refit, optional
+        The output layer fitted to the labels, for the columns ``refit_...``.
 
     Raises
     ------
@@ -161,7 +176,7 @@ def compute_scores(information: Information, clustering: str | None = None) -> Z
     if clustering is None and known:
         clustering = sorted(known)[0]
     fit = Estimation.of(information, clustering)
-    rows, bias, shifts = score_rows(fit)
+    rows, bias, shifts = score_rows(fit, refitted)
     clusterings = clustering_rows(fit)
     return ZScores(
         layer=layer,
@@ -170,8 +185,9 @@ def compute_scores(information: Information, clustering: str | None = None) -> Z
         bias=bias,
         shifts=shifts,
         clusterings=clusterings,
-        measures=head_measures(fit),
+        measures={**head_measures(fit), **refit_measures(refitted)},
         correlation=correlation_of(fit),
-        warnings=warnings_of(fit, clusterings),
+        warnings=warnings_of(fit, clusterings) + refit_warnings(layer.head, refitted),
         _estimation=fit,
+        _refit=refitted,
     )
