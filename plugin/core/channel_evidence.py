@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from .channel_groups import Channel
+from .channel_levels import InputChannel
 from .channel_regression import ChannelRows, curvature
 from .errors import NumericalError, ParameterError
 from .row_sample import RowSample, pixel_keys, scene_number
@@ -65,7 +65,7 @@ class ChannelEvidence:
         Of the head.
     classes : tuple of str
         One an output.
-    channels : tuple of Channel
+    channels : tuple of InputChannel
         In the order of the contributions.
     method : str
         How the logit was split, with its baseline: evidence of one way only can be merged.
@@ -78,7 +78,7 @@ class ChannelEvidence:
     head: str
     kind: str
     classes: tuple[str, ...]
-    channels: tuple[Channel, ...]
+    channels: tuple[InputChannel, ...]
     method: str
     sums: ContributionSums
     sample: RowSample
@@ -89,7 +89,7 @@ class ChannelEvidence:
         head: str,
         kind: str,
         classes: Sequence[str],
-        channels: Sequence[Channel],
+        channels: Sequence[InputChannel],
         method: str,
         capacity: int | None = None,
     ) -> ChannelEvidence:
@@ -155,7 +155,7 @@ class ChannelEvidence:
         ValueError
             If an array has another shape or type than it must have.
         """
-        channels = tuple(Channel(**channel) for channel in header["channels"])
+        channels = tuple(InputChannel(**channel) for channel in header["channels"])
         capacity = int(header["capacity"])
         empty = cls.empty(
             header["head"], header["kind"], header["classes"], channels, header["method"], capacity

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .channel_evidence import ChannelEvidence
-from .channel_groups import ChannelGroup, channel_groups
+from .channel_levels import LevelGroup, level_groups
 from .channel_regression import ChannelRows, Curvature, curvature, row_scores
 from .channel_strength import beside_intercepts, combining, group_row
 from .covariance import inverse_of
@@ -123,7 +123,7 @@ def channel_slopes(
                 "among the other classes."
             )
             rows = rows.of_classes(present)
-    groups = channel_groups(evidence.channels)
+    groups = level_groups(evidence.channels)
     found: list[dict] = []
     for level in dict.fromkeys(group.level for group in groups):
         members = [group for group in groups if group.level == level]
@@ -143,7 +143,7 @@ def channel_slopes(
 
 def _fill(
     table: list[dict],
-    groups: Sequence[ChannelGroup],
+    groups: Sequence[LevelGroup],
     rows: ChannelRows,
     clusters: np.ndarray | None,
     count: int,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .channel_evidence import ChannelEvidence
-from .channel_groups import ChannelGroup, channel_groups
+from .channel_levels import LevelGroup, level_groups
 from .covariance import inverse_of
 from .estimable import independent_columns
 from .products import product
@@ -35,7 +35,7 @@ STRENGTH_COLUMNS = (
 )
 
 
-def group_row(columns: Sequence[str], head: str, group: ChannelGroup) -> dict:
+def group_row(columns: Sequence[str], head: str, group: LevelGroup) -> dict:
     """Return a row with what is known of a group, everything else None."""
     row: dict = dict.fromkeys(columns)
     row.update(
@@ -51,7 +51,7 @@ def group_row(columns: Sequence[str], head: str, group: ChannelGroup) -> dict:
     return row
 
 
-def combining(groups: Sequence[ChannelGroup], channels: int) -> np.ndarray:
+def combining(groups: Sequence[LevelGroup], channels: int) -> np.ndarray:
     """Return the matrix (channel, group) that adds up the channels of each group."""
     combine = np.zeros((channels, len(groups)))
     for at, group in enumerate(groups):
@@ -102,13 +102,13 @@ def channel_strengths(evidence: ChannelEvidence) -> tuple[dict, ...]:
         has no labels.
     """
     rows = []
-    groups = channel_groups(evidence.channels)
+    groups = level_groups(evidence.channels)
     for level in dict.fromkeys(group.level for group in groups):
         rows += _level(evidence, [group for group in groups if group.level == level])
     return tuple(rows)
 
 
-def _level(evidence: ChannelEvidence, groups: Sequence[ChannelGroup]) -> list[dict]:
+def _level(evidence: ChannelEvidence, groups: Sequence[LevelGroup]) -> list[dict]:
     sums, linear = evidence.sums, evidence.kind == "linear"
     c, g = len(evidence.channels), len(groups)
     classes = len(sums.information) - c
@@ -152,7 +152,7 @@ def _level(evidence: ChannelEvidence, groups: Sequence[ChannelGroup]) -> list[di
     return rows
 
 
-def _moments(evidence: ChannelEvidence, group: ChannelGroup) -> dict:
+def _moments(evidence: ChannelEvidence, group: LevelGroup) -> dict:
     """Return mean and sd of a single channel's contribution; sums do not hold those of several."""
     sums = evidence.sums
     if sums.n == 0:

@@ -23,7 +23,7 @@ class Spool:
     """
 
     def __init__(self, dtype: np.dtype) -> None:
-        self._dtype = np.dtype(dtype)
+        self.dtype = np.dtype(dtype)
         self._file = tempfile.TemporaryFile(prefix="floelens-")  # noqa: SIM115  (closed by close)
 
     def __enter__(self) -> Spool:
@@ -45,7 +45,7 @@ class Spool:
             If the disk is full.
         """
         try:
-            self._file.write(np.ascontiguousarray(rows, dtype=self._dtype).tobytes())
+            self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).tobytes())
         except OSError as error:
             raise OutputError(
                 f"The sampled pixels cannot be kept in {tempfile.gettempdir()} ({error.strerror}). Free some space, "
@@ -58,11 +58,11 @@ class Spool:
         self._file.flush()
         while True:
             self._file.seek(at)
-            part = self._file.read(_ROWS * self._dtype.itemsize)
+            part = self._file.read(_ROWS * self.dtype.itemsize)
             if not part:
                 break
             at += len(part)
-            yield np.frombuffer(part, self._dtype)
+            yield np.frombuffer(part, self.dtype)
         self._file.seek(0, 2)
 
     def close(self) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
-from floelens.plugin.core.channel_groups import Channel
+from floelens.plugin.core.channel_levels import InputChannel
 from scipy import special
 
 CHANNELS = (
-    Channel("hh", "sar"),
-    Channel("hv", "sar"),
-    Channel("btemp_18_7h", "mwr", 18.7, "h"),
-    Channel("btemp_18_7v", "mwr", 18.7, "v"),
-    Channel("btemp_36_5h", "mwr", 36.5, "h"),
-    Channel("btemp_36_5v", "mwr", 36.5, "v"),
+    InputChannel("hh", "sar"),
+    InputChannel("hv", "sar"),
+    InputChannel("btemp_18_7h", "mwr", 18.7, "h"),
+    InputChannel("btemp_18_7v", "mwr", 18.7, "v"),
+    InputChannel("btemp_36_5h", "mwr", 36.5, "h"),
+    InputChannel("btemp_36_5v", "mwr", 36.5, "v"),
 )
 
 
@@ -38,7 +38,7 @@ def evidence_of(
     labels: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
     kind: str = "sigmoid",
-    channels: tuple[Channel, ...] | None = None,
+    channels: tuple[InputChannel, ...] | None = None,
     scene: str = "scene",
     capacity: int | None = None,
     batch: int = 700,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from floelens.plugin.core.channel_evidence import ChannelEvidence
-from floelens.plugin.core.channel_groups import Channel, channel_groups
+from floelens.plugin.core.channel_levels import InputChannel, level_groups
 from floelens.plugin.core.channel_slopes import SLOPE_COLUMNS, channel_slopes
 from floelens.plugin.core.channel_strength import STRENGTH_COLUMNS, channel_strengths
 from floelens.plugin.core.errors import NumericalError, ParameterError
@@ -39,7 +39,7 @@ def level_of(rows, level):
 
 def test_channels_are_grouped_by_sensor_frequency_and_alone():
     groups = {level: [] for level in ("sensor", "frequency", "channel")}
-    for group in channel_groups(CHANNELS):
+    for group in level_groups(CHANNELS):
         groups[group.level].append((group.name, group.members))
     assert groups["sensor"] == [("sar", (0, 1)), ("mwr", (2, 3, 4, 5))]
     assert groups["frequency"] == [("sar", (0, 1)), ("18.7 GHz", (2, 3)), ("36.5 GHz", (4, 5))]
@@ -47,7 +47,9 @@ def test_channels_are_grouped_by_sensor_frequency_and_alone():
 
 
 def test_levels_that_repeat_a_coarser_one_are_left_out():
-    assert [group.level for group in channel_groups((Channel("hh", "sar"), Channel("a", "mwr", 6.9)))] == [
+    assert [
+        group.level for group in level_groups((InputChannel("hh", "sar"), InputChannel("a", "mwr", 6.9)))
+    ] == [
         "sensor",
         "sensor",
     ]
@@ -168,7 +170,7 @@ def test_the_strength_of_a_sensor_is_that_of_its_summed_contributions():
     parts, offset = contributions(12, 1200, 4), np.zeros(1200)
     by_sensor = column(channel_strengths(evidence_of(parts, offset)), "strength", "sensor")
     summed = parts[:, :, ::2] + parts[:, :, 1::2].astype(float)
-    two = (Channel("a", "sar"), Channel("b", "mwr"))
+    two = (InputChannel("a", "sar"), InputChannel("b", "mwr"))
     alone = channel_strengths(evidence_of(summed, offset, channels=two))
     np.testing.assert_allclose(by_sensor, column(alone, "strength", "sensor"), rtol=1e-9)
 
@@ -190,7 +192,7 @@ def test_a_useless_channel_gets_zero_and_a_noisier_one_less_than_one():
     useless = generator.normal(size=n)  # it meant something in training: the network still listens
     noisy = 1.0 * (signal + 1.0 * generator.normal(size=n))
     parts = np.stack([1.5 * ice, 0.8 * useless, noisy], axis=1)
-    channels = (Channel("36v", "mwr", 36.5, "v"), Channel("hh", "sar"), Channel("hv", "sar"))
+    channels = (InputChannel("36v", "mwr", 36.5, "v"), InputChannel("hh", "sar"), InputChannel("hv", "sar"))
     rows, _ = channel_slopes(evidence_of(parts, np.zeros(n), y, np.arange(n) // 50, channels=channels))
     found = level_of(rows, "channel")
     assert found["36v"]["slope"] == pytest.approx(1.0, abs=0.25)
@@ -214,7 +216,7 @@ def test_a_channel_that_deserves_more_is_under_trusted():
 def test_slopes_keep_their_level_whatever_the_number_of_features(count):
     """A channel that says nothing, in clusters of equal evidence, entering through one feature or many."""
     rejected_0, rejected_1, strengths = [], [], []
-    channels = (Channel("36v", "mwr", 36.5, "v"), Channel("hh", "sar"))
+    channels = (InputChannel("36v", "mwr", 36.5, "v"), InputChannel("hh", "sar"))
     clusters = np.arange(600) // 6
     for seed in range(300):
         generator = np.random.default_rng([17, count, seed])
@@ -317,7 +319,7 @@ def test_channels_that_others_repeat_or_nearly_repeat_are_blank_and_leave_the_ot
     repeated = np.concatenate([parts, parts[:, :, 2:], near], axis=2).astype(np.float32)
     y = drawn(62, parts[:, 0].astype(float).sum(axis=1))
     given = dict(offset=np.zeros(2000), labels=y, clusters=np.arange(2000) // 20)
-    channels = tuple(Channel(name, "sar") for name in ("a", "b", "c", "c again", "near a"))
+    channels = tuple(InputChannel(name, "sar") for name in ("a", "b", "c", "c again", "near a"))
     rows, _ = channel_slopes(evidence_of(repeated, channels=channels, **given))
     found = level_of(rows, "channel")
     assert found["c"]["slope"] is None and "repeated by c again" in found["c"]["note"]

@@ -512,6 +512,42 @@ def test_a_class_that_is_never_predicted_is_left_out_and_named():
     assert any("class_3" in warning for warning in scores.warnings)
 
 
+def test_rows_without_a_score_are_centred_over_the_same_classes_as_those_with_one():
+    x = correlated(47, 1000, 3)
+    x[:, 2] = 0.7  # dead
+    generator = np.random.default_rng(48)
+    weights = generator.normal(size=(4, 3))
+    scores = compute_scores(accumulate(layer(weights, np.array([0.0, 0.0, 0.0, -900.0]), "softmax"), x))
+    centred = weights - weights[:3].mean(axis=0)
+    np.testing.assert_allclose(column(scores.rows, "weight"), centred.ravel(), rtol=1e-10)
+    blank = scores.contrasts("class_3")
+    assert all(row["z"] is None and "the reference: class practically never" in row["note"] for row in blank)
+
+
+def test_fewer_clusters_than_weights_give_a_warning_and_finite_numbers():
+    x = correlated(49, 600, 8)
+    scores = compute_scores(
+        accumulate(layer(np.full(8, 0.1), 0.0), x, binary_labels(50, x), np.arange(600) // 120)
+    )
+    assert any("5 clusters are fewer than the 9 weights" in warning for warning in scores.warnings)
+    values = [v for row in scores.rows + scores.groups for v in row.values() if isinstance(v, float)]
+    assert np.isfinite(values).all()
+
+
+def test_errors_that_still_grow_with_the_blocks_give_a_warning():
+    generator = np.random.default_rng(51)
+    shared = np.repeat(generator.normal(size=60), 40)
+    x = np.repeat(generator.normal(size=60), 40)[:, None] + 0.1 * generator.normal(size=(2400, 1))
+    y = (shared + 0.3 * generator.normal(size=2400) > 0).astype(float)
+    accumulator = SceneAccumulator(layer(np.array([0.05]), 0.0))
+    accumulator.add(x, y, {"8 km blocks": np.arange(2400) // 10, "16 km blocks": np.arange(2400) // 40})
+    information = accumulator.close()
+    small = compute_scores(information, "8 km blocks")
+    assert any("have not levelled off" in warning for warning in small.warnings)
+    assert [row["block_km"] for row in small.clusterings] == [8.0, 16.0]
+    assert not any("levelled" in warning for warning in compute_scores(information, "16 km blocks").warnings)
+
+
 def test_fewer_pixels_than_weights_give_a_sentence():
     scores = compute_scores(accumulate(layer(np.ones(6), 0.0), correlated(49, 5, 6)))
     assert all(row["z"] is None and "too few" in row["note"] for row in scores.rows)

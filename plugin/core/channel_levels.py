@@ -9,7 +9,7 @@ LEVELS = ("sensor", "frequency", "channel")  # the coarsest, which judges best, 
 
 
 @dataclass(frozen=True)
-class Channel:
+class InputChannel:
     """One input channel whose contribution to the logit is known.
 
     Parameters
@@ -29,7 +29,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class ChannelGroup:
+class LevelGroup:
     """Channels whose contributions are added up.
 
     Parameters
@@ -54,12 +54,12 @@ class ChannelGroup:
     members: tuple[int, ...]
 
 
-def channel_groups(channels: Sequence[Channel]) -> tuple[ChannelGroup, ...]:
+def level_groups(channels: Sequence[InputChannel]) -> tuple[LevelGroup, ...]:
     """Return the groups of every level; at each level every channel is in exactly one group.
 
     By frequency, what has none stays with its sensor. A level that would repeat a coarser one is left out.
     """
-    found: list[ChannelGroup] = []
+    found: list[LevelGroup] = []
     seen = set()
     for level in LEVELS:
         names: dict[tuple[str, str], list[int]] = {}
@@ -78,7 +78,7 @@ def channel_groups(channels: Sequence[Channel]) -> tuple[ChannelGroup, ...]:
         for (sensor, name), members in names.items():
             frequencies = {channels[at].frequency_ghz for at in members}
             found.append(
-                ChannelGroup(
+                LevelGroup(
                     level,
                     name,
                     sensor,
