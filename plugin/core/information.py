@@ -43,6 +43,8 @@ __all__ = [
     "removals",
 ]
 
+_LABELLED = 4 * CHUNK  # labelled pixels at a time
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterSums:
@@ -279,8 +281,8 @@ class SceneAccumulator:
         x_all, y_all = components[known], labels[known]
         score = sums.score.copy()
         fit = sums.fit
-        for start in range(0, len(x_all), 50 * CHUNK):
-            part = slice(start, start + 50 * CHUNK)
+        for start in range(0, len(x_all), _LABELLED):
+            part = slice(start, start + _LABELLED)
             x = with_intercept(x_all[part])
             logits = logits_of(self._layer, x)
             residual, added = residuals(self._layer, logits, y_all[part])
@@ -292,7 +294,10 @@ class SceneAccumulator:
 
     def _add_clusters(self, name: str, ids: np.ndarray, x: np.ndarray, residual: np.ndarray) -> None:
         unique, gather = _gathering(ids)
-        scores = np.stack([gather @ (x * residual[:, [k]]) for k in range(residual.shape[1])], axis=1)
+        scores = np.empty((len(unique), residual.shape[1], x.shape[1]))
+        for k, pulls in enumerate(residual.T):
+            weighted = sparse.csr_matrix((pulls[gather.indices], gather.indices, gather.indptr), gather.shape)
+            scores[:, k] = weighted @ x
         held = self._open[name]
         for key, score in zip(unique.tolist(), scores):
             held[key] = held[key] + score if key in held else score
@@ -300,9 +305,10 @@ class SceneAccumulator:
 
 def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
     """Return the different numbers, and the matrix (number, row) that adds up the rows of each."""
-    unique, inverse = np.unique(numbers, return_inverse=True)
-    n = len(numbers)
-    return unique, sparse.csr_matrix((np.ones(n), (inverse, np.arange(n))), shape=(len(unique), n))
+    order = np.argsort(numbers, kind="stable")
+    unique, first = np.unique(numbers[order], return_index=True)
+    ends = np.append(first, len(numbers))
+    return unique, sparse.csr_matrix((np.ones(len(numbers)), order, ends), shape=(len(unique), len(numbers)))
 
 
 def _gathered(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -85,7 +85,8 @@ def pixel_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray)
     components : numpy.ndarray
         (pixel, component), float32 or float64, finite.
     removals : numpy.ndarray
-        (removal, component), bool: which components each removal takes out.
+        (removal, component), bool: which components each removal takes out, every single one first
+        (:func:`.removals`); no removal: no divergence is summed.
     """
     sums = Sums.empty(layer, len(removals))
     for start in range(0, len(components), CHUNK):
@@ -99,7 +100,8 @@ def pixel_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray)
         sums.logits[:] += logits.sum(axis=0)
         sums.means[:] += means.sum(axis=0)
         sums.inputs[:] += x[:, 1:].sum(axis=0)
-        sums.divergence[:] += _divergence(layer, x[:, 1:], logits, log_p, means, removals)
+        if len(removals):
+            sums.divergence[:] += _divergence(layer, x[:, 1:], logits, log_p, means, removals)
     return Sums(len(components), sums.pairs, sums.logits, sums.means, sums.inputs, sums.divergence)
 
 
@@ -164,25 +166,23 @@ def _divergence(
             np.exp(rest, out=rest)
             sums[index] = given + top.sum() + np.log(rest.sum(axis=0)).sum()
         return np.maximum(sums, 0.0)
-    single = removals.sum(axis=1) == 1
-    parts = np.empty((len(components), len(removals)))
-    members = removals[single].argmax(axis=1)
-    parts[:, single] = components[:, members] * layer.weights[0, members]
-    parts[:, ~single] = product(components, (removals[~single] * layer.weights[0]).T)
-    if layer.kind == "linear":
-        return 0.5 * np.einsum("ir,ir->r", parts, parts)
+    m = components.shape[1]
+    taken = removals * layer.weights[0]
     # A column of its own for "nothing taken out": what must cancel then cancels to the last bit.
-    rest = np.empty((len(components), len(removals) + 1))
-    np.subtract(logits, parts, out=rest[:, :-1])
-    rest[:, -1] = logits[:, 0]
+    rest = np.zeros((len(components), len(removals) + 1))
+    np.multiply(components, layer.weights[0], out=rest[:, :m])
+    rest[:, m:-1] = product(components, taken[m:].T)
+    if layer.kind == "linear":
+        return 0.5 * np.einsum("ir,ir->r", rest[:, :-1], rest[:, :-1])
+    given = product(taken, product(components.T, means))[:, 0]
+    np.subtract(logits, rest, out=rest)
     positive = np.maximum(rest, 0.0).sum(axis=0)
-    np.abs(rest, out=rest)
-    np.negative(rest, out=rest)
+    np.copysign(rest, -1.0, out=rest)  # -|rest|
     np.exp(rest, out=rest)
     rest += 1.0
     # One logarithm a column: each factor lies in (1, 2], so that CHUNK of them do not overflow.
     softplus = positive + np.log(np.multiply.reduce(rest, axis=0))
-    return np.maximum(product(means.T, parts)[0] + softplus[:-1] - softplus[-1], 0.0)
+    return np.maximum(given + softplus[:-1] - softplus[-1], 0.0)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class Spool:
             If the disk is full.
         """
         try:
+            self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).tobytes())
+            self._file.flush()
         except OSError as error:
             raise OutputError(
                 f"The sampled pixels cannot be kept in {tempfile.gettempdir()} ({error.strerror}). Free some space, "
@@ -55,7 +57,6 @@ class Spool:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield all rows from the first on, in parts."""
         at = 0
-        self._file.flush()
         while True:
             self._file.seek(at)
             part = self._file.read(_ROWS * self.dtype.itemsize)
@@ -63,7 +64,6 @@ class Spool:
                 break
             at += len(part)
             yield np.frombuffer(part, self.dtype)
-        self._file.seek(0, 2)
 
     def close(self) -> None:
         """Remove the file."""
