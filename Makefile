@@ -38,6 +38,7 @@ lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models
 
 bench: $(READY) $(LINK) ## measure speed and memory on this machine
 	$(VENV) bench/speed.py
+	$(VENV) bench/zscores.py
 
 bench-real: $(READY) $(LINK) ## map a real scene and compare with its chart (needs ../shared/data)
 	$(VENV) bench/real_scene.py

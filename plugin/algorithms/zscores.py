@@ -28,67 +28,8 @@ class ZScores(SceneAlgorithm):
     def declare(self) -> None:
         """Add the parameters."""
         self.declare_scene()
-        self.addParameter(
-            declare.files(
-                "STATE_IN",
-                "Earlier states",
-                "STATE files of earlier runs with the same model; they are merged with this scene, or with "
-                "each other where no scene is given.",
-            )
-        )
-        self.addParameter(
-            declare.raster(
-                "LABELS",
-                "Labels",
-                "A chart to compare with: concentration in %, or class codes as in the model's card. "
-                "Cluster-robust errors need it.",
-                optional=True,
-            )
-        )
-        self.addParameter(
-            declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one.")
-        )
-        self.addParameter(
-            declare.field(
-                "ZONE_FIELD", "Zone names", "Field that names the zones; numbered where empty.", "ZONES"
-            )
-        )
-        self.addParameter(
-            declare.number(
-                "ZONE_SIZE",
-                "Zone size (km)",
-                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for.",
-                100.0,
-                1.0,
-                10000.0,
-            )
-        )
-        self.addParameter(
-            declare.whole(
-                "SAMPLE",
-                "Sampling step (pixels)",
-                "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell.",
-                0,
-                0,
-                1000,
-                advanced=True,
-            )
-        )
-        self.addParameter(
-            declare.choice(
-                "CLUSTERS",
-                "Clusters",
-                "What counts as one observation in robust errors.",
-                CLUSTERS,
-                "blocks",
-                True,
-            )
-        )
-        self.addParameter(
-            declare.number(
-                "BLOCK_SIZE", "Block size (km)", "Side of the blocks.", 64.0, 1.0, 10000.0, advanced=True
-            )
-        )
+        for parameter in (*self._what(), *self._how()):
+            self.addParameter(parameter)
         self.declare_compute()
         self.addParameter(
             declare.table_output(
@@ -114,6 +55,57 @@ class ZScores(SceneAlgorithm):
         )
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
 
+    def _what(self) -> tuple:
+        """Return the parameters that say what is scored."""
+        return (
+            declare.files(
+                "STATE_IN",
+                "Earlier states",
+                "STATE files of earlier runs with the same model; they are merged with this scene, or with "
+                "each other where no scene is given.",
+            ),
+            declare.raster(
+                "LABELS",
+                "Labels",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. "
+                "Cluster-robust errors need it.",
+                optional=True,
+            ),
+            declare.text(
+                "REFERENCE_CLASS",
+                "Against class",
+                "The table then compares the weights of each class with this one's; with their mean where empty.",
+            ),
+            declare.flag(
+                "REFIT",
+                "Fit the last layer to the labels too",
+                "Adds columns with the weights that fit LABELS best, and their scores.",
+            ),
+            declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one."),
+            declare.field(
+                "ZONE_FIELD", "Zone names", "Field that names the zones; numbered where empty.", "ZONES"
+            ),
+            declare.number(
+                "ZONE_SIZE",
+                "Zone size (km)",
+                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for.",
+                100.0,
+                1.0,
+                10000.0,
+            ),
+        )
+
+    def _how(self) -> tuple:
+        """Return the parameters of the sample and the errors."""
+        help_sample = "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell."
+        help_clusters = "What counts as one observation in robust errors."
+        size = 64.0, 1.0, 10000.0
+        return (
+            declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, 0, 0, 1000, advanced=True),
+            declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, "blocks", True),
+            declare.number("BLOCK_SIZE", "Block size (km)", "Side of the blocks.", *size, advanced=True),
+        )
+
     def job(self, values: Destinations):
         """Return the job."""
         from ..jobs.zscores import ZScores as Job
@@ -131,6 +123,8 @@ class ZScores(SceneAlgorithm):
             sample=values.whole("SAMPLE"),
             clusters=values.choice("CLUSTERS"),
             block_size_km=values.number("BLOCK_SIZE"),
+            refit=values.flag("REFIT"),
+            reference_class=values.text("REFERENCE_CLASS"),
             output=values.layer("OUTPUT"),
             zone_zscores=values.layer("ZONE_ZSCORES"),
             **self.report(values),

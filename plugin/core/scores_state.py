@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 
 import numpy as np
 
+from .channel_evidence import ChannelEvidence
 from .errors import ParameterError
-from .information import ClusterSums, Component, Information, LabelSums, OutputLayer, Sums, removals
+from .information import ClusterSums, Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
 
 FORMAT = "floelens-zscores-state"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class ScoreState:
         One a head.
     scenes : tuple of str
         Names of the scenes, sorted; a scene merged twice is named twice.
+    channels : tuple of ChannelEvidence
+        One a head, or none where no contributions were computed.
     software : str
         Name and version of the software that made it.
     """
@@ -45,6 +48,7 @@ class ScoreState:
     heads: tuple[Information, ...]
     scenes: tuple[str, ...] = ()
     software: str = ""
+    channels: tuple[ChannelEvidence, ...] = ()
 
     @property
     def repeated_scenes(self) -> tuple[str, ...]:
@@ -82,6 +86,7 @@ class ScoreState:
             heads=tuple(head.merge(theirs[name]) for name, head in ours.items()),
             scenes=tuple(sorted(self.scenes + other.scenes)),
             software=self.software,
+            channels=_merged_channels(self.channels, other.channels),
         )
 
     def save(self, path: str | PathLike) -> None:
@@ -92,7 +97,8 @@ class ScoreState:
             prefix = f"head{number}/"
             for bucket in ("unlabelled", "labelled"):
                 sums = getattr(head, bucket)
-                for name in ("pairs", "logits", "means", "inputs", "divergence"):
+                arrays[f"{prefix}{bucket}/pairs"] = _packed(sums.pairs)
+                for name in ("logits", "means", "inputs", "divergence"):
                     arrays[f"{prefix}{bucket}/{name}"] = getattr(sums, name)
             arrays[prefix + "weights"], arrays[prefix + "bias"] = head.layer.weights, head.layer.bias
             arrays[prefix + "lowest"], arrays[prefix + "highest"] = head.lowest, head.highest
@@ -101,7 +107,7 @@ class ScoreState:
             for index, name in enumerate(clusterings):
                 clusters = head.labels.clusters[name]
                 arrays[f"{prefix}clusters{index}/total"] = clusters.total
-                arrays[f"{prefix}clusters{index}/outer"] = clusters.outer
+                arrays[f"{prefix}clusters{index}/outer"] = _packed(clusters.outer)
             heads.append(
                 {
                     "head": head.layer.head,
@@ -110,12 +116,13 @@ class ScoreState:
                     "components": [asdict(part) for part in head.layer.components],
                     "n_unlabelled": head.unlabelled.n,
                     "n_labelled": head.labelled.n,
-                    "squares": head.labels.squares,
-                    "variance": head.labels.variance,
-                    "pearson": head.labels.pearson,
+                    "fit": asdict(head.labels.fit),
                     "clusterings": [[name, head.labels.clusters[name].count] for name in clusterings],
                 }
             )
+        for number, evidence in enumerate(self.channels):
+            for name, values in evidence.arrays().items():
+                arrays[f"channels{number}/{name}"] = values
         header = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -124,6 +131,7 @@ class ScoreState:
             "software": self.software,
             "scenes": self.scenes,
             "heads": heads,
+            "channels": [evidence.header() for evidence in self.channels],
         }
         with open(path, "wb") as file:  # a file object: a name would get ".npz" added
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
@@ -148,12 +156,17 @@ class ScoreState:
                         f"{FORMAT_VERSION}; make the state again."
                     )
                 heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
+                channels = tuple(
+                    ChannelEvidence.of_file(known, _Under(arrays, f"channels{number}/"))
+                    for number, known in enumerate(header["channels"])
+                )
                 return cls(
                     model=header["model"],
                     weights_sha256=header["weights_sha256"],
                     heads=heads,
                     scenes=tuple(header["scenes"]),
                     software=header["software"],
+                    channels=channels,
                 )
         except FileNotFoundError:
             raise ParameterError(f"There is no state file {path}; check STATE_IN.") from None
@@ -190,17 +203,25 @@ def _read_head(arrays, number: int, header: dict) -> Information:
             raise ValueError(f"array {prefix + name} has shape {values.shape}, not {shape}")
         return values
 
+    def symmetric(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        size = shape[-1]
+        return _unpacked(read(name, (*shape[:-2], size * (size + 1) // 2)), size)
+
     def sums(bucket: str, n: int) -> Sums:
-        names = ("pairs", "logits", "means", "inputs", "divergence")
+        names = ("logits", "means", "inputs", "divergence")
         return Sums(
-            int(n), **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names}
+            int(n),
+            symmetric(f"{bucket}/pairs", expected.pairs.shape),
+            **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names},
         )
 
     m = len(layer.components)
     size = layer.outputs * (1 + m)
     clusters = {
         name: ClusterSums(
-            int(count), read(f"clusters{index}/total", (size,)), read(f"clusters{index}/outer", (size, size))
+            int(count),
+            read(f"clusters{index}/total", (size,)),
+            symmetric(f"clusters{index}/outer", (size, size)),
         )
         for index, (name, count) in enumerate(header["clusterings"])
     }
@@ -210,14 +231,54 @@ def _read_head(arrays, number: int, header: dict) -> Information:
         labelled=sums("labelled", header["n_labelled"]),
         labels=LabelSums(
             score=read("score", (layer.outputs, 1 + m)),
-            squares=float(header["squares"]),
-            variance=float(header["variance"]),
-            pearson=float(header["pearson"]),
+            fit=Fit(**{name: float(value) for name, value in header["fit"].items()}),
             clusters=clusters,
         ),
         lowest=read("lowest", (m,)),
         highest=read("highest", (m,)),
     )
+
+
+def _packed(matrices: np.ndarray) -> np.ndarray:
+    """Return the upper triangles (..., triangle) of symmetric matrices (..., row, column)."""
+    return matrices[(..., *np.triu_indices(matrices.shape[-1]))]
+
+
+def _unpacked(triangles: np.ndarray, size: int) -> np.ndarray:
+    """Return the symmetric matrices of upper triangles."""
+    rows, cols = np.triu_indices(size)
+    matrices = np.empty((*triangles.shape[:-1], size, size))
+    matrices[..., rows, cols] = triangles
+    matrices[..., cols, rows] = triangles
+    return matrices
+
+
+class _Under(Mapping):
+    """The arrays of a file whose names begin with a prefix, under the rest of their names."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        self._arrays, self._prefix = arrays, prefix
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name[len(self._prefix) :] for name in self._arrays if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _merged_channels(
+    first: tuple[ChannelEvidence, ...], second: tuple[ChannelEvidence, ...]
+) -> tuple[ChannelEvidence, ...]:
+    """Return the evidence of both; scenes whose contributions were not computed add nothing to it."""
+    if not first or not second:
+        return first or second
+    theirs = {evidence.head: evidence for evidence in second}
+    return tuple(
+        evidence.merge(theirs[evidence.head]) if evidence.head in theirs else evidence for evidence in first
+    ) + tuple(evidence for evidence in second if evidence.head not in {part.head for part in first})
 
 
 def merge_states(states: Iterable[ScoreState]) -> ScoreState:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...models.card import Head, ModelCard
-from ..core.clusters import block_clusters
+from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
 from ..core.protocols import Progress
+from ..core.refit import Refit, refit
 from ..core.scores import COLUMNS, compute_scores
 from ..core.scores import ZScores as Scores
 from ..core.scores_state import ScoreState, check_state, merge_states
@@ -22,6 +23,7 @@ from ..core.window import Window
 from ..core.zones import ZoneAccumulator, ZoneScores
 from ..io.labels import LabelReader
 from ..io.scene import Scene
+from ..io.spool import Spool
 from ..io.vector import Polygons, parts_of, write_polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from ..core.network import Runner
 
 CLUSTERS = ("blocks", "scenes")
-SCENES = "scenes"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class ZScores:
         What counts as one observation in robust errors.
     block_size_km : float
         Least side of the blocks.
+    refit : bool
+        Whether the output layer is also fitted to the labels of the scene, for columns of its own.
+    reference_class : str
+        The table then holds the weights of each class minus those of this one; empty: centred weights.
     zone_zscores : str, optional
         Polygons to write, with the scores of each zone.
     report, report_json, report_csv : str, optional
@@ -92,6 +97,8 @@ class ZScores:
     sample: int = 0
     clusters: str = "blocks"
     block_size_km: float = 64.0
+    refit: bool = False
+    reference_class: str = ""
     zone_zscores: str | None = None
     report: str | None = None
     report_json: str | None = None
@@ -109,8 +116,18 @@ class ZScores:
             )
         if self.zone_zscores and self.scene is None:
             raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
+        if self.refit and (not self.labels or self.scene is None):
+            raise ParameterError(
+                "REFIT fits the output layer to labels: give a scene and LABELS, or leave it off."
+            )
+        if self.refit and self.state_in:
+            raise ParameterError(
+                "REFIT needs the pixels of all scenes, which states do not hold: leave STATE_IN empty, or read the "
+                "one-step shifts in the report instead."
+            )
         runner = self.compute.runner(self.model)
         card = runner.card
+        self._check_reference(card)
         layers = tuple(
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
@@ -122,11 +139,14 @@ class ZScores:
         state = merge_states(states)
         for name in state.repeated_scenes:
             progress.warn(f"Scene {name} is in the states more than once: its pixels count as often.")
-        scores = tuple(compute_scores(head, self._clustering(head)) for head in state.heads)
+        scores = tuple(
+            compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
+            for head in state.heads
+        )
         for head in scores:
             for sentence in head.warnings:
                 progress.warn(sentence)
-        rows = [row for head in scores for row in head.rows]
+        rows = [row for head in scores for row in self._table(head)]
         with Outputs() as outputs:
             _write_table(outputs, self.output, rows)
             if self.state:
@@ -167,7 +187,21 @@ class ZScores:
         )
 
     def _blocks_name(self) -> str:
-        return f"{self.block_size_km:g} km blocks"
+        return blocks_name(self.block_size_km)
+
+    def _check_reference(self, card: ModelCard) -> None:
+        """Refuse a reference class that no softmax head has."""
+        known = [entry.name for head in card.heads if head.kind == "softmax" for entry in head.classes]
+        if self.reference_class and self.reference_class not in known:
+            told = f"its classes are {', '.join(known)}" if known else "it has no softmax head"
+            raise ParameterError(
+                f"REFERENCE_CLASS '{self.reference_class}' is no class of a softmax head of model '{card.id}' ({told})."
+            )
+
+    def _table(self, head: Scores) -> tuple[dict, ...]:
+        """Return the rows of a head: contrasts where it has the reference class."""
+        softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
+        return head.contrasts(self.reference_class) if softmax else head.rows
 
     def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
         """Collect the information of one scene, and of its zones."""
@@ -180,29 +214,31 @@ class ZScores:
             readers = [self._labels(scene, head, stack) for head in card.heads]
             zones = self._zones(scene)
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
-            pixel_size = scene.grid.pixel_size()
+            ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
+            spools = [stack.enter_context(_spool(layer)) for layer in layers] if self.refit else []
             largest = dict.fromkeys((head.name for head in card.heads), 0.0)
             chosen = sampling(self.sample, card.ratio)
             for batch in stream_components(runner, scene, plan, progress, chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
-                blocks = block_clusters(
-                    batch.rows, batch.cols, scene.grid.window, pixel_size, self.block_size_km
-                )
-                clusters = {self._blocks_name(): blocks, SCENES: np.zeros(len(blocks), np.int64)}
-                for head, accumulator, reader in zip(card.heads, accumulators, readers):
+                blocks = ladder.blocks(batch.rows, batch.cols)
+                for number, (head, accumulator, reader) in enumerate(zip(card.heads, accumulators, readers)):
                     labels = None
                     if reader is not None:
                         labels = label_targets(head, reader.read(batch.window)[at])
                         largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
-                    accumulator.add(batch.components, labels, clusters)
+                    accumulator.add(batch.components, labels, {ladder.finest: blocks})
+                    if spools and labels is not None:
+                        rows = _spooled(spools[number], batch.components, labels, blocks)
+                        spools[number].append(rows)
                 if collected:
                     numbers = zones.zones(batch.window)[at]
                     for accumulator in collected:
                         accumulator.add(batch.components, numbers)
+            nested = {ladder.finest: ladder.coarser}
             state = ScoreState(
                 model=card.id,
                 weights_sha256=card.weights.sha256,
-                heads=tuple(accumulator.close() for accumulator in accumulators),
+                heads=tuple(accumulator.close(nested) for accumulator in accumulators),
                 scenes=(scene.name,),
                 software=f"FloeLens {plugin_version()}",
             )
@@ -219,8 +255,14 @@ class ZScores:
                         "ice. If they are fractions, multiply them by 100."
                     )
                     progress.warn(warnings[-1])
+            clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
+            refits = {
+                layer.head: refit(layer, _rereading(spool, ladder.finest, progress), clustering, nested)
+                for layer, spool in zip(layers, spools)
+            }
             return _Seen(
                 state=state,
+                refits=refits,
                 name=scene.name,
                 start_time=scene.start_time or "",
                 zones=zones,
@@ -235,7 +277,8 @@ class ZScores:
                     product="zscores",
                     sample=self.sample or "one pixel a coarse cell",
                     labels=Path(self.labels).name if self.labels else None,
-                    clusters=self._blocks_name() if self.clusters == "blocks" else SCENES,
+                    clusters=clustering,
+                    refit="yes" if self.refit else None,
                 ),
             )
 
@@ -321,6 +364,7 @@ class _Seen:
     """What a scene has told."""
 
     state: ScoreState | None = None
+    refits: Mapping[str, Refit] = field(default_factory=dict)
     name: str = ""
     start_time: str = ""
     zones: PolygonIndex | ZoneGrid | None = None
@@ -328,6 +372,32 @@ class _Seen:
     scores: tuple[dict[int, ZoneScores], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def _spool(layer: OutputLayer) -> Spool:
+    """Return a temporary file for the labelled pixels of a head."""
+    components = ("components", np.float32, (len(layer.components),))
+    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
+
+
+def _spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return the labelled pixels as rows of a spool."""
+    known = ~np.isnan(labels)
+    rows = np.empty(int(known.sum()), spool.dtype)
+    rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
+    return rows
+
+
+def _rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
+    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
+    from ..core.engine import check_cancelled
+
+    def batches() -> Iterator:
+        for rows in spool:
+            check_cancelled(progress)
+            yield rows["components"], rows["label"], {clustering: rows["block"]}
+
+    return batches
 
 
 def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import ModelError, NumericalError, ParameterError
+from floelens.plugin.core.estimates import Estimation
 from floelens.plugin.core.information import OutputLayer, SceneAccumulator
+from floelens.plugin.core.score_rows import score_rows
 from floelens.plugin.core.scores import COLUMNS, GROUP_COLUMNS, compute_scores, summed_strengths
 from floelens.plugin.core.zones import ZoneAccumulator, zone_scores
 from scipy import special, stats
@@ -512,6 +514,42 @@ def test_a_class_that_is_never_predicted_is_left_out_and_named():
     assert any("class_3" in warning for warning in scores.warnings)
 
 
+def test_rows_without_a_score_are_centred_over_the_same_classes_as_those_with_one():
+    x = correlated(47, 1000, 3)
+    x[:, 2] = 0.7  # dead
+    generator = np.random.default_rng(48)
+    weights = generator.normal(size=(4, 3))
+    scores = compute_scores(accumulate(layer(weights, np.array([0.0, 0.0, 0.0, -900.0]), "softmax"), x))
+    centred = weights - weights[:3].mean(axis=0)
+    np.testing.assert_allclose(column(scores.rows, "weight"), centred.ravel(), rtol=1e-10)
+    blank = scores.contrasts("class_3")
+    assert all(row["z"] is None and "the reference: class practically never" in row["note"] for row in blank)
+
+
+def test_fewer_clusters_than_weights_give_a_warning_and_finite_numbers():
+    x = correlated(49, 600, 8)
+    scores = compute_scores(
+        accumulate(layer(np.full(8, 0.1), 0.0), x, binary_labels(50, x), np.arange(600) // 120)
+    )
+    assert any("5 clusters are fewer than the 9 weights" in warning for warning in scores.warnings)
+    values = [v for row in scores.rows + scores.groups for v in row.values() if isinstance(v, float)]
+    assert np.isfinite(values).all()
+
+
+def test_errors_that_still_grow_with_the_blocks_give_a_warning():
+    generator = np.random.default_rng(51)
+    shared = np.repeat(generator.normal(size=60), 40)
+    x = np.repeat(generator.normal(size=60), 40)[:, None] + 0.1 * generator.normal(size=(2400, 1))
+    y = (shared + 0.3 * generator.normal(size=2400) > 0).astype(float)
+    accumulator = SceneAccumulator(layer(np.array([0.05]), 0.0))
+    accumulator.add(x, y, {"8 km blocks": np.arange(2400) // 10, "16 km blocks": np.arange(2400) // 40})
+    information = accumulator.close()
+    small = compute_scores(information, "8 km blocks")
+    assert any("have not levelled off" in warning for warning in small.warnings)
+    assert [row["block_km"] for row in small.clusterings] == [8.0, 16.0]
+    assert not any("levelled" in warning for warning in compute_scores(information, "16 km blocks").warnings)
+
+
 def test_fewer_pixels_than_weights_give_a_sentence():
     scores = compute_scores(accumulate(layer(np.ones(6), 0.0), correlated(49, 5, 6)))
     assert all(row["z"] is None and "too few" in row["note"] for row in scores.rows)
@@ -598,42 +636,54 @@ def test_information_share_follows_its_definition(kind):
 # --- level of the test ----------------------------------------------------------------------------
 
 
+def fitted(x, y, steps=8):
+    """Return intercepts and weights of many logistic regressions at once: x (set, n, m), y (set, n)."""
+    design = np.concatenate([np.ones((*x.shape[:2], 1)), x], axis=2)
+    beta = np.zeros((len(x), design.shape[2]))
+    for _ in range(steps):
+        p = special.expit(np.einsum("snq,sq->sn", design, beta))
+        information = np.einsum("snq,sn,snr->sqr", design, p * (1 - p), design, optimize=True)
+        beta += np.linalg.solve(information, np.einsum("snq,sn->sq", design, y - p)[..., None])[..., 0]
+    return beta[:, 0], beta[:, 1:]
+
+
 def test_null_columns_have_standard_normal_scores():
     """Fit by Newton's method, then score: columns that say nothing must look like noise."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(500, 600, 4))
+    x[:, :, 3] += 0.6 * x[:, :, 0]
+    y = (generator.random((500, 600)) < special.expit(0.8 * x[:, :, 0] - 0.3)).astype(float)
+    bias, weights = fitted(x, y)
     found = []
-    for seed in range(150):
-        generator = np.random.default_rng(seed)
-        x = generator.normal(size=(600, 4))
-        x[:, 3] += 0.6 * x[:, 0]
-        y = (generator.random(600) < special.expit(0.8 * x[:, 0] - 0.3)).astype(float)
-        design = np.column_stack([np.ones(600), x])
-        beta = np.zeros(5)
-        for _ in range(8):
-            p = special.expit(design @ beta)
-            beta += np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p))
-        scores = compute_scores(accumulate(layer(beta[1:], beta[0]), x))
-        found.append(scores.rows[1]["z"])
-        found.append(scores.rows[2]["z"])
-    assert stats.kstest(found, "norm").pvalue > 0.01
+    for at in range(500):
+        rows = compute_scores(accumulate(layer(weights[at], bias[at]), x[at], batch=600)).rows
+        found.append([row["z"] for row in rows])
+    found = np.array(found)
+    for null in (1, 2, 3):  # the last of them correlates with the one that matters
+        assert stats.kstest(found[:, null], "norm").pvalue > 0.01
+    assert np.median(found[:, 0]) > 5
 
 
-def test_naive_errors_over_reject_clustered_data_and_robust_ones_do_not():
+def test_naive_errors_over_reject_clustered_data_and_robust_ones_keep_their_level():
+    sets, count, size = 2000, 400, 6
+    groups = np.repeat(np.arange(count), size)
     naive, robust = [], []
-    for seed in range(200):
-        generator = np.random.default_rng(10_000 + seed)
-        groups = np.repeat(np.arange(100), 8)
-        x = (generator.normal(size=100)[groups] + 0.3 * generator.normal(size=800))[:, None]
-        y = (generator.normal(size=100)[groups] + 0.5 * generator.normal(size=800) > 0).astype(float)
-        design = np.column_stack([np.ones(800), x])
-        beta = np.zeros(2)
-        for _ in range(7):
-            p = special.expit(design @ beta)
-            beta += np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p))
-        row = compute_scores(accumulate(layer(beta[1:], beta[0]), x, y, groups, batch=800)).rows[0]
-        naive.append(row["log10_p"] < np.log10(0.05))
-        robust.append(row["log10_p_robust"] < np.log10(0.05))
-    assert np.mean(naive) > 0.25
-    assert np.mean(robust) < 0.10
+    for part in range(10):
+        generator = np.random.default_rng([1, part])
+        shape = sets // 10, count * size
+        drawn = generator.normal(size=(2, shape[0], count))[:, :, groups]
+        x = (drawn[0] + 0.5 * generator.normal(size=shape))[..., None]
+        y = (drawn[1] + 0.5 * generator.normal(size=shape) > 0).astype(float)
+        bias, weights = fitted(x, y, 4)
+        for at in range(shape[0]):
+            output = layer(weights[at], bias[at])
+            information = accumulate(output, x[at], y[at], groups, batch=shape[1])
+            row = score_rows(Estimation.of(information, "blocks"))[0][0]  # the table alone: it is what counts
+            naive.append(row["log10_p"] < np.log10(0.05))
+            robust.append(row["log10_p_robust"] < np.log10(0.05))
+    assert len(robust) == 2000
+    assert np.mean(naive) > 0.2
+    assert abs(np.mean(robust) - 0.05) < 0.02
 
 
 # --- zones ----------------------------------------------------------------------------------------

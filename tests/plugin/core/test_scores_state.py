@@ -12,7 +12,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from floelens.plugin.core.clusters import block_clusters
+from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.channel_levels import InputChannel
+from floelens.plugin.core.channel_scores import channel_scores
+from floelens.plugin.core.clusters import SCENES, BlockLadder, block_clusters, block_size_of, blocks_name
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
 from floelens.plugin.core.scores import compute_scores
@@ -213,8 +216,8 @@ def rewritten(path: Path, target: Path, change) -> Path:
 def test_another_format_version_or_shape_is_refused(tmp_path):
     good = tmp_path / "good"
     state(head(), 1).save(good)
-    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=2))
-    with pytest.raises(ParameterError, match="format version 2, this version of FloeLens reads 1"):
+    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=3))
+    with pytest.raises(ParameterError, match="format version 3, this version of FloeLens reads 2"):
         ScoreState.load(newer)
     cut = rewritten(
         good, tmp_path / "cut", lambda _, arrays: arrays.update({"head0/lowest": arrays["head0/lowest"][:2]})
@@ -256,3 +259,72 @@ def test_blocks_are_at_least_as_wide_as_asked_and_cover_the_scene():
     assert np.unique(block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 1000.0)).tolist() == [0]
     with pytest.raises(ParameterError, match="positive"):
         block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 0.0)
+
+
+def test_blocks_of_a_ladder_nest_and_are_at_least_as_wide_as_their_size():
+    window = Window(0, 0, 5000, 5200)
+    ladder = BlockLadder.over(window, 80.0, 100.0)
+    rows, cols = (
+        part.ravel() for part in np.meshgrid(np.arange(0, 5000, 20), np.arange(0, 5200, 20), indexing="ij")
+    )
+    finest = ladder.blocks(rows, cols)
+    np.testing.assert_array_equal(finest, block_clusters(rows, cols, window, 80.0, 8.0))
+    assert [block_size_of(name) for name in ladder.coarser] == [8, 16, 32, 64, 100, 128, 256, None]
+    for name, numbers in ladder.coarser.items():
+        blocks = numbers[finest]
+        size = block_size_of(name) or 400.0
+        for block in np.unique(blocks):
+            inside = blocks == block
+            assert (np.ptp(rows[inside]) + 20) * 0.08 >= size and (np.ptp(cols[inside]) + 20) * 0.08 >= size
+    assert np.unique(ladder.coarser[SCENES]).size == 1
+    assert np.unique(ladder.coarser[blocks_name(64)]).size == 36
+
+
+def test_coarser_clusters_of_finer_ones_equal_those_given_directly():
+    output = head("softmax")
+    x, y = correlated(11, 900, 5), class_labels(12, correlated(11, 900, 5), 3)
+    fine = np.random.default_rng(13).integers(0, 40, 900)
+    coarser = np.arange(40) // 7
+    direct, nested = SceneAccumulator(output), SceneAccumulator(output)
+    direct.add(x, y, {"fine": fine, "coarse": coarser[fine]})
+    nested.add(x, y, {"fine": fine})
+    ours = nested.close({"fine": {"fine": np.arange(40), "coarse": coarser}})
+    theirs = direct.close()
+    for name in ("fine", "coarse"):
+        assert ours.labels.clusters[name].count == theirs.labels.clusters[name].count
+        np.testing.assert_allclose(
+            ours.labels.clusters[name].outer, theirs.labels.clusters[name].outer, rtol=1e-9, atol=1e-12
+        )
+
+
+def test_the_evidence_of_channels_travels_in_the_state(tmp_path):
+    parts = np.random.default_rng(14).normal(size=(300, 2)).astype(np.float32)
+    channels = (InputChannel("hh", "sar"), InputChannel("36v", "mwr", 36.5, "v"))
+
+    def with_channels(seed: int) -> ScoreState:
+        accumulator = ChannelAccumulator(
+            ChannelEvidence.empty("head", "sigmoid", ["ice"], channels, "gated"), f"scene {seed}"
+        )
+        labels = binary_labels(seed, parts)
+        rows = np.arange(300)
+        accumulator.add(np.zeros(300), parts, rows, rows, labels, {"blocks": rows // 10})
+        return replace(state(head("sigmoid"), seed), channels=(accumulator.close(),))
+
+    first, second, without = with_channels(1), with_channels(2), state(head("sigmoid"), 3)
+    merged = merge_states([first, without, second])
+    merged.save(tmp_path / "s.npz")
+    back = ScoreState.load(tmp_path / "s.npz")
+    reference = channel_scores(merge_states([second, first, without]).channels[0])
+    found = channel_scores(back.channels[0])
+    assert found.slopes == reference.slopes and len(found.slopes) == 2
+    assert found.measures["n_labelled"] == 600 and found.measures["clusters"] == 60
+    assert set(found.as_dict()) == {
+        "head", "kind", "method", "classes", "strengths", "slopes", "measures", "warnings"
+    }  # fmt: skip
+    damaged = rewritten(
+        tmp_path / "s.npz",
+        tmp_path / "damaged",
+        lambda _, arrays: arrays.update({"channels0/labels": arrays["channels0/labels"][1:]}),
+    )
+    with pytest.raises(ParameterError, match="array labels has shape"):
+        ScoreState.load(damaged)

@@ -146,6 +146,66 @@ def test_fractions_given_for_percent_are_a_warning(job, scene, recorder, tmp_pat
     assert not any("multiply them by 100" in warning for warning in recorder.warnings)
 
 
+def polygons_of_ice(scene, path) -> str:
+    """Write a chart of polygons of 0 to 100 %."""
+    generator = np.random.default_rng(3)
+    chart = generator.integers(0, 101, (11, 14)).astype("uint8").repeat(30, axis=0).repeat(30, axis=1)
+    with rasterio.open(scene.chart) as raster:
+        profile, gcps = raster.profile, raster.gcps
+    profile.update(count=1)
+    with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
+        out.write(chart[:330, :410], 1)
+    return str(path)
+
+
+def test_a_refit_fills_columns_of_its_own_with_the_fit_of_a_plain_regression(job, scene, tmp_path):
+    chart = polygons_of_ice(scene, tmp_path / "polygons.tif")
+    labelled = replace(job, labels=chart, block_size_km=2.5)
+    labelled.run(Silent())
+    plain = rows_of(job.output)
+    replace(labelled, refit=True).run(Silent())
+    rows = rows_of(job.output)
+    assert [row["z"] for row in rows] == [row["z"] for row in plain]
+    fitted = np.isfinite(column(rows, "refit_z"))
+    assert fitted.sum() > 60 and np.isfinite(column(rows, "refit_z_robust"))[fitted].all()
+    # the fractions are noise: what fits them best predicts next to nothing, other than the trained weights
+    assert np.median(np.abs(column(rows, "refit_z_robust")[fitted])) < 3
+    assert all(not row["refit_weight"] for row in plain)
+
+
+def test_a_refit_without_labels_or_with_states_is_refused(job, tmp_path):
+    with pytest.raises(ParameterError, match="give a scene and LABELS"):
+        replace(job, refit=True).run(Silent())
+    with pytest.raises(ParameterError, match="leave STATE_IN empty"):
+        replace(job, refit=True, labels="chart.tif", state_in=("a.npz",)).run(Silent())
+
+
+def test_the_table_compares_with_a_reference_class_on_request(job, packages):
+    softmax = replace(job, model=str(packages / "trial-type"))
+    softmax.run(Silent())
+    centred = rows_of(job.output)
+    classes = list(dict.fromkeys(row["class"] for row in centred))
+    replace(softmax, reference_class=classes[0]).run(Silent())
+    rows = rows_of(job.output)
+    assert {row["class"] for row in rows} == {f"{name} - {classes[0]}" for name in classes[1:]}
+    m = len(centred) // len(classes)
+    expected = column(centred[m : 2 * m], "weight") - column(centred[:m], "weight")
+    np.testing.assert_allclose(column(rows[:m], "weight"), expected, rtol=1e-6, atol=1e-8)
+    with pytest.raises(ParameterError, match="'ice' is no class of a softmax head"):
+        replace(softmax, reference_class="ice").run(Silent())
+    with pytest.raises(ParameterError, match="it has no softmax head"):
+        replace(job, reference_class="ice").run(Silent())
+
+
+def test_errors_are_told_at_several_block_sizes_in_one_run(job, scene, tmp_path):
+    chart, content = polygons_of_ice(scene, tmp_path / "polygons.tif"), tmp_path / "z.json"
+    replace(job, labels=chart, block_size_km=2.5, report_json=str(content)).run(Silent())
+    found = json.loads(content.read_text(encoding="utf-8"))["heads"][0]["clusterings"]
+    sizes = {row["block_km"]: row["clusters"] for row in found}
+    assert sizes[2.5] > sizes[8.0] > 1
+    assert all(row["ratio_median"] > 0 for row in found)
+
+
 def test_a_scene_is_added_to_the_states_given(job, recorder, tmp_path):
     state = str(tmp_path / "state.npz")
     replace(job, state=state).run(Silent())
@@ -208,7 +268,11 @@ def test_a_state_of_another_model_is_refused(job, packages, tmp_path):
 def test_the_report_is_written_with_its_json(job, scene, packages, tmp_path):
     page, content = tmp_path / "z.html", tmp_path / "z.json"
     softmax = replace(
-        job, model=str(packages / "trial-type"), labels=scene.chart, report=str(page), report_json=str(content)
+        job,
+        model=str(packages / "trial-type"),
+        labels=scene.chart,
+        report=str(page),
+        report_json=str(content),
     )
     softmax.run(Silent())
     said = json.loads(content.read_text(encoding="utf-8"))

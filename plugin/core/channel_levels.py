@@ -1,0 +1,90 @@
+"""The input channels of a network, alone and together by frequency and by sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEVELS = ("sensor", "frequency", "channel")  # the coarsest, which judges best, first
+
+
+@dataclass(frozen=True)
+class InputChannel:
+    """One input channel whose contribution to the logit is known.
+
+    Parameters
+    ----------
+    name, sensor : str
+        As in the model card.
+    frequency_ghz : float or None
+        Frequency of a radiometer channel, GHz.
+    polarisation : str
+        Empty where it has none.
+    """
+
+    name: str
+    sensor: str
+    frequency_ghz: float | None = None
+    polarisation: str = ""
+
+
+@dataclass(frozen=True)
+class LevelGroup:
+    """Channels whose contributions are added up.
+
+    Parameters
+    ----------
+    level : str
+        One of :data:`LEVELS`.
+    name, sensor : str
+        Such as ``mwr``, ``36.5 GHz`` or ``btemp_36_5v``, and the sensor it belongs to.
+    frequency_ghz : float or None
+        Where all its channels have the same.
+    polarisation : str
+        Of a single channel.
+    members : tuple of int
+        Positions of its channels.
+    """
+
+    level: str
+    name: str
+    sensor: str
+    frequency_ghz: float | None
+    polarisation: str
+    members: tuple[int, ...]
+
+
+def level_groups(channels: Sequence[InputChannel]) -> tuple[LevelGroup, ...]:
+    """Return the groups of every level; at each level every channel is in exactly one group.
+
+    By frequency, what has none stays with its sensor. A level that would repeat a coarser one is left out.
+    """
+    found: list[LevelGroup] = []
+    seen = set()
+    for level in LEVELS:
+        names: dict[tuple[str, str], list[int]] = {}
+        for at, channel in enumerate(channels):
+            frequency = "" if channel.frequency_ghz is None else f"{channel.frequency_ghz:g} GHz"
+            name = {
+                "sensor": channel.sensor,
+                "frequency": frequency or channel.sensor,
+                "channel": channel.name,
+            }[level]
+            names.setdefault((channel.sensor, name), []).append(at)
+        division = tuple(tuple(members) for members in names.values())
+        if division in seen:
+            continue
+        seen.add(division)
+        for (sensor, name), members in names.items():
+            frequencies = {channels[at].frequency_ghz for at in members}
+            found.append(
+                LevelGroup(
+                    level,
+                    name,
+                    sensor,
+                    frequencies.pop() if len(frequencies) == 1 else None,
+                    channels[members[0]].polarisation if len(members) == 1 else "",
+                    tuple(members),
+                )
+            )
+    return tuple(found)
