@@ -84,7 +84,10 @@ class Affine:
 
 
 class Convolution(Affine):
-    """A 2-D convolution: dilated, strided or grouped, padded with zeros, by reflection or by replication."""
+    """A 2-D convolution: dilated, strided or grouped, padded with zeros, by reflection or by replication.
+
+    A pixel that padding repeats contributes once for each place it stands in.
+    """
 
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
         if layer.padding_mode not in PADDED_BY:

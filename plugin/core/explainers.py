@@ -34,7 +34,9 @@ class Explanation:
     fine, coarse : torch.Tensor or None
         Multipliers of the inputs, shaped as these; None where there are none.
     handed_fine, handed_coarse : torch.Tensor or None
-        Relevance of the inputs, shaped as these, beside what the multipliers give.
+        Relevance beside what the multipliers give.
+    fine_window, coarse_window : Window or None
+        Where the handed relevance lies, in pixels and in cells; None: on the inputs themselves.
     """
 
     target_sum: float
@@ -42,6 +44,8 @@ class Explanation:
     coarse: torch.Tensor | None
     handed_fine: torch.Tensor | None = None
     handed_coarse: torch.Tensor | None = None
+    fine_window: Window | None = None
+    coarse_window: Window | None = None
 
 
 # Seeds for logits: both (1, output, row, column).

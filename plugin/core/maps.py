@@ -22,10 +22,26 @@ class FineMap:
     Accumulated in float32 for float32 networks: a pixel receives from at most a few tiles, so nothing is
     lost; sums are taken in float64. Of several replicas the mean and the standard deviation (n - 1) are
     handed on, the channels' means first.
+
+    Parameters
+    ----------
+    plan : Plan
+        The tiles.
+    channels, replicas : int
+        Fine channels, and maps of each.
+    dtype : numpy.dtype
+        Of what is accumulated.
+    sink : Sink or None
+        Takes the strips.
+    margin : int
+        How many pixels beyond the network's radius a tile writes to.
     """
 
-    def __init__(self, plan: Plan, channels: int, replicas: int, dtype: np.dtype, sink: Sink | None) -> None:
-        self._region, self._footprint, self._radius = plan.region, plan.footprint, plan.radius
+    def __init__(
+        self, plan: Plan, channels: int, replicas: int, dtype: np.dtype, sink: Sink | None, margin: int = 0
+    ) -> None:
+        self._region, self._footprint = plan.region, plan.footprint
+        self._margin = plan.radius + margin
         self._sink = sink
         self._top = self._footprint.row
         self._values = np.zeros((replicas, channels, 0, self._footprint.cols), dtype)
@@ -61,12 +77,13 @@ class FineMap:
     def add(self, replica: int, window: Window, relevance: np.ndarray) -> None:
         """Add the relevance (channel, row, column) of the inputs in `window`."""
         inside = self._reached(window)
+        self._rows_until(inside.row_stop)
         here = (replica, slice(None), *self._place(inside))
         self._values[here] += relevance[(slice(None), *inside.slices(window))]
 
     def hand_on(self, computed: int, final: bool = False) -> None:
         """Account for and write the rows that tiles below row `computed` cannot reach (`final`: all)."""
-        stop = self._footprint.row_stop if final else computed - self._radius
+        stop = self._footprint.row_stop if final else computed - self._margin
         number = stop - self._top
         if number <= 0:
             return
@@ -144,7 +161,8 @@ class CellMap:
         if handed is not None:
             if self._handed[replica] is None:
                 self._handed[replica] = np.zeros(self._shape)
-            self._handed[replica][here] += runner.array(handed[0])
+            place = (found.coarse_window or cells).slices()
+            self._handed[replica][(slice(None), *place)] += runner.array(handed[0])
         self._values[id(runner)][here] = runner.array(inputs.coarse[0])
         read = patch.coarse[(slice(None), *cells.slices(patch.window.coarser(self._ratio)))]
         self._gaps[here] = ~np.isfinite(read)

@@ -14,6 +14,7 @@ instead of one a patch. The cost of a tile does not depend on how many patches i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,20 +58,12 @@ class _Patches:
         span = self.side * self.pixels
         return -(-(span + 2 * self.reach) // span)
 
-    def of_units(self, start: int, count: int) -> torch.Tensor:
-        """Return the number of each unit's patch."""
-        return torch.arange(start, start + count) // self.side
-
     def acting_on(self, start: int, count: int, phase: int) -> torch.Tensor:
         """Return for each fine pixel the only patch of a phase that can act on it."""
         span = self.side * self.pixels
         pixel = torch.arange(start, start + count)
         block = torch.div(pixel + self.reach - phase * span, span * self.phases, rounding_mode="floor")
         return phase + block * self.phases
-
-    def lengths(self, patches: torch.Tensor, stop: int) -> torch.Tensor:
-        """Return how many units of each patch lie inside a scene of `stop` units."""
-        return (stop - patches * self.side).clamp(max=self.side).double()
 
 
 class OcclusionExplainer:
@@ -123,69 +116,130 @@ class OcclusionExplainer:
             # Logits that nobody asked for need not be finite.
             return torch.where(seeded != 0, seeded * (logits - without), 0.0).sum(1)[0].double()
 
-        fine = self._by_patch(
+        fine, fine_window = self._by_patch(
             inputs.fine, origin.fine, lambda v: change(v, inputs.coarse), self._fine, place, place, scene
         )
-        coarse = None
+        coarse = coarse_window = None
         if inputs.coarse is not None:
-            ratio = self._runner.ratio
-            coarse = self._by_patch(
+            cells, ratio = place.coarser(self._runner.ratio), self._runner.ratio
+            coarse, coarse_window = self._by_patch(
                 inputs.coarse,
                 origin.coarse,
                 lambda v: change(inputs.fine, v),
                 self._coarse,
                 place,
-                place.coarser(ratio),
+                cells,
                 scene.coarser(ratio),
             )
-        return Explanation(seeded_sum(seeded, logits), None, None, fine, coarse)
+        return Explanation(seeded_sum(seeded, logits), None, None, fine, coarse, fine_window, coarse_window)
 
     def _by_patch(
         self,
         values: torch.Tensor,
         origin: torch.Tensor,
-        change: object,
+        change: Callable[[torch.Tensor], torch.Tensor],
         patches: _Patches,
         place: Window,
         units: Window,
         scene: Window,
-    ) -> torch.Tensor:
-        """Return relevance shaped as `values`, which lie at `units` of their own raster."""
-        relevance = torch.zeros_like(values)
-        rows = patches.of_units(units.row, values.shape[2])
-        cols = patches.of_units(units.col, values.shape[3])
+    ) -> tuple[torch.Tensor, Window]:
+        """Return relevance and where it lies: on all of every patch that `units` touches.
+
+        Parameters
+        ----------
+        values, origin : torch.Tensor
+            (1, channel, row, column): inputs and baseline.
+        change : callable
+            Returns how much less the seeded logits are with other values, (row, column) of fine pixels.
+        patches : _Patches
+            How patches lie along either axis.
+        place, units, scene : Window
+            The tile in fine pixels, and in units of `values`; the scene in these.
+        """
+        window = units.snapped(patches.side, within=scene)
+        relevance = values.new_zeros((1, values.shape[1], window.rows, window.cols))
+        down, across = (
+            _Axis.of(patches, *lengths)
+            for lengths in (
+                (units.row, units.rows, window.row, window.rows, place.row, place.rows, scene.row_stop),
+                (units.col, units.cols, window.col, window.cols, place.col, place.cols, scene.col_stop),
+            )
+        )
+        area = (down.lengths[:, None] * across.lengths).to(values.device)
         for phase_row in range(patches.phases):
-            own_rows = (rows - phase_row) % patches.phases == 0
+            rows, to_row = down.phase(phase_row, values.device)
             for phase_col in range(patches.phases):
-                own_cols = (cols - phase_col) % patches.phases == 0
-                away = (own_rows[:, None] & own_cols).to(values.device)
+                cols, to_col = across.phase(phase_col, values.device)
+                away = rows[down.units][:, None] & cols[across.units]
                 if not away.any():
                     continue
-                by_row = patches.acting_on(place.row, place.rows, phase_row)
-                by_col = patches.acting_on(place.col, place.cols, phase_col)
-                first_row, first_col = int(by_row[0]), int(by_col[0])
-                shape = (
-                    (max(int(by_row[-1]), int(rows[-1])) - first_row) // patches.phases + 1,
-                    (max(int(by_col[-1]), int(cols[-1])) - first_col) // patches.phases + 1,
-                )
-                to_row = ((by_row - first_row) // patches.phases).to(values.device)
-                to_col = ((by_col - first_col) // patches.phases).to(values.device)
-                picked = (
-                    ((rows[own_rows] - first_row) // patches.phases).to(values.device),
-                    ((cols[own_cols] - first_col) // patches.phases).to(values.device),
-                )
-                area = patches.lengths(rows[own_rows], scene.row_stop)[:, None] * patches.lengths(
-                    cols[own_cols], scene.col_stop
-                )
+                picked = rows[:, None] & cols
+                written = rows[down.window][:, None] & cols[across.window]
                 for channel in range(values.shape[1]):
                     without = values.clone()
                     without[0, channel] = torch.where(away, origin[0, channel], values[0, channel])
                     lost = change(without)
-                    sums = lost.new_zeros((shape[0], lost.shape[1])).index_add_(0, to_row, lost)
-                    sums = sums.new_zeros(shape).index_add_(1, to_col, sums)
-                    shares = sums[picked[0]][:, picked[1]] / area.to(sums)
-                    relevance[0, channel][away] = shares.flatten().to(relevance.dtype)
-        return relevance
+                    # Patches that act on no pixel here share one place beyond the others.
+                    by_row = lost.new_zeros((len(rows) + 1, lost.shape[1])).index_add_(0, to_row, lost)
+                    sums = lost.new_zeros((len(rows) + 1, len(cols) + 1)).index_add_(1, to_col, by_row)
+                    shares = torch.where(picked, sums[:-1, :-1] / area, 0.0).to(relevance.dtype)
+                    spread = shares[down.window][:, across.window]
+                    relevance[0, channel] = torch.where(written, spread, relevance[0, channel])
+        return relevance, window
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The patches that a tile touches along one axis, counted from the first of them.
+
+    Parameters
+    ----------
+    patches : _Patches
+        How they lie.
+    first, number : int
+        The first patch in the scene, and how many there are.
+    units, window : torch.Tensor
+        The patch of each unit of the tile, and of each unit of all these patches.
+    pixels : tuple of int
+        First fine pixel of the tile, and how many.
+    lengths : torch.Tensor
+        How many units of each patch lie inside the scene.
+    """
+
+    patches: _Patches
+    first: int
+    number: int
+    units: torch.Tensor
+    window: torch.Tensor
+    pixels: tuple[int, int]
+    lengths: torch.Tensor
+
+    @classmethod
+    def of(
+        cls,
+        patches: _Patches,
+        start: int,
+        count: int,
+        low: int,
+        length: int,
+        pixel: int,
+        pixels: int,
+        stop: int,
+    ) -> _Axis:
+        """Lay out the patches of units `start` on; `low` begins the first patch, `stop` ends the scene."""
+        units = torch.arange(start, start + count) // patches.side
+        first = int(units[0])
+        number = int(units[-1]) - first + 1
+        inside = (stop - (first + torch.arange(number)) * patches.side).clamp(max=patches.side).double()
+        window = torch.arange(low, low + length) // patches.side
+        return cls(patches, first, number, units - first, window - first, (pixel, pixels), inside)
+
+    def phase(self, phase: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return which patches are of a phase, and for each fine pixel the only one that can act on it."""
+        chosen = (self.first + torch.arange(self.number)) % self.patches.phases == phase
+        acting = self.patches.acting_on(*self.pixels, phase) - self.first
+        acting = torch.where((acting >= 0) & (acting < self.number), acting, self.number)
+        return chosen.to(device), acting.to(device)
 
 
 def coarse_reach(module: nn.Module, radius: int) -> int:

@@ -27,7 +27,7 @@ from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches
 from .errors import NumericalError, ParameterError
 from .explainers import Explanation, Seeds
 from .maps import CellMap, Cells, FineMap
-from .methods import INTEGRATED_GRADIENTS, ROUNDING, Method, explainer_for
+from .methods import INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, explainer_for
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Sink, Source
 from .target import Seeding, Target
@@ -179,7 +179,8 @@ def run_relevance(
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     target_sum, pixels = 0.0, 0
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
-        fine = FineMap(plan, number, len(replicas), runner.array_dtype, behind)
+        margin = method.patch if method.name == OCCLUSION else 0
+        fine = FineMap(plan, number, len(replicas), runner.array_dtype, behind, margin)
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining"):
             fine.see(tile, patch)
             mask = _seeded_pixels(seeding, tile, patch)
@@ -192,7 +193,7 @@ def run_relevance(
                     found, noise = replica.explain(given, seeds, ledger, tile.input)
                     relevance = _relevance(replica.runner, method, found, given, noise, levels[:number])
                     _check_finite(relevance, tile)
-                    fine.add(index, tile.input, relevance)
+                    fine.add(index, found.fine_window or tile.input, relevance)
                     cells.add(index, tile, patch, given, found, noise)
                     target_sum += found.target_sum / len(replicas)
                 pixels += int(mask.sum())
@@ -236,13 +237,14 @@ def _relevance(
     levels: np.ndarray,
 ) -> np.ndarray:
     """Return the relevance (fine channel, row, column) of a tile's fine inputs."""
-    relevance = np.zeros(inputs.fine.shape[1:], runner.array_dtype)
-    if found.fine is not None:
-        relevance = runner.array(found.fine[0])
-        if method.times_input:
-            given = inputs.fine if noise is None else inputs.fine + noise.fine
-            relevance = relevance * (runner.array(given[0]) - levels[:, None, None].astype(relevance.dtype))
-    return relevance if found.handed_fine is None else relevance + runner.array(found.handed_fine[0])
+    handed = None if found.handed_fine is None else runner.array(found.handed_fine[0])
+    if found.fine is None:
+        return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
+    relevance = runner.array(found.fine[0])
+    if method.times_input:
+        given = inputs.fine if noise is None else inputs.fine + noise.fine
+        relevance = relevance * (runner.array(given[0]) - levels[:, None, None].astype(relevance.dtype))
+    return relevance if handed is None else relevance + handed
 
 
 def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
