@@ -135,6 +135,12 @@ class Accounts:
         ]
         return max(leaks, key=lambda leak: abs(leak[2]), default=None)
 
+    @property
+    def leak(self) -> str:
+        """The largest leak in words; empty where there is none."""
+        largest = self.largest_leak()
+        return f"{largest[2]:.3g} to {largest[0]} in layer '{largest[1]}'" if largest else ""
+
     def as_dict(self) -> dict:
         """Return all numbers as plain values, for a report."""
         return {

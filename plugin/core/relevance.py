@@ -295,8 +295,7 @@ def _balance(
 def _warn(accounts: Accounts, progress: Progress) -> None:
     if accounts.balanced:
         return
-    leak = accounts.largest_leak()
-    where = f" The largest leak: {leak[2]:.3g} to {leak[0]} in layer '{leak[1]}'." if leak else ""
+    where = f" The largest leak: {accounts.leak}." if accounts.leak else ""
     progress.warn(
         f"Relevance does not add up: {accounts.residual:.3g} of {accounts.target_sum:.6g} is missing, "
         f"{accounts.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {accounts.tolerance:g}).{where}"
