@@ -5,7 +5,7 @@ Occlusion has a module of its own, :mod:`.occlusion`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,7 +202,7 @@ BASELINE_LOGITS = "logits of the baseline"
 
 
 def _mean_gradient(
-    network: Network, points: object, weights: np.ndarray, seeds: torch.Tensor, check: Check
+    network: Network, points: Iterable[Inputs], weights: np.ndarray, seeds: torch.Tensor, check: Check
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     fine = coarse = None
     for point, weight in zip(points, weights):

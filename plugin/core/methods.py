@@ -260,10 +260,21 @@ def explainer_for(
         return OcclusionExplainer(runner, network, method.patch, method.baseline, scene, check)
     if method.name == DEEPLIFT:
         return RescaleExplainer(runner, method.baseline, dropout)
-    first = {"w_square": by_squares, "flat": evenly, "z_box": WithinBox(method.bound)}.get(method.first_rule)
     gates = Whole() if method.propagates else Tangent()
-    rules = Rules(_affine_rule(method), runner.dtype, gates, first if method.propagates else None, dropout)
-    return WalkExplainer(runner, rules)
+    return WalkExplainer(
+        runner, Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
+    )
+
+
+def _first_rule(method: Method) -> AffineRule | None:
+    if not method.propagates:
+        return None
+    rules: dict[str, AffineRule] = {
+        "w_square": by_squares,
+        "flat": evenly,
+        "z_box": WithinBox(method.bound),
+    }
+    return rules.get(method.first_rule)
 
 
 def _affine_rule(method: Method) -> AffineRule:
@@ -271,11 +282,11 @@ def _affine_rule(method: Method) -> AffineRule:
         return AlongEpsilon(method.epsilon)
     if method.name == LRP_COMPOSITE:
         return ByKind(wide=AlongGamma(method.gamma), pointwise=AlongEpsilon(method.epsilon))
-    if method.name in (LRP_GAMMA, LRP_ALPHA_BETA, LRP_ZPLUS):
-        rule = {
-            LRP_GAMMA: AlongGamma(method.gamma),
-            LRP_ALPHA_BETA: AlongSigns(method.alpha),
-            LRP_ZPLUS: AlongSigns(1.0),
-        }[method.name]
-        return ByKind(wide=rule, pointwise=rule)
+    rules: dict[str, AffineRule] = {
+        LRP_GAMMA: AlongGamma(method.gamma),
+        LRP_ALPHA_BETA: AlongSigns(method.alpha),
+        LRP_ZPLUS: AlongSigns(1.0),
+    }
+    if method.name in rules:
+        return ByKind(wide=rules[method.name], pointwise=rules[method.name])
     return along_gradient

@@ -74,7 +74,7 @@ class RelevanceResult:
     @property
     def coarse_multipliers(self) -> np.ndarray:
         """Mean multipliers of the cells, logit per standardised unit."""
-        return sum(cells.multipliers for cells in self.cells) / len(self.cells)
+        return np.mean([cells.multipliers for cells in self.cells], axis=0)
 
 
 def plan_relevance(
