@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def check_structure(source, path):
+    pass
