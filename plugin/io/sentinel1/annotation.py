@@ -46,20 +46,27 @@ class TiePoints:
     height: np.ndarray
     incidence: np.ndarray
 
-    def incidence_at(self, lines: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Return (line, pixel) incidence angles in degrees, bilinear in the grid, float64.
+    def fill_incidence(self, lines: np.ndarray, pixels: np.ndarray, out: np.ndarray) -> None:
+        """Fill `out` with incidence angles in degrees, bilinear in the grid.
 
         Parameters
         ----------
         lines, pixels : numpy.ndarray
             Indices of samples, zero-based, whole or not; the outermost values hold beyond the grid.
+        out : numpy.ndarray
+            (line, pixel) float32.
         """
         across = np.stack([np.interp(pixels, self.pixels, values) for values in self.incidence])
         last = len(self.lines) - 1
         place = np.interp(lines, self.lines, np.arange(last + 1.0))
         above = np.minimum(place.astype(int), last - 1)
-        share = (place - above)[:, None]
-        return across[above] * (1.0 - share) + across[above + 1] * share
+        share = (place - above).astype(np.float32)
+        for number in np.unique(above):
+            base = across[number].astype(np.float32)
+            step = (across[number + 1] - across[number]).astype(np.float32)
+            for i in np.flatnonzero(above == number):
+                np.multiply(step, share[i], out=out[i])
+                out[i] += base
 
 
 @dataclass(frozen=True)

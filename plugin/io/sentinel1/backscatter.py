@@ -162,21 +162,26 @@ class Measurement:
         self._noise.apply_azimuth(row, noise)
         counts = self.counts[row : row + len(numbers)]
         invalid = numbers == 0
-        counts[:, 0] = np.count_nonzero(invalid, axis=1)
+        counts[:, 0] = count_rows(invalid)
         counts[:, 1] = _mask_fringe(power, noise, invalid)
         outside = np.isinf(table.base)
         if outside.any():
-            counts[:, 2] = np.count_nonzero(outside & ~invalid, axis=1)
+            counts[:, 2] = count_rows(np.greater(outside, invalid))
             invalid |= outside
             noise[:, outside] = 0.0
         self._calibration.rows(row).evaluate(row, gain)
         np.multiply(gain, gain, out=gain)
         np.subtract(power, noise, out=power)
-        negative = power < 0
-        counts[:, 3] = np.count_nonzero(negative & ~invalid, axis=1)
+        # Of booleans, "greater" says: negative and not invalid.
+        counts[:, 3] = count_rows(np.greater(power < 0, invalid))
         np.divide(power, gain, out=power)
         np.divide(noise, gain, out=noise)
         return Chunk(row, power, noise, invalid)
+
+
+def count_rows(mask: np.ndarray) -> list[int]:
+    """Return how many values are True in each row; quicker than the same along an axis."""
+    return [np.count_nonzero(row) for row in mask]
 
 
 def _mask_fringe(power: np.ndarray, noise: np.ndarray, invalid: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from ...core.window import Window
 from ..grid import Grid
 from ..writer import Band
 from .annotation import TiePoints
-from .backscatter import COUNTS, FLOOR, Measurement
+from .backscatter import COUNTS, FLOOR, Measurement, count_rows
 
 _STRIP_ROWS = 512
 _DECIBELS = 10.0 / np.log(10.0)
@@ -122,9 +122,8 @@ class Sentinel1Raster:
         # The middle of a cell of n pixels is n/2 − 1/2 after its first pixel's centre.
         n, middle = self._looks, (self._looks - 1) / 2
         pixels = np.arange(window.col, window.col_stop) * n + middle
-        for start in range(0, window.rows, 128):
-            rows = np.arange(window.row + start, min(window.row + start + 128, window.row_stop))
-            layer[start : start + len(rows)] = self._tie_points.incidence_at(rows * n + middle, pixels)
+        lines = np.arange(window.row, window.row_stop) * n + middle
+        self._tie_points.fill_incidence(lines, pixels, layer)
 
     def _fill(self, measurement: Measurement, window: Window, layer: np.ndarray) -> None:
         if self._looks == 1:
@@ -181,7 +180,8 @@ class Sentinel1Raster:
             noise *= FLOOR
             low = net < noise
             if net.shape[1] == self.grid.cols:
-                self._floored[name][row : row + len(net)] = np.count_nonzero(low & ~invalid, axis=1)
+                # Of booleans, "greater" says: low and not invalid.
+                self._floored[name][row : row + len(net)] = count_rows(np.greater(low, invalid))
             np.maximum(net, noise, out=net)
             out[...] = net
             with np.errstate(divide="ignore", invalid="ignore"):
