@@ -162,6 +162,12 @@ def concentration_percent(ct: object, name: str = "CT", unknown: UnknownCodes | 
     return None
 
 
+def is_interval(ct: object) -> bool:
+    """Return whether a concentration is written as an interval of tenths: 35, not 91."""
+    number = code_number(ct)
+    return number in _INTERVALS or number == 81
+
+
 def stage_class(code: object, name: str = "SA", unknown: UnknownCodes | None = None) -> int | None:
     """Return the class of a stage of development; None where it has none."""
     return _class(_STAGE_CLASS, code, name, unknown)
@@ -225,15 +231,15 @@ def decode_polygon(
     ]
 
     def dominant(decode: Callable[..., int | None], codes: tuple[tuple[object, str], ...]) -> int | None:
-        amounts: Counter[int] = Counter()
+        amounts: dict[int, float] = {}
         for share, (code, name) in zip(shares, codes):
             found = decode(code, name, unknown)
             if found is not None and share:
-                amounts[found] += share
+                amounts[found] = amounts.get(found, 0.0) + share
         if not amounts:
             return None
-        (most, amount), *_ = amounts.most_common(1)
-        return most if 100.0 * amount >= dominant_share * total else None
+        most = max(amounts, key=lambda found: amounts[found])
+        return most if 100.0 * amounts[most] >= dominant_share * total else None
 
     stage = dominant(stage_class, ((sa, "SA"), (sb, "SB"), (sc, "SC")))
     floe = dominant(floe_class, ((fa, "FA"), (fb, "FB"), (fc, "FC")))
