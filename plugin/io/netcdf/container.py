@@ -111,8 +111,9 @@ class Container:
         self._dataset: Any = None
         self._arrays: dict[str, Any] = {}
         with self._checked("cannot be opened"):
+            # The prefix tells the driver not to mind the file's extension.
             self._dataset = gdal.OpenEx(
-                source, gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY, allowed_drivers=["netCDF"]
+                f'NETCDF:"{source}"', gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY, allowed_drivers=["netCDF"]
             )
             group = self._dataset.GetRootGroup() if self._dataset is not None else None
             if group is None:

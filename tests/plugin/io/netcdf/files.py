@@ -181,7 +181,14 @@ class Truth:
         }
 
 
-def write_raw(path: Path, truth: Truth | None = None, drop: Sequence[str] = (), **attributes: Any) -> str:
+def write_raw(
+    path: Path,
+    truth: Truth | None = None,
+    drop: Sequence[str] = (),
+    polarisations: tuple[str, str] = ("HH", "HV"),
+    codes: Sequence[str] = CODES,
+    **attributes: Any,
+) -> str:
     """Write an AI4Arctic raw file."""
     truth = truth or Truth()
     fine, coarse = ("sar_lines", "sar_samples"), ("2km_grid_lines", "2km_grid_samples")
@@ -193,12 +200,12 @@ def write_raw(path: Path, truth: Truth | None = None, drop: Sequence[str] = (), 
         "sar_grid_points": ties["line"].size,
         "2km_grid_lines": rows,
         "2km_grid_samples": cols,
-        "polygon_codes": len(CODES),
+        "polygon_codes": len(codes),
     }
     nan = float("nan")
     variables = {
-        "nersc_sar_primary": Variable(fine, truth.hh, nan, {"polarisation": "HH"}),
-        "nersc_sar_secondary": Variable(fine, truth.hv, nan, {"polarisation": "HV"}),
+        "nersc_sar_primary": Variable(fine, truth.hh, nan, {"polarisation": polarisations[0]}),
+        "nersc_sar_secondary": Variable(fine, truth.hv, nan, {"polarisation": polarisations[1]}),
         "polygon_icechart": Variable(fine, _charted(truth), nan),
         "distance_map": Variable(fine, truth.distance.astype(np.float32), nan),
         **{
@@ -209,7 +216,7 @@ def write_raw(path: Path, truth: Truth | None = None, drop: Sequence[str] = (), 
         "amsr2_swath_map": Variable(coarse, np.full(truth.cells, nan), nan),
         "swath_segmentation": Variable(coarse, np.zeros(truth.cells), nan),
         **{name: Variable(coarse, truth.weather(name), nan) for name in WEATHER_CHANNELS},
-        "polygon_codes": Variable(("polygon_codes",), CODES),
+        "polygon_codes": Variable(("polygon_codes",), codes),
     }
     name = f"{PRODUCT}_icechart_dmi_201801241950_SouthEast_RIC.nc"
     told = {"scene_id": name, "original_id": f"{PRODUCT}.SAFE", "ice_service": "dmi", "flip": 1, **attributes}
@@ -220,7 +227,13 @@ def _charted(truth: Truth) -> np.ndarray:
     return np.where(truth.polygons == 0, np.nan, truth.polygons)
 
 
-def write_ready(path: Path, truth: Truth | None = None, drop: Sequence[str] = (), **attributes: Any) -> str:
+def write_ready(
+    path: Path,
+    truth: Truth | None = None,
+    drop: Sequence[str] = (),
+    transpose_ties: bool = False,
+    **attributes: Any,
+) -> str:
     """Write an AI4Arctic ready-to-train file: standardised values, 80 m, masked pixels 0."""
     truth = truth or Truth(ratio=25, pixel=80.0)
     fine, coarse = ("sar_lines", "sar_samples"), ("2km_grid_lines", "2km_grid_samples")
@@ -240,6 +253,8 @@ def write_ready(path: Path, truth: Truth | None = None, drop: Sequence[str] = ()
         np.linspace(0.25, truth.rows - 0.25, 6), np.linspace(0.25, truth.cols - 0.25, 7), indexing="ij"
     )
     lon, lat = truth.lonlat(line, sample)
+    if transpose_ties:
+        lon, lat, ties = lon.T, lat.T, ties[::-1]
     middle_row, middle_col = np.mgrid[: truth.rows, : truth.cols] + 0.5
     charts = ready_charts(truth)
     variables = {
@@ -279,7 +294,8 @@ def ready_charts(truth: Truth) -> dict[str, np.ndarray]:
     """Return SIC (tenths), SOD and FLOE, 255 no data."""
     table = np.full((3, 256), 255, dtype=np.uint8)
     for number, (concentration, stage, floe) in DECODED.items():
-        table[:, number] = concentration // 10, stage, floe
+        # The codes 91 and 92 (95 and 100 %) are one class there.
+        table[:, number] = 10 if concentration > 90 else concentration // 10, stage, floe
     return {name: table[i][truth.polygons] for i, name in enumerate(("SIC", "SOD", "FLOE"))}
 
 
