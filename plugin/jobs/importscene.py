@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,13 +15,12 @@ import numpy as np
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
 from ..core.window import Window
+from ..io.display import footprint, write_display_copy
 from ..io.gdal_state import bounded_block_cache
-from ..io.grid import Grid
 from ..io.product import ChartPolygons, ImportOptions, Product, ProductRaster
-from ..io.products import open_product, read_time, scene_of
-from ..io.raster import open_raster
+from ..io.products import open_product, scene_of
 from ..io.vector import write_polygons
-from ..io.writer import Outputs
+from ..io.writer import Outputs, RasterWriter
 from ..report.import_styles import chart_polygon_style, raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
@@ -91,14 +91,24 @@ class ImportScene:
             if self.amsr2:
                 rasters["mwr"], found["amsr2"] = self._amsr2(product, stack, progress)
             self._check(product, rasters, wanted)
+            working = {}
+            if self.display and "sar" not in wanted:
+                folder = tempfile.TemporaryDirectory(prefix=".floelens-", dir=Path(self.display).parent)
+                working["sar"] = str(Path(stack.enter_context(folder)) / "sar.tif")
             tags = {**product.tags, **self._tags(product)}
             outputs = stack.enter_context(Outputs())
-            measured = self._write_rasters(outputs, rasters, wanted, tags, progress)
+            writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags, progress)
             if self.chart_polygons:
                 self._write_polygons(outputs, self._polygons(product, progress))
             grid = next((rasters[role].grid for role in rasters), None)
-            if self.display or self.footprint:
-                self._write_display(outputs, rasters.get("sar"), measured, tags, progress)
+            if self.display:
+                self._write_display(outputs, writers["sar"], progress)
+            if self.footprint:
+                outline = footprint(rasters["sar"].grid)
+                fields = {"scene": [product.name], "start_time": [tags.get("start_time")]}
+                write_polygons(
+                    outputs.file(self.footprint), outline.wkb, outline.crs, fields, layer="footprint"
+                )
             facts = summary(product, grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
@@ -185,13 +195,13 @@ class ImportScene:
         wanted: Mapping[str, str],
         tags: Mapping[str, str],
         progress: Progress,
-    ) -> dict[str, Measured]:
-        """Write the rasters strip by strip; return what was met in them."""
+    ) -> tuple[dict[str, RasterWriter], dict[str, Measured]]:
+        """Write the rasters strip by strip; return them and what was met in them."""
         chosen = {role: rasters[role] for role in wanted if role in rasters}
         total = sum(_size(raster) for raster in chosen.values()) or 1
-        done, measured = 0, {}
+        done, writers, measured = 0, {}, {}
         for role, raster in chosen.items():
-            writer = outputs.raster(
+            writers[role] = writer = outputs.raster(
                 wanted[role],
                 raster.grid,
                 raster.bands,
@@ -210,14 +220,19 @@ class ImportScene:
                 writer.write(values)
                 done += values.nbytes
                 progress.report(0.85 * done / total, f"Importing {CALLED[role]}")
-        return measured
+        return writers, measured
+
+    def _write_display(self, outputs: Outputs, sar: RasterWriter, progress: Progress) -> None:
+        """Write the display copy of the radar raster, which is complete but has no name yet."""
+        sar.finish()
+        write_display_copy(sar.temporary, self.display, Portion(progress, 0.9, 0.99), outputs=outputs)
 
     def _polygons(self, product: Product, progress: Progress) -> ChartPolygons:
         if product.polygons is not None:
             return product.polygons
 
         def told(share: float) -> bool:
-            progress.report(0.85 + 0.1 * share, "Tracing the chart's polygons")
+            progress.report(0.85 + 0.05 * share, "Tracing the chart's polygons")
             return not progress.cancelled()
 
         return product.polygons_from(told)
@@ -237,7 +252,8 @@ class ImportScene:
         start_time: str | None,
     ) -> None:
         """Write the style of each raster beside it, and of the other bands of a chart."""
-        for role, path in wanted.items():
+        shown = [*wanted.items(), *([("sar", self.display)] if self.display else [])]
+        for role, path in shown:
             if role not in rasters:
                 continue
             bands = [(band.name, band.unit) for band in rasters[role].bands]
@@ -246,6 +262,26 @@ class ImportScene:
                 if suffix:
                     target = target.with_name(f"{target.stem}_{suffix}.qml")
                 outputs.file(target).write_text(text, encoding="utf-8")
+
+
+class Portion:
+    """A progress that is a part of another one.
+
+    Parameters
+    ----------
+    progress : Progress
+        The whole.
+    start, stop : float
+        The part of it, from 0 to 1.
+    """
+
+    def __init__(self, progress: Progress, start: float, stop: float) -> None:
+        self._progress, self._start, self._span = progress, start, stop - start
+        self.message, self.warn, self.cancelled = progress.message, progress.warn, progress.cancelled
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Say that `fraction` of the part is done."""
+        self._progress.report(self._start + self._span * fraction, text)
 
 
 def start_text(time: datetime) -> str:
