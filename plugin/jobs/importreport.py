@@ -74,7 +74,9 @@ def summary(
 
 def log_lines(facts: Mapping[str, object]) -> list[str]:
     """Return what the log says of an import."""
-    lines = [f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."]
+    lines = [
+        f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."
+    ]
     if facts["extent"]:
         lines.append(
             f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m, "

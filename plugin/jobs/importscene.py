@@ -15,13 +15,15 @@ import numpy as np
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
 from ..core.window import Window
+from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
 from ..io.display import footprint, write_display_copy
 from ..io.gdal_state import bounded_block_cache
 from ..io.product import ChartPolygons, ImportOptions, Product, ProductRaster
 from ..io.products import open_product, scene_of
 from ..io.vector import write_polygons
 from ..io.writer import Outputs, RasterWriter
-from ..report.import_styles import chart_polygon_style, raster_styles
+from ..report.chart_styles import chart_polygon_concentration_style
+from ..report.import_styles import raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
 from .importreport import Measured, extent_of, log_lines, summary
@@ -35,6 +37,7 @@ CALLED = {
     "chart": "ice chart as a raster",
     "chart_polygons": "ice chart as polygons",
 }
+_TABLES = {"concentration": CONCENTRATIONS, "stage_of_development": STAGES, "floe_size": FLOES}
 _STOPPED = "Stopped before the end: no result was written."
 
 
@@ -99,7 +102,7 @@ class ImportScene:
             outputs = stack.enter_context(Outputs())
             writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags, progress)
             if self.chart_polygons:
-                self._write_polygons(outputs, self._polygons(product, progress))
+                self._write_polygons(outputs, self._polygons(product, progress), tags.get("start_time"))
             grid = next((rasters[role].grid for role in rasters), None)
             if self.display:
                 self._write_display(outputs, writers["sar"], progress)
@@ -114,7 +117,7 @@ class ImportScene:
                 progress.message(line)
             for warning in product.warnings:
                 progress.warn(warning)
-            self._write_styles(outputs, product, rasters, wanted, tags.get("start_time"))
+            self._write_styles(outputs, rasters, wanted, tags.get("start_time"))
             if self.summary:
                 text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
                 outputs.file(self.summary).write_text(text, encoding="utf-8")
@@ -144,7 +147,9 @@ class ImportScene:
         absent = [name for name in asked if name not in present]
         if not absent:
             return
-        inside = ", ".join(name.upper() for name in OUTPUTS if name in present) or "nothing that can be written"
+        inside = (
+            ", ".join(name.upper() for name in OUTPUTS if name in present) or "nothing that can be written"
+        )
         hint = f"Leave {', '.join(name.upper() for name in dict.fromkeys(absent))} empty (skip the output)"
         if "mwr" in absent:
             hint += ", or name an AMSR2 file in AMSR2"
@@ -237,16 +242,17 @@ class ImportScene:
 
         return product.polygons_from(told)
 
-    def _write_polygons(self, outputs: Outputs, polygons: ChartPolygons) -> None:
+    def _write_polygons(self, outputs: Outputs, polygons: ChartPolygons, start_time: str | None) -> None:
         write_polygons(
             outputs.file(self.chart_polygons), polygons.wkb, polygons.crs, polygons.fields, layer="chart"
         )
-        outputs.file(sidecar(self.chart_polygons)).write_text(chart_polygon_style(), encoding="utf-8")
+        kind = "POLY_TYPE" if "POLY_TYPE" in polygons.fields else None
+        style = chart_polygon_concentration_style(CONCENTRATIONS, type_field=kind, start_time=start_time)
+        outputs.file(sidecar(self.chart_polygons)).write_text(style, encoding="utf-8")
 
     def _write_styles(
         self,
         outputs: Outputs,
-        product: Product,
         rasters: Mapping[str, ProductRaster],
         wanted: Mapping[str, str],
         start_time: str | None,
@@ -257,7 +263,7 @@ class ImportScene:
             if role not in rasters:
                 continue
             bands = [(band.name, band.unit) for band in rasters[role].bands]
-            for suffix, text in raster_styles(role, bands, start_time).items():
+            for suffix, text in raster_styles(role, bands, _TABLES, start_time).items():
                 target = sidecar(path)
                 if suffix:
                     target = target.with_name(f"{target.stem}_{suffix}.qml")

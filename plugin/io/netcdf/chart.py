@@ -16,11 +16,10 @@ from osgeo import gdal, ogr
 
 from ...core.errors import Cancelled, SceneError
 from ...core.window import Window
-from ..chart.codes import FLOES, STAGES, DecodedIce, UnknownCodes, decode_polygon, floe_name, stage_name
+from ..chart.codes import DecodedIce, UnknownCodes, decode_polygon, floe_name, stage_name
 from ..gdal_state import quiet_gdal
 from ..grid import Grid
 from ..product import ChartPolygons
-from ..writer import Band
 from .container import Variable
 from .layers import strip_rows
 
@@ -28,12 +27,6 @@ FIELDS = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC", "CN", "CD"
 _EGG = FIELDS[:10]
 _NO_DATA = 255
 _LONGEST_EDGE = 16  # pixels between two vertices of a polygon
-
-BANDS = (
-    Band("concentration", "%"),
-    Band("stage_of_development", "", {f"CLASS_{value}": name for value, name, _ in STAGES}),
-    Band("floe_size", "", {f"CLASS_{value}": name for value, name, _ in FLOES}),
-)
 
 
 @dataclass(frozen=True)
@@ -165,11 +158,9 @@ def polygonise(
     for name in FIELDS:
         fields[name] = [table.codes[number].get(name, "") for number in kept]
     decoded = [table.decoded[number] for number in kept]
-    fields["concentration"] = [ice.concentration for ice in decoded]
-    fields["stage"] = [ice.stage for ice in decoded]
-    fields["stage_name"] = [stage_name(ice.stage) for ice in decoded]
-    fields["floe"] = [ice.floe for ice in decoded]
-    fields["floe_name"] = [floe_name(ice.floe) for ice in decoded]
+    fields["concentration_percent"] = [ice.concentration for ice in decoded]
+    fields["stage_of_development"] = [stage_name(ice.stage) for ice in decoded]
+    fields["floe_size"] = [floe_name(ice.floe) for ice in decoded]
     return ChartPolygons(tuple(wkb), grid.crs, fields), {"polygons": len(kept), "mended": mended}
 
 

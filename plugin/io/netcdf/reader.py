@@ -18,11 +18,12 @@ import numpy as np
 
 from ....models.standard_channels import MWR_CHANNELS, STANDARD_CHANNELS, WEATHER_CHANNELS
 from ...core.errors import SceneError
+from ..chart.raster import CHART_BANDS
 from ..grid import Grid
 from ..product import ArrayRaster, ChartPolygons, ImportOptions, Product
 from ..writer import Band
 from . import geometry
-from .chart import BANDS, ChartTable, parse_codes, polygonise
+from .chart import ChartTable, parse_codes, polygonise
 from .container import Container, Variable, check_size, locate
 from .layers import ChartRaster, Columns, FineBand, FineRaster, Layer, Standardised
 
@@ -425,7 +426,7 @@ class _Reader:
         lines = self.container.variable("polygon_codes").texts()
         table = parse_codes(lines, self.options.dominant_share, self.path)
         self._note_table(table)
-        raster = ChartRaster(self.grid, BANDS, [variable], table.tables(), self.options.multilook)
+        raster = ChartRaster(self.grid, CHART_BANDS, [variable], table.tables(), self.options.multilook)
         rasters["chart"] = raster
         self.found["chart_pixels_without_codes"] = raster.unknown
 
@@ -456,7 +457,7 @@ class _Reader:
             classes = _READY_CHARTS[name]
             tables.append(classes if isinstance(classes, dict) else {n: n for n in classes})
             tables[-1] = {**tables[-1], 255: 255}
-        bands = [BANDS[list(_READY_CHARTS).index(name)] for name in present]
+        bands = [CHART_BANDS[list(_READY_CHARTS).index(name)] for name in present]
         raster = ChartRaster(self.grid, bands, variables, tables, self.options.multilook)
         rasters["chart"] = raster
         self.found["chart_pixels_without_codes"] = raster.unknown

@@ -118,7 +118,8 @@ def test_polygons_have_all_codes_and_the_area_of_their_pixels(imported):
         found[feature["poly_id"]] = (geometry.Area(), feature.items())
     assert sorted(found) == sorted(DECODED)
     assert found[29][1]["CF"] == "08-9" and found[29][1]["SB"] == "93"
-    assert found[29][1]["stage_name"] == "thick first-year ice" and found[29][1]["concentration"] == 100
+    assert found[29][1]["stage_of_development"] == "thick first-year ice"
+    assert found[29][1]["concentration_percent"] == 100
     # Areas in the plane of the map: that of a pixel there, times the number of pixels.
     grid = Grid.from_file(folder / "sar.tif")
     x, y = grid.pixel_to_map([0, 0, grid.rows, grid.rows], [0, grid.cols, grid.cols, 0])
@@ -170,15 +171,26 @@ def test_styles_show_the_wmo_colours_and_drive_the_temporal_controller(imported)
     assert "concentration" in (folder / "polygons.qml").read_text()
 
 
-def test_styles_of_a_chart_have_the_names_and_colours_of_its_classes():
-    from floelens.plugin.io.chart.codes import CONCENTRATIONS, FLOES, STAGES
-    from floelens.plugin.report import import_styles
-
-    for entries, table in ((import_styles.STAGES, STAGES), (import_styles.FLOES, FLOES)):
-        assert [(e.value, e.label, e.colour) for e in entries] == list(table)
-    assert [(high, name, colour) for _, high, colour, name in import_styles.CONCENTRATIONS] == list(
-        CONCENTRATIONS
-    )
+def test_a_display_copy_and_a_footprint_that_overlie(raw, place):
+    truth = Truth()
+    job = ImportScene(raw, display=str(place / "display.tif"), footprint=str(place / "footprint.gpkg"))
+    results = job.run(Silent())
+    assert set(results) >= {"DISPLAY", "FOOTPRINT"} and "SAR" not in results
+    assert {path.name for path in place.iterdir()} == {"display.tif", "display.qml", "footprint.gpkg"}
+    with open_raster(place / "display.tif") as raster:
+        grid = Grid.from_raster(raster)
+        assert grid.transform is not None and raster.names[0] == "hh"
+        values = raster.read([1], grid.window)[0]
+    assert np.isfinite(values).sum() == pytest.approx(truth.rows * (truth.cols - 4), rel=0.05)
+    outline = ogr.CreateGeometryFromWkb(read_polygons(place / "footprint.gpkg").wkb[0]).Buffer(100)
+    x, y = grid.pixel_to_map(*(np.argwhere(np.isfinite(values))[::97] + 0.5).T)
+    for east, north in zip(x, y):
+        point = ogr.Geometry(ogr.wkbPoint)
+        point.AddPoint_2D(float(east), float(north))
+        assert outline.Contains(point)
+    both = replace(job, sar=str(place / "sar.tif"), display=str(place / "again.tif"))
+    both.run(Silent())
+    assert (place / "again.tif").read_bytes() == (place / "display.tif").read_bytes()
 
 
 def test_the_same_file_gives_the_same_bytes(raw, imported, place):
@@ -228,7 +240,7 @@ def test_nothing_to_write_and_amsr2_without_mwr_are_told(raw, place):
         ImportScene(raw, amsr2=("a.h5",), sar=str(place / "sar.tif")).run(Silent())
 
 
-@pytest.mark.parametrize("stop_at", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("stop_at", [0.0, 0.3, 0.87])
 def test_cancel_leaves_nothing(raw, place, stop_at):
     with pytest.raises(Cancelled):
         everything(raw, place).run(Log(stop_at))
