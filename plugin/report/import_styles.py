@@ -1,7 +1,7 @@
 """QGIS styles of imported scenes: backscatter, brightness temperatures, weather, charts.
 
 A raster of several bands is shown by its first; a chart has a style file more for each other band,
-to be chosen in the layer's properties (Style › Load Style).
+to be chosen in the layer's properties (Style, Load Style).
 """
 
 from __future__ import annotations

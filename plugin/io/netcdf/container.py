@@ -24,9 +24,9 @@ from osgeo import gdal
 from ...core.errors import SceneError
 from ...core.window import Window
 from ..gdal_state import quiet_gdal
-from .soundness import check_structure
+from ..hdf5 import SIGNATURE, check_structure
 
-SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+SIGNATURES = (SIGNATURE, b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _ZIP = b"PK\x03\x04"
 _MAX_SIDE = 100_000
 _MAX_SMALL = 25_000_000  # values of an array that is read whole
@@ -107,6 +107,11 @@ class Container:
             if not signature(self.path):
                 raise SceneError(f"There is no file {self.path}, or it is empty. Check the path.")
             raise SceneError(f"{self.path} is no NetCDF file. Check the file.")
+        if not signature(source).startswith(SIGNATURE):
+            raise SceneError(
+                f"{self.path} is a classic NetCDF file; ASIP and AI4Arctic scenes are NetCDF-4. Take the "
+                "original file."
+            )
         check_structure(source, self.path)
         self._dataset: Any = None
         self._arrays: dict[str, Any] = {}
@@ -131,7 +136,13 @@ class Container:
         self.close()
 
     def close(self) -> None:
-        """Close the file. The library shares open files, so no reference may stay."""
+        """Close the file.
+
+        The library shares what it has open: one array that is still held would keep the file, as it was,
+        even where it has been written anew since.
+        """
+        for variable in self._arrays.values():
+            variable.release()
         self._arrays = {}
         self._group = None
         self._dataset = None
@@ -197,6 +208,10 @@ class Variable:
         low, high = limits if isinstance(limits, (list, tuple)) and len(limits) == 2 else (None, None)
         self._low = low if isinstance(low, (int, float)) else self._number("valid_min")
         self._high = high if isinstance(high, (int, float)) else self._number("valid_max")
+
+    def release(self) -> None:
+        """Let go of the file; nothing can be read any more."""
+        self._array = None
 
     def _number(self, key: str) -> float | None:
         value = self.attributes.get(key)

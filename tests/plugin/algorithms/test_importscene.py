@@ -84,7 +84,7 @@ def test_qgis_places_the_scene_within_two_pixels_of_its_tie_points(run, raw, pla
 
 def test_an_output_that_the_file_cannot_fill_is_refused(run, tmp_path, place):
     path = write_raw(tmp_path / "scene.nc", drop=MWR_CHANNELS)
-    with pytest.raises(QgsProcessingException, match="holds no AMSR2 brightness temperatures.*MWR empty"):
+    with pytest.raises(QgsProcessingException, match=r"holds no AMSR2 brightness temperatures.*MWR empty"):
         run(INPUT=path, SAR=str(place / "sar.tif"), MWR=str(place / "mwr.tif"))
     assert list(place.iterdir()) == []
 

@@ -1,5 +1,0 @@
-"""placeholder"""
-
-
-def check_structure(source, path):
-    pass
