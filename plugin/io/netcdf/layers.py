@@ -188,46 +188,45 @@ class ChartRaster:
     def read(self, window: Window) -> np.ndarray:
         """Return (band, row, column), uint8; 255 where there is no data."""
         native = native_window(window, self._looks, self._native)
-        read = [middles(layer.read(native), self._looks) for layer in self._layers]
         out = np.empty((len(self.bands), window.rows, window.cols), dtype=np.uint8)
-        for number, table in enumerate(self._tables):
-            shared = len(read) == 1
-            values = read[0 if shared else number]
-            out[number] = table.decode(values)
-            if not shared or number == 0:
-                self._count(self._layers[0 if shared else number].name, values, table)
+        shared = len(self._layers) == 1
+        for number, layer in enumerate(self._layers):
+            tables = self._tables if shared else self._tables[number : number + 1]
+            values = middles(layer.read(native), self._looks)
+            places = tables[0].places(values)
+            for band, table in enumerate(tables, start=number):
+                out[band] = table.meaning[places]
+            strange = values[places == tables[0].nowhere]
+            for value, pixels in _counts(strange[~np.isnan(strange)]):
+                self.unknown[f"{layer.name}={value:g}"] += pixels
         return out
-
-    def _count(self, name: str, values: np.ndarray, table: Table) -> None:
-        for value, pixels in table.unknown(values).items():
-            self.unknown[f"{name}={value}"] += pixels
 
 
 class Table:
-    """What whole numbers mean, as a sorted table; anything else is 255."""
+    """What whole numbers mean; anything else is 255.
+
+    Parameters
+    ----------
+    meaning : mapping
+        Number to one byte.
+    """
 
     def __init__(self, meaning: Mapping[int, int]) -> None:
         self._keys = np.array(sorted(meaning), dtype=np.float64)
-        self._values = np.array([meaning[int(key)] for key in self._keys], dtype=np.uint8)
+        self.nowhere = len(self._keys)
+        self.meaning = np.array([*(meaning[int(key)] for key in self._keys), 255], dtype=np.uint8)
 
-    def _places(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        places = np.clip(np.searchsorted(self._keys, values), 0, max(0, len(self._keys) - 1))
-        if not len(self._keys):
-            return places, np.zeros(np.shape(values), dtype=bool)
-        return places, self._keys[places] == values
+    def places(self, values: np.ndarray) -> np.ndarray:
+        """Return where in `meaning` values stand; `nowhere` (that is 255) for those that do not."""
+        places = np.searchsorted(self._keys, values)
+        known = np.append(self._keys, np.nan)[places] == values
+        return np.where(known, places, self.nowhere)
 
-    def decode(self, values: np.ndarray) -> np.ndarray:
-        """Return uint8; 255 where the value is not in the table."""
-        places, known = self._places(values)
-        if not len(self._keys):
-            return np.full(np.shape(values), 255, dtype=np.uint8)
-        return np.where(known, self._values[places], np.uint8(255))
 
-    def unknown(self, values: np.ndarray) -> dict[str, int]:
-        """Return how often values (other than NaN) occur that are not in the table; twenty at most."""
-        known = self._places(values)[1]
-        strange, counts = np.unique(values[~known & ~np.isnan(values)], return_counts=True)
-        return {f"{value:g}": int(count) for value, count in zip(strange[:20], counts[:20])}
+def _counts(values: np.ndarray) -> list[tuple[float, int]]:
+    """Return how often values occur, twenty of them at most."""
+    strange, counts = np.unique(values, return_counts=True)
+    return [(float(value), int(count)) for value, count in zip(strange[:20], counts[:20])]
 
 
 def strip_rows(grid: Grid, looks: int, block_rows: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,7 @@ from . import geometry
 from .chart import ChartTable, parse_codes, polygonise
 from .container import Container, Variable, check_size, locate
 from .layers import ChartRaster, Columns, FineBand, FineRaster, Layer, Standardised
-
-ASIP = "ASIP v2 NetCDF"
-RAW = "AI4Arctic raw NetCDF"
-READY = "AI4Arctic ready-to-train NetCDF"
-
-# Where each band of backscatter is found, the first that is there; NERSC's correction of noise is
-# the better one in HV.
-_NERSC = {"hh": "nersc_sar_primary", "hv": "nersc_sar_secondary"}
-_ESA = {"hh": "sar_primary", "hv": "sar_secondary"}
-_RATIO = {RAW: 50, READY: 25}
-_READY_CHARTS = {"SIC": {n: 10 * n for n in range(11)}, "SOD": range(6), "FLOE": range(7)}
-_INSTANT = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)")
-
-
-def kind_of(names: Sequence[str]) -> str:
-    """Return which kind of scene holds variables of these names; empty where it is none."""
-    known = set(names)
-    if not known & {*_NERSC.values(), *_ESA.values()}:
-        return ""
-    if known & {"sar_grid2d_latitude", "sar_incidenceangle"}:
-        return READY
-    if known & {"sar_incidenceangles", "sar_primary"} or any(
-        re.fullmatch(r"btemp_\d+\.\d[hv]", name) for name in known
-    ):
-        return ASIP
-    return RAW
+from .schema import ASIP, ESA, NERSC, RATIO, READY, READY_CHARTS, instant_in, kind_of, scene_name
 
 
 def recognises(path: str) -> bool:
@@ -144,23 +119,20 @@ class _Reader:
         return value if isinstance(value, str) else str(value) if isinstance(value, (int, float)) else ""
 
     def _name(self) -> str:
-        told = self._attribute("scene_id") or Path(self.container.source).name
-        stem = re.sub(r"\.(nc4?|zip|SAFE)$", "", Path(told.replace("\\", "/")).name)
-        return re.sub(r"[^\w.-]+", "_", stem)[:120] or "scene"
+        return scene_name(self._attribute("scene_id") or self.container.source)
 
     def _time(self) -> datetime | None:
-        for text in (
-            *(self._attribute(name) for name in ("original_id", "scene_id")),
+        attributes = self.container.attributes.values()
+        texts = (
+            self._attribute("original_id"),
+            self._attribute("scene_id"),
             Path(self.container.source).name,
-            *(value for value in self.container.attributes.values() if isinstance(value, str)),
-        ):
-            for match in _INSTANT.finditer(text):
-                try:
-                    time = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
-                except ValueError:
-                    continue
-                self.tags["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ")
-                return time
+            *(value for value in attributes if isinstance(value, str)),
+        )
+        time = instant_in(texts)
+        if time is not None:
+            self.tags["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+            return time
         self.warnings.append(
             f"{self.path} does not tell when the scene was taken: neither its attributes original_id and "
             "scene_id nor its name hold a time. The layers will have none."
@@ -244,7 +216,7 @@ class _Reader:
         chosen: dict[str, Variable] = {}
         extra: dict[str, Variable] = {}
         for band in ("hh", "hv"):
-            for source, name in ((_NERSC, band), (_ESA, f"{band}_esa")):
+            for source, name in ((NERSC, band), (ESA, f"{band}_esa")):
                 if source[band] in self.container:
                     variable = self.container.variable(source[band])
                     if band in chosen:
@@ -373,7 +345,7 @@ class _Reader:
             grid = geometry.placed(self.grid, line.astype(np.float64), sample.astype(np.float64), self.path)
             self._compare_places(grid, shape)
             return grid
-        ratio = _RATIO.get(self.kind, 50)
+        ratio = RATIO.get(self.kind, 50)
         covered = [abs(size - self.shape[axis] / ratio) for axis, size in enumerate(shape)]
         if max(covered) > 1.5:
             raise SceneError(
@@ -412,7 +384,7 @@ class _Reader:
     ) -> Callable[[Callable[[float], bool] | None], ChartPolygons] | None:
         """Add the decoded chart; return what makes its polygons, where there are any."""
         if self.kind == READY:
-            present = [name for name in _READY_CHARTS if name in self.container]
+            present = [name for name in READY_CHARTS if name in self.container]
             if present:
                 self._ready_chart(rasters, present)
             return None
@@ -454,10 +426,10 @@ class _Reader:
         tables = []
         for name, variable in zip(present, variables):
             variable.check_shape(self.shape, "the image is")
-            classes = _READY_CHARTS[name]
+            classes = READY_CHARTS[name]
             tables.append(classes if isinstance(classes, dict) else {n: n for n in classes})
             tables[-1] = {**tables[-1], 255: 255}
-        bands = [CHART_BANDS[list(_READY_CHARTS).index(name)] for name in present]
+        bands = [CHART_BANDS[list(READY_CHARTS).index(name)] for name in present]
         raster = ChartRaster(self.grid, bands, variables, tables, self.options.multilook)
         rasters["chart"] = raster
         self.found["chart_pixels_without_codes"] = raster.unknown

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
-from floelens.plugin.io.hdf5 import check_structure, checksum
+from floelens.plugin.io.hdf5 import check_structure
+from floelens.plugin.io.hdf5_bytes import checksum
 from floelens.plugin.io.netcdf import open_netcdf, recognises
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product
