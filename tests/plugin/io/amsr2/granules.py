@@ -35,7 +35,7 @@ def vectors(lon, lat) -> np.ndarray:
 def degrees(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (
         np.degrees(np.arctan2(vector[..., 1], vector[..., 0])),
-        np.degrees(np.arcsin(np.clip(vector[..., 2], -1, 1))),
+        np.degrees(np.arctan2(vector[..., 2], np.hypot(vector[..., 0], vector[..., 1]))),
     )
 
 
@@ -132,7 +132,9 @@ class Granule:
         globals_ = {
             "ProductName": f"AMSR2-{self.level}",
             "GeophysicalName": "Brightness Temperature",
-            "GranuleID": "GW1AM2_201908230243_200A_" + {"L1B": "L1SGBTBR", "L1R": "L1SGRTBR"}[self.level] + "_2220220",
+            "GranuleID": "GW1AM2_201908230243_200A_"
+            + {"L1B": "L1SGBTBR", "L1R": "L1SGRTBR"}[self.level]
+            + "_2220220",
             "PlatformShortName": "GCOM-W1",
             "SensorShortName": "AMSR2",
             "ObservationStartDateTime": self.start.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
@@ -201,7 +203,9 @@ def smooth_field(offset: float = 0.0) -> Callable[[str], Field]:
     """Return temperatures that vary over hundreds of km, and differ from channel to channel."""
 
     def of(channel: str) -> Field:
-        base = 100.0 + float(re.match(r"[\d.]+", channel)[0]) + (30.0 if channel.endswith("V") else 0.0) + offset
+        base = (
+            100.0 + float(re.match(r"[\d.]+", channel)[0]) + (30.0 if channel.endswith("V") else 0.0) + offset
+        )
 
         def make(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
             x, y, z = np.moveaxis(vectors(lon, lat), -1, 0)

@@ -166,7 +166,10 @@ def test_level_1r_takes_each_channel_at_its_finest_on_odd_samples(tmp_path):
         channel = f"btemp_{frequency.replace('.', '_')}v"
         assert resolution in swath.source[channel]
         group = group_of(swath, channel)
-        assert np.abs(vectors(group.lon, group.lat) - vectors(lon[:, ::2].ravel(), lat[:, ::2].ravel())).max() < 1e-12
+        assert (
+            np.abs(vectors(group.lon, group.lat) - vectors(lon[:, ::2].ravel(), lat[:, ::2].ravel())).max()
+            < 1e-12
+        )
         expected = granule.field(f"{frequency}V")(lon[:, ::2], lat[:, ::2])
         assert np.abs(group.values[channel] - expected.ravel()).max() < 0.0051
     assert "original" in swath.source["btemp_89_0h"]
@@ -181,7 +184,9 @@ def test_level_1r_without_the_original_89_ghz_takes_the_resampled_one(tmp_path):
 
 def test_one_horn_that_lacks_a_polarisation_is_left_out(tmp_path):
     swath = read(
-        Granule(smooth_field(), leave_out=["Brightness Temperature (89.0GHz-B,V)"], **SMALL).write(tmp_path / "g.h5")
+        Granule(smooth_field(), leave_out=["Brightness Temperature (89.0GHz-B,V)"], **SMALL).write(
+            tmp_path / "g.h5"
+        )
     )
     group = group_of(swath, "btemp_89_0h")
     assert "btemp_89_0v" in group.values
@@ -193,9 +198,15 @@ def test_one_horn_that_lacks_a_polarisation_is_left_out(tmp_path):
     [
         ({"attributes": {"CoRegistrationParameterA1": "none"}}, "no attribute 'CoRegistrationParameterA1'"),
         ({"leave_out": ["CoRegistrationParameterA2"]}, "no attribute 'CoRegistrationParameterA2'"),
-        ({"attributes": {"CoRegistrationParameterA2": "7G-1.0,36G-0.5"}}, "no co-registration parameters for"),
+        (
+            {"attributes": {"CoRegistrationParameterA2": "7G-1.0,36G-0.5"}},
+            "no co-registration parameters for",
+        ),
         ({"leave_out": ["Scan Time"]}, "has no 'Scan Time'"),
-        ({"leave_out": ["Latitude of Observation Point for 89B"]}, "has no 'Latitude of Observation Point for 89B'"),
+        (
+            {"leave_out": ["Latitude of Observation Point for 89B"]},
+            "has no 'Latitude of Observation Point for 89B'",
+        ),
         ({"change": {"Scan Time": lambda v: v[:-1]}}, r"has the shape \(5,\) where \(6,\) is due"),
         (
             {"change": {"Brightness Temperature (6.9GHz,H)": lambda v: v[:, :-1]}},
