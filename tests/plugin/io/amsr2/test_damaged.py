@@ -72,7 +72,7 @@ def check_truncated(files: dict[str, bytes], name: str, share: float) -> None:
         gdal.Unlink(path)
 
 
-@settings(max_examples=120, **QUIET)
+@settings(max_examples=60, **QUIET)
 @given(name=st.sampled_from(["L1B.h5", "L1R.h5", "grid.nc", "AMSR2.nc"]), share=st.floats(0, 1))
 def test_a_truncated_file_is_a_sentence(files, name, share):
     check_truncated(files, name, share)
@@ -143,7 +143,7 @@ def check_odd(folder: Path, odd: dict) -> None:
     outcome(granule.write(folder / "odd.h5"))
 
 
-@settings(max_examples=80, **QUIET)
+@settings(max_examples=40, **QUIET)
 @given(odd=ODD)
 def test_odd_contents_give_a_product_or_a_sentence(tmp_path, odd):
     check_odd(tmp_path, odd)
