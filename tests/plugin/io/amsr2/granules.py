@@ -235,9 +235,7 @@ def write_hdf5(
     classic: bool = False,
 ) -> None:
     """Write arrays with attributes into an HDF5 file (a NetCDF-4 or, where `classic`, a NetCDF-3 one)."""
-    if path.suffix != ".nc":
-        # GDAL adds ".nc" to nothing, but names decide which driver a reader asks.
-        path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     options = [f"FORMAT={'NC' if classic else 'NC4'}"]
     dataset = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(path), [], options)
     root = dataset.GetRootGroup()

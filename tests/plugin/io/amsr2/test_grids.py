@@ -225,3 +225,13 @@ def test_brightness_temperatures_on_a_map_projection_keep_it(tmp_path):
 )
 def test_names_of_channels_are_understood_or_refused(name, channel):
     assert channel_of_name(name) == channel
+
+
+def test_classic_netcdf_is_read_as_well(tmp_path):
+    values = np.random.default_rng(2).uniform(100, 280, (20, 20)).astype(np.float32)
+    values[2, 3] = -999.0
+    write_hdf5(tmp_path / "grid.nc", {"btemp_6.9h": (values, {"_FillValue": -999.0})}, {}, classic=True)
+    assert (tmp_path / "grid.nc").read_bytes()[:3] == b"CDF"
+    product = open_amsr2([str(tmp_path / "grid.nc")], OPTIONS, gcp_grid(rows=500, cols=500), None)
+    expected = np.where(values == -999.0, np.nan, values)
+    assert np.array_equal(product.rasters["mwr"].values[0], expected, equal_nan=True)
