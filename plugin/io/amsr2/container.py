@@ -29,6 +29,20 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _MEMBERS = 1000
 
+_DTYPES = {
+    gdal.GDT_Byte: "uint8",
+    gdal.GDT_UInt16: "uint16",
+    gdal.GDT_Int16: "int16",
+    gdal.GDT_UInt32: "uint32",
+    gdal.GDT_Int32: "int32",
+    gdal.GDT_Float32: "float32",
+    gdal.GDT_Float64: "float64",
+    # Not known to every GDAL that runs this.
+    getattr(gdal, "GDT_UInt64", -1): "uint64",
+    getattr(gdal, "GDT_Int64", -2): "int64",
+    getattr(gdal, "GDT_Int8", -3): "int8",
+}
+
 Attribute = Any
 
 
@@ -140,19 +154,23 @@ class Container:
         if not there or not 0 < math.prod(there) <= LARGEST_ARRAY:
             raise SceneError(f"'{name}' in {self.path} has the shape {there}, which no AMSR2 file has.")
         errors: list[str] = []
+        dtype = None
         with quiet_gdal(errors):
             try:
-                numeric = array.GetDataType().GetClass() == gdal.GEDTC_NUMERIC
-                values = array.ReadAsArray() if numeric else None
+                kind = array.GetDataType()
+                numeric = kind.GetClass() == gdal.GEDTC_NUMERIC
+                dtype = _DTYPES.get(kind.GetNumericDataType()) if numeric else None
+                # Not ReadAsArray, which returns whatever was in memory where reading fails.
+                content = array.Read() if dtype else None
             except (RuntimeError, ValueError, MemoryError) as error:
                 errors.append(str(error))
-                values = None
-        if values is None or errors:
-            raise SceneError(
-                f"'{name}' in {self.path} cannot be read ({errors[0] if errors else 'it holds no numbers'}). "
-                f"{_DAMAGED}"
+                content = None
+        if content is None or errors:
+            why = (
+                errors[0] if errors else "its data cannot be decoded" if dtype else "it holds no real numbers"
             )
-        return values
+            raise SceneError(f"'{name}' in {self.path} cannot be read ({why}). {_DAMAGED}")
+        return np.frombuffer(content, dtype=dtype).reshape(there)
 
     def text(self, name: str) -> str:
         """Return a global attribute as text, empty where there is none."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from ...core.errors import FloeLensError, ParameterError, SceneError
 from ...core.protocols import Progress, Silent
 from ..grid import Grid
-from ..product import ArrayRaster, ImportOptions, Product, ProductRaster
+from ..product import ArrayRaster, ImportOptions, Product
 from .bands import CHANNELS, CONCENTRATION_BAND, DELAY_BAND, channel_band, in_order
 from .combine import combined, own_grid_of, scene_cells
 from .container import Container, is_container, members
@@ -151,7 +152,7 @@ def _swaths(
     share = float(cells.covered.mean())
     if scene is not None and share < 1.0:
         warnings.append(f"AMSR2 covers {100 * share:.1f} % of the scene's cells; the others have no data.")
-    rasters: dict[str, ProductRaster] = {
+    rasters: dict[str, Any] = {
         "mwr": ArrayRaster(
             grid, [channel_band(name) for name in present], np.stack([cells.values[n] for n in present])
         )
@@ -202,7 +203,7 @@ def _gridded(
         read = read_over_scene(container, scene, sar_name, warnings.append)
         kind = "AMSR2 brightness temperatures over a SAR scene"
     present = in_order(read.values)
-    rasters: dict[str, ProductRaster] = {
+    rasters: dict[str, Any] = {
         "mwr": ArrayRaster(
             read.grid, [channel_band(n) for n in present], np.stack([read.values[n] for n in present])
         )
@@ -231,11 +232,12 @@ def _concentration(container: Container) -> Product:
     variable = concentration_in(container)
     grid, values, found = read_concentration(container, variable)
     name = PurePosixPath(container.path).name.rsplit(".", 1)[0]
+    rasters: dict[str, Any] = {"ancillary_coarse": ArrayRaster(grid, [CONCENTRATION_BAND], values[None])}
     return Product(
         kind="AMSR2 sea-ice concentration",
         name=name,
         time=time_in_attributes(container),
-        rasters={"ancillary_coarse": ArrayRaster(grid, [CONCENTRATION_BAND], values[None])},
+        rasters=rasters,
         tags={"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)},
         found={"channels": [CONCENTRATION_BAND.name], **found},
     )

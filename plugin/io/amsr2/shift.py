@@ -33,6 +33,10 @@ LARGEST_SHIFT_KM = 20.0
 SLOW = 2.0
 """What varies over more than this many footprints' widths (as standard deviations) is removed."""
 
+SMOOTHING = 1.0
+"""Cells by which both are blurred before all. Noise that differs from cell to cell is damped by the
+interpolation between cells, most half way, which would draw every shift to halves of cells."""
+
 TRUSTED_CORRELATION = 0.7
 """A chain with a weaker link is not trusted: on the scene of 23 August 2019 links of 0.57 in vertical
 polarisation differ by 2 km from those of horizontal polarisation, which comes through the same horn."""
@@ -156,16 +160,17 @@ def measure_shift(
     # Whichever sees more sharply is blurred to the other: 18.7 GHz sees more sharply than 23.8.
     blur = np.sqrt(abs(own**2 - sharp**2))
     slow = SLOW * max(own, sharp, 4.0)
-    # Cells whose surroundings are cut off are not used: the antenna saw beyond the border.
-    inside = _far_from_invalid(valid, max(2.0 * blur, 3.0) + LARGEST_SHIFT_KM / cell_km / 4.0)
+    # Cells whose surroundings are cut off are not used: the antenna saw beyond the border, and what
+    # varies slowly is not well known there.
+    margin = max(2.0 * blur, 3.0) + 0.5 * slow + 0.25 * LARGEST_SHIFT_KM / cell_km
+    inside = _far_from_invalid(valid, margin)
     if inside.sum() < 400:
         return None
     picture = np.where(valid, channel, np.nan).astype(np.float64)
     blurred = np.where(valid, reference, np.nan).astype(np.float64)
-    if own >= sharp:
-        blurred = _blur(blurred, blur)
-    else:
-        picture = _blur(picture, blur)
+    coarse = float(np.hypot(blur, SMOOTHING))
+    picture = _blur(picture, SMOOTHING if own >= sharp else coarse)
+    blurred = _blur(blurred, coarse if own >= sharp else SMOOTHING)
     picture = _filled(picture - _blur(picture, slow))
     blurred = _filled(blurred - _blur(blurred, slow))
     if not (picture[inside].std() > 1e-6 and blurred[inside].std() > 1e-6):

@@ -168,7 +168,7 @@ def read_swath(container: Container) -> Swath:
         name=_granule(container),
         level=level,
         footprints=_joined(found),
-        source={channel: name for (channel, _, _), name in chosen.items()},
+        source=_sources(chosen),
         without_data=reader.without_data,
         parameters=parameters,
     )
@@ -344,23 +344,27 @@ def _group(
 
 def _joined(groups: list[Footprints]) -> tuple[Footprints, ...]:
     """Return groups with the two horns, which hold the same channels, made one."""
-    horns: dict[frozenset[str], Footprints] = {}
+    joined: dict[frozenset[str], Footprints] = {}
     for group in groups:
         key = frozenset(group.values)
-        before = horns.get(key)
-        horns[key] = (
-            group
-            if before is None
-            else Footprints(
-                *(
-                    np.concatenate([getattr(before, name), getattr(group, name)])
-                    for name in ("lon", "lat", "time")
-                ),
-                {channel: np.concatenate([before.values[channel], group.values[channel]]) for channel in key},
-                group.spacing_km,
+        other = joined.get(key)
+        if other is not None:
+            group = Footprints(
+                lon=np.concatenate([other.lon, group.lon]),
+                lat=np.concatenate([other.lat, group.lat]),
+                time=np.concatenate([other.time, group.time]),
+                values={name: np.concatenate([other.values[name], group.values[name]]) for name in key},
+                spacing_km=group.spacing_km,
             )
-        )
-    return tuple(horns.values())
+        joined[key] = group
+    return tuple(joined.values())
+
+
+def _sources(chosen: Mapping[tuple[str, str, str], str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for (channel, _, _), name in sorted(chosen.items()):
+        found[channel] = f"{found[channel]} and {name}" if channel in found else name
+    return found
 
 
 def _granule(container: Container) -> str:

@@ -71,7 +71,7 @@ def recognises(path: str | os.PathLike) -> bool:
     Only the first and last 64 KiB are looked at. Whether there are SIGRID-3 codes shows in
     opening it, where a sentence can tell what is missing.
     """
-    with contextlib.suppress(Exception), quiet_gdal(), VsiFile(_plain(os.fspath(path))) as file:
+    with contextlib.suppress(Exception), _silent(), VsiFile(_plain(os.fspath(path))) as file:
         head = file.read(_HEAD)
         kind = _kind(head)
         if kind != "zip":
@@ -94,7 +94,7 @@ def find_vector(path: str | os.PathLike) -> VectorFile:
     if not path:
         raise SceneError("The path of an ice chart is empty. Name a file.")
     try:
-        with VsiFile(path) as file:
+        with _silent(), VsiFile(path) as file:
             kind = _kind(file.read(_HEAD))
             if kind == "zip":
                 return _inside(path, file)
@@ -271,7 +271,24 @@ class VsiFile(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def opened(vector: VectorFile) -> Iterator[gdal.Dataset]:
+def _silent(**options: str) -> Iterator[None]:
+    """Keep GDAL quiet for one block; its last error stays readable.
+
+    GDAL's messages quote a damaged file, and a handler written in Python cannot be called with what
+    is not UTF-8: here GDAL's own quiet handler lies above that of `quiet_gdal`.
+    """
+    with quiet_gdal(None, **options):
+        gdal.PushErrorHandler("CPLQuietErrorHandler")
+        gdal.ErrorReset()
+        try:
+            yield
+        finally:
+            gdal.PopErrorHandler()
+            gdal.ErrorReset()
+
+
+@contextlib.contextmanager
+def opened(vector: VectorFile) -> Iterator[Any]:
     """Open a vector file for one block.
 
     Raises
@@ -279,21 +296,26 @@ def opened(vector: VectorFile) -> Iterator[gdal.Dataset]:
     SceneError
         GDAL cannot read it.
     """
-    errors: list[str] = []
     # Without the option a chart in EPSG:3411 would be read as one in EPSG:3413.
-    with quiet_gdal(errors, OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
-        dataset = None
+    with _silent(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
+        dataset, reason = None, ""
         try:
             dataset = gdal.OpenEx(
                 vector.path, gdal.OF_VECTOR | gdal.OF_READONLY, allowed_drivers=[vector.driver]
             )
-        except RuntimeError as error:
-            errors.append(str(error))
+            reason = gdal.GetLastErrorMsg()
+        except RuntimeError as error:  # where somebody has switched GDAL's exceptions on
+            reason = str(error)
         if dataset is None:
-            reason = errors[0] if errors else "GDAL gave no reason"
             raise SceneError(
-                f"{vector.path} cannot be read as {vector.format} ({reason}). It may be damaged, or a part of "
-                "it missing: a shapefile needs .shp, .shx, .dbf and .prj."
+                f"{vector.path} cannot be read as {vector.format} ({plain_text(reason) or 'no reason given'}). "
+                "It may be damaged, or a part of it missing: a shapefile needs .shp, .shx, .dbf and .prj."
             )
         yield dataset
         dataset = None
+
+
+def plain_text(value: object) -> str:
+    """Return text that every file format and log takes: GDAL gives bytes or odd characters where it is not UTF-8."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return "".join(c for c in text.encode("utf-8", "replace").decode() if c.isprintable())

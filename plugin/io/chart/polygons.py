@@ -14,8 +14,8 @@ from typing import Any
 from osgeo import ogr
 
 from ...core.errors import SceneError
-from ..crs import parse_crs
-from .container import VectorFile, opened
+from ..crs import LONLAT, parse_crs, transform
+from .container import VectorFile, opened, plain_text
 
 EGG = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC")
 KNOWN = (*EGG, "CN", "CD", "CF", "POLY_TYPE")
@@ -104,7 +104,10 @@ def _crs(vector: VectorFile, layer: Any) -> str:
         )
     try:
         unit = parse_crs(text).axis_info[0].unit_conversion_factor
-    except (SceneError, IndexError) as error:
+        # A CRS may be read and yet have no way to longitudes and latitudes, or none back.
+        transform(text, LONLAT, 0.0, 0.0)
+        transform(LONLAT, text, 0.0, 0.0)
+    except (SceneError, IndexError, RuntimeError) as error:  # pyproj's errors are RuntimeErrors
         raise SceneError(
             f"The coordinate reference system of {vector.path} cannot be used: {error}"
         ) from error
@@ -129,7 +132,7 @@ def _field_names(layer: Any) -> dict[int, str]:
     definition = layer.GetLayerDefn()
     found: dict[str, int] = {}
     for number in range(definition.GetFieldCount()):
-        name = _text(definition.GetFieldDefn(number).GetName()).strip().upper()
+        name = plain_text(definition.GetFieldDefn(number).GetName()).strip().upper()
         if name and name not in found and (len(found) < _MAX_FIELDS or name in KNOWN):
             found[name] = number
     return {number: name for name, number in found.items()}
@@ -149,15 +152,24 @@ def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[
         chart.dropped["coordinates that are no place on the Earth"] += 1
         return
     if not area.IsValid():
-        area = area.MakeValid()
-        area = None if area is None else _areas(area)
-        if area is None or area.IsEmpty() or not area.IsValid():
+        area = _mended(area)
+        if area is None:
             chart.dropped["a geometry that cannot be mended"] += 1
             return
         chart.mended += 1
     chart.wkb.append(bytes(area.ExportToWkb(ogr.wkbNDR)))
     for number, name in names.items():
         chart.columns[name].append(_value(feature, number))
+
+
+def _mended(area: Any) -> Any:
+    """Return a valid geometry of the same areas; None where there is none."""
+    try:
+        whole = area.MakeValid()
+    except RuntimeError:  # where somebody has switched GDAL's exceptions on
+        return None
+    area = None if whole is None else _areas(whole)
+    return area if area is not None and not area.IsEmpty() and area.IsValid() else None
 
 
 def _areas(geometry: Any) -> Any:
@@ -186,10 +198,4 @@ def _value(feature: Any, number: int) -> Any:
     if feature.GetFieldDefnRef(number).GetType() in _NUMBERS:
         value = feature.GetField(number)
         return value if not isinstance(value, float) or math.isfinite(value) else None
-    return _text(feature.GetFieldAsString(number)).strip() or None
-
-
-def _text(value: object) -> str:
-    """Return text that every file format takes: GDAL gives bytes where it is not UTF-8."""
-    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    return "".join(c for c in text.encode("utf-8", "replace").decode() if c.isprintable())
+    return plain_text(feature.GetFieldAsString(number)).strip() or None

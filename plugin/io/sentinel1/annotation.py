@@ -1,4 +1,4 @@
-"""The annotation of an image: its size, times and sub-swaths, and the geolocation grid.
+"""The annotation of an image: its size, times and processing, and the geolocation grid.
 
 Line and pixel of the geolocation grid are zero-based indices of samples: the grid's first point has
 the zero-Doppler time and slant range time of the image's first line and sample, and its last point
@@ -17,7 +17,6 @@ from rasterio.crs import CRS
 from ..crs import LONLAT, mean_position, transform
 from ..grid import Grid, GroundControlPoint
 from ..raster import environment
-from .noise import Bounds, read_bounds
 from .xml import Node
 
 CENTRE = 0.5
@@ -91,8 +90,8 @@ class Annotation:
         Metres between lines and between pixels.
     tie_points : TiePoints
         The geolocation grid.
-    swaths : tuple of Bounds
-        Rectangles of the sub-swaths; empty where the product does not tell.
+    noise_removed : bool
+        Whether the processor has subtracted the thermal noise already.
     """
 
     mission: str
@@ -108,7 +107,7 @@ class Annotation:
     cols: int
     spacing: tuple[float, float]
     tie_points: TiePoints
-    swaths: tuple[Bounds, ...]
+    noise_removed: bool
 
     def grid(self) -> Grid:
         """Return the image's grid: its tie points in a projection that suits their latitude.
@@ -148,11 +147,7 @@ def read_annotation(root: Node) -> Annotation:
         root.number(f"{information}/azimuthPixelSpacing"),
         root.number(f"{information}/rangePixelSpacing"),
     )
-    swaths = tuple(
-        read_bounds(bounds, merge.text("swath", default=""))
-        for merge in root.all("swathMerging/swathMergeList/swathMerge")
-        for bounds in merge.all("swathBoundsList/swathBounds")
-    )
+    removed = root.text("imageAnnotation/processingInformation/thermalNoiseCorrectionPerformed", default="")
     return Annotation(
         mission=root.text("adsHeader/missionId"),
         product_type=root.text("adsHeader/productType"),
@@ -167,7 +162,7 @@ def read_annotation(root: Node) -> Annotation:
         cols=cols,
         spacing=spacing,
         tie_points=_tie_points(root, rows, cols),
-        swaths=swaths,
+        noise_removed=removed.lower() == "true",
     )
 
 

@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from ...core.errors import SceneError
+from .annotation import Annotation
 from .border import fringe
 from .calibration import Calibration
 from .noise import Noise
@@ -59,14 +60,12 @@ class Measurement:
         The product.
     file : str
         Name of the measurement in it.
-    name : str
-        Polarisation, lower case.
+    annotation : Annotation
+        What the product says of it.
     calibration : Calibration
         Its calibration.
     noise : Noise
-        Its noise.
-    rows, cols : int
-        Size that the annotation tells.
+        Its noise; subtracted unless the processor has done so.
 
     Raises
     ------
@@ -75,12 +74,13 @@ class Measurement:
     """
 
     def __init__(
-        self, store: Store, file: str, name: str, calibration: Calibration, noise: Noise, rows: int, cols: int
+        self, store: Store, file: str, annotation: Annotation, calibration: Calibration, noise: Noise
     ) -> None:
-        self.name, self.rows, self.cols = name, rows, cols
+        self.name, self.rows, self.cols = annotation.polarisation, annotation.rows, annotation.cols
         self._calibration, self._noise = calibration, noise
+        self._subtract = not annotation.noise_removed
         self.path = store.path(file)
-        self.counts = np.zeros((rows, len(COUNTS)), dtype=np.int32)
+        self.counts = np.zeros((self.rows, len(COUNTS)), dtype=np.int32)
         self._lock = threading.Lock()
         size = store.size(file)
         if size is None:
@@ -171,7 +171,8 @@ class Measurement:
             noise[:, outside] = 0.0
         self._calibration.rows(row).evaluate(row, gain)
         np.multiply(gain, gain, out=gain)
-        np.subtract(power, noise, out=power)
+        if self._subtract:
+            np.subtract(power, noise, out=power)
         # Of booleans, "greater" says: negative and not invalid.
         counts[:, 3] = count_rows(np.greater(power < 0, invalid))
         np.divide(power, gain, out=power)

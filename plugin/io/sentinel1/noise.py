@@ -39,7 +39,7 @@ class Bounds:
         return self.first_line <= line <= self.last_line
 
 
-def read_bounds(node: Node, swath: str) -> Bounds:
+def _read_bounds(node: Node, swath: str) -> Bounds:
     """Return the rectangle that a block's fields describe."""
     bounds = Bounds(
         swath,
@@ -158,7 +158,7 @@ class Noise:
     def _azimuth_blocks(self, nodes: Sequence[Node], table: Sequence[Vector], root: Node) -> list[_Block]:
         if len(nodes) > _MOST_BLOCKS:
             raise root.error(f"has {len(nodes)} azimuth blocks, more than any product")
-        bounds = [read_bounds(node, node.text("swath", default="")) for node in nodes]
+        bounds = [_read_bounds(node, node.text("swath", default="")) for node in nodes]
         _check_overlaps(bounds, root)
         blocks = []
         for node, own in zip(nodes, bounds):

@@ -13,7 +13,7 @@ from .border import LIMIT, WIDTH
 from .calibration import Calibration
 from .noise import Noise
 from .raster import Sentinel1Raster
-from .store import Store, open_store
+from .store import Store, inside, open_store
 from .xml import Node, parse
 
 POLARISATIONS = ("hh", "hv", "vv", "vh")
@@ -91,7 +91,7 @@ def read_manifest(store: Store) -> Manifest:
     for entry in root.all("dataObjectSection/dataObject"):
         locations = entry.all("byteStream/fileLocation")
         if locations:
-            files[entry.attribute("ID")] = locations[0].attribute("href")
+            files[entry.attribute("ID")] = inside(locations[0].attribute("href"), store.source)
     schema = {
         entry.attribute("ID"): entry.attribute("repID") for entry in root.all("dataObjectSection/dataObject")
     }
@@ -105,7 +105,7 @@ def read_manifest(store: Store) -> Manifest:
             if part + image not in files:
                 what = "annotation" if part == "product" else f"{part} table"
                 raise SceneError(
-                    f"{store.source} has no {what} for {files[image][:120]}. Download the whole product again."
+                    f"{store.source} has no {what} for {files[image]}. Download the whole product again."
                 )
             parts.append(files[part + image])
         found.append(ImageFiles(files[image], *parts))
@@ -194,9 +194,7 @@ def _open_image(store: Store, files: ImageFiles) -> tuple[Annotation, Measuremen
         tables.append(root)
     rows, cols = annotation.rows, annotation.cols
     calibration, noise = Calibration(tables[0], rows, cols), Noise(tables[1], rows, cols)
-    measurement = Measurement(
-        store, files.measurement, annotation.polarisation, calibration, noise, rows, cols
-    )
+    measurement = Measurement(store, files.measurement, annotation, calibration, noise)
     return annotation, measurement, noise
 
 
@@ -261,12 +259,13 @@ def _found(
         "tie_points": first.tie_points.latitude.size,
         "pixel_convention": PIXEL_CONVENTION,
         "noise": {
-            name: {
+            annotation.polarisation: {
+                "subtracted": not annotation.noise_removed,
                 "format": noise.format,
                 "azimuth_blocks": noise.blocks,
                 "share_of_image_in_blocks": round(noise.covered, 6),
             }
-            for name, noise in zip(names, noises)
+            for annotation, noise in zip(annotations, noises)
         },
         "noise_convention": NOISE_CONVENTION,
         "border": BORDER_CONVENTION,
@@ -281,7 +280,12 @@ def _warnings(
 ) -> list[str]:
     found = []
     for annotation, noise in zip(annotations, noises):
-        if noise.empty:
+        if annotation.noise_removed:
+            found.append(
+                f"{store.name} has its thermal noise removed from {annotation.polarisation} already: "
+                "nothing was subtracted."
+            )
+        elif noise.empty:
             found.append(
                 f"The noise table of {annotation.polarisation} in {store.name} holds zeros only: "
                 "nothing was subtracted."

@@ -218,6 +218,14 @@ def test_a_chart_without_a_coordinate_system_is_refused(tmp_path):
         open_chart(path)
 
 
+def test_a_coordinate_system_without_a_way_to_the_globe_is_a_sentence(tmp_path, shapefile):
+    projection = shapefile.with_suffix(".prj")
+    text = projection.read_text()
+    projection.write_text(text[: len(text) // 2] + text[len(text) // 2 + 1 :])
+    with pytest.raises(SceneError, match="coordinate reference system of"):
+        open_chart(shapefile)
+
+
 @pytest.mark.parametrize("suffix", [".dbf", ".shx"])
 def test_a_shapefile_with_a_part_missing_is_refused(tmp_path, shapefile, suffix):
     shapefile.with_suffix(suffix).unlink()
@@ -246,6 +254,13 @@ def test_text_that_is_not_utf_8_is_read(tmp_path):
     table.write_bytes(table.read_bytes().replace(b"Scoresby Sund", b"K\xf8benhavn\x01\x02\xff "))
     path.with_suffix(".cpg").unlink(missing_ok=True)
     assert "benhavn" in open_chart(path).polygons.fields["CF"][0]
+
+
+def test_messages_of_gdal_that_are_not_utf_8_do_no_harm(tmp_path):
+    path = write_chart(tmp_path / "chart.geojson", driver="GeoJSON")
+    path.write_bytes(path.read_bytes()[:-40] + b'"\xff\xfe\xfa": }')
+    with pytest.raises(SceneError, match="cannot be read as GeoJSON"):
+        open_chart(path)
 
 
 def test_time_and_name_come_from_the_file(shapefile, tmp_path):

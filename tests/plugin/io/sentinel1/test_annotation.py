@@ -9,7 +9,8 @@ from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.sentinel1 import open_sentinel1
 from floelens.plugin.io.sentinel1.annotation import read_annotation
 from floelens.plugin.io.sentinel1.xml import parse
-from floelens.tests.plugin.io.sentinel1.safe import annotation, geolocation, make_safe
+from floelens.tests.plugin.io.sentinel1.safe import make_safe
+from floelens.tests.plugin.io.sentinel1.safe_texts import annotation, geolocation
 
 PLACES = {
     "svalbard": ((15.0, 78.0), "NSIDC Sea Ice Polar Stereographic North"),

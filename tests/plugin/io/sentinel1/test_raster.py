@@ -9,10 +9,13 @@ import pytest
 import rasterio
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.window import Window
+from floelens.plugin.io.crs import transform
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.sentinel1 import open_sentinel1
 from floelens.tests.plugin.io.sentinel1.reference import Tables, tables_of
-from floelens.tests.plugin.io.sentinel1.safe import digital_numbers, make_safe, sub_swaths, zip_safe
+from floelens.tests.plugin.io.sentinel1.safe import digital_numbers, make_safe, zip_safe
+from floelens.tests.plugin.io.sentinel1.safe_texts import sub_swaths
+from rasterio.errors import RasterioIOError
 
 LINEAR = ImportOptions(decibels=False)
 
@@ -65,14 +68,33 @@ def test_sigma0_agrees_with_gdals_driver_where_no_noise_is_subtracted(tmp_path):
     manifest = make_safe(tmp_path, noise_table="zero")
     values = read_all(manifest)
     for band, pol in enumerate(("HH", "HV")):
-        with rasterio.open(f"SENTINEL1_CALIB:SIGMA0:{manifest}:EW_{pol}:INTENSITY") as dataset:
+        try:
+            dataset = rasterio.open(f"SENTINEL1_CALIB:SIGMA0:{manifest}:EW_{pol}:INTENSITY")
+        except RasterioIOError as error:
+            # Some versions only get to their calibration of GRD on a way that they bar themselves.
+            pytest.skip(f"this GDAL does not calibrate GRD products ({error})")
+        with dataset:
             expected = dataset.read(1)
         valid = np.isfinite(values[band])
         assert valid.mean() > 0.9
-        # Its vectors are interpolated along lines, as ours; it computes in float32.
         np.testing.assert_allclose(values[band][valid], expected[valid], rtol=2e-5)
 
 
+def test_gdals_driver_reads_the_same_numbers_and_tie_points(tmp_path):
+    manifest = make_safe(tmp_path)
+    with rasterio.open(f"SENTINEL1_CALIB:UNCALIB:{manifest}:EW_HV:AMPLITUDE") as dataset:
+        numbers, (points, crs) = dataset.read(1), dataset.gcps
+    np.testing.assert_array_equal(numbers == 0, np.isnan(read_all(manifest)[1]))
+    with open_sentinel1(str(manifest), LINEAR) as product:
+        grid = product.rasters["sar"].grid
+    x, y = transform(crs.to_wkt(), grid.crs, [p.x for p in points], [p.y for p in points])
+    # GDAL passes the product's indices on as they are; ours are coordinates of the same centres.
+    theirs = np.array([(p.row + 0.5, p.col + 0.5) for p in points])
+    np.testing.assert_allclose([(g.row, g.col) for g in grid.gcps], theirs)
+    np.testing.assert_allclose([(g.x, g.y) for g in grid.gcps], np.stack([x, y], axis=1), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_tables_of_a_real_product_are_followed(real_data, tmp_path):
     folder = real_data / "s1-ew-severnaya-zemlya"
     manifest, numbers = real_product(folder, tmp_path)
@@ -134,7 +156,7 @@ def test_windows_do_not_change_values(tmp_path):
         whole = read_all(manifest, options)
         with open_sentinel1(str(manifest), options) as product:
             raster = product.rasters["sar"]
-            for rows, cols in ((7, 11), (64, raster.grid.cols), (1, raster.grid.cols)):
+            for rows, cols in ((53, 71), (64, raster.grid.cols), (3, raster.grid.cols)):
                 parts = np.full_like(whole, -999)
                 for window in raster.grid.window.split(rows, cols):
                     parts[(slice(None), *window.slices())] = raster.read(window)
