@@ -12,6 +12,15 @@ UNITS = {
     "linear": "backscatter as linear power (sigma0)",
 }
 
+FACTS = {
+    "SCENE_NAME": "Name of the scene",
+    "KIND": "Format recognised",
+    "START_TIME": "Start of the scene, where its file tells",
+    "EXTENT": "Longitudes and latitudes covered",
+    "CHANNELS_FOUND": "Channels written or available",
+    "CHANNELS_MISSING": "Channels of the format that the file lacks",
+}
+
 
 class ImportScene(FloeLensAlgorithm):
     """Recognises a file and makes named, calibrated, georeferenced layers of it."""
@@ -50,9 +59,8 @@ class ImportScene(FloeLensAlgorithm):
                 "Swaths (L1B, L1R) or grids to lay over the scene as MWR; of several the nearest in time is taken.",
             )
         )
-        self.addParameter(
-            declare.choice("UNITS", "Units of backscatter", "How backscatter is written.", UNITS, "db", True)
-        )
+        text = "How backscatter is written."
+        self.addParameter(declare.choice("UNITS", "Units of backscatter", text, UNITS, "db", True))
         self.addParameter(
             declare.whole(
                 "MULTILOOK",
@@ -64,12 +72,8 @@ class ImportScene(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        scene = declare.raster(
-            "SCENE",
-            "Scene to lay it on",
-            "Raster on whose grid an ice chart or AMSR2 data without a scene are laid.",
-            optional=True,
-        )
+        text = "Raster on whose grid an ice chart or AMSR2 data without a scene are laid."
+        scene = declare.raster("SCENE", "Scene to lay it on", text, optional=True)
         self.addParameter(declare.as_advanced(scene))
         self.addParameter(
             declare.number(
@@ -103,11 +107,8 @@ class ImportScene(FloeLensAlgorithm):
         }
         for name, (label, text) in rasters.items():
             self.addParameter(declare.raster_output(name, label, text, optional=True, made=False))
-        self.addParameter(
-            declare.polygon_output(
-                "CHART_POLYGONS", "Ice chart polygons", "The chart's polygons with all their SIGRID-3 codes."
-            )
-        )
+        text = "The chart's polygons with all their SIGRID-3 codes."
+        self.addParameter(declare.polygon_output("CHART_POLYGONS", "Ice chart polygons", text))
         self.addParameter(
             declare.raster_output(
                 "DISPLAY",
@@ -123,14 +124,7 @@ class ImportScene(FloeLensAlgorithm):
                 "SUMMARY", "What was recognised", "All that was found, as JSON.", "JSON (*.json)", made=False
             )
         )
-        for name, text in (
-            ("SCENE_NAME", "Name of the scene"),
-            ("KIND", "Format recognised"),
-            ("START_TIME", "Start of the scene, where its file tells"),
-            ("EXTENT", "Longitudes and latitudes covered"),
-            ("CHANNELS_FOUND", "Channels written or available"),
-            ("CHANNELS_MISSING", "Channels of the format that the file lacks"),
-        ):
+        for name, text in FACTS.items():
             self.addOutput(QgsProcessingOutputString(name, text))
 
     def job(self, values: Destinations):

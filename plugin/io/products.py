@@ -70,11 +70,28 @@ def open_product(path: str, options: ImportOptions) -> Product:
     SceneError
         The format is not known, or the file is damaged.
     """
+    check_container(path)
     for reader in READERS:
         module = reader.load()
         if module.recognises(path):
             return reader.open(module, path, options)
     raise _unknown(path)
+
+
+def check_container(path: str) -> None:
+    """Check a file that is HDF5, or a zip of one, before any library opens it: damage may end the process.
+
+    Raises
+    ------
+    SceneError
+        It is damaged or truncated.
+    """
+    from .hdf5 import SIGNATURE, check_structure
+    from .netcdf.container import locate, signature
+
+    source = locate(path)
+    if source and signature(source).startswith(SIGNATURE):
+        check_structure(source, path)
 
 
 def scene_of(options: ImportOptions) -> tuple[Grid | None, datetime | None]:

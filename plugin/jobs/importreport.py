@@ -7,8 +7,10 @@ from datetime import datetime
 
 import numpy as np
 
+from ..io.crs import LONLAT, transform
 from ..io.grid import Grid
-from ..io.product import Product
+from ..io.product import ChartPolygons, Product
+from ..io.vector import parts_of
 
 
 class Measured:
@@ -55,15 +57,20 @@ def summary(
     product: Product, grid: Grid | None, measured: Mapping[str, Measured], version: str
 ) -> dict[str, object]:
     """Return everything that was recognised, as plain JSON values."""
+    bands = [band.name for raster in product.rasters.values() for band in raster.bands]
+    extent = extent_of(grid) if grid is not None else None
+    if extent is None and product.polygons is not None:
+        extent = extent_of_polygons(product.polygons)
     facts: dict[str, object] = {
         "kind": product.kind,
         "name": product.name,
         "start_time": product.time.strftime("%Y-%m-%dT%H:%M:%SZ") if product.time else None,
-        "extent": extent_of(grid) if grid is not None else None,
+        "extent": extent,
         "rows": grid.rows if grid is not None else None,
         "columns": grid.cols if grid is not None else None,
         "pixel_size_m": round(grid.pixel_size(), 2) if grid is not None else None,
         "bands": {role: of.as_json() for role, of in measured.items()},
+        "channels": {"found": bands, "missing": []},
         **product.found,
         "warnings": list(product.warnings),
         "provenance": {key: str(value) for key, value in sorted(product.tags.items())},
@@ -77,15 +84,15 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
     lines = [
         f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."
     ]
-    if facts["extent"]:
-        lines.append(
-            f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m, "
-            f"{facts['extent']['text']}."
-        )
+    if facts["rows"]:
+        size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m"
+        lines.append(f"{size}, {facts['extent']['text']}.")
+    elif facts["extent"]:
+        lines.append(f"Extent: {facts['extent']['text']}.")
     if facts.get("pixel_convention"):
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
     channels = facts.get("channels")
-    if isinstance(channels, dict):
+    if isinstance(channels, dict) and (channels.get("found") or channels.get("missing")):
         lines.append(f"Channels found: {', '.join(channels.get('found', [])) or 'none'}.")
         if channels.get("missing"):
             lines.append(f"Channels missing: {', '.join(channels['missing'])}.")
@@ -103,14 +110,26 @@ def extent_of(grid: Grid) -> dict[str, object]:
     rows, cols = np.linspace(0, grid.rows, 41), np.linspace(0, grid.cols, 41)
     row = np.concatenate([rows, rows, np.zeros(41), np.full(41, grid.rows)])
     col = np.concatenate([np.zeros(41), np.full(41, grid.cols), cols, cols])
-    lon, lat = grid.pixel_to_lonlat(row, col)
+    pole = next((lat for lat in (90.0, -90.0) if _covers(grid, lat)), None)
+    return _extent(*grid.pixel_to_lonlat(row, col), pole)
+
+
+def extent_of_polygons(polygons: ChartPolygons) -> dict[str, object] | None:
+    """Return the longitudes and latitudes of the vertices of polygons; None where there is none."""
+    rings = [ring for wkb in polygons.wkb for part in parts_of(wkb)[0] for ring in part]
+    if not rings:
+        return None
+    return _extent(*transform(polygons.crs, LONLAT, *np.concatenate(rings).T), None)
+
+
+def _extent(lon: np.ndarray, lat: np.ndarray, pole: float | None) -> dict[str, object]:
     lon, lat = lon[np.isfinite(lon)], lat[np.isfinite(lat)]
     south, north = float(lat.min()), float(lat.max())
+    # East and west are at the sides of the widest gap between longitudes.
     ordered = np.sort((lon + 180.0) % 360.0 - 180.0)
     gaps = np.diff(ordered, append=ordered[0] + 360.0)
     widest = int(gaps.argmax())
     west, east = float(ordered[(widest + 1) % len(ordered)]), float(ordered[widest])
-    pole = _covered_pole(grid, 90.0 if north > 0 else -90.0)
     if pole is not None:
         west, east = -180.0, 180.0
         south, north = (south, pole) if pole > 0 else (pole, north)
@@ -119,10 +138,12 @@ def extent_of(grid: Grid) -> dict[str, object]:
     return {**{name: round(value, 5) for name, value in values.items()}, "text": text}
 
 
-def _covered_pole(grid: Grid, lat: float) -> float | None:
+def _covers(grid: Grid, lat: float) -> bool:
+    """Return whether a pole lies on the grid; far away a grid may go on anywhere, so its middle decides first."""
+    if abs(float(grid.pixel_to_lonlat(grid.rows / 2, grid.cols / 2)[1]) - lat) > 45.0:
+        return False
     row, col = grid.lonlat_to_pixel(0.0, lat)
-    inside = 0 <= row <= grid.rows and 0 <= col <= grid.cols
-    return lat if inside else None
+    return bool(0 <= row <= grid.rows and 0 <= col <= grid.cols)
 
 
 def _degrees(value: float, letters: str) -> str:

@@ -19,14 +19,14 @@ from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
 from ..io.display import footprint, write_display_copy
 from ..io.gdal_state import bounded_block_cache
 from ..io.product import ChartPolygons, ImportOptions, Product, ProductRaster
-from ..io.products import open_product, scene_of
+from ..io.products import check_container, open_product, scene_of
 from ..io.vector import write_polygons
 from ..io.writer import Outputs, RasterWriter
 from ..report.chart_styles import chart_polygon_concentration_style
 from ..report.import_styles import raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
-from .importreport import Measured, extent_of, log_lines, summary
+from .importreport import Measured, log_lines, summary
 
 OUTPUTS = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart", "chart_polygons")
 CALLED = {
@@ -132,7 +132,7 @@ class ImportScene:
             "SCENE_NAME": product.name,
             "KIND": product.kind,
             "START_TIME": tags.get("start_time", ""),
-            "EXTENT": extent_of(grid)["text"] if grid is not None else "",
+            "EXTENT": facts["extent"]["text"] if facts["extent"] else "",
             "CHANNELS_FOUND": ", ".join(b.name for r in rasters.values() for b in r.bands),
             "CHANNELS_MISSING": ", ".join(_missing(found, rasters)),
         }
@@ -169,6 +169,8 @@ class ImportScene:
         grid, time = scene_of(self.options)
         if "sar" in product.rasters:
             grid, time = product.rasters["sar"].grid, product.time
+        for path in self.amsr2:
+            check_container(path)
         laid = stack.enter_context(open_amsr2(self.amsr2, self.options, grid, time, progress))
         product.warnings.extend(laid.warnings)
         if "mwr" in product.rasters:
