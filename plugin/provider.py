@@ -13,13 +13,14 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.environment import Environment
+from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.zscores import ZScores
 
-ALGORITHMS = (SimulateScene, Predict, Relevance, ZScores, InspectModel, Environment)
+ALGORITHMS = (ImportScene, SimulateScene, Predict, Relevance, ZScores, InspectModel, Environment)
 ICON = Path(__file__).resolve().parents[1] / "resources" / "icons" / "floelens.svg"
 
 

@@ -32,7 +32,7 @@ LAYERS = {
     ),
     "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
 }
-ALGORITHMS = ["environment", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"]
+ALGORITHMS = ["environment", "importscene", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"]
 
 
 def modules_of(layer: str) -> list[str]:
@@ -226,7 +226,7 @@ def without(qgis: HeadlessQgis, folder: Path, names: set[str], broken: bool = Fa
     ("library", "needed_by"),
     [
         ("torch", {"predict", "relevance", "zscores", "inspectmodel"}),
-        ("rasterio", {"predict", "relevance", "zscores", "simulatescene"}),
+        ("rasterio", {"predict", "relevance", "zscores", "simulatescene", "importscene"}),
         ("safetensors", {"predict", "relevance", "zscores", "inspectmodel"}),
     ],
 )
@@ -251,6 +251,7 @@ def bare_qgis(qgis_process, tmp_path_factory):
 
 
 RUNS = {
+    "importscene": {"INPUT": "any.tif", "SAR": "sar.tif"},
     "simulatescene": {"SAR": "sar.tif", "MWR": "mwr.tif", "CHART": "chart.tif"},
     "predict": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "ice.tif"},
     "relevance": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "SAR_RELEVANCE": "relevance.tif"},

@@ -16,6 +16,7 @@ from qgis.core import (
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
+    QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMapLayer,
@@ -35,9 +36,7 @@ def _finished(
     parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False
 ) -> QgsProcessingParameterDefinition:
     parameter.setHelp(help_text)
-    if advanced:
-        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-    return parameter
+    return as_advanced(parameter) if advanced else parameter
 
 
 def raster(name: str, label: str, help_text: str, optional: bool = False):
@@ -49,6 +48,17 @@ def rasters(name: str, label: str, help_text: str):
     """Return an optional list of rasters."""
     kind = QgsProcessing.SourceType.TypeRaster
     return _finished(QgsProcessingParameterMultipleLayers(name, label, kind, optional=True), help_text)
+
+
+def as_advanced(parameter: QgsProcessingParameterDefinition):
+    """Return a parameter that dialogs show among the advanced ones."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def file(name: str, label: str, help_text: str):
+    """Return a file of any kind."""
+    return _finished(QgsProcessingParameterFile(name, label), help_text)
 
 
 def files(name: str, label: str, help_text: str, advanced: bool = False):

@@ -157,6 +157,13 @@ class Reading:
         layers = self._algorithm.parameterAsLayerList(self._parameters, name, self._context)
         return tuple(self._gdal_source(name, layer) for layer in layers)
 
+    def path(self, name: str) -> str:
+        """Return the path of a file that exists, or one under GDAL's virtual file systems."""
+        path = self.text(name)
+        if not path.startswith("/vsi") and not os.path.exists(path):
+            raise ParameterError(f"{name}: there is no file {path}. Check the path.")
+        return path
+
     def files(self, name: str) -> tuple[str, ...]:
         """Return the paths of several files, each of which exists."""
         if not self.given(name):

@@ -137,6 +137,9 @@ class Product:
         A sentence for each thing a person should know.
     close : callable, optional
         Closes what the rasters read from.
+    polygons_from : callable, optional
+        Makes the chart's polygons where that takes a while; takes a function that is told the share
+        done and returns False to stop, or None.
     """
 
     kind: str
@@ -148,6 +151,7 @@ class Product:
     found: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     close: Callable[[], None] | None = None
+    polygons_from: Callable[[Callable[[float], bool] | None], ChartPolygons] | None = None
 
     def __enter__(self) -> Product:
         return self

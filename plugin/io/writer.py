@@ -16,6 +16,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -200,14 +201,21 @@ class RasterWriter:
 
     # End
 
+    @property
+    def temporary(self) -> Path:
+        """Where the complete raster lies between `finish` and `commit`, to be read from."""
+        return self._destination.temporary
+
     def finish(self) -> None:
-        """Complete the temporary file and check it; `commit` gives it its name.
+        """Complete the temporary file and check it; `commit` gives it its name. Once is enough.
 
         Raises
         ------
         OutputError
             Rows are missing, the disk is full, or the file does not hold the geometry.
         """
+        if self._finished:
+            return
         if self._written != self.grid.rows:
             raise OutputError(
                 f"{self.path} is not complete: {self._written} of {self.grid.rows} rows were written."

@@ -167,7 +167,7 @@ def test_without_a_library_everything_lists_and_says_how_to_get_it(qgis, inputs,
     (shadow / f"{library}.py").write_text(f"raise ModuleNotFoundError('no {library}', name='{library}')\n")
     poor = replace(qgis, shadows=(shadow,))
     listed = poor.call("list")
-    for name in ("simulatescene", "predict", "relevance", "zscores", "inspectmodel", "environment"):
+    for name in ("importscene", "simulatescene", "predict", "relevance", "zscores", "inspectmodel", "environment"):
         assert f"floelens:{name}" in listed.stdout
     done = poor.run("floelens:predict", **inputs, OUTPUT=tmp_path / "ice.tif")
     assert done.returncode == 1

@@ -1,0 +1,149 @@
+"""An agency's file as layers that every other algorithm takes."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingOutputString
+
+from . import declare
+from .base import Destinations, FloeLensAlgorithm
+
+UNITS = {
+    "db": "backscatter in decibels, which the networks that come along expect",
+    "linear": "backscatter as linear power (sigma0)",
+}
+
+FACTS = {
+    "SCENE_NAME": "Name of the scene",
+    "KIND": "Format recognised",
+    "START_TIME": "Start of the scene, where its file tells",
+    "EXTENT": "Longitudes and latitudes covered",
+    "CHANNELS_FOUND": "Channels written or available",
+    "CHANNELS_MISSING": "Channels of the format that the file lacks",
+}
+
+
+class ImportScene(FloeLensAlgorithm):
+    """Recognises a file and makes named, calibrated, georeferenced layers of it."""
+
+    ID = "importscene"
+    TITLE = "Import scene"
+    SUMMARY = "Make layers of an AI4Arctic or ASIP file, a Sentinel-1 product, AMSR2 data or an ice chart."
+    TAGS = ("sentinel-1", "amsr2", "ai4arctic", "asip", "autoice", "netcdf", "safe", "sigrid", "ice chart")
+    GROUP = ("prepare", "Prepare")
+    NEEDS = ("rasterio",)
+    PRODUCTS = {  # noqa: RUF012
+        "SAR": "SAR",
+        "MWR": "Brightness temperatures",
+        "ANCILLARY_FINE": "Distance to land",
+        "ANCILLARY_COARSE": "Weather",
+        "CHART": "Ice chart",
+        "CHART_POLYGONS": "Ice chart polygons",
+        "DISPLAY": "SAR for display",
+        "FOOTPRINT": "Footprint",
+    }
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.addParameter(
+            declare.file(
+                "INPUT",
+                "File of the scene",
+                "AI4Arctic or ASIP NetCDF; a Sentinel-1 GRD product by its manifest.safe or zip; an AMSR2 file; an "
+                "ice chart (SIGRID-3 shapefile, zip, imz, GeoJSON). Recognised by its content; it may lie in a zip.",
+            )
+        )
+        self.addParameter(
+            declare.files(
+                "AMSR2",
+                "AMSR2 files",
+                "Swaths (L1B, L1R) or grids to lay over the scene as MWR; of several the nearest in time is taken.",
+            )
+        )
+        text = "How backscatter is written."
+        self.addParameter(declare.choice("UNITS", "Units of backscatter", text, UNITS, "db", True))
+        self.addParameter(
+            declare.whole(
+                "MULTILOOK",
+                "Multilook",
+                "Pixels averaged along each side, as power: 2 makes 80 m of 40 m. Classes take the middle pixel.",
+                1,
+                1,
+                100,
+                advanced=True,
+            )
+        )
+        text = "Raster on whose grid an ice chart or AMSR2 data without a scene are laid."
+        scene = declare.raster("SCENE", "Scene to lay it on", text, optional=True)
+        self.addParameter(declare.as_advanced(scene))
+        self.addParameter(
+            declare.number(
+                "DOMINANT_SHARE",
+                "Dominant share (%)",
+                "Share of the ice that one stage of development, or floe size, must reach to be mapped.",
+                65.0,
+                0.0,
+                100.0,
+                advanced=True,
+            )
+        )
+        self._declare_outputs()
+
+    def _declare_outputs(self) -> None:
+        # Optional though it comes first, and made unless it is skipped: an ice chart has no radar.
+        self.addParameter(
+            declare.raster_output(
+                "SAR",
+                "SAR",
+                "Backscatter hh and hv and the incidence angle, on the radar's pixels. Skip it where the file has "
+                "none, as an ice chart.",
+                optional=True,
+            )
+        )
+        rasters = {
+            "MWR": ("Brightness temperatures", "Fourteen AMSR2 channels in K."),
+            "ANCILLARY_FINE": ("Distance to land", "Classes of the distance to land; 0 is land."),
+            "ANCILLARY_COARSE": ("Weather", "Wind, temperature, water vapour and cloud water."),
+            "CHART": ("Ice chart", "Concentration in %, stage of development and floe size as bands."),
+        }
+        for name, (label, text) in rasters.items():
+            self.addParameter(declare.raster_output(name, label, text, optional=True, made=False))
+        text = "The chart's polygons with all their SIGRID-3 codes."
+        self.addParameter(declare.polygon_output("CHART_POLYGONS", "Ice chart polygons", text))
+        self.addParameter(
+            declare.raster_output(
+                "DISPLAY",
+                "SAR for display",
+                "The SAR layer warped to polar stereographic, for display only.",
+                optional=True,
+                made=False,
+            )
+        )
+        self.addParameter(declare.polygon_output("FOOTPRINT", "Footprint", "The outline of the scene."))
+        self.addParameter(
+            declare.file_output(
+                "SUMMARY", "What was recognised", "All that was found, as JSON.", "JSON (*.json)", made=False
+            )
+        )
+        for name, text in FACTS.items():
+            self.addOutput(QgsProcessingOutputString(name, text))
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..io.product import ImportOptions
+        from ..jobs.importscene import OUTPUTS
+        from ..jobs.importscene import ImportScene as Job
+
+        return Job(
+            input=values.path("INPUT"),
+            amsr2=values.files("AMSR2"),
+            options=ImportOptions(
+                decibels=values.choice("UNITS") == "db",
+                multilook=values.whole("MULTILOOK"),
+                dominant_share=values.number("DOMINANT_SHARE"),
+                scene=values.raster("SCENE") or "",
+            ),
+            **{name: values.layer(name.upper()) for name in OUTPUTS},
+            display=values.layer("DISPLAY"),
+            footprint=values.layer("FOOTPRINT"),
+            summary=values.file("SUMMARY"),
+        )

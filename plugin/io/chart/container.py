@@ -1,0 +1,321 @@
+"""Where the polygons of an ice chart lie: a vector file, or one inside a zip that is safe to read.
+
+Agencies ship charts as shapefiles, zipped ones (``.zip``, or ``.imz`` from DMI), GeoJSON and
+GeoPackages. What a file is shows from its first bytes, not from its name. A zip is never unpacked:
+GDAL reads inside of it, after its directory has been judged and the entries have been tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from osgeo import gdal
+
+from ...core.errors import SceneError
+from ..gdal_state import quiet_gdal
+
+MAX_ENTRIES = 1000
+MAX_BYTES = 1 << 30  # unpacked; the largest charts have some tens of MB
+MAX_RATIO = 200  # of entries above 16 MiB; text of blanks alone may well be packed this tightly
+_LARGE_ENTRY = 16 << 20
+_HEAD = 1 << 16
+
+_DRIVERS = {"shapefile": "ESRI Shapefile", "GeoJSON": "GeoJSON", "GeoPackage": "GPKG"}
+_SUFFIXES = {".shp": "shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".gpkg": "GeoPackage"}
+_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+_INSIDE = re.compile(rb"[\w)\]-]\.(shp|geojson|gpkg)(?![\w.])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """A vector file that GDAL can open.
+
+    Parameters
+    ----------
+    path : str
+        GDAL's name of it, under ``/vsizip/`` where it lies in a zip.
+    format : str
+        ``shapefile``, ``GeoJSON`` or ``GeoPackage``.
+    zipped : bool
+        Whether it lies in a zip.
+    names : tuple of str
+        File names without extensions, the outer one first.
+    others : tuple of str
+        Vector files of the same zip that are not read.
+    """
+
+    path: str
+    format: str
+    zipped: bool
+    names: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def driver(self) -> str:
+        """GDAL's driver of the format."""
+        return _DRIVERS[self.format]
+
+
+def recognises(path: str | os.PathLike) -> bool:
+    """Return whether a file looks like an ice chart's: polygons in a shapefile, GeoJSON, GeoPackage or a zip.
+
+    Only the first and last 64 KiB are looked at. Whether there are SIGRID-3 codes shows in
+    opening it, where a sentence can tell what is missing.
+    """
+    with contextlib.suppress(Exception), _silent(), VsiFile(_plain(os.fspath(path))) as file:
+        head = file.read(_HEAD)
+        kind = _kind(head)
+        if kind != "zip":
+            return kind is not None
+        file.seek(max(0, file.size - _HEAD))
+        ends = head + file.read(_HEAD)
+        return bool(_INSIDE.search(ends)) and b"manifest.safe" not in ends
+    return False
+
+
+def find_vector(path: str | os.PathLike) -> VectorFile:
+    """Return the vector file that `path` is, or holds.
+
+    Raises
+    ------
+    SceneError
+        There is no such file, or none of a known format, or the zip is not safe to read.
+    """
+    path = _plain(os.fspath(path))
+    if not path:
+        raise SceneError("The path of an ice chart is empty. Name a file.")
+    try:
+        with _silent(), VsiFile(path) as file:
+            kind = _kind(file.read(_HEAD))
+            if kind == "zip":
+                return _inside(path, file)
+    except OSError as error:
+        raise SceneError(
+            f"There is no ice chart {path} ({error.strerror or error}). Check the path."
+        ) from error
+    if kind is None:
+        raise SceneError(
+            f"{path} is no ice chart that can be read. Give a shapefile (.shp), a zip or .imz of one, "
+            "GeoJSON or a GeoPackage."
+        )
+    return VectorFile(path, kind, False, (PurePosixPath(path.replace("\\", "/")).stem,))
+
+
+def _plain(path: str) -> str:
+    """Return the zip of a path that names a whole zip as a folder, other paths as they are."""
+    if path.startswith("/vsizip/"):
+        outer = path[len("/vsizip/") :].rstrip("/")
+        outer = outer[1:-1] if outer.startswith("{") and outer.endswith("}") else outer
+        status = gdal.VSIStatL(outer)
+        if status is not None and not status.IsDirectory():
+            return outer
+    return path
+
+
+def _kind(head: bytes) -> str | None:
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "zip"
+    if head[:4] == b"\x00\x00\x27\x0a":
+        return "shapefile"
+    if head[:16] == b"SQLite format 3\x00" and head[68:70] == b"GP":
+        return "GeoPackage"
+    text = head[3:] if head[:3] == b"\xef\xbb\xbf" else head
+    if text.lstrip()[:1] == b"{" and b'"FeatureCollection"' in text:
+        return "GeoJSON"
+    return None
+
+
+def _inside(path: str, file: VsiFile) -> VectorFile:
+    file.seek(0)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            _judge(path, entries)
+            vectors = sorted(
+                entry.filename
+                for entry in entries
+                if PurePosixPath(entry.filename).suffix.lower() in _SUFFIXES and not _hidden(entry.filename)
+            )
+            if not vectors:
+                raise SceneError(
+                    f"{path} holds no ice chart: no .shp, .geojson or .gpkg is in it. Choose the agency's "
+                    "SIGRID-3 archive."
+                )
+            chosen = min(vectors, key=lambda name: list(_SUFFIXES).index(PurePosixPath(name).suffix.lower()))
+            _try(archive, entries, chosen)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
+        raise SceneError(
+            f"{path} is a damaged or truncated zip ({error}). Download or copy it again."
+        ) from error
+    inner = PurePosixPath(chosen)
+    return VectorFile(
+        f"/vsizip/{{{path}}}/{chosen}",
+        _SUFFIXES[inner.suffix.lower()],
+        True,
+        (PurePosixPath(path.replace("\\", "/")).stem, inner.stem),
+        tuple(name for name in vectors if name != chosen),
+    )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith(".")
+
+
+def _judge(path: str, entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse a zip that reaches out of itself, or unpacks to more than a chart can be."""
+    if len(entries) > MAX_ENTRIES:
+        raise SceneError(
+            f"{path} holds {len(entries)} files; an ice chart has a few. It is not read: unpack the chart's own "
+            "files and choose the .shp."
+        )
+    for entry in entries:
+        name = entry.filename.replace("\\", "/")
+        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
+            raise SceneError(
+                f"{path} holds a file that would lie outside of it ('{entry.filename[:80]}'). Such a zip is "
+                "not read: get the chart from the agency itself."
+            )
+        if entry.file_size > _LARGE_ENTRY and entry.file_size > MAX_RATIO * max(1, entry.compress_size):
+            raise SceneError(
+                f"{path} holds '{entry.filename[:80]}', which grows from {entry.compress_size} to "
+                f"{entry.file_size} bytes: a zip bomb. It is not read: get the chart from the agency itself."
+            )
+        if entry.flag_bits & 1:
+            raise SceneError(f"{path} is locked with a password. Unpack it and choose the .shp.")
+    total = sum(entry.file_size for entry in entries)
+    if total > MAX_BYTES:
+        raise SceneError(
+            f"{path} would unpack to {total / 1e9:.1f} GB; an ice chart has some megabytes. It is not read: "
+            "unpack the chart's own files and choose the .shp."
+        )
+
+
+def _try(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) -> None:
+    """Unpack the chart's parts to nowhere: sizes and checksums must be what the directory says.
+
+    GDAL would read on past a size that is a lie, and would not notice most damage.
+    """
+    stem = chosen.rpartition(".")[0].lower()
+    parts = _PARTS if chosen.lower().endswith(".shp") else (chosen[len(stem) :].lower(),)
+    for entry in entries:
+        name = entry.filename.lower()
+        if name.startswith(stem) and name[len(stem) :] in parts:
+            with archive.open(entry) as stream:
+                while stream.read(1 << 20):
+                    pass
+
+
+class VsiFile(io.RawIOBase):
+    """A file under GDAL's virtual file systems (or a plain one) as a Python file, for reading.
+
+    Raises
+    ------
+    OSError
+        There is no such file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._handle = None
+        status = gdal.VSIStatL(path)
+        if status is None:
+            raise FileNotFoundError(2, "no such file")
+        if status.IsDirectory():
+            raise IsADirectoryError(21, "it is a folder")
+        self.size = int(status.size)
+        self._handle = gdal.VSIFOpenL(path, "rb")
+        if self._handle is None:
+            raise OSError(5, "it cannot be opened")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte; return which."""
+        position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
+        if position < 0:
+            raise OSError(22, "a byte before the first was asked for")
+        gdal.VSIFSeekL(self._handle, position, os.SEEK_SET)
+        return position
+
+    def tell(self) -> int:
+        """Return at which byte the file is."""
+        return int(gdal.VSIFTellL(self._handle))
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; return how many bytes there were."""
+        data = gdal.VSIFReadL(1, len(buffer), self._handle) or b""
+        buffer[: len(data)] = bytes(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle is not None:
+            gdal.VSIFCloseL(self._handle)
+            self._handle = None
+        super().close()
+
+
+@contextlib.contextmanager
+def _silent(**options: str) -> Iterator[None]:
+    """Keep GDAL quiet for one block; its last error stays readable.
+
+    GDAL's messages quote a damaged file, and a handler written in Python cannot be called with what
+    is not UTF-8: here GDAL's own quiet handler lies above that of `quiet_gdal`.
+    """
+    with quiet_gdal(None, **options):
+        gdal.PushErrorHandler("CPLQuietErrorHandler")
+        gdal.ErrorReset()
+        try:
+            yield
+        finally:
+            gdal.PopErrorHandler()
+            gdal.ErrorReset()
+
+
+@contextlib.contextmanager
+def opened(vector: VectorFile) -> Iterator[Any]:
+    """Open a vector file for one block.
+
+    Raises
+    ------
+    SceneError
+        GDAL cannot read it.
+    """
+    # Without the option a chart in EPSG:3411 would be read as one in EPSG:3413.
+    with _silent(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
+        dataset, reason = None, ""
+        try:
+            dataset = gdal.OpenEx(
+                vector.path, gdal.OF_VECTOR | gdal.OF_READONLY, allowed_drivers=[vector.driver]
+            )
+            reason = gdal.GetLastErrorMsg()
+        except RuntimeError as error:  # where somebody has switched GDAL's exceptions on
+            reason = str(error)
+        if dataset is None:
+            raise SceneError(
+                f"{vector.path} cannot be read as {vector.format} ({plain_text(reason) or 'no reason given'}). "
+                "It may be damaged, or a part of it missing: a shapefile needs .shp, .shx, .dbf and .prj."
+            )
+        yield dataset
+        dataset = None
+
+
+def plain_text(value: object) -> str:
+    """Return text that every file format and log takes: GDAL gives bytes or odd characters where it is not UTF-8."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return "".join(c for c in text.encode("utf-8", "replace").decode() if c.isprintable())

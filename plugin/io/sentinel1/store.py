@@ -1,0 +1,348 @@
+"""The files of a SAFE product, in a folder or a zip, on a disk or under a GDAL virtual file system.
+
+What a product says of itself is not believed: a name must stay inside of the product, and a file is
+read up to a limit, whatever size it declares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import RawIOBase
+
+from osgeo import gdal
+
+from ...core.errors import SceneError
+from ..gdal_state import quiet_gdal
+
+MANIFEST = "manifest.safe"
+XML_LIMIT = 64 << 20
+"""Bytes an XML file may have; the largest of real products have 12 MiB."""
+_XML_RATIO = 250
+_MEMBERS = 20_000
+_HEAD = 16384
+# Every Sentinel-1 manifest declares this namespace; Sentinel-2's and Sentinel-3's do not.
+_NAMESPACE = b"http://www.esa.int/safe/sentinel-1.0"
+# Reading these would wait for a person, or has effects.
+_NEVER = ("/vsistdin", "/vsistdout")
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    LookupError,
+)
+
+
+class VirtualFile(RawIOBase):
+    """A file under any of GDAL's file systems, for reading."""
+
+    def __init__(self, path: str) -> None:
+        with quiet_gdal():
+            self._handle = gdal.VSIFOpenL(path, "rb")
+        if self._handle is None:
+            raise FileNotFoundError(path)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return int(gdal.VSIFTellL(self._handle))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a position."""
+        with quiet_gdal():
+            # A 64-bit signed seek from the end is not offered by every version.
+            if whence == 2:
+                gdal.VSIFSeekL(self._handle, 0, 2)
+                offset += self.tell()
+            elif whence == 1:
+                offset += self.tell()
+            if offset < 0:
+                raise ValueError("a position before the beginning of the file")
+            gdal.VSIFSeekL(self._handle, offset, 0)
+        return offset
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` and return how many bytes there were."""
+        with quiet_gdal():
+            data = gdal.VSIFReadL(1, len(buffer), self._handle) or b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed and self._handle is not None:
+            gdal.VSIFCloseL(self._handle)
+            self._handle = None
+        super().close()
+
+
+def file_size(path: str) -> int | None:
+    """Return the size of a file in bytes, None where there is none."""
+    with quiet_gdal():
+        found = gdal.VSIStatL(path)
+    return None if found is None or found.IsDirectory() else int(found.size)
+
+
+def _is_folder(path: str) -> bool:
+    with quiet_gdal():
+        found = gdal.VSIStatL(path)
+    return found is not None and bool(found.IsDirectory())
+
+
+def _read(path: str, limit: int) -> bytes:
+    with VirtualFile(path) as file:
+        parts, left = [], limit
+        while left > 0:
+            part = file.read(min(left, 1 << 20))
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+    return b"".join(parts)
+
+
+class Store:
+    """The files of one product.
+
+    Attributes
+    ----------
+    source : str
+        What a person named.
+    name : str
+        Name of the product, without extension.
+    manifest : str
+        Name of its manifest.
+    """
+
+    source: str
+    name: str
+    manifest: str = MANIFEST
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file of the product in bytes, None where there is none."""
+        raise NotImplementedError
+
+    def path(self, name: str) -> str:
+        """Return the path under which GDAL reads a file of the product."""
+        raise NotImplementedError
+
+    def read(self, name: str) -> bytes:
+        """Return an XML file of the product.
+
+        Raises
+        ------
+        SceneError
+            It is missing, damaged, or too large to be what it should be.
+        """
+        size = self.size(name)
+        if size is None:
+            raise SceneError(
+                f"{self.source} lacks the file {name}. Copy or download the whole product again."
+            )
+        if size > XML_LIMIT:
+            raise _too_large(self.source, name, size)
+        try:
+            data = self._bytes(name, XML_LIMIT + 1)
+        except _ZIP_ERRORS as error:
+            raise SceneError(
+                f"{name} in {self.source} cannot be read ({error}). Copy or download the product again."
+            ) from error
+        if len(data) > XML_LIMIT:
+            raise _too_large(self.source, name, len(data))
+        return data
+
+    def _bytes(self, name: str, limit: int) -> bytes:
+        raise NotImplementedError
+
+
+def _too_large(source: str, name: str, size: int) -> SceneError:
+    return SceneError(
+        f"{name} in {source} has {size / 2**20:.0f} MiB, more than any Sentinel-1 annotation. "
+        "The product is damaged or forged: download it from its provider."
+    )
+
+
+class FolderStore(Store):
+    """A product in a folder."""
+
+    def __init__(self, source: str, folder: str, manifest: str = MANIFEST) -> None:
+        self.source, self._folder, self.manifest = source, folder.rstrip("/\\"), manifest
+        whole = self._folder if self._folder.startswith("/vsi") else os.path.abspath(self._folder)
+        self.name = _stem(re.split(r"[/\\]", whole)[-1])
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file of the product in bytes, None where there is none."""
+        return file_size(self.path(name))
+
+    def path(self, name: str) -> str:
+        """Return the path under which GDAL reads a file of the product."""
+        return f"{self._folder}/{inside(name, self.source)}"
+
+    def _bytes(self, name: str, limit: int) -> bytes:
+        return _read(self.path(name), limit)
+
+
+class ZipStore(Store):
+    """A product in a zip, wherever in it the product's folder lies."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        with _archive(source) as archive:
+            members = archive.infolist()
+        if len(members) > _MEMBERS:
+            raise SceneError(f"{source} holds {len(members)} files: it is no zip of a Sentinel-1 product.")
+        for member in members:
+            inside(member.filename, source)
+            self._check_bomb(member)
+        self._members = {member.filename: member for member in members}
+        self._folder = _manifest_folder(list(self._members), source)
+        folder = self._folder.rstrip("/").split("/")[-1]
+        self.name = _stem(folder or re.split(r"[/\\]", source.rstrip("/\\"))[-1])
+
+    def _check_bomb(self, member: zipfile.ZipInfo) -> None:
+        if member.filename.lower().endswith((".tif", ".tiff")):
+            return  # its size is compared with the annotation's
+        ratio = member.file_size / max(1, member.compress_size)
+        if member.file_size > XML_LIMIT or (member.file_size > 1 << 20 and ratio > _XML_RATIO):
+            raise SceneError(
+                f"{member.filename} in {self.source} would unpack from {member.compress_size} to "
+                f"{member.file_size} bytes: this is a zip bomb, or damaged. Download the product from its provider."
+            )
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file of the product in bytes, None where there is none."""
+        member = self._members.get(self._folder + inside(name, self.source))
+        return None if member is None else member.file_size
+
+    def path(self, name: str) -> str:
+        """Return the path under which GDAL reads a file of the product."""
+        # The braces tell GDAL where the zip's name ends, whatever its extension.
+        return f"/vsizip/{{{self.source}}}/{self._folder}{inside(name, self.source)}"
+
+    def _bytes(self, name: str, limit: int) -> bytes:
+        member = self._members[self._folder + inside(name, self.source)]
+        with _archive(self.source) as archive, archive.open(member) as file:
+            return file.read(limit)
+
+
+@contextmanager
+def _archive(source: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        file = VirtualFile(source)
+        archive = zipfile.ZipFile(file)  # type: ignore[arg-type]
+    except _ZIP_ERRORS as error:
+        raise SceneError(f"{source} cannot be read as a zip ({error}). Copy or download it again.") from error
+    with file, archive:
+        yield archive
+
+
+def _manifest_folder(names: list[str], source: str) -> str:
+    """Return the folder of the manifest among names: empty, or ending with a slash."""
+    found = [name for name in names if name.split("/")[-1] == MANIFEST]
+    if not found:
+        raise SceneError(
+            f"{source} holds no manifest.safe: it is no whole Sentinel-1 product. Download it again."
+        )
+    if len(found) > 1:
+        raise SceneError(
+            f"{source} holds {len(found)} products ({', '.join(sorted(found)[:3])}). "
+            "Name the manifest.safe of one of them."
+        )
+    return found[0][: -len(MANIFEST)]
+
+
+def inside(name: str, source: str) -> str:
+    """Return a file's name relative to the product, without a leading ``./``.
+
+    Raises
+    ------
+    SceneError
+        The name leads out of the product.
+    """
+    plain = name[2:] if name.startswith("./") else name
+    if (
+        not plain
+        or plain.startswith("/")
+        or "\\" in plain
+        or ":" in plain
+        or any(ord(character) < 32 for character in plain)
+        or ".." in plain.split("/")
+    ):
+        raise SceneError(
+            f"{source} names a file outside of the product ('{name[:80]!s}'). "
+            "It is damaged or forged: download it from its provider."
+        )
+    return plain
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(safe|zip)$", "", name, flags=re.I) or "sentinel1"
+
+
+def recognises(path: str) -> bool:
+    """Return whether `path` is a Sentinel-1 product (of any type), told by its content; never raises."""
+    try:
+        store = _find(path)
+        return store is not None and _NAMESPACE in store._bytes(store.manifest, _HEAD)
+    except (SceneError, *_ZIP_ERRORS):
+        return False
+
+
+def open_store(path: str) -> Store:
+    """Return the files of the product that `path` names.
+
+    Raises
+    ------
+    SceneError
+        There is no product, or a damaged or forged one.
+    """
+    if not path:
+        raise SceneError("The path of a Sentinel-1 product is empty. Name its manifest.safe or its zip.")
+    store = _find(path)
+    if store is None:
+        raise SceneError(
+            f"{path} is no Sentinel-1 product. Name its manifest.safe, its folder, or a zip of the folder."
+        )
+    return store
+
+
+def _find(path: str) -> Store | None:
+    if not path or path.startswith(_NEVER) or "\0" in path:
+        return None
+    if _is_folder(path):
+        folder = path.rstrip("/\\")
+        if file_size(f"{folder}/{MANIFEST}") is not None:
+            return FolderStore(path, folder)
+        # A zip under /vsizip/, or a folder around the product.
+        with quiet_gdal():
+            names = gdal.ReadDir(folder, 1000) or []
+        found = [n for n in names if n.lower().endswith(".safe") and file_size(f"{folder}/{n}/{MANIFEST}")]
+        return FolderStore(path, f"{folder}/{found[0]}") if len(found) == 1 else None
+    if file_size(path) is None:
+        return None
+    head = _read(path, _HEAD)
+    if head[:4] == b"PK\x03\x04":
+        return ZipStore(path)
+    if _NAMESPACE not in head or b"XFDU" not in head:
+        return None
+    folder, separator, name = path.replace("\\", "/").rpartition("/")
+    return FolderStore(path, (folder or "/") if separator else ".", name)

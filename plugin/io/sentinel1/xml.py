@@ -1,0 +1,146 @@
+"""XML read safely: no document type, no entities, bounded depth; missing or malformed values named."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+import numpy as np
+
+from ...core.errors import SceneError
+
+_DEPTH = 64
+_ELEMENTS = 2_000_000
+
+
+class _Refused(Exception):
+    """What no Sentinel-1 file holds."""
+
+
+class Node:
+    """An element of a file, whose values are asked for by path.
+
+    Parameters
+    ----------
+    element : xml.etree.ElementTree.Element
+        The element; names carry no namespace.
+    file : str
+        Name of its file, for messages.
+    """
+
+    def __init__(self, element: Element, file: str) -> None:
+        self.element, self.file = element, file
+
+    @property
+    def tag(self) -> str:
+        """Name of the element."""
+        return self.element.tag
+
+    def all(self, path: str) -> list[Node]:
+        """Return the elements at `path`."""
+        return [Node(element, self.file) for element in self.element.findall(path)]
+
+    def has(self, path: str) -> bool:
+        """Return whether there is an element at `path`."""
+        return self.element.find(path) is not None
+
+    def attribute(self, name: str) -> str:
+        """Return an attribute, empty where there is none."""
+        return self.element.get(name, "")
+
+    def text(self, path: str, default: str | None = None) -> str:
+        """Return the text at `path`."""
+        found = self.element.findtext(path)
+        if found is None or not found.strip():
+            if default is not None:
+                return default
+            raise self.error(f"has no {path}")
+        return found.strip()
+
+    def integer(self, path: str) -> int:
+        """Return the whole number at `path`."""
+        text = self.text(path)
+        try:
+            value = int(text)
+        except ValueError as error:
+            raise self.error(f"has '{text[:40]}' as {path}, which is no whole number") from error
+        if abs(value) > 1 << 31:
+            raise self.error(f"has {text[:40]} as {path}, which is out of range")
+        return value
+
+    def number(self, path: str) -> float:
+        """Return the finite number at `path`."""
+        return float(self.numbers(path, count=1)[0])
+
+    def numbers(self, path: str, count: int | None = None) -> np.ndarray:
+        """Return the finite numbers at `path`, separated by blanks, float64; `count` of them if given."""
+        words = self.text(path).split()
+        try:
+            values = np.array([float(word) for word in words])
+        except ValueError as error:
+            raise self.error(f"has something that is no number in {path}") from error
+        if not np.isfinite(values).all():
+            raise self.error(f"has a number that is not finite in {path}")
+        if count is not None and len(values) != count:
+            raise self.error(f"has {len(values)} numbers in {path} where {count} belong")
+        return values
+
+    def time(self, path: str) -> datetime:
+        """Return the time at `path`, UTC."""
+        text = self.text(path)
+        try:
+            return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=timezone.utc)
+        except ValueError as error:
+            raise self.error(f"has '{text[:40]}' as {path}, which is no time") from error
+
+    def error(self, what: str) -> SceneError:
+        """Return the error that says what is wrong with the file."""
+        return SceneError(f"{self.file} {what}. The product is damaged: copy or download it again.")
+
+
+def parse(data: bytes, file: str) -> Node:
+    """Return the root element of an XML file.
+
+    Raises
+    ------
+    SceneError
+        It is not well-formed, or holds what no annotation needs and an attack would.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+    depth = count = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, count
+        depth, count = depth + 1, count + 1
+        if depth > _DEPTH or count > _ELEMENTS:
+            raise _Refused("more elements than any annotation")
+        builder.start(name.rpartition("}")[2], attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name.rpartition("}")[2])
+
+    def refuse(*_arguments: object) -> None:
+        raise _Refused("a document type or entities")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    try:
+        parser.Parse(data, True)
+        return Node(builder.close(), file)
+    except _Refused as error:
+        raise SceneError(
+            f"{file} holds {error}, which no Sentinel-1 file does. Download the product from its provider."
+        ) from error
+    except (expat.ExpatError, ValueError, LookupError, AssertionError) as error:
+        raise SceneError(
+            f"{file} is no well-formed XML ({error}). Copy or download the product again."
+        ) from error

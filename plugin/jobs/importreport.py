@@ -1,0 +1,167 @@
+"""What an import found, as plain values for the log and for JSON: extent, shares of valid pixels, channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from ..io.crs import LONLAT, transform
+from ..io.grid import Grid
+from ..io.product import ChartPolygons, Product
+from ..io.vector import parts_of
+
+
+class Measured:
+    """Counts the valid pixels of each band while a raster is written.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The bands.
+    nodata : float
+        What stands for no data.
+    """
+
+    def __init__(self, names: Sequence[str], nodata: float) -> None:
+        self._names, self._nodata = list(names), nodata
+        self._valid = np.zeros(len(self._names), dtype=np.int64)
+        self._low = np.full(len(self._names), np.inf)
+        self._high = np.full(len(self._names), -np.inf)
+        self._pixels = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in a strip (band, row, column)."""
+        self._pixels += values[0].size
+        for number, band in enumerate(values):
+            known = np.isfinite(band) if np.isnan(self._nodata) else band != self._nodata
+            self._valid[number] += int(known.sum())
+            if known.any():
+                self._low[number] = min(self._low[number], float(band[known].min()))
+                self._high[number] = max(self._high[number], float(band[known].max()))
+
+    def as_json(self) -> dict[str, dict[str, float | None]]:
+        """Return share of valid pixels and limits by band."""
+        return {
+            name: {
+                "valid_share": round(float(valid) / max(1, self._pixels), 6),
+                "minimum": float(f"{low:.6g}") if valid else None,
+                "maximum": float(f"{high:.6g}") if valid else None,
+            }
+            for name, valid, low, high in zip(self._names, self._valid, self._low, self._high)
+        }
+
+
+def summary(
+    product: Product, grid: Grid | None, measured: Mapping[str, Measured], version: str
+) -> dict[str, object]:
+    """Return everything that was recognised, as plain JSON values."""
+    bands = [band.name for raster in product.rasters.values() for band in raster.bands]
+    extent = extent_of(grid) if grid is not None else None
+    if extent is None and product.polygons is not None:
+        extent = extent_of_polygons(product.polygons)
+    facts: dict[str, object] = {
+        "kind": product.kind,
+        "name": product.name,
+        "start_time": product.time.strftime("%Y-%m-%dT%H:%M:%SZ") if product.time else None,
+        "extent": extent,
+        "rows": grid.rows if grid is not None else None,
+        "columns": grid.cols if grid is not None else None,
+        "pixel_size_m": round(grid.pixel_size(), 2) if grid is not None else None,
+        "bands": {role: of.as_json() for role, of in measured.items()},
+        "channels": {"found": bands, "missing": []},
+        **product.found,
+        "warnings": list(product.warnings),
+        "provenance": {key: str(value) for key, value in sorted(product.tags.items())},
+        "floelens": version,
+    }
+    return plain(facts)
+
+
+def log_lines(facts: Mapping[str, object]) -> list[str]:
+    """Return what the log says of an import."""
+    lines = [
+        f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."
+    ]
+    if facts["rows"]:
+        size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m"
+        lines.append(f"{size}, {facts['extent']['text']}.")
+    elif facts["extent"]:
+        lines.append(f"Extent: {facts['extent']['text']}.")
+    if facts.get("pixel_convention"):
+        lines.append(f"Pixel convention: {facts['pixel_convention']}.")
+    channels = facts.get("channels")
+    if isinstance(channels, dict) and (channels.get("found") or channels.get("missing")):
+        lines.append(f"Channels found: {', '.join(channels.get('found', [])) or 'none'}.")
+        if channels.get("missing"):
+            lines.append(f"Channels missing: {', '.join(channels['missing'])}.")
+    for role, bands in facts["bands"].items():
+        shares = ", ".join(f"{name} {100 * band['valid_share']:.1f} %" for name, band in bands.items())
+        lines.append(f"Valid pixels of {role.upper()}: {shares}.")
+    return lines
+
+
+def extent_of(grid: Grid) -> dict[str, object]:
+    """Return the longitudes and latitudes (degrees) that a grid covers, the poles and 180° included.
+
+    ``west`` is greater than ``east`` where the extent crosses the antimeridian.
+    """
+    rows, cols = np.linspace(0, grid.rows, 41), np.linspace(0, grid.cols, 41)
+    row = np.concatenate([rows, rows, np.zeros(41), np.full(41, grid.rows)])
+    col = np.concatenate([np.zeros(41), np.full(41, grid.cols), cols, cols])
+    pole = next((lat for lat in (90.0, -90.0) if _covers(grid, lat)), None)
+    return _extent(*grid.pixel_to_lonlat(row, col), pole)
+
+
+def extent_of_polygons(polygons: ChartPolygons) -> dict[str, object] | None:
+    """Return the longitudes and latitudes of the vertices of polygons; None where there is none."""
+    rings = [ring for wkb in polygons.wkb for part in parts_of(wkb)[0] for ring in part]
+    if not rings:
+        return None
+    return _extent(*transform(polygons.crs, LONLAT, *np.concatenate(rings).T), None)
+
+
+def _extent(lon: np.ndarray, lat: np.ndarray, pole: float | None) -> dict[str, object]:
+    lon, lat = lon[np.isfinite(lon)], lat[np.isfinite(lat)]
+    south, north = float(lat.min()), float(lat.max())
+    # East and west are at the sides of the widest gap between longitudes.
+    ordered = np.sort((lon + 180.0) % 360.0 - 180.0)
+    gaps = np.diff(ordered, append=ordered[0] + 360.0)
+    widest = int(gaps.argmax())
+    west, east = float(ordered[(widest + 1) % len(ordered)]), float(ordered[widest])
+    if pole is not None:
+        west, east = -180.0, 180.0
+        south, north = (south, pole) if pole > 0 else (pole, north)
+    values = {"west": west, "south": south, "east": east, "north": north}
+    text = f"{_degrees(west, 'EW')} to {_degrees(east, 'EW')}, {_degrees(south, 'NS')} to {_degrees(north, 'NS')}"
+    return {**{name: round(value, 5) for name, value in values.items()}, "text": text}
+
+
+def _covers(grid: Grid, lat: float) -> bool:
+    """Return whether a pole lies on the grid; far away a grid may go on anywhere, so its middle decides first."""
+    if abs(float(grid.pixel_to_lonlat(grid.rows / 2, grid.cols / 2)[1]) - lat) > 45.0:
+        return False
+    row, col = grid.lonlat_to_pixel(0.0, lat)
+    return bool(0 <= row <= grid.rows and 0 <= col <= grid.cols)
+
+
+def _degrees(value: float, letters: str) -> str:
+    return f"{abs(value):.2f}° {letters[0] if value >= 0 else letters[1]}"
+
+
+def plain(value: object) -> object:
+    """Return a value as JSON knows it: keys as text, numbers as Python's, times as text, no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

@@ -1,0 +1,308 @@
+"""An agency's file as rasters and polygons: named, calibrated, georeferenced."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import Cancelled, ParameterError, SceneError
+from ..core.protocols import Progress
+from ..core.window import Window
+from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
+from ..io.display import footprint, write_display_copy
+from ..io.gdal_state import bounded_block_cache
+from ..io.product import ChartPolygons, ImportOptions, Product, ProductRaster
+from ..io.products import check_container, open_product, scene_of
+from ..io.vector import write_polygons
+from ..io.writer import Outputs, RasterWriter
+from ..report.chart_styles import chart_polygon_concentration_style
+from ..report.import_styles import raster_styles
+from ..report.styles import sidecar
+from ..version import plugin_version
+from .importreport import Measured, log_lines, summary
+
+OUTPUTS = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart", "chart_polygons")
+CALLED = {
+    "sar": "radar backscatter",
+    "mwr": "AMSR2 brightness temperatures",
+    "ancillary_fine": "ancillary field on the radar's pixels (distance map)",
+    "ancillary_coarse": "weather fields",
+    "chart": "ice chart as a raster",
+    "chart_polygons": "ice chart as polygons",
+}
+_TABLES = {"concentration": CONCENTRATIONS, "stage_of_development": STAGES, "floe_size": FLOES}
+_STOPPED = "Stopped before the end: no result was written."
+
+
+@dataclass(frozen=True)
+class ImportScene:
+    """Import a file.
+
+    Parameters
+    ----------
+    input : str
+        A scene, an AMSR2 file or an ice chart, in any known format.
+    amsr2 : tuple of str
+        AMSR2 files to lay on the grid of the scene.
+    options : ImportOptions
+        Units, averaging, the scene a chart is laid on.
+    sar, mwr, ancillary_fine, ancillary_coarse, chart, chart_polygons : str, optional
+        What to write.
+    display : str, optional
+        Polar-stereographic copy of the radar raster for display.
+    footprint : str, optional
+        Polygon of the scene's outline, in the CRS of the display copy.
+    summary : str, optional
+        JSON of what was recognised.
+    """
+
+    input: str
+    amsr2: tuple[str, ...] = ()
+    options: ImportOptions = field(default_factory=ImportOptions)
+    sar: str | None = None
+    mwr: str | None = None
+    ancillary_fine: str | None = None
+    ancillary_coarse: str | None = None
+    chart: str | None = None
+    chart_polygons: str | None = None
+    display: str | None = None
+    footprint: str | None = None
+    summary: str | None = None
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Write what was asked for; return paths and facts under their published names."""
+        wanted = {name: getattr(self, name) for name in OUTPUTS if getattr(self, name)}
+        if not (wanted or self.display or self.footprint or self.summary):
+            raise ParameterError(
+                "Nothing to write: give at least one of SAR, MWR, ANCILLARY_FINE, ANCILLARY_COARSE, CHART, "
+                "CHART_POLYGONS and SUMMARY."
+            )
+        if self.amsr2 and not self.mwr:
+            raise ParameterError("AMSR2 files are given, but MWR is not asked for. Name a raster for MWR.")
+        with ExitStack() as stack:
+            stack.enter_context(bounded_block_cache())
+            product = stack.enter_context(open_product(self.input, self.options))
+            rasters = dict(product.rasters)
+            found = product.found
+            if self.amsr2:
+                rasters["mwr"], found["amsr2"] = self._amsr2(product, stack, progress)
+            self._check(product, rasters, wanted)
+            working = {}
+            if self.display and "sar" not in wanted:
+                folder = tempfile.TemporaryDirectory(prefix=".floelens-", dir=Path(self.display).parent)
+                working["sar"] = str(Path(stack.enter_context(folder)) / "sar.tif")
+            tags = {**product.tags, **self._tags(product)}
+            outputs = stack.enter_context(Outputs())
+            writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags, progress)
+            if self.chart_polygons:
+                self._write_polygons(outputs, self._polygons(product, progress), tags.get("start_time"))
+            grid = next((rasters[role].grid for role in rasters), None)
+            if self.display:
+                self._write_display(outputs, writers["sar"], progress)
+            if self.footprint:
+                outline = footprint(rasters["sar"].grid)
+                fields = {"scene": [product.name], "start_time": [tags.get("start_time")]}
+                write_polygons(
+                    outputs.file(self.footprint), outline.wkb, outline.crs, fields, layer="footprint"
+                )
+            facts = summary(product, grid, measured, plugin_version())
+            for line in log_lines(facts):
+                progress.message(line)
+            for warning in product.warnings:
+                progress.warn(warning)
+            self._write_styles(outputs, rasters, wanted, tags.get("start_time"))
+            if self.summary:
+                text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+                outputs.file(self.summary).write_text(text, encoding="utf-8")
+            if progress.cancelled():
+                raise Cancelled(_STOPPED)
+            progress.report(1.0, "Import complete")
+        paths = {name.upper(): path for name, path in wanted.items()}
+        others = {"DISPLAY": self.display, "FOOTPRINT": self.footprint, "SUMMARY": self.summary}
+        return {
+            **paths,
+            **{name: path for name, path in others.items() if path},
+            "SCENE_NAME": product.name,
+            "KIND": product.kind,
+            "START_TIME": tags.get("start_time", ""),
+            "EXTENT": facts["extent"]["text"] if facts["extent"] else "",
+            "CHANNELS_FOUND": ", ".join(b.name for r in rasters.values() for b in r.bands),
+            "CHANNELS_MISSING": ", ".join(_missing(found, rasters)),
+        }
+
+    def _check(
+        self, product: Product, rasters: Mapping[str, ProductRaster], wanted: Mapping[str, str]
+    ) -> None:
+        """Check that all that was asked for is there."""
+        has_polygons = product.polygons is not None or product.polygons_from is not None
+        present = [*rasters, *(["chart_polygons"] if has_polygons else [])]
+        asked = [*wanted, *(["sar"] if self.display or self.footprint else [])]
+        absent = [name for name in asked if name not in present]
+        if not absent:
+            return
+        inside = (
+            ", ".join(name.upper() for name in OUTPUTS if name in present) or "nothing that can be written"
+        )
+        hint = f"Leave {', '.join(name.upper() for name in dict.fromkeys(absent))} empty (skip the output)"
+        if "mwr" in absent:
+            hint += ", or name an AMSR2 file in AMSR2"
+        if "chart" in absent and "chart_polygons" in present:
+            hint += ", or name the raster on whose grid the chart is to be laid in SCENE"
+        raise SceneError(
+            f"{self.input} ({product.kind}) holds no {' and no '.join(CALLED[n] for n in dict.fromkeys(absent))}; "
+            f"it gives {inside}. {hint}."
+        )
+
+    def _amsr2(
+        self, product: Product, stack: ExitStack, progress: Progress
+    ) -> tuple[ProductRaster, dict[str, object]]:
+        """Return brightness temperatures of other files, laid on the scene."""
+        from ..io.amsr2 import open_amsr2
+
+        grid, time = scene_of(self.options)
+        if "sar" in product.rasters:
+            grid, time = product.rasters["sar"].grid, product.time
+        for path in self.amsr2:
+            check_container(path)
+        laid = stack.enter_context(open_amsr2(self.amsr2, self.options, grid, time, progress))
+        product.warnings.extend(laid.warnings)
+        if "mwr" in product.rasters:
+            product.warnings.append(
+                f"{self.input} holds brightness temperatures of its own; those of AMSR2 are written instead."
+            )
+        return laid.rasters["mwr"], {"tags": dict(laid.tags), **laid.found}
+
+    def _tags(self, product: Product) -> dict[str, str]:
+        tags = {
+            "FLOELENS_PRODUCT": product.kind,
+            "FLOELENS_SCENE": product.name,
+            "FLOELENS_VERSION_FLOELENS": plugin_version(),
+            "FLOELENS_VERSION_NUMPY": np.__version__,
+            "FLOELENS_MULTILOOK": str(self.options.multilook),
+        }
+        if product.time is not None:
+            tags["start_time"] = start_text(product.time)
+        if self.amsr2:
+            tags["FLOELENS_AMSR2"] = ", ".join(Path(path).name for path in self.amsr2)
+        return tags
+
+    # Rasters and polygons
+
+    def _write_rasters(
+        self,
+        outputs: Outputs,
+        rasters: Mapping[str, ProductRaster],
+        wanted: Mapping[str, str],
+        tags: Mapping[str, str],
+        progress: Progress,
+    ) -> tuple[dict[str, RasterWriter], dict[str, Measured]]:
+        """Write the rasters strip by strip; return them and what was met in them."""
+        chosen = {role: rasters[role] for role in wanted if role in rasters}
+        total = sum(_size(raster) for raster in chosen.values()) or 1
+        done, writers, measured = 0, {}, {}
+        for role, raster in chosen.items():
+            writers[role] = writer = outputs.raster(
+                wanted[role],
+                raster.grid,
+                raster.bands,
+                dtype=raster.dtype,
+                nodata=raster.nodata,
+                tags=dict(tags),
+                overviews="nearest" if raster.dtype == "uint8" else "average",
+            )
+            measured[role] = Measured([band.name for band in raster.bands], raster.nodata)
+            for row in range(0, raster.grid.rows, raster.strip_rows):
+                if progress.cancelled():
+                    raise Cancelled(_STOPPED)
+                strip = Window(row, 0, min(raster.strip_rows, raster.grid.rows - row), raster.grid.cols)
+                values = raster.read(strip)
+                measured[role].add(values)
+                writer.write(values)
+                done += values.nbytes
+                progress.report(0.85 * done / total, f"Importing {CALLED[role]}")
+        return writers, measured
+
+    def _write_display(self, outputs: Outputs, sar: RasterWriter, progress: Progress) -> None:
+        """Write the display copy of the radar raster, which is complete but has no name yet."""
+        sar.finish()
+        write_display_copy(sar.temporary, self.display, Portion(progress, 0.9, 0.99), outputs=outputs)
+
+    def _polygons(self, product: Product, progress: Progress) -> ChartPolygons:
+        if product.polygons is not None:
+            return product.polygons
+
+        def told(share: float) -> bool:
+            progress.report(0.85 + 0.05 * share, "Tracing the chart's polygons")
+            return not progress.cancelled()
+
+        return product.polygons_from(told)
+
+    def _write_polygons(self, outputs: Outputs, polygons: ChartPolygons, start_time: str | None) -> None:
+        write_polygons(
+            outputs.file(self.chart_polygons), polygons.wkb, polygons.crs, polygons.fields, layer="chart"
+        )
+        kind = "POLY_TYPE" if "POLY_TYPE" in polygons.fields else None
+        style = chart_polygon_concentration_style(CONCENTRATIONS, type_field=kind, start_time=start_time)
+        outputs.file(sidecar(self.chart_polygons)).write_text(style, encoding="utf-8")
+
+    def _write_styles(
+        self,
+        outputs: Outputs,
+        rasters: Mapping[str, ProductRaster],
+        wanted: Mapping[str, str],
+        start_time: str | None,
+    ) -> None:
+        """Write the style of each raster beside it, and of the other bands of a chart."""
+        shown = [*wanted.items(), *([("sar", self.display)] if self.display else [])]
+        for role, path in shown:
+            if role not in rasters:
+                continue
+            bands = [(band.name, band.unit) for band in rasters[role].bands]
+            for suffix, text in raster_styles(role, bands, _TABLES, start_time).items():
+                target = sidecar(path)
+                if suffix:
+                    target = target.with_name(f"{target.stem}_{suffix}.qml")
+                outputs.file(target).write_text(text, encoding="utf-8")
+
+
+class Portion:
+    """A progress that is a part of another one.
+
+    Parameters
+    ----------
+    progress : Progress
+        The whole.
+    start, stop : float
+        The part of it, from 0 to 1.
+    """
+
+    def __init__(self, progress: Progress, start: float, stop: float) -> None:
+        self._progress, self._start, self._span = progress, start, stop - start
+        self.message, self.warn, self.cancelled = progress.message, progress.warn, progress.cancelled
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Say that `fraction` of the part is done."""
+        self._progress.report(self._start + self._span * fraction, text)
+
+
+def start_text(time: datetime) -> str:
+    """Return a time as it stands in tags: ``2018-01-24T19:47:59Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _size(raster: ProductRaster) -> int:
+    return raster.grid.rows * raster.grid.cols * len(raster.bands) * np.dtype(raster.dtype).itemsize
+
+
+def _missing(found: Mapping[str, object], rasters: Mapping[str, ProductRaster]) -> list[str]:
+    channels = found.get("channels")
+    missing = channels.get("missing", []) if isinstance(channels, dict) else []
+    present = {band.name for raster in rasters.values() for band in raster.bands}
+    return [name for name in missing if name not in present]

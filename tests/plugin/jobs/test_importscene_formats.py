@@ -1,0 +1,115 @@
+"""One job imports every format: Sentinel-1, AMSR2 over a scene, and ice charts, told apart by content."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from floelens.models.standard_channels import MWR_CHANNELS
+from floelens.plugin.core.errors import SceneError
+from floelens.plugin.core.protocols import Silent
+from floelens.plugin.io.grid import Grid
+from floelens.plugin.io.product import ImportOptions
+from floelens.plugin.io.raster import open_raster
+from floelens.plugin.jobs.importscene import ImportScene
+from floelens.tests.plugin.io.amsr2.granules import Granule, smooth_field
+from floelens.tests.plugin.io.chart.files import write_chart, write_scene, write_zip
+from floelens.tests.plugin.io.netcdf.files import Truth, write_raw
+from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """Return an empty folder for results."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder
+
+
+def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
+    manifest = make_safe(tmp_path, rows=400, cols=500, size=80.0)
+    swath = Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5")
+    results = ImportScene(
+        str(manifest),
+        amsr2=(str(swath),),
+        sar=str(place / "sar.tif"),
+        mwr=str(place / "mwr.tif"),
+        summary=str(place / "found.json"),
+    ).run(Silent())
+    assert results["KIND"] == "Sentinel-1 GRD"
+    with open_raster(place / "sar.tif") as sar, open_raster(place / "mwr.tif") as mwr:
+        assert sar.names == ("hh", "hv", "incidence_angle")
+        assert mwr.names[:14] == MWR_CHANNELS
+        assert Grid.from_raster(sar).nesting(Grid.from_raster(mwr)) is not None
+        assert "swath.h5" in mwr.tags["FLOELENS_AMSR2"]
+    facts = json.loads((place / "found.json").read_text())
+    assert facts["bands"]["mwr"]["btemp_89_0v"]["valid_share"] > 0
+    assert facts["amsr2"]
+
+
+def test_a_zip_of_a_sentinel_1_product_is_recognised(tmp_path, place):
+    archive = zip_safe(make_safe(tmp_path))
+    results = ImportScene(str(archive), sar=str(place / "sar.tif")).run(Silent())
+    assert results["KIND"] == "Sentinel-1 GRD" and results["START_TIME"]
+
+
+def test_amsr2_of_other_files_takes_the_place_of_the_scene_s_own(tmp_path, place):
+    truth = Truth(rows=400, cols=500, pixel=80.0, ratio=50, place=(15.0, 78.0))
+    swath = Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5")
+    path = write_raw(tmp_path / "scene.nc", truth)
+    ImportScene(path, amsr2=(str(swath),), mwr=str(place / "mwr.tif"), summary=str(place / "s.json")).run(
+        Silent()
+    )
+    facts = json.loads((place / "s.json").read_text())
+    assert any("those of AMSR2 are written instead" in text for text in facts["warnings"])
+    with open_raster(place / "mwr.tif") as raster:
+        values = raster.read([1], Grid.from_raster(raster).window)[0]
+    assert not np.allclose(np.nanmean(values), np.nanmean(truth.brightness("btemp_6_9h")), atol=0.5)
+
+
+def test_an_ice_chart_gives_polygons_and_on_a_scene_s_grid_a_raster(tmp_path, place):
+    chart = write_zip(tmp_path / "chart.imz", write_chart(tmp_path / "chart.shp"))
+    scene = write_scene(tmp_path / "scene.tif")
+    results = ImportScene(
+        str(chart),
+        options=ImportOptions(scene=str(scene)),
+        chart=str(place / "chart.tif"),
+        chart_polygons=str(place / "polygons.gpkg"),
+    ).run(Silent())
+    assert "ice chart" in results["KIND"] and "E" in results["EXTENT"]
+    assert Grid.from_file(place / "chart.tif").same_as(Grid.from_file(scene))
+    assert {path.suffix for path in place.iterdir()} == {".tif", ".gpkg", ".qml"}
+
+
+def test_an_ice_chart_without_a_scene_has_no_raster_and_no_radar(tmp_path, place):
+    chart = write_chart(tmp_path / "chart.shp")
+    with pytest.raises(SceneError, match=r"holds no radar backscatter.*Leave SAR empty"):
+        ImportScene(str(chart), sar=str(place / "sar.tif")).run(Silent())
+    with pytest.raises(SceneError, match=r"name the raster on whose grid the chart is to be laid in SCENE"):
+        ImportScene(str(chart), chart=str(place / "chart.tif")).run(Silent())
+    ImportScene(str(chart), chart_polygons=str(place / "polygons.gpkg")).run(Silent())
+    assert sorted(path.name for path in place.iterdir()) == ["polygons.gpkg", "polygons.qml"]
+
+
+def test_a_real_chart_is_imported(real_data, place):
+    chart = next((real_data / "dmi-ice-chart-sigrid3").glob("*.imz"))
+    ImportScene(str(chart), chart_polygons=str(place / "c.gpkg"), summary=str(place / "c.json")).run(Silent())
+    facts = json.loads((place / "c.json").read_text())
+    assert facts["polygons"] == 74 and facts["interval_concentrations"] == 25
+
+
+def test_a_damaged_swath_is_told_before_a_library_opens_it(tmp_path, place):
+    swath = Path(Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5"))
+    content = bytearray(swath.read_bytes())
+    content[content.find(b"OHDR") + 12] ^= 1
+    swath.write_bytes(content)
+    scene = write_raw(tmp_path / "scene.nc", Truth(place=(15.0, 78.0)))
+    for job in (
+        ImportScene(str(swath), mwr=str(place / "mwr.tif")),
+        ImportScene(scene, amsr2=(str(swath),), mwr=str(place / "mwr.tif")),
+    ):
+        with pytest.raises(SceneError, match=r"swath\.h5 is damaged or truncated \(the checksum"):
+            job.run(Silent())
+    assert list(place.iterdir()) == []
