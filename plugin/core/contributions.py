@@ -190,16 +190,15 @@ class ChannelSplitter:
         return found
 
     def _rows(self, distance: torch.Tensor, base: list[torch.Tensor], first: int) -> Rows:
-        channels = range(first, first + distance.shape[1])
-        names, rows = list(range(-len(base), 0)), list(base)
+        rows = {number - len(base): point for number, point in enumerate(base)}
         for number, group in enumerate(self.groups):
-            members = [channel - first for channel in group.members if channel in channels]
+            members = [
+                channel - first for channel in group.members if first <= channel < first + distance.shape[1]
+            ]
             if members:
-                row = torch.zeros_like(distance)
-                row[:, members] = distance[:, members]
-                names.append(number)
-                rows.append(row)
-        return Rows(torch.cat(rows).to(self._runner.dtype), tuple(names))
+                rows[number] = torch.zeros_like(distance)
+                rows[number][:, members] = distance[:, members]
+        return Rows({name: row.to(self._runner.dtype) for name, row in rows.items()})
 
 
 class GatedSplitter(ChannelSplitter):
@@ -207,8 +206,8 @@ class GatedSplitter(ChannelSplitter):
 
     def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
         found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
-        for name, row in zip(found.names, found.values.to(seeds.dtype)):
-            bands[name if name >= 0 else -2] = (row * seeds[0]).sum(0)
+        for name, row in found.values.items():
+            bands[name if name >= 0 else -2] = (row.to(seeds.dtype) * seeds).sum((0, 1))
 
 
 class PathSplitter(ChannelSplitter):
@@ -221,9 +220,9 @@ class PathSplitter(ChannelSplitter):
         for ends_of_step in zip(ends, ends[1:]):
             self._check()
             found = self._forward.rows(self._parts(inputs, origin, list(ends_of_step)), Step())
-            for name, row in zip(found.names, found.values.to(seeds.dtype)):
+            for name, row in found.values.items():
                 if name >= 0:
-                    bands[name] += (row * seeds[0]).sum(0) / steps
+                    bands[name] += (row.to(seeds.dtype) * seeds).sum((0, 1)) / steps
 
 
 class ComponentSplitter:
@@ -343,7 +342,8 @@ def run_contributions(
         row, col = shares.place
         progress.warn(
             f"Contributions do not add up at row {row}, column {col}: {shares.residual:.2g} of |bias| + "
-            f"Σ|contributions| is missing (accepted: {accepted:g}). Use PRECISION=float32, and report it if that does not help."
+            f"Σ|contributions| is missing (accepted: {accepted:g}). "
+            "Use PRECISION=float32; if you do already, please report it."
         )
     return shares
 

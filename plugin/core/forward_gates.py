@@ -1,6 +1,6 @@
 r"""What activations do to rows: frozen where a value stands, or averaged over a step between two values.
 
-Rows hold parts of a value, one a group of inputs, that add up to it (see :mod:`.forward_rows`). An
+Rows hold parts of a value, one a group of inputs, by number (see :mod:`.forward_rows`). An
 activation y(z) is not linear, so its rows are multiplied by one slope for all:
 
 - *frozen* at z, the sum of the rows: by y'(z); the part y(z) - z y'(z), which piecewise linear activations
@@ -55,91 +55,96 @@ ACTIVATIONS: dict[type, Callable[[nn.Module], Activation]] = {
 }
 
 
+Values = dict[int, torch.Tensor]
+
+
 class Frozen:
-    """Gates as they are at the sum of all rows; the first row is the bias."""
+    """Gates as they are at the sum of all rows; row -1 is the bias."""
 
     base = (-1,)
 
-    def activate(self, activation: Activation, rows: torch.Tensor) -> torch.Tensor:
+    def activate(self, activation: Activation, rows: Values) -> Values:
         """Return the rows behind an activation."""
-        z = rows.sum(0, keepdim=True)
+        z = _sum(rows)
+        if activation is RELU:  # the same in one go
+            return {name: torch.ops.aten.threshold_backward(row, z, 0) for name, row in rows.items()}
         slope = activation.derivative(z)
-        passed = rows * slope
+        passed = {name: row * slope for name, row in rows.items()}
         if activation.bends:
-            passed[:1] += activation.function(z) - z * slope
+            passed[-1] += activation.function(z) - z * slope
         return passed
 
-    def maximum(self, layer: nn.MaxPool2d, rows: torch.Tensor) -> torch.Tensor:
+    def maximum(self, layer: nn.MaxPool2d, rows: Values) -> Values:
         """Return the rows behind a maximum over windows."""
-        _, place = _largest(layer, rows.sum(0, keepdim=True))
-        return _taken(rows, place)
+        _, place = _largest(layer, _sum(rows))
+        return {name: _taken(row, place) for name, row in rows.items()}
 
 
 class Step:
-    """Gates averaged over a step; the first row is the value at its begin, the second at its end."""
+    """Gates averaged over a step; row -2 is the value at its begin, row -1 at its end."""
 
     base = (-2, -1)
 
-    def activate(self, activation: Activation, rows: torch.Tensor) -> torch.Tensor:
+    def activate(self, activation: Activation, rows: Values) -> Values:
         """Return the rows behind an activation."""
-        a, b = rows[:1], rows[1:2]
-        ends = activation.function(rows[:2])
+        a, b = rows[-2], rows[-1]
+        passed = {name: activation.function(rows[name]) for name in self.base}
         step = b - a
         # Close to each other two values of a bent function differ by little more than rounding: there the
         # derivative in the middle is closer to the secant than the quotient.
-        least = torch.finfo(rows.dtype).eps ** (1 / 3) if activation.bends else 0.0
+        least = torch.finfo(a.dtype).eps ** (1 / 3) if activation.bends else 0.0
         close = step.abs() <= least
-        secant = (ends[1:] - ends[:1]) / torch.where(close, 1.0, step)
+        secant = (passed[-1] - passed[-2]) / step.masked_fill_(close, 1.0)
         slope = torch.where(close, activation.derivative((a + b) / 2), secant)
-        return torch.cat([ends, rows[2:] * slope])
+        passed.update({name: row * slope for name, row in rows.items() if name >= 0})
+        return passed
 
-    def maximum(self, layer: nn.MaxPool2d, rows: torch.Tensor) -> torch.Tensor:
+    def maximum(self, layer: nn.MaxPool2d, rows: Values) -> Values:
         """Return the rows behind a maximum over windows."""
-        ends, place = _largest(layer, rows[:2])
-        first, last = place[:1], place[1:]
-        # How far the place that leads at one end lies behind there at the other: the lead changes at that share.
-        lead = ends[:1] - _taken(rows[:1], last)
-        behind = ends[1:] - _taken(rows[1:2], first)
-        change = torch.where(
-            lead + behind > 0, lead / (lead + behind).clamp(min=torch.finfo(rows.dtype).tiny), 1.0
+        (begin, first), (end, last) = (_largest(layer, rows[name]) for name in self.base)
+        # How far the place that leads at one end lies behind at the other tells when the lead changes.
+        lead, behind = begin - _taken(rows[-2], last), end - _taken(rows[-1], first)
+        both = lead + behind
+        share = torch.where(
+            both > 0, lead / both.clamp(min=torch.finfo(both.dtype).tiny), torch.ones_like(both)
         )
-        parts = rows[2:]
-        return torch.cat([ends, change * _taken(parts, first) + (1 - change) * _taken(parts, last)])
-
-
-def _largest(layer: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return functional.max_pool2d(
-        values,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.ceil_mode,
-        return_indices=True,
-    )
-
-
-def _taken(rows: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Return the values of all rows at one place for each window: (row, channel, window row, window column)."""
-    places = place.expand(len(rows), -1, -1, -1).flatten(2)
-    return rows.flatten(2).gather(2, places).view(len(rows), *place.shape[1:])
+        parts = {
+            name: share * _taken(row, first) + (1 - share) * _taken(row, last)
+            for name, row in rows.items()
+            if name >= 0
+        }
+        return {-2: begin, -1: end, **parts}
 
 
 class Straight:
-    """No gates: for parts whose way to the output is linear; none of them passes an activation."""
+    """No gates: for parts whose way to the output is linear; none of them meets an activation."""
 
     base = ()
 
-    def activate(self, activation: Activation, rows: torch.Tensor) -> torch.Tensor:
-        """Return what there is: no row."""
-        return self._none(rows)
+    def activate(self, activation: Activation, rows: Values) -> Values:
+        """Refuse."""
+        raise ValueError("a part that should reach the output in a straight way meets an activation")
 
-    def maximum(self, layer: nn.MaxPool2d, rows: torch.Tensor) -> torch.Tensor:
-        """Return no row, of the size behind the maximum."""
-        return layer(self._none(rows))
+    def maximum(self, layer: nn.MaxPool2d, rows: Values) -> Values:
+        """Refuse."""
+        raise ValueError("a part that should reach the output in a straight way meets a maximum")
 
-    @staticmethod
-    def _none(rows: torch.Tensor) -> torch.Tensor:
-        if len(rows):
-            raise ValueError("a part that should reach the output in a straight way meets an activation")
-        return rows
+
+def _sum(rows: Values) -> torch.Tensor:
+    parts = list(rows.values())
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total
+
+
+def _largest(layer: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    geometry = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
+    return functional.max_pool2d(values, *geometry, return_indices=True)
+
+
+def _taken(row: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Return the values at one place of each window: (1, channel, window row, window column)."""
+    return row.flatten(2).gather(2, place.flatten(2)).view_as(place)

@@ -1,11 +1,11 @@
 r"""A network run on the parts of its inputs at once: which group of channels each value comes from.
 
-A value is held as rows along the first axis: *base* rows (see :mod:`.forward_gates`), which layers treat
-with their biases, and one row for each group of channels, treated without. Every layer but an activation
-is linear, so the parts of its output are what it makes of the parts of its input.
+A value is held as rows: *base* rows (see :mod:`.forward_gates`), which layers treat with their biases, and
+one row for each group of channels, treated without. Every layer but an activation is linear, so the parts
+of its output are what it makes of the parts of its input.
 
 A group has no row where nothing of it arrives. Concatenations are not carried out before a convolution,
-and upsampling not before a convolution of single pixels, if their parts have different rows: channels
+and upsampling not before a convolution of single pixels, where their parts have different rows: channels
 that enter at the last layer cost no more than their weights, on coarse cells.
 """
 
@@ -28,28 +28,29 @@ from .walk import traced
 Gates = Union[Frozen, Step, Straight]
 
 
-@dataclass(frozen=True)
 class Rows:
     """Parts of a value.
 
     Parameters
     ----------
-    values : torch.Tensor
-        (row, channel, row of pixels, column).
-    names : tuple of int
-        Which part each row is, ascending: base rows are negative, groups from 0.
+    values : dict of int to torch.Tensor
+        (1, channel, row, column) by part: base rows are negative, groups from 0.
+    like : torch.Tensor, optional
+        (any, channel, row, column): the size, where there is no row to tell it.
     """
 
-    values: torch.Tensor
-    names: tuple[int, ...]
+    def __init__(self, values: dict[int, torch.Tensor], like: torch.Tensor | None = None) -> None:
+        self.values = values
+        self.like = next(iter(values.values())) if values else like[:0]
 
-    def spread(self, names: tuple[int, ...]) -> torch.Tensor:
-        """Return the values with a row for each of `names`, zeros where there is none."""
-        if names == self.names:
-            return self.values
-        result = self.values.new_zeros((len(names), *self.values.shape[1:]))
-        result[[names.index(name) for name in self.names]] = self.values
-        return result
+    def each(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Rows:
+        """Return the rows of a linear function of the value."""
+        values = {name: function(row) for name, row in self.values.items()}
+        return Rows(values, None if values else function(self.like))
+
+    def row(self, name: int) -> torch.Tensor:
+        """Return a row, zeros where nothing of it arrives."""
+        return self.values[name] if name in self.values else self.like.new_zeros((1, *self.like.shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,8 @@ class _Waiting:
     cells: Rows
     like: torch.Tensor
 
-    @property
-    def names(self) -> tuple[int, ...]:
-        return self.cells.names
-
     def upsampled(self) -> Rows:
-        return Rows(self.layer(self.cells.values, self.like), self.cells.names)
+        return self.cells.each(lambda row: self.layer(row, self.like))
 
 
 Value = Union[Rows, _Joined, _Waiting]
@@ -83,40 +80,39 @@ class _Affine:
 
     splits = False
     pointwise = False
-    channels = 0
 
-    def __init__(self, bias: torch.Tensor | None, dtype: torch.dtype, trailing: int) -> None:
-        self._bias = None if bias is None else bias.detach().to(dtype).view((-1,) + (1,) * trailing)
+    def __init__(self, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        self._bias = None if bias is None else bias.detach().to(dtype)
 
-    def linear(self, values: torch.Tensor, channels: slice = slice(None)) -> torch.Tensor:
-        """Return the layer's output without bias, for some of its input channels."""
+    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        """Return the layer's output with `bias` in place of its own, for some of its input channels."""
         raise NotImplementedError
 
     def rows(self, parts: Sequence[Rows | _Waiting]) -> Rows:
         """Return the layer's output for concatenated parts."""
-        names = tuple(sorted({name for part in parts for name in part.names}))
-        done: dict[tuple[int, ...], torch.Tensor] = {}
+        total: dict[int, torch.Tensor] = {}
         first = 0
         for part in parts:
-            values = part.cells.values if isinstance(part, _Waiting) else part.values
-            here = slice(first, first + values.shape[1]) if len(parts) > 1 else slice(None)
-            first += values.shape[1]
-            found = self.linear(values, here)
-            if isinstance(part, _Waiting):
-                found = part.layer(found, part.like)
-            done[part.names] = done[part.names] + found if part.names in done else found
-        output = _sum([Rows(values, found) for found, values in done.items()], names)
-        base = sum(name < 0 for name in names)
-        if self._bias is not None and base:
-            output[:base] += self._bias
-        return Rows(output, names)
+            rows = part.cells if isinstance(part, _Waiting) else part
+            number = rows.like.shape[1]
+            here = slice(first, first + number) if len(parts) > 1 else slice(None)
+            first += number
+            for name, row in rows.values.items():
+                # Base rows are in every part; the bias counts once.
+                bias = self._bias if name < 0 and name not in total else None
+                found = self.apply(row, bias, here)
+                if isinstance(part, _Waiting):
+                    found = part.layer(found, part.like)
+                total[name] = total[name].add_(found) if name in total else found
+        blank = None if total else self.apply(_dense(_Joined(tuple(parts))).like, None, slice(None))
+        return Rows(total, blank)
 
 
 class _Convolution(_Affine):
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
         if layer.padding_mode != "zeros":
             raise ModelError(f"contributions cannot follow the padding '{layer.padding_mode}'")
-        super().__init__(layer.bias, dtype, 2)
+        super().__init__(layer.bias, dtype)
         weight = layer.weight.detach().to(dtype)
         if dtype != torch.float64:
             weight = weight.contiguous(memory_format=torch.channels_last)
@@ -126,17 +122,17 @@ class _Convolution(_Affine):
         unpadded = layer.padding in ((0, 0), "valid", "same")
         self.pointwise = layer.kernel_size == (1, 1) and layer.stride == (1, 1) and unpadded and self.splits
 
-    def linear(self, values: torch.Tensor, channels: slice = slice(None)) -> torch.Tensor:
-        return functional.conv2d(values, self._weight[:, channels], None, *self._geometry)
+    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        return functional.conv2d(values, self._weight[:, channels], bias, *self._geometry)
 
 
 class _Dense(_Affine):
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__(layer.bias, dtype, 0)
+        super().__init__(layer.bias, dtype)
         self._weight = layer.weight.detach().to(dtype)
 
-    def linear(self, values: torch.Tensor, channels: slice = slice(None)) -> torch.Tensor:
-        return functional.linear(values, self._weight)
+    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        return functional.linear(values, self._weight, bias)
 
 
 class _Normalisation(_Affine):
@@ -152,11 +148,11 @@ class _Normalisation(_Affine):
         shift = -layer.running_mean.double() * scale
         if layer.bias is not None:
             shift = shift + layer.bias.double()
-        super().__init__(shift, dtype, 2)
+        super().__init__(shift[:, None, None], dtype)
         self._scale = scale.detach().to(dtype)[:, None, None]
 
-    def linear(self, values: torch.Tensor, channels: slice = slice(None)) -> torch.Tensor:
-        return values * self._scale
+    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        return values * self._scale if bias is None else torch.addcmul(bias, values, self._scale)
 
 
 AFFINE: dict[type, Callable[[nn.Module, torch.dtype], _Affine]] = {
@@ -287,16 +283,16 @@ class Forward(fx.Interpreter):
             return self._activated(ACTIVATIONS[kind](layer), value)
         rows = _dense(value)
         if kind in UPSAMPLING:
-            return _Waiting(layer, rows, _any_values(others[0]))
+            return _Waiting(layer, rows, _size(others[0]))
         if kind is nn.MaxPool2d:
-            return Rows(self._gates.maximum(layer, rows.values), rows.names)
+            return Rows(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
         if kind is SamePool2d:
-            return Rows(self._pools.means(node, layer, rows.values), rows.names)
-        return Rows(layer(rows.values), rows.names)
+            return self._pools.means(node, layer, rows)
+        return rows.each(layer)
 
     def _activated(self, activation: Activation, value: Value) -> Rows:
         rows = _dense(value)
-        return Rows(self._gates.activate(activation, rows.values), rows.names)
+        return Rows(self._gates.activate(activation, rows.values)) if rows.values else rows
 
 
 class _SharedPools:
@@ -310,36 +306,35 @@ class _SharedPools:
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self._largest: dict[fx.Node, int] = {}
-        self._kept: tuple[fx.Node | None, torch.Tensor | None, int, torch.Tensor | None] = (
-            None,
-            None,
-            0,
-            None,
-        )
+        self._sums: tuple[Rows | None, int, Rows | None] = (None, 0, None)
         for node in graph.graph.nodes:
             if node.op == "call_module" and isinstance(graph.get_submodule(node.target), SamePool2d):
                 size = graph.get_submodule(node.target).size
                 self._largest[node.args[0]] = max(size, self._largest.get(node.args[0], 0))
 
-    def means(self, node: fx.Node, layer: SamePool2d, values: torch.Tensor) -> torch.Tensor:
-        """Return what `layer` makes of `values`."""
-        size = layer.size
-        if size & (size - 1) or not len(values):
-            return layer(values)
-        source, of, reached, sums = self._kept
-        largest = self._largest[node.args[0]]
+    def means(self, node: fx.Node, layer: SamePool2d, rows: Rows) -> Rows:
+        """Return what `layer` makes of the rows."""
+        size, largest = layer.size, self._largest[node.args[0]]
+        if size & (size - 1) or largest & (largest - 1):
+            return rows.each(layer)
         before, after = (largest - 1) // 2, largest // 2
-        if source is not node.args[0] or of is not values or reached > size:
-            reached, sums = 1, functional.pad(values, (before, after, before, after))
-        while reached < size:  # a window of 2k pixels is two of k on either axis
-            sums = sums[:, :, :-reached] + sums[:, :, reached:]
-            sums = sums[:, :, :, :-reached] + sums[:, :, :, reached:]
+        of, reached, sums = self._sums
+        if of is not rows or reached > size:
+            reached, sums = 1, rows.each(lambda row: functional.pad(row, (before, after, before, after)))
+        while reached < size:
+            sums = sums.each(lambda row, half=reached: _doubled(row, half))
             reached *= 2
-        self._kept = (node.args[0], values, reached, sums) if size < largest else (None, None, 0, None)
-        rows, cols = values.shape[-2:]
-        begin = before - layer.before
-        inside = sums[:, :, begin : begin + rows, begin : begin + cols]
-        return inside * (1 / (layer.counts(rows, values)[:, None] * layer.counts(cols, values)))
+        self._sums = (rows, reached, sums) if size < largest else (None, 0, None)
+        height, width = rows.like.shape[-2:]
+        counts = layer.counts(height, rows.like)[:, None] * layer.counts(width, rows.like)
+        shares, begin = 1 / counts, before - layer.before
+        return sums.each(lambda row: row[:, :, begin : begin + height, begin : begin + width] * shares)
+
+
+def _doubled(sums: torch.Tensor, half: int) -> torch.Tensor:
+    """Return sums over windows of 2k pixels, four of k: (1, channel, row, column), less k at the end."""
+    sums = sums[:, :, :-half] + sums[:, :, half:]
+    return sums[:, :, :, :-half] + sums[:, :, :, half:]
 
 
 def _dense(value: Value) -> Rows:
@@ -348,15 +343,19 @@ def _dense(value: Value) -> Rows:
         return value.upsampled()
     if isinstance(value, _Joined):
         parts = [_dense(part) for part in value.parts]
-        names = tuple(sorted({name for part in parts for name in part.names}))
-        return Rows(torch.cat([part.spread(names) for part in parts], 1), names)
+        if len(parts) == 1:
+            return parts[0]
+        names = {name for part in parts for name in part.values}
+        values = {name: torch.cat([part.row(name) for part in parts], 1) for name in sorted(names)}
+        return Rows(values, None if values else torch.cat([part.like for part in parts], 1))
     return value
 
 
 def _ready(value: Value, layer: _Affine) -> Sequence[Rows | _Waiting]:
-    """Return the parts of a value that a layer takes one by one: all at once unless that saves rows."""
+    """Return the parts of a value that a layer takes one by one: all at once unless that saves work."""
     parts = value.parts if isinstance(value, _Joined) else (value,)
-    fewer_rows = len({part.names for part in parts}) > 1
+    rows = [part.cells if isinstance(part, _Waiting) else part for part in parts]
+    fewer_rows = any(part.values.keys() != rows[0].values.keys() for part in rows)
     fewer_pixels = layer.pointwise and any(isinstance(part, _Waiting) for part in parts)
     if not layer.splits or not (fewer_rows or fewer_pixels):
         return [_dense(value)]
@@ -371,24 +370,15 @@ def _concatenated(values: Sequence[Value], dim: int = 0) -> _Joined:
 
 
 def _added(first: Value, second: Value) -> Rows:
-    parts = [_dense(first), _dense(second)]
-    names = tuple(sorted({*parts[0].names, *parts[1].names}))
-    return Rows(parts[0].spread(names) + parts[1].spread(names), names)
+    one, two = _dense(first), _dense(second)
+    values = {name: row for name, row in one.values.items() if name not in two.values}
+    for name, row in two.values.items():
+        values[name] = one.values[name] + row if name in one.values else row
+    return Rows(values, one.like)
 
 
-def _sum(parts: Sequence[Rows], names: tuple[int, ...]) -> torch.Tensor:
-    """Return the sum with a row for each of `names`, in an array of its own."""
-    if len(parts) == 1:
-        return parts[0].spread(names)
-    total = parts[0].values.new_zeros((len(names), *parts[0].values.shape[1:]))
-    for part in parts:
-        for row, name in zip(part.values, part.names):
-            total[names.index(name)] += row
-    return total
-
-
-def _any_values(value: Value) -> torch.Tensor:
+def _size(value: Value) -> torch.Tensor:
     """Return a tensor of the value's rows and columns."""
     if isinstance(value, _Waiting):
         return value.like
-    return _any_values(value.parts[0]) if isinstance(value, _Joined) else value.values
+    return _size(value.parts[0]) if isinstance(value, _Joined) else value.like
