@@ -111,8 +111,6 @@ class Shares:
         Largest |Σ bands + bias - logit| as a share of |bias| + Σ|bands|.
     place : tuple of int
         Row and column where it is.
-    steps : int
-        Steps of ``integrated``; 1 for others.
     """
 
     names: tuple[str, ...]
@@ -123,7 +121,6 @@ class Shares:
     pixels: int
     residual: float
     place: tuple[int, int]
-    steps: int
 
     @property
     def share(self) -> tuple[float, ...]:
@@ -303,7 +300,7 @@ def run_contributions(
         Takes (band, row, column) strips of the region's width: the groups, then ``bias``, then ``logit``;
         float32 (float64 for a runner of that precision), NaN where not valid.
     progress : Progress
-        Told of every tile and of the steps; warned where the bands do not add up.
+        Told of every tile; warned where the bands do not add up.
 
     Raises
     ------
@@ -314,8 +311,6 @@ def run_contributions(
     Cancelled
         Within a tile after the user asked for it.
     """
-    if splitting.method == INTEGRATED and splitting.groups != SCALE:
-        splitting = _settled(runner, source, plan, seeding, splitting, progress)
     splitter = splitter_for(runner, splitting, lambda: check_cancelled(progress))
     books = _Books(len(splitter.groups))
     strip = None
@@ -335,8 +330,7 @@ def run_contributions(
             if last:
                 behind.write(strip)
                 strip = None
-    channel_steps = splitting.steps if splitting.method == INTEGRATED and splitting.groups != SCALE else 1
-    shares = books.close(tuple(group.name for group in splitter.groups), channel_steps)
+    shares = books.close(tuple(group.name for group in splitter.groups))
     accepted = ROUNDING[runner.precision]
     if not shares.residual <= accepted:
         row, col = shares.place
@@ -377,7 +371,7 @@ class _Books:
         self._sizes += sizes[:-2].sum(axis=1)
         self._pixels += chosen.shape[1]
 
-    def close(self, names: tuple[str, ...], steps: int) -> Shares:
+    def close(self, names: tuple[str, ...]) -> Shares:
         """Return the means."""
         means, sizes = self._sums / self._pixels, self._sizes / self._pixels
         return Shares(
@@ -389,17 +383,19 @@ class _Books:
             pixels=self._pixels,
             residual=self._residual,
             place=self._place,
-            steps=steps,
         )
 
 
-def _settled(
+def settled(
     runner: Runner, source: Source, plan: Plan, seeding: Seeding, splitting: Splitting, progress: Progress
 ) -> Splitting:
-    """Double the steps until the split stands still on windows fixed in the scene.
+    """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
 
-    The number must be one for all tiles, and not depend on how they are cut.
+    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    the log.
     """
+    if splitting.method != INTEGRATED or splitting.groups == SCALE:
+        return splitting
     pilots = _pilots(runner, source, plan)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
@@ -411,7 +407,9 @@ def _settled(
     while pilots:
         finer = dataclasses.replace(splitting, steps=2 * splitting.steps)
         if finer.steps > splitting.most_steps:
-            progress.message(f"Contributions along the path: {splitting.steps} steps, the most there are.")
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps, the most there are; they moved on."
+            )
             break
         after = splits(finer)
         moved = max(

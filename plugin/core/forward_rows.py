@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Union
 
 import torch
@@ -322,7 +323,7 @@ class _SharedPools:
         if of is not rows or reached > size:
             reached, sums = 1, rows.each(lambda row: functional.pad(row, (before, after, before, after)))
         while reached < size:
-            sums = sums.each(lambda row, half=reached: _doubled(row, half))
+            sums = sums.each(partial(_doubled, half=reached))
             reached *= 2
         self._sums = (rows, reached, sums) if size < largest else (None, 0, None)
         height, width = rows.like.shape[-2:]

@@ -17,6 +17,7 @@ from floelens.plugin.core.contributions import (
     Splitting,
     plan_contributions,
     run_contributions,
+    settled,
     splitter_for,
 )
 from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError
@@ -313,9 +314,11 @@ def run(runner, splitting, side=1000, region=None, progress=None, target=TYPE, s
     scene = scene or tiny_scene()
     plan = Plan(region or scene.window, scene.window, runner.radius, runner.alignment, side, side)
     sink = ListSink()
-    seeding = target.resolve(runner.card)
-    shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress or Silent())
-    return shares, sink.values
+    seeding, progress = target.resolve(runner.card), progress or Silent()
+    splitting = settled(runner, scene, plan, seeding, splitting, progress)
+    shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
+    assert shares.pixels
+    return SimpleNamespace(**vars(shares), share=shares.share, steps=splitting.steps), sink.values
 
 
 @pytest.mark.parametrize("splitting", [GATED_ONE, Splitting(INTEGRATED, "sensor"), Splitting(GATED, "scale")])
