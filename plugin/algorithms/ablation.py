@@ -60,12 +60,11 @@ class Ablation(SceneAlgorithm):
         )
         self.addParameter(declare.choice("GROUPS", "Groups", "What is taken out at once.", GROUPS, "channel"))
         self.addParameter(declare.choice("BASELINE", "Baseline", "What stands in for it.", BASELINES, "mean"))
-        self.addParameter(
-            declare.raster("BASELINE_SAR", "SAR of the other scene", "For BASELINE=scene.", optional=True)
-        )
-        self.addParameter(
-            declare.raster("BASELINE_MWR", "MWR of the other scene", "For BASELINE=scene.", optional=True)
-        )
+        for sensor in ("SAR", "MWR"):
+            label = f"{sensor} of the other scene"
+            self.addParameter(
+                declare.raster(f"BASELINE_{sensor}", label, "For BASELINE=scene.", optional=True)
+            )
         self.addParameter(
             declare.rasters(
                 "BASELINE_ANCILLARY", "Ancillary rasters of the other scene", "For BASELINE=scene."

@@ -72,11 +72,11 @@ class Contributions:
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the raster; return its path under its published name, and numbers."""
         from ..core.cell_means import CellMeans
+        from ..core.contribution_steps import settled
         from ..core.contributions import (
             Splitting,
             plan_contributions,
             run_contributions,
-            settled,
             splitter_for,
         )
         from ..core.target import Target

@@ -11,13 +11,13 @@ import pytest
 import torch
 from floelens.models.network import load
 from floelens.plugin.core.channel_groups import channel_groups
+from floelens.plugin.core.contribution_steps import settled
 from floelens.plugin.core.contributions import (
     GATED,
     INTEGRATED,
     Splitting,
     plan_contributions,
     run_contributions,
-    settled,
     splitter_for,
 )
 from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError
