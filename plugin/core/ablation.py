@@ -11,15 +11,15 @@ on every set of the groups that are not linear.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .ablation_effects import AblationResult, Answer, Books
 from .baselines import baseline_inputs
 from .channel_groups import ChannelGroup
 from .engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
-from .errors import ModelError, NumericalError, ParameterError
+from .errors import ModelError, ParameterError
 from .forward_gates import Straight
 from .forward_rows import Forward, Rows
 from .network import Inputs, Runner
@@ -31,68 +31,8 @@ from .window import Window
 
 LOGIT, MAP = "logit", "map"
 QUANTITIES = (MAP, LOGIT)
-# A change of the map by more than so many percent counts as large.
-LARGE_CHANGE = 10.0
 # Accepted |Σ φ - (f(x) - f(x₀))| as a share of Σ|φ|, over all pixels, by precision.
 EFFICIENCY = {"float64": 1e-9, "float32": 1e-6, "bfloat16": 3e-2}
-
-
-@dataclass(frozen=True)
-class GroupEffect:
-    """What is lost without a group, over all valid pixels; with it minus without it.
-
-    Parameters
-    ----------
-    name : str
-        Of the group; ``all`` for all groups at once.
-    channels : tuple of str
-        Its channels.
-    linear : bool
-        Whether its way to the logits is linear throughout.
-    mean_change, mean_abs_change : float
-        Of the logit.
-    rmse_map : float
-        Root mean square change of the map, in its unit.
-    class_changed : float or None
-        Share of pixels that change their class (a sigmoid: cross 50 %); None for a linear head.
-    large_change : float or None
-        Share of pixels whose map changes by more than 10 %; None where the map is not in %.
-    shapley, shapley_abs : float or None
-        Mean Shapley value and its mean size, in units of the logit; None where not asked for.
-    """
-
-    name: str
-    channels: tuple[str, ...]
-    linear: bool
-    mean_change: float
-    mean_abs_change: float
-    rmse_map: float
-    class_changed: float | None
-    large_change: float | None
-    shapley: float | None
-    shapley_abs: float | None
-
-
-@dataclass(frozen=True)
-class AblationResult:
-    """What an ablation found.
-
-    Parameters
-    ----------
-    effects : tuple of GroupEffect
-        One a group, then that of all groups at once.
-    pixels : int
-        Number of valid pixels.
-    efficiency : float or None
-        |Σ φ - (f(x) - f(x₀))| as a share of Σ|φ|, over all pixels; None without Shapley values.
-    runs : int
-        How often the network ran on each tile.
-    """
-
-    effects: tuple[GroupEffect, ...]
-    pixels: int
-    efficiency: float | None
-    runs: int
 
 
 class Ablator:
@@ -181,9 +121,20 @@ class Ablator:
             return None
         return own.argmax(0) if len(own) > 1 else (own[0] > 0).long()
 
-    def band(self, logits: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-        """Return the quantity whose change the bands tell."""
-        return self.target(logits, seeds) if self._quantity == LOGIT else self.mapped(logits, seeds)
+    def change(self, before: Answer, after: Answer) -> np.ndarray:
+        """Return the bands' quantity before minus after (row, column)."""
+        if self._quantity == LOGIT:
+            return before.target - after.target
+        return before.mapped - after.mapped
+
+    def answer(self, logits: torch.Tensor, seeds: torch.Tensor) -> Answer:
+        """Return what logits (1, output, row, column) say of the target."""
+        classes = self.classes(logits)
+        return Answer(
+            self.target(logits, seeds).cpu().numpy(),
+            self.mapped(logits, seeds).cpu().numpy(),
+            None if classes is None else classes.cpu().numpy(),
+        )
 
     def linear_parts(self, inputs: Inputs, baseline: Inputs) -> dict[int, torch.Tensor]:
         """Return what each linear group adds to the logits: (1, output, row, column) by its number."""
@@ -273,7 +224,7 @@ def run_ablation(
     Cancelled
         Between two runs of the network after the user asked for it.
     """
-    books = _Books(ablator, runner)
+    books = Books(len(ablator.groups))
     strip = None
     with writing_behind(sink) as behind:
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out"):
@@ -289,7 +240,18 @@ def run_ablation(
             if last:
                 behind.write(strip)
                 strip = None
-    return books.close(progress)
+    channels = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
+    members = [tuple(channels[i] for i in group.members) for group in ablator.groups]
+    named = list(zip([group.name for group in ablator.groups], members, ablator.linear))
+    named.append(("all", tuple(channels), all(ablator.linear)))
+    result = books.close(named, ablator.has_classes, ablator.in_percent, ablator.shapley)
+    accepted = EFFICIENCY[runner.precision]
+    if result.efficiency is not None and not result.efficiency <= accepted:
+        progress.warn(
+            f"Shapley values do not add up to what all groups change: {result.efficiency:.2g} of Σ|φ| is missing "
+            f"(accepted: {accepted:g}). Use PRECISION=float32; if you do already, please report it."
+        )
+    return result
 
 
 def _ablated(
@@ -299,7 +261,7 @@ def _ablated(
     baseline: Inputs,
     tile: Tile,
     valid: np.ndarray,
-    books: _Books,
+    books: Books,
     progress: Progress,
 ) -> np.ndarray:
     """Return the bands of a tile, and take down its statistics."""
@@ -309,9 +271,7 @@ def _ablated(
     def without(numbers: Sequence[int]) -> torch.Tensor:
         check_cancelled(progress)
         books.runs += 1
-        logits = runner.logits(ablator.replaced(inputs, baseline, numbers))[own]
-        known[tuple(numbers)] = ablator.target(logits, seeds).cpu().numpy()
-        return logits
+        return runner.logits(ablator.replaced(inputs, baseline, numbers))[own]
 
     with torch.no_grad():
         books.tiles += 1
@@ -319,108 +279,32 @@ def _ablated(
         whole = runner.logits(inputs)[own]
         seeds = ablator.seeds(whole)
         # The target by the groups taken out: Shapley values need some of the same again.
-        known: dict[tuple[int, ...], np.ndarray] = {(): ablator.target(whole, seeds).cpu().numpy()}
+        before = ablator.answer(whole, seeds)
+        known: dict[tuple[int, ...], np.ndarray] = {(): before.target}
         parts = {number: part[own] for number, part in ablator.linear_parts(inputs, baseline).items()}
         bands = []
         for number in everything:
             lost = whole - parts[number] if number in parts else without((number,))
-            bands.append((ablator.band(whole, seeds) - ablator.band(lost, seeds)).cpu().numpy())
-            books.add_change(number, whole, lost, seeds, valid, tile.output)
-        nothing = without(everything)
-        books.add_change(len(everything), whole, nothing, seeds, valid, tile.output)
+            after = ablator.answer(lost, seeds)
+            known[number,] = after.target
+            bands.append(ablator.change(before, after))
+            books.add_change(number, before, after, valid, tile.output)
+        nothing = ablator.answer(without(everything), seeds)
+        known[everything] = nothing.target
+        books.add_change(len(everything), before, nothing, valid, tile.output)
         if ablator.shapley:
 
             def value(members: tuple[int, ...]) -> np.ndarray:
                 gone = tuple(number for i, number in enumerate(ablator.bent) if i not in members)
-                if gone not in known:
-                    without(gone)
-                return known[gone]
+                if gone in known:
+                    return known[gone]
+                return ablator.target(without(gone), seeds).cpu().numpy()
 
             shares = np.zeros((len(everything), *valid.shape))
             if ablator.bent:
                 shares[list(ablator.bent)] = shapley_values(value, len(ablator.bent))
             for number, part in parts.items():
                 shares[number] = ablator.target(part, seeds).cpu().numpy()
-            total = (ablator.target(whole, seeds) - ablator.target(nothing, seeds)).cpu().numpy()
-            books.add_shares(shares, total, valid)
+            books.add_shares(shares, before.target - nothing.target, valid)
         books.pixels += int(valid.sum())
     return np.stack(bands)
-
-
-class _Books:
-    """Sums over valid pixels; the last row is for all groups at once."""
-
-    def __init__(self, ablator: Ablator, runner: Runner) -> None:
-        self._ablator, self._runner = ablator, runner
-        rows = len(ablator.groups) + 1
-        self._change, self._size, self._square = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-        self._classes, self._large = np.zeros(rows), np.zeros(rows)
-        self._shares, self._share_sizes = np.zeros(rows), np.zeros(rows)
-        self.pixels = self.tiles = self.runs = 0
-
-    def add_change(
-        self,
-        number: int,
-        whole: torch.Tensor,
-        lost: torch.Tensor,
-        seeds: torch.Tensor,
-        valid: np.ndarray,
-        window: Window,
-    ) -> None:
-        """Take down what a group changes."""
-        ablator = self._ablator
-        change = (ablator.target(whole, seeds) - ablator.target(lost, seeds)).cpu().numpy()[valid]
-        if not np.isfinite(change).all():
-            raise NumericalError(
-                f"The network's answer is not finite at rows {window.row} to {window.row_stop}, columns {window.col} "
-                f"to {window.col_stop}. Check the units of the channels, of the baseline too, and the weights."
-            )
-        mapped = (ablator.mapped(whole, seeds) - ablator.mapped(lost, seeds)).cpu().numpy()[valid]
-        self._change[number] += change.sum()
-        self._size[number] += np.abs(change).sum()
-        self._square[number] += (mapped**2).sum()
-        self._large[number] += (np.abs(mapped) > LARGE_CHANGE).sum()
-        before, after = ablator.classes(whole), ablator.classes(lost)
-        if before is not None:
-            self._classes[number] += (before != after).cpu().numpy()[valid].sum()
-
-    def add_shares(self, shares: np.ndarray, total: np.ndarray, valid: np.ndarray) -> None:
-        """Take down Shapley values (group, row, column), and what they share."""
-        self._shares[:-1] += shares[:, valid].sum(axis=1)
-        self._share_sizes[:-1] += np.abs(shares[:, valid]).sum(axis=1)
-        self._shares[-1] += total[valid].sum()
-        self._share_sizes[-1] += np.abs(total[valid]).sum()
-
-    def close(self, progress: Progress) -> AblationResult:
-        """Return means and shares; warn where Shapley values do not add up."""
-        ablator, n = self._ablator, self.pixels
-        channels = [c.name for c in (*self._runner.fine_channels, *self._runner.coarse_channels)]
-        names = [(group.name, tuple(channels[i] for i in group.members)) for group in ablator.groups]
-        names.append(("all", tuple(channels)))
-        linear = (*ablator.linear, all(ablator.linear))
-        effects = tuple(
-            GroupEffect(
-                name=name,
-                channels=members,
-                linear=linear[i],
-                mean_change=float(self._change[i] / n),
-                mean_abs_change=float(self._size[i] / n),
-                rmse_map=float(np.sqrt(self._square[i] / n)),
-                class_changed=float(self._classes[i] / n) if ablator.has_classes else None,
-                large_change=float(self._large[i] / n) if ablator.in_percent else None,
-                shapley=float(self._shares[i] / n) if ablator.shapley else None,
-                shapley_abs=float(self._share_sizes[i] / n) if ablator.shapley else None,
-            )
-            for i, (name, members) in enumerate(names)
-        )
-        efficiency = None
-        if ablator.shapley:
-            off, scale = abs(self._shares[:-1].sum() - self._shares[-1]), self._share_sizes[:-1].sum()
-            efficiency = float(off / scale) if scale else float(off)
-            accepted = EFFICIENCY[self._runner.precision]
-            if not efficiency <= accepted:
-                progress.warn(
-                    f"Shapley values do not add up to what all groups change: {efficiency:.2g} of Σ|φ| is missing "
-                    f"(accepted: {accepted:g}). Use PRECISION=float32; if you do already, please report it."
-                )
-        return AblationResult(effects, n, efficiency, self.runs // max(self.tiles, 1))
