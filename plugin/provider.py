@@ -12,6 +12,8 @@ from pathlib import Path
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.ablation import Ablation
+from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
@@ -20,7 +22,17 @@ from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.zscores import ZScores
 
-ALGORITHMS = (ImportScene, SimulateScene, Predict, Relevance, ZScores, InspectModel, Environment)
+ALGORITHMS = (
+    ImportScene,
+    SimulateScene,
+    Predict,
+    Relevance,
+    Contributions,
+    ZScores,
+    Ablation,
+    InspectModel,
+    Environment,
+)
 ICON = Path(__file__).resolve().parents[1] / "resources" / "icons" / "floelens.svg"
 
 

@@ -27,9 +27,10 @@ from ..report.relevance import (
 )
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
+from .baseline import baseline_levels
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
-from .relevance_settings import SETTINGS, baseline_levels, method_settings
+from .relevance_settings import SETTINGS, method_settings
 
 if TYPE_CHECKING:
     from ..core.methods import Method

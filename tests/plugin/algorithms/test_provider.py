@@ -16,6 +16,10 @@ PUBLISHED = {
     "relevance": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS AOI POINT METHOD HEAD STEPS "
     "BASELINE EPSILON GAMMA ALPHA FIRST_LAYER PATCH UNCERTAINTY ENSEMBLE SAMPLES NOISE SEED "
     "CHANNELS DEVICE PRECISION MEMORY SAR_RELEVANCE MWR_RELEVANCE ANCILLARY_RELEVANCE_FOLDER REPORT",
+    "contributions": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS METHOD GROUPS RESOLUTION BASELINE "
+    "HEAD STEPS CHANNELS DEVICE PRECISION MEMORY OUTPUT",
+    "ablation": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS GROUPS BASELINE BASELINE_SAR BASELINE_MWR "
+    "BASELINE_ANCILLARY BLUR QUANTITY SHAPLEY HEAD CHANNELS DEVICE PRECISION MEMORY OUTPUT TABLE",
     "zscores": "SAR MWR ANCILLARY LAND MODEL EXTENT STATE_IN LABELS REFERENCE_CLASS REFIT "
     "ZONES ZONE_FIELD ZONE_SIZE SAMPLE CLUSTERS BLOCK_SIZE CHANNELS DEVICE PRECISION MEMORY OUTPUT ZONE_ZSCORES "
     "REPORT STATE",
@@ -43,6 +47,13 @@ WORDS = {
     ],
     ("relevance", "FIRST_LAYER"): ["default", "same", "w_square", "flat", "z_box"],
     ("relevance", "UNCERTAINTY"): ["none", "smoothgrad", "dropout", "ensemble"],
+    ("contributions", "METHOD"): ["integrated", "gated"],
+    ("contributions", "GROUPS"): ["channel", "frequency", "polarisation", "sensor", "scale"],
+    ("contributions", "RESOLUTION"): ["native", "coarse"],
+    ("ablation", "GROUPS"): ["channel", "frequency", "polarisation", "sensor"],
+    ("ablation", "BASELINE"): ["mean", "blur", "scene"],
+    ("ablation", "QUANTITY"): ["map", "logit"],
+    ("ablation", "SHAPLEY"): ["yes", "no"],
     ("zscores", "CLUSTERS"): ["blocks", "scenes"],
 }
 LIST = """
@@ -56,7 +67,7 @@ plugin = FloeLensPlugin(None)
 plugin.initProcessing()
 names = [a.name() for a in plugin.provider.algorithms()]
 took = time.perf_counter() - started
-assert len(names) == 7, names
+assert len(names) == 9, names
 heavy = [m for m in ("torch", "rasterio", "safetensors", "scipy", "matplotlib") if m in sys.modules]
 print("RESULT", took, heavy)
 """

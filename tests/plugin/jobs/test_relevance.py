@@ -218,7 +218,7 @@ def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, 
 
 def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
     from floelens.models.network import load
-    from floelens.plugin.jobs.relevance_settings import baseline_levels
+    from floelens.plugin.jobs.baseline import baseline_levels
 
     card, _ = load(model)
     hh = card.fine_channels[0]
@@ -229,7 +229,7 @@ def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
     assert results["RELATIVE_RESIDUAL"] <= 1e-4
     with rasterio.open(tmp_path / "map_sar.tif") as raster:
         assert raster.tags()["FLOELENS_BASELINE"] == "hh=-30, other channels at their means"
-    for text, says in (("hx=1", "names 'hx'"), ("hh=cold", "gives no number"), ("hh", "gives no number")):
+    for text, says in (("hx=1", "no channel 'hx'"), ("hh=cold", "is no value"), ("hh", "is no value")):
         with pytest.raises(ParameterError, match=says):
             explain(method="deeplift", baseline=text)
     with pytest.raises(ParameterError, match="has no baseline"):

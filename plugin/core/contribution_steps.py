@@ -1,0 +1,83 @@
+"""How many steps contributions along a path take: enough that more would not change them.
+
+The split is complete with any number of steps; what more of them settle is how gates that change within one
+step share. The number is found on a few small windows fixed in the scene, so that it is one for all tiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .channel_groups import SCALE
+from .contributions import INTEGRATED, Splitting, splitter_for
+from .engine import check_cancelled
+from .network import Inputs, Runner
+from .protocols import Progress, Source
+from .target import Seeding
+from .tiling import Plan
+from .window import Window
+
+# Windows of this side at a few of so many places down and across the region.
+PILOT_SIDE = 48
+PILOT_CANDIDATES = 5
+PILOTS = 4
+
+
+def settled(
+    runner: Runner, source: Source, plan: Plan, seeding: Seeding, splitting: Splitting, progress: Progress
+) -> Splitting:
+    """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
+
+    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    the log.
+    """
+    if splitting.method != INTEGRATED or splitting.groups == SCALE:
+        return splitting
+    pilots = _pilots(runner, source, plan)
+
+    def splits(trial: Splitting) -> list[np.ndarray]:
+        splitter = splitter_for(runner, trial, lambda: check_cancelled(progress))
+        found = [runner.array(splitter.split(inputs, seeding)) for inputs, _ in pilots]
+        return [bands[:-1, valid].astype(np.float64) for bands, (_, valid) in zip(found, pilots)]
+
+    before = splits(splitting)
+    while pilots:
+        finer = dataclasses.replace(splitting, steps=2 * splitting.steps)
+        if finer.steps > splitting.most_steps:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps, the most there are; they moved on."
+            )
+            break
+        after = splits(finer)
+        moved = max(
+            float((np.abs(b - a).max(axis=0) / np.maximum(np.abs(b).sum(axis=0), 1e-300)).max())
+            for a, b in zip(before, after)
+        )
+        if moved <= splitting.settled:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps; twice as many move no band by more "
+                f"than {moved:.2g} of |bias| + Σ|contributions| in {len(pilots)} places."
+            )
+            break
+        splitting, before = finer, after
+    return splitting
+
+
+def _pilots(runner: Runner, source: Source, plan: Plan) -> list[tuple[Inputs, np.ndarray]]:
+    """Return inputs and valid output pixels of a few small windows spread over the region."""
+    found, region, number = [], plan.region, PILOT_CANDIDATES
+    for index in range(number * number):
+        down, across = divmod(index * 7 % (number * number), number)  # not row by row
+        row = region.row + region.rows * (2 * down + 1) // (2 * number)
+        col = region.col + region.cols * (2 * across + 1) // (2 * number)
+        tile = plan.tile(Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=region))
+        patch = source.read(tile.read)
+        valid = np.zeros((tile.input.rows, tile.input.cols), bool)
+        valid[tile.output.slices(tile.input)] = patch.valid[tile.output.slices(patch.window)]
+        if valid.any():
+            found.append((runner.standardise(patch, tile.input), valid))
+        if len(found) == PILOTS:
+            break
+    return found
