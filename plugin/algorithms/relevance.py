@@ -7,13 +7,8 @@ from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 from ..core.errors import ParameterError
 from . import declare
 from .base import Destinations
+from .relevance_options import METHODS, chosen_options, method_options
 from .scene import SceneAlgorithm
-
-METHODS = {
-    "gradient_x_input": "gradient times the input's distance from its mean, exact and fast",
-    "integrated_gradients": "the same averaged along the path from the mean (STEPS), seeing what gates decide",
-    "lrp_epsilon": "layer-wise relevance propagation with a small EPSILON, which damps weak evidence",
-}
 
 
 class Relevance(SceneAlgorithm):
@@ -66,22 +61,8 @@ class Relevance(SceneAlgorithm):
                 "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
             )
         )
-        self.addParameter(
-            declare.whole(
-                "STEPS", "Steps", "Steps along the path of integrated_gradients.", 32, 1, 4096, advanced=True
-            )
-        )
-        self.addParameter(
-            declare.number(
-                "EPSILON",
-                "Epsilon",
-                "lrp_epsilon adds this share of Σ|z| + |b| to the denominator at each output of a layer.",
-                1e-6,
-                1e-12,
-                1.0,
-                advanced=True,
-            )
-        )
+        for parameter in method_options():
+            self.addParameter(parameter)
         self.declare_compute()
         self.addParameter(
             declare.raster_output(
@@ -136,9 +117,7 @@ class Relevance(SceneAlgorithm):
             head=values.text("HEAD"),
             class_name=values.text("CLASS"),
             reference_class=values.text("REFERENCE_CLASS"),
-            method=values.choice("METHOD"),
             aoi=values.polygons("AOI"),
             point=values.lonlat("POINT", scene.sar),
-            steps=values.whole("STEPS"),
-            epsilon=values.number("EPSILON"),
+            **chosen_options(values),
         )

@@ -3,7 +3,8 @@
 A conservative method hands out what it was given: the sum of the explained logits equals the relevance of
 the inputs and what went elsewhere, every part computed on its own::
 
-    target_sum = Σ relevance + bias + epsilon + zero_denominator + masked_input + outside_region + residual
+    target_sum = Σ relevance + bias + epsilon + zero_denominator + padding
+                 + masked_input + outside_region + residual
 
 The residual is what is left over by rounding or, for integrated gradients, by too few steps. It is judged
 against Σ|relevance| + |bias|, never against the target, which may be close to zero.
@@ -15,6 +16,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+
+BIAS, EPSILON, ZERO_DENOMINATOR, PADDING = "bias", "epsilon", "zero_denominator", "padding"
+
+# note(account, amount): tells what a layer did not hand to its inputs.
+Note = Callable[[str, torch.Tensor], None]
+
+
+def total(values: torch.Tensor, axes: list[int] | None = None) -> torch.Tensor:
+    """Return sums in float64 of sums in the type of `values`, at least float32; over all axes by default."""
+    axes = list(range(values.ndim)) if axes is None else axes
+    return values.sum(axes, dtype=torch.promote_types(values.dtype, torch.float32)).double()
 
 
 class Ledger:
@@ -57,6 +69,8 @@ class Accounts:
         What ε withheld.
     zero_denominator : float
         What arrived where no input contributed.
+    padding : float
+        What went to constants that the network pads with (padded zeros receive nothing by any rule).
     masked_input : float
         Relevance of fills that stand in for missing values.
     outside_region : float
@@ -76,6 +90,7 @@ class Accounts:
     bias: float
     epsilon: float
     zero_denominator: float
+    padding: float
     masked_input: float
     outside_region: float
     absolute: float
@@ -91,8 +106,8 @@ class Accounts:
     @property
     def residual(self) -> float:
         """What is left of the target when all accounts are subtracted."""
-        parts = (self.bias, self.epsilon, self.zero_denominator, self.masked_input, self.outside_region)
-        return self.target_sum - self.relevance_sum - sum(parts)
+        leaks = (self.bias, self.epsilon, self.zero_denominator, self.padding)
+        return self.target_sum - self.relevance_sum - sum(leaks) - self.masked_input - self.outside_region
 
     @property
     def scale(self) -> float:
@@ -120,6 +135,12 @@ class Accounts:
         ]
         return max(leaks, key=lambda leak: abs(leak[2]), default=None)
 
+    @property
+    def leak(self) -> str:
+        """The largest leak in words; empty where there is none."""
+        largest = self.largest_leak()
+        return f"{largest[2]:.3g} to {largest[0]} in layer '{largest[1]}'" if largest else ""
+
     def as_dict(self) -> dict:
         """Return all numbers as plain values, for a report."""
         return {
@@ -129,6 +150,7 @@ class Accounts:
             "bias": self.bias,
             "epsilon": self.epsilon,
             "zero_denominator": self.zero_denominator,
+            "padding": self.padding,
             "masked_input": self.masked_input,
             "outside_region": self.outside_region,
             "residual": self.residual if self.conservative else None,

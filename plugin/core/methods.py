@@ -1,42 +1,83 @@
-"""Relevance methods: what multiplies the inputs of a tile.
+"""Relevance methods: their words, their settings, and what runs them.
 
-All methods here have the form R = m ⊙ (x - x₀), with x the standardised input and x₀ the baseline:
+=========================  ==========================================================  =============
+word                       relevance of an input x                                     baseline x₀
+=========================  ==========================================================  =============
+``gradient``               ∂f/∂x, without the factor x                                 none
+``gradient_x_input``       ∂f/∂x · x                                                   0, the mean
+``integrated_gradients``   ∫₀¹ ∂f/∂x at x₀ + t (x - x₀) dt · (x - x₀)                  a parameter
+``smoothgrad``             mean of ∂f/∂x over noisy inputs, without the factor x       none
+``deeplift``               multipliers of differences (rescale rule) · (x - x₀)        a parameter
+``lrp_0``                  z_ij/z_j; on ReLU networks gradient x input                 0, the mean
+``lrp_epsilon``            z_ij/(z_j + ε)                                              0, the mean
+``lrp_gamma``              contributions of the output's sign count 1 + γ times        0, the mean
+``lrp_alpha_beta``         α of what speaks for, β of what speaks against              0, the mean
+``lrp_zplus``              what speaks for alone: α = 1, β = 0                         0, the mean
+``lrp_composite``          a rule for each kind of layer, see below                    0, the mean
+``occlusion``              f - f with a patch of one channel at its baseline           a parameter
+=========================  ==========================================================  =============
 
-========================  ===============================================================  ==============
-word                      multiplier m of an input                                         x₀
-========================  ===============================================================  ==============
-``gradient``              ∂f/∂x (the map is m itself, without the factor x)                none
-``gradient_x_input``      ∂f/∂x                                                            0, the mean
-``integrated_gradients``  ∫₀¹ ∂f/∂x at x₀ + t (x - x₀) dt                                  a parameter
-``lrp_0``                 relevance by LRP-0 over x; on ReLU networks the gradient         0, the mean
-``lrp_epsilon``           relevance by LRP-ε over x                                        0, the mean
-========================  ===============================================================  ==============
+Sources: Sundararajan et al. 2017 (arXiv 1703.01365), Smilkov et al. 2017 (arXiv 1706.03825), Shrikumar et
+al. 2017 (arXiv 1704.02685), Bach et al. 2015 (doi 10.1371/journal.pone.0130140), Zeiler and Fergus 2014
+(arXiv 1311.2901); :mod:`.rules` has the formulas of LRP layer by layer.
 
-Sources: Sundararajan et al. 2017 (arXiv 1703.01365) for integrated gradients, Bach et al. 2015
-(doi 10.1371/journal.pone.0130140) for LRP; :mod:`.rules` has the formulas layer by layer.
+The composite follows Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10) and Kohlbrenner et al. 2020
+(arXiv 1910.09840): z^B where the inputs are read, γ = 0.25 in convolutions that look around, ε in dense
+layers and 1 x 1 convolutions, LRP-0 in batch norms. z^B, not flat or w², since these do not look at the
+input: all channels of a pixel would come out with the same pattern.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-import torch
-
-from .accounts import Ledger
+from .draws import Noise
 from .errors import ParameterError
-from .network import Inputs, Runner
-from .rules import BIAS, AlongEpsilon, Rules, along_gradient
-from .walk import Walk, traced
+from .explainers import (
+    Check,
+    Explainer,
+    PathExplainer,
+    RescaleExplainer,
+    SmoothExplainer,
+    Walked,
+    WalkExplainer,
+)
+from .gates import Tangent, Whole
+from .network import Runner
+from .occlusion import OcclusionExplainer
+from .rules import (
+    AffineRule,
+    AlongEpsilon,
+    AlongGamma,
+    AlongSigns,
+    ByKind,
+    DropoutRule,
+    Rules,
+    WithinBox,
+    along_gradient,
+    by_squares,
+    evenly,
+)
+from .window import Window
 
 GRADIENT = "gradient"
 GRADIENT_X_INPUT = "gradient_x_input"
 INTEGRATED_GRADIENTS = "integrated_gradients"
+SMOOTHGRAD = "smoothgrad"
+DEEPLIFT = "deeplift"
 LRP_0 = "lrp_0"
 LRP_EPSILON = "lrp_epsilon"
-METHODS = (GRADIENT_X_INPUT, INTEGRATED_GRADIENTS, LRP_EPSILON, LRP_0, GRADIENT)
+LRP_GAMMA = "lrp_gamma"
+LRP_ALPHA_BETA = "lrp_alpha_beta"
+LRP_ZPLUS = "lrp_zplus"
+LRP_COMPOSITE = "lrp_composite"
+OCCLUSION = "occlusion"
+METHODS = (
+    GRADIENT_X_INPUT, INTEGRATED_GRADIENTS, DEEPLIFT, LRP_EPSILON, LRP_0, LRP_GAMMA, LRP_ALPHA_BETA, LRP_ZPLUS,
+    LRP_COMPOSITE, OCCLUSION, GRADIENT, SMOOTHGRAD,
+)  # fmt: skip
+WITH_BASELINE = (INTEGRATED_GRADIENTS, DEEPLIFT, OCCLUSION)
+FIRST_LAYERS = ("default", "same", "w_square", "flat", "z_box")
 # Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
@@ -58,10 +99,25 @@ class Method:
     most_steps : int
         Where the doubling ends; `steps` where these are more.
     baseline : tuple of float
-        One standardised value per channel in the card's order for integrated gradients; empty: 0 for all,
-        which is each channel's mean.
+        One standardised value per channel in the card's order for the methods :data:`WITH_BASELINE`; empty:
+        0 for all, which is each channel's mean.
     epsilon : float
-        ε of LRP-ε, relative to Σ|z_ij| + |b_j| at each output of a layer.
+        ε of LRP-ε and of the composite, relative to Σ|z_ij| + |b_j| at each output of a layer.
+    gamma : float
+        γ of LRP-γ and of the composite.
+    alpha : float
+        α of LRP-αβ; β = α - 1.
+    first_layer : str
+        LRP: the rule of the layers that read the inputs, one of :data:`FIRST_LAYERS`; ``default`` is
+        ``z_box`` for the composite and ``same`` for the others.
+    bound : float
+        ``z_box``: standardised inputs lie between - `bound` and `bound`; one beyond is its own bound.
+    noise, samples : float, int
+        SmoothGrad: standard deviation of the noise in standardised units, and how often it is drawn.
+    seed : int
+        Of the noise.
+    patch : int
+        Occlusion: side of a patch, in fine pixels.
 
     Raises
     ------
@@ -76,6 +132,14 @@ class Method:
     most_steps: int = 512
     baseline: tuple[float, ...] = ()
     epsilon: float = 1e-6
+    gamma: float = 0.25
+    alpha: float = 2.0
+    first_layer: str = "default"
+    bound: float = 4.0
+    noise: float = 0.2
+    samples: int = 16
+    seed: int = 0
+    patch: int = 25
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
@@ -84,114 +148,145 @@ class Method:
             raise ParameterError(
                 f"Integrated gradients take at least 1 step, not {self.steps}. Change STEPS."
             )
-        if self.name == LRP_EPSILON and not self.epsilon > 0:
+        if self.name in (LRP_EPSILON, LRP_COMPOSITE) and not self.epsilon > 0:
             raise ParameterError(
                 f"LRP-ε needs an EPSILON above 0, not {self.epsilon:g}. For none choose METHOD=gradient_x_input, "
                 "its limit."
             )
-        if self.baseline and self.name != INTEGRATED_GRADIENTS:
-            raise ParameterError(f"METHOD={self.name} has no baseline; only integrated_gradients takes one.")
+        if self.gamma < 0:
+            raise ParameterError(f"LRP-γ needs a GAMMA of at least 0, not {self.gamma:g}.")
+        if self.alpha < 1:
+            raise ParameterError(f"LRP-αβ needs an ALPHA of at least 1, not {self.alpha:g}; β is α - 1.")
+        if self.samples < 1 or not self.noise > 0:
+            raise ParameterError(
+                f"SmoothGrad needs NOISE above 0 and at least 1 of SAMPLES, not {self.noise:g} and {self.samples}."
+            )
+        if self.patch < 1:
+            raise ParameterError(f"A PATCH of occlusion has a side of at least 1 pixel, not {self.patch}.")
+        if self.first_layer not in FIRST_LAYERS:
+            raise ParameterError(
+                f"Unknown FIRST_LAYER '{self.first_layer}'. Choose one of: {', '.join(FIRST_LAYERS)}."
+            )
+        if self.first_layer != "default" and not self.propagates:
+            raise ParameterError(
+                f"METHOD={self.name} has no rules of layers; FIRST_LAYER={self.first_layer} is for the LRP methods."
+            )
+        if self.baseline and self.name not in WITH_BASELINE:
+            raise ParameterError(
+                f"METHOD={self.name} has no baseline; only {', '.join(WITH_BASELINE)} take one. Leave BASELINE empty."
+            )
+
+    @property
+    def propagates(self) -> bool:
+        """Whether this is layer-wise relevance propagation."""
+        return self.name.startswith("lrp_")
 
     @property
     def conservative(self) -> bool:
         """Whether relevance and leaks add up to the target."""
-        return self.name != GRADIENT
+        return self.name not in (GRADIENT, SMOOTHGRAD, OCCLUSION)
+
+    @property
+    def times_input(self) -> bool:
+        """Whether multipliers are multiplied by the input's distance from the baseline."""
+        return self.name not in (GRADIENT, SMOOTHGRAD)
+
+    @property
+    def from_baseline(self) -> bool:
+        """Whether the logits of the baseline are booked in place of biases."""
+        return self.name in (INTEGRATED_GRADIENTS, DEEPLIFT)
+
+    @property
+    def first_rule(self) -> str:
+        """The word of the rule of the layers that read the inputs."""
+        if self.first_layer == "default":
+            return "z_box" if self.name == LRP_COMPOSITE else "same"
+        return self.first_layer
 
     def text(self) -> str:
         """Say in words what was done."""
-        if self.name == INTEGRATED_GRADIENTS:
-            origin = "a baseline of its own" if self.baseline else "each channel's mean"
-            return f"integrated gradients from {origin}, {self.steps} Gauss-Legendre steps"
-        if self.name == LRP_EPSILON:
-            return f"LRP-ε, ε = {self.epsilon:g} of each layer's own contributions"
-        return {GRADIENT: "gradient", GRADIENT_X_INPUT: "gradient x input", LRP_0: "LRP-0"}[self.name]
+        origin = "a baseline of its own" if self.baseline else "each channel's mean"
+        said = {
+            GRADIENT: "gradient",
+            GRADIENT_X_INPUT: "gradient x input",
+            INTEGRATED_GRADIENTS: f"integrated gradients from {origin}, {self.steps} Gauss-Legendre steps",
+            SMOOTHGRAD: f"SmoothGrad: mean gradient over {self.samples} draws of noise of {self.noise:g} standard "
+            "deviations",
+            DEEPLIFT: f"DeepLIFT, rescale rule, from {origin}",
+            LRP_0: "LRP-0",
+            LRP_EPSILON: f"LRP-ε, ε = {self.epsilon:g} of each layer's own contributions",
+            LRP_GAMMA: f"LRP-γ, γ = {self.gamma:g}",
+            LRP_ALPHA_BETA: f"LRP-αβ, α = {self.alpha:g}, β = {self.alpha - 1:g}",
+            LRP_ZPLUS: "LRP-z⁺",
+            LRP_COMPOSITE: f"LRP composite: γ = {self.gamma:g} in wide convolutions, ε = {self.epsilon:g} in dense "
+            "layers and 1 x 1 convolutions",
+            OCCLUSION: f"occlusion of patches of {self.patch} pixels, channel by channel, by {origin}",
+        }[self.name]
+        first = {"w_square": "w²", "flat": "flat", "z_box": f"z^B, bounds ±{self.bound:g}"}.get(
+            self.first_rule
+        )
+        return f"{said}; first layer: {first}" if self.propagates and first else said
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What a method found on one tile.
+def explainer_for(
+    runner: Runner,
+    method: Method,
+    check: Check = lambda: None,
+    scene: Window | None = None,
+    dropout: DropoutRule | None = None,
+) -> Explainer:
+    """Return the explainer of a method.
 
     Parameters
     ----------
-    target_sum : float
-        Σ seeds · logits.
-    fine, coarse : torch.Tensor
-        Multipliers of the inputs, shaped as these; coarse None where there are none.
+    runner : Runner
+        The network.
+    method : Method
+        The method.
+    check : callable
+        Called between the steps of long methods, and may raise.
+    scene : Window, optional
+        The whole scene, for methods that lay out patches; default: what is explained is the scene.
+    dropout : callable, optional
+        What dropout does; default: nothing, as in evaluation.
     """
-
-    target_sum: float
-    fine: torch.Tensor
-    coarse: torch.Tensor | None
-
-
-# Seeds for logits: both (1, output, row, column).
-Seeds = Callable[[torch.Tensor], torch.Tensor]
-
-
-class Explainer(Protocol):
-    """A method made ready for a network."""
-
-    def explain(self, inputs: Inputs, seeds: Seeds, ledger: Ledger) -> Explanation:
-        """Explain one tile; the ledger takes down what does not reach the inputs."""
-
-
-def explainer_for(runner: Runner, method: Method, check: Callable[[], None] = lambda: None) -> Explainer:
-    """Return the explainer of a method; `check` is called between the steps of long ones, and may raise."""
+    network = Walked(runner, dropout) if dropout else runner
     if method.name == INTEGRATED_GRADIENTS:
-        return PathExplainer(runner, method, check)
-    affine = AlongEpsilon(method.epsilon) if method.name == LRP_EPSILON else along_gradient
-    return WalkExplainer(runner, Rules(affine, runner.dtype))
+        return PathExplainer(runner, network, method.baseline, method.steps, check)
+    if method.name == SMOOTHGRAD:
+        noises = [Noise(method.noise, runner.ratio, method.seed, sample) for sample in range(method.samples)]
+        return SmoothExplainer(network, noises, check)
+    if method.name == OCCLUSION:
+        return OcclusionExplainer(runner, network, method.patch, method.baseline, scene, check)
+    if method.name == DEEPLIFT:
+        return RescaleExplainer(runner, method.baseline, dropout)
+    gates = Whole() if method.propagates else Tangent()
+    return WalkExplainer(
+        runner, Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
+    )
 
 
-class WalkExplainer:
-    """Explains by walking back through the layers with a rule for each."""
-
-    def __init__(self, runner: Runner, rules: Rules) -> None:
-        self._walk = Walk(traced(runner.module), rules)
-        self._dtype = runner.dtype
-
-    def explain(self, inputs: Inputs, seeds: Seeds, ledger: Ledger) -> Explanation:
-        """Explain one tile."""
-        inputs = inputs.to(self._dtype)
-        logits = self._walk.forward(inputs.fine, inputs.coarse)
-        seeded = seeds(logits)
-        fine, coarse = self._walk.backward(seeded, ledger)
-        if fine is None:
-            fine = torch.zeros_like(inputs.fine)
-        if coarse is None and inputs.coarse is not None:
-            coarse = torch.zeros_like(inputs.coarse)
-        return Explanation(_seeded_sum(seeded, logits), fine, coarse)
+def _first_rule(method: Method) -> AffineRule | None:
+    if not method.propagates:
+        return None
+    rules: dict[str, AffineRule] = {
+        "w_square": by_squares,
+        "flat": evenly,
+        "z_box": WithinBox(method.bound),
+    }
+    return rules.get(method.first_rule)
 
 
-class PathExplainer:
-    """Explains by the mean gradient along the straight way from the baseline."""
-
-    def __init__(self, runner: Runner, method: Method, check: Callable[[], None]) -> None:
-        self._runner = runner
-        self._levels = method.baseline
-        self._check = check
-        nodes, weights = np.polynomial.legendre.leggauss(method.steps)
-        self._shares, self._weights = (nodes + 1) / 2, weights / 2
-
-    def explain(self, inputs: Inputs, seeds: Seeds, ledger: Ledger) -> Explanation:
-        """Explain one tile."""
-        logits = self._runner.logits(inputs)
-        seeded = seeds(logits).clone()
-        origin = self._runner.constant(inputs, self._levels)
-        at_origin = _seeded_sum(seeded, self._runner.logits(origin))
-        ledger.note(BIAS, "logits of the baseline", torch.tensor(at_origin, dtype=torch.float64))
-        fine = torch.zeros_like(inputs.fine)
-        coarse = None if inputs.coarse is None else torch.zeros_like(inputs.coarse)
-        for share, weight in zip(self._shares, self._weights):
-            self._check()
-            step_fine, step_coarse = self._runner.gradient(inputs.towards(origin, float(share)), seeded)
-            fine.add_(step_fine, alpha=float(weight))
-            if coarse is not None:
-                coarse.add_(step_coarse, alpha=float(weight))
-        return Explanation(_seeded_sum(seeded, logits), fine, coarse)
-
-
-def _seeded_sum(seeds: torch.Tensor, logits: torch.Tensor) -> float:
-    """Return Σ seeds · logits in float64; unseeded logits need not be finite."""
-    chosen = seeds != 0
-    return float((seeds[chosen].double() * logits[chosen].double()).sum())
+def _affine_rule(method: Method) -> AffineRule:
+    if method.name == LRP_EPSILON:
+        return AlongEpsilon(method.epsilon)
+    if method.name == LRP_COMPOSITE:
+        return ByKind(wide=AlongGamma(method.gamma), pointwise=AlongEpsilon(method.epsilon))
+    rules: dict[str, AffineRule] = {
+        LRP_GAMMA: AlongGamma(method.gamma),
+        LRP_ALPHA_BETA: AlongSigns(method.alpha),
+        LRP_ZPLUS: AlongSigns(1.0),
+    }
+    if method.name in rules:
+        return ByKind(wide=rules[method.name], pointwise=rules[method.name])
+    return along_gradient

@@ -60,6 +60,10 @@ class Inputs:
         """Return the inputs in another type."""
         return Inputs(self.fine.to(dtype), None if self.coarse is None else self.coarse.to(dtype))
 
+    def plus(self, other: Inputs) -> Inputs:
+        """Return the sum of the inputs and others of the same shape."""
+        return Inputs(self.fine + other.fine, None if self.coarse is None else self.coarse + other.coarse)
+
     def towards(self, baseline: Inputs, share: float) -> Inputs:
         """Return the point at `share` of the straight way from `baseline` (0) to these inputs (1)."""
         coarse = None if self.coarse is None else torch.lerp(baseline.coarse, self.coarse, share)

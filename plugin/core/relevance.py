@@ -7,12 +7,14 @@ linear in the seed.
 
 Relevance of fine pixels goes to a sink. For coarse channels the *multipliers* of the network's cells are
 kept: S being the sampler that made the cells from the coarse raster, the raster's own pixels have the
-relevance (x - x₀) ⊙ Sᵀ m.
+relevance (x - x₀) ⊙ Sᵀ m. What a method hands to cells as relevance r, not as a multiplier, is Sᵀ r there:
+rows of S sum to one, so that nothing is lost.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,15 +22,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .accounts import Accounts, Ledger
+from .accounts import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
 from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches, writing_behind
 from .errors import NumericalError, ParameterError
-from .methods import GRADIENT, INTEGRATED_GRADIENTS, ROUNDING, Explainer, Explanation, Method, explainer_for
+from .explainers import Explanation, Seeds
+from .maps import CellMap, Cells, FineMap
+from .methods import INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, explainer_for
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Sink, Source
-from .rules import BIAS, EPSILON, ZERO_DENOMINATOR
 from .target import Seeding, Target
 from .tiling import Plan, Tile
+from .uncertainty import Replica, Uncertainty, replicas_of
 from .window import Window
 
 # Integrated gradients are tried out on windows of this side around this many pixels of the target.
@@ -43,15 +47,14 @@ class RelevanceResult:
 
     Parameters
     ----------
-    coarse_multipliers : numpy.ndarray
-        (coarse channel, cell row, cell column) over the whole scene, float64: logit per standardised unit.
+    cells : tuple of Cells
+        What the coarse cells of the whole scene received, by replica.
     coarse_relevance : numpy.ndarray
-        Shaped likewise: multiplier · (x - x₀) (for ``gradient`` the multiplier); NaN where the cell has
-        no value.
+        (coarse channel, cell row, cell column): mean relevance of the cells; NaN where one has no value.
     baseline : numpy.ndarray
         (coarse channel,), x₀ in standardised units.
     accounts : Accounts
-        Where the target went.
+        Where the target went; means over the replicas.
     method : Method
         The method as it was run: with the steps that integrated gradients needed.
     pixels : int
@@ -60,7 +63,7 @@ class RelevanceResult:
         What was explained, in words.
     """
 
-    coarse_multipliers: np.ndarray
+    cells: tuple[Cells, ...]
     coarse_relevance: np.ndarray
     baseline: np.ndarray
     accounts: Accounts
@@ -68,8 +71,20 @@ class RelevanceResult:
     pixels: int
     text: str
 
+    @property
+    def coarse_multipliers(self) -> np.ndarray:
+        """Mean multipliers of the cells, logit per standardised unit."""
+        return np.mean([cells.multipliers for cells in self.cells], axis=0)
 
-def plan_relevance(runner: Runner, source: Source, region: Window, method: Method, memory_mib: float) -> Plan:
+
+def plan_relevance(
+    runner: Runner,
+    source: Source,
+    region: Window,
+    method: Method,
+    memory_mib: float,
+    uncertainty: Uncertainty | None = None,
+) -> Plan:
     """Choose tiles for :func:`run_relevance`.
 
     Raises
@@ -77,16 +92,31 @@ def plan_relevance(runner: Runner, source: Source, region: Window, method: Metho
     ParameterError
         If the memory is too little, or the region does not lie inside the scene.
     ModelError
-        If the method has no rule for a layer of the network.
+        If the method has no rule for a layer of the network, or members of an ensemble do not fit.
     """
-    single = dataclasses.replace(method, steps=1)  # steps follow one another and take the same memory
-    explainer = explainer_for(runner, single)
+    uncertainty = uncertainty or Uncertainty()
+    # Steps, samples and patches follow one another and take the same memory as a single one.
+    single = dataclasses.replace(method, steps=1, samples=1, patch=max(method.patch, 256))
+    replicas = replicas_of(runner, single, uncertainty, lambda: None, scene_window(source))
+    number = len(replicas)
+    plans = []
+    for runner_, replica in {id(r.runner): (r.runner, r) for r in replicas}.values():
 
-    def work(inputs: Inputs) -> Explanation:
-        return explainer.explain(inputs, torch.ones_like, Ledger())
+        def work(inputs: Inputs, replica: Replica = replica) -> tuple:
+            place = Window(0, 0, *inputs.fine.shape[2:])
+            return replica.explain(inputs, torch.ones_like, Ledger(), place)
 
-    cells = 4 * len(runner.coarse_channels)
-    return plan_work(runner, source, region, memory_mib, work, 1.5 * len(runner.fine_channels), cells)
+        fine, cells = (
+            1.5 * number * len(runner_.fine_channels),
+            (2 + 2 * number) * len(runner_.coarse_channels),
+        )
+        plans.append(plan_work(runner_, source, region, memory_mib, work, fine, cells))
+    smallest = min(plans, key=lambda plan: plan.tile_rows)
+    return dataclasses.replace(
+        smallest,
+        radius=max(plan.radius for plan in plans),
+        alignment=math.lcm(*(plan.alignment for plan in plans)),
+    )
 
 
 def run_relevance(
@@ -97,6 +127,7 @@ def run_relevance(
     method: Method,
     sink: Sink | None,
     progress: Progress,
+    uncertainty: Uncertainty | None = None,
 ) -> RelevanceResult:
     """Explain a target by the inputs of a scene.
 
@@ -114,9 +145,12 @@ def run_relevance(
         How.
     sink : Sink or None
         Takes (fine channel, row, column) strips of the region's width from top to bottom: relevance in
-        units of the logit, float32 (float64 for a runner of that precision), NaN where not valid.
+        units of the logit, float32 (float64 for a runner of that precision), NaN where not valid. With
+        `uncertainty` twice as many bands: the channels' means, then their standard deviations.
     progress : Progress
         Told of every tile; warned where the books do not balance.
+    uncertainty : Uncertainty, optional
+        What is varied; default: nothing.
 
     Raises
     ------
@@ -130,31 +164,39 @@ def run_relevance(
         Within a tile after the user asked for it.
     """
     seeding = target.resolve(runner.card)
+
+    def check() -> None:
+        check_cancelled(progress)
+
     if method.name == INTEGRATED_GRADIENTS and method.refine:
         method = _refined(runner, source, plan, seeding, method, progress)
-    explainer = explainer_for(runner, method, lambda: check_cancelled(progress))
+    replicas = replicas_of(runner, method, uncertainty or Uncertainty(), check, scene_window(source))
     ledger = Ledger()
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
-    cells = _CellMap(runner, scene_window(source), levels[number:])
+    runners = [replica.runner for replica in replicas]
+    distinct = {id(r): r for r in runners}
+    cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     target_sum, pixels = 0.0, 0
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
-        fine = _FineMap(plan, number, runner.array_dtype, behind)
+        margin = method.patch if method.name == OCCLUSION else 0
+        fine = FineMap(plan, number, len(replicas), runner.array_dtype, behind, margin)
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining"):
             fine.see(tile, patch)
             mask = _seeded_pixels(seeding, tile, patch)
             if mask.any():
-                inputs = runner.standardise(patch, tile.input)
-                found = _explained(runner, explainer, seeding, inputs, mask, ledger)
-                target_sum += found.target_sum
+                inputs = {key: r.standardise(patch, tile.input) for key, r in distinct.items()}
+                seeds = _seeds(seeding, mask, runner, inputs[id(runner)], fixed=len(replicas) > 1)
+                for index, replica in enumerate(replicas):
+                    check()
+                    given = inputs[id(replica.runner)]
+                    found, noise = replica.explain(given, seeds, ledger, tile.input)
+                    relevance = _relevance(replica.runner, method, found, given, noise, levels[:number])
+                    _check_finite(relevance, tile)
+                    fine.add(index, found.fine_window or tile.input, relevance)
+                    cells.add(index, tile, patch, given, found, noise)
+                    target_sum += found.target_sum / len(replicas)
                 pixels += int(mask.sum())
-                relevance = runner.array(found.fine[0])
-                if method.name != GRADIENT:
-                    origin = levels[:number, None, None].astype(relevance.dtype)
-                    relevance = relevance * (runner.array(inputs.fine[0]) - origin)
-                _check_finite(relevance, tile)
-                fine.add(tile.input, relevance)
-                cells.add(tile, patch, inputs, found)
             if last:
                 fine.hand_on(tile.output.row_stop)
         fine.hand_on(plan.footprint.row_stop, final=True)
@@ -162,10 +204,10 @@ def run_relevance(
         raise ParameterError(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
-    accounts = _balance(runner, method, ledger, fine, cells, target_sum)
+    accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(replicas))
     _warn(accounts, progress)
     return RelevanceResult(
-        cells.multipliers, cells.relevance(method), levels[number:], accounts, method, pixels, seeding.text
+        cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text
     )
 
 
@@ -177,11 +219,32 @@ def _seeded_pixels(seeding: Seeding, tile: Tile, patch: Patch) -> np.ndarray:
     return mask
 
 
-def _explained(
-    runner: Runner, explainer: Explainer, seeding: Seeding, inputs: Inputs, mask: np.ndarray, ledger: Ledger
-) -> Explanation:
+def _seeds(seeding: Seeding, mask: np.ndarray, runner: Runner, inputs: Inputs, fixed: bool) -> Seeds:
+    """Return what seeds logits; `fixed`: by the class the network itself predicts, for all replicas."""
     chosen = torch.from_numpy(mask).to(runner.device)
-    return explainer.explain(inputs, lambda logits: seeding.seeds(logits, chosen), ledger)
+    if fixed and seeding.wanted is None and seeding.outputs > 1:
+        seeds = seeding.seeds(runner.logits(inputs), chosen)
+        return lambda logits: seeds.to(logits.dtype)
+    return lambda logits: seeding.seeds(logits, chosen)
+
+
+def _relevance(
+    runner: Runner,
+    method: Method,
+    found: Explanation,
+    inputs: Inputs,
+    noise: Inputs | None,
+    levels: np.ndarray,
+) -> np.ndarray:
+    """Return the relevance (fine channel, row, column) of a tile's fine inputs."""
+    handed = None if found.handed_fine is None else runner.array(found.handed_fine[0])
+    if found.fine is None:
+        return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
+    relevance = runner.array(found.fine[0])
+    if method.times_input:
+        given = inputs.fine if noise is None else inputs.fine + noise.fine
+        relevance = relevance * (runner.array(given[0]) - levels[:, None, None].astype(relevance.dtype))
+    return relevance if handed is None else relevance + handed
 
 
 def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
@@ -192,136 +255,47 @@ def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
         )
 
 
-class _FineMap:
-    """Relevance of fine pixels on a strip that rolls down the footprint of the region.
-
-    Accumulated in float32 for float32 networks: a pixel receives from at most a few tiles, so nothing is
-    lost; sums are taken in float64.
-    """
-
-    def __init__(self, plan: Plan, channels: int, dtype: np.dtype, sink: Sink | None) -> None:
-        self._region, self._footprint, self._radius = plan.region, plan.footprint, plan.radius
-        self._sink = sink
-        self._top = self._footprint.row
-        self._values = np.zeros((channels, 0, self._footprint.cols), dtype)
-        self._valid = np.zeros((0, self._footprint.cols), bool)
-        self.sums = np.zeros(channels)
-        self.masked = self.outside = self.absolute = 0.0
-
-    def _rows_until(self, stop: int) -> None:
-        """Make room for the rows before `stop`."""
-        missing = stop - self._top - len(self._valid)
-        if missing > 0:
-            channels, _, cols = self._values.shape
-            room = np.zeros((channels, missing, cols), self._values.dtype)
-            self._values = np.concatenate([self._values, room], axis=1)
-            self._valid = np.concatenate([self._valid, np.zeros((missing, cols), bool)])
-
-    def _place(self, window: Window) -> tuple[slice, slice]:
-        return window.slices(Window(self._top, self._footprint.col, 0, 0))
-
-    def _reached(self, window: Window) -> Window:
-        """Return the part of a window that the footprint holds and that is not handed on yet."""
-        held = self._footprint
-        below = Window(self._top, held.col, held.row_stop - self._top, held.cols)
-        return window.intersection(below)
-
-    def see(self, tile: Tile, patch: Patch) -> None:
-        """Take down which pixels are valid."""
-        window = self._reached(tile.input)
-        self._rows_until(window.row_stop)
-        self._valid[self._place(window)] = patch.valid[window.slices(patch.window)]
-
-    def add(self, window: Window, relevance: np.ndarray) -> None:
-        """Add the relevance (channel, row, column) of the inputs in `window`."""
-        inside = self._reached(window)
-        self._values[(slice(None), *self._place(inside))] += relevance[(slice(None), *inside.slices(window))]
-
-    def hand_on(self, computed: int, final: bool = False) -> None:
-        """Account for and write the rows that tiles below row `computed` cannot reach (`final`: all)."""
-        stop = self._footprint.row_stop if final else computed - self._radius
-        number = stop - self._top
-        if number <= 0:
-            return
-        values, valid = self._values[:, :number], self._valid[:number]
-        window = Window(self._top, self._footprint.col, number, self._footprint.cols)
-        inside = window.intersection(self._region)
-        own = inside.slices(window) if not inside.empty else (slice(0, 0), slice(0, 0))
-        kept, mapped = values[(slice(None), *own)], valid[own]
-        counted = np.where(mapped, kept, 0).sum((1, 2), dtype=np.float64)
-        masked = values[:, ~valid].sum(dtype=np.float64)
-        self.sums += counted
-        self.masked += masked
-        self.outside += values.sum(dtype=np.float64) - counted.sum() - masked
-        self.absolute += np.abs(values).sum(dtype=np.float64)
-        if self._sink is not None and not inside.empty:
-            self._sink.write(np.where(mapped, kept, np.nan).astype(values.dtype, copy=False))
-        self._values, self._valid = self._values[:, number:].copy(), self._valid[number:].copy()
-        self._top = stop
-
-
-class _CellMap:
-    """Multipliers and values of the coarse cells of the whole scene, which are few."""
-
-    def __init__(self, runner: Runner, scene: Window, levels: np.ndarray) -> None:
-        self._runner = runner
-        cells = scene.coarser(runner.ratio)
-        shape = (len(runner.coarse_channels), cells.rows, cells.cols)
-        self.multipliers = np.zeros(shape)
-        self._values = np.zeros(shape)
-        self._gaps = np.zeros(shape, bool)
-        self._levels = levels[:, None, None]
-
-    def add(self, tile: Tile, patch: Patch, inputs: Inputs, found: Explanation) -> None:
-        """Add what a tile's cells received."""
-        if found.coarse is None:
-            return
-        cells = tile.input.coarser(self._runner.ratio)
-        here = (slice(None), *cells.slices())
-        self.multipliers[here] += self._runner.array(found.coarse[0])
-        self._values[here] = self._runner.array(inputs.coarse[0])
-        read = patch.coarse[(slice(None), *cells.slices(patch.window.coarser(self._runner.ratio)))]
-        self._gaps[here] = ~np.isfinite(read)
-
-    def relevance(self, method: Method, gaps: bool = True) -> np.ndarray:
-        """Return the relevance of the cells; NaN at `gaps`."""
-        factor = 1.0 if method.name == GRADIENT else self._values - self._levels
-        return np.where(self._gaps & gaps, np.nan, self.multipliers * factor)
-
-    def masked(self, method: Method) -> float:
-        """Return the relevance of fills."""
-        return float(self.relevance(method, gaps=False)[self._gaps].sum())
-
-
 def _balance(
-    runner: Runner, method: Method, ledger: Ledger, fine: _FineMap, cells: _CellMap, target_sum: float
+    runner: Runner,
+    method: Method,
+    ledger: Ledger,
+    fine: FineMap,
+    cells: CellMap,
+    target_sum: float,
+    replicas: int,
 ) -> Accounts:
-    layers = ledger.by_layer()
-    coarse = np.nan_to_num(cells.relevance(method))
-    sums = [*fine.sums, *coarse.sum((1, 2))]
+    layers = {
+        account: {layer: amount / replicas for layer, amount in amounts.items()}
+        for account, amounts in ledger.by_layer().items()
+        if method.conservative
+    }
+
+    def booked(account: str) -> float:
+        return sum(layers.get(account, {}).values())
+
+    sums = [*fine.sums, *np.nan_to_num(cells.mean()).sum((1, 2))]
     names = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
-    everything = np.abs(cells.relevance(method, gaps=False)).sum()
     rounding = ROUNDING[runner.precision]
     return Accounts(
         target_sum=target_sum,
         relevance={name: float(total) for name, total in zip(names, sums)},
-        bias=sum(layers.get(BIAS, {}).values()) if method.conservative else 0.0,
-        epsilon=sum(layers.get(EPSILON, {}).values()),
-        zero_denominator=sum(layers.get(ZERO_DENOMINATOR, {}).values()),
-        masked_input=float(fine.masked + cells.masked(method)),
+        bias=booked(BIAS),
+        epsilon=booked(EPSILON),
+        zero_denominator=booked(ZERO_DENOMINATOR),
+        padding=booked(PADDING),
+        masked_input=float(fine.masked + cells.masked()),
         outside_region=float(fine.outside),
-        absolute=float(fine.absolute + everything),
+        absolute=float(fine.absolute + cells.absolute()),
         conservative=method.conservative,
         tolerance=max(rounding, method.tolerance) if method.name == INTEGRATED_GRADIENTS else rounding,
-        layers=layers if method.conservative else {},
+        layers=layers,
     )
 
 
 def _warn(accounts: Accounts, progress: Progress) -> None:
     if accounts.balanced:
         return
-    leak = accounts.largest_leak()
-    where = f" The largest leak: {leak[2]:.3g} to {leak[0]} in layer '{leak[1]}'." if leak else ""
+    where = f" The largest leak: {accounts.leak}." if accounts.leak else ""
     progress.warn(
         f"Relevance does not add up: {accounts.residual:.3g} of {accounts.target_sum:.6g} is missing, "
         f"{accounts.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {accounts.tolerance:g}).{where}"
@@ -341,7 +315,7 @@ def _refined(
         off = scale = 0.0
         for inputs, mask in pilots:
             ledger = Ledger()
-            found = _explained(runner, explainer, seeding, inputs, mask, ledger)
+            found = explainer.explain(inputs, _seeds(seeding, mask, runner, inputs, fixed=False), ledger)
             origin = runner.constant(inputs, method.baseline)
             parts = [(found.fine * (inputs.fine - origin.fine)).double()]
             if inputs.coarse is not None:

@@ -5,28 +5,36 @@ multiplier is the seed. A layer's rule turns the multipliers of its outputs into
 tells what did not go to an input (to the bias, to ε, to a zero denominator). In this form a piecewise
 linear layer needs no division, and relevance stays exact where values are zero.
 
-Layers fall into three kinds.
+Layers fall into three kinds: those that share in proportion (:mod:`.shares`), those that decide
+(:mod:`.gates`), and *affine* ones (:mod:`.affine`), z_j = Σ_i z_ij + b_j with z_ij = a_i w_ij. There
+methods differ. With R_j = m_j z_j what arrived, an input gets, summed over j,
 
-*Affine* layers, z_j = Σ_i z_ij + b_j with z_ij = a_i w_ij, are where methods differ:
+- LRP-0, the gradient: z_ij/z_j of R_j, which is m_i = Σ_j w_ij m_j; the bias gets b_j/z_j;
+- ε: z_ij/(z_j + ε s_j D_j), s_j the sign of z_j (1 at 0), D_j = Σ_i \|z_ij\| + \|b_j\|; ε is relative to the
+  layer's own contributions, so that it depends neither on units nor on scale. The bias gets its share
+  b_j likewise, and ε the rest;
+- γ: contributions with the sign of z_j count 1 + γ times, those of the bias too. Where inputs and z_j are
+  positive this is w + γ w⁺; the denominator never vanishes before z_j does, whatever the signs;
+- αβ: α z_ij⁺/Σ_i z_ij⁺ - β z_ij⁻/Σ_i z_ij⁻ with α - β = 1. The bias takes no part. What arrives where there
+  is no contribution of a sign is lost to a zero denominator. z⁺ is α = 1, β = 0.
 
-- gradient (LRP-0): m_i = Σ_j w_ij m_j; the bias gets b_j m_j. LRP-0 hands on z_ij/z_j of the relevance
-  R_j = m_j z_j, which is the same thing (Bach et al. 2015, doi 10.1371/journal.pone.0130140).
-- ε: m_i = Σ_j w_ij m_j z_j/(z_j + ε s_j D_j), s_j the sign of z_j (1 at 0), D_j = Σ_i \|z_ij\| + \|b_j\|
-  (LRP-ε of the same source, with ε relative to the layer's own contributions, so that it depends
-  neither on units nor on scale). The bias gets its share b_j likewise, and ε the rest.
+A batch norm has one input an output, and no contributions to weigh against each other: it follows LRP-0
+in all methods but ε. A *first layer* may have a rule that does not look at the input's value as such:
 
-*Proportional* layers are linear without a bias: average pools, upsampling, dropout in evaluation,
-concatenation, sums. Every input gets the share it contributed, by any method: mᵀ times the layer.
+- w²: w_ij²/Σ_i w_ij²;  flat: 1/Σ_i 1;
+- z^B: (x_i w_ij - l_i w_ij⁺ - h_i w_ij⁻)/Σ_i(…), l and h the bounds of the input.
 
-*Gates* are activations. Piecewise linear ones hand the multiplier on, times the slope in force.
+These hand out relevance itself, :class:`Handed`, since x_i may be zero where R_i is not.
 
-To add a layer kind: make it affine (:data:`AFFINE`), proportional (:data:`PROPORTIONAL`) or a gate
-(:data:`GATES`). To add a method: write a rule for affine layers.
+Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140) for 0, ε and αβ; Montavon et al. 2017 (doi
+10.1016/j.patcog.2016.11.008) for z⁺, w² and z^B; Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10)
+for γ, flat and composites.
+
+To add a layer kind: add it to one of the three modules. To add a method: write a rule for affine layers.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,161 +42,28 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...models.layers import BilinearUpsample, NearestUpsample, SamePool2d
+from .accounts import BIAS, EPSILON, ZERO_DENOMINATOR, Note, total
+from .affine import AFFINE, Affine, Normalisation
 from .errors import ModelError
+from .gates import ACTIVATION_FUNCTIONS, ACTIVATIONS, Rescaled, Tangent
+from .shares import SHARE_FUNCTIONS, SHARES, WHOLE, WHOLE_FUNCTIONS, Step, in_proportion
 
-# note(account, amount): tells what a layer did not hand to its inputs.
-Note = Callable[[str, torch.Tensor], None]
-# pull(multipliers of the output, note): multipliers of the inputs, None for those that carry no value.
-Pull = Callable[[torch.Tensor, Note], tuple]
-Step = tuple[torch.Tensor, Pull]
-
-BIAS, EPSILON, ZERO_DENOMINATOR = "bias", "epsilon", "zero_denominator"
+AffineRule = Callable[[Affine, torch.Tensor], Step]
+# dropout(name, layer, values): what takes the place of a layer that does nothing in evaluation mode.
+DropoutRule = Callable[[str, nn.Module, torch.Tensor], Step]
 
 
-class Affine:
-    """z = W a + b, with what rules need: other weights in the same place, and the transpose.
+@dataclass(frozen=True)
+class Handed:
+    """Relevance handed out as such, not as a multiplier of the input.
 
     Parameters
     ----------
-    weight : torch.Tensor
-        The weights.
-    bias : torch.Tensor or None
-        (output channel,); None where the layer has none.
-    dtype : torch.dtype
-        Of the computation.
+    relevance : torch.Tensor
+        Shaped as the input.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-        self.weight = weight.detach().to(dtype)
-        self.bias = None if bias is None else bias.detach().to(dtype)
-
-    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """Return the layer's output for `values`, with `weight` and `bias` in place of its own."""
-        raise NotImplementedError
-
-    def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """Return Wᵀ m for inputs of `shape`, with `weight` in place of the layer's own."""
-        raise NotImplementedError
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the layer's output."""
-        return self.apply(values, self.weight, self.bias)
-
-    def magnitude(self, values: torch.Tensor) -> torch.Tensor:
-        """Return Σ_i |z_ij| + |b_j| at each output."""
-        return self.apply(values.abs(), self.weight.abs(), None if self.bias is None else self.bias.abs())
-
-    def offset(self, multipliers: torch.Tensor) -> torch.Tensor:
-        """Return Σ_j b_j m_j over all outputs, float64."""
-        if self.bias is None:
-            return torch.zeros((), dtype=torch.float64)
-        others = [axis for axis in range(multipliers.ndim) if axis != self.channel_axis(multipliers)]
-        return _total(multipliers, others) @ self.bias.double()
-
-    @staticmethod
-    def channel_axis(values: torch.Tensor) -> int:
-        """Return the axis along which the bias runs."""
-        return 1
-
-
-class Convolution(Affine):
-    """A 2-D convolution: dilated, strided or grouped, with zero padding."""
-
-    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
-        if layer.padding_mode != "zeros":
-            raise ModelError(f"relevance has no rule for the padding '{layer.padding_mode}' of a convolution")
-        super().__init__(layer.weight, layer.bias, dtype)
-        padding = layer.padding
-        if isinstance(padding, str):
-            reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size)]
-            if padding == "same" and any(r % 2 for r in reach):
-                raise ModelError("relevance has no rule for an even convolution with padding 'same'")
-            padding = tuple(r // 2 if padding == "same" else 0 for r in reach)
-        self._geometry = {"stride": layer.stride, "padding": padding, "dilation": layer.dilation}
-        self._groups = layer.groups
-        self._pointwise = layer.groups == 1 and layer.stride == (1, 1) and tuple(padding) == (0, 0)
-
-    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """Convolve."""
-        return functional.conv2d(values, weight, bias, groups=self._groups, **self._geometry)
-
-    def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """Convolve backwards."""
-        if weight.shape[2:] == (1, 1) and self._pointwise:
-            # As a product of matrices it keeps channels last, which the general way does not.
-            pixels = multipliers.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]
-            return pixels.permute(0, 3, 1, 2)
-        # Only the shape of the input matters for the gradient with respect to it.
-        like = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=torch.channels_last)
-        geometry = self._geometry
-        return torch.ops.aten.convolution_backward(
-            multipliers.contiguous(memory_format=torch.channels_last),
-            like,
-            weight,
-            None,
-            geometry["stride"],
-            geometry["padding"],
-            geometry["dilation"],
-            False,
-            (0, 0),
-            self._groups,
-            (True, False, False),
-        )[0]
-
-
-class Dense(Affine):
-    """A linear layer along the last axis."""
-
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__(layer.weight, layer.bias, dtype)
-
-    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """Multiply."""
-        return functional.linear(values, weight, bias)
-
-    def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """Multiply by the transpose."""
-        return multipliers @ weight
-
-    @staticmethod
-    def channel_axis(values: torch.Tensor) -> int:
-        """Return the last axis."""
-        return values.ndim - 1
-
-
-class Normalisation(Affine):
-    """Batch norm in evaluation mode, per channel: weight gain/sd, bias shift - gain · mean/sd.
-
-    The sd is the root of running variance + eps.
-
-    It stays a layer of its own: folded into a padded convolution behind it, it would be wrong at the
-    border, where zeros are padded after the shift.
-    """
-
-    def __init__(self, layer: nn.BatchNorm2d, dtype: torch.dtype) -> None:
-        if layer.running_mean is None:
-            raise ModelError("relevance needs the running statistics of a batch norm, and one has none")
-        # The shift is a difference of large numbers: it is rounded once, at the end.
-        scale = 1 / (layer.running_var.double() + layer.eps).sqrt()
-        if layer.weight is not None:
-            scale = scale * layer.weight.double()
-        shift = -layer.running_mean.double() * scale
-        if layer.bias is not None:
-            shift = shift + layer.bias.double()
-        super().__init__(scale, shift, dtype)
-
-    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """Scale and shift."""
-        shape = (-1,) + (1,) * (values.ndim - 2)
-        return torch.addcmul(bias.view(shape), values, weight.view(shape))
-
-    def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """Scale."""
-        return multipliers * weight.view((-1,) + (1,) * (multipliers.ndim - 2))
-
-
-AffineRule = Callable[[Affine, torch.Tensor], Step]
+    relevance: torch.Tensor
 
 
 def along_gradient(layer: Affine, values: torch.Tensor) -> Step:
@@ -227,126 +102,183 @@ class AlongEpsilon:
         def pull(multipliers: torch.Tensor, note: Note) -> tuple:
             kept = multipliers * share
             note(BIAS, layer.offset(kept))
-            note(EPSILON, _dot(multipliers, withheld))
+            note(EPSILON, total(multipliers * withheld))
             return (layer.transpose(kept, layer.weight, shape),)
 
         return output, pull
 
 
-def in_proportion(layer: Callable, values: torch.Tensor, *others: torch.Tensor) -> Step:
-    """Hand on relevance through a layer that is linear in its first input: by its transpose."""
-    with torch.enable_grad():
-        tracked = values.detach().requires_grad_()
-        output = layer(tracked, *others)
+class _Signed:
+    """The positive and the negative contributions to each output of a layer, and the way back."""
+
+    def __init__(self, layer: Affine, values: torch.Tensor) -> None:
+        self._layer, self._shape = layer, values.shape
+        above = values.clamp(min=0)
+        self._below = values < 0
+        if not self._below.any():
+            self._below = None
+        self.positive = layer.apply(above, layer.positive, None)  # Σ_i z_ij⁺
+        self.negative = layer.apply(above, layer.negative, None)  # Σ_i z_ij⁻
+        if self._below is not None:
+            below = values.clamp(max=0)
+            self.positive = self.positive + layer.apply(below, layer.negative, None)
+            self.negative = self.negative + layer.apply(below, layer.positive, None)
+
+    def output(self) -> torch.Tensor:
+        """Return z."""
+        sums = self.positive + self.negative
+        return sums if self._layer.bias is None else sums + self._layer.along_channels(self._layer.bias, sums)
+
+    def back(self, positive: torch.Tensor, negative: torch.Tensor | None) -> torch.Tensor:
+        """Return multipliers of the inputs for multipliers of the contributions of either sign."""
+        layer, shape = self._layer, self._shape
+        handed = layer.transpose(positive, layer.positive, shape)
+        if negative is not None:
+            handed = handed + layer.transpose(negative, layer.negative, shape)
+        if self._below is None:
+            return handed
+        other = layer.transpose(positive, layer.negative, shape)
+        if negative is not None:
+            other = other + layer.transpose(negative, layer.positive, shape)
+        return torch.where(self._below, other, handed)
+
+
+@dataclass(frozen=True)
+class AlongGamma:
+    """Hand on relevance with contributions of the sign of z_j counted 1 + γ times.
+
+    Parameters
+    ----------
+    gamma : float
+        Not negative; 0 is LRP-0.
+    """
+
+    gamma: float
+
+    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
+        """Return the layer's output and its pull."""
+        signed = _Signed(layer, values)
+        output = signed.output()
+        up = (output >= 0).to(output.dtype)
+        for_positive, for_negative = 1 + self.gamma * up, 1 + self.gamma * (1 - up)
+        denominator = signed.positive * for_positive + signed.negative * for_negative
+        bias = None
+        if layer.bias is not None:
+            bias = layer.along_channels(layer.bias, output)
+            bias = bias * torch.where(bias > 0, for_positive, for_negative)
+            denominator = denominator + bias
+        # z and the denominator have one sign, and this one is the larger: where it is 0 nothing arrives.
+        zero = denominator == 0
+        share = torch.where(zero, 0.0, output / torch.where(zero, 1.0, denominator))
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            kept = multipliers * share
+            if bias is not None:
+                note(BIAS, total(kept * bias))
+            return (signed.back(kept * for_positive, kept * for_negative),)
+
+        return output, pull
+
+
+@dataclass(frozen=True)
+class AlongSigns:
+    """Hand on α of the relevance to positive contributions and -β to negative ones, α - β = 1.
+
+    Parameters
+    ----------
+    alpha : float
+        At least 1; 1 is z⁺.
+    """
+
+    alpha: float
+
+    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
+        """Return the layer's output and its pull."""
+        signed = _Signed(layer, values)
+        output, beta = signed.output(), self.alpha - 1
+        none_for, for_it = _quotient(self.alpha * output, signed.positive)
+        none_against, against = _quotient(-beta * output, signed.negative)
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            lost = total(torch.where(none_for, self.alpha * multipliers * output, 0.0))
+            if beta:
+                lost = lost - total(torch.where(none_against, beta * multipliers * output, 0.0))
+            note(ZERO_DENOMINATOR, lost)
+            return (signed.back(multipliers * for_it, multipliers * against if beta else None),)
+
+        return output, pull
+
+
+@dataclass(frozen=True)
+class ByKind:
+    """A rule for each kind of affine layer.
+
+    Parameters
+    ----------
+    wide : callable
+        Rule of convolutions that read more than one place.
+    pointwise : callable
+        Rule of dense layers and 1 x 1 convolutions.
+    """
+
+    wide: AffineRule
+    pointwise: AffineRule
+
+    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
+        """Return the layer's output and its pull."""
+        if isinstance(layer, Normalisation):
+            return along_gradient(layer, values)
+        return (self.pointwise if layer.pointwise else self.wide)(layer, values)
+
+
+def by_squares(layer: Affine, values: torch.Tensor) -> Step:
+    """Hand out relevance by the squared weights (w²)."""
+    return _by_weights(layer, values, layer.weight**2)
+
+
+def evenly(layer: Affine, values: torch.Tensor) -> Step:
+    """Hand out relevance in equal parts (flat)."""
+    return _by_weights(layer, values, torch.ones_like(layer.weight))
+
+
+def _by_weights(layer: Affine, values: torch.Tensor, weight: torch.Tensor) -> Step:
+    output, shape = layer.forward(values), values.shape
+    zero, share = _quotient(output, layer.apply(torch.ones_like(values), weight, None))
 
     def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        return (torch.autograd.grad(output, tracked, multipliers)[0], *(None for _ in others))
-
-    return output.detach(), pull
-
-
-def pooled(layer: SamePool2d, values: torch.Tensor) -> Step:
-    """Average-pool by two one-dimensional sums per channel; the transpose is the mirrored sum."""
-    rows, cols = values.shape[-2:]
-    shares = 1 / (layer.counts(rows, values)[:, None] * layer.counts(cols, values))
-    output = _box_sums(values, layer.size, layer.before, layer.after).mul_(shares)
-
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        return (_box_sums(multipliers * shares, layer.size, layer.after, layer.before),)
+        note(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
+        return (Handed(layer.transpose(multipliers * share, weight, shape)),)
 
     return output, pull
 
 
-def repeated(layer: NearestUpsample, coarse: torch.Tensor, like: torch.Tensor) -> Step:
-    """Repeat cells over their pixels; the transpose adds the pixels of a cell."""
-    rows, cols = like.shape[-2:]
-    output = layer(coarse, like).contiguous(memory_format=torch.channels_last)
-    shape, ratio = coarse.shape, layer.ratio
+@dataclass(frozen=True)
+class WithinBox:
+    """Hand out relevance by what lies between an input and its bounds (z^B).
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        # The last cells may be cut.
-        missing = (0, shape[3] * ratio - cols, 0, shape[2] * ratio - rows)
-        full = functional.pad(multipliers, missing) if any(missing) else multipliers
-        cells = full.unflatten(3, (shape[3], ratio)).unflatten(2, (shape[2], ratio))
-        return cells.sum((3, 5)), None
+    Parameters
+    ----------
+    bound : float
+        Inputs lie between - `bound` and `bound`; one that does not is its own bound.
+    """
 
-    return output, pull
+    bound: float
 
+    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
+        """Return the layer's output and its pull."""
+        output, shape = layer.forward(values), values.shape
+        low, high = values.clamp(max=-self.bound), values.clamp(min=self.bound)
+        sums = layer.apply(values, layer.weight, None) - layer.apply(low, layer.positive, None)
+        zero, share = _quotient(output, sums - layer.apply(high, layer.negative, None))
 
-def _box_sums(values: torch.Tensor, size: int, before: int, after: int) -> torch.Tensor:
-    channels = values.shape[1]
-    padded = functional.pad(values, (before, after, before, after))
-    ones = values.new_ones((channels, 1, size, 1))
-    down = functional.conv2d(padded, ones, groups=channels)
-    return functional.conv2d(down, ones.transpose(2, 3), groups=channels)
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            note(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
+            kept = multipliers * share
+            relevance = values * layer.transpose(kept, layer.weight, shape)
+            relevance = relevance - low * layer.transpose(kept, layer.positive, shape)
+            return (Handed(relevance - high * layer.transpose(kept, layer.negative, shape)),)
 
-
-def rectified(layer: nn.Module, values: torch.Tensor) -> Step:
-    """Hand the multiplier on where the value passed."""
-    output = torch.relu(values)
-    passed = output > 0
-
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        return (multipliers * passed,)
-
-    return output, pull
-
-
-def leaky(layer: nn.LeakyReLU, values: torch.Tensor) -> Step:
-    """Hand the multiplier on with the slope in force."""
-    passed = values > 0
-
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        return (torch.where(passed, multipliers, multipliers * layer.negative_slope),)
-
-    return functional.leaky_relu(values, layer.negative_slope), pull
-
-
-def unchanged(layer: nn.Module, values: torch.Tensor) -> Step:
-    """Hand on through a layer that does nothing in evaluation mode."""
-    return values, lambda multipliers, note: (multipliers,)
-
-
-def concatenated(parts: list, dim: int = 0) -> Step:
-    """Hand each part the multipliers of its own place."""
-    sizes = [part.shape[dim] for part in parts]
-    return torch.cat(parts, dim), lambda multipliers, note: tuple(multipliers.split(sizes, dim))
-
-
-def added(first: torch.Tensor, second: torch.Tensor) -> Step:
-    """Hand each summand its share of the sum: the multiplier itself."""
-    if not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
-        raise ModelError("relevance has no rule for adding a number to an array inside a network")
-
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        return multipliers.sum_to_size(first.shape), multipliers.sum_to_size(second.shape)
-
-    return first + second, pull
-
-
-AFFINE: dict[type, Callable[[nn.Module, torch.dtype], Affine]] = {
-    nn.Conv2d: Convolution,
-    nn.Linear: Dense,
-    nn.BatchNorm2d: Normalisation,
-}
-PROPORTIONAL: dict[type, Callable[..., Step]] = {
-    SamePool2d: pooled,
-    NearestUpsample: repeated,
-    BilinearUpsample: in_proportion,
-    nn.AvgPool2d: in_proportion,
-    nn.Upsample: in_proportion,
-    nn.Dropout: unchanged,
-    nn.Dropout2d: unchanged,
-    nn.Identity: unchanged,
-}
-GATES: dict[type, Callable[..., Step]] = {nn.ReLU: rectified, nn.LeakyReLU: leaky}
-FUNCTIONS: dict[Callable, Callable[..., Step]] = {
-    torch.cat: concatenated,
-    operator.add: added,
-    torch.add: added,
-    torch.relu: lambda values: rectified(None, values),
-    functional.relu: lambda values, inplace=False: rectified(None, values),
-}
+        return output, pull
 
 
 class Rules:
@@ -355,18 +287,47 @@ class Rules:
     Parameters
     ----------
     affine : callable
-        The rule for affine layers; the others are the same for all methods.
+        The rule for affine layers.
     dtype : torch.dtype
         Of the computation.
+    gates : Tangent or Rescaled, optional
+        The rule for activations and max pools; default: by the slope.
+    first : callable, optional
+        Another rule for the affine layers that read the inputs.
+    dropout : callable, optional
+        What dropout does; default: nothing.
     """
 
-    def __init__(self, affine: AffineRule, dtype: torch.dtype) -> None:
-        self._affine = affine
-        self._dtype = dtype
+    def __init__(
+        self,
+        affine: AffineRule,
+        dtype: torch.dtype,
+        gates: Tangent | Rescaled | None = None,
+        first: AffineRule | None = None,
+        dropout: DropoutRule | None = None,
+    ) -> None:
+        self._affine, self._dtype, self._first = affine, dtype, first
+        self._gates = gates or Tangent()
+        self._dropout = dropout
         self._prepared: dict[str, Affine] = {}
 
-    def layer(self, name: str, layer: nn.Module, inputs: tuple) -> Step:
-        """Return the output of a layer and its pull.
+    @property
+    def needs_first(self) -> bool:
+        """Whether the layers that read the inputs have a rule of their own."""
+        return self._first is not None
+
+    @staticmethod
+    def weighs(layer: nn.Module) -> bool:
+        """Whether a layer is affine with weights over its inputs: a possible first layer."""
+        return type(layer) in AFFINE and not isinstance(layer, nn.BatchNorm2d)
+
+    @staticmethod
+    def whole(kind: type | Callable) -> bool:
+        """Whether a layer kind or function hands inputs on as they are or as means of them."""
+        return kind in WHOLE or kind in WHOLE_FUNCTIONS
+
+    def layer(self, name: str, layer: nn.Module, inputs: tuple, first: bool = False) -> Step:
+        """Return the output of a layer and its pull; `first`: it reads the inputs of the network.
 
         Raises
         ------
@@ -375,19 +336,29 @@ class Rules:
         """
         kind = type(layer)
         if kind in AFFINE:
-            if name not in self._prepared:
-                try:
-                    self._prepared[name] = AFFINE[kind](layer, self._dtype)
-                except ModelError as error:
-                    raise ModelError(f"Layer '{name}': {error}.") from error
-            return self._affine(self._prepared[name], *inputs)
-        rule = PROPORTIONAL.get(kind) or GATES.get(kind)
-        if rule is None:
+            rule = self._first if first and self._first else self._affine
+            return rule(self._affine_layer(name, layer), *inputs)
+        if kind in ACTIVATIONS:
+            return self._gates.activation(name, ACTIVATIONS[kind](layer), *inputs)
+        if kind is nn.MaxPool2d:
+            return self._gates.largest(name, layer, *inputs)
+        if kind in (nn.Dropout, nn.Dropout2d) and self._dropout:
+            return self._dropout(name, layer, *inputs)
+        if kind not in SHARES:
+            known = sorted(k.__name__ for k in (*AFFINE, *SHARES, *ACTIVATIONS, nn.MaxPool2d))
             raise ModelError(
                 f"Relevance has no rule for the layer '{name}' of the kind {kind.__name__}. "
-                f"Layers it knows: {', '.join(sorted(k.__name__ for k in (*AFFINE, *PROPORTIONAL, *GATES)))}."
+                f"Layers it knows: {', '.join(known)}."
             )
-        return rule(layer, *inputs)
+        return SHARES[kind](layer, *inputs)
+
+    def _affine_layer(self, name: str, layer: nn.Module) -> Affine:
+        if name not in self._prepared:
+            try:
+                self._prepared[name] = AFFINE[type(layer)](layer, self._dtype)
+            except ModelError as error:
+                raise ModelError(f"Layer '{name}': {error}.") from error
+        return self._prepared[name]
 
     def function(self, name: str, function: Callable, inputs: tuple, options: dict) -> Step:
         """Return the result of a function and its pull.
@@ -397,17 +368,37 @@ class Rules:
         ModelError
             If there is no rule for such a function, naming it.
         """
-        rule = FUNCTIONS.get(function)
-        if rule is None:
-            called = getattr(function, "__name__", function)
-            raise ModelError(f"Relevance has no rule for '{called}' ('{name}' in the network).")
-        return rule(*inputs, **options)
+        if function in SHARE_FUNCTIONS:
+            return SHARE_FUNCTIONS[function](*inputs, **options)
+        if function in ACTIVATION_FUNCTIONS:
+            values, *others = inputs or (options.pop("input"),)
+            return self._gates.activation(name, ACTIVATION_FUNCTIONS[function](*others, **options), values)
+        if function in LAYERS_OF_FUNCTIONS:
+            values, *others = inputs or (options.pop("input"),)
+            return self.layer(name, LAYERS_OF_FUNCTIONS[function](*others, **options), (values,))
+        if function is functional.interpolate:
+            values, *others = inputs or (options.pop("input"),)
+            return in_proportion(lambda tracked: function(tracked, *others, **options), values)
+        called = getattr(function, "__name__", function)
+        raise ModelError(f"Relevance has no rule for '{called}' ('{name}' in the network).")
 
 
-def _total(values: torch.Tensor, axes: list[int]) -> torch.Tensor:
-    """Return sums in float64 of sums in the type of `values`, at least float32."""
-    return values.sum(axes, dtype=torch.promote_types(values.dtype, torch.float32)).double()
+def _pool_layer(kind: type) -> Callable[..., nn.Module]:
+    def make(*arguments: object, **options: object) -> nn.Module:
+        options.pop("return_indices", None)
+        return kind(*arguments, **options)
+
+    return make
 
 
-def _dot(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    return _total(first * second, list(range(first.ndim)))
+LAYERS_OF_FUNCTIONS: dict[Callable, Callable[..., nn.Module]] = {
+    functional.max_pool2d: _pool_layer(nn.MaxPool2d),
+    functional.avg_pool2d: _pool_layer(nn.AvgPool2d),
+    torch.flatten: nn.Flatten,
+}
+
+
+def _quotient(numerator: torch.Tensor, denominator: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where the denominator is zero, and the quotient, zero there."""
+    zero = denominator == 0
+    return zero, torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))

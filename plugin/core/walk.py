@@ -14,7 +14,7 @@ from torch import fx, nn
 from ...models.layers import trace
 from .accounts import Ledger
 from .errors import ModelError
-from .rules import Rules
+from .rules import Handed, Rules
 
 
 class Walk(fx.Interpreter):
@@ -31,7 +31,32 @@ class Walk(fx.Interpreter):
     def __init__(self, graph: fx.GraphModule, rules: Rules) -> None:
         super().__init__(graph)
         self._rules = rules
+        self._first = self._first_layers() if rules.needs_first else set()
+        # Relevance that first layers handed to the inputs as such, in the order of the placeholders.
+        self.handed: list[torch.Tensor | None] = []
         self._pulls: list[tuple[fx.Node, list[fx.Node], Callable]] = []
+
+    def _first_layers(self) -> set[fx.Node]:
+        """Return the layers with weights whose input is the network's, upsampled or joined at most."""
+        raw, first = set(), set()
+        for node in self.module.graph.nodes:
+            if node.op == "placeholder":
+                raw.add(node)
+            elif node.op in ("call_module", "call_function"):
+                layer = self.fetch_attr(node.target) if node.op == "call_module" else None
+                sources = node.args[0] if isinstance(node.args[0], (list, tuple)) else node.args[:1]
+                if not all(source in raw for source in sources):
+                    continue
+                if layer is not None and self._rules.weighs(layer):
+                    first.add(node)
+                elif self._rules.whole(node.target if layer is None else type(layer)):
+                    raw.add(node)
+        if not first:
+            raise ModelError(
+                "No convolution or linear layer of the network reads the inputs as they are, so none can have a "
+                "rule of its own. Choose FIRST_LAYER=same."
+            )
+        return first
 
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Return the network's output for its inputs, in the order of its placeholders."""
@@ -45,7 +70,8 @@ class Walk(fx.Interpreter):
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         if n.op == "call_module":
-            output, pull = self._rules.layer(n.target, self.fetch_attr(n.target), args)
+            first = n in self._first
+            output, pull = self._rules.layer(n.target, self.fetch_attr(n.target), args, first)
         elif n.op == "call_function":
             output, pull = self._rules.function(n.name, n.target, args, kwargs)
         else:
@@ -68,21 +94,39 @@ class Walk(fx.Interpreter):
         Returns
         -------
         list of torch.Tensor
-            In the order of the placeholders; None for an input the network does not use.
+            In the order of the placeholders; None for an input the network does not use. Relevance that
+            came without a multiplier is kept in :attr:`handed`.
         """
         arrived: dict[fx.Node, torch.Tensor] = {}
+        handed: dict[fx.Node, torch.Tensor] = {}
         (result,) = (node for node in self.module.graph.nodes if node.op == "output")
         arrived[result.args[0]] = seeds
         with torch.no_grad():
             while self._pulls:
                 node, sources, pull = self._pulls.pop()
-                multipliers = arrived.pop(node, None)
-                if multipliers is None:
-                    continue
-                for source, share in zip(sources, pull(multipliers, ledger.of_layer(_name(node)))):
-                    if share is not None:
-                        arrived[source] = arrived[source] + share if source in arrived else share
-        return [arrived.get(node) for node in self.module.graph.nodes if node.op == "placeholder"]
+                if node in arrived:
+                    note = ledger.of_layer(_name(node))
+                    for source, share in zip(sources, pull(arrived.pop(node), note)):
+                        if isinstance(share, Handed):
+                            _add(handed, source, share.relevance)
+                        elif share is not None:
+                            _add(arrived, source, share)
+                if node in handed:
+                    # Only means and copies of inputs lie below: by their weights, all of it is handed on.
+                    for source, share in zip(sources, pull(handed.pop(node), _nothing_to_note)):
+                        if share is not None:
+                            _add(handed, source, share)
+        inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
+        self.handed = [handed.get(node) for node in inputs]
+        return [arrived.get(node) for node in inputs]
+
+
+def _add(sums: dict[fx.Node, torch.Tensor], node: fx.Node, share: torch.Tensor) -> None:
+    sums[node] = sums[node] + share if node in sums else share
+
+
+def _nothing_to_note(account: str, amount: torch.Tensor) -> None:
+    raise ModelError(f"Relevance of a first layer was lost to '{account}' on its way to the inputs.")
 
 
 def _name(node: fx.Node) -> str:

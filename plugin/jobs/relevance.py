@@ -29,10 +29,13 @@ from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
+from .relevance_settings import SETTINGS, baseline_levels, method_settings
 
 if TYPE_CHECKING:
+    from ..core.methods import Method
     from ..core.relevance import RelevanceResult
     from ..core.target import RegionMask, Seeding
+    from ..core.uncertainty import Uncertainty
 
 # The colours of a map end where all but two in a hundred pixels lie below; the file keeps every value.
 SHOWN_PERCENTILE = 98.0
@@ -71,8 +74,17 @@ class Relevance:
         Longitude and latitude of a single pixel to explain instead.
     steps : int
         Steps of integrated gradients to begin with; doubled until complete.
-    epsilon : float
-        ε of LRP-ε, relative to Σ|z| + |b| at each output of a layer.
+    baseline : str
+        Physical values of some channels, ``hh=-20,hv=-28``, that relevance is told against, for the methods
+        that take a baseline; the other channels stand at their mean.
+    epsilon, gamma, alpha, first_layer, patch : float, float, float, str, int
+        Settings of the methods, as :class:`floelens.plugin.core.methods.Method` has them.
+    uncertainty : str
+        A word of :data:`floelens.plugin.core.uncertainty.UNCERTAINTIES`.
+    ensemble : tuple of str
+        Ids or paths of the models beside `model`.
+    samples, noise, seed : int, float, int
+        Of SmoothGrad and of what the uncertainty draws.
     compute : Compute
         Where and how.
     """
@@ -92,18 +104,28 @@ class Relevance:
     aoi: Polygons | None = None
     point: tuple[float, float] | None = None
     steps: int = 32
+    baseline: str = ""
     epsilon: float = 1e-6
+    gamma: float = 0.25
+    alpha: float = 2.0
+    first_layer: str = "default"
+    patch: int = 25
+    uncertainty: str = "none"
+    ensemble: tuple[str, ...] = ()
+    samples: int = 16
+    noise: float = 0.2
+    seed: int = 0
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.methods import Method
         from ..core.relevance import plan_relevance, run_relevance
         from ..core.target import Target
 
         runner = self.compute.runner(self.model)
         card = runner.card
-        method = Method(self.method, steps=self.steps, epsilon=self.epsilon)
+        method, uncertainty = self._method(card), self._uncertainty()
+        varied = uncertainty.number > 1
         others = [c for c in card.channels if c.sensor not in ("sar", "mwr")]
         if self.ancillary_folder and not others:
             raise ParameterError(
@@ -114,7 +136,7 @@ class Relevance:
         with self.scene.open(card, progress) as scene, Outputs() as outputs:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)
-            plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib)
+            plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
             tags = provenance(
                 card,
                 self.scene,
@@ -125,29 +147,33 @@ class Relevance:
                 target=seeding.text,
                 region=self._region_text(),
                 method=method.name,
-                epsilon=method.epsilon if method.name == "lrp_epsilon" else None,
-                baseline="channel means" if method.name != "gradient" else None,
+                **method_settings(method),
+                baseline=self._baseline_text() if method.times_input else None,
+                uncertainty=uncertainty.text() or None,
+                ensemble="; ".join(self.ensemble) or None,
             )
             grid = scene.grid.subset(scene.region)
             if self.ancillary_folder:
                 outputs.folder(self.ancillary_folder)
             fine = list(enumerate(card.fine_channels))
-            layers = [_Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"])]
+            layers = [_Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"], len(fine))]
             if self.ancillary_folder:
-                layers += [_Layer(self._ancillary(c), [(i, c)]) for i, c in fine if c.sensor != "sar"]
+                layers += [
+                    _Layer(self._ancillary(c), [(i, c)], len(fine)) for i, c in fine if c.sensor != "sar"
+                ]
             for layer in layers:
-                layer.sink = outputs.raster(layer.path, grid, _bands(layer.channels), tags=tags)
+                layer.sink = outputs.raster(layer.path, grid, _bands(layer.channels, varied), tags=tags)
             split = _Split(layers, len(fine))
-            result = run_relevance(runner, scene, plan, target, method, split, progress)
-            coarse = coarse_relevance(scene, card.coarse_channels, result)
+            result = run_relevance(runner, scene, plan, target, method, split, progress, uncertainty)
+            coarse, coarse_sd = coarse_relevance(scene, result)
             maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
-            maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, tags))
+            maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, tags))
             shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
             for path, (channels, sample) in maps.items():
                 style = self._style(shown, channels, sample, scene.start_time)
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
             channels = channel_sums(card, split.positive, split.negative, coarse)
-            self._write_report(outputs, scene, card, seeding, result, channels, tags)
+            self._write_report(outputs, scene, card, seeding, result, channels, uncertainty.text(), tags)
         accounts = result.accounts
         paths = {
             "SAR_RELEVANCE": self.sar_relevance,
@@ -169,6 +195,26 @@ class Relevance:
             "BIAS_SHARE": float(accounts.bias),
             "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
         }
+
+    def _method(self, card: ModelCard) -> Method:
+        from ..core.methods import Method
+
+        names = ("steps", "epsilon", "gamma", "alpha", "first_layer", "patch", "samples", "noise", "seed")
+        settings = {name: getattr(self, name) for name in names}
+        return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
+
+    def _uncertainty(self) -> Uncertainty:
+        from ..core.uncertainty import Uncertainty
+
+        if self.baseline and self.ensemble:
+            raise ParameterError(
+                "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
+            )
+        members = tuple(self.compute.runner(model) for model in self.ensemble)
+        return Uncertainty(self.uncertainty, self.samples, self.noise, self.seed, members)
+
+    def _baseline_text(self) -> str:
+        return f"{self.baseline}, other channels at their means" if self.baseline else "channel means"
 
     def _region(self, scene: Scene) -> RegionMask | None:
         """Return which pixels are explained, or None for all that are valid."""
@@ -202,6 +248,7 @@ class Relevance:
         scene: Scene,
         channels: Sequence[Channel],
         relevance: np.ndarray,
+        deviation: np.ndarray | None,
         tags: Mapping[str, str],
     ) -> dict[str, tuple[list[tuple[int, Channel]], np.ndarray]]:
         """Write the relevance of coarse channels on the grid of their own raster.
@@ -220,8 +267,10 @@ class Relevance:
         written = {}
         for path, chosen in wanted.items():
             values = relevance[[i for i, _ in chosen]]
-            writer = outputs.raster(path, scene.coarse_grid, _bands(chosen), tags=tags)
-            writer.write(values.astype(np.float32))
+            bands = _bands(chosen, deviation is not None)
+            writer = outputs.raster(path, scene.coarse_grid, bands, tags=tags)
+            told = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
+            writer.write(np.concatenate(told).astype(np.float32))
             written[path] = chosen, values
         return written
 
@@ -233,13 +282,10 @@ class Relevance:
         seeding: Seeding,
         result: RelevanceResult,
         channels: tuple[ChannelRelevance, ...],
+        uncertainty: str,
         tags: Mapping[str, str],
     ) -> None:
-        settings = {"ε (relative to Σ|z| + |b| at each output of a layer)": result.method.epsilon}
-        if result.method.name == "integrated_gradients":
-            settings = {"steps": result.method.steps}
-        elif result.method.name != "lrp_epsilon":
-            settings = {}
+        baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
         names = [entry.name for entry in seeding.head.classes]
         page = RelevanceReport(
             model=model_facts(card),
@@ -252,7 +298,9 @@ class Relevance:
             method=result.method.name,
             channels=channels,
             books=Books.of(result.accounts),
-            settings=settings,
+            settings={SETTINGS[name]: value for name, value in method_settings(result.method).items()},
+            baseline=baseline if result.method.times_input else "",
+            uncertainty=uncertainty,
             several_classes=seeding.outputs > 1,
             provenance=tags,
             warnings=scene.warnings,
@@ -311,32 +359,53 @@ def channel_sums(
     )
 
 
-def coarse_relevance(scene: Scene, channels: Sequence[Channel], result: RelevanceResult) -> np.ndarray:
-    """Return the relevance of a coarse raster's own pixels: (x - x₀) ⊙ Sᵀ m.
+def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the relevance of a coarse raster's own pixels: (x - x₀) ⊙ Sᵀ m + Sᵀ r.
 
-    S is the sampler that made the network's cells of the raster, m the multipliers of the cells, x the
-    standardised raster and x₀ the baseline; rows of S sum to one, so that what the cells received is
-    handed on whole. For the method ``gradient`` it is Sᵀ m itself.
+    S is the sampler that made the network's cells of the raster, m the multipliers of the cells, r what was
+    handed to them as relevance, x the standardised raster and x₀ the baseline; rows of S sum to one, so that
+    what the cells received is handed on whole. For methods without the factor it is Sᵀ m itself.
 
     Returns
     -------
-    numpy.ndarray
-        (channel, row, column), float64, NaN where the raster has no value or no cell is made of it; no
-        channel for a network without coarse ones.
+    tuple of numpy.ndarray
+        (channel, row, column), float64: mean over the replicas, and their standard deviation (None for a
+        single one); NaN where the raster has no value or no cell is made of it; no channel for a network
+        without coarse ones.
     """
+    varied = len(result.cells) > 1
     if scene.sampler is None:
-        return np.empty((0, 1, 1))
-    multipliers = np.where(scene.sampler.cell_valid, result.coarse_multipliers, 0.0)
-    handed_back = scene.sampler.adjoint(multipliers)
+        empty = np.empty((0, 1, 1))
+        return empty, empty if varied else None
     used = np.asarray(abs(scene.sampler.matrix).sum(axis=0)).reshape(scene.sampler.coarse_shape) > 0
-    mean, sd = (np.array([getattr(c, name) for c in channels])[:, None, None] for name in ("mean", "sd"))
-    factor = (scene.coarse_values.astype(np.float64) - mean) / sd - result.baseline[:, None, None]
-    relevance = handed_back if result.method.name == "gradient" else handed_back * factor
-    return np.where(used & np.isfinite(scene.coarse_values), relevance, np.nan)
+    known = used & np.isfinite(scene.coarse_values)
+
+    def handed_back(cells: np.ndarray) -> np.ndarray:
+        return scene.sampler.adjoint(np.where(scene.sampler.cell_valid, cells, 0.0))
+
+    # Running mean and sum of squared differences: one raster at a time, however many replicas.
+    mean = squares = np.zeros(scene.coarse_values.shape)
+    for number, cells in enumerate(result.cells, start=1):
+        relevance = handed_back(cells.multipliers)
+        if result.method.times_input:
+            centre, sd = cells.mean[:, None, None], cells.sd[:, None, None]
+            standard = (scene.coarse_values.astype(np.float64) - centre) / sd
+            relevance = relevance * (standard - result.baseline[:, None, None])
+        if cells.handed is not None:
+            relevance = relevance + handed_back(cells.handed)
+        before = relevance - mean
+        mean = mean + before / number
+        squares = squares + before * (relevance - mean)
+    deviation = np.sqrt(squares / (len(result.cells) - 1)) if varied else None
+    mean = np.where(known, mean, np.nan)
+    return mean, np.where(known, deviation, np.nan) if varied else None
 
 
-def _bands(channels: Sequence[tuple[int, Channel]]) -> list[Band]:
-    """Return the bands of a relevance raster; a radiometer's carry their frequency and footprint."""
+def _bands(channels: Sequence[tuple[int, Channel]], varied: bool) -> list[Band]:
+    """Return the bands of a relevance raster, those of deviations last if `varied`.
+
+    A radiometer's carry their frequency and footprint.
+    """
     bands = []
     for _, channel in channels:
         tags = {}
@@ -346,14 +415,16 @@ def _bands(channels: Sequence[tuple[int, Channel]]) -> list[Band]:
         if channel.footprint_km:
             tags["footprint_km"] = " x ".join(f"{side:g}" for side in channel.footprint_km)
         bands.append(Band(channel.name, "logit", tags))
-    return bands
+    # Behind the maps, so that these keep their numbers.
+    return bands + [Band(f"{band.name}_sd", band.unit, band.tags) for band in bands if varied]
 
 
 class _Layer:
     """A raster of some of the fine channels, and a thinned copy for the limits of its colours."""
 
-    def __init__(self, path: str, channels: Sequence[tuple[int, Channel]]) -> None:
+    def __init__(self, path: str, channels: Sequence[tuple[int, Channel]], among: int) -> None:
         self.path = path
+        self._all = among
         self.channels = channels
         self.sink: Sink | None = None
         self._positions = [position for position, _ in channels]
@@ -361,9 +432,10 @@ class _Layer:
         self._sample: list[np.ndarray] = []
 
     def write(self, values: np.ndarray) -> None:
-        """Write the layer's channels of a strip."""
+        """Write the layer's channels of a strip, and their deviations where it holds any."""
         chosen = values[self._positions]
-        self.sink.write(chosen)
+        deviations = [p + self._all for p in self._positions] if len(values) > self._all else []
+        self.sink.write(values[[*self._positions, *deviations]])
         step = max(1, int(np.sqrt(chosen.shape[2] ** 2 / SHOWN_PIXELS)))
         first = -self._rows % step
         self._sample.append(chosen[:, first::step, ::step].copy())
@@ -378,13 +450,13 @@ class _Split:
     """A sink that hands each layer its channels, and sums what speaks for and against."""
 
     def __init__(self, layers: Sequence[_Layer], channels: int) -> None:
-        self._layers = layers
+        self._layers, self._channels = layers, channels
         self.positive = np.zeros(channels)
         self.negative = np.zeros(channels)
 
     def write(self, values: np.ndarray) -> None:
-        """Write a strip of all fine channels."""
-        known = np.nan_to_num(values)
+        """Write a strip of all fine channels, and of their deviations where there are any."""
+        known = np.nan_to_num(values[: self._channels])
         self.positive += np.maximum(known, 0).sum(axis=(1, 2), dtype=np.float64)
         self.negative += np.minimum(known, 0).sum(axis=(1, 2), dtype=np.float64)
         for layer in self._layers:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import figures
 from .html import Figure, Section, Table, listed, number_text, render, sensor_name
+from .relevance_methods import NOT_SHARED, method_sentence
 from .tables import csv_text, csvt_text, json_text
 from .zscores import ModelFacts
 
@@ -83,11 +84,15 @@ class Books:
     Parameters
     ----------
     target_sum, relevance_sum, bias, epsilon, zero_denominator, masked_input, outside_region, residual : float
-        ``target_sum`` is the sum of all that follow.
+        ``target_sum`` is the sum of all that follow, and of `padding`.
     relative_residual, tolerance : float
         The residual as a share of the sum of absolute relevance and bias, and what is accepted.
     conservative : bool
-        Whether the method promises that the books balance.
+        Whether the method promises that the books balance; where not, there is no residual (None).
+    padding : float
+        What went to constants that the network pads with.
+    leak : str
+        The largest leak in words.
     """
 
     target_sum: float
@@ -97,20 +102,25 @@ class Books:
     zero_denominator: float
     masked_input: float
     outside_region: float
-    residual: float
-    relative_residual: float
-    tolerance: float
+    residual: float | None
+    relative_residual: float | None
+    tolerance: float | None
     conservative: bool = True
+    padding: float = 0.0
+    leak: str = ""
 
     @classmethod
     def of(cls, accounts: Any) -> Books:
         """Return the books of an object with the same attributes (the accounts of a relevance run)."""
-        return cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+        books = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+        if books.conservative:
+            return books
+        return replace(books, residual=None, relative_residual=None, tolerance=None)
 
     @property
     def balanced(self) -> bool:
         """Whether the residual is within the tolerance."""
-        return self.relative_residual <= self.tolerance
+        return not self.conservative or self.relative_residual <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,9 @@ class RelevanceReport:
     settings : mapping
         Settings of the method: baseline, steps, epsilon.
     baseline : str
-        What a relevance of zero means, in words.
+        What a relevance of zero means, in words; empty for methods that have none.
+    uncertainty : str
+        What the standard deviation was taken over, in words; empty: there is none.
     several_classes : bool
         Whether the head has a logit for each of several classes (softmax).
     provenance : mapping
@@ -161,6 +173,7 @@ class RelevanceReport:
     reference_class: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     baseline: str = "every channel at its training mean"
+    uncertainty: str = ""
     several_classes: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -253,19 +266,21 @@ def summary(report: RelevanceReport) -> list[str]:
         sentences.append(
             f"Of the other channels with at least 2 % of it, on balance speak {'; '.join(parts)}."
         )
-    sentences.append(_conservation(report.books))
+    sentences.append(_conservation(report.books, report.method))
     return sentences
 
 
-def _conservation(books: Books) -> str:
+def _conservation(books: Books, method: str) -> str:
     if not books.conservative:
-        return "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
+        need_not = "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
+        return NOT_SHARED.get(method, need_not)
     residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
     if books.balanced:
         return f"The books balance: what is not accounted for is {residual}."
+    leak = f" The largest leak is {books.leak}." if books.leak else ""
     return (
         f"THE BOOKS DO NOT BALANCE: what is not accounted for is {residual}, more than the "
-        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map."
+        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map.{leak}"
     )
 
 
@@ -276,7 +291,20 @@ def _percent(share: float | None) -> str:
 def conservation_rows(books: Books, method: str) -> list[dict]:
     """Return the books as rows: what, amount, meaning; `method` is the method's word."""
     bias = "biases and batch-norm shifts, computed on their own"
-    if method == "integrated_gradients":
+    if not books.conservative:
+        return [
+            {
+                "what": "explained logits",
+                "amount": books.target_sum,
+                "meaning": "sum over the pixels explained",
+            },
+            {
+                "what": "relevance",
+                "amount": books.relevance_sum,
+                "meaning": "sum over all channels and valid pixels; no part of the logits",
+            },
+        ]
+    if method in ("integrated_gradients", "deeplift"):
         bias = "the same logits where every channel is at its baseline, computed on their own"
     return [
         {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
@@ -296,6 +324,7 @@ def conservation_rows(books: Books, method: str) -> list[dict]:
             "amount": books.zero_denominator,
             "meaning": "where no input contributed",
         },
+        {"what": "padding", "amount": books.padding, "meaning": "constants that the network pads with"},
         {"what": "masked inputs", "amount": books.masked_input, "meaning": "pixels without data, filled in"},
         {
             "what": "outside the region",
@@ -329,9 +358,12 @@ def relevance_html(report: RelevanceReport) -> str:
         "method": report.method,
         **report.settings,
     }
+    if report.uncertainty:
+        asked["uncertainty"] = report.uncertainty
     sections = [
         Section(
             "What was asked",
+            text=(method_sentence(report.method),),
             tables=(
                 Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
             ),
@@ -349,7 +381,7 @@ def relevance_html(report: RelevanceReport) -> str:
         ),
         Section(
             "Do the books balance?",
-            text=(_conservation(report.books),),
+            text=(_conservation(report.books, report.method),),
             tables=(
                 Table(
                     (("what", "account"), ("amount", "logit"), ("meaning", "meaning")),
@@ -371,8 +403,17 @@ def relevance_html(report: RelevanceReport) -> str:
 
 def _caveats(report: RelevanceReport) -> tuple[str, ...]:
     sizes = [c for c in report.channels if c.footprint_km is not None]
-    said = [
-        f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split.",
+    said = []
+    if report.baseline:
+        said.append(
+            f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split."
+        )
+    if report.uncertainty:
+        said.append(
+            f"Maps and sums are means over {report.uncertainty}. The bands that end in _sd hold the standard deviation "
+            "at each pixel: how far relevance depends on chance, not how far it is from the truth."
+        )
+    said += [
         "Relevance says what the network used, not what is true of the ice: a channel may be relevant and wrong.",
         "Net relevance can cancel: a channel that speaks strongly for the class in one place and against it in another "
         "has a small net and a large share.",
@@ -432,6 +473,8 @@ def relevance_json(report: RelevanceReport) -> str:
             "method": report.method,
             "settings": report.settings,
             "baseline": report.baseline,
+            "uncertainty": report.uncertainty,
+            "about_method": method_sentence(report.method),
             "channels": report.rows(),
             "sensors": report.sensor_rows(),
             "conservation": report.books,

@@ -12,7 +12,8 @@ PUBLISHED = {
     "predict": "SAR MWR ANCILLARY LAND MODEL EXTENT HEAD CHANNELS DEVICE PRECISION MEMORY "
     "OUTPUT PROBABILITIES UNCERTAINTY COVERAGE",
     "relevance": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS AOI POINT METHOD HEAD STEPS "
-    "EPSILON CHANNELS DEVICE PRECISION MEMORY SAR_RELEVANCE MWR_RELEVANCE ANCILLARY_RELEVANCE_FOLDER REPORT",
+    "BASELINE EPSILON GAMMA ALPHA FIRST_LAYER PATCH UNCERTAINTY ENSEMBLE SAMPLES NOISE SEED "
+    "CHANNELS DEVICE PRECISION MEMORY SAR_RELEVANCE MWR_RELEVANCE ANCILLARY_RELEVANCE_FOLDER REPORT",
     "zscores": "SAR MWR ANCILLARY LAND MODEL EXTENT STATE_IN LABELS ZONES ZONE_FIELD ZONE_SIZE SAMPLE CLUSTERS "
     "BLOCK_SIZE CHANNELS DEVICE PRECISION MEMORY OUTPUT ZONE_ZSCORES REPORT STATE",
     "inspectmodel": "MODEL OUTPUT",
@@ -22,7 +23,22 @@ WORDS = {
     ("simulatescene", "GEOREFERENCING"): ["gcps", "projected"],
     ("predict", "DEVICE"): ["auto", "cpu", "cuda"],
     ("predict", "PRECISION"): ["float32", "bfloat16"],
-    ("relevance", "METHOD"): ["gradient_x_input", "integrated_gradients", "lrp_epsilon"],
+    ("relevance", "METHOD"): [
+        "gradient_x_input",
+        "integrated_gradients",
+        "lrp_epsilon",
+        "gradient",
+        "smoothgrad",
+        "deeplift",
+        "lrp_0",
+        "lrp_gamma",
+        "lrp_alpha_beta",
+        "lrp_zplus",
+        "lrp_composite",
+        "occlusion",
+    ],
+    ("relevance", "FIRST_LAYER"): ["default", "same", "w_square", "flat", "z_box"],
+    ("relevance", "UNCERTAINTY"): ["none", "smoothgrad", "dropout", "ensemble"],
     ("zscores", "CLUSTERS"): ["blocks", "scenes"],
 }
 LIST = """

@@ -170,3 +170,96 @@ def test_a_region_beside_the_scene_is_refused(explain, tmp_path):
 def test_a_folder_for_ancillary_channels_the_network_does_not_read_is_refused(explain, tmp_path):
     with pytest.raises(ParameterError, match="reads no ancillary channel"):
         explain(ancillary_folder=str(tmp_path))
+
+
+ALL_METHODS = [
+    "gradient", "gradient_x_input", "smoothgrad", "deeplift", "lrp_0", "lrp_gamma", "lrp_alpha_beta", "lrp_zplus",
+    "lrp_composite", "occlusion",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_every_method_writes_maps_and_a_report_of_what_it_did(explain, scene, method, tmp_path):
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
+    results, sar, _ = explain(scene=part, method=method, samples=2, patch=25, report=str(tmp_path / "r.html"))
+    content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
+    assert content["method"] == method and content["about_method"]
+    assert np.nanmax(np.abs(sar)) > 0
+    conservative = method not in ("gradient", "smoothgrad", "occlusion")
+    assert (results["RELATIVE_RESIDUAL"] is not None) == conservative
+    if conservative:
+        assert results["RELATIVE_RESIDUAL"] <= 1e-4
+    else:
+        assert content["conservation"]["residual"] is None
+        page = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert "need not add up" in page and "not accounted for" not in page
+
+
+@pytest.mark.parametrize("kind", ["smoothgrad", "dropout", "ensemble"])
+def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, model, kind, tmp_path):
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
+    ensemble = (model,) if kind == "ensemble" else ()
+    _, single, single_mwr = explain("single", scene=part)
+    _, sar, mwr = explain(scene=part, uncertainty=kind, ensemble=ensemble, samples=3)
+    with rasterio.open(tmp_path / "map_sar.tif") as raster:
+        assert raster.descriptions == ("hh", "hv", "hh_sd", "hv_sd")
+    with rasterio.open(tmp_path / "map_mwr.tif") as raster:
+        assert raster.descriptions[13:15] == ("btemp_89_0v", "btemp_6_9h_sd")
+        assert raster.tags(15)["footprint_km"] == "35 x 62"
+    assert (mwr[:14].shape, mwr[14:].shape) == (single_mwr.shape, single_mwr.shape)
+    if kind == "ensemble":  # of one network twice: no deviation
+        np.testing.assert_allclose(sar[:2], single, rtol=1e-5, atol=1e-9)
+        assert np.nanmax(sar[2:]) == 0
+    else:
+        assert np.nanmedian(sar[2:]) > 0
+    content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
+    assert content["uncertainty"] and any("_sd" in text for text in content["caveats"])
+
+
+def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
+    from floelens.models.network import load
+    from floelens.plugin.jobs.relevance_settings import baseline_levels
+
+    card, _ = load(model)
+    hh = card.fine_channels[0]
+    levels = baseline_levels(card, f"HH={hh.mean + hh.sd}, btemp_6_9h={card.coarse_channels[0].mean}")
+    assert levels == pytest.approx((1.0,) + (0.0,) * 15)
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
+    results = explain(scene=part, method="deeplift", baseline="hh=-30")[0]
+    assert results["RELATIVE_RESIDUAL"] <= 1e-4
+    with rasterio.open(tmp_path / "map_sar.tif") as raster:
+        assert raster.tags()["FLOELENS_BASELINE"] == "hh=-30, other channels at their means"
+    for text, says in (("hx=1", "names 'hx'"), ("hh=cold", "gives no number"), ("hh", "gives no number")):
+        with pytest.raises(ParameterError, match=says):
+            explain(method="deeplift", baseline=text)
+    with pytest.raises(ParameterError, match="has no baseline"):
+        explain(baseline="hh=-30")
+
+
+@pytest.mark.parametrize("center", [(180.0, 79.0), (30.0, 90.0)])
+def test_a_region_over_the_antimeridian_or_the_pole_is_found(center, model, tmp_path):
+    from floelens.plugin.io.crs import LONLAT, transform
+    from floelens.plugin.io.vector import polygon_wkb
+    from floelens.tests.plugin.jobs.conftest import simulate
+
+    made = simulate(tmp_path, rows=150, cols=150, center=center)
+    grid = Grid.from_file(made.sar)
+    rows, cols = 50 + 50 * np.array([0, 0, 1, 1, 0.0]), 50 + 50 * np.array([0, 1, 1, 0, 0.0])
+    lon, lat = grid.pixel_to_lonlat(rows, cols)
+    x, y = transform(LONLAT, "EPSG:3413", lon, lat)
+    areas = {"EPSG:3413": np.column_stack([x, y])}
+    if center[1] < 90:
+        assert lon.min() < -170 and lon.max() > 170
+        areas["EPSG:4326"] = np.column_stack([lon, lat])
+    for crs, ring in areas.items():
+        aoi = Polygons((polygon_wkb([ring]),), crs)
+        results = Relevance(made.inputs, model, str(tmp_path / "map.tif"), aoi=aoi).run(Silent())
+        assert results["PIXELS_EXPLAINED"] == pytest.approx(2500, rel=0.05)
+
+
+def test_a_point_beside_the_scene_and_a_region_given_twice_are_sentences(explain, scene, tmp_path):
+    with pytest.raises(ParameterError, match="POINT lies outside of the scene"):
+        explain(point=(100.0, 10.0))
+    with pytest.raises(ParameterError, match="AOI and POINT are both given"):
+        explain(point=(20.0, 79.0), aoi=square(scene, 120, 150, 30))
+    assert list(tmp_path.iterdir()) == []

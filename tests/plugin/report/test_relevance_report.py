@@ -58,6 +58,30 @@ def test_books_that_do_not_balance_are_called_so():
     assert "need not add up" in summary(gradient)[-1]
 
 
+def test_the_layer_that_leaks_is_named_where_books_do_not_balance():
+    good = relevance_report()
+    leak = replace(good.books, residual=5.0, relative_residual=0.02, leak="3 to epsilon in layer 'conv1'")
+    assert "The largest leak is 3 to epsilon in layer 'conv1'" in summary(replace(good, books=leak))[-1]
+    assert "largest leak" not in summary(good)[-1]
+
+
+@pytest.mark.parametrize("method", ["gradient", "smoothgrad", "occlusion"])
+def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
+    good = relevance_report()
+    accounts = SimpleNamespace(**{**vars(good.books), "conservative": False})
+    report = replace(good, method=method, books=Books.of(accounts), baseline="")
+    assert [row["what"] for row in conservation_rows(report.books, method)] == ["explained logits", "relevance"]
+    page = relevance_html(report)
+    assert "need not add up" in page and "not accounted for" not in page and "against a baseline" not in page
+    assert json.loads(relevance_json(report))["conservation"]["relative_residual"] is None
+
+
+def test_what_the_deviations_were_taken_over_is_told():
+    page = relevance_html(relevance_report(uncertainty="5 networks"))
+    assert "means over 5 networks" in page and "_sd" in page
+    assert "_sd" not in relevance_html(relevance_report())
+
+
 def test_books_are_taken_from_any_object_with_the_same_names():
     books = relevance_report().books
     assert Books.of(SimpleNamespace(**vars(books), layers={})) == books

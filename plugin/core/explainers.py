@@ -1,0 +1,227 @@
+"""How the methods run on one tile: by a walk back through the layers, along a path, or over noise.
+
+Occlusion has a module of its own, :mod:`.occlusion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from .accounts import BIAS, Ledger
+from .draws import Noise
+from .gates import Rescaled
+from .network import Inputs, Runner
+from .rules import DropoutRule, Rules, along_gradient
+from .walk import Walk, traced
+from .window import Window
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a method found on one tile.
+
+    The relevance of an input is multiplier · (x - x₀) and what was handed to it as such.
+
+    Parameters
+    ----------
+    target_sum : float
+        Σ seeds · logits.
+    fine, coarse : torch.Tensor or None
+        Multipliers of the inputs, shaped as these; None where there are none.
+    handed_fine, handed_coarse : torch.Tensor or None
+        Relevance beside what the multipliers give.
+    fine_window, coarse_window : Window or None
+        Where the handed relevance lies, in pixels and in cells; None: on the inputs themselves.
+    """
+
+    target_sum: float
+    fine: torch.Tensor | None
+    coarse: torch.Tensor | None
+    handed_fine: torch.Tensor | None = None
+    handed_coarse: torch.Tensor | None = None
+    fine_window: Window | None = None
+    coarse_window: Window | None = None
+
+
+# Seeds for logits: both (1, output, row, column).
+Seeds = Callable[[torch.Tensor], torch.Tensor]
+Check = Callable[[], None]
+
+
+class Explainer(Protocol):
+    """A method made ready for a network."""
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            What the network sees.
+        seeds : callable
+            How much each logit counts.
+        ledger : Ledger
+            Takes down what does not reach the inputs.
+        place : Window, optional
+            Where the inputs lie in the scene; needed by methods that draw noise or lay out patches.
+        """
+
+
+class Network(Protocol):
+    """What gives logits and gradients: a :class:`Runner`, or a :class:`Walked` one."""
+
+    def logits(self, inputs: Inputs) -> torch.Tensor:
+        """Return the logits (1, output, row, column)."""
+
+    def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the gradient of Σ seeds · logits with respect to the inputs."""
+
+
+class Walked:
+    """Logits and gradients by a walk through the layers: with dropout, which the fast forward has not."""
+
+    def __init__(self, runner: Runner, dropout: DropoutRule | None) -> None:
+        rules = Rules(along_gradient, runner.dtype, dropout=dropout)
+        self._walk, self._runner = Walk(traced(runner.module), rules), runner
+
+    def logits(self, inputs: Inputs) -> torch.Tensor:
+        """Return the logits (1, output, row, column)."""
+        inputs = inputs.to(self._runner.dtype)
+        return self._walk.forward(inputs.fine, inputs.coarse).to(self._runner.input_dtype)
+
+    def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the gradient of Σ seeds · logits with respect to the inputs."""
+        self.logits(inputs)
+        fine, coarse = self._walk.backward(seeds.to(self._runner.dtype), Ledger())
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return torch.zeros_like(inputs.fine) if fine is None else fine, coarse
+
+
+class WalkExplainer:
+    """Explains by walking back through the layers with a rule for each."""
+
+    def __init__(self, runner: Runner, rules: Rules) -> None:
+        self._walk = Walk(traced(runner.module), rules)
+        self._dtype = runner.dtype
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        inputs = inputs.to(self._dtype)
+        logits = self._walk.forward(inputs.fine, inputs.coarse)
+        seeded = seeds(logits)
+        fine, coarse = self._walk.backward(seeded, ledger)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse, *self._walk.handed)
+
+
+class RescaleExplainer:
+    """Explains by DeepLIFT's rescale rule: differences of all values to those at the baseline."""
+
+    def __init__(self, runner: Runner, levels: tuple[float, ...], dropout: DropoutRule | None) -> None:
+        self._runner, self._levels = runner, levels
+        self._gates = Rescaled()
+        rules = Rules(along_gradient, runner.dtype, self._gates, dropout=dropout)
+        self._walk = Walk(traced(runner.module), rules)
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        dtype = self._runner.dtype
+        origin = self._runner.constant(inputs, self._levels).to(dtype)
+        inputs = inputs.to(dtype)
+        self._gates.recording = True
+        logits_there = self._walk.forward(origin.fine, origin.coarse)
+        self._gates.recording = False
+        logits = self._walk.forward(inputs.fine, inputs.coarse)
+        seeded = seeds(logits)
+        ledger.note(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
+        # Constants cancel in differences: what rules say of biases does not count here.
+        fine, coarse = self._walk.backward(seeded, Ledger())
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+class PathExplainer:
+    """Explains by the mean gradient along the straight way from the baseline."""
+
+    def __init__(
+        self, runner: Runner, network: Network, levels: tuple[float, ...], steps: int, check: Check
+    ) -> None:
+        self._runner, self._network = runner, network
+        self._levels, self._check = levels, check
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        self._shares, self._weights = (nodes + 1) / 2, weights / 2
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits = self._network.logits(inputs)
+        seeded = seeds(logits).clone()
+        origin = self._runner.constant(inputs, self._levels)
+        at_origin = seeded_sum(seeded, self._network.logits(origin))
+        ledger.note(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        points = (inputs.towards(origin, float(share)) for share in self._shares)
+        fine, coarse = _mean_gradient(self._network, points, self._weights, seeded, self._check)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+class SmoothExplainer:
+    """Explains by the mean gradient over noisy inputs (SmoothGrad)."""
+
+    def __init__(self, network: Network, noises: Sequence[Noise], check: Check) -> None:
+        self._network, self._noises, self._check = network, noises, check
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        place = place or Window(0, 0, *inputs.fine.shape[2:])
+        logits = self._network.logits(inputs)
+        seeded = seeds(logits).clone()
+        points = (inputs.plus(noise.of(inputs, place)) for noise in self._noises)
+        weights = np.full(len(self._noises), 1 / len(self._noises))
+        fine, coarse = _mean_gradient(self._network, points, weights, seeded, self._check)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+BASELINE_LOGITS = "logits of the baseline"
+
+
+def _mean_gradient(
+    network: Network, points: Iterable[Inputs], weights: np.ndarray, seeds: torch.Tensor, check: Check
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    fine = coarse = None
+    for point, weight in zip(points, weights):
+        check()
+        step_fine, step_coarse = network.gradient(point, seeds)
+        if fine is None:
+            fine = torch.zeros_like(point.fine)
+            coarse = None if step_coarse is None else torch.zeros_like(point.coarse)
+        fine.add_(step_fine, alpha=float(weight))
+        if coarse is not None:
+            coarse.add_(step_coarse, alpha=float(weight))
+    return fine, coarse
+
+
+def _scalar(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def seeded_sum(seeds: torch.Tensor, logits: torch.Tensor) -> float:
+    """Return Σ seeds · logits in float64; unseeded logits need not be finite."""
+    chosen = seeds != 0
+    return float((seeds[chosen].double() * logits[chosen].double()).sum())
