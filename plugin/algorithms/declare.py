@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from qgis.core import (
     QgsProcessing,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
@@ -103,6 +104,11 @@ def choice(
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
     return _finished(parameter, f"{help_text} {listed}.", advanced)
+
+
+def flag(name: str, label: str, help_text: str, default: bool = False, advanced: bool = False):
+    """Return a yes or no."""
+    return _finished(QgsProcessingParameterBoolean(name, label, default), help_text, advanced)
 
 
 def whole(

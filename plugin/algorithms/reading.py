@@ -129,6 +129,10 @@ class Reading:
         """Return the word of an enum."""
         return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
 
+    def flag(self, name: str) -> bool:
+        """Return a yes or no."""
+        return bool(self._algorithm.parameterAsBool(self._parameters, name, self._context))
+
     def whole(self, name: str) -> int:
         """Return a whole number."""
         return int(self._algorithm.parameterAsInt(self._parameters, name, self._context))

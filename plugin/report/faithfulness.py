@@ -72,8 +72,8 @@ def description(content: Mapping[str, Any], target: str) -> str:
     )
 
 
-def caveats(method: str) -> tuple[str, ...]:
-    """Return what the curves do not tell; `method` is the method's word."""
+def caveats(method: str, uncertainty: str = "") -> tuple[str, ...]:
+    """Return what the curves do not tell; for the method's word and what was varied, in words."""
     said = [
         "Inputs with blocks at the baseline are unlike any the network was trained on: smooth patches with sharp "
         "edges. What it answers there may be due to that, for the map's order as for random ones; only their "
@@ -85,6 +85,11 @@ def caveats(method: str) -> tuple[str, ...]:
     if method in ("gradient", "smoothgrad"):
         said.append(
             "This method gives slopes, not shares of the logit; their sum over a block is a poor ranking."
+        )
+    if uncertainty:
+        said.append(
+            f"The order is that of the mean map over {uncertainty}; the curves follow the network of MODEL as it "
+            "is, without what was varied."
         )
     return tuple(said)
 
@@ -121,7 +126,17 @@ def curves_figure(content: Mapping[str, Any]) -> Drawing:
     return figure
 
 
-def faithfulness_section(content: Mapping[str, Any], target: str, method: str) -> Section:
+def faithfulness_content(
+    content: Mapping[str, Any], target: str, method: str, uncertainty: str = ""
+) -> dict[str, Any]:
+    """Return curves, areas and sentences for programs; parameters as for :func:`faithfulness_section`."""
+    told = {"verdict": verdict(content), "description": description(content, target)}
+    return {**told, **content, "caveats": caveats(method, uncertainty)}
+
+
+def faithfulness_section(
+    content: Mapping[str, Any], target: str, method: str, uncertainty: str = ""
+) -> Section:
     """Return the part of a report.
 
     Parameters
@@ -132,6 +147,8 @@ def faithfulness_section(content: Mapping[str, Any], target: str, method: str) -
         What was explained, in words.
     method : str
         The method's word.
+    uncertainty : str
+        What the map is a mean over, in words; empty: nothing.
     """
     rows = [
         {**measure, "measure": _AXES[measure["measure"]], "random_range": _range(measure)}
@@ -140,7 +157,7 @@ def faithfulness_section(content: Mapping[str, Any], target: str, method: str) -
     return Section(
         TITLE,
         text=(description(content, target), verdict(content)),
-        points=caveats(method),
+        points=caveats(method, uncertainty),
         figures=(
             Figure(
                 figures.svg(curves_figure(content), "faithfulness", "deletion and insertion curves"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from floelens.plugin.core.curves import SHARES, Control, Faithfulness, Measure
 from floelens.plugin.report.faithfulness import TITLE, curves_figure, faithfulness_section, verdict
 from floelens.plugin.report.html import render
+from floelens.plugin.report.relevance import relevance_html, relevance_json
 from page_checks import checked
+from report_data import relevance_report
 from scipy.integrate import trapezoid
 
 SHARE = np.array(SHARES)
@@ -91,5 +94,16 @@ def test_the_section_stands_on_a_page():
     assert outline.tags["figure"] == 1 and TITLE in " ".join(outline.text)
     assert "ice &amp; &lt;water&gt;" in page
     assert page == render("Relevance", [], [faithfulness_section(content(), "'ice & <water>'", "gradient")])
-    linear = replace(Faithfulness((curves(),), 50, 63, 63, 0, 1200, Control(orders=2)))
+    linear = Faithfulness((curves(),), 50, 63, 63, 0, 1200, Control(orders=2))
     checked(render("Relevance", [], [faithfulness_section(linear.as_dict(), "'ice'", "lrp_0")]))
+
+
+def test_a_relevance_report_holds_the_curves_where_asked():
+    with_curves = relevance_report(faithfulness=content(), uncertainty="3 draws of noise")
+    text = " ".join(checked(relevance_html(with_curves)).text)
+    assert TITLE in text and "the mean map over 3 draws of noise" in text
+    told = json.loads(relevance_json(with_curves))
+    assert told["summary"][-1] == verdict(content()) == told["faithfulness"]["verdict"]
+    assert told["faithfulness"]["measures"] == content()["measures"]
+    assert TITLE not in relevance_html(relevance_report())
+    assert json.loads(relevance_json(relevance_report()))["faithfulness"] is None
