@@ -68,8 +68,8 @@ class Relevance(SceneAlgorithm):
                 "FAITHFULNESS",
                 "Test the map by deletion and insertion",
                 "Take blocks of the scene away and put them back in the order of their relevance, and in random order, "
-                "and tell in the report what becomes of the logit. Takes about 90 predictions of the scene; of a "
-                "large one a sample.",
+                "and tell in the report what becomes of the logit. Takes about 90 predictions of the scene, or of "
+                "a sample of about 100 blocks of a large one.",
                 advanced=True,
             )
         )

@@ -40,7 +40,7 @@ class Control:
 
     orders: int = 6
     seed: int = 0
-    most_pixels: int = 400_000
+    most_pixels: int = 250_000
 
     def __post_init__(self) -> None:
         if self.orders < 2 or self.orders % 2:

@@ -59,7 +59,7 @@ def description(content: Mapping[str, Any], target: str) -> str:
     text = (
         f"Blocks of {side} x {side} pixels, with all channels and the radiometer cells on them, were set to the "
         f"baseline, those with most relevance for {target} first (deletion), and put back into a scene without "
-        f"any in the same order (insertion). The curves are means over {content['pixels']} explained pixels; the "
+        f"them in the same order (insertion). The curves are means over {content['pixels']} explained pixels; the "
         f"control is {content['random_orders']} random orders. "
     )
     if not content["sample_windows"]:
