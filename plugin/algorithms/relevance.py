@@ -63,6 +63,16 @@ class Relevance(SceneAlgorithm):
         )
         for parameter in method_options():
             self.addParameter(parameter)
+        self.addParameter(
+            declare.flag(
+                "FAITHFULNESS",
+                "Test the map by deletion and insertion",
+                "Take blocks of the scene away and put them back in the order of their relevance, and in random order, "
+                "and tell in the report what becomes of the logit. Takes about 90 predictions of the scene, or of "
+                "a sample of about 100 blocks of a large one.",
+                advanced=True,
+            )
+        )
         self.declare_compute()
         self.addParameter(
             declare.raster_output(
@@ -119,5 +129,6 @@ class Relevance(SceneAlgorithm):
             reference_class=values.text("REFERENCE_CLASS"),
             aoi=values.polygons("AOI"),
             point=values.lonlat("POINT", scene.sar),
+            faithfulness=values.flag("FAITHFULNESS"),
             **chosen_options(values),
         )

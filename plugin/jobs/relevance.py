@@ -28,6 +28,7 @@ from ..report.relevance import (
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
+from .faithfulness import MAP_SHARE, Part, block_relevance, follow_blocks
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
 from .relevance_settings import SETTINGS, method_settings
@@ -86,6 +87,8 @@ class Relevance:
         Ids or paths of the models beside `model`.
     samples, noise, seed : int, float, int
         Of SmoothGrad and of what the uncertainty draws.
+    faithfulness : bool
+        Whether blocks are deleted and inserted in the map's order, for the report.
     compute : Compute
         Where and how.
     """
@@ -116,6 +119,7 @@ class Relevance:
     samples: int = 16
     noise: float = 0.2
     seed: int = 0
+    faithfulness: bool = False
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
@@ -134,6 +138,8 @@ class Relevance:
             )
         if self.mwr_relevance and not any(c.sensor == "mwr" for c in card.channels):
             raise ParameterError(f"Model '{card.id}' reads no radiometer channel: leave MWR_RELEVANCE empty.")
+        if self.faithfulness and not (self.report or self.report_json):
+            raise ParameterError("FAITHFULNESS is told in the report alone: name a REPORT, or leave it out.")
         with self.scene.open(card, progress) as scene, Outputs() as outputs:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)
@@ -164,8 +170,14 @@ class Relevance:
                 ]
             for layer in layers:
                 layer.sink = outputs.raster(layer.path, grid, _bands(layer.channels, varied), tags=tags)
-            split = _Split(layers, len(fine))
-            result = run_relevance(runner, scene, plan, target, method, split, progress, uncertainty)
+            blocks = block_relevance(runner, scene, seeding) if self.faithfulness else None
+            split = _Split([*layers, blocks] if blocks else layers, len(fine))
+            mapping = Part(progress, 0, MAP_SHARE) if blocks else progress
+            result = run_relevance(runner, scene, plan, target, method, split, mapping, uncertainty)
+            curves = None
+            if blocks:
+                memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
+                curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
             coarse, coarse_sd = coarse_relevance(scene, result)
             maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
             maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, tags))
@@ -174,7 +186,9 @@ class Relevance:
                 style = self._style(shown, channels, sample, scene.start_time)
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
             channels = channel_sums(card, split.positive, split.negative, coarse)
-            self._write_report(outputs, scene, card, seeding, result, channels, uncertainty.text(), tags)
+            self._write_report(
+                outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
+            )
         accounts = result.accounts
         paths = {
             "SAR_RELEVANCE": self.sar_relevance,
@@ -284,6 +298,7 @@ class Relevance:
         result: RelevanceResult,
         channels: tuple[ChannelRelevance, ...],
         uncertainty: str,
+        curves: Mapping | None,
         tags: Mapping[str, str],
     ) -> None:
         baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
@@ -303,6 +318,7 @@ class Relevance:
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
             several_classes=seeding.outputs > 1,
+            faithfulness=curves,
             provenance=tags,
             warnings=scene.warnings,
         )
@@ -450,7 +466,7 @@ class _Layer:
 class _Split:
     """A sink that hands each layer its channels, and sums what speaks for and against."""
 
-    def __init__(self, layers: Sequence[_Layer], channels: int) -> None:
+    def __init__(self, layers: Sequence[Sink], channels: int) -> None:
         self._layers, self._channels = layers, channels
         self.positive = np.zeros(channels)
         self.negative = np.zeros(channels)

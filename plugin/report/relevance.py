@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import figures
+from .faithfulness import faithfulness_content, faithfulness_section, verdict
 from .html import Figure, Section, Table, listed, number_text, render, sensor_name
 from .relevance_methods import NOT_SHARED, method_sentence
 from .tables import csv_text, csvt_text, json_text
@@ -155,6 +156,8 @@ class RelevanceReport:
         What the standard deviation was taken over, in words; empty: there is none.
     several_classes : bool
         Whether the head has a logit for each of several classes (softmax).
+    faithfulness : mapping or None
+        Deletion and insertion curves, as :mod:`.faithfulness` takes them; None: not asked for.
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -175,6 +178,7 @@ class RelevanceReport:
     baseline: str = "every channel at its training mean"
     uncertainty: str = ""
     several_classes: bool = False
+    faithfulness: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -267,6 +271,8 @@ def summary(report: RelevanceReport) -> list[str]:
             f"Of the other channels with at least 2 % of it, on balance speak {'; '.join(parts)}."
         )
     sentences.append(_conservation(report.books, report.method))
+    if report.faithfulness:
+        sentences.append(verdict(report.faithfulness))
     return sentences
 
 
@@ -389,6 +395,11 @@ def relevance_html(report: RelevanceReport) -> str:
                 ),
             ),
         ),
+        *(
+            [faithfulness_section(report.faithfulness, report.target, report.method, report.uncertainty)]
+            if report.faithfulness
+            else []
+        ),
         Section("How to read this, and how not to", points=_caveats(report)),
     ]
     return render(
@@ -478,6 +489,8 @@ def relevance_json(report: RelevanceReport) -> str:
             "channels": report.rows(),
             "sensors": report.sensor_rows(),
             "conservation": report.books,
+            "faithfulness": report.faithfulness
+            and faithfulness_content(report.faithfulness, report.target, report.method, report.uncertainty),
             "warnings": report.warnings,
             "caveats": _caveats(report),
             "provenance": report.provenance,

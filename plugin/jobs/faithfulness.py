@@ -1,0 +1,87 @@
+"""Faithfulness of a relevance map: what a run of relevance does beside its maps when asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.protocols import Progress
+from ..io.scene import Scene
+
+if TYPE_CHECKING:
+    from ..core.blocks import BlockRelevance
+    from ..core.methods import Method
+    from ..core.network import Runner
+    from ..core.relevance import RelevanceResult
+    from ..core.target import Seeding
+
+# Side of a block in pixels, or as many whole radiometer cells as come closest.
+BLOCK_SIDE = 50
+# Of the progress: what the map takes, roughly; the rest is for deletion and insertion.
+MAP_SHARE = 0.2
+
+
+class Part:
+    """A progress that is a part of another: its 0 and 1 are `start` and `stop` there."""
+
+    def __init__(self, progress: Progress, start: float, stop: float) -> None:
+        self._progress, self._start, self._length = progress, start, stop - start
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Say that `fraction` of the part is done."""
+        self._progress.report(self._start + self._length * fraction, text)
+
+    def message(self, text: str) -> None:
+        """Put a line of information into the log."""
+        self._progress.message(text)
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the log."""
+        self._progress.warn(text)
+
+    def cancelled(self) -> bool:
+        """Return whether the user asked to stop."""
+        return self._progress.cancelled()
+
+
+def block_relevance(runner: Runner, scene: Scene, seeding: Seeding) -> BlockRelevance:
+    """Return the sink that adds relevance up by blocks while the map is made."""
+    from ..core.blocks import BlockGrid, BlockRelevance, whole_cells
+
+    side = whole_cells(BLOCK_SIDE, runner.ratio)
+    grid = BlockGrid(scene.region, side, runner.ratio)
+    return BlockRelevance(grid, seeding, runner.radius, len(runner.fine_channels))
+
+
+def follow_blocks(
+    runner: Runner,
+    scene: Scene,
+    seeding: Seeding,
+    blocks: BlockRelevance,
+    result: RelevanceResult,
+    method: Method,
+    memory_mib: float,
+    progress: Progress,
+) -> dict:
+    """Return curves and areas of deletion and insertion as plain data.
+
+    Parameters
+    ----------
+    runner, scene, seeding : Runner, Scene, Seeding
+        What was explained, and by what.
+    blocks : BlockRelevance
+        The sums of the fine map by blocks; those of the cells are added here.
+    result : RelevanceResult
+        Of the run that made the map.
+    method : Method
+        Its baseline and its seed are taken.
+    memory_mib, progress
+        As everywhere.
+    """
+    from ..core.curves import Control
+    from ..core.faithfulness import plan_faithfulness, run_faithfulness
+
+    blocks.add_cells(result.coarse_relevance)
+    plan = plan_faithfulness(runner, scene, scene.region, memory_mib)
+    control = Control(seed=method.seed)
+    found = run_faithfulness(runner, scene, plan, seeding, blocks, progress, control, method.baseline)
+    return found.as_dict()
