@@ -12,6 +12,8 @@ from pathlib import Path
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.ablation import Ablation
+from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
@@ -19,7 +21,16 @@ from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.zscores import ZScores
 
-ALGORITHMS = (SimulateScene, Predict, Relevance, ZScores, InspectModel, Environment)
+ALGORITHMS = (
+    SimulateScene,
+    Predict,
+    Relevance,
+    Contributions,
+    ZScores,
+    Ablation,
+    InspectModel,
+    Environment,
+)
 ICON = Path(__file__).resolve().parents[1] / "resources" / "icons" / "floelens.svg"
 
 

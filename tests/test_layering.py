@@ -32,7 +32,9 @@ LAYERS = {
     ),
     "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
 }
-ALGORITHMS = ["environment", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"]
+ALGORITHMS = [
+    "ablation", "contributions", "environment", "inspectmodel", "predict", "relevance", "simulatescene", "zscores",
+]  # fmt: skip
 
 
 def modules_of(layer: str) -> list[str]:
@@ -254,6 +256,8 @@ RUNS = {
     "simulatescene": {"SAR": "sar.tif", "MWR": "mwr.tif", "CHART": "chart.tif"},
     "predict": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "ice.tif"},
     "relevance": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "SAR_RELEVANCE": "relevance.tif"},
+    "contributions": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "parts.tif"},
+    "ablation": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "lost.tif"},
     "zscores": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "zscores.csv"},
     "inspectmodel": {"MODEL": "aspp-concentration-sim", "OUTPUT": "model.html"},
 }

@@ -16,6 +16,10 @@ PUBLISHED = {
     "zscores": "SAR MWR ANCILLARY LAND MODEL EXTENT STATE_IN LABELS REFERENCE_CLASS REFIT "
     "ZONES ZONE_FIELD ZONE_SIZE SAMPLE CLUSTERS BLOCK_SIZE CHANNELS DEVICE PRECISION MEMORY OUTPUT ZONE_ZSCORES "
     "REPORT STATE",
+    "contributions": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS METHOD GROUPS RESOLUTION BASELINE "
+    "BASELINE_VALUES HEAD STEPS CHANNELS DEVICE PRECISION MEMORY OUTPUT",
+    "ablation": "SAR MWR ANCILLARY LAND MODEL EXTENT CLASS REFERENCE_CLASS GROUPS BASELINE BASELINE_SAR BASELINE_MWR "
+    "BASELINE_ANCILLARY BLUR QUANTITY SHAPLEY HEAD CHANNELS DEVICE PRECISION MEMORY OUTPUT TABLE",
     "inspectmodel": "MODEL OUTPUT",
     "environment": "OUTPUT",
 }
@@ -24,6 +28,14 @@ WORDS = {
     ("predict", "DEVICE"): ["auto", "cpu", "cuda"],
     ("predict", "PRECISION"): ["float32", "bfloat16"],
     ("relevance", "METHOD"): ["gradient_x_input", "integrated_gradients", "lrp_epsilon"],
+    ("contributions", "METHOD"): ["integrated", "gated"],
+    ("contributions", "GROUPS"): ["channel", "frequency", "polarisation", "sensor", "scale"],
+    ("contributions", "RESOLUTION"): ["native", "coarse"],
+    ("contributions", "BASELINE"): ["mean", "values"],
+    ("ablation", "GROUPS"): ["channel", "frequency", "polarisation", "sensor"],
+    ("ablation", "BASELINE"): ["mean", "blur", "scene"],
+    ("ablation", "QUANTITY"): ["map", "logit"],
+    ("ablation", "SHAPLEY"): ["yes", "no"],
     ("zscores", "CLUSTERS"): ["blocks", "scenes"],
 }
 LIST = """
@@ -37,7 +49,7 @@ plugin = FloeLensPlugin(None)
 plugin.initProcessing()
 names = [a.name() for a in plugin.provider.algorithms()]
 took = time.perf_counter() - started
-assert len(names) == 6, names
+assert len(names) == 8, names
 heavy = [m for m in ("torch", "rasterio", "safetensors", "scipy", "matplotlib") if m in sys.modules]
 print("RESULT", took, heavy)
 """

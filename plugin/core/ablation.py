@@ -1,0 +1,426 @@
+r"""What a prediction loses without a channel or a group of channels.
+
+Without a group: its channels are replaced by their baseline (see :mod:`.baselines`), in the whole scene at
+once. Groups whose way to the logits is linear throughout contribute the same whatever the others are; their
+part of the logits is computed once, from their own weights. For all others the network runs again.
+
+Shapley values share f(x) - f(x₀), x₀ all groups replaced, among the groups: exactly, by running the network
+on every set of the groups that are not linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .baselines import baseline_inputs
+from .channel_groups import ChannelGroup
+from .engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from .errors import ModelError, NumericalError, ParameterError
+from .forward_gates import Straight
+from .forward_rows import Forward, Rows
+from .network import Inputs, Runner
+from .protocols import Progress, Sink, Source
+from .shapley import MOST_PLAYERS, shapley_values
+from .target import Seeding
+from .tiling import Plan, Tile
+from .window import Window
+
+LOGIT, MAP = "logit", "map"
+QUANTITIES = (MAP, LOGIT)
+# A change of the map by more than so many percent counts as large.
+LARGE_CHANGE = 10.0
+# Accepted |Σ φ - (f(x) - f(x₀))| as a share of Σ|φ|, over all pixels, by precision.
+EFFICIENCY = {"float64": 1e-9, "float32": 1e-6, "bfloat16": 3e-2}
+
+
+@dataclass(frozen=True)
+class GroupEffect:
+    """What is lost without a group, over all valid pixels; with it minus without it.
+
+    Parameters
+    ----------
+    name : str
+        Of the group; ``all`` for all groups at once.
+    channels : tuple of str
+        Its channels.
+    linear : bool
+        Whether its way to the logits is linear throughout.
+    mean_change, mean_abs_change : float
+        Of the logit.
+    rmse_map : float
+        Root mean square change of the map, in its unit.
+    class_changed : float or None
+        Share of pixels that change their class (a sigmoid: cross 50 %); None for a linear head.
+    large_change : float or None
+        Share of pixels whose map changes by more than 10 %; None where the map is not in %.
+    shapley, shapley_abs : float or None
+        Mean Shapley value and its mean size, in units of the logit; None where not asked for.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    linear: bool
+    mean_change: float
+    mean_abs_change: float
+    rmse_map: float
+    class_changed: float | None
+    large_change: float | None
+    shapley: float | None
+    shapley_abs: float | None
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """What an ablation found.
+
+    Parameters
+    ----------
+    effects : tuple of GroupEffect
+        One a group, then that of all groups at once.
+    pixels : int
+        Number of valid pixels.
+    efficiency : float or None
+        |Σ φ - (f(x) - f(x₀))| as a share of Σ|φ|, over all pixels; None without Shapley values.
+    runs : int
+        How often the network ran on each tile.
+    """
+
+    effects: tuple[GroupEffect, ...]
+    pixels: int
+    efficiency: float | None
+    runs: int
+
+
+class Ablator:
+    """Groups taken out of a network one at a time, and in all sets.
+
+    Parameters
+    ----------
+    runner : Runner
+        The network.
+    seeding : Seeding
+        Which logit.
+    groups : sequence of ChannelGroup
+        Which channels belong together.
+    quantity : {'map', 'logit'}
+        What the bands tell.
+    shapley : bool
+        Whether Shapley values are computed.
+
+    Raises
+    ------
+    ParameterError
+        If the quantity is unknown, or there are too many groups for Shapley values.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        seeding: Seeding,
+        groups: Sequence[ChannelGroup],
+        quantity: str = MAP,
+        shapley: bool = True,
+    ) -> None:
+        if quantity not in QUANTITIES:
+            raise ParameterError(f"Unknown QUANTITY '{quantity}'. Choose one of: {', '.join(QUANTITIES)}.")
+        self.groups = tuple(groups)
+        self.shapley = shapley
+        self._runner, self._seeding, self._quantity = runner, seeding, quantity
+        try:
+            self._forward: Forward | None = Forward(runner.module, runner.dtype)
+            straight = self._forward.straight_inputs()
+        except ModelError:  # a layer that cannot be followed: the network is run for every group
+            self._forward, straight = None, (False, False)
+        number = len(runner.fine_channels)
+        self.linear = tuple(
+            all(straight[member >= number] for member in group.members) for group in self.groups
+        )
+        self.bent = tuple(i for i, linear in enumerate(self.linear) if not linear)
+        if shapley and len(self.bent) > MOST_PLAYERS:
+            raise ParameterError(
+                f"Exact Shapley values of {len(self.bent)} groups would run the network {2 ** len(self.bent)} times; "
+                f"{MOST_PLAYERS} groups are the most. Choose larger groups (GROUPS=sensor), or SHAPLEY=no."
+            )
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether the map is in percent."""
+        return self._seeding.head.kind != "linear" or self._seeding.head.unit == "%"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the map has classes that can change."""
+        return self._seeding.head.kind != "linear"
+
+    def seeds(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return how each logit counts, decided on the whole input: (1, output, row, column)."""
+        return self._seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
+
+    def target(self, logits: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+        """Return the target's logit (row, column), float64."""
+        return (logits.double() * seeds).sum((0, 1))
+
+    def mapped(self, logits: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+        """Return what the map shows of the target (row, column), float64: % for probabilities."""
+        head = slice(self._seeding.first, self._seeding.first + self._seeding.outputs)
+        own, chosen = logits[:, head].double(), seeds[:, head]
+        if self._seeding.head.kind == "sigmoid":
+            own = 100 * torch.sigmoid(own)
+        elif self._seeding.head.kind == "softmax":
+            own = 100 * torch.softmax(own, 1)
+        return (own * chosen).sum((0, 1))
+
+    def classes(self, logits: torch.Tensor) -> torch.Tensor | None:
+        """Return the class mapped (row, column); None for a linear head."""
+        own = logits[0, self._seeding.first : self._seeding.first + self._seeding.outputs]
+        if self._seeding.head.kind == "linear":
+            return None
+        return own.argmax(0) if len(own) > 1 else (own[0] > 0).long()
+
+    def band(self, logits: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+        """Return the quantity whose change the bands tell."""
+        return self.target(logits, seeds) if self._quantity == LOGIT else self.mapped(logits, seeds)
+
+    def linear_parts(self, inputs: Inputs, baseline: Inputs) -> dict[int, torch.Tensor]:
+        """Return what each linear group adds to the logits: (1, output, row, column) by its number."""
+        wanted = [number for number, linear in enumerate(self.linear) if linear]
+        if not wanted:
+            return {}
+        rows = []
+        for distance, first in self._distances(inputs, baseline):
+            values = {}
+            for number in wanted:
+                mask = self._mask((number,), distance, first)
+                if mask.any():
+                    values[number] = (distance * mask).to(self._runner.dtype)
+            rows.append(Rows(values, distance.to(self._runner.dtype)))
+        found = self._forward.rows(rows, Straight())
+        return {number: found.row(number).to(self._runner.input_dtype) for number in wanted}
+
+    def replaced(self, inputs: Inputs, baseline: Inputs, numbers: Sequence[int]) -> Inputs:
+        """Return the inputs with the groups `numbers` at their baseline."""
+        arrays = []
+        for (own, other), first in zip(
+            ((inputs.fine, baseline.fine), (inputs.coarse, baseline.coarse)), (0, inputs.fine.shape[1])
+        ):
+            arrays.append(None if own is None else torch.where(self._mask(numbers, own, first), other, own))
+        return Inputs(*arrays)
+
+    def _distances(self, inputs: Inputs, baseline: Inputs) -> list[tuple[torch.Tensor, int]]:
+        found = [(inputs.fine - baseline.fine, 0)]
+        if inputs.coarse is not None:
+            found.append((inputs.coarse - baseline.coarse, inputs.fine.shape[1]))
+        return found
+
+    def _mask(self, numbers: Sequence[int], like: torch.Tensor, first: int) -> torch.Tensor:
+        """Return which channels of an array belong to groups: (1, channel, 1, 1), bool."""
+        members = {member for number in numbers for member in self.groups[number].members}
+        mask = [first + channel in members for channel in range(like.shape[1])]
+        return torch.tensor(mask, device=like.device).view(1, -1, 1, 1)
+
+
+def plan_ablation(
+    runner: Runner, source: Source, region: Window, ablator: Ablator, memory_mib: float
+) -> Plan:
+    """Choose tiles for :func:`run_ablation`.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, or the region does not lie inside the scene.
+    """
+
+    def work(inputs: Inputs) -> object:
+        baseline = runner.constant(inputs)
+        # Besides the network's own arrays a tile holds, in float64, a few bands for each group.
+        held = [
+            ablator.target(runner.logits(inputs), torch.ones(1)) for _ in range(4 + 3 * len(ablator.groups))
+        ]
+        return (
+            held,
+            ablator.linear_parts(inputs, baseline),
+            runner.logits(ablator.replaced(inputs, baseline, (0,))),
+        )
+
+    return plan_work(runner, source, region, memory_mib, work, per_strip_pixel=len(ablator.groups))
+
+
+def run_ablation(
+    runner: Runner, source: Source, plan: Plan, ablator: Ablator, sink: Sink, progress: Progress
+) -> AblationResult:
+    """Take out every group, at every valid pixel of the plan's region.
+
+    Parameters
+    ----------
+    runner, source, plan
+        The network, the scene (or a :class:`.baselines.PairedSource`) and its tiles.
+    ablator : Ablator
+        What is taken out, and what is told of it.
+    sink : Sink
+        Takes (group, row, column) strips of the region's width: the quantity with the group minus without
+        it; NaN where not valid.
+    progress : Progress
+        Told of every tile; warned where Shapley values do not add up.
+
+    Raises
+    ------
+    NumericalError
+        If a change is not finite.
+    Cancelled
+        Between two runs of the network after the user asked for it.
+    """
+    books = _Books(ablator, runner)
+    strip = None
+    with writing_behind(sink) as behind:
+        for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out"):
+            if strip is None:
+                window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
+                strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)
+            valid = patch.valid[tile.output.slices(patch.window)]
+            if valid.any():
+                inputs = runner.standardise(patch, tile.input)
+                baseline = baseline_inputs(runner, patch, inputs, tile.input)
+                found = _ablated(runner, ablator, inputs, baseline, tile, valid, books, progress)
+                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, found, np.nan)
+            if last:
+                behind.write(strip)
+                strip = None
+    return books.close(progress)
+
+
+def _ablated(
+    runner: Runner,
+    ablator: Ablator,
+    inputs: Inputs,
+    baseline: Inputs,
+    tile: Tile,
+    valid: np.ndarray,
+    books: _Books,
+    progress: Progress,
+) -> np.ndarray:
+    """Return the bands of a tile, and take down its statistics."""
+    own = (slice(None), slice(None), *tile.output.slices(tile.input))
+    everything = tuple(range(len(ablator.groups)))
+
+    def without(numbers: Sequence[int]) -> torch.Tensor:
+        check_cancelled(progress)
+        books.runs += 1
+        logits = runner.logits(ablator.replaced(inputs, baseline, numbers))[own]
+        known[tuple(numbers)] = ablator.target(logits, seeds).cpu().numpy()
+        return logits
+
+    with torch.no_grad():
+        books.tiles += 1
+        books.runs += 1
+        whole = runner.logits(inputs)[own]
+        seeds = ablator.seeds(whole)
+        # The target by the groups taken out: Shapley values need some of the same again.
+        known: dict[tuple[int, ...], np.ndarray] = {(): ablator.target(whole, seeds).cpu().numpy()}
+        parts = {number: part[own] for number, part in ablator.linear_parts(inputs, baseline).items()}
+        bands = []
+        for number in everything:
+            lost = whole - parts[number] if number in parts else without((number,))
+            bands.append((ablator.band(whole, seeds) - ablator.band(lost, seeds)).cpu().numpy())
+            books.add_change(number, whole, lost, seeds, valid, tile.output)
+        nothing = without(everything)
+        books.add_change(len(everything), whole, nothing, seeds, valid, tile.output)
+        if ablator.shapley:
+
+            def value(members: tuple[int, ...]) -> np.ndarray:
+                gone = tuple(number for i, number in enumerate(ablator.bent) if i not in members)
+                if gone not in known:
+                    without(gone)
+                return known[gone]
+
+            shares = np.zeros((len(everything), *valid.shape))
+            if ablator.bent:
+                shares[list(ablator.bent)] = shapley_values(value, len(ablator.bent))
+            for number, part in parts.items():
+                shares[number] = ablator.target(part, seeds).cpu().numpy()
+            total = (ablator.target(whole, seeds) - ablator.target(nothing, seeds)).cpu().numpy()
+            books.add_shares(shares, total, valid)
+        books.pixels += int(valid.sum())
+    return np.stack(bands)
+
+
+class _Books:
+    """Sums over valid pixels; the last row is for all groups at once."""
+
+    def __init__(self, ablator: Ablator, runner: Runner) -> None:
+        self._ablator, self._runner = ablator, runner
+        rows = len(ablator.groups) + 1
+        self._change, self._size, self._square = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        self._classes, self._large = np.zeros(rows), np.zeros(rows)
+        self._shares, self._share_sizes = np.zeros(rows), np.zeros(rows)
+        self.pixels = self.tiles = self.runs = 0
+
+    def add_change(
+        self,
+        number: int,
+        whole: torch.Tensor,
+        lost: torch.Tensor,
+        seeds: torch.Tensor,
+        valid: np.ndarray,
+        window: Window,
+    ) -> None:
+        """Take down what a group changes."""
+        ablator = self._ablator
+        change = (ablator.target(whole, seeds) - ablator.target(lost, seeds)).cpu().numpy()[valid]
+        if not np.isfinite(change).all():
+            raise NumericalError(
+                f"The network's answer is not finite at rows {window.row} to {window.row_stop}, columns {window.col} "
+                f"to {window.col_stop}. Check the units of the channels, of the baseline too, and the weights."
+            )
+        mapped = (ablator.mapped(whole, seeds) - ablator.mapped(lost, seeds)).cpu().numpy()[valid]
+        self._change[number] += change.sum()
+        self._size[number] += np.abs(change).sum()
+        self._square[number] += (mapped**2).sum()
+        self._large[number] += (np.abs(mapped) > LARGE_CHANGE).sum()
+        before, after = ablator.classes(whole), ablator.classes(lost)
+        if before is not None:
+            self._classes[number] += (before != after).cpu().numpy()[valid].sum()
+
+    def add_shares(self, shares: np.ndarray, total: np.ndarray, valid: np.ndarray) -> None:
+        """Take down Shapley values (group, row, column), and what they share."""
+        self._shares[:-1] += shares[:, valid].sum(axis=1)
+        self._share_sizes[:-1] += np.abs(shares[:, valid]).sum(axis=1)
+        self._shares[-1] += total[valid].sum()
+        self._share_sizes[-1] += np.abs(total[valid]).sum()
+
+    def close(self, progress: Progress) -> AblationResult:
+        """Return means and shares; warn where Shapley values do not add up."""
+        ablator, n = self._ablator, self.pixels
+        channels = [c.name for c in (*self._runner.fine_channels, *self._runner.coarse_channels)]
+        names = [(group.name, tuple(channels[i] for i in group.members)) for group in ablator.groups]
+        names.append(("all", tuple(channels)))
+        linear = (*ablator.linear, all(ablator.linear))
+        effects = tuple(
+            GroupEffect(
+                name=name,
+                channels=members,
+                linear=linear[i],
+                mean_change=float(self._change[i] / n),
+                mean_abs_change=float(self._size[i] / n),
+                rmse_map=float(np.sqrt(self._square[i] / n)),
+                class_changed=float(self._classes[i] / n) if ablator.has_classes else None,
+                large_change=float(self._large[i] / n) if ablator.in_percent else None,
+                shapley=float(self._shares[i] / n) if ablator.shapley else None,
+                shapley_abs=float(self._share_sizes[i] / n) if ablator.shapley else None,
+            )
+            for i, (name, members) in enumerate(names)
+        )
+        efficiency = None
+        if ablator.shapley:
+            off, scale = abs(self._shares[:-1].sum() - self._shares[-1]), self._share_sizes[:-1].sum()
+            efficiency = float(off / scale) if scale else float(off)
+            accepted = EFFICIENCY[self._runner.precision]
+            if not efficiency <= accepted:
+                progress.warn(
+                    f"Shapley values do not add up to what all groups change: {efficiency:.2g} of Σ|φ| is missing "
+                    f"(accepted: {accepted:g}). Use PRECISION=float32; if you do already, please report it."
+                )
+        return AblationResult(effects, n, efficiency, self.runs // max(self.tiles, 1))

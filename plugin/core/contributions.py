@@ -1,0 +1,444 @@
+r"""Which channel decided: at every output pixel the logit split over groups of channels.
+
+The split of a target's logit f at pixel s is f(s) = b(s) + Σ_c C_c(s), against a baseline x₀:
+
+``gated``
+    C_c = J (x - x₀)_c with the Jacobian J at x, all its gates frozen, and (x - x₀)_c zero outside of the
+    group. b is what the frozen network makes of x₀, its biases and batch-norm shifts: what the gates
+    decide is hidden in it. It is carried through the network as a row of its own, never as the remainder.
+``integrated``
+    C_c = (∫₀¹ J(x₀ + t (x - x₀)) dt) (x - x₀)_c, integrated gradients (Sundararajan et al. 2017, arXiv
+    1703.01365) of every output pixel, and b = f(x₀). The path is walked in steps; over each step every gate
+    has the secant as its slope, so that the split is complete whatever the number of steps. More steps
+    settle how gates that change within one step share: they are doubled until the split stands still.
+
+Groups of scales are told at the components of the last layer instead, in which every network is linear:
+C_g = Σ_j w_j a_j over the components of the group, b the bias of the last layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from .channel_groups import CHANNEL_GROUPS, SCALE, ChannelGroup, channel_groups, scale_groups
+from .engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from .errors import ModelError, NumericalError, ParameterError
+from .forward_gates import Frozen, Step
+from .forward_rows import Forward, Rows
+from .network import Inputs, Runner
+from .protocols import Progress, Sink, Source
+from .target import Seeding
+from .tiling import Plan
+from .window import Window
+
+GATED, INTEGRATED = "gated", "integrated"
+METHODS = (INTEGRATED, GATED)
+GROUPS = (*CHANNEL_GROUPS, SCALE)
+# Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
+ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
+# Steps are tried out on windows of this side at this many places of the region.
+PILOT_SIDE = 48
+PILOT_CANDIDATES = 5
+PILOTS = 4
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How logits are split.
+
+    Parameters
+    ----------
+    method : str
+        A word of :data:`METHODS`.
+    groups : str
+        A word of :data:`GROUPS`.
+    baseline : tuple of float
+        x₀: one standardised value per channel, the fine ones first; empty: 0 for all, each channel's mean.
+    steps : int
+        Steps of ``integrated`` to begin with.
+    settled : float
+        Steps are doubled until no band moves by more than this share of |bias| + Σ|bands|.
+    most_steps : int
+        Where the doubling ends.
+
+    Raises
+    ------
+    ParameterError
+        If a value makes no sense.
+    """
+
+    method: str = INTEGRATED
+    groups: str = "channel"
+    baseline: tuple[float, ...] = ()
+    steps: int = 4
+    settled: float = 0.01
+    most_steps: int = 64
+
+    def __post_init__(self) -> None:
+        for name, word, known in (("METHOD", self.method, METHODS), ("GROUPS", self.groups, GROUPS)):
+            if word not in known:
+                raise ParameterError(f"Unknown {name} '{word}'. Choose one of: {', '.join(known)}.")
+        if self.steps < 1:
+            raise ParameterError(f"The path takes at least 1 step, not {self.steps}. Change STEPS.")
+        if self.baseline and self.groups == SCALE:
+            raise ParameterError(
+                "GROUPS=scale splits at the last layer and has no baseline of channels. "
+                "Choose other GROUPS, or BASELINE=mean."
+            )
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the bands hold, over all valid pixels.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the groups.
+    mean, mean_abs : tuple of float
+        By group: mean contribution and mean size, in units of the logit.
+    bias, logit : float
+        Means of these two.
+    pixels : int
+        Number of valid pixels.
+    residual : float
+        Largest |Σ bands + bias - logit| as a share of |bias| + Σ|bands|.
+    place : tuple of int
+        Row and column where it is.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    mean_abs: tuple[float, ...]
+    bias: float
+    logit: float
+    pixels: int
+    residual: float
+    place: tuple[int, int]
+
+    @property
+    def share(self) -> tuple[float, ...]:
+        """By group: its mean size as a share of all groups'."""
+        total = sum(self.mean_abs)
+        return tuple(value / total if total else 0.0 for value in self.mean_abs)
+
+
+class Splitter(Protocol):
+    """A way of splitting, made ready for a network."""
+
+    groups: tuple[ChannelGroup, ...]
+    splitting: Splitting
+
+    def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
+        """Return (groups, then bias, then logit; row, column) of a target."""
+
+
+def splitter_for(runner: Runner, splitting: Splitting, check: Callable[[], None] = lambda: None) -> Splitter:
+    """Return the splitter; `check` is called between steps, and may raise.
+
+    Raises
+    ------
+    ModelError
+        If the network holds a layer that is not known, naming it, or has no components to split.
+    """
+    if splitting.groups == SCALE:
+        return ComponentSplitter(runner, splitting)
+    kind = GatedSplitter if splitting.method == GATED else PathSplitter
+    return kind(runner, splitting, check)
+
+
+class ChannelSplitter:
+    """What splitting by channels has in common: parts of the inputs, and the seeded sum of the output's."""
+
+    def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
+        self.groups = channel_groups(runner.card, splitting.groups)
+        self.splitting = splitting
+        self._runner = runner
+        self._check = check
+        self._forward = Forward(runner.module, runner.dtype)
+
+    def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
+        """Return (groups, then bias, then logit; row, column) of a target."""
+        with torch.no_grad():
+            logits = self._runner.logits(inputs)
+            seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
+            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[2:]))
+            bands[-1] = (logits * seeds).sum((0, 1))
+            origin = self._runner.constant(inputs, self.splitting.baseline)
+            self._fill(bands, inputs, origin, seeds)
+        return bands
+
+    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
+        """Add the contributions of the groups, and set the bias."""
+        raise NotImplementedError
+
+    def _parts(self, inputs: Inputs, origin: Inputs, base: list[Inputs]) -> list[Rows]:
+        """Return the rows of fine and coarse inputs: `base`, and the groups' distances from the baseline."""
+        fine = len(self._runner.fine_channels)
+        found = [self._rows(inputs.fine - origin.fine, [point.fine for point in base], 0)]
+        if inputs.coarse is not None:
+            found.append(self._rows(inputs.coarse - origin.coarse, [point.coarse for point in base], fine))
+        return found
+
+    def _rows(self, distance: torch.Tensor, base: list[torch.Tensor], first: int) -> Rows:
+        rows = {number - len(base): point for number, point in enumerate(base)}
+        for number, group in enumerate(self.groups):
+            members = [
+                channel - first for channel in group.members if first <= channel < first + distance.shape[1]
+            ]
+            if members:
+                rows[number] = torch.zeros_like(distance)
+                rows[number][:, members] = distance[:, members]
+        return Rows({name: row.to(self._runner.dtype) for name, row in rows.items()})
+
+
+class GatedSplitter(ChannelSplitter):
+    """Splits with the gates frozen."""
+
+    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
+        found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
+        for name, row in found.values.items():
+            bands[name if name >= 0 else -2] = (row.to(seeds.dtype) * seeds).sum((0, 1))
+
+
+class PathSplitter(ChannelSplitter):
+    """Splits along the straight way from the baseline."""
+
+    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
+        bands[-2] = (self._runner.logits(origin) * seeds).sum((0, 1))
+        steps = self.splitting.steps
+        ends = [origin, *(inputs.towards(origin, step / steps) for step in range(1, steps)), inputs]
+        for ends_of_step in zip(ends, ends[1:]):
+            self._check()
+            found = self._forward.rows(self._parts(inputs, origin, list(ends_of_step)), Step())
+            for name, row in found.values.items():
+                if name >= 0:
+                    bands[name] += (row.to(seeds.dtype) * seeds).sum((0, 1)) / steps
+
+
+class ComponentSplitter:
+    """Splits over groups of components of the last layer."""
+
+    def __init__(self, runner: Runner, splitting: Splitting) -> None:
+        self.groups = scale_groups(runner.card)
+        self.splitting = splitting
+        self._runner = runner
+        if not hasattr(runner.module, "components") or not hasattr(runner.module, "output"):
+            raise ModelError(
+                f"The network of '{runner.card.id}' does not tell its components. Choose GROUPS other than scale."
+            )
+        weight, bias = runner.output_weights()
+        self._weight = torch.from_numpy(weight).to(runner.device, runner.input_dtype)
+        self._bias = torch.from_numpy(bias).to(runner.device, runner.input_dtype)
+
+    def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
+        """Return (groups, then bias, then logit; row, column) of a target."""
+        with torch.no_grad():
+            logits = self._runner.logits(inputs)
+            seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
+            components = self._runner.components(inputs)[0].to(logits.dtype)
+            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[2:]))
+            for number, group in enumerate(self.groups):
+                members = list(group.members)
+                parts = torch.einsum("kj,jrc->krc", self._weight[:, members], components[members])
+                bands[number] = (parts * seeds[0]).sum(0)
+            bands[-2] = (self._bias[:, None, None] * seeds[0]).sum(0)
+            bands[-1] = (logits * seeds).sum((0, 1))
+        return bands
+
+
+def plan_contributions(
+    runner: Runner, source: Source, region: Window, splitting: Splitting, seeding: Seeding, memory_mib: float
+) -> Plan:
+    """Choose tiles for :func:`run_contributions`.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, or the region does not lie inside the scene.
+    ModelError
+        If the network cannot be split.
+    """
+    # Steps follow one another; two take as much memory as many.
+    splitter = splitter_for(runner, dataclasses.replace(splitting, steps=min(splitting.steps, 2)))
+    return plan_work(
+        runner,
+        source,
+        region,
+        memory_mib,
+        lambda inputs: splitter.split(inputs, seeding),
+        per_strip_pixel=len(splitter.groups) + 2,
+    )
+
+
+def run_contributions(
+    runner: Runner,
+    source: Source,
+    plan: Plan,
+    seeding: Seeding,
+    splitting: Splitting,
+    sink: Sink,
+    progress: Progress,
+) -> Shares:
+    """Split the logit at every valid pixel of the plan's region.
+
+    Parameters
+    ----------
+    runner, source, plan
+        The network, the scene and its tiles.
+    seeding : Seeding
+        Which logit.
+    splitting : Splitting
+        How.
+    sink : Sink
+        Takes (band, row, column) strips of the region's width: the groups, then ``bias``, then ``logit``;
+        float32 (float64 for a runner of that precision), NaN where not valid.
+    progress : Progress
+        Told of every tile; warned where the bands do not add up.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be split.
+    NumericalError
+        If a contribution is not finite.
+    Cancelled
+        Within a tile after the user asked for it.
+    """
+    splitter = splitter_for(runner, splitting, lambda: check_cancelled(progress))
+    books = _Books(len(splitter.groups))
+    strip = None
+    with writing_behind(sink) as behind:
+        for tile, patch, last in tiles_with_patches(source, plan, progress, "Splitting"):
+            if strip is None:
+                window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
+                strip = np.full(
+                    (len(splitter.groups) + 2, window.rows, window.cols), np.nan, runner.array_dtype
+                )
+            valid = patch.valid[tile.output.slices(patch.window)]
+            if valid.any():
+                bands = splitter.split(runner.standardise(patch, tile.input), seeding)
+                found = runner.array(bands[(slice(None), *tile.output.slices(tile.input))])
+                books.add(found, valid, tile.output)
+                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, found, np.nan)
+            if last:
+                behind.write(strip)
+                strip = None
+    shares = books.close(tuple(group.name for group in splitter.groups))
+    accepted = ROUNDING[runner.precision]
+    if not shares.residual <= accepted:
+        row, col = shares.place
+        progress.warn(
+            f"Contributions do not add up at row {row}, column {col}: {shares.residual:.2g} of |bias| + "
+            f"Σ|contributions| is missing (accepted: {accepted:g}). "
+            "Use PRECISION=float32; if you do already, please report it."
+        )
+    return shares
+
+
+class _Books:
+    """Sums over valid pixels, and the largest residual."""
+
+    def __init__(self, groups: int) -> None:
+        self._sums = np.zeros(groups + 2)
+        self._sizes = np.zeros(groups)
+        self._pixels = 0
+        self._residual, self._place = -1.0, (0, 0)
+
+    def add(self, bands: np.ndarray, valid: np.ndarray, window: Window) -> None:
+        """Take the bands of a tile: (groups, bias, logit; row, column)."""
+        chosen = bands[:, valid].astype(np.float64)
+        if not np.isfinite(chosen).all():
+            raise NumericalError(
+                f"Contributions are not finite at rows {window.row} to {window.row_stop}, columns {window.col} "
+                f"to {window.col_stop}. Check the units of the channels, and the weights."
+            )
+        sizes = np.abs(chosen)
+        off = np.abs(chosen[:-1].sum(axis=0) - chosen[-1])
+        residual = off / np.maximum(sizes[:-1].sum(axis=0), np.finfo(np.float64).tiny)
+        worst = int(residual.argmax())
+        if residual[worst] > self._residual:
+            rows, cols = np.nonzero(valid)
+            self._residual = float(residual[worst])
+            self._place = (window.row + int(rows[worst]), window.col + int(cols[worst]))
+        self._sums += chosen.sum(axis=1)
+        self._sizes += sizes[:-2].sum(axis=1)
+        self._pixels += chosen.shape[1]
+
+    def close(self, names: tuple[str, ...]) -> Shares:
+        """Return the means."""
+        means, sizes = self._sums / self._pixels, self._sizes / self._pixels
+        return Shares(
+            names=names,
+            mean=tuple(means[:-2].tolist()),
+            mean_abs=tuple(sizes.tolist()),
+            bias=float(means[-2]),
+            logit=float(means[-1]),
+            pixels=self._pixels,
+            residual=self._residual,
+            place=self._place,
+        )
+
+
+def settled(
+    runner: Runner, source: Source, plan: Plan, seeding: Seeding, splitting: Splitting, progress: Progress
+) -> Splitting:
+    """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
+
+    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    the log.
+    """
+    if splitting.method != INTEGRATED or splitting.groups == SCALE:
+        return splitting
+    pilots = _pilots(runner, source, plan)
+
+    def splits(trial: Splitting) -> list[np.ndarray]:
+        splitter = splitter_for(runner, trial, lambda: check_cancelled(progress))
+        found = [runner.array(splitter.split(inputs, seeding)) for inputs, _ in pilots]
+        return [bands[:-1, valid].astype(np.float64) for bands, (_, valid) in zip(found, pilots)]
+
+    before = splits(splitting)
+    while pilots:
+        finer = dataclasses.replace(splitting, steps=2 * splitting.steps)
+        if finer.steps > splitting.most_steps:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps, the most there are; they moved on."
+            )
+            break
+        after = splits(finer)
+        moved = max(
+            float((np.abs(b - a).max(axis=0) / np.maximum(np.abs(b).sum(axis=0), 1e-300)).max())
+            for a, b in zip(before, after)
+        )
+        if moved <= splitting.settled:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps; twice as many move no band by more "
+                f"than {moved:.2g} of |bias| + Σ|contributions| in {len(pilots)} places."
+            )
+            break
+        splitting, before = finer, after
+    return splitting
+
+
+def _pilots(runner: Runner, source: Source, plan: Plan) -> list[tuple[Inputs, np.ndarray]]:
+    """Return inputs and valid output pixels of a few small windows spread over the region."""
+    found, region, number = [], plan.region, PILOT_CANDIDATES
+    for index in range(number * number):
+        down, across = divmod(index * 7 % (number * number), number)  # not row by row
+        row = region.row + region.rows * (2 * down + 1) // (2 * number)
+        col = region.col + region.cols * (2 * across + 1) // (2 * number)
+        tile = plan.tile(Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=region))
+        patch = source.read(tile.read)
+        valid = np.zeros((tile.input.rows, tile.input.cols), bool)
+        valid[tile.output.slices(tile.input)] = patch.valid[tile.output.slices(patch.window)]
+        if valid.any():
+            found.append((runner.standardise(patch, tile.input), valid))
+        if len(found) == PILOTS:
+            break
+    return found

@@ -1,0 +1,209 @@
+"""What the prediction loses without a channel or sensor: a raster of changes and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...models.card import ModelCard
+from ..core.errors import ParameterError
+from ..core.protocols import Progress, Source
+from ..io.scene import Scene
+from ..io.writer import Band, Outputs
+from ..report.ablation_table import ablation_csv, ablation_csvt
+from ..report.contribution_styles import ablation_style
+from ..report.styles import sidecar
+from ..report.tables import csvt_path
+from .contributions import group_tags
+from .inputs import Compute, SceneInputs
+from .provenance import provenance
+from .thinned import Thinned
+
+if TYPE_CHECKING:
+    from ..core.ablation import AblationResult
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Replace each group of channels by its baseline.
+
+    Parameters
+    ----------
+    scene : SceneInputs
+        The rasters.
+    model : str
+        Id of an installed model, or a path to a package.
+    output : str
+        Raster to write: one band a group, the prediction with it minus without it.
+    table : str, optional
+        Table (CSV) of one row a group.
+    head, class_name, reference_class : str
+        Which logit (see :class:`floelens.plugin.core.target.Target`).
+    groups : str
+        A word of :data:`floelens.plugin.core.channel_groups.CHANNEL_GROUPS`.
+    baseline : str
+        A word of :data:`floelens.plugin.core.baselines.BASELINES`.
+    baseline_scene : SceneInputs, optional
+        The other scene of ``scene``.
+    blur_km : float
+        Standard deviation of the Gaussian of ``blur``, on the ground.
+    quantity : {'map', 'logit'}
+        What the bands tell.
+    shapley : bool
+        Whether the table holds Shapley values.
+    compute : Compute
+        Where and how.
+    """
+
+    scene: SceneInputs
+    model: str
+    output: str
+    table: str | None = None
+    head: str = ""
+    class_name: str = "predicted"
+    reference_class: str = ""
+    groups: str = "channel"
+    baseline: str = "mean"
+    baseline_scene: SceneInputs | None = None
+    blur_km: float = 4.0
+    quantity: str = "map"
+    shapley: bool = True
+    compute: Compute = field(default_factory=Compute)
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Write raster and table; return their paths under their published names, and numbers."""
+        from ..core.ablation import Ablator, plan_ablation, run_ablation
+        from ..core.channel_groups import channel_groups
+        from ..core.target import Target
+
+        runner = self.compute.runner(self.model)
+        card = runner.card
+        self._check(card)
+        seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)
+        groups = channel_groups(card, self.groups)
+        ablator = Ablator(runner, seeding, groups, self.quantity, self.shapley)
+        map_unit = "%" if ablator.in_percent else seeding.head.unit
+        unit = "logit" if self.quantity == "logit" else map_unit
+        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+            plan = plan_ablation(runner, scene, scene.region, ablator, self.compute.memory_mib)
+            tags = provenance(
+                card,
+                self.scene,
+                scene,
+                self.compute,
+                product="ablation",
+                head=seeding.head.name,
+                target=seeding.text,
+                groups=self.groups,
+                quantity=self.quantity,
+                baseline=self._baseline_text(),
+            )
+            grid = scene.grid.subset(scene.region)
+            bands = [Band(group.name, unit, group_tags(card, group)) for group in groups]
+            thinned = Thinned(outputs.raster(self.output, grid, bands, tags=tags))
+            with self._source(card, scene, progress) as source:
+                result = run_ablation(runner, source, plan, ablator, thinned, progress)
+            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
+            leading = max(range(len(groups)), key=lambda number: result.effects[number].rmse_map)
+            style = ablation_style(
+                shown,
+                groups[leading].name,
+                thinned.limit(leading),
+                unit,
+                band=leading + 1,
+                start_time=scene.start_time,
+            )
+            outputs.file(sidecar(self.output)).write_text(style, encoding="utf-8")
+            if self.table:
+                text = ablation_csv(_rows(result, map_unit))
+                outputs.file(self.table).write_text(text, encoding="utf-8")
+                outputs.file(csvt_path(self.table)).write_text(ablation_csvt(), encoding="utf-8")
+        _tell(result, shown, map_unit, progress)
+        return {
+            "OUTPUT": self.output,
+            **({"TABLE": self.table} if self.table else {}),
+            "MODEL_ID": card.id,
+            "CLASS_NAME": shown,
+            "SCENE_NAME": scene.name,
+            "START_TIME": scene.start_time or "",
+            "PIXELS": int(result.pixels),
+            "LEADING_GROUP": groups[leading].name,
+            "EFFICIENCY": result.efficiency,
+        }
+
+    def _check(self, card: ModelCard) -> None:
+        from ..core.baselines import BASELINES, BLUR, SCENE
+
+        if self.baseline not in BASELINES:
+            raise ParameterError(
+                f"Unknown BASELINE '{self.baseline}'. Choose one of: {', '.join(BASELINES)}."
+            )
+        if (self.baseline_scene is not None) != (self.baseline == SCENE):
+            raise ParameterError(
+                "BASELINE=scene and BASELINE_SAR belong together: give both, and BASELINE_MWR, or none."
+            )
+        if self.baseline == BLUR and not self.blur_km > 0:
+            raise ParameterError(f"BLUR is {self.blur_km:g} km: give a positive number.")
+        other = self.baseline_scene
+        if other is not None and not other.mwr and any(c.sensor == "mwr" for c in card.channels):
+            raise ParameterError(
+                f"Model '{card.id}' reads radiometer channels: give BASELINE_MWR of the other scene beside "
+                "BASELINE_SAR."
+            )
+
+    def _baseline_text(self) -> str:
+        if self.baseline == "blur":
+            return f"Gaussian blur, sd {self.blur_km:g} km"
+        return f"scene {Path(self.baseline_scene.sar).name}" if self.baseline == "scene" else "channel means"
+
+    @contextmanager
+    def _source(self, card: ModelCard, scene: Scene, progress: Progress) -> Iterator[Source]:
+        """Give the scene together with its baseline."""
+        from ..core.baselines import BlurredSource, PairedSource
+
+        if self.baseline == "blur":
+            sigma = self.blur_km * 1000 / scene.grid.pixel_size()
+            yield PairedSource(scene, BlurredSource(scene, card.ratio, sigma), card.ratio)
+        elif self.baseline == "scene":
+            with self.baseline_scene.open(card, progress) as other:
+                yield PairedSource(scene, other, card.ratio)
+        else:
+            yield scene
+
+
+def _rows(result: AblationResult, map_unit: str) -> list[dict[str, object]]:
+    return [
+        {
+            "group": effect.name,
+            "channels": " ".join(effect.channels),
+            "linear": effect.linear,
+            "mean_change_logit": effect.mean_change,
+            "mean_abs_change_logit": effect.mean_abs_change,
+            "rmse_map": effect.rmse_map,
+            "map_unit": map_unit,
+            "share_class_changed": effect.class_changed,
+            "share_map_changed_10": effect.large_change,
+            "shapley": effect.shapley,
+            "shapley_abs": effect.shapley_abs,
+            "pixels": result.pixels,
+        }
+        for effect in result.effects
+    ]
+
+
+def _tell(result: AblationResult, shown: str, map_unit: str, progress: Progress) -> None:
+    """Put what is lost without each group into the log, the largest first."""
+    progress.message(f"Without a group the prediction of {shown} changes, over {result.pixels} pixels:")
+    for effect in sorted(result.effects, key=lambda effect: -effect.rmse_map):
+        shapley = "" if effect.shapley is None else f", Shapley value {effect.shapley:+.3g} (logit)"
+        progress.message(
+            f"  {effect.name}: by {effect.rmse_map:.3g} {map_unit} (root mean square), logit "
+            f"{effect.mean_change:+.3g} on average{shapley}"
+        )
+    if result.efficiency is not None:
+        progress.message(
+            f"Shapley values add up to what all groups change together, to {result.efficiency:.1g} of Σ|φ|."
+        )

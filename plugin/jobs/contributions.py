@@ -1,0 +1,233 @@
+"""Which channel decided: at every output pixel the logit split over groups of channels."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...models.card import ModelCard
+from ..core.errors import ParameterError
+from ..core.protocols import Progress
+from ..io.writer import Band, Outputs
+from ..report.contribution_styles import contribution_style
+from ..report.styles import sidecar
+from .inputs import Compute, SceneInputs
+from .provenance import provenance
+from .thinned import Thinned
+
+if TYPE_CHECKING:
+    from ..core.channel_groups import ChannelGroup
+    from ..core.contributions import Shares
+
+RESOLUTIONS = ("native", "coarse")
+BASELINES = ("mean", "values")
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """Split the logits of a scene's map.
+
+    Parameters
+    ----------
+    scene : SceneInputs
+        The rasters.
+    model : str
+        Id of an installed model, or a path to a package.
+    output : str
+        Raster to write: one band a group, then ``bias`` and ``logit``, in units of the logit.
+    head, class_name, reference_class : str
+        Which logit (see :class:`floelens.plugin.core.target.Target`).
+    method : str
+        A word of :data:`floelens.plugin.core.contributions.METHODS`.
+    groups : str
+        A word of :data:`floelens.plugin.core.contributions.GROUPS`.
+    resolution : {'native', 'coarse'}
+        Every pixel of the SAR raster, or the mean over each coarse cell.
+    baseline : {'mean', 'values'}
+        What contributions are told against: each channel's mean, or `baseline_values`.
+    baseline_values : str
+        Values in the channels' own units, ``hh=-20,hv=-28``; others stay at their mean.
+    steps : int
+        Steps of ``integrated`` to begin with; doubled until the split stands still.
+    compute : Compute
+        Where and how.
+    """
+
+    scene: SceneInputs
+    model: str
+    output: str
+    head: str = ""
+    class_name: str = "predicted"
+    reference_class: str = ""
+    method: str = "integrated"
+    groups: str = "channel"
+    resolution: str = "native"
+    baseline: str = "mean"
+    baseline_values: str = ""
+    steps: int = 4
+    compute: Compute = field(default_factory=Compute)
+
+    def run(self, progress: Progress) -> dict[str, object]:
+        """Write the raster; return its path under its published name, and numbers."""
+        from ..core.cell_means import CellMeans
+        from ..core.contributions import (
+            Splitting,
+            plan_contributions,
+            run_contributions,
+            settled,
+            splitter_for,
+        )
+        from ..core.target import Target
+
+        runner = self.compute.runner(self.model)
+        card = runner.card
+        self._check(card)
+        levels = baseline_levels(card, self.baseline_values) if self.baseline == "values" else ()
+        splitting = Splitting(self.method, self.groups, levels, self.steps)
+        seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)
+        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+            plan = plan_contributions(
+                runner, scene, scene.region, splitting, seeding, self.compute.memory_mib
+            )
+            splitting = settled(runner, scene, plan, seeding, splitting, progress)
+            groups = splitter_for(runner, splitting).groups
+            by_scale = self.groups == "scale"
+            along_path = self.method == "integrated" and not by_scale
+            tags = provenance(
+                card,
+                self.scene,
+                scene,
+                self.compute,
+                product="contributions",
+                head=seeding.head.name,
+                target=seeding.text,
+                method="weights of the last layer" if by_scale else self.method,
+                groups=self.groups,
+                resolution=self.resolution,
+                baseline=None if by_scale else self.baseline_values if levels else "channel means",
+                steps=splitting.steps if along_path else None,
+            )
+            grid = scene.grid.subset(scene.region)
+            if self.resolution == "coarse":
+                grid = grid.coarser(card.ratio)
+            raster = outputs.raster(self.output, grid, _bands(card, groups, by_scale), tags=tags)
+            thinned = Thinned(raster)
+            with ExitStack() as stack:
+                sink = thinned
+                if self.resolution == "coarse":
+                    sink = stack.enter_context(CellMeans(thinned, card.ratio))
+                shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
+            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
+            leading = max(range(len(groups)), key=lambda number: shares.mean_abs[number])
+            style = contribution_style(
+                shown,
+                thinned.limit(leading),
+                band=leading + 1,
+                footprint_km=None if by_scale else _footprint(card, groups[leading]),
+                start_time=scene.start_time,
+            )
+            outputs.file(sidecar(self.output)).write_text(style, encoding="utf-8")
+        _tell(shares, shown, progress)
+        return {
+            "OUTPUT": self.output,
+            "MODEL_ID": card.id,
+            "CLASS_NAME": shown,
+            "SCENE_NAME": scene.name,
+            "START_TIME": scene.start_time or "",
+            "PIXELS": int(shares.pixels),
+            "STEPS_TAKEN": int(splitting.steps) if along_path else 1,
+            "SHARES": ", ".join(f"{name}={share:.4g}" for name, share in zip(shares.names, shares.share)),
+            "LEADING_GROUP": shares.names[leading],
+            "MEAN_BIAS": float(shares.bias),
+            "MEAN_LOGIT": float(shares.logit),
+            "RELATIVE_RESIDUAL": float(shares.residual),
+        }
+
+    def _check(self, card: ModelCard) -> None:
+        for name, word, known in (
+            ("RESOLUTION", self.resolution, RESOLUTIONS),
+            ("BASELINE", self.baseline, BASELINES),
+        ):
+            if word not in known:
+                raise ParameterError(f"Unknown {name} '{word}'. Choose one of: {', '.join(known)}.")
+        if self.resolution == "coarse" and not card.coarse_channels:
+            raise ParameterError(
+                f"Model '{card.id}' has no coarse cells to average over. Choose RESOLUTION=native."
+            )
+        if bool(self.baseline_values) != (self.baseline == "values"):
+            raise ParameterError(
+                "BASELINE=values and BASELINE_VALUES belong together: give both, as in hh=-20,hv=-28, or none."
+            )
+
+
+def baseline_levels(card: ModelCard, text: str) -> tuple[float, ...]:
+    """Return a baseline in standardised units: one value a channel, the fine ones first.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Its channels, with mean and standard deviation.
+    text : str
+        Values in the channels' own units, ``hh=-20,hv=-28``; channels that are not named are at their mean.
+
+    Raises
+    ------
+    ParameterError
+        If a channel is unknown or named twice, or a value is no number.
+    """
+    levels: dict[str, float] = {}
+    for item in filter(None, (part.strip() for part in re.split(r"[;,]", text))):
+        name, _, value = (part.strip() for part in item.partition("="))
+        channel = next((c for c in card.channels if c.matches(name)), None)
+        if channel is None:
+            known = ", ".join(c.name for c in card.channels)
+            raise ParameterError(
+                f"BASELINE_VALUES: model '{card.id}' has no channel '{name}' (channels: {known})."
+            )
+        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.I):
+            raise ParameterError(f"BASELINE_VALUES: '{item}' is no value. Write channel=value, as in hh=-20.")
+        if channel.name in levels:
+            raise ParameterError(f"BASELINE_VALUES names '{channel.name}' twice. Name it once.")
+        levels[channel.name] = (float(value) - channel.mean) / channel.sd
+    return tuple(levels.get(channel.name, 0.0) for channel in (*card.fine_channels, *card.coarse_channels))
+
+
+def group_tags(card: ModelCard, group: ChannelGroup) -> dict[str, str]:
+    """Return the tags of a group's band: its channels; for a single one frequency and footprint."""
+    channels = [(*card.fine_channels, *card.coarse_channels)[i] for i in group.members]
+    tags = {"channels": ", ".join(channel.name for channel in channels)}
+    frequencies = {channel.frequency_ghz for channel in channels}
+    if len(frequencies) == 1 and None not in frequencies:
+        tags["frequency_ghz"] = f"{channels[0].frequency_ghz:g}"
+    footprint = _footprint(card, group)
+    if footprint:
+        tags["footprint_km"] = " x ".join(f"{side:g}" for side in footprint)
+    return tags
+
+
+def _footprint(card: ModelCard, group: ChannelGroup) -> tuple[float, float] | None:
+    """Return the footprint that all channels of a group share; None where they have none or several."""
+    found = {(*card.fine_channels, *card.coarse_channels)[i].footprint_km for i in group.members}
+    return found.pop() if len(found) == 1 else None
+
+
+def _bands(card: ModelCard, groups: tuple[ChannelGroup, ...], by_scale: bool) -> list[Band]:
+    bands = [Band(group.name, "logit", {} if by_scale else group_tags(card, group)) for group in groups]
+    return [*bands, Band("bias", "logit"), Band("logit", "logit")]
+
+
+def _tell(shares: Shares, shown: str, progress: Progress) -> None:
+    """Put the shares into the log, the largest first."""
+    numbers = sorted(range(len(shares.names)), key=lambda number: -shares.mean_abs[number])
+    progress.message(f"Contributions to the logit of {shown}, over {shares.pixels} pixels:")
+    for i in numbers:
+        progress.message(
+            f"  {shares.names[i]}: {100 * shares.share[i]:.1f} % of all; mean size {shares.mean_abs[i]:.3g}, "
+            f"mean {shares.mean[i]:+.3g}"
+        )
+    progress.message(
+        f"  bias: mean {shares.bias:+.3g}; logit: mean {shares.logit:+.3g}. At every pixel they add up to "
+        f"{shares.residual:.1g} of |bias| + Σ|contributions| or better."
+    )

@@ -1,0 +1,81 @@
+"""Contributions and ablation as `qgis_process` runs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from floelens.tools.headless import HeadlessQgis, results
+from qgis.core import QgsRasterLayer, QgsVectorLayer
+
+
+@pytest.fixture(scope="module")
+def qgis(qgis_process: HeadlessQgis, packages: Path) -> HeadlessQgis:
+    """Return a QGIS that knows the two trial models and uses one core."""
+    return replace(qgis_process, variables={"FLOELENS_MODELS": str(packages), "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def inputs(qgis: HeadlessQgis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the parameters of every run on a small simulated scene."""
+    folder = tmp_path_factory.mktemp("scene")
+    paths = {name: str(folder / f"{name.lower()}.tif") for name in ("SAR", "MWR")}
+    results(qgis.run("floelens:simulatescene", SEED=11, ROWS=150, COLS=175, **paths))
+    return {**paths, "MODEL": "trial-concentration"}
+
+
+def said(done) -> str:
+    return done.stdout + done.stderr
+
+
+def test_contributions_come_with_style_shares_and_a_residual(qgis, inputs, tmp_path):
+    output = tmp_path / "parts.tif"
+    done = qgis.run("floelens:contributions", **inputs, GROUPS="sensor", OUTPUT=output)
+    found = results(done)
+    assert found["OUTPUT"] == str(output)
+    assert found["RELATIVE_RESIDUAL"] < 1e-4
+    assert found["STEPS_TAKEN"] >= 4
+    assert found["SHARES"].startswith("sar=") and found["LEADING_GROUP"] in ("sar", "mwr")
+    assert "mean size" in said(done)
+    layer = QgsRasterLayer(str(output), "opened by hand")
+    assert [layer.bandName(i) for i in range(1, 5)] == [
+        "Band 1: sar", "Band 2: mwr", "Band 3: bias", "Band 4: logit",
+    ]  # fmt: skip
+    settings = layer.renderer().shader().rasterShaderFunction().legendSettings()
+    assert "speaks for ice (logit)" in settings.maximumLabel()
+
+
+def test_an_ablation_comes_with_a_typed_table(qgis, inputs, tmp_path):
+    output, table = tmp_path / "lost.tif", tmp_path / "lost.csv"
+    others = {"BASELINE_SAR": inputs["SAR"], "BASELINE_MWR": inputs["MWR"]}
+    found = results(
+        qgis.run("floelens:ablation", **inputs, **others, BASELINE="scene", OUTPUT=output, TABLE=table)
+    )
+    assert (found["OUTPUT"], found["TABLE"]) == (str(output), str(table))
+    found = results(qgis.run("floelens:ablation", **inputs, GROUPS="sensor", OUTPUT=output, TABLE=table))
+    assert found["EFFICIENCY"] < 1e-6
+    layer = QgsVectorLayer(str(table), "table", "ogr")
+    rows = {feature["group"]: feature for feature in layer.getFeatures()}
+    assert list(rows) == ["sar", "mwr", "all"]
+    assert isinstance(rows["mwr"]["shapley"], float)
+    assert rows["all"]["pixels"] == found["PIXELS"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes", "sentence"),
+    [
+        ("contributions", {"METHOD": "exact"}, "METHOD is 'exact'; it must be one of: integrated, gated"),
+        ("contributions", {"BASELINE": "values"}, "BASELINE=values and BASELINE_VALUES belong together"),
+        ("ablation", {"BASELINE": "scene"}, "BASELINE=scene and BASELINE_SAR belong together"),
+        ("ablation", {"CLASS": "slush"}, "Head 'concentration' has no class 'slush'"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_code_1_and_no_file(
+    qgis, inputs, tmp_path, algorithm, changes, sentence
+):
+    done = qgis.run(f"floelens:{algorithm}", **inputs, **changes, OUTPUT=tmp_path / "out.tif")
+    assert done.returncode == 1
+    assert sentence in said(done)
+    assert "Traceback" not in said(done)
+    assert list(tmp_path.iterdir()) == []
