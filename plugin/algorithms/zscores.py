@@ -13,6 +13,11 @@ CLUSTERS = {
     "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
     "scenes": "whole scenes, the better choice where states of many scenes are merged",
 }
+CHANNEL_METHODS = {
+    "integrated": "integrated gradients, the better judge",
+    "gated": "with the network's gates frozen, several times faster",
+    "none": "components only",
+}
 
 
 class ZScores(SceneAlgorithm):
@@ -99,8 +104,14 @@ class ZScores(SceneAlgorithm):
         """Return the parameters of the sample and the errors."""
         help_sample = "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell."
         help_clusters = "What counts as one observation in robust errors."
+        help_channels = (
+            "How logits are split over the input channels, for their strengths and held-out slopes."
+        )
         size = 64.0, 1.0, 10000.0
         return (
+            declare.choice(
+                "CHANNEL_METHOD", "Input channels", help_channels, CHANNEL_METHODS, "integrated", True
+            ),
             declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, 0, 0, 1000, advanced=True),
             declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, "blocks", True),
             declare.number("BLOCK_SIZE", "Block size (km)", "Side of the blocks.", *size, advanced=True),
@@ -123,6 +134,7 @@ class ZScores(SceneAlgorithm):
             sample=values.whole("SAMPLE"),
             clusters=values.choice("CLUSTERS"),
             block_size_km=values.number("BLOCK_SIZE"),
+            channel_method=values.choice("CHANNEL_METHOD"),
             refit=values.flag("REFIT"),
             reference_class=values.text("REFERENCE_CLASS"),
             output=values.layer("OUTPUT"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...models.card import Head, ModelCard
+from ..core.channel_evidence import ChannelEvidence
+from ..core.channel_scores import ChannelScores, channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
@@ -19,16 +21,15 @@ from ..core.refit import Refit, refit
 from ..core.scores import COLUMNS, compute_scores
 from ..core.scores import ZScores as Scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.window import Window
 from ..core.zones import ZoneAccumulator, ZoneScores
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.spool import Spool
 from ..io.vector import Polygons, parts_of, write_polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
 from ..report.styles import sidecar, zone_style
 from ..report.tables import csv_text, csvt_path
+from ..report.zscore_channels import ChannelJudgement
 from ..report.zscores import (
     HeadScores,
     ZoneShape,
@@ -40,11 +41,13 @@ from ..report.zscores import (
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
+from .zscore_sample import label_targets, pixel_spool, rereading, sampling, spooled
 
 if TYPE_CHECKING:
     from ..core.network import Runner
 
 CLUSTERS = ("blocks", "scenes")
+CHANNEL_METHODS = ("integrated", "gated", "none")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class ZScores:
         Least side of the blocks.
     refit : bool
         Whether the output layer is also fitted to the labels of the scene, for columns of its own.
+    channel_method : {'integrated', 'gated', 'none'}
+        How logits are split over the input channels, for their strengths and held-out slopes.
     reference_class : str
         The table then holds the weights of each class minus those of this one; empty: centred weights.
     zone_zscores : str, optional
@@ -98,6 +103,7 @@ class ZScores:
     clusters: str = "blocks"
     block_size_km: float = 64.0
     refit: bool = False
+    channel_method: str = "integrated"
     reference_class: str = ""
     zone_zscores: str | None = None
     report: str | None = None
@@ -110,6 +116,9 @@ class ZScores:
         """Write table, zones, report and state; return their paths under their published names."""
         if self.clusters not in CLUSTERS:
             raise ParameterError(f"CLUSTERS is '{self.clusters}': use one of {', '.join(CLUSTERS)}.")
+        if self.channel_method not in CHANNEL_METHODS:
+            known = ", ".join(CHANNEL_METHODS)
+            raise ParameterError(f"CHANNEL_METHOD is '{self.channel_method}': use one of {known}.")
         if self.sample < 0:
             raise ParameterError(
                 f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels."
@@ -143,7 +152,10 @@ class ZScores:
             compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
             for head in state.heads
         )
-        for head in scores:
+        channels = tuple(
+            channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
+        )
+        for head in (*scores, *channels):
             for sentence in head.warnings:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
@@ -153,7 +165,7 @@ class ZScores:
                 state.save(outputs.file(self.state))
             if self.zone_zscores:
                 self._write_zones(outputs, seen)
-            self._write_report(outputs, card, state, scores, seen)
+            self._write_report(outputs, card, state, scores, channels, seen)
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
@@ -186,6 +198,11 @@ class ZScores:
             "Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
         )
 
+    def _channel_clustering(self, evidence: ChannelEvidence) -> str | None:
+        """Return the clustering of the slopes; None where the pixels have no such one in common."""
+        wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
+        return wanted if wanted in evidence.sample.clusters else None
+
     def _blocks_name(self) -> str:
         return blocks_name(self.block_size_km)
 
@@ -206,6 +223,7 @@ class ZScores:
     def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
+        from .zscore_channels import collect_evidence
 
         card = runner.card
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
@@ -215,7 +233,7 @@ class ZScores:
             zones = self._zones(scene)
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
-            spools = [stack.enter_context(_spool(layer)) for layer in layers] if self.refit else []
+            spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
             largest = dict.fromkeys((head.name for head in card.heads), 0.0)
             chosen = sampling(self.sample, card.ratio)
             for batch in stream_components(runner, scene, plan, progress, chosen):
@@ -228,18 +246,38 @@ class ZScores:
                         largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
                     accumulator.add(batch.components, labels, {ladder.finest: blocks})
                     if spools and labels is not None:
-                        rows = _spooled(spools[number], batch.components, labels, blocks)
+                        rows = spooled(spools[number], batch.components, labels, blocks)
                         spools[number].append(rows)
                 if collected:
                     numbers = zones.zones(batch.window)[at]
                     for accumulator in collected:
                         accumulator.add(batch.components, numbers)
             nested = {ladder.finest: ladder.coarser}
+
+            def labels_at(window, rows, cols):
+                at = rows - window.row, cols - window.col
+                return [
+                    None if reader is None else label_targets(head, reader.read(window)[at])
+                    for head, reader in zip(card.heads, readers)
+                ]
+
+            evidence = collect_evidence(
+                runner,
+                scene,
+                self.channel_method,
+                chosen,
+                labels_at,
+                ladder,
+                nested,
+                self.compute.memory_mib,
+                progress,
+            )
             state = ScoreState(
                 model=card.id,
                 weights_sha256=card.weights.sha256,
                 heads=tuple(accumulator.close(nested) for accumulator in accumulators),
                 scenes=(scene.name,),
+                channels=evidence,
                 software=f"FloeLens {plugin_version()}",
             )
             if self.labels and not any(head.labelled.n for head in state.heads):
@@ -257,7 +295,7 @@ class ZScores:
                     progress.warn(warnings[-1])
             clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
             refits = {
-                layer.head: refit(layer, _rereading(spool, ladder.finest, progress), clustering, nested)
+                layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
             return _Seen(
@@ -279,6 +317,7 @@ class ZScores:
                     labels=Path(self.labels).name if self.labels else None,
                     clusters=clustering,
                     refit="yes" if self.refit else None,
+                    channel_method=self.channel_method,
                 ),
             )
 
@@ -319,7 +358,13 @@ class ZScores:
         outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
 
     def _write_report(
-        self, outputs: Outputs, card: ModelCard, state: ScoreState, scores: tuple[Scores, ...], seen: _Seen
+        self,
+        outputs: Outputs,
+        card: ModelCard,
+        state: ScoreState,
+        scores: tuple[Scores, ...],
+        channels: tuple[ChannelScores, ...],
+        seen: _Seen,
     ) -> None:
         sample = f"every {self.sample}. row and column" if self.sample else "one pixel a coarse cell"
         asked = {
@@ -327,11 +372,13 @@ class ZScores:
             "sample": sample if self.scene else "as in the states",
             "labels": Path(self.labels).name if self.labels else "none for this scene",
             "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+            "logits split over channels": channels[0].method if channels else "not asked for",
             "states merged": str(len(self.state_in)),
         }
         page = ZScoresReport(
             model=model_facts(card),
             heads=tuple(HeadScores(**head.as_dict()) for head in scores),
+            channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
             asked=asked,
             zones=tuple(self._zone_shapes(card, seen)),
             provenance=seen.tags
@@ -372,78 +419,3 @@ class _Seen:
     scores: tuple[dict[int, ZoneScores], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-def _spool(layer: OutputLayer) -> Spool:
-    """Return a temporary file for the labelled pixels of a head."""
-    components = ("components", np.float32, (len(layer.components),))
-    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
-
-
-def _spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Return the labelled pixels as rows of a spool."""
-    known = ~np.isnan(labels)
-    rows = np.empty(int(known.sum()), spool.dtype)
-    rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
-    return rows
-
-
-def _rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
-    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
-    from ..core.engine import check_cancelled
-
-    def batches() -> Iterator:
-        for rows in spool:
-            check_cancelled(progress)
-            yield rows["components"], rows["label"], {clustering: rows["block"]}
-
-    return batches
-
-
-def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
-    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
-
-    Parameters
-    ----------
-    step : int
-        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
-    ratio : int
-        Fine pixels along a coarse cell.
-    """
-    every = step or ratio
-    first = every // 2
-
-    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
-        rows = np.arange(window.row, window.row_stop) % every == first
-        cols = np.arange(window.col, window.col_stop) % every == first
-        return rows[:, None] & cols & valid
-
-    return choose
-
-
-def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
-    """Return what a chart's values mean to a head.
-
-    Parameters
-    ----------
-    head : Head
-        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
-        linear: values stay.
-    values : numpy.ndarray
-        (pixel,), NaN where there is none.
-
-    Returns
-    -------
-    numpy.ndarray
-        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
-    """
-    values = values.astype(np.float64)
-    if head.kind == "linear":
-        return values
-    if head.kind == "sigmoid":
-        with np.errstate(invalid="ignore"):
-            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
-    targets = np.full(values.shape, np.nan)
-    for position, entry in enumerate(head.classes):
-        targets[values == entry.value] = position
-    return targets

@@ -31,7 +31,11 @@ def column(rows: list[dict], name: str) -> np.ndarray:
 def job(scene, packages, tmp_path) -> ZScores:
     """Return a job on the concentration model, every eighth pixel, without labels."""
     return ZScores(
-        str(packages / "trial-concentration"), str(tmp_path / "z.csv"), scene=scene.inputs, sample=8
+        str(packages / "trial-concentration"),
+        str(tmp_path / "z.csv"),
+        scene=scene.inputs,
+        sample=8,
+        channel_method="none",
     )
 
 
