@@ -24,10 +24,9 @@ from ..core.scores_state import ScoreState, check_state, merge_states
 from ..core.zones import ZoneAccumulator, ZoneScores
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.vector import Polygons, parts_of, write_polygons
+from ..io.vector import Polygons, parts_of
 from ..io.writer import Outputs
-from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
-from ..report.styles import sidecar, zone_style
+from ..io.zones import PolygonIndex, ZoneGrid
 from ..report.tables import csv_text, csvt_path
 from ..report.zscore_channels import ChannelJudgement
 from ..report.zscores import (
@@ -42,6 +41,7 @@ from ..version import plugin_version
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
 from .zscore_sample import label_targets, pixel_spool, rereading, sampling, spooled
+from .zscore_zones import write_zones, zones_over
 
 if TYPE_CHECKING:
     from ..core.network import Runner
@@ -164,7 +164,8 @@ class ZScores:
             if self.state:
                 state.save(outputs.file(self.state))
             if self.zone_zscores:
-                self._write_zones(outputs, seen)
+                found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
+                write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
             self._write_report(outputs, card, state, scores, channels, seen)
         paths = {
             "OUTPUT": self.output,
@@ -230,7 +231,7 @@ class ZScores:
             plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
             accumulators = [SceneAccumulator(layer) for layer in layers]
             readers = [self._labels(scene, head, stack) for head in card.heads]
-            zones = self._zones(scene)
+            zones = zones_over(scene, self.zones, self.zone_size_km) if self.zone_zscores else None
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
             spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
@@ -304,7 +305,7 @@ class ZScores:
                 name=scene.name,
                 start_time=scene.start_time or "",
                 zones=zones,
-                polygons=self.zones or (zones.polygons() if zones is not None else None),
+                polygons=_polygons_of(zones),
                 scores=tuple(accumulator.close() for accumulator in collected),
                 warnings=tuple(warnings),
                 tags=provenance(
@@ -326,36 +327,6 @@ class ZScores:
         if not self.labels:
             return None
         return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
-
-    def _zones(self, scene: Scene) -> PolygonIndex | ZoneGrid | None:
-        """Return which zone each pixel belongs to; None where no zones are asked for."""
-        if not self.zone_zscores:
-            return None
-        if self.zones is None:
-            if not self.zone_size_km > 0:
-                raise ParameterError(f"ZONE_SIZE is {self.zone_size_km:g}: give a positive number of km.")
-            return regular_zones(scene.grid, self.zone_size_km)
-        index = PolygonIndex(self.zones, scene.grid)
-        if index.window.empty:
-            raise ParameterError("No polygon of ZONES lies on the scene. Choose zones that overlap it.")
-        return index
-
-    def _write_zones(self, outputs: Outputs, seen: _Seen) -> None:
-        """Write the polygons that hold pixels, with one row of scores each, and their style."""
-        found = seen.scores[0]
-        numbers = sorted(found)
-        if not numbers:
-            raise SceneError(
-                "No sampled pixel lies in any zone. Choose larger zones, or a smaller step in SAMPLE."
-            )
-        rows = [found[number].row() for number in numbers]
-        fields = {name: [row[name] for row in rows] for name in rows[0]}
-        fields["zone"] = [seen.zones.names[number] for number in numbers]
-        fields["scene"] = [seen.name] * len(rows)
-        wkb = [seen.polygons.wkb[number] for number in numbers]
-        write_polygons(outputs.file(self.zone_zscores), wkb, seen.polygons.crs, fields)
-        style = zone_style("leading_z", fields["leading_z"], title="z")
-        outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
 
     def _write_report(
         self,
@@ -398,6 +369,10 @@ class ZScores:
                 polygons, _ = parts_of(seen.polygons.wkb[number])
                 rings = tuple(rings[0] for rings in polygons if rings)
                 yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
+
+
+def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
+    return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)
 
 
 def _write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
