@@ -27,7 +27,11 @@ class ZScores(SceneAlgorithm):
     TITLE = "Z-scores"
     SUMMARY = "Rank the components and channels of a network by the Z-scores of its last layer."
     TAGS = ("explain", "importance", "logistic regression", "fisher information", "xai", "statistics")
-    PRODUCTS = {"OUTPUT": "Z-scores", "ZONE_ZSCORES": "Z-scores by zone"}  # noqa: RUF012
+    PRODUCTS = {  # noqa: RUF012
+        "OUTPUT": "Z-scores",
+        "ZONE_ZSCORES": "Z-scores by zone",
+        "STANDARDISED": "Standardised contributions",
+    }
     SAR_OPTIONAL = True
 
     def declare(self) -> None:
@@ -46,6 +50,16 @@ class ZScores(SceneAlgorithm):
                 "ZONE_ZSCORES",
                 "Z-scores by zone",
                 "Polygons with the scores of each zone, blank where too small.",
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "STANDARDISED",
+                "Standardised contributions",
+                "One band a channel: how unusual its contribution is, in standard deviations from the model's "
+                "reference. Takes several times as long as the rest.",
+                optional=True,
+                made=False,
             )
         )
         self.declare_report("The ranking in words, plots and tables.")
@@ -72,8 +86,8 @@ class ZScores(SceneAlgorithm):
             declare.raster(
                 "LABELS",
                 "Labels",
-                "A chart to compare with: concentration in %, or class codes as in the model's card. "
-                "Cluster-robust errors need it.",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. Cluster-robust "
+                "errors and the slopes of channels need it; give scenes that the model was not trained on.",
                 optional=True,
             ),
             declare.text(
@@ -88,7 +102,11 @@ class ZScores(SceneAlgorithm):
             ),
             declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one."),
             declare.field(
-                "ZONE_FIELD", "Zone names", "Field that names the zones; numbered where empty.", "ZONES"
+                "ZONE_FIELD",
+                "Zone names",
+                "Field that names the zones; polygons of one name, such as a class of an ice chart, are one zone. "
+                "Each polygon is its own, and numbered, where empty.",
+                "ZONES",
             ),
             declare.number(
                 "ZONE_SIZE",
@@ -139,6 +157,7 @@ class ZScores(SceneAlgorithm):
             reference_class=values.text("REFERENCE_CLASS"),
             output=values.layer("OUTPUT"),
             zone_zscores=values.layer("ZONE_ZSCORES"),
+            standardised=values.layer("STANDARDISED"),
             **self.report(values),
             state=values.file("STATE"),
         )

@@ -84,6 +84,8 @@ class ZScores:
         The table then holds the weights of each class minus those of this one; empty: centred weights.
     zone_zscores : str, optional
         Polygons to write, with the scores of each zone.
+    standardised : str, optional
+        Raster to write: contributions of each channel to the first head against the model's reference.
     report, report_json, report_csv : str, optional
         The report, and its content for programs.
     state : str, optional
@@ -106,6 +108,7 @@ class ZScores:
     channel_method: str = "integrated"
     reference_class: str = ""
     zone_zscores: str | None = None
+    standardised: str | None = None
     report: str | None = None
     report_json: str | None = None
     report_csv: str | None = None
@@ -125,6 +128,11 @@ class ZScores:
             )
         if self.zone_zscores and self.scene is None:
             raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
+        if self.standardised and (self.scene is None or self.channel_method == "none"):
+            raise ParameterError(
+                "STANDARDISED needs a scene, and contributions of its channels: give SAR and MWR, and set "
+                "CHANNEL_METHOD to integrated or gated."
+            )
         if self.refit and (not self.labels or self.scene is None):
             raise ParameterError(
                 "REFIT fits the output layer to labels: give a scene and LABELS, or leave it off."
@@ -134,9 +142,13 @@ class ZScores:
                 "REFIT needs the pixels of all scenes, which states do not hold: leave STATE_IN empty, or read the "
                 "one-step shifts in the report instead."
             )
+        from .reference import load_reference
+
         runner = self.compute.runner(self.model)
         card = runner.card
         self._check_reference(card)
+        if self.standardised:  # what is missing is told before the work, not after it
+            load_reference(self.model, card, card.heads[0].name, self.channel_method)
         layers = tuple(
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
@@ -163,6 +175,8 @@ class ZScores:
             _write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
+            if self.standardised:
+                self._write_standardised(outputs, runner, progress)
             if self.zone_zscores:
                 found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
                 write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
@@ -170,6 +184,7 @@ class ZScores:
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
+            "STANDARDISED": self.standardised,
             "REPORT": self.report,
             "REPORT_JSON": self.report_json,
             "REPORT_CSV": self.report_csv,
@@ -327,6 +342,36 @@ class ZScores:
         if not self.labels:
             return None
         return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
+
+    def _write_standardised(self, outputs: Outputs, runner: Runner, progress: Progress) -> None:
+        from .reference import load_reference
+        from .zscore_standardised import write_standardised
+
+        card = runner.card
+        reference = load_reference(self.model, card, card.heads[0].name, self.channel_method)
+        with self.scene.open(card, progress) as scene:
+            tags = provenance(
+                card,
+                self.scene,
+                scene,
+                self.compute,
+                product="standardised contributions",
+                head=reference.head,
+                method=reference.method,
+                reference_pixels=reference.n,
+            )
+            memory = self.compute.memory_mib
+            write_standardised(
+                outputs,
+                self.standardised,
+                runner,
+                scene,
+                reference,
+                self.channel_method,
+                memory,
+                tags,
+                progress,
+            )
 
     def _write_report(
         self,
