@@ -21,6 +21,8 @@ READINGS = {
     "misleading": "it speaks against the truth (below 0)",
     "undecided": "these pixels cannot tell (told neither from 0 nor from 1)",
 }
+FEW_CLUSTERS = 50  # below, robust errors are themselves uncertain
+_ROUGH = 0.5  # robust error of a slope from which on it hardly tells 1 from 0
 _LEVELS = {"sensor": "By sensor", "frequency": "By frequency", "channel": "By channel"}
 
 
@@ -50,7 +52,7 @@ def slopes_sentence(judged: ChannelJudgement) -> str:
     if not tested:
         return ""
     said = [
-        f"the network's trust in {_group_name(row)} is {_reading_phrase(row['reading'])} (slope "
+        f"the network's trust in {_group_name(row)} is {_reading_phrase(row)} (slope "
         f"{number_text(row['slope'], 2)}; z against 0 {number_text(row['z_against_0'], 2)}, against 1 "
         f"{number_text(row['z_against_1'], 2)})"
         for row in tested
@@ -66,18 +68,22 @@ def slopes_sentence(judged: ChannelJudgement) -> str:
     if finer:
         names = [f"{row['group']} ({row['reading']}, {number_text(row['slope'], 2)})" for row in finer[:3]]
         sentence += f"; by frequency {listed(names)} {'stands' if len(names) == 1 else 'stand'} out"
+    few = judged.measures["clusters"] or 0
+    if few < FEW_CLUSTERS:
+        sentence += f"; from {few} clusters only, this is a hint and no finding"
     return sentence + "."
 
 
-def _reading_phrase(reading: str) -> str:
+def _reading_phrase(row: Mapping[str, Any]) -> str:
+    if row["reading"] == "deserved":
+        return "deserved" if row["se_robust"] < _ROUGH else "borne out, if only roughly"
     return {
-        "deserved": "deserved",
         "over-trusted": "too large",
         "under-trusted": "too small",
         "useless": "not borne out",
         "misleading": "misplaced",
         "undecided": "not decided by these pixels",
-    }[reading]
+    }[row["reading"]]
 
 
 def strength_phrase(judged: ChannelJudgement) -> str:
