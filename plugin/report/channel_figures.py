@@ -48,6 +48,13 @@ def slope_plot(rows: Sequence[Mapping]) -> Figure:
     axes.set_ylim(at - 0.4, -0.6)
     reach = min(reach, _FAR)
     axes.set_xlim(0.5 - 1.1 * reach, 0.5 + 1.1 * reach)
+    for place, row in zip(places, rows):
+        if abs(row["slope"] - 0.5) > 1.1 * reach:  # its bar alone would not tell on which side it lies
+            side = 1 if row["slope"] > 0 else -1
+            edge = 0.5 + side * 1.07 * reach
+            axes.plot(
+                [edge], [place], ">" if side > 0 else "<", color=sensor_colour(row["sensor"]), markersize=5
+            )
     axes.axvline(0, color="black", linewidth=0.9, linestyle=":")
     axes.axvline(1, color="black", linewidth=0.9)
     axes.set_xlabel("slope: 0 useless, 1 deserved", fontsize=8)

@@ -128,14 +128,35 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
                 "Held-out slopes with two robust errors to each side; dotted at 0 (useless), solid at 1 (deserved).",
             ),
         )
-    tables = tuple(
-        Table(_SLOPE_TABLE, judged.level(judged.slopes, level), heading)
-        for level, heading in _LEVELS.items()
-        if judged.level(judged.slopes, level)
-    )
+    common = _common_notes(shown)
+    tables, blanks = [], []
+    for level, heading in _LEVELS.items():
+        rows = judged.level(judged.slopes, level)
+        known = [{**row, "note": _without(row["note"], common)} for row in rows if row["slope"] is not None]
+        if known:
+            tables.append(Table(_SLOPE_TABLE, known, heading))
+        blanks += _blank_sentences([row for row in rows if row["slope"] is None])
     found = [row["reading"] for row in judged.slopes]
     words = tuple(f"{word}: {meaning}" for word, meaning in READINGS.items() if word in found)
-    return [Section(title, text=text, points=words, figures=pictures, tables=tables)]
+    return [Section(title, text=text, points=(*words, *blanks), figures=pictures, tables=tuple(tables))]
+
+
+def _common_notes(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the notes that every row has: they stand among the warnings already."""
+    notes = [set(row["note"].split("; ")) for row in rows]
+    return set.intersection(*notes) if len(notes) > 1 else set()
+
+
+def _without(note: str, common: set[str]) -> str:
+    return "; ".join(part for part in note.split("; ") if part not in common)
+
+
+def _blank_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one sentence for each reason why rows are blank, with their names."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row["note"] or "not known", []).append(row["group"])
+    return [f"No slope for {listed(names)}: {reason}." for reason, names in reasons.items()]
 
 
 def _strength_section(judged: ChannelJudgement, name: str, suffix: str) -> Section:
