@@ -386,7 +386,7 @@ class ZScores:
         asked = {
             "scenes": ", ".join(state.scenes),
             "sample": sample if self.scene else "as in the states",
-            "labels": Path(self.labels).name if self.labels else "none for this scene",
+            "labels": Path(self.labels).name if self.labels else "none" if self.scene else "as in the states",
             "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
             "logits split over channels": channels[0].method if channels else "not asked for",
             "states merged": str(len(self.state_in)),

@@ -87,13 +87,22 @@ def _reading_phrase(row: Mapping[str, Any]) -> str:
 
 
 def strength_phrase(judged: ChannelJudgement) -> str:
-    """Return which input channels the map rests on most firmly; empty where none has a strength."""
-    rows = [row for row in judged.strengths if row["channels"] == 1 and row["strength"] is not None]
-    rows.sort(key=lambda row: -row["strength"])
+    """Return which sensor and which input channels the map rests on most firmly; empty where none has a strength."""
+    ranked = sorted(
+        (row for row in judged.strengths if row["strength"] is not None), key=lambda row: -row["strength"]
+    )
+    sensors = [row for row in ranked if row["level"] == "sensor"]
+    rows = [row for row in ranked if row["channels"] == 1 and row["level"] != "sensor"]
     if len(rows) < 2:
         return ""
     names = [f"{row['group']} ({number_text(row['strength'], 3)})" for row in rows[:3]]
-    return f"of the input channels, {listed(names)} have the largest strength"
+    phrase = f"of single input channels, {listed(names)} have the largest strength"
+    if any(row["vif"] is not None and row["vif"] > 30 for row in judged.strengths):
+        phrase += ", those that others can replace (VIF above 30) having little of their own"
+    if len(sensors) > 1:
+        values = [f"{number_text(row['strength'], 3)} for {sensor_name(row['group'])}" for row in sensors]
+        phrase = f"the strength by sensor is {listed(values)}; {phrase}"
+    return phrase
 
 
 def channel_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Section]:
@@ -163,7 +172,8 @@ def _strength_section(judged: ChannelJudgement, name: str, suffix: str) -> Secti
     text = (
         "How firmly the sampled pixels would fix the size of each channel's contribution to the logit, all channels on "
         "one footing. A strength is always positive and grows with the number of pixels: it ranks channels, and tests "
-        f"nothing. Logits were split by {judged.method}, at {judged.measures['n']} pixels spread over the "
+        "nothing. A channel that others can replace (large VIF) has little strength of its own, however much the map "
+        f"rests on them together: read sensors and frequencies first. Logits were split by {judged.method}, at {judged.measures['n']} pixels spread over the "
         "scenes.",
     )
     rows = [row for row in judged.strengths if row["strength"] is not None]
