@@ -173,7 +173,8 @@ def _strength_section(judged: ChannelJudgement, name: str, suffix: str) -> Secti
         "How firmly the sampled pixels would fix the size of each channel's contribution to the logit, all channels on "
         "one footing. A strength is always positive and grows with the number of pixels: it ranks channels, and tests "
         "nothing. A channel that others can replace (large VIF) has little strength of its own, however much the map "
-        f"rests on them together: read sensors and frequencies first. Logits were split by {judged.method}, at {judged.measures['n']} pixels spread over the "
+        "rests on them together: read sensors and frequencies first. "
+        f"Logits were split by {judged.method}, at {judged.measures['n']} pixels spread over the "
         "scenes.",
     )
     rows = [row for row in judged.strengths if row["strength"] is not None]
