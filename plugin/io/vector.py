@@ -67,13 +67,13 @@ class Polygons:
             together.setdefault(name, []).append(wkb)
         if len(together) == len(self.names):
             return self
-        wkb = [found[0] if len(found) == 1 else _multipolygon_wkb(found) for found in together.values()]
-        return Polygons(tuple(wkb), self.crs, tuple(together))
+        merged = [found[0] if len(found) == 1 else _multipolygon_wkb(found) for found in together.values()]
+        return Polygons(tuple(merged), self.crs, tuple(together))
 
 
 def _multipolygon_wkb(geometries: Sequence[bytes]) -> bytes:
     """Return the well-known binary of all polygons in several geometries."""
-    parts = [polygon_wkb(rings) for wkb in geometries for rings in parts_of(wkb)[0] if rings]
+    parts = [polygon_wkb(rings) for geometry in geometries for rings in parts_of(geometry)[0] if rings]
     return b"\x01" + np.array([6, len(parts)], "<u4").tobytes() + b"".join(parts)
 
 
