@@ -153,7 +153,6 @@ def judged(model: tuple[ModelCard, str], scene: Scene, folder: Path) -> dict:
         for row in found["channels"][0]["strengths"]
         if row["level"] == "channel"
     }
-    print(folder.name, {n: rows[n] for n in ("hv", "btemp_36_5v")}, strengths)
     return {"slopes": rows, "strengths": strengths, "summary": found["heads"][0]["summary"]}
 
 
@@ -165,7 +164,7 @@ def test_the_planted_channels_lead_and_their_trust_is_deserved(model, tmp_path):
     assert found["strengths"][ranked[1]] > 2 * found["strengths"][ranked[2]]
     for name in ("hv", "btemp_36_5v"):
         row = found["slopes"][name]
-        assert row["z_against_0"] > 8
+        assert row["z_against_0"] > 8 and row["reading"] == "deserved"
         assert 0.8 < row["slope"] < 1.25
     assert "hv" in found["summary"][1] and "btemp_36_5v" in found["summary"][1]
 
