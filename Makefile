@@ -17,7 +17,7 @@ LINK := build/plugins/floelens
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large lint bench bench-real env link package train docs clean
+.PHONY: help demo test test-large lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -62,6 +62,9 @@ package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
 	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.train
+
+reference: $(READY) $(LINK) ## make the models' reference of contributions again (minutes)
+	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.reference
 
 docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
 	@$(VENV) tools/reference.py

@@ -13,6 +13,11 @@ CLUSTERS = {
     "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
     "scenes": "whole scenes, the better choice where states of many scenes are merged",
 }
+CHANNEL_METHODS = {
+    "integrated": "integrated gradients, the better judge",
+    "gated": "with the network's gates frozen, several times faster",
+    "none": "components only",
+}
 
 
 class ZScores(SceneAlgorithm):
@@ -22,7 +27,11 @@ class ZScores(SceneAlgorithm):
     TITLE = "Z-scores"
     SUMMARY = "Rank the components and channels of a network by the Z-scores of its last layer."
     TAGS = ("explain", "importance", "logistic regression", "fisher information", "xai", "statistics")
-    PRODUCTS = {"OUTPUT": "Z-scores", "ZONE_ZSCORES": "Z-scores by zone"}  # noqa: RUF012
+    PRODUCTS = {  # noqa: RUF012
+        "OUTPUT": "Z-scores",
+        "ZONE_ZSCORES": "Z-scores by zone",
+        "STANDARDISED": "Standardised contributions",
+    }
     SAR_OPTIONAL = True
 
     def declare(self) -> None:
@@ -41,6 +50,16 @@ class ZScores(SceneAlgorithm):
                 "ZONE_ZSCORES",
                 "Z-scores by zone",
                 "Polygons with the scores of each zone, blank where too small.",
+            )
+        )
+        self.addParameter(
+            declare.raster_output(
+                "STANDARDISED",
+                "Standardised contributions",
+                "One band a channel: how unusual its contribution is, in standard deviations from the model's "
+                "reference. Takes several times as long as the rest.",
+                optional=True,
+                made=False,
             )
         )
         self.declare_report("The ranking in words, plots and tables.")
@@ -67,8 +86,8 @@ class ZScores(SceneAlgorithm):
             declare.raster(
                 "LABELS",
                 "Labels",
-                "A chart to compare with: concentration in %, or class codes as in the model's card. "
-                "Cluster-robust errors need it.",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. Cluster-robust "
+                "errors and the slopes of channels need it; give scenes that the model was not trained on.",
                 optional=True,
             ),
             declare.text(
@@ -83,7 +102,11 @@ class ZScores(SceneAlgorithm):
             ),
             declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one."),
             declare.field(
-                "ZONE_FIELD", "Zone names", "Field that names the zones; numbered where empty.", "ZONES"
+                "ZONE_FIELD",
+                "Zone names",
+                "Field that names the zones; polygons of one name, such as a class of an ice chart, are one zone. "
+                "Each polygon is its own, and numbered, where empty.",
+                "ZONES",
             ),
             declare.number(
                 "ZONE_SIZE",
@@ -99,8 +122,14 @@ class ZScores(SceneAlgorithm):
         """Return the parameters of the sample and the errors."""
         help_sample = "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell."
         help_clusters = "What counts as one observation in robust errors."
+        help_channels = (
+            "How logits are split over the input channels, for their strengths and held-out slopes."
+        )
         size = 64.0, 1.0, 10000.0
         return (
+            declare.choice(
+                "CHANNEL_METHOD", "Input channels", help_channels, CHANNEL_METHODS, "integrated", True
+            ),
             declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, 0, 0, 1000, advanced=True),
             declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, "blocks", True),
             declare.number("BLOCK_SIZE", "Block size (km)", "Side of the blocks.", *size, advanced=True),
@@ -123,10 +152,12 @@ class ZScores(SceneAlgorithm):
             sample=values.whole("SAMPLE"),
             clusters=values.choice("CLUSTERS"),
             block_size_km=values.number("BLOCK_SIZE"),
+            channel_method=values.choice("CHANNEL_METHOD"),
             refit=values.flag("REFIT"),
             reference_class=values.text("REFERENCE_CLASS"),
             output=values.layer("OUTPUT"),
             zone_zscores=values.layer("ZONE_ZSCORES"),
+            standardised=values.layer("STANDARDISED"),
             **self.report(values),
             state=values.file("STATE"),
         )

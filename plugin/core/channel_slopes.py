@@ -48,7 +48,7 @@ SLOPE_COLUMNS = (
     "n_effective",
     "note",
 )
-LARGEST_VIF = 30.0  # of a single channel whose slope is still shown
+LARGEST_VIF = 30.0  # of a channel or frequency whose slope is still shown
 _STEPS = 60
 _CONVERGED = 1e-10  # largest Newton step in standard errors
 _STILL = 1e-6  # largest Newton step in logits: where labels are separated steps stay at about 1
@@ -191,7 +191,7 @@ def _fill(
         if at in blank:
             continue
         table[at]["vif"] = finite(fitted.vif[position])
-        if groups[at].level == "channel" and not fitted.vif[position] <= LARGEST_VIF:
+        if groups[at].level != "sensor" and not fitted.vif[position] <= LARGEST_VIF:
             note(
                 at, f"VIF above {LARGEST_VIF:g}: other channels carry the same evidence, no slope of its own"
             )

@@ -19,7 +19,7 @@ C_g = Σ_j w_j a_j over the components of the group, b the bias of the last laye
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -166,12 +166,22 @@ class ChannelSplitter:
             seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
             bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[2:]))
             bands[-1] = (logits * seeds).sum((0, 1))
-            origin = self._runner.constant(inputs, self.splitting.baseline)
-            self._fill(bands, inputs, origin, seeds)
+            for band, row in self._carried(inputs):
+                bands[band] += (row.to(seeds.dtype) * seeds).sum((0, 1))
         return bands
 
-    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
-        """Add the contributions of the groups, and set the bias."""
+    def split_outputs(self, inputs: Inputs) -> torch.Tensor:
+        """Return (groups, then bias, then logit; output, row, column) of every output of the network."""
+        with torch.no_grad():
+            logits = self._runner.logits(inputs)
+            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
+            bands[-1] = logits[0]
+            for band, row in self._carried(inputs):
+                bands[band] += row[0].to(logits.dtype)
+        return bands
+
+    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield bands, and what is to be added to them: (1, output, row, column)."""
         raise NotImplementedError
 
     def _parts(self, inputs: Inputs, origin: Inputs, base: list[Inputs]) -> list[Rows]:
@@ -197,17 +207,19 @@ class ChannelSplitter:
 class GatedSplitter(ChannelSplitter):
     """Splits with the gates frozen."""
 
-    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
+    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
+        origin = self._runner.constant(inputs, self.splitting.baseline)
         found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
         for name, row in found.values.items():
-            bands[name if name >= 0 else -2] = (row.to(seeds.dtype) * seeds).sum((0, 1))
+            yield (name if name >= 0 else -2), row
 
 
 class PathSplitter(ChannelSplitter):
     """Splits along the straight way from the baseline."""
 
-    def _fill(self, bands: torch.Tensor, inputs: Inputs, origin: Inputs, seeds: torch.Tensor) -> None:
-        bands[-2] = (self._runner.logits(origin) * seeds).sum((0, 1))
+    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
+        origin = self._runner.constant(inputs, self.splitting.baseline)
+        yield -2, self._runner.logits(origin)
         steps = self.splitting.steps
         ends = [origin, *(inputs.towards(origin, step / steps) for step in range(1, steps)), inputs]
         for ends_of_step in zip(ends, ends[1:]):
@@ -215,7 +227,7 @@ class PathSplitter(ChannelSplitter):
             found = self._forward.rows(self._parts(inputs, origin, list(ends_of_step)), Step())
             for name, row in found.values.items():
                 if name >= 0:
-                    bands[name] += (row.to(seeds.dtype) * seeds).sum((0, 1)) / steps
+                    yield name, row / steps
 
 
 class ComponentSplitter:

@@ -60,6 +60,22 @@ class Polygons:
         point = np.array([1], "u1").tobytes() + np.array([1], "<u4").tobytes()
         return cls((point + np.array([lon, lat], "<f8").tobytes(),), "EPSG:4326")
 
+    def grouped(self) -> Polygons:
+        """Return these with all polygons of one name made one geometry, in the order of their first ones."""
+        together: dict[str, list[bytes]] = {}
+        for name, wkb in zip(self.names, self.wkb):
+            together.setdefault(name, []).append(wkb)
+        if len(together) == len(self.names):
+            return self
+        merged = [found[0] if len(found) == 1 else _multipolygon_wkb(found) for found in together.values()]
+        return Polygons(tuple(merged), self.crs, tuple(together))
+
+
+def _multipolygon_wkb(geometries: Sequence[bytes]) -> bytes:
+    """Return the well-known binary of all polygons in several geometries."""
+    parts = [polygon_wkb(rings) for geometry in geometries for rings in parts_of(geometry)[0] if rings]
+    return b"\x01" + np.array([6, len(parts)], "<u4").tobytes() + b"".join(parts)
+
 
 def polygon_wkb(rings: Sequence[np.ndarray]) -> bytes:
     """Return the well-known binary of a polygon.

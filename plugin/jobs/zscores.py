@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...models.card import Head, ModelCard
+from ..core.channel_evidence import ChannelEvidence
+from ..core.channel_scores import ChannelScores, channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
@@ -19,16 +21,14 @@ from ..core.refit import Refit, refit
 from ..core.scores import COLUMNS, compute_scores
 from ..core.scores import ZScores as Scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.window import Window
 from ..core.zones import ZoneAccumulator, ZoneScores
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.spool import Spool
-from ..io.vector import Polygons, parts_of, write_polygons
+from ..io.vector import Polygons, parts_of
 from ..io.writer import Outputs
-from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
-from ..report.styles import sidecar, zone_style
+from ..io.zones import PolygonIndex, ZoneGrid
 from ..report.tables import csv_text, csvt_path
+from ..report.zscore_channels import ChannelJudgement
 from ..report.zscores import (
     HeadScores,
     ZoneShape,
@@ -40,11 +40,14 @@ from ..report.zscores import (
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
+from .zscore_sample import label_targets, pixel_spool, rereading, sampling, spooled
+from .zscore_zones import write_zones, zones_over
 
 if TYPE_CHECKING:
     from ..core.network import Runner
 
 CLUSTERS = ("blocks", "scenes")
+CHANNEL_METHODS = ("integrated", "gated", "none")
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,14 @@ class ZScores:
         Least side of the blocks.
     refit : bool
         Whether the output layer is also fitted to the labels of the scene, for columns of its own.
+    channel_method : {'integrated', 'gated', 'none'}
+        How logits are split over the input channels, for their strengths and held-out slopes.
     reference_class : str
         The table then holds the weights of each class minus those of this one; empty: centred weights.
     zone_zscores : str, optional
         Polygons to write, with the scores of each zone.
+    standardised : str, optional
+        Raster to write: contributions of each channel to the first head against the model's reference.
     report, report_json, report_csv : str, optional
         The report, and its content for programs.
     state : str, optional
@@ -98,8 +105,10 @@ class ZScores:
     clusters: str = "blocks"
     block_size_km: float = 64.0
     refit: bool = False
+    channel_method: str = "integrated"
     reference_class: str = ""
     zone_zscores: str | None = None
+    standardised: str | None = None
     report: str | None = None
     report_json: str | None = None
     report_csv: str | None = None
@@ -110,12 +119,20 @@ class ZScores:
         """Write table, zones, report and state; return their paths under their published names."""
         if self.clusters not in CLUSTERS:
             raise ParameterError(f"CLUSTERS is '{self.clusters}': use one of {', '.join(CLUSTERS)}.")
+        if self.channel_method not in CHANNEL_METHODS:
+            known = ", ".join(CHANNEL_METHODS)
+            raise ParameterError(f"CHANNEL_METHOD is '{self.channel_method}': use one of {known}.")
         if self.sample < 0:
             raise ParameterError(
                 f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels."
             )
         if self.zone_zscores and self.scene is None:
             raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
+        if self.standardised and (self.scene is None or self.channel_method == "none"):
+            raise ParameterError(
+                "STANDARDISED needs a scene, and contributions of its channels: give SAR and MWR, and set "
+                "CHANNEL_METHOD to integrated or gated."
+            )
         if self.refit and (not self.labels or self.scene is None):
             raise ParameterError(
                 "REFIT fits the output layer to labels: give a scene and LABELS, or leave it off."
@@ -125,9 +142,13 @@ class ZScores:
                 "REFIT needs the pixels of all scenes, which states do not hold: leave STATE_IN empty, or read the "
                 "one-step shifts in the report instead."
             )
+        from .reference import load_reference
+
         runner = self.compute.runner(self.model)
         card = runner.card
         self._check_reference(card)
+        if self.standardised:  # what is missing is told before the work, not after it
+            load_reference(self.model, card, card.heads[0].name, self.channel_method)
         layers = tuple(
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
@@ -143,7 +164,10 @@ class ZScores:
             compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
             for head in state.heads
         )
-        for head in scores:
+        channels = tuple(
+            channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
+        )
+        for head in (*scores, *channels):
             for sentence in head.warnings:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
@@ -151,12 +175,16 @@ class ZScores:
             _write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
+            if self.standardised:
+                self._write_standardised(outputs, runner, progress)
             if self.zone_zscores:
-                self._write_zones(outputs, seen)
-            self._write_report(outputs, card, state, scores, seen)
+                found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
+                write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
+            self._write_report(outputs, card, state, scores, channels, seen)
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
+            "STANDARDISED": self.standardised,
             "REPORT": self.report,
             "REPORT_JSON": self.report_json,
             "REPORT_CSV": self.report_csv,
@@ -186,6 +214,11 @@ class ZScores:
             "Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
         )
 
+    def _channel_clustering(self, evidence: ChannelEvidence) -> str | None:
+        """Return the clustering of the slopes; None where the pixels have no such one in common."""
+        wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
+        return wanted if wanted in evidence.sample.clusters else None
+
     def _blocks_name(self) -> str:
         return blocks_name(self.block_size_km)
 
@@ -206,16 +239,17 @@ class ZScores:
     def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
+        from .zscore_channels import collect_evidence
 
         card = runner.card
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
             plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
             accumulators = [SceneAccumulator(layer) for layer in layers]
             readers = [self._labels(scene, head, stack) for head in card.heads]
-            zones = self._zones(scene)
+            zones = zones_over(scene, self.zones, self.zone_size_km) if self.zone_zscores else None
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
-            spools = [stack.enter_context(_spool(layer)) for layer in layers] if self.refit else []
+            spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
             largest = dict.fromkeys((head.name for head in card.heads), 0.0)
             chosen = sampling(self.sample, card.ratio)
             for batch in stream_components(runner, scene, plan, progress, chosen):
@@ -228,18 +262,38 @@ class ZScores:
                         largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
                     accumulator.add(batch.components, labels, {ladder.finest: blocks})
                     if spools and labels is not None:
-                        rows = _spooled(spools[number], batch.components, labels, blocks)
+                        rows = spooled(spools[number], batch.components, labels, blocks)
                         spools[number].append(rows)
                 if collected:
                     numbers = zones.zones(batch.window)[at]
                     for accumulator in collected:
                         accumulator.add(batch.components, numbers)
             nested = {ladder.finest: ladder.coarser}
+
+            def labels_at(window, rows, cols):
+                at = rows - window.row, cols - window.col
+                return [
+                    None if reader is None else label_targets(head, reader.read(window)[at])
+                    for head, reader in zip(card.heads, readers)
+                ]
+
+            evidence = collect_evidence(
+                runner,
+                scene,
+                self.channel_method,
+                chosen,
+                labels_at,
+                ladder,
+                nested,
+                self.compute.memory_mib,
+                progress,
+            )
             state = ScoreState(
                 model=card.id,
                 weights_sha256=card.weights.sha256,
                 heads=tuple(accumulator.close(nested) for accumulator in accumulators),
                 scenes=(scene.name,),
+                channels=evidence,
                 software=f"FloeLens {plugin_version()}",
             )
             if self.labels and not any(head.labelled.n for head in state.heads):
@@ -257,7 +311,7 @@ class ZScores:
                     progress.warn(warnings[-1])
             clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
             refits = {
-                layer.head: refit(layer, _rereading(spool, ladder.finest, progress), clustering, nested)
+                layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
             return _Seen(
@@ -266,7 +320,7 @@ class ZScores:
                 name=scene.name,
                 start_time=scene.start_time or "",
                 zones=zones,
-                polygons=self.zones or (zones.polygons() if zones is not None else None),
+                polygons=_polygons_of(zones),
                 scores=tuple(accumulator.close() for accumulator in collected),
                 warnings=tuple(warnings),
                 tags=provenance(
@@ -279,6 +333,7 @@ class ZScores:
                     labels=Path(self.labels).name if self.labels else None,
                     clusters=clustering,
                     refit="yes" if self.refit else None,
+                    channel_method=self.channel_method,
                 ),
             )
 
@@ -288,50 +343,58 @@ class ZScores:
             return None
         return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
 
-    def _zones(self, scene: Scene) -> PolygonIndex | ZoneGrid | None:
-        """Return which zone each pixel belongs to; None where no zones are asked for."""
-        if not self.zone_zscores:
-            return None
-        if self.zones is None:
-            if not self.zone_size_km > 0:
-                raise ParameterError(f"ZONE_SIZE is {self.zone_size_km:g}: give a positive number of km.")
-            return regular_zones(scene.grid, self.zone_size_km)
-        index = PolygonIndex(self.zones, scene.grid)
-        if index.window.empty:
-            raise ParameterError("No polygon of ZONES lies on the scene. Choose zones that overlap it.")
-        return index
+    def _write_standardised(self, outputs: Outputs, runner: Runner, progress: Progress) -> None:
+        from .reference import load_reference
+        from .zscore_standardised import write_standardised
 
-    def _write_zones(self, outputs: Outputs, seen: _Seen) -> None:
-        """Write the polygons that hold pixels, with one row of scores each, and their style."""
-        found = seen.scores[0]
-        numbers = sorted(found)
-        if not numbers:
-            raise SceneError(
-                "No sampled pixel lies in any zone. Choose larger zones, or a smaller step in SAMPLE."
+        card = runner.card
+        reference = load_reference(self.model, card, card.heads[0].name, self.channel_method)
+        with self.scene.open(card, progress) as scene:
+            tags = provenance(
+                card,
+                self.scene,
+                scene,
+                self.compute,
+                product="standardised contributions",
+                head=reference.head,
+                method=reference.method,
+                reference_pixels=reference.n,
             )
-        rows = [found[number].row() for number in numbers]
-        fields = {name: [row[name] for row in rows] for name in rows[0]}
-        fields["zone"] = [seen.zones.names[number] for number in numbers]
-        fields["scene"] = [seen.name] * len(rows)
-        wkb = [seen.polygons.wkb[number] for number in numbers]
-        write_polygons(outputs.file(self.zone_zscores), wkb, seen.polygons.crs, fields)
-        style = zone_style("leading_z", fields["leading_z"], title="z")
-        outputs.file(sidecar(self.zone_zscores)).write_text(style, encoding="utf-8")
+            memory = self.compute.memory_mib
+            write_standardised(
+                outputs,
+                self.standardised,
+                runner,
+                scene,
+                reference,
+                self.channel_method,
+                memory,
+                tags,
+                progress,
+            )
 
     def _write_report(
-        self, outputs: Outputs, card: ModelCard, state: ScoreState, scores: tuple[Scores, ...], seen: _Seen
+        self,
+        outputs: Outputs,
+        card: ModelCard,
+        state: ScoreState,
+        scores: tuple[Scores, ...],
+        channels: tuple[ChannelScores, ...],
+        seen: _Seen,
     ) -> None:
         sample = f"every {self.sample}. row and column" if self.sample else "one pixel a coarse cell"
         asked = {
             "scenes": ", ".join(state.scenes),
             "sample": sample if self.scene else "as in the states",
-            "labels": Path(self.labels).name if self.labels else "none for this scene",
+            "labels": Path(self.labels).name if self.labels else "none" if self.scene else "as in the states",
             "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+            "logits split over channels": channels[0].method if channels else "not asked for",
             "states merged": str(len(self.state_in)),
         }
         page = ZScoresReport(
             model=model_facts(card),
             heads=tuple(HeadScores(**head.as_dict()) for head in scores),
+            channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
             asked=asked,
             zones=tuple(self._zone_shapes(card, seen)),
             provenance=seen.tags
@@ -353,6 +416,10 @@ class ZScores:
                 yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
 
 
+def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
+    return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)
+
+
 def _write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
     """Write a table, and the types of its fields beside it."""
     outputs.file(path).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
@@ -372,78 +439,3 @@ class _Seen:
     scores: tuple[dict[int, ZoneScores], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-def _spool(layer: OutputLayer) -> Spool:
-    """Return a temporary file for the labelled pixels of a head."""
-    components = ("components", np.float32, (len(layer.components),))
-    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
-
-
-def _spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Return the labelled pixels as rows of a spool."""
-    known = ~np.isnan(labels)
-    rows = np.empty(int(known.sum()), spool.dtype)
-    rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
-    return rows
-
-
-def _rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
-    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
-    from ..core.engine import check_cancelled
-
-    def batches() -> Iterator:
-        for rows in spool:
-            check_cancelled(progress)
-            yield rows["components"], rows["label"], {clustering: rows["block"]}
-
-    return batches
-
-
-def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
-    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
-
-    Parameters
-    ----------
-    step : int
-        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
-    ratio : int
-        Fine pixels along a coarse cell.
-    """
-    every = step or ratio
-    first = every // 2
-
-    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
-        rows = np.arange(window.row, window.row_stop) % every == first
-        cols = np.arange(window.col, window.col_stop) % every == first
-        return rows[:, None] & cols & valid
-
-    return choose
-
-
-def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
-    """Return what a chart's values mean to a head.
-
-    Parameters
-    ----------
-    head : Head
-        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
-        linear: values stay.
-    values : numpy.ndarray
-        (pixel,), NaN where there is none.
-
-    Returns
-    -------
-    numpy.ndarray
-        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
-    """
-    values = values.astype(np.float64)
-    if head.kind == "linear":
-        return values
-    if head.kind == "sigmoid":
-        with np.errstate(invalid="ignore"):
-            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
-    targets = np.full(values.shape, np.nan)
-    for position, entry in enumerate(head.classes):
-        targets[values == entry.value] = position
-    return targets

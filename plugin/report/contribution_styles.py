@@ -64,3 +64,24 @@ def ablation_style(
     limits = (f"≤ −{size}: {group} lowers {shown}", f"≥ {size}: {group} raises {shown}")
     renderer = styles._pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits)
     return styles._raster(renderer, start_time)
+
+
+def standardised_style(channel: str, *, band: int = 1, start_time: str | None = None) -> str:
+    """Return the style of a raster of standardised contributions: white where a channel pulls as usual.
+
+    Parameters
+    ----------
+    channel : str
+        Of `band`.
+    band : int
+        Band shown, from 1.
+    start_time : str, optional
+        Start of the scene, ISO 8601.
+    """
+    entries = [
+        LegendEntry(value, f"{value:g}", colour)
+        for value, colour in zip((-4.0, -2.0, 0.0, 2.0, 4.0), DIVERGING)
+    ]
+    limits = (f"≤ −4 sd: {channel} speaks unusually against", f"≥ 4 sd: {channel} speaks unusually for")
+    renderer = styles._pseudo_colour(band, entries, -4.0, 4.0, "INTERPOLATED", limits=limits)
+    return styles._raster(renderer, start_time)

@@ -66,16 +66,18 @@ def png(figure: Figure, dots_per_inch: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def _label(text: object) -> str:
+def label_text(text: object) -> str:
     """Return a text that matplotlib does not take for mathematics."""
     return str(text).replace("$", r"\$")
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
     return Figure(figsize=(width, height), constrained_layout=True)
 
 
-def _tidy(axes) -> None:
+def tidy(axes) -> None:
+    """Take away what no reader needs."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=7)
@@ -101,7 +103,7 @@ def component_bars(rows: Sequence[Mapping]) -> tuple[Figure, int]:
         scored = [row for row in scored if abs(row["z"]) >= limit][:SHOWN]
     columns = max(1, -(-len(scored) // _A_COLUMN))
     height = -(-max(len(scored), 1) // columns)
-    figure = _figure(4.6 if columns == 1 else 4.3 * columns, 1.0 + 0.155 * height)
+    figure = blank_figure(4.6 if columns == 1 else 4.3 * columns, 1.0 + 0.155 * height)
     largest = max(
         (abs(row[key]) for row in scored for key in ("z", "z_robust") if row[key] is not None), default=1.0
     )
@@ -116,19 +118,19 @@ def component_bars(rows: Sequence[Mapping]) -> tuple[Figure, int]:
             else:
                 axes.barh(at - 0.2, row["z"], 0.36, color="white", edgecolor=colour, linewidth=0.7)
                 axes.barh(at + 0.2, row["z_robust"], 0.36, color=colour, edgecolor=colour, linewidth=0.7)
-        axes.set_yticks(range(len(part)), [_label(row["component"]) for row in part])
+        axes.set_yticks(range(len(part)), [label_text(row["component"]) for row in part])
         axes.set_ylim(height - 0.4, -0.6)
         axes.set_xlim(-1.05 * largest, 1.05 * largest)
         axes.axvline(0, color="black", linewidth=0.7)
         axes.set_xlabel("z", fontsize=8)
-        _tidy(axes)
+        tidy(axes)
         axes.tick_params(axis="y", length=0, labelsize=6.5)
     keys = [
         Patch(
             facecolor=sensor_colour(sensor) if robust else "white",
             edgecolor=sensor_colour(sensor),
             hatch="" if robust else HATCHES.get(sensor, "xx"),
-            label=_label(sensor or "no sensor"),
+            label=label_text(sensor or "no sensor"),
         )
         for sensor in dict.fromkeys(row["sensor"] for row in scored)
     ]
@@ -166,7 +168,7 @@ def group_bars(groups: Sequence[Mapping]) -> Figure:
     kinds = list(dict.fromkeys(group["kind"] for group in groups)) or ["sensor"]
     members = {kind: [group for group in groups if group["kind"] == kind] for kind in kinds}
     tallest = max(1, *(len(part) for part in members.values()))
-    figure = _figure(8.6, 1.0 + 0.26 * tallest)
+    figure = blank_figure(8.6, 1.0 + 0.26 * tallest)
     for index, kind in enumerate(kinds):
         axes = figure.add_subplot(1, len(kinds), index + 1)
         for at, group in enumerate(members[kind]):
@@ -175,11 +177,11 @@ def group_bars(groups: Sequence[Mapping]) -> Figure:
                 axes.barh(at - 0.2, group["mean_abs_z"], 0.36, color="white", edgecolor=colour, linewidth=0.8)
             if group["mean_abs_z_robust"] is not None:
                 axes.barh(at + 0.2, group["mean_abs_z_robust"], 0.36, color=colour, edgecolor=colour)
-        axes.set_yticks(range(len(members[kind])), [_label(group["group"]) for group in members[kind]])
+        axes.set_yticks(range(len(members[kind])), [label_text(group["group"]) for group in members[kind]])
         axes.set_ylim(tallest - 0.4, -0.6)
-        axes.set_title(_label(f"by {kind}"), fontsize=8, loc="left")
+        axes.set_title(label_text(f"by {kind}"), fontsize=8, loc="left")
         axes.set_xlabel("mean |z|", fontsize=8)
-        _tidy(axes)
+        tidy(axes)
     return figure
 
 
@@ -194,7 +196,7 @@ def correlation_map(correlation: np.ndarray, names: Sequence[str]) -> Figure:
         The components; written where there is room for them.
     """
     m = len(names)
-    figure = _figure(6.6, 5.8)
+    figure = blank_figure(6.6, 5.8)
     axes = figure.add_subplot()
     colours = matplotlib.colors.LinearSegmentedColormap.from_list(
         "relevance", ["#5e3c99", "#ffffff", "#e66101"]
@@ -205,8 +207,8 @@ def correlation_map(correlation: np.ndarray, names: Sequence[str]) -> Figure:
     )
     step = max(1, -(-m // 60))
     at = range(0, m, step)
-    axes.set_xticks(at, [_label(names[j]) for j in at], rotation=90)
-    axes.set_yticks(at, [_label(names[j]) for j in at])
+    axes.set_xticks(at, [label_text(names[j]) for j in at], rotation=90)
+    axes.set_yticks(at, [label_text(names[j]) for j in at])
     axes.tick_params(labelsize=5, length=1.5)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)
     bar.set_label("correlation", fontsize=8)
@@ -215,24 +217,35 @@ def correlation_map(correlation: np.ndarray, names: Sequence[str]) -> Figure:
 
 
 def clustering_plot(clusterings: Sequence[Mapping]) -> Figure:
-    """Draw how much wider the errors are for each clustering: median and quartiles over the components."""
-    figure = _figure(6.0, 0.9 + 0.32 * len(clusterings))
+    """Draw how much wider errors get with larger blocks: median and middle half of the components.
+
+    Parameters
+    ----------
+    clusterings : sequence of mapping
+        ``clustering, block_km`` (None for whole scenes), ``clusters, ratio_low, ratio_median, ratio_high``.
+    """
+    rows = sorted(clusterings, key=lambda row: (row["block_km"] is None, row["block_km"] or 0.0))
+    figure = blank_figure(6.0, 2.9)
     axes = figure.add_subplot()
-    for at, row in enumerate(clusterings):
+    at = range(len(rows))
+    medians = [row["ratio_median"] for row in rows]
+    for place, row in zip(at, rows):
         axes.plot(
-            [row["ratio_low"], row["ratio_high"]],
-            [at, at],
-            color="#0072b2",
-            linewidth=3,
-            solid_capstyle="butt",
+            [place, place], [row["ratio_low"], row["ratio_high"]], color="#0072b2", linewidth=3, alpha=0.5
         )
-        axes.plot([row["ratio_median"]], [at], "o", color="#0072b2", markeredgecolor="white")
-    labels = [f"{row['clustering']} ({row['clusters']} clusters)" for row in clusterings]
-    axes.set_yticks(range(len(labels)), [_label(label) for label in labels])
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.axvline(1, color="black", linewidth=0.7)
-    axes.set_xlabel("robust error / naive error", fontsize=8)
-    _tidy(axes)
+    blocks = [place for place, row in zip(at, rows) if row["block_km"] is not None]
+    axes.plot(blocks, [medians[place] for place in blocks], color="#0072b2", linewidth=1)
+    axes.plot(at, medians, "o", color="#0072b2", markeredgecolor="white")
+    names = [
+        f"{row['block_km']:g} km" if row["block_km"] is not None else label_text(row["clustering"])
+        for row in rows
+    ]
+    axes.set_xticks(at, [f"{name}\n({row['clusters']})" for name, row in zip(names, rows)])
+    axes.axhline(1, color="black", linewidth=0.7)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("size of the blocks (how many there are)", fontsize=8)
+    axes.set_ylabel("robust / naive error", fontsize=8)
+    tidy(axes)
     return figure
 
 
@@ -250,7 +263,7 @@ def zone_map(
     sensors : sequence of str
         The sensors, in order.
     """
-    figure = _figure(3.0 * (1 + len(sensors)), 3.5)
+    figure = blank_figure(3.0 * (1 + len(sensors)), 3.5)
     leading = figure.add_subplot(1, 1 + len(sensors), 1)
     for rings, row in zip(shapes, rows):
         sensor = row.get("leading_sensor") or ""
@@ -265,7 +278,7 @@ def zone_map(
             )
         )
     leading.set_title("leading sensor", fontsize=8, loc="left")
-    keys = [Patch(facecolor=sensor_colour(sensor), label=_label(sensor)) for sensor in sensors]
+    keys = [Patch(facecolor=sensor_colour(sensor), label=label_text(sensor)) for sensor in sensors]
     keys.append(Patch(facecolor="white", edgecolor="#777777", hatch="xx", label="no score"))
     leading.legend(
         handles=keys, fontsize=6, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3
@@ -292,7 +305,7 @@ def zone_map(
                     linewidth=0.5,
                 )
             )
-        axes.set_title(_label(f"strength of {sensor}"), fontsize=8, loc="left")
+        axes.set_title(label_text(f"strength of {sensor}"), fontsize=8, loc="left")
         panels.append(axes)
     for axes in (leading, *panels):
         axes.autoscale_view()
@@ -326,14 +339,14 @@ def relevance_bars(channels: Sequence[Mapping]) -> Figure:
     channels : sequence of mapping
         ``channel, sensor, positive, negative, net``.
     """
-    figure = _figure(7.2, 1.0 + 0.24 * len(channels))
+    figure = blank_figure(7.2, 1.0 + 0.24 * len(channels))
     axes = figure.add_subplot()
     for at, row in enumerate(channels):
         colour, hatch = sensor_colour(row["sensor"]), HATCHES.get(row["sensor"], "xx")
         for value in (row["positive"], row["negative"]):
             axes.barh(at, value, 0.7, color="white", edgecolor=colour, hatch=hatch, linewidth=0.7)
         axes.plot([row["net"]], [at], "D", color="black", markersize=3.5)
-    axes.set_yticks(range(len(channels)), [_label(row["channel"]) for row in channels])
+    axes.set_yticks(range(len(channels)), [label_text(row["channel"]) for row in channels])
     axes.set_ylim(len(channels) - 0.4, -0.6)
     axes.axvline(0, color="black", linewidth=0.7)
     axes.set_xlabel("speaks against \u2190 relevance (logit) \u2192 speaks for", fontsize=8)
@@ -342,7 +355,7 @@ def relevance_bars(channels: Sequence[Mapping]) -> Figure:
             facecolor="white",
             edgecolor=sensor_colour(sensor),
             hatch=HATCHES.get(sensor, "xx"),
-            label=_label(sensor),
+            label=label_text(sensor),
         )
         for sensor in dict.fromkeys(row["sensor"] for row in channels)
     ]
@@ -352,5 +365,5 @@ def relevance_bars(channels: Sequence[Mapping]) -> Figure:
     axes.legend(
         handles=keys, fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=len(keys)
     )
-    _tidy(axes)
+    tidy(axes)
     return figure

@@ -11,9 +11,10 @@ import numpy as np
 from . import figures
 from .html import Figure, Section, Table, listed, number_text, render, sensor_name
 from .tables import csv_text, csvt_text, json_text
+from .zscore_channels import ChannelJudgement, channel_sections, slopes_sentence, strength_phrase
 
 FORMAT = "floelens-zscores-report"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TYPES = {
     **dict.fromkeys(
         ("head", "class", "component", "channel", "sensor", "scale", "polarisation", "note"), "String"
@@ -110,6 +111,8 @@ class ZScoresReport:
         One or more.
     asked : mapping
         What was asked for, in the reader's words: scenes, sample, labels, clusters.
+    channels : tuple of ChannelJudgement
+        One a head; none where logits were not split over channels.
     zones : tuple of ZoneShape
         None where no zones were asked for.
     provenance : mapping
@@ -121,14 +124,30 @@ class ZScoresReport:
     model: ModelFacts
     heads: tuple[HeadScores, ...]
     asked: Mapping[str, Any]
+    channels: tuple[ChannelJudgement, ...] = ()
     zones: tuple[ZoneShape, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
-def summary(head: HeadScores) -> tuple[str, str, str]:
-    """Return three sentences: what leads, how robust and naive errors differ, what cannot be concluded."""
-    return _leading(head), _errors(head), _limits(head)
+def summary(head: HeadScores, judged: ChannelJudgement | None = None) -> tuple[str, str, str]:
+    """Return three sentences: whether trust in the sensors is deserved or else what errors mean, what leads, limits.
+
+    Parameters
+    ----------
+    head : HeadScores
+        Scores of the components.
+    judged : ChannelJudgement, optional
+        Of the same head: its held-out slopes come first where there are any.
+    """
+    leading = _leading(head)
+    phrase = strength_phrase(judged) if judged is not None else ""
+    if phrase:
+        leading = f"{leading[:-1]}; {phrase}."
+    headline = slopes_sentence(judged) if judged is not None else ""
+    if headline:
+        return headline, leading, _limits(head)
+    return leading, _errors(head), _limits(head)
 
 
 def _leading(head: HeadScores) -> str:
@@ -236,16 +255,23 @@ def zscores_html(report: ZScoresReport) -> str:
     """Return the report as one HTML page."""
     several = len(report.heads) > 1
     sentences: list[str] = []
+    judged = {entry.head: entry for entry in report.channels}
     for head in report.heads:
-        sentences += summary(head)
+        sentences += summary(head, judged.get(head.head))
     sections = [
         Section("What was asked", tables=(Table((("what", ""), ("value", "")), _pairs(report.asked)),))
     ]
     for index, head in enumerate(report.heads):
-        sections += _head_sections(head, f"h{index}", f" \u2013 head '{head.head}'" if several else "")
+        suffix = f" \u2013 head '{head.head}'" if several else ""
+        if head.head in judged:
+            sections += channel_sections(judged[head.head], f"h{index}", suffix)
+        sections += _head_sections(head, f"h{index}", suffix)
     sections += _zone_sections(report)
     sections.append(Section("How to read this, and how not to", points=_caveats(report)))
-    warnings = [*report.warnings, *(text for head in report.heads for text in head.warnings)]
+    warnings = [
+        *report.warnings,
+        *(text for head in (*report.heads, *report.channels) for text in head.warnings),
+    ]
     return render(
         title="Z-scores of the output layer",
         subtitle=f"{report.model.title} ({report.model.id})",
@@ -306,13 +332,18 @@ def _head_sections(head: HeadScores, name: str, suffix: str) -> list[Section]:
         sections.append(
             Section(
                 "Errors against the size of the clusters" + suffix,
-                text=("Errors that still grow with larger clusters are not yet large enough.",),
+                text=(
+                    _errors(head),
+                    "Read the picture from left to right: where it levels off, blocks are large enough; errors that "
+                    "still grow are not yet large enough.",
+                ),
                 figures=(
                     Figure(
                         figures.svg(
                             figures.clustering_plot(head.clusterings), f"{name}c", "error ratio by clustering"
                         ),
-                        "Robust error divided by naive error: median of the components, and their middle half.",
+                        "Robust error divided by naive error: median of the components, and their middle half, by size "
+                        "of the blocks.",
                     ),
                 ),
             )
@@ -403,14 +434,18 @@ def zscores_csvt(columns: Sequence[str]) -> str:
 
 
 def zscores_json(report: ZScoresReport) -> str:
-    """Return the whole content of the report as JSON."""
+    """Return the whole content of the report as JSON; ``resources/schemas`` holds its schema."""
+    judged = {entry.head: entry for entry in report.channels}
     return json_text(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "model": report.model,
             "asked": report.asked,
-            "heads": [{"summary": summary(head), **vars(head)} for head in report.heads],
+            "heads": [
+                {"summary": summary(head, judged.get(head.head)), **vars(head)} for head in report.heads
+            ],
+            "channels": [vars(entry) for entry in report.channels],
             "zones": [{"head": zone.head, "name": zone.name, **zone.row} for zone in report.zones],
             "warnings": report.warnings,
             "caveats": _caveats(report),

@@ -31,7 +31,11 @@ def column(rows: list[dict], name: str) -> np.ndarray:
 def job(scene, packages, tmp_path) -> ZScores:
     """Return a job on the concentration model, every eighth pixel, without labels."""
     return ZScores(
-        str(packages / "trial-concentration"), str(tmp_path / "z.csv"), scene=scene.inputs, sample=8
+        str(packages / "trial-concentration"),
+        str(tmp_path / "z.csv"),
+        scene=scene.inputs,
+        sample=8,
+        channel_method="none",
     )
 
 
@@ -253,8 +257,26 @@ def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
     layer = ogr.Open(path)
     fields = [dict(feature.items()) for feature in layer.GetLayer(0)]
     assert all(row["leading_sensor"] in ("sar", "mwr") for row in fields)
-    assert sum(row["n"] for row in fields) == int(rows_of(job.output)[0]["n"])
-    assert "leading_z" in (tmp_path / "zones.qml").read_text(encoding="utf-8")
+    assert sum(row["pixels"] for row in fields) == int(rows_of(job.output)[0]["n"])
+    assert all(abs(row["contribution_sar"]) < 100 and row["information_mwr"] > 0 for row in fields)
+    style = (tmp_path / "zones.qml").read_text(encoding="utf-8")
+    assert 'attr="leading_sensor"' in style and "Mean part of the logit from SAR" in style
+    assert "largest_z" in (tmp_path / "zones_z.qml").read_text(encoding="utf-8")
+
+
+def test_polygons_of_one_name_are_one_zone(job, tmp_path):
+    """As the polygons of a chart that are of one class."""
+    grid, path = str(tmp_path / "grid.gpkg"), str(tmp_path / "zones.gpkg")
+    replace(job, zone_zscores=grid, zone_size_km=10).run(Silent())
+    squares = read_polygons(grid, name_field="zone")
+    named = replace(squares, names=tuple("ice" if n % 2 else "water" for n in range(len(squares.wkb))))
+    replace(job, zone_zscores=path, zones=named).run(Silent())
+    from osgeo import ogr
+
+    layer = ogr.Open(path)
+    rows = [dict(feature.items()) for feature in layer.GetLayer(0)]
+    assert [row["zone"] for row in rows] == ["water", "ice"]
+    assert sum(row["pixels"] for row in rows) == int(rows_of(job.output)[0]["n"])
 
 
 def test_a_state_of_another_model_is_refused(job, packages, tmp_path):

@@ -1,0 +1,199 @@
+"""Contributions of the channels for a run of Z-scores: what their strengths and held-out slopes rest on.
+
+Splitting a logit over its channels costs several passes through the network, and neighbours tell the
+same: windows of a few cells, spread evenly over the scene, stand for all of it. Where they lie depends on
+the region alone, never on the tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.card import ModelCard
+from ..core.channel_evidence import ChannelAccumulator, ChannelEvidence
+from ..core.channel_levels import InputChannel
+from ..core.clusters import BlockLadder
+from ..core.contributions import Splitter, Splitting, splitter_for
+from ..core.engine import check_cancelled, plan_work, read_ahead
+from ..core.network import Inputs, Runner
+from ..core.protocols import Progress
+from ..core.window import Window
+from ..io.scene import Scene
+
+NONE = "none"
+METHODS = ("integrated", "gated", NONE)
+STEPS = 4  # fixed: contributions of different scenes are comparable only if they were made in one way
+WINDOW_SIDE = 200  # about so many pixels; less would waste most of the work on the margin around
+LARGEST_AREA = {"integrated": 2_000_000, "gated": 8_000_000}  # pixels of a scene that are split
+
+Choose = Callable[[Window, np.ndarray], np.ndarray]
+Labels = Callable[[Window, np.ndarray, np.ndarray], Sequence[object]]
+
+
+def splitting_of(method: str) -> Splitting:
+    """Return how logits are split for scores: every channel alone, from the training means."""
+    return Splitting(method, "channel", steps=STEPS)
+
+
+def method_text(method: str) -> str:
+    """Return the way of splitting in words; only contributions of one way can be merged."""
+    way = f"integrated gradients in {STEPS} steps" if method == "integrated" else "gated contributions"
+    return f"{way} from the training mean of each channel"
+
+
+def input_channels(card: ModelCard) -> tuple[InputChannel, ...]:
+    """Return the channels of a card in the order of the contributions: fine ones first."""
+    return tuple(
+        InputChannel(channel.name, channel.sensor, channel.frequency_ghz, channel.polarisation)
+        for channel in (*card.fine_channels, *card.coarse_channels)
+    )
+
+
+def scene_identity(scene: Scene) -> str:
+    """Return what tells a scene from all others: its name, time and place."""
+    rows, cols = np.array([0.5, scene.grid.rows - 0.5]), np.array([0.5, scene.grid.cols - 0.5])
+    lon, lat = scene.grid.pixel_to_lonlat(rows, cols)
+    corners = " ".join(f"{x:.3f},{y:.3f}" for x, y in zip(lon, lat))
+    return f"{scene.name}|{scene.start_time or ''}|{corners}|{scene.grid.rows}x{scene.grid.cols}"
+
+
+def spread_windows(region: Window, ratio: int, largest_area: int) -> list[Window]:
+    """Return square windows spread evenly over a region: all of it where it is small.
+
+    Parameters
+    ----------
+    region : Window
+        What is sampled.
+    ratio : int
+        Fine pixels along a coarse cell: windows are made of whole cells.
+    largest_area : int
+        Pixels they may have together, as far as every row and column of windows keeps one.
+    """
+    side = max(1, round(WINDOW_SIDE / ratio)) * ratio
+    step = max(1, int(np.ceil(np.sqrt(region.rows * region.cols / largest_area))))
+    found = []
+    places = []
+    for start, stop in ((region.row, region.row_stop), (region.col, region.col_stop)):
+        first, last = start // side, -(-stop // side)
+        places.append(range(first + min(step // 2, (last - first) // 2), last, step))
+    for down in places[0]:
+        for across in places[1]:
+            window = Window(down * side, across * side, side, side).intersection(region)
+            if not window.empty:
+                found.append(window)
+    return found
+
+
+@dataclass(frozen=True)
+class SplitPixels:
+    """Contributions at chosen pixels of one window.
+
+    Parameters
+    ----------
+    window : Window
+        Where.
+    rows, cols : numpy.ndarray
+        (pixel,), in scene coordinates.
+    bands : numpy.ndarray
+        (channels, then bias, then logit; output, pixel), float64.
+    """
+
+    window: Window
+    rows: np.ndarray
+    cols: np.ndarray
+    bands: np.ndarray
+
+
+def split_pixels(
+    runner: Runner,
+    scene: Scene,
+    splitter: Splitter,
+    windows: Sequence[Window],
+    choose: Choose,
+    memory_mib: float,
+    progress: Progress,
+) -> Iterator[SplitPixels]:
+    """Yield the contributions at the chosen pixels of windows.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little.
+    Cancelled
+        Within a window after the user asked for it.
+    """
+
+    def work(inputs: Inputs) -> object:
+        return splitter.split_outputs(inputs)
+
+    plan = plan_work(runner, scene, scene.region, memory_mib, work, per_strip_pixel=0)
+    tiles = [plan.tile(part) for window in windows for part in window.split(plan.tile_rows, plan.tile_cols)]
+    patches = read_ahead(scene, (tile.read for tile in tiles))
+    try:
+        for number, (tile, patch) in enumerate(zip(tiles, patches), start=1):
+            check_cancelled(progress)
+            valid = patch.valid[tile.output.slices(patch.window)]
+            rows, cols = np.nonzero(valid & choose(tile.output, valid))
+            if len(rows):
+                bands = splitter.split_outputs(runner.standardise(patch, tile.input))
+                own = runner.array(bands[(slice(None), slice(None), *tile.output.slices(tile.input))])
+                picked = own[:, :, rows, cols].astype(np.float64)
+                yield SplitPixels(tile.output, rows + tile.output.row, cols + tile.output.col, picked)
+            progress.report(number / len(tiles), "Splitting logits over channels")
+    finally:
+        patches.close()
+
+
+def collect_evidence(
+    runner: Runner,
+    scene: Scene,
+    method: str,
+    choose: Choose,
+    labels_at: Labels,
+    ladder: BlockLadder,
+    nested: Mapping[str, Mapping[str, np.ndarray]],
+    memory_mib: float,
+    progress: Progress,
+) -> tuple[ChannelEvidence, ...]:
+    """Return what the scene tells about the channels, one a head; none for the method ``none``.
+
+    Parameters
+    ----------
+    runner, scene : Runner, Scene
+        The network and the scene.
+    method : str
+        A word of :data:`METHODS`.
+    choose : callable
+        Which pixels of a window are sampled, as for the components.
+    labels_at : callable
+        ``labels_at(window, rows, cols)`` returns for each head the labels of pixels, or None.
+    ladder : BlockLadder
+        Blocks of the scene.
+    nested : mapping
+        Its coarser clusterings, as for :meth:`.ChannelAccumulator.close`.
+    memory_mib : float
+        For tiles.
+    progress : Progress
+        Told of every window.
+    """
+    if method == NONE:
+        return ()
+    card = runner.card
+    splitter = splitter_for(runner, splitting_of(method), lambda: check_cancelled(progress))
+    channels, identity = input_channels(card), scene_identity(scene)
+    accumulators = []
+    for head in card.heads:
+        classes = [entry.name for entry in head.classes]
+        empty = ChannelEvidence.empty(head.name, head.kind, classes, channels, method_text(method))
+        accumulators.append(ChannelAccumulator(empty, identity))
+    windows = spread_windows(scene.region, card.ratio, LARGEST_AREA[method])
+    for batch in split_pixels(runner, scene, splitter, windows, choose, memory_mib, progress):
+        blocks = {ladder.finest: ladder.blocks(batch.rows, batch.cols)}
+        labels = labels_at(batch.window, batch.rows, batch.cols)
+        for head, accumulator, known in zip(card.heads, accumulators, labels):
+            own = batch.bands[:, card.head_slice(head.name)]  # (band, output, pixel)
+            accumulator.add(own[-2].T, own[:-2].transpose(2, 1, 0), batch.rows, batch.cols, known, blocks)
+    return tuple(accumulator.close(nested) for accumulator in accumulators)

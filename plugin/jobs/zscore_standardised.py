@@ -1,0 +1,72 @@
+"""A raster of standardised contributions: where each channel pulls more, or less, than it usually does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.contribution_reference import ContributionReference
+from ..core.contributions import splitter_for
+from ..core.engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from ..core.network import Runner
+from ..core.protocols import Progress
+from ..core.window import Window
+from ..io.scene import Scene
+from ..io.writer import Band, Outputs
+from ..report.contribution_styles import standardised_style
+from ..report.styles import sidecar
+from .thinned import Thinned
+from .zscore_channels import splitting_of
+
+
+def write_standardised(
+    outputs: Outputs,
+    path: str,
+    runner: Runner,
+    scene: Scene,
+    reference: ContributionReference,
+    method: str,
+    memory_mib: float,
+    tags: dict[str, str],
+    progress: Progress,
+) -> None:
+    """Write one band a channel: its contribution in standard deviations from the reference mean.
+
+    Of a head of several classes the contribution to the predicted class, centred over the classes.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little.
+    Cancelled
+        Within a tile after the user asked for it.
+    """
+    card = runner.card
+    own = card.head_slice(reference.head)
+    splitter = splitter_for(runner, splitting_of(method), lambda: check_cancelled(progress))
+    channels = len(reference.channels)
+    plan = plan_work(
+        runner, scene, scene.region, memory_mib, splitter.split_outputs, per_strip_pixel=channels
+    )
+    grid = scene.grid.subset(scene.region)
+    bands = [Band(name, "standard deviations") for name in reference.channels]
+    raster = Thinned(outputs.raster(path, grid, bands, tags=tags))
+    strip = None
+    with writing_behind(raster) as behind:
+        for tile, patch, last in tiles_with_patches(scene, plan, progress, "Standardising contributions"):
+            if strip is None:
+                window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
+                strip = np.full((channels, window.rows, window.cols), np.nan, np.float32)
+            valid = patch.valid[tile.output.slices(patch.window)]
+            if valid.any():
+                split = splitter.split_outputs(runner.standardise(patch, tile.input))
+                found = runner.array(split[(slice(None), own, *tile.output.slices(tile.input))])
+                unusual = reference.standardised(found[:-2].swapaxes(0, 1))
+                predicted = found[-1].argmax(axis=0)  # (row, column): of one output always 0
+                shown = np.take_along_axis(unusual, predicted[None, None], axis=0)[0]
+                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, shown, np.nan)
+            if last:
+                behind.write(strip)
+                strip = None
+    leading = int(np.argmax([raster.limit(number) for number in range(channels)]))
+    style = standardised_style(reference.channels[leading], band=leading + 1, start_time=scene.start_time)
+    outputs.file(sidecar(path)).write_text(style, encoding="utf-8")

@@ -1,0 +1,103 @@
+"""Zones of a run of Z-scores: which pixels belong to which, and the polygons that tell an analyst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..core.errors import ParameterError, SceneError
+from ..core.zones import ZoneScores
+from ..io.scene import Scene
+from ..io.vector import Polygons, write_polygons
+from ..io.writer import Outputs
+from ..io.zones import PolygonIndex, ZoneGrid, regular_zones
+from ..report.styles import sidecar
+from ..report.zone_styles import leading_sensor_style, zone_aliases, zone_z_style
+
+Zones = dict[int, ZoneScores]
+
+FIELDS = {
+    "n": "pixels",
+    "class": "prevailing_class",
+    "leading_component": "strongest_component",
+    "leading_z": "largest_z",
+}
+
+
+def zones_over(scene: Scene, polygons: Polygons | None, size_km: float) -> PolygonIndex | ZoneGrid:
+    """Return which zone each pixel of a scene belongs to: polygons of one name are one zone.
+
+    Raises
+    ------
+    ParameterError
+        If no polygon lies on the scene, or the size of regular zones is not positive.
+    """
+    if polygons is None:
+        if not size_km > 0:
+            raise ParameterError(f"ZONE_SIZE is {size_km:g}: give a positive number of km.")
+        return regular_zones(scene.grid, size_km)
+    index = PolygonIndex(polygons.grouped(), scene.grid)
+    if index.window.empty:
+        raise ParameterError("No polygon of ZONES lies on the scene. Choose zones that overlap it.")
+    return index
+
+
+def zone_fields(found: Mapping[str, Zones], names: Sequence[str], scene: str) -> dict[str, list]:
+    """Return the attribute table of the zones: one row a zone, fields of several heads end in their names.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        By head its zones, by number; every head has the same ones.
+    names : sequence of str
+        Of all zones.
+    scene : str
+        Name of the scene.
+    """
+    numbers = sorted(next(iter(found.values())))
+    fields: dict[str, list] = {"zone": [names[number] for number in numbers], "scene": [scene] * len(numbers)}
+    for head, zones in found.items():
+        rows = [zones[number].row() for number in numbers]
+        suffix = f"_{head}" if len(found) > 1 else ""
+        fields["pixels"] = [row["n"] for row in rows]
+        for key in rows[0]:
+            if key not in ("zone", "n"):
+                fields[FIELDS.get(key, key) + suffix] = [row[key] for row in rows]
+    return fields
+
+
+def write_zones(
+    outputs: Outputs,
+    path: str,
+    found: Mapping[str, Zones],
+    names: Sequence[str],
+    polygons: Polygons,
+    scene: str,
+) -> None:
+    """Write the polygons that hold pixels, styled by the leading sensor, and a second style by z beside them.
+
+    Raises
+    ------
+    SceneError
+        If no sampled pixel lies in any zone.
+    """
+    numbers = sorted(next(iter(found.values())))
+    if not numbers:
+        raise SceneError(
+            "No sampled pixel lies in any zone. Choose larger zones, or a smaller step in SAMPLE."
+        )
+    fields = zone_fields(found, names, scene)
+    wkb = [polygons.wkb[number] for number in numbers]
+    write_polygons(outputs.file(path), wkb, polygons.crs, fields)
+    suffix = f"_{next(iter(found))}" if len(found) > 1 else ""
+    aliases = zone_aliases(fields)
+    sensors = list(next(iter(next(iter(found.values())).values())).strength)
+    style = leading_sensor_style("leading_sensor" + suffix, sensors, aliases)
+    outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
+    field = "largest_z" + suffix
+    outputs.file(z_style_path(path)).write_text(zone_z_style(field, fields[field], aliases), encoding="utf-8")
+
+
+def z_style_path(path: str) -> Path:
+    """Return where the second style lies: a layer's properties load it by hand."""
+    return Path(path).with_name(Path(path).stem + "_z.qml")
