@@ -12,6 +12,9 @@ from ..io.grid import Grid
 from ..io.product import ChartPolygons, Product
 from ..io.vector import parts_of
 
+# What readers tell each in their own way, and the summary in one.
+_SAID = ("channels", "missing_channels", "channels_missing", "start_time", "rows", "cols")
+
 
 class Measured:
     """Counts the valid pixels of each band while a raster is written.
@@ -56,8 +59,7 @@ class Measured:
 def summary(
     product: Product, grid: Grid | None, measured: Mapping[str, Measured], version: str
 ) -> dict[str, object]:
-    """Return everything that was recognised, as plain JSON values."""
-    bands = [band.name for raster in product.rasters.values() for band in raster.bands]
+    """Return everything that was recognised, as plain JSON values; readers' own facts come last."""
     extent = extent_of(grid) if grid is not None else None
     if extent is None and product.polygons is not None:
         extent = extent_of_polygons(product.polygons)
@@ -70,8 +72,11 @@ def summary(
         "columns": grid.cols if grid is not None else None,
         "pixel_size_m": round(grid.pixel_size(), 2) if grid is not None else None,
         "bands": {role: of.as_json() for role, of in measured.items()},
-        "channels": {"found": bands, "missing": []},
-        **product.found,
+        "channels": _channels(product),
+        "chart_bands": [band.name for band in product.rasters["chart"].bands]
+        if "chart" in product.rasters
+        else [],
+        **{key: value for key, value in product.found.items() if key not in _SAID},
         "warnings": list(product.warnings),
         "provenance": {key: str(value) for key, value in sorted(product.tags.items())},
         "floelens": version,
@@ -79,11 +84,27 @@ def summary(
     return plain(facts)
 
 
+def _channels(product: Product) -> dict[str, list[str]]:
+    """Return the channels found and missing: each reader has its own way to tell which are missing."""
+    found = [
+        band.name for role, raster in product.rasters.items() if role != "chart" for band in raster.bands
+    ]
+    told = product.found.get("channels")
+    laid = product.found.get("amsr2")
+    missing = [
+        *(told.get("missing", []) if isinstance(told, Mapping) else []),
+        *product.found.get("missing_channels", []),
+        *product.found.get("channels_missing", []),
+        *(laid.get("channels_missing", []) if isinstance(laid, Mapping) else []),
+    ]
+    return {"found": found, "missing": [name for name in dict.fromkeys(missing) if name not in found]}
+
+
 def log_lines(facts: Mapping[str, object]) -> list[str]:
     """Return what the log says of an import."""
-    lines = [
-        f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."
-    ]
+    time = facts["start_time"]
+    told = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
+    lines = [f"{facts['kind']}: {facts['name']}, {told}."]
     if facts["rows"]:
         size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m"
         lines.append(f"{size}, {facts['extent']['text']}.")
@@ -91,14 +112,42 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         lines.append(f"Extent: {facts['extent']['text']}.")
     if facts.get("pixel_convention"):
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
-    channels = facts.get("channels")
-    if isinstance(channels, dict) and (channels.get("found") or channels.get("missing")):
-        lines.append(f"Channels found: {', '.join(channels.get('found', [])) or 'none'}.")
-        if channels.get("missing"):
-            lines.append(f"Channels missing: {', '.join(channels['missing'])}.")
+    channels = facts["channels"]
+    if channels["found"] or channels["missing"]:
+        lines.append(f"Channels found: {', '.join(channels['found']) or 'none'}.")
+        lines.append(f"Channels missing: {', '.join(channels['missing']) or 'none'}.")
+    lines += _chart_lines(facts)
     for role, bands in facts["bands"].items():
-        shares = ", ".join(f"{name} {100 * band['valid_share']:.1f} %" for name, band in bands.items())
-        lines.append(f"Valid pixels of {role.upper()}: {shares}.")
+        shares = {name: f"{100 * band['valid_share']:.1f} %" for name, band in bands.items()}
+        # Fourteen equal numbers say no more than one.
+        equal = len(set(shares.values())) == 1 and len(shares) > 1
+        parts = [f"{name} {share}" for name, share in shares.items()]
+        text = f"{next(iter(shares.values()))} in each of {len(shares)} bands" if equal else ", ".join(parts)
+        lines.append(f"Valid pixels of {role.upper()}: {text}.")
+    for where in (facts, facts.get("amsr2") or {}):
+        delay = where.get("delay_s")
+        if delay:
+            size = f"{delay['min']:.0f} to {delay['max']:.0f} s, {delay['mean']:.0f} s in the mean"
+            lines.append(f"Delay of AMSR2: {size} ({where['delay_sign']}).")
+    return lines
+
+
+def _chart_lines(facts: Mapping[str, object]) -> list[str]:
+    """Return what the log says of a chart's polygons; of codes that are not known a warning tells."""
+    counts = facts.get("chart_polygons")
+    number = counts.get("polygons") if isinstance(counts, Mapping) else facts.get("polygons")
+    lines = []
+    if number:
+        details = [
+            f"{facts[key]} {text}"
+            for key, text in (
+                ("interval_concentrations", "with an interval as concentration, taken at its midpoint"),
+                ("without_concentration", "without a concentration"),
+                ("without_stage", "without a stage of development that dominates"),
+            )
+            if isinstance(facts.get(key), int) and facts[key]
+        ]
+        lines.append(f"Chart: {number} polygons" + (f"; {', '.join(details)}" if details else "") + ".")
     return lines
 
 

@@ -146,10 +146,10 @@ def _categories(expression: str, table: Table, start_time: str | None) -> str:
         ElementTree.SubElement(
             holder, "category", symbol=str(number), value=word, type="string", label=label, render="true"
         )
-    return _timed(_polygons(renderer, [colour for _, _, colour in entries]), start_time)
+    return timed(_polygons(renderer, [colour for _, _, colour in entries]), start_time)
 
 
-def _timed(style: str, start_time: str | None) -> str:
+def timed(style: str, start_time: str | None) -> str:
     """Return a style of polygons with the time in which they are shown."""
     begin = _instant(start_time)
     if begin is None:

@@ -176,7 +176,13 @@ def test_a_display_copy_and_a_footprint_that_overlie(raw, place):
     job = ImportScene(raw, display=str(place / "display.tif"), footprint=str(place / "footprint.gpkg"))
     results = job.run(Silent())
     assert set(results) >= {"DISPLAY", "FOOTPRINT"} and "SAR" not in results
-    assert {path.name for path in place.iterdir()} == {"display.tif", "display.qml", "footprint.gpkg"}
+    assert {path.name for path in place.iterdir()} == {
+        "display.tif",
+        "display.qml",
+        "footprint.gpkg",
+        "footprint.qml",
+    }
+    assert "2018-01-24T19:47:59Z" in (place / "footprint.qml").read_text()
     with open_raster(place / "display.tif") as raster:
         grid = Grid.from_raster(raster)
         assert grid.transform is not None and raster.names[0] == "hh"
