@@ -25,10 +25,13 @@ class Measured:
         The bands.
     nodata : float
         What stands for no data.
+    land : float, optional
+        What stands for land, where that has a value of its own: it is no concentration of 254 %.
     """
 
-    def __init__(self, names: Sequence[str], nodata: float) -> None:
-        self._names, self._nodata = list(names), nodata
+    def __init__(self, names: Sequence[str], nodata: float, land: float | None = None) -> None:
+        self._names, self._nodata, self._land_value = list(names), nodata, land
+        self._land = np.zeros(len(self._names), dtype=np.int64)
         self._valid = np.zeros(len(self._names), dtype=np.int64)
         self._low = np.full(len(self._names), np.inf)
         self._high = np.full(len(self._names), -np.inf)
@@ -39,20 +42,30 @@ class Measured:
         self._pixels += values[0].size
         for number, band in enumerate(values):
             known = np.isfinite(band) if np.isnan(self._nodata) else band != self._nodata
+            if self._land_value is not None:
+                land = band == self._land_value
+                self._land[number] += int(land.sum())
+                known &= ~land
             self._valid[number] += int(known.sum())
             if known.any():
                 self._low[number] = min(self._low[number], float(band[known].min()))
                 self._high[number] = max(self._high[number], float(band[known].max()))
 
+    def _share(self, count: int) -> float:
+        return round(float(count) / max(1, self._pixels), 6)
+
     def as_json(self) -> dict[str, dict[str, float | None]]:
         """Return share of valid pixels and limits by band."""
         return {
             name: {
-                "valid_share": round(float(valid) / max(1, self._pixels), 6),
+                "valid_share": self._share(valid),
                 "minimum": float(f"{low:.6g}") if valid else None,
                 "maximum": float(f"{high:.6g}") if valid else None,
+                **({} if self._land_value is None else {"land_share": self._share(land)}),
             }
-            for name, valid, low, high in zip(self._names, self._valid, self._low, self._high)
+            for name, valid, low, high, land in zip(
+                self._names, self._valid, self._low, self._high, self._land
+            )
         }
 
 
@@ -123,7 +136,9 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         equal = len(set(shares.values())) == 1 and len(shares) > 1
         parts = [f"{name} {share}" for name, share in shares.items()]
         text = f"{next(iter(shares.values()))} in each of {len(shares)} bands" if equal else ", ".join(parts)
-        lines.append(f"Valid pixels of {role.upper()}: {text}.")
+        land = max((band.get("land_share") or 0.0 for band in bands.values()), default=0.0)
+        note = f"; {100 * land:.1f} % are land" if land else ""
+        lines.append(f"Valid pixels of {role.upper()}: {text}{note}.")
     for where in (facts, facts.get("amsr2") or {}):
         delay = where.get("delay_s")
         if delay:

@@ -24,7 +24,7 @@ from ..io.product import ArrayRaster, ChartPolygons, ImportOptions, Product, Pro
 from ..io.products import check_container, open_product, scene_of
 from ..io.vector import write_polygons
 from ..io.writer import Outputs, RasterWriter
-from ..report.chart_styles import chart_polygon_concentration_style
+from ..report.chart_styles import LAND, chart_polygon_concentration_style
 from ..report.import_styles import footprint_style, raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
@@ -230,7 +230,9 @@ class ImportScene:
                 tags=dict(tags[role]),
                 overviews="nearest" if raster.dtype == "uint8" else "average",
             )
-            measured[role] = Measured([band.name for band in raster.bands], raster.nodata)
+            measured[role] = Measured(
+                [band.name for band in raster.bands], raster.nodata, LAND if role == "chart" else None
+            )
             for row in range(0, raster.grid.rows, raster.strip_rows):
                 if progress.cancelled():
                     raise Cancelled(_STOPPED)

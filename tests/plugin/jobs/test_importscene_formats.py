@@ -104,7 +104,14 @@ def test_an_ice_chart_gives_polygons_and_on_a_scene_s_grid_a_raster(tmp_path, pl
         options=ImportOptions(scene=str(scene)),
         chart=str(place / "chart.tif"),
         chart_polygons=str(place / "polygons.gpkg"),
+        summary=str(tmp_path / "found.json"),
     ).run(Silent())
+    with open_raster(place / "chart.tif") as raster:
+        values = raster.dataset.read(1)
+    said = json.loads((tmp_path / "found.json").read_text())["bands"]["chart"]["concentration"]
+    assert said["valid_share"] == pytest.approx((values <= 100).mean(), abs=1e-6)
+    assert said["land_share"] == pytest.approx((values == 254).mean(), abs=1e-6) and said["land_share"] > 0
+    assert said["maximum"] == 100
     assert "ice chart" in results["KIND"] and "E" in results["EXTENT"]
     assert Grid.from_file(place / "chart.tif").same_as(Grid.from_file(scene))
     assert {path.suffix for path in place.iterdir()} == {".tif", ".gpkg", ".qml"}
