@@ -85,6 +85,7 @@ def summary(
         "columns": grid.cols if grid is not None else None,
         "pixel_size_m": round(grid.pixel_size(), 2) if grid is not None else None,
         "bands": {role: of.as_json() for role, of in measured.items()},
+        "qgis_draws_off_by_pixels": drawn_off(grid) if grid is not None else None,
         "channels": _channels(product),
         "chart_bands": [band.name for band in product.rasters["chart"].bands]
         if "chart" in product.rasters
@@ -125,6 +126,17 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         lines.append(f"Extent: {facts['extent']['text']}.")
     if facts.get("pixel_convention"):
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
+    off = facts["qgis_draws_off_by_pixels"]
+    if off and off["maximum"] > 2.0:
+        lines.append(
+            f"QGIS draws rasters with ground control points through a polynomial, which misses these by "
+            f"{off['mean']:.1f} pixels in the mean and {off['maximum']:.0f} at most. FloeLens computes with the points "
+            "themselves; DISPLAY makes a copy that follows them."
+        )
+    if facts.get("negative_values"):
+        counts = facts.get("counts") or {}
+        told = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
+        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {told}).")
     channels = facts["channels"]
     if channels["found"] or channels["missing"]:
         lines.append(f"Channels found: {', '.join(channels['found']) or 'none'}.")
@@ -164,6 +176,26 @@ def _chart_lines(facts: Mapping[str, object]) -> list[str]:
         ]
         lines.append(f"Chart: {number} polygons" + (f"; {', '.join(details)}" if details else "") + ".")
     return lines
+
+
+def drawn_off(grid: Grid) -> dict[str, float] | None:
+    """Return by how many pixels QGIS's picture of a grid misses its tie points; None for an affine grid.
+
+    QGIS lets GDAL warp such a raster, and GDAL fits polynomials of the second degree to the points
+    (of the first where there are fewer than six), whatever lies between them.
+    """
+    if not grid.gcps:
+        return None
+    row, col, x, y = np.array([(point.row, point.col, point.x, point.y) for point in grid.gcps]).T
+    u, v = 2.0 * row / grid.rows - 1.0, 2.0 * col / grid.cols - 1.0
+    degree = 2 if len(row) >= 6 else 1
+    terms = np.stack([u**i * v**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
+    misses = [
+        terms @ np.linalg.lstsq(terms, axis - axis.mean(), rcond=None)[0] - (axis - axis.mean())
+        for axis in (x, y)
+    ]
+    pixels = np.hypot(*misses) / grid.pixel_size()
+    return {"mean": round(float(pixels.mean()), 2), "maximum": round(float(pixels.max()), 2)}
 
 
 def extent_of(grid: Grid) -> dict[str, object]:
