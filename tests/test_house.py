@@ -93,7 +93,7 @@ def test_what_the_readme_tells_to_run_exists():
 def test_the_commands_of_the_readme_use_parameters_that_exist(qgis_process):
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"^ +qgis_process run (floelens:\w+) -- (.*)$", text, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for algorithm, words in commands:
         done = qgis_process.call("help", algorithm)
         assert done.returncode == 0, done.stderr

@@ -15,9 +15,9 @@ UNITS = {
 FACTS = {
     "SCENE_NAME": "Name of the scene",
     "KIND": "Format recognised",
-    "START_TIME": "Start of the scene, where its file tells",
+    "START_TIME": "Start of the scene (UTC), where its file tells",
     "EXTENT": "Longitudes and latitudes covered",
-    "CHANNELS_FOUND": "Channels written or available",
+    "CHANNELS_FOUND": "Channels that the file holds, those of AMSR2 included",
     "CHANNELS_MISSING": "Channels of the format that the file lacks",
 }
 
@@ -35,7 +35,7 @@ class ImportScene(FloeLensAlgorithm):
         "SAR": "SAR",
         "MWR": "Brightness temperatures",
         "ANCILLARY_FINE": "Distance to land",
-        "ANCILLARY_COARSE": "Weather",
+        "ANCILLARY_COARSE": "Weather or concentration",
         "CHART": "Ice chart",
         "CHART_POLYGONS": "Ice chart polygons",
         "DISPLAY": "SAR for display",
@@ -56,7 +56,8 @@ class ImportScene(FloeLensAlgorithm):
             declare.files(
                 "AMSR2",
                 "AMSR2 files",
-                "Swaths (L1B, L1R) or grids to lay over the scene as MWR; of several the nearest in time is taken.",
+                "Swaths (L1B, L1R) or grids to lay over the scene as MWR, in place of any that INPUT holds; where "
+                "swaths overlap, the one nearest in time is taken.",
             )
         )
         text = "How backscatter is written."
@@ -72,7 +73,7 @@ class ImportScene(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        text = "Raster on whose grid an ice chart or AMSR2 data without a scene are laid."
+        text = "Raster on whose pixels or cells an ice chart or AMSR2 data are laid, where INPUT is one of these."
         scene = declare.raster("SCENE", "Scene to lay it on", text, optional=True)
         self.addParameter(declare.as_advanced(scene))
         self.addParameter(
@@ -90,38 +91,35 @@ class ImportScene(FloeLensAlgorithm):
 
     def _declare_outputs(self) -> None:
         # Optional though it comes first, and made unless it is skipped: an ice chart has no radar.
-        self.addParameter(
-            declare.raster_output(
-                "SAR",
-                "SAR",
-                "Backscatter hh and hv and the incidence angle, on the radar's pixels. Skip it where the file has "
-                "none, as an ice chart.",
-                optional=True,
-            )
-        )
         rasters = {
-            "MWR": ("Brightness temperatures", "Fourteen AMSR2 channels in K."),
-            "ANCILLARY_FINE": ("Distance to land", "Classes of the distance to land; 0 is land."),
-            "ANCILLARY_COARSE": ("Weather", "Wind, temperature, water vapour and cloud water."),
-            "CHART": ("Ice chart", "Concentration in %, stage of development and floe size as bands."),
+            "SAR": "Backscatter hh and hv and the incidence angle, on the radar's pixels. Skip it where the file "
+            "has none, as an ice chart.",
+            "MWR": "Fourteen AMSR2 channels in K; a last band tells each cell's delay to the radar in s, where it "
+            "is known.",
+            "ANCILLARY_FINE": "Classes of the distance to land; 0 is land.",
+            "ANCILLARY_COARSE": "Wind, temperature, water vapour and cloud water; of an AMSR2 product its ice "
+            "concentration in %.",
+            "CHART": "Concentration in %, stage of development and floe size as bands.",
+            "DISPLAY": "The SAR layer warped to polar stereographic, for display only.",
         }
-        for name, (label, text) in rasters.items():
-            self.addParameter(declare.raster_output(name, label, text, optional=True, made=False))
-        text = "The chart's polygons with all their SIGRID-3 codes."
-        self.addParameter(declare.polygon_output("CHART_POLYGONS", "Ice chart polygons", text))
-        self.addParameter(
-            declare.raster_output(
-                "DISPLAY",
-                "SAR for display",
-                "The SAR layer warped to polar stereographic, for display only.",
-                optional=True,
-                made=False,
-            )
-        )
-        self.addParameter(declare.polygon_output("FOOTPRINT", "Footprint", "The outline of the scene."))
+        polygons = {
+            "CHART_POLYGONS": "The chart's polygons with all their SIGRID-3 codes. Name it differently from CHART: "
+            "a style lies beside each.",
+            "FOOTPRINT": "The outline of the scene's pixels.",
+        }
+        for name, label in self.PRODUCTS.items():
+            if name in polygons:
+                self.addParameter(declare.polygon_output(name, label, polygons[name]))
+            else:
+                made = name == "SAR"
+                self.addParameter(declare.raster_output(name, label, rasters[name], optional=True, made=made))
         self.addParameter(
             declare.file_output(
-                "SUMMARY", "What was recognised", "All that was found, as JSON.", "JSON (*.json)", made=False
+                "SUMMARY",
+                "What was recognised",
+                "Channels, time, extent, conventions, shares of valid pixels, warnings and provenance, as JSON.",
+                "JSON (*.json)",
+                made=False,
             )
         )
         for name, text in FACTS.items():

@@ -12,6 +12,9 @@ from ..io.grid import Grid
 from ..io.product import ChartPolygons, Product
 from ..io.vector import parts_of
 
+# What readers tell each in their own way, and the summary in one.
+_SAID = ("channels", "missing_channels", "channels_missing", "start_time", "rows", "cols")
+
 
 class Measured:
     """Counts the valid pixels of each band while a raster is written.
@@ -22,10 +25,13 @@ class Measured:
         The bands.
     nodata : float
         What stands for no data.
+    land : float, optional
+        What stands for land, where that has a value of its own: it is no concentration of 254 %.
     """
 
-    def __init__(self, names: Sequence[str], nodata: float) -> None:
-        self._names, self._nodata = list(names), nodata
+    def __init__(self, names: Sequence[str], nodata: float, land: float | None = None) -> None:
+        self._names, self._nodata, self._land_value = list(names), nodata, land
+        self._land = np.zeros(len(self._names), dtype=np.int64)
         self._valid = np.zeros(len(self._names), dtype=np.int64)
         self._low = np.full(len(self._names), np.inf)
         self._high = np.full(len(self._names), -np.inf)
@@ -36,28 +42,37 @@ class Measured:
         self._pixels += values[0].size
         for number, band in enumerate(values):
             known = np.isfinite(band) if np.isnan(self._nodata) else band != self._nodata
+            if self._land_value is not None:
+                land = band == self._land_value
+                self._land[number] += int(land.sum())
+                known &= ~land
             self._valid[number] += int(known.sum())
             if known.any():
                 self._low[number] = min(self._low[number], float(band[known].min()))
                 self._high[number] = max(self._high[number], float(band[known].max()))
 
+    def _share(self, count: int) -> float:
+        return round(float(count) / max(1, self._pixels), 6)
+
     def as_json(self) -> dict[str, dict[str, float | None]]:
         """Return share of valid pixels and limits by band."""
         return {
             name: {
-                "valid_share": round(float(valid) / max(1, self._pixels), 6),
+                "valid_share": self._share(valid),
                 "minimum": float(f"{low:.6g}") if valid else None,
                 "maximum": float(f"{high:.6g}") if valid else None,
+                **({} if self._land_value is None else {"land_share": self._share(land)}),
             }
-            for name, valid, low, high in zip(self._names, self._valid, self._low, self._high)
+            for name, valid, low, high, land in zip(
+                self._names, self._valid, self._low, self._high, self._land
+            )
         }
 
 
 def summary(
     product: Product, grid: Grid | None, measured: Mapping[str, Measured], version: str
 ) -> dict[str, object]:
-    """Return everything that was recognised, as plain JSON values."""
-    bands = [band.name for raster in product.rasters.values() for band in raster.bands]
+    """Return everything that was recognised, as plain JSON values; readers' own facts come last."""
     extent = extent_of(grid) if grid is not None else None
     if extent is None and product.polygons is not None:
         extent = extent_of_polygons(product.polygons)
@@ -70,8 +85,12 @@ def summary(
         "columns": grid.cols if grid is not None else None,
         "pixel_size_m": round(grid.pixel_size(), 2) if grid is not None else None,
         "bands": {role: of.as_json() for role, of in measured.items()},
-        "channels": {"found": bands, "missing": []},
-        **product.found,
+        "qgis_draws_off_by_pixels": drawn_off(grid) if grid is not None else None,
+        "channels": _channels(product),
+        "chart_bands": [band.name for band in product.rasters["chart"].bands]
+        if "chart" in product.rasters
+        else [],
+        **{key: value for key, value in product.found.items() if key not in _SAID},
         "warnings": list(product.warnings),
         "provenance": {key: str(value) for key, value in sorted(product.tags.items())},
         "floelens": version,
@@ -79,11 +98,27 @@ def summary(
     return plain(facts)
 
 
+def _channels(product: Product) -> dict[str, list[str]]:
+    """Return the channels found and missing: each reader has its own way to tell which are missing."""
+    found = [
+        band.name for role, raster in product.rasters.items() if role != "chart" for band in raster.bands
+    ]
+    told = product.found.get("channels")
+    laid = product.found.get("amsr2")
+    missing = [
+        *(told.get("missing", []) if isinstance(told, Mapping) else []),
+        *product.found.get("missing_channels", []),
+        *product.found.get("channels_missing", []),
+        *(laid.get("channels_missing", []) if isinstance(laid, Mapping) else []),
+    ]
+    return {"found": found, "missing": [name for name in dict.fromkeys(missing) if name not in found]}
+
+
 def log_lines(facts: Mapping[str, object]) -> list[str]:
     """Return what the log says of an import."""
-    lines = [
-        f"{facts['kind']}: {facts['name']}, taken {facts['start_time'] or 'at a time that is not told'}."
-    ]
+    time = facts["start_time"]
+    told = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
+    lines = [f"{facts['kind']}: {facts['name']}, {told}."]
     if facts["rows"]:
         size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m"
         lines.append(f"{size}, {facts['extent']['text']}.")
@@ -91,15 +126,76 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         lines.append(f"Extent: {facts['extent']['text']}.")
     if facts.get("pixel_convention"):
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
-    channels = facts.get("channels")
-    if isinstance(channels, dict) and (channels.get("found") or channels.get("missing")):
-        lines.append(f"Channels found: {', '.join(channels.get('found', [])) or 'none'}.")
-        if channels.get("missing"):
-            lines.append(f"Channels missing: {', '.join(channels['missing'])}.")
+    off = facts["qgis_draws_off_by_pixels"]
+    if off and off["maximum"] > 2.0:
+        lines.append(
+            f"QGIS draws rasters with ground control points through a polynomial, which misses these by "
+            f"{off['mean']:.1f} pixels in the mean and {off['maximum']:.0f} at most. FloeLens computes with the points "
+            "themselves; DISPLAY makes a copy that follows them."
+        )
+    if facts.get("negative_values"):
+        counts = facts.get("counts") or {}
+        told = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
+        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {told}).")
+    channels = facts["channels"]
+    if channels["found"] or channels["missing"]:
+        lines.append(f"Channels found: {', '.join(channels['found']) or 'none'}.")
+        lines.append(f"Channels missing: {', '.join(channels['missing']) or 'none'}.")
+    lines += _chart_lines(facts)
     for role, bands in facts["bands"].items():
-        shares = ", ".join(f"{name} {100 * band['valid_share']:.1f} %" for name, band in bands.items())
-        lines.append(f"Valid pixels of {role.upper()}: {shares}.")
+        shares = {name: f"{100 * band['valid_share']:.1f} %" for name, band in bands.items()}
+        # Fourteen equal numbers say no more than one.
+        equal = len(set(shares.values())) == 1 and len(shares) > 1
+        parts = [f"{name} {share}" for name, share in shares.items()]
+        text = f"{next(iter(shares.values()))} in each of {len(shares)} bands" if equal else ", ".join(parts)
+        land = max((band.get("land_share") or 0.0 for band in bands.values()), default=0.0)
+        note = f"; {100 * land:.1f} % are land" if land else ""
+        lines.append(f"Valid pixels of {role.upper()}: {text}{note}.")
+    for where in (facts, facts.get("amsr2") or {}):
+        delay = where.get("delay_s")
+        if delay:
+            size = f"{delay['min']:.0f} to {delay['max']:.0f} s, {delay['mean']:.0f} s in the mean"
+            lines.append(f"Delay of AMSR2: {size} ({where['delay_sign']}).")
     return lines
+
+
+def _chart_lines(facts: Mapping[str, object]) -> list[str]:
+    """Return what the log says of a chart's polygons; of codes that are not known a warning tells."""
+    counts = facts.get("chart_polygons")
+    number = counts.get("polygons") if isinstance(counts, Mapping) else facts.get("polygons")
+    lines = []
+    if number:
+        details = [
+            f"{facts[key]} {text}"
+            for key, text in (
+                ("interval_concentrations", "with an interval as concentration, taken at its midpoint"),
+                ("without_concentration", "without a concentration"),
+                ("without_stage", "without a stage of development that dominates"),
+            )
+            if isinstance(facts.get(key), int) and facts[key]
+        ]
+        lines.append(f"Chart: {number} polygons" + (f"; {', '.join(details)}" if details else "") + ".")
+    return lines
+
+
+def drawn_off(grid: Grid) -> dict[str, float] | None:
+    """Return by how many pixels QGIS's picture of a grid misses its tie points; None for an affine grid.
+
+    QGIS lets GDAL warp such a raster, and GDAL fits polynomials of the second degree to the points
+    (of the first where there are fewer than six), whatever lies between them.
+    """
+    if not grid.gcps:
+        return None
+    row, col, x, y = np.array([(point.row, point.col, point.x, point.y) for point in grid.gcps]).T
+    u, v = 2.0 * row / grid.rows - 1.0, 2.0 * col / grid.cols - 1.0
+    degree = 2 if len(row) >= 6 else 1
+    terms = np.stack([u**i * v**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
+    misses = [
+        terms @ np.linalg.lstsq(terms, axis - axis.mean(), rcond=None)[0] - (axis - axis.mean())
+        for axis in (x, y)
+    ]
+    pixels = np.hypot(*misses) / grid.pixel_size()
+    return {"mean": round(float(pixels.mean()), 2), "maximum": round(float(pixels.max()), 2)}
 
 
 def extent_of(grid: Grid) -> dict[str, object]:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,15 +15,17 @@ import numpy as np
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
 from ..core.window import Window
+from ..io.amsr2.bands import DELAY_BAND
 from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
 from ..io.display import footprint, write_display_copy
 from ..io.gdal_state import bounded_block_cache
-from ..io.product import ChartPolygons, ImportOptions, Product, ProductRaster
+from ..io.grid import Grid
+from ..io.product import ArrayRaster, ChartPolygons, ImportOptions, Product, ProductRaster
 from ..io.products import check_container, open_product, scene_of
 from ..io.vector import write_polygons
 from ..io.writer import Outputs, RasterWriter
-from ..report.chart_styles import chart_polygon_concentration_style
-from ..report.import_styles import raster_styles
+from ..report.chart_styles import LAND, chart_polygon_concentration_style
+from ..report.import_styles import footprint_style, raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
 from .importreport import Measured, log_lines, summary
@@ -58,7 +60,7 @@ class ImportScene:
     display : str, optional
         Polar-stereographic copy of the radar raster for display.
     footprint : str, optional
-        Polygon of the scene's outline, in the CRS of the display copy.
+        Polygon of the outline of the scene's pixels, in the CRS of the display copy.
     summary : str, optional
         JSON of what was recognised.
     """
@@ -82,37 +84,37 @@ class ImportScene:
         if not (wanted or self.display or self.footprint or self.summary):
             raise ParameterError(
                 "Nothing to write: give at least one of SAR, MWR, ANCILLARY_FINE, ANCILLARY_COARSE, CHART, "
-                "CHART_POLYGONS and SUMMARY."
+                "CHART_POLYGONS, DISPLAY, FOOTPRINT and SUMMARY."
             )
         if self.amsr2 and not self.mwr:
             raise ParameterError("AMSR2 files are given, but MWR is not asked for. Name a raster for MWR.")
         with ExitStack() as stack:
             stack.enter_context(bounded_block_cache())
+            progress.report(0.0, f"Reading {Path(self.input).name}")
             product = stack.enter_context(open_product(self.input, self.options))
-            rasters = dict(product.rasters)
-            found = product.found
+            rasters = _with_delay(product.rasters)
+            tags = {**product.tags, **self._tags(product)}
+            tags_of_mwr = tags
             if self.amsr2:
-                rasters["mwr"], found["amsr2"] = self._amsr2(product, stack, progress)
+                rasters["mwr"], laid = self._amsr2(product, stack, Portion(progress, 0.0, 0.2))
+                tags_of_mwr = {**tags, **laid}
             self._check(product, rasters, wanted)
             working = {}
             if self.display and "sar" not in wanted:
                 folder = tempfile.TemporaryDirectory(prefix=".floelens-", dir=Path(self.display).parent)
                 working["sar"] = str(Path(stack.enter_context(folder)) / "sar.tif")
-            tags = {**product.tags, **self._tags(product)}
             outputs = stack.enter_context(Outputs())
-            writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags, progress)
+            tags_of = {role: tags_of_mwr if role == "mwr" else tags for role in rasters}
+            begun = Portion(progress, 0.2 if self.amsr2 else 0.0, 0.85)
+            writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags_of, begun)
             if self.chart_polygons:
                 self._write_polygons(outputs, self._polygons(product, progress), tags.get("start_time"))
             grid = next((rasters[role].grid for role in rasters), None)
             if self.display:
                 self._write_display(outputs, writers["sar"], progress)
             if self.footprint:
-                outline = footprint(rasters["sar"].grid)
-                fields = {"scene": [product.name], "start_time": [tags.get("start_time")]}
-                write_polygons(
-                    outputs.file(self.footprint), outline.wkb, outline.crs, fields, layer="footprint"
-                )
-            facts = summary(product, grid, measured, plugin_version())
+                self._write_footprint(outputs, grid, product.name, tags.get("start_time"))
+            facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
             for warning in product.warnings:
@@ -125,6 +127,7 @@ class ImportScene:
                 raise Cancelled(_STOPPED)
             progress.report(1.0, "Import complete")
         paths = {name.upper(): path for name, path in wanted.items()}
+        channels = facts["channels"]
         others = {"DISPLAY": self.display, "FOOTPRINT": self.footprint, "SUMMARY": self.summary}
         return {
             **paths,
@@ -133,8 +136,8 @@ class ImportScene:
             "KIND": product.kind,
             "START_TIME": tags.get("start_time", ""),
             "EXTENT": facts["extent"]["text"] if facts["extent"] else "",
-            "CHANNELS_FOUND": ", ".join(b.name for r in rasters.values() for b in r.bands),
-            "CHANNELS_MISSING": ", ".join(_missing(found, rasters)),
+            "CHANNELS_FOUND": ", ".join(channels["found"]),
+            "CHANNELS_MISSING": ", ".join(channels["missing"]),
         }
 
     def _check(
@@ -143,27 +146,32 @@ class ImportScene:
         """Check that all that was asked for is there."""
         has_polygons = product.polygons is not None or product.polygons_from is not None
         present = [*rasters, *(["chart_polygons"] if has_polygons else [])]
-        asked = [*wanted, *(["sar"] if self.display or self.footprint else [])]
-        absent = [name for name in asked if name not in present]
-        if not absent:
+        absent = [name for name in wanted if name not in present]
+        empty = [name.upper() for name in absent]
+        if self.display and "sar" not in present:
+            absent.append("sar")
+            empty.append("DISPLAY")
+        if self.footprint and not rasters:
+            empty.append("FOOTPRINT")
+        if not empty:
             return
         inside = (
             ", ".join(name.upper() for name in OUTPUTS if name in present) or "nothing that can be written"
         )
-        hint = f"Leave {', '.join(name.upper() for name in dict.fromkeys(absent))} empty (skip the output)"
+        hint = f"Leave {', '.join(empty)} empty (skip the output)"
         if "mwr" in absent:
             hint += ", or name an AMSR2 file in AMSR2"
         if "chart" in absent and "chart_polygons" in present:
             hint += ", or name the raster on whose grid the chart is to be laid in SCENE"
+        lacking = dict.fromkeys([CALLED[name] for name in absent] or ["raster to outline"])
         raise SceneError(
-            f"{self.input} ({product.kind}) holds no {' and no '.join(CALLED[n] for n in dict.fromkeys(absent))}; "
-            f"it gives {inside}. {hint}."
+            f"{self.input} ({product.kind}) holds no {' and no '.join(lacking)}; it gives {inside}. {hint}."
         )
 
     def _amsr2(
         self, product: Product, stack: ExitStack, progress: Progress
-    ) -> tuple[ProductRaster, dict[str, object]]:
-        """Return brightness temperatures of other files, laid on the scene."""
+    ) -> tuple[ProductRaster, dict[str, str]]:
+        """Return brightness temperatures of other files, laid on the scene, and their tags."""
         from ..io.amsr2 import open_amsr2
 
         grid, time = scene_of(self.options)
@@ -172,12 +180,19 @@ class ImportScene:
         for path in self.amsr2:
             check_container(path)
         laid = stack.enter_context(open_amsr2(self.amsr2, self.options, grid, time, progress))
+        if "mwr" not in laid.rasters:
+            raise SceneError(
+                f"{', '.join(self.amsr2)} ({laid.kind}) holds no AMSR2 brightness temperatures. Give swaths or "
+                "gridded brightness temperatures in AMSR2; a concentration is imported by itself, as INPUT."
+            )
         product.warnings.extend(laid.warnings)
         if "mwr" in product.rasters:
             product.warnings.append(
                 f"{self.input} holds brightness temperatures of its own; those of AMSR2 are written instead."
             )
-        return laid.rasters["mwr"], {"tags": dict(laid.tags), **laid.found}
+        product.found["amsr2"] = {"tags": dict(laid.tags), **laid.found}
+        names = ", ".join(Path(path).name for path in self.amsr2)
+        return _with_delay(laid.rasters)["mwr"], {**laid.tags, "FLOELENS_AMSR2": names}
 
     def _tags(self, product: Product) -> dict[str, str]:
         tags = {
@@ -189,8 +204,6 @@ class ImportScene:
         }
         if product.time is not None:
             tags["start_time"] = start_text(product.time)
-        if self.amsr2:
-            tags["FLOELENS_AMSR2"] = ", ".join(Path(path).name for path in self.amsr2)
         return tags
 
     # Rasters and polygons
@@ -200,7 +213,7 @@ class ImportScene:
         outputs: Outputs,
         rasters: Mapping[str, ProductRaster],
         wanted: Mapping[str, str],
-        tags: Mapping[str, str],
+        tags: Mapping[str, Mapping[str, str]],
         progress: Progress,
     ) -> tuple[dict[str, RasterWriter], dict[str, Measured]]:
         """Write the rasters strip by strip; return them and what was met in them."""
@@ -214,10 +227,12 @@ class ImportScene:
                 raster.bands,
                 dtype=raster.dtype,
                 nodata=raster.nodata,
-                tags=dict(tags),
+                tags=dict(tags[role]),
                 overviews="nearest" if raster.dtype == "uint8" else "average",
             )
-            measured[role] = Measured([band.name for band in raster.bands], raster.nodata)
+            measured[role] = Measured(
+                [band.name for band in raster.bands], raster.nodata, LAND if role == "chart" else None
+            )
             for row in range(0, raster.grid.rows, raster.strip_rows):
                 if progress.cancelled():
                     raise Cancelled(_STOPPED)
@@ -226,13 +241,19 @@ class ImportScene:
                 measured[role].add(values)
                 writer.write(values)
                 done += values.nbytes
-                progress.report(0.85 * done / total, f"Importing {CALLED[role]}")
+                progress.report(done / total, f"Importing {CALLED[role]}")
         return writers, measured
 
     def _write_display(self, outputs: Outputs, sar: RasterWriter, progress: Progress) -> None:
         """Write the display copy of the radar raster, which is complete but has no name yet."""
         sar.finish()
         write_display_copy(sar.temporary, self.display, Portion(progress, 0.9, 0.99), outputs=outputs)
+
+    def _write_footprint(self, outputs: Outputs, grid: Grid, scene: str, start_time: str | None) -> None:
+        outline = footprint(grid)
+        fields = {"scene": [scene], "start_time": [start_time]}
+        write_polygons(outputs.file(self.footprint), outline.wkb, outline.crs, fields, layer="footprint")
+        outputs.file(sidecar(self.footprint)).write_text(footprint_style(start_time), encoding="utf-8")
 
     def _polygons(self, product: Product, progress: Progress) -> ChartPolygons:
         if product.polygons is not None:
@@ -301,8 +322,12 @@ def _size(raster: ProductRaster) -> int:
     return raster.grid.rows * raster.grid.cols * len(raster.bands) * np.dtype(raster.dtype).itemsize
 
 
-def _missing(found: Mapping[str, object], rasters: Mapping[str, ProductRaster]) -> list[str]:
-    channels = found.get("channels")
-    missing = channels.get("missing", []) if isinstance(channels, dict) else []
-    present = {band.name for raster in rasters.values() for band in raster.bands}
-    return [name for name in missing if name not in present]
+def _with_delay(rasters: Mapping[str, ProductRaster]) -> dict[str, ProductRaster]:
+    """Return rasters in which AMSR2's delay to the radar is a last band of its temperatures, not a file of its own."""
+    rasters = dict(rasters)
+    mwr, other = rasters.get("mwr"), rasters.get("ancillary_coarse")
+    if mwr is not None and other is not None and [band.name for band in other.bands] == [DELAY_BAND.name]:
+        values = np.concatenate([raster.read(raster.grid.window) for raster in (mwr, other)])
+        rasters["mwr"] = ArrayRaster(mwr.grid, [*mwr.bands, *other.bands], values)
+        del rasters["ancillary_coarse"]
+    return rasters

@@ -98,7 +98,7 @@ def chart_polygon_concentration_style(
     name = _column(field)
     cases = " ".join(f"WHEN {name} <= {value} THEN {_literal(label)}" for value, label, _ in table)
     expression = f"CASE {_land_case(type_field)} WHEN {name} IS NULL THEN '' {cases} ELSE '' END"
-    return _categories(expression, table, start_time)
+    return _categories(expression, table, "no data", start_time)
 
 
 def chart_polygon_class_style(
@@ -122,7 +122,7 @@ def chart_polygon_class_style(
     expression = f"CASE {_land_case(type_field)} ELSE coalesce({_column(field)}, '') END"
     if not type_field:
         expression = f"coalesce({_column(field)}, '')"
-    return _categories(expression, table, start_time)
+    return _categories(expression, table, "no data, or no class that dominates", start_time)
 
 
 def _land_case(type_field: str | None) -> str:
@@ -137,19 +137,19 @@ def _literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _categories(expression: str, table: Table, start_time: str | None) -> str:
+def _categories(expression: str, table: Table, absent: str, start_time: str | None) -> str:
     entries = [(name, name, colour) for _, name, colour in table]
-    entries += [("land", "land", LAND_COLOUR), ("", "no data, or no class that dominates", None)]
+    entries += [("land", "land", LAND_COLOUR), ("", absent, None)]
     renderer = ElementTree.Element("renderer-v2", type="categorizedSymbol", attr=expression)
     holder = ElementTree.SubElement(renderer, "categories")
     for number, (word, label, _) in enumerate(entries):
         ElementTree.SubElement(
             holder, "category", symbol=str(number), value=word, type="string", label=label, render="true"
         )
-    return _timed(_polygons(renderer, [colour for _, _, colour in entries]), start_time)
+    return timed(_polygons(renderer, [colour for _, _, colour in entries]), start_time)
 
 
-def _timed(style: str, start_time: str | None) -> str:
+def timed(style: str, start_time: str | None) -> str:
     """Return a style of polygons with the time in which they are shown."""
     begin = _instant(start_time)
     if begin is None:

@@ -1,4 +1,4 @@
-"""QGIS styles of imported scenes: backscatter, brightness temperatures, weather, charts.
+"""QGIS styles of imported scenes: backscatter, brightness temperatures, weather, charts, outlines.
 
 A raster of several bands is shown by its first; a chart has a style file more for each other band,
 to be chosen in the layer's properties (Style, Load Style).
@@ -7,9 +7,18 @@ to be chosen in the layer's properties (Style, Load Style).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree
 
-from .chart_styles import Table, chart_class_style, chart_concentration_style
-from .styles import backscatter_style, brightness_temperature_style, channel_style
+from .chart_styles import Table, chart_class_style, chart_concentration_style, timed
+from .styles import (
+    DOCTYPE,
+    _polygons,
+    _text,
+    backscatter_style,
+    brightness_temperature_style,
+    channel_style,
+    concentration_style,
+)
 
 # Limits of greys by the name of a band: distance classes, winds, temperatures, water in the air.
 _RANGES = {
@@ -55,9 +64,24 @@ def raster_styles(
             style = chart_concentration_style if band == "concentration" else chart_class_style
             made[band if made else ""] = style(tables[band], band=number, start_time=start_time)
         return made
+    if unit == "%":
+        return {"": concentration_style(start_time=start_time)}
     if role == "mwr":
         return {"": brightness_temperature_style(start_time=start_time)}
     if role == "sar" and unit.lower() == "db":
         return {"": backscatter_style(start_time=start_time)}
     low, high = _LINEAR if role == "sar" else _RANGES.get(name, (0.0, 1.0))
     return {"": channel_style(low, high, "" if unit == "1" else unit, start_time=start_time)}
+
+
+def footprint_style(start_time: str | None = None) -> str:
+    """Return the style of a scene's footprint: an orange outline, through which the scene is seen."""
+    filled = _polygons(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
+    root = ElementTree.fromstring(filled[len(DOCTYPE) :])
+    changes = {"style": "no", "outline_color": "230,110,0,255", "outline_width": "0.6"}
+    for element in root.iter():
+        key = "value" if element.tag == "Option" else "v"
+        name = element.get("name" if element.tag == "Option" else "k")
+        if element.tag in ("Option", "prop") and name in changes:
+            element.set(key, changes[name])
+    return timed(_text(root), start_time)

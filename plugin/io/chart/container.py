@@ -32,7 +32,8 @@ _HEAD = 1 << 16
 _DRIVERS = {"shapefile": "ESRI Shapefile", "GeoJSON": "GeoJSON", "GeoPackage": "GPKG"}
 _SUFFIXES = {".shp": "shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".gpkg": "GeoPackage"}
 _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
-_INSIDE = re.compile(rb"[\w)\]-]\.(shp|geojson|gpkg)(?![\w.])", re.IGNORECASE)
+# What follows a name in a zip may be any byte: an extra field ("UT"), data, or the next entry ("PK").
+_INSIDE = re.compile(rb"[\w)\]-]\.(shp|geojson|gpkg)(?!\.)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

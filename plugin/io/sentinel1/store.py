@@ -26,6 +26,7 @@ XML_LIMIT = 64 << 20
 _XML_RATIO = 250
 _MEMBERS = 20_000
 _HEAD = 16384
+_ENDS = 65536
 # Every Sentinel-1 manifest declares this namespace; Sentinel-2's and Sentinel-3's do not.
 _NAMESPACE = b"http://www.esa.int/safe/sentinel-1.0"
 # Reading these would wait for a person, or has effects.
@@ -299,12 +300,26 @@ def _stem(name: str) -> str:
 
 
 def recognises(path: str) -> bool:
-    """Return whether `path` is a Sentinel-1 product (of any type), told by its content; never raises."""
+    """Return whether `path` is a Sentinel-1 product (of any type), told by its content; never raises.
+
+    A zip that names a manifest and cannot be read is taken for one: opening it tells what is wrong.
+    """
     try:
-        store = _find(path)
+        try:
+            store = _find(path)
+        except SceneError:
+            return _mentions_manifest(path)
         return store is not None and _NAMESPACE in store._bytes(store.manifest, _HEAD)
     except (SceneError, *_ZIP_ERRORS):
         return False
+
+
+def _mentions_manifest(path: str) -> bool:
+    """Return whether the first or last bytes of a file, where a zip has its names, name a manifest."""
+    with VirtualFile(path) as file:
+        head = file.read(_ENDS)
+        file.seek(max(0, (file_size(path) or 0) - _ENDS))
+        return MANIFEST.encode() in head + file.read(_ENDS)
 
 
 def open_store(path: str) -> Store:

@@ -15,7 +15,7 @@ from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.raster import open_raster
 from floelens.plugin.io.vector import read_polygons
-from floelens.plugin.jobs.importreport import extent_of, plain
+from floelens.plugin.jobs.importreport import drawn_off, extent_of, plain
 from floelens.plugin.jobs.importscene import ImportScene
 from floelens.tests.plugin.io.netcdf.files import DECODED, Truth, write_asip, write_raw, write_ready
 from floelens.tests.plugin.io.rasters import NORTH, gcp_grid
@@ -176,7 +176,13 @@ def test_a_display_copy_and_a_footprint_that_overlie(raw, place):
     job = ImportScene(raw, display=str(place / "display.tif"), footprint=str(place / "footprint.gpkg"))
     results = job.run(Silent())
     assert set(results) >= {"DISPLAY", "FOOTPRINT"} and "SAR" not in results
-    assert {path.name for path in place.iterdir()} == {"display.tif", "display.qml", "footprint.gpkg"}
+    assert {path.name for path in place.iterdir()} == {
+        "display.tif",
+        "display.qml",
+        "footprint.gpkg",
+        "footprint.qml",
+    }
+    assert "2018-01-24T19:47:59Z" in (place / "footprint.qml").read_text()
     with open_raster(place / "display.tif") as raster:
         grid = Grid.from_raster(raster)
         assert grid.transform is not None and raster.names[0] == "hh"
@@ -284,6 +290,29 @@ def test_gdal_s_own_warp_keeps_within_two_pixels_of_the_tie_points(tmp_path, pla
         for method in (transformer, polynomial):
             _, (at_east, at_north, _) = method.TransformPoint(0, float(pixel_col), float(pixel_row))
             assert np.hypot(at_east - east, at_north - north) < 2 * truth.pixel
+
+
+def test_how_far_qgis_draws_a_scene_off_its_tie_points_is_told(tmp_path, place):
+    """The points of mountains lie off a smooth surface: GDAL's own warp misses them as the log says."""
+    smooth = gcp_grid((15.0, 78.0), crs=NORTH)
+    points = list(smooth.gcps)
+    for number in (7, 12, 13, 14):
+        points[number] = replace(points[number], x=points[number].x + 900.0 + 70.0 * number)
+    rough = replace(smooth, gcps=tuple(points))
+    raster = gdal.GetDriverByName("GTiff").Create(str(tmp_path / "a.tif"), rough.cols, rough.rows, 1)
+    raster.SetGCPs([gdal.GCP(p.x, p.y, 0, p.col, p.row) for p in points], rough.crs)
+    transformer = gdal.Transformer(raster, None, [])
+    misses = []
+    for point in points:
+        _, (x, y, _) = transformer.TransformPoint(0, point.col, point.row)
+        misses.append(np.hypot(x - point.x, y - point.y) / rough.pixel_size())
+    told = drawn_off(rough)
+    assert told == {
+        "mean": pytest.approx(np.mean(misses), abs=0.01),
+        "maximum": pytest.approx(max(misses), abs=0.01),
+    }
+    assert told["maximum"] > 2 > drawn_off(smooth)["maximum"]
+    assert drawn_off(Grid(10, 10, NORTH, transform=(80.0, 0, 0, 0, -80.0, 0))) is None
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,20 @@ from floelens.tests.plugin.io.netcdf.files import Truth, write_raw
 from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
 
 
+class Log(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.fractions: list[float] = []
+
+    def report(self, fraction: float, text: str = "") -> None:
+        self.fractions.append(fraction)
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
 @pytest.fixture
 def place(tmp_path) -> Path:
     """Return an empty folder for results."""
@@ -29,6 +43,7 @@ def place(tmp_path) -> Path:
 
 
 def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
+    log = Log()
     manifest = make_safe(tmp_path, rows=400, cols=500, size=80.0)
     swath = Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5")
     results = ImportScene(
@@ -37,16 +52,28 @@ def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
         sar=str(place / "sar.tif"),
         mwr=str(place / "mwr.tif"),
         summary=str(place / "found.json"),
-    ).run(Silent())
+    ).run(log)
     assert results["KIND"] == "Sentinel-1 GRD"
     with open_raster(place / "sar.tif") as sar, open_raster(place / "mwr.tif") as mwr:
         assert sar.names == ("hh", "hv", "incidence_angle")
-        assert mwr.names[:14] == MWR_CHANNELS
+        assert mwr.names == (*MWR_CHANNELS, "amsr2_delay")
         assert Grid.from_raster(sar).nesting(Grid.from_raster(mwr)) is not None
-        assert "swath.h5" in mwr.tags["FLOELENS_AMSR2"]
+        assert mwr.tags["FLOELENS_AMSR2"] == "swath.h5" and mwr.tags["FLOELENS_AMSR2_LEVEL"] == "L1B"
+        assert mwr.tags["start_time"] == sar.tags["start_time"] == "2019-08-23T04:30:12Z"
+        assert "FLOELENS_AMSR2" not in sar.tags
+        low, high = (float(text) for text in mwr.tags["amsr2_delay_s"].split(".."))
+        delay = mwr.read([15], Grid.from_raster(mwr).window)[0]
+        assert (round(float(delay.min())), round(float(delay.max()))) == (low, high)
     facts = json.loads((place / "found.json").read_text())
     assert facts["bands"]["mwr"]["btemp_89_0v"]["valid_share"] > 0
-    assert facts["amsr2"]
+    assert facts["start_time"] == "2019-08-23T04:30:12Z"
+    assert facts["channels"] == {
+        "found": ["hh", "hv", "incidence_angle", *MWR_CHANNELS, "amsr2_delay"],
+        "missing": [],
+    }
+    assert any("Delay of AMSR2" in line and "AMSR2 minus SAR" in line for line in log.lines)
+    assert any(line.startswith("Channels found: hh, hv") for line in log.lines)
+    assert log.fractions == sorted(log.fractions) and log.fractions[-1] == 1.0
 
 
 def test_a_zip_of_a_sentinel_1_product_is_recognised(tmp_path, place):
@@ -77,7 +104,14 @@ def test_an_ice_chart_gives_polygons_and_on_a_scene_s_grid_a_raster(tmp_path, pl
         options=ImportOptions(scene=str(scene)),
         chart=str(place / "chart.tif"),
         chart_polygons=str(place / "polygons.gpkg"),
+        summary=str(tmp_path / "found.json"),
     ).run(Silent())
+    with open_raster(place / "chart.tif") as raster:
+        values = raster.dataset.read(1)
+    said = json.loads((tmp_path / "found.json").read_text())["bands"]["chart"]["concentration"]
+    assert said["valid_share"] == pytest.approx((values <= 100).mean(), abs=1e-6)
+    assert said["land_share"] == pytest.approx((values == 254).mean(), abs=1e-6) and said["land_share"] > 0
+    assert said["maximum"] == 100
     assert "ice chart" in results["KIND"] and "E" in results["EXTENT"]
     assert Grid.from_file(place / "chart.tif").same_as(Grid.from_file(scene))
     assert {path.suffix for path in place.iterdir()} == {".tif", ".gpkg", ".qml"}
@@ -94,10 +128,11 @@ def test_an_ice_chart_without_a_scene_has_no_raster_and_no_radar(tmp_path, place
 
 
 def test_a_real_chart_is_imported(real_data, place):
-    chart = next((real_data / "dmi-ice-chart-sigrid3").glob("*.imz"))
-    ImportScene(str(chart), chart_polygons=str(place / "c.gpkg"), summary=str(place / "c.json")).run(Silent())
+    chart, log = next((real_data / "dmi-ice-chart-sigrid3").glob("*.imz")), Log()
+    ImportScene(str(chart), chart_polygons=str(place / "c.gpkg"), summary=str(place / "c.json")).run(log)
     facts = json.loads((place / "c.json").read_text())
     assert facts["polygons"] == 74 and facts["interval_concentrations"] == 25
+    assert any("74 polygons; 25 with an interval as concentration" in line for line in log.lines)
 
 
 def test_a_damaged_swath_is_told_before_a_library_opens_it(tmp_path, place):
@@ -113,3 +148,29 @@ def test_a_damaged_swath_is_told_before_a_library_opens_it(tmp_path, place):
         with pytest.raises(SceneError, match=r"swath\.h5 is damaged or truncated \(the checksum"):
             job.run(Silent())
     assert list(place.iterdir()) == []
+
+
+def test_a_single_polarisation_says_which_channel_is_missing(tmp_path, place):
+    results = ImportScene(str(make_safe(tmp_path, pols=("hh",))), sar=str(place / "sar.tif")).run(Silent())
+    assert (results["CHANNELS_FOUND"], results["CHANNELS_MISSING"]) == ("hh, incidence_angle", "hv")
+
+
+def test_outputs_that_a_chart_cannot_fill_are_named_as_they_were_asked_for(tmp_path, place):
+    chart = write_chart(tmp_path / "chart.shp")
+    with pytest.raises(
+        SceneError, match=r"no raster to outline; it gives CHART_POLYGONS. Leave FOOTPRINT em"
+    ):
+        ImportScene(str(chart), footprint=str(place / "foot.gpkg")).run(Silent())
+    with pytest.raises(SceneError, match=r"holds no radar backscatter; .* Leave DISPLAY empty"):
+        ImportScene(str(chart), display=str(place / "display.tif")).run(Silent())
+    assert list(place.iterdir()) == []
+
+
+def test_a_concentration_is_no_brightness_temperature_and_looks_like_ice(real_data, tmp_path, place):
+    sic = sorted((real_data / "amsr2-sic-nsidc0803").glob("*_N_*.nc"))[0]
+    scene = write_raw(tmp_path / "scene.nc", Truth(place=(15.0, 78.0)))
+    with pytest.raises(SceneError, match=r"holds no AMSR2 brightness temperatures\. Give swaths"):
+        ImportScene(scene, amsr2=(str(sic),), mwr=str(place / "mwr.tif")).run(Silent())
+    assert list(place.iterdir()) == []
+    ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
+    assert "9/10 to 10/10" in (place / "ice.qml").read_text()

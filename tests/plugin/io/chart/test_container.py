@@ -131,3 +131,20 @@ def test_a_folder_or_another_file_is_a_sentence(tmp_path):
         open_chart(tmp_path)
     with pytest.raises(SceneError, match="no ice chart that can be read"):
         open_chart(tmp_path / "notes.txt")
+
+
+def test_a_zip_is_recognised_whatever_byte_follows_a_name_in_it(tmp_path, shapefile):
+    """The usual zip programs write a time ("UT") there; without it come data, or the next entry ("PK")."""
+    path = tmp_path / "chart.imz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for part in sorted(shapefile.parent.glob(f"{shapefile.stem}.*")):
+            member = zipfile.ZipInfo(part.name)
+            member.extra = b"UT\x05\x00\x03" + bytes(4)
+            archive.writestr(member, part.read_bytes())
+    assert recognises(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("chart.shp", b"abc")
+    assert recognises(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("chart.shp.xml", b"<a/>")
+    assert not recognises(path)
