@@ -17,7 +17,7 @@ _MOST_DIMENSIONS = 32
 _MOST_MEMBERS = 4096
 _DEEPEST = 16
 _ENCODED = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}  # bytes that simple classes add to the eight common ones
-_INTEGER, _REAL, _OPAQUE, _COMPOUND, _ENUM, VARIABLE, _ARRAY, _COMPLEX = 0, 1, 5, 6, 8, 9, 10, 11
+_INTEGER, _REAL, _OPAQUE, _COMPOUND, _ENUM, VARIABLE, _ARRAY = 0, 1, 5, 6, 8, 9, 10
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def read_datatype(data: bytes, offset_width: int, depth: int = 0) -> Datatype:
         raise Unsound("a type of values is cut off")
     version, kind = data[0] >> 4, data[0] & 15
     bits, size = int.from_bytes(data[1:4], "little"), int.from_bytes(data[4:8], "little")
-    if not 1 <= version <= 5 or kind > _COMPLEX or not size:
+    # Later versions (HDF5 1.12, 2.0) are in no product, and older libraries fail on them.
+    if not 1 <= version <= 3 or kind > _ARRAY or not size:
         raise Unsound("a type of values is of no known kind")
     at = 8
     if kind in _ENCODED:
@@ -92,8 +93,6 @@ def read_datatype(data: bytes, offset_width: int, depth: int = 0) -> Datatype:
         for _ in range(bits & 0xFFFF):
             at = _after_name(data, at, version < 3)
         at += (bits & 0xFFFF) * size
-    elif kind == _COMPLEX:
-        at += read_datatype(data[at:], offset_width, depth + 1).length
     else:
         at = _array(data, version, size, offset_width, depth)
     if at > len(data):

@@ -57,24 +57,42 @@ def locate(path: str | os.PathLike) -> str:
     Raises
     ------
     SceneError
-        A zip holds several NetCDF files.
+        A zip holds several NetCDF files, or reaches out of itself.
+    """
+    inside = candidates(path)
+    if len(inside) > 1:
+        raise SceneError(
+            f"{os.fspath(path)} holds several NetCDF files "
+            f"({', '.join(source.rpartition('}/')[2] for source in inside[:5])}). Name one, as in {inside[0]}"
+        )
+    return inside[0] if inside else ""
+
+
+def candidates(path: str | os.PathLike) -> list[str]:
+    """Return what GDAL opens of all NetCDF and HDF5 files that a path stands for: itself, or those in a zip.
+
+    Raises
+    ------
+    SceneError
+        A zip reaches out of itself.
     """
     path = os.fspath(path)
     if is_netcdf(path):
-        return path
+        return [path]
     if path.startswith("/vsi") or not signature(path).startswith(_ZIP):
-        return ""
+        return []
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [name for name in archive.namelist() if _holds_netcdf(archive, name)]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-        return ""
-    if len(inside) > 1:
-        raise SceneError(
-            f"{path} holds several NetCDF files ({', '.join(inside[:5])}). Name one, as in "
-            f"/vsizip/{os.path.abspath(path)}/{inside[0]}"
-        )
-    return f"/vsizip/{{{os.path.abspath(path)}}}/{inside[0]}" if inside else ""
+        return []
+    for name in inside:
+        if name.startswith("/") or ".." in re.split(r"[/\\]", name):
+            raise SceneError(
+                f"{path} holds a file that would lie outside of it ('{name[:80]}'). Such a zip is not read: get "
+                "the scene from its provider."
+            )
+    return [f"/vsizip/{{{os.path.abspath(path)}}}/{name}" for name in inside]
 
 
 def _holds_netcdf(archive: zipfile.ZipFile, name: str) -> bool:

@@ -177,9 +177,9 @@ def test_a_block_that_cannot_be_decoded_is_told_and_not_made_up(tmp_path):
     with Container(path) as container:
         field = container.variable("field")
         np.testing.assert_array_equal(field.read(Window(50, 0, 50, 300)), values[50:100])
-        with pytest.raises(SceneError, match="'field'.*cannot be decoded"):
+        with pytest.raises(SceneError, match=r"'field'.*cannot be decoded"):
             field.read(Window(100, 0, 50, 300))
-        with pytest.raises(SceneError, match="'field'.*cannot be decoded"):
+        with pytest.raises(SceneError, match=r"'field'.*cannot be decoded"):
             field.whole()
 
 
@@ -301,6 +301,18 @@ def test_a_zip_of_several_scenes_asks_for_one(tmp_path, contents):
             archive.writestr(f"{name}.nc", content)
     with pytest.raises(SceneError, match=r"holds several NetCDF files.*Name one.*/vsizip/"):
         open_netcdf(str(path), ImportOptions())
+    with pytest.raises(SceneError, match=r"holds several NetCDF files.*Name one.*/vsizip/"):
+        open_product(str(path), ImportOptions())
+
+
+def test_a_zip_that_reaches_out_of_itself_is_refused(tmp_path, contents):
+    path = tmp_path / "scene.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../scene.nc", contents["raw"])
+    assert not recognises(str(path))
+    for open_ in (open_netcdf, open_product):
+        with pytest.raises(SceneError, match=r"would lie outside of it \('\.\./\.\./scene\.nc'\)"):
+            open_(str(path), ImportOptions())
 
 
 def test_the_dispatcher_opens_scenes_by_their_content(tmp_path, contents):
