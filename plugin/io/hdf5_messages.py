@@ -76,6 +76,8 @@ def read_datatype(data: bytes, offset_width: int, depth: int = 0) -> Datatype:
     at = 8
     if kind in _ENCODED:
         at += _ENCODED[kind]
+        if at > len(data):
+            raise Unsound("a type of values is cut off")
         _check_number(kind, data[8:at], bits, size)
     elif kind == _OPAQUE:
         at += bits & 0xFF
