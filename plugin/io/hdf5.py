@@ -17,8 +17,12 @@ from osgeo import gdal
 
 from ..core.errors import SceneError
 from .gdal_state import quiet_gdal
-from .hdf5_bytes import Tables, Unsound, checksum
+from .hdf5_bytes import Unsound, checksum
+from .hdf5_heaps import Heaps
+from .hdf5_messages import VARIABLE, read_attribute, read_dataspace, read_datatype
 
+# Of an object in the old format: extent, type of values, what was never written, filters.
+_SHARED = (0x01, 0x03, 0x04, 0x05, 0x0B)
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -61,7 +65,7 @@ class _Layout:
     filters: bool = False
 
 
-class _Walk(Tables):
+class _Walk(Heaps):
     """Follows all addresses from the superblock on."""
 
     def __init__(self, file, size: int) -> None:
@@ -123,8 +127,13 @@ class _Walk(Tables):
             messages = self._old_messages(address, start)
         else:
             raise Unsound(f"no object header at byte {address}")
-        datatype = next((data for kind, data in messages if kind == 0x03), b"")
-        layout = _Layout(bool(datatype) and datatype[0] & 15 == 9, any(kind == 0x0B for kind, _ in messages))
+        variable_length = False
+        for kind, data in messages:
+            if kind == 0x01:
+                read_dataspace(data, self.length_width)
+            elif kind == 0x03:
+                variable_length = read_datatype(data, self.offset_width).kind == VARIABLE
+        layout = _Layout(variable_length, any(kind == 0x0B for kind, _ in messages))
         for kind, data in messages:
             if kind == 0x02:
                 self._dense(data, 8, self._link)
@@ -166,8 +175,11 @@ class _Walk(Tables):
             at += head
             if at + size > len(data):
                 raise Unsound("a message of an object is longer than the object")
-            if not note & 0x02:  # a shared message is kept elsewhere
+            # A message that objects share is kept elsewhere.
+            if not note & 0x02:
                 messages.append((kind, data[at : at + size]))
+            elif kind == 0x03:
+                self._shared(data[at : at + size])
             at += size
 
     def _old_messages(self, address: int, start: bytes) -> list[tuple[int, bytes]]:
@@ -182,6 +194,10 @@ class _Walk(Tables):
                 if at + length > len(data):
                     raise Unsound("a message of an object is longer than the object")
                 body = data[at : at + length]
+                if note & 0x02:
+                    if kind not in _SHARED:
+                        raise Unsound(f"the object at byte {address} borrows what cannot be borrowed")
+                    self._shared(body)
                 messages.append((-1 if note & 0x02 else kind, body))
                 at += length
                 if kind == 0x10:
@@ -221,13 +237,19 @@ class _Walk(Tables):
             self._objects.append(self.offset(data, at))
 
     def _attribute(self, data: bytes) -> None:
-        version, names, types, spaces = data[0], *(self.number(data, at, 2) for at in (2, 4, 6))
-        at = 9 if version == 3 else 8
-        if version == 1:
-            names, types, spaces = (-(-size // 8) * 8 for size in (names, types, spaces))
-        datatype = data[at + names : at + names + types]
-        if datatype and datatype[0] & 15 == 9 and not data[1] & 0x01:
-            self._strings(data[at + names + types + spaces :])
+        attribute = read_attribute(data, self.offset_width, self.length_width)
+        if attribute.shared_type:
+            self._shared(attribute.shared_type)
+        if attribute.variable_length:
+            self._strings(attribute.values)
+
+    def _shared(self, data: bytes) -> None:
+        """Follow a reference to a message (a type of values, mostly) that is an object of its own."""
+        version, place = self.number(data, 0, 1), self.number(data, 1, 1)
+        if version not in (1, 2, 3):
+            raise Unsound("a reference to a type of values is of no known kind")
+        if version < 3 or place == 2:
+            self._objects.append(self.offset(data, 8 if version == 1 else 2))
 
     def _dense(self, data: bytes, index_width: int, take) -> None:
         """Check links or attributes that are kept in a heap with an index."""
@@ -238,11 +260,11 @@ class _Walk(Tables):
             indices.append(self.offset(data, at + 2 * self.offset_width))
         if not self.given(heap):
             return
-        blocks, id_width, bits = self._heap(heap)
+        blocks, id_width, bits = self.heap(heap)
         ids: list[bytes] = []
         for number, address in enumerate(indices):
             if self.given(address):
-                records = self._index(address)
+                records = self.index(address)
                 if number == 0:
                     # hash, flags, order, heap id: the id comes first for attributes, last for links.
                     ids = [r[4 : 4 + id_width] if index_width == 8 else r[:id_width] for r in records]
@@ -253,99 +275,6 @@ class _Walk(Tables):
             start = self.number(identity, 1, offset_width)
             length = self.number(identity, 1 + offset_width, len(identity) - 1 - offset_width)
             take(_piece(blocks, start, length))
-
-    # Fractal heaps and their indices
-
-    def _heap(self, address: int) -> tuple[list[tuple[int, bytes]], int, int]:
-        """Return the blocks of a heap by their offset, the width of its identities, and of its offsets."""
-        o, n = self.offset_width, self.length_width
-        head = self.checked(address, 26 + 12 * n + 3 * o, b"FRHP")
-        flags = head[9]
-        at = 14 + 10 * n + 2 * o
-        width = self.number(head, at, 2)
-        first, largest = self.length(head, at + 2), self.length(head, at + 2 + n)
-        bits = self.number(head, at + 2 + 2 * n, 2)
-        root = self.offset(head, at + 6 + 2 * n)
-        rows = self.number(head, at + 6 + 2 * n + o, 2)
-        if not (width and first and largest >= first and 1 <= bits <= 64):
-            raise Unsound("a heap has no believable size")
-        blocks: list[tuple[int, bytes]] = []
-        if self.given(root):
-            shape = (width, first, largest, -(-bits // 8), bool(flags & 2))
-            if rows:
-                self._indirect(root, 0, rows, shape, blocks)
-            else:
-                self._direct(root, 0, first, shape, blocks)
-        return blocks, self.number(head, 5, 2), bits
-
-    def _direct(self, address: int, offset: int, size: int, shape, blocks) -> None:
-        data = self.read(address, size)
-        at = 5 + self.offset_width + shape[3]
-        if data[:4] != b"FHDB":
-            raise Unsound(f"no FHDB block at byte {address}")
-        if shape[4]:
-            stated = self.number(data, at, 4)
-            if checksum(data[:at] + bytes(4) + data[at + 4 :]) != stated:
-                raise Unsound(f"the checksum of the FHDB block at byte {address} is wrong")
-        blocks.append((offset, data))
-
-    def _indirect(self, address: int, offset: int, rows: int, shape, blocks) -> None:
-        width, first, largest, offset_bytes, _ = shape
-        if rows > 64 or not self.first_visit("heap", address):
-            raise Unsound("a heap leads back into itself")
-        data = self.checked(
-            address, 5 + self.offset_width + offset_bytes + rows * width * self.offset_width + 4, b"FHIB"
-        )
-        at = 5 + self.offset_width + offset_bytes
-        for row in range(rows):
-            size = first << max(0, row - 1)
-            for _ in range(width):
-                child = self.offset(data, at)
-                at += self.offset_width
-                if self.given(child):
-                    if size <= largest:
-                        self._direct(child, offset, size, shape, blocks)
-                    else:
-                        inner = (size // (first * width)).bit_length()
-                        self._indirect(child, offset, inner, shape, blocks)
-                offset += size
-
-    def _index(self, address: int) -> list[bytes]:
-        """Return the records of a version 2 B-tree."""
-        head = self.checked(address, 22 + self.offset_width + self.length_width, b"BTHD")
-        node, record, depth = self.number(head, 6, 4), self.number(head, 10, 2), self.number(head, 12, 2)
-        root, count = self.offset(head, 16), self.number(head, 16 + self.offset_width, 2)
-        if not record or node < 16 or depth > 16:
-            raise Unsound("an index has no believable size")
-        records: list[bytes] = []
-        if self.given(root):
-            self._index_node(root, count, depth, node, record, records)
-        return records
-
-    def _index_node(self, address, count, depth, node, record, records) -> None:
-        if not self.first_visit("index", address):
-            raise Unsound("an index leads back into itself")
-        if depth == 0:
-            data = self.checked(address, 6 + count * record + 4, b"BTLF")
-            records += [data[6 + i * record : 6 + (i + 1) * record] for i in range(count)]
-            return
-        # Numbers of records below are as wide as the largest there can be.
-        most = [(node - 10) // record]
-        width = [_bytes_for(most[0])]
-        totals, total_width = [most[0]], [0]
-        for level in range(1, depth + 1):
-            pointer = self.offset_width + width[0] + total_width[level - 1]
-            most.append((node - 10 - pointer) // (record + pointer))
-            totals.append((most[level] + 1) * totals[level - 1] + most[level])
-            width.append(_bytes_for(most[level]))
-            total_width.append(_bytes_for(totals[level]))
-        pointer = self.offset_width + width[0] + (total_width[depth - 1] if depth > 1 else 0)
-        data = self.checked(address, 6 + count * record + (count + 1) * pointer + 4, b"BTIN")
-        records += [data[6 + i * record : 6 + (i + 1) * record] for i in range(count)]
-        for i in range(count + 1):
-            at = 6 + count * record + i * pointer
-            below = self.number(data, at + self.offset_width, width[0])
-            self._index_node(self.offset(data, at), below, depth - 1, node, record, records)
 
     # Values
 
@@ -426,18 +355,20 @@ class _Walk(Tables):
     def _collection(self, address: int) -> dict[int, int]:
         """Return the sizes of the pieces of a collection of strings by their number."""
         if address not in self._collections:
-            head = self.read(address, 8 + self.length_width)
+            # Heads of a collection and of its pieces are filled up to eight bytes.
+            width = 8 + -(-self.length_width // 8) * 8
+            head = self.read(address, width)
             size = self.length(head, 8)
-            if head[:4] != b"GCOL" or head[4] != 1 or size < 8 + self.length_width:
+            if head[:4] != b"GCOL" or head[4] != 1 or size < width:
                 raise Unsound(f"no GCOL block at byte {address}")
-            data, at, pieces = self.read(address, size), 8 + self.length_width, {}
-            while at + 8 + self.length_width <= size:
+            data, at, pieces = self.read(address, size), width, {}
+            while at + width <= size:
                 number, length = self.number(data, at, 2), self.length(data, at + 8)
-                if number == 0:
-                    if length > size - at:
+                if number == 0:  # what is free, up to the end; the library goes on behind it
+                    if length != size - at:
                         raise Unsound(f"the collection of texts at byte {address} is damaged")
                     break
-                at += 8 + self.length_width + -(-length // 8) * 8
+                at += width + -(-length // 8) * 8
                 if at > size or number in pieces:
                     raise Unsound(f"the collection of texts at byte {address} is damaged")
                 pieces[number] = length
@@ -451,7 +382,3 @@ def _piece(blocks: list[tuple[int, bytes]], start: int, length: int) -> bytes:
         if offset <= start and start + length <= offset + len(data):
             return data[start - offset : start - offset + length]
     raise Unsound("an entry of a heap lies outside of it")
-
-
-def _bytes_for(number: int) -> int:
-    return max(1, -(-max(1, number).bit_length() // 8))

@@ -79,7 +79,7 @@ def open_product(path: str, options: ImportOptions) -> Product:
 
 
 def check_container(path: str) -> None:
-    """Check a file that is HDF5, or a zip of one, before any library opens it: damage may end the process.
+    """Check a file that is HDF5, or a zip of such files, before any library opens it: damage may end the process.
 
     Raises
     ------
@@ -87,11 +87,11 @@ def check_container(path: str) -> None:
         It is damaged or truncated.
     """
     from .hdf5 import SIGNATURE, check_structure
-    from .netcdf.container import locate, signature
+    from .netcdf.container import candidates, signature
 
-    source = locate(path)
-    if source and signature(source).startswith(SIGNATURE):
-        check_structure(source, path)
+    for source in candidates(path):
+        if signature(source).startswith(SIGNATURE):
+            check_structure(source, path)
 
 
 def scene_of(options: ImportOptions) -> tuple[Grid | None, datetime | None]:
@@ -111,7 +111,7 @@ def read_time(text: str) -> datetime | None:
 
 
 def _unknown(path: str) -> SceneError:
-    from .netcdf.container import Container, is_netcdf, signature
+    from .netcdf.container import Container, is_netcdf, locate, signature
 
     if not signature(path):
         return SceneError(f"There is no file {path}, or it is empty. Check the path.")
@@ -124,6 +124,10 @@ def _unknown(path: str) -> SceneError:
         return SceneError(
             f"{path} is a NetCDF or HDF5 file of no known kind (variables: {names}). Known are: {FORMATS}."
         )
+    try:
+        locate(path)
+    except SceneError as error:
+        return error  # a zip of several scenes
     return SceneError(
         f"{path} is in no format that is known here, or damaged. Known are: {FORMATS}. Of a Sentinel-1 product "
         "give its manifest.safe or its zip."

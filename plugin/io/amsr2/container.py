@@ -2,14 +2,13 @@
 
 GDAL's multidimensional interface reads both. HDF5 (which NetCDF-4 is, too) goes to the HDF5 driver,
 classic NetCDF to the netCDF driver. Sources may be plain files, members of a zip, gzipped, or lie
-under any ``/vsi`` path; nothing is unpacked to disk. What is cut off is recognised before a library
-sees it, by the end of file that an HDF5 file states about itself.
+under any ``/vsi`` path; nothing is unpacked to disk. What is cut off or damaged in its tables is
+recognised before a library sees it.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +17,8 @@ from osgeo import gdal
 
 from ...core.errors import SceneError
 from ..gdal_state import quiet_gdal
+from ..hdf5 import SIGNATURE, check_structure
+from ..mdarrays import number_type, read_numbers
 
 LARGEST_FILE = 2 << 30
 """Bytes. A half orbit has 50 MB; a member of a zip that claims more than this is no AMSR2 file."""
@@ -25,23 +26,8 @@ LARGEST_FILE = 2 << 30
 LARGEST_ARRAY = 1 << 26
 """Elements. A half orbit at 89 GHz has a million."""
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _MEMBERS = 1000
-
-_DTYPES = {
-    gdal.GDT_Byte: "uint8",
-    gdal.GDT_UInt16: "uint16",
-    gdal.GDT_Int16: "int16",
-    gdal.GDT_UInt32: "uint32",
-    gdal.GDT_Int32: "int32",
-    gdal.GDT_Float32: "float32",
-    gdal.GDT_Float64: "float64",
-    # Not known to every GDAL that runs this.
-    getattr(gdal, "GDT_UInt64", -1): "uint64",
-    getattr(gdal, "GDT_Int64", -2): "int64",
-    getattr(gdal, "GDT_Int8", -3): "int8",
-}
 
 Attribute = Any
 
@@ -71,9 +57,10 @@ class Container:
                 self._dataset = gdal.OpenEx(name, gdal.OF_MULTIDIM_RASTER, allowed_drivers=[driver])
                 self._root = self._dataset.GetRootGroup() if self._dataset is not None else None
                 found = self._root.GetMDArrayNames() if self._root is not None else None
-                self.names = tuple(found or ())
+                # A damaged name comes as bytes.
+                self.names = tuple(name for name in found or () if isinstance(name, str))
                 self.attributes = _attributes(self._root) if self._root is not None else {}
-            except (RuntimeError, ValueError, UnicodeError) as error:
+            except (RuntimeError, ValueError, TypeError) as error:
                 raise SceneError(f"{path} cannot be opened ({error}). {_DAMAGED}") from error
         if self._root is None:
             raise SceneError(f"{path} cannot be opened by GDAL's {driver} driver. {_DAMAGED}")
@@ -111,7 +98,7 @@ class Container:
                         ):
                             if value is not None:
                                 attributes.setdefault(key, value)
-                except (RuntimeError, ValueError, UnicodeError) as error:
+                except (RuntimeError, ValueError, TypeError) as error:
                     raise SceneError(
                         f"'{name}' in {self.path} cannot be read ({error}). {_DAMAGED}"
                     ) from error
@@ -154,23 +141,19 @@ class Container:
         if not there or not 0 < math.prod(there) <= LARGEST_ARRAY:
             raise SceneError(f"'{name}' in {self.path} has the shape {there}, which no AMSR2 file has.")
         errors: list[str] = []
-        dtype = None
+        dtype, values = "", None
         with quiet_gdal(errors):
             try:
-                kind = array.GetDataType()
-                numeric = kind.GetClass() == gdal.GEDTC_NUMERIC
-                dtype = _DTYPES.get(kind.GetNumericDataType()) if numeric else None
-                # Not ReadAsArray, which returns whatever was in memory where reading fails.
-                content = array.Read() if dtype else None
+                dtype = number_type(array)
+                values = read_numbers(array) if dtype else None
             except (RuntimeError, ValueError, MemoryError) as error:
                 errors.append(str(error))
-                content = None
-        if content is None or errors:
+        if values is None or errors:
             why = (
                 errors[0] if errors else "its data cannot be decoded" if dtype else "it holds no real numbers"
             )
             raise SceneError(f"'{name}' in {self.path} cannot be read ({why}). {_DAMAGED}")
-        return np.frombuffer(content, dtype=dtype).reshape(there)
+        return values
 
     def text(self, name: str) -> str:
         """Return a global attribute as text, empty where there is none."""
@@ -224,7 +207,7 @@ def is_container(path: str) -> bool:
 
 
 def _is_container(head: bytes) -> bool:
-    return head.startswith(_HDF5) or head[:4] in _CLASSIC
+    return head.startswith(SIGNATURE) or head[:4] in _CLASSIC
 
 
 def _head(path: str) -> tuple[bytes, int]:
@@ -255,7 +238,7 @@ def _driver_for(path: str, head: bytes, size: int) -> str:
         raise SceneError(
             f"{path} claims {size >> 20} MiB, which no AMSR2 file has. Unpack it to look inside."
         )
-    driver = "HDF5" if head.startswith(_HDF5) else "netCDF"
+    driver = "HDF5" if head.startswith(SIGNATURE) else "netCDF"
     with quiet_gdal():
         present = gdal.GetDriverByName(driver) is not None
     if not present:
@@ -263,26 +246,9 @@ def _driver_for(path: str, head: bytes, size: int) -> str:
             f"This GDAL ({gdal.__version__}) has no {driver} driver, which {path} needs. Install a GDAL with it "
             "(Debian: libgdal as packaged; OSGeo4W: package gdal-hdf5; conda: libgdal-hdf5, libgdal-netcdf)."
         )
-    end = _stated_end(head)
-    if end is not None and end > size:
-        raise SceneError(f"{path} is truncated: {size} of {end} bytes are there. Copy or download it again.")
+    if driver == "HDF5":
+        check_structure(path, path)
     return driver
-
-
-def _stated_end(head: bytes) -> int | None:
-    """Return the length an HDF5 file states in its superblock, None where it states none.
-
-    The superblock holds base address, a second address, end of file; before them 24 bytes in version
-    0, 28 in version 1 and 12 in versions 2 and 3 (HDF5 File Format Specification, II.A).
-    """
-    if not head.startswith(_HDF5) or len(head) < 64:
-        return None
-    version = head[8]
-    start = {0: 24, 1: 28, 2: 12, 3: 12}.get(version)
-    if start is None or head[13 if version < 2 else 9] != 8:
-        return None
-    end = struct.unpack_from("<Q", head, start + 16)[0]
-    return None if end == 2**64 - 1 else int(end)
 
 
 def _attributes(holder: Any) -> dict[str, Attribute]:

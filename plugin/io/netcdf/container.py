@@ -25,6 +25,7 @@ from ...core.errors import SceneError
 from ...core.window import Window
 from ..gdal_state import quiet_gdal
 from ..hdf5 import SIGNATURE, check_structure
+from ..mdarrays import number_type, read_numbers
 
 SIGNATURES = (SIGNATURE, b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _ZIP = b"PK\x03\x04"
@@ -56,24 +57,42 @@ def locate(path: str | os.PathLike) -> str:
     Raises
     ------
     SceneError
-        A zip holds several NetCDF files.
+        A zip holds several NetCDF files, or reaches out of itself.
+    """
+    inside = candidates(path)
+    if len(inside) > 1:
+        raise SceneError(
+            f"{os.fspath(path)} holds several NetCDF files "
+            f"({', '.join(source.rpartition('}/')[2] for source in inside[:5])}). Name one, as in {inside[0]}"
+        )
+    return inside[0] if inside else ""
+
+
+def candidates(path: str | os.PathLike) -> list[str]:
+    """Return what GDAL opens of all NetCDF and HDF5 files that a path stands for: itself, or those in a zip.
+
+    Raises
+    ------
+    SceneError
+        A zip reaches out of itself.
     """
     path = os.fspath(path)
     if is_netcdf(path):
-        return path
+        return [path]
     if path.startswith("/vsi") or not signature(path).startswith(_ZIP):
-        return ""
+        return []
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [name for name in archive.namelist() if _holds_netcdf(archive, name)]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-        return ""
-    if len(inside) > 1:
-        raise SceneError(
-            f"{path} holds several NetCDF files ({', '.join(inside[:5])}). Name one, as in "
-            f"/vsizip/{os.path.abspath(path)}/{inside[0]}"
-        )
-    return f"/vsizip/{{{os.path.abspath(path)}}}/{inside[0]}" if inside else ""
+        return []
+    for name in inside:
+        if name.startswith("/") or ".." in re.split(r"[/\\]", name):
+            raise SceneError(
+                f"{path} holds a file that would lie outside of it ('{name[:80]}'). Such a zip is not read: get "
+                "the scene from its provider."
+            )
+    return [f"/vsizip/{{{os.path.abspath(path)}}}/{name}" for name in inside]
 
 
 def _holds_netcdf(archive: zipfile.ZipFile, name: str) -> bool:
@@ -123,7 +142,9 @@ class Container:
             group = self._dataset.GetRootGroup() if self._dataset is not None else None
             if group is None:
                 raise self._damaged("cannot be opened", "")
-            self.names: tuple[str, ...] = tuple(group.GetMDArrayNames() or ())
+            # A damaged name comes as bytes.
+            names = group.GetMDArrayNames() or ()
+            self.names: tuple[str, ...] = tuple(name for name in names if isinstance(name, str))
             self.attributes = _attributes(group)
             self._group = group
 
@@ -276,15 +297,15 @@ class Variable:
     def _raw(self, start: list[int], count: list[int]) -> np.ndarray:
         what = f"cannot be read in the variable '{self.name}'"
         with self._container._checked(what) as errors:
-            values = self._array.ReadAsArray(start, count) if all(count) else np.empty(count)
+            dtype = number_type(self._array)
+            if not dtype:
+                raise SceneError(
+                    f"In {self._container.path} the variable '{self.name}' holds no numbers. The file is "
+                    "damaged, or of a version that is not known."
+                )
+            values = read_numbers(self._array, start, count) if all(count) else np.empty(count, dtype)
             if values is None or errors:
-                raise self._container._damaged(what, errors[0] if errors else "")
-        values = np.asarray(values)
-        if values.dtype.kind not in "iuf" or values.shape != tuple(count):
-            raise SceneError(
-                f"In {self._container.path} the variable '{self.name}' holds no numbers. The file is damaged, "
-                "or of a version that is not known."
-            )
+                raise self._container._damaged(what, errors[0] if errors else "a block cannot be decoded")
         return values
 
     def _masked(self, raw: np.ndarray) -> np.ndarray:

@@ -163,7 +163,8 @@ class Measurement:
         counts = self.counts[row : row + len(numbers)]
         invalid = numbers == 0
         counts[:, 0] = count_rows(invalid)
-        counts[:, 1] = _mask_fringe(power, noise, invalid)
+        # Where the noise is gone, dark water may be darker than any share of it.
+        counts[:, 1] = _mask_fringe(power, noise if self._subtract else np.zeros_like(noise), invalid)
         outside = np.isinf(table.base)
         if outside.any():
             counts[:, 2] = count_rows(np.greater(outside, invalid))

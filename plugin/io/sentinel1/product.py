@@ -85,7 +85,9 @@ def read_manifest(store: Store) -> Manifest:
             f"{store.source} is a Sentinel-1 {kind[:20]} product; only GRD is read. "
             "Download the GRD product of the same acquisition."
         )
-    software = [node for node in root.all(".//processing/facility/software") if node.attribute("version")]
+    software = [
+        node for node in root.all(".//processing/facility/software") if node.attribute("version").strip()
+    ]
     ipf = software[0].attribute("version").split()[-1] if software else ""
     files = {}
     for entry in root.all("dataObjectSection/dataObject"):

@@ -336,19 +336,46 @@ def test_gdal_and_qgis_show_polar_stereographic_tie_points_within_two_pixels(tmp
     assert misses.max() < 2.0
 
 
-def test_gdal_shows_the_tie_points_of_a_real_scene_within_two_pixels_on_average_only(tmp_path, real_data):
-    # The product's ground range is not smooth along the track: no polynomial meets all points.
+def real_tie_points(real_data):
+    """Return line, pixel, longitude, latitude and height of the tie points of a product."""
     table = ElementTree.parse(real_data / "s1-ew-severnaya-zemlya" / "annotation" / "ew-hh.xml")
     names = ("line", "pixel", "longitude", "latitude", "height")
     points = [[float(p.find(name).text) for name in names] for p in table.iter("geolocationGridPoint")]
-    line, pixel, lon, lat, height = np.array(points).T
+    return np.array(points).T
+
+
+def test_gdal_shows_the_tie_points_of_a_real_scene_within_two_pixels_on_average_only(tmp_path, real_data):
+    line, pixel, lon, lat, height = real_tie_points(real_data)
     x, y = pyproj.Transformer.from_crs(LONLAT, NORTH, always_xy=True).transform(lon, lat)
     sea = height < 1.0  # on mountains a tie point is displaced by up to a kilometre
     gcps = tuple(GroundControlPoint(*p) for p in np.column_stack([line, pixel, x, y])[sea].tolist())
     grid = Grid(int(line.max()) + 1, int(pixel.max()) + 1, NORTH, gcps=gcps)
     misses = shown_by_gdal(tmp_path / "scene.tif", grid)
     assert len(misses) == 425
-    assert misses.mean() < 2.0
+    # Measured: 1.8 and 6.9.
+    assert misses.mean() < 2.0 and misses.max() < 7.5
     # What the display copy is for: through the mesh the same points are met exactly.
     row, col = grid.map_to_pixel(x[sea], y[sea])
     assert np.hypot(row - line[sea], col - pixel[sea]).max() < 0.01
+
+
+def test_no_projection_brings_a_polynomial_within_two_pixels_of_all_real_tie_points(real_data):
+    # Why: whole lines are shifted in range, as the processor follows the height of the terrain.
+    line, pixel, lon, lat, height = real_tie_points(real_data)
+    sea = height < 1.0
+    centre = f"+lat_0={lat.mean()} +lon_0={lon.mean()} +ellps=WGS84"
+    for crs in (NORTH, f"+proj=stere {centre}", f"+proj=laea {centre}", f"+proj=tmerc {centre}"):
+        x, y = pyproj.Transformer.from_crs(LONLAT, crs, always_xy=True).transform(lon, lat)
+        u, v = ((axis - axis.mean()) / np.ptp(axis) for axis in (x, y))
+        for order, least in ((2, 6.5), (3, 5.0)):
+            powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
+            design = np.stack([u**i * v**j for i, j in powers], axis=1)[sea]
+            miss = [
+                design @ np.linalg.lstsq(design, values[sea], rcond=None)[0] - values[sea]
+                for values in (line, pixel)
+            ]
+            assert np.abs(miss[0]).max() < 2.0
+            assert np.abs(miss[1]).max() > least
+            # Most of a miss is common to its line: the spread within lines is less than half of it.
+            common = np.array([np.median(miss[1][line[sea] == number]) for number in line[sea]])
+            assert np.median(np.abs(miss[1] - common)) < 0.5 * np.median(np.abs(miss[1]))

@@ -79,6 +79,7 @@ def test_a_truncated_file_is_a_sentence(files, name, share):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=6000, **QUIET)
 @given(name=st.sampled_from(["L1B.h5", "L1R.h5", "grid.nc", "AMSR2.nc"]), share=st.floats(0, 1))
 def test_truncated_files_of_thousands_of_lengths_are_sentences(files, name, share):
@@ -150,6 +151,7 @@ def test_odd_contents_give_a_product_or_a_sentence(tmp_path, odd):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=6000, **QUIET)
 @given(odd=ODD)
 def test_thousands_of_odd_contents_give_a_product_or_a_sentence(tmp_path, odd):

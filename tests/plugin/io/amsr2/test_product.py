@@ -16,6 +16,7 @@ from floelens.plugin.core.window import Window
 from floelens.plugin.io.amsr2 import container, open_amsr2, recognises
 from floelens.plugin.io.crs import same_crs
 from floelens.plugin.io.product import ImportOptions
+from floelens.plugin.io.products import open_product
 from floelens.tests.plugin.io.amsr2.granules import EARTH_KM, LOW, Granule, low_places, smooth_field, vectors
 from floelens.tests.plugin.io.rasters import PLACES, affine_grid, gcp_grid
 
@@ -224,6 +225,24 @@ def test_sources_may_lie_in_zips_be_gzipped_or_be_virtual(granule, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["granule.h5.gz", "two.zip"]
     window = Window(1, 2, 3, 4)
     assert expected.rasters["mwr"].read(window).shape == (14, 3, 4)
+
+
+def test_several_swaths_in_one_zip_are_one_product(granule, tmp_path):
+    archive = tmp_path / "day.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for number in (1, 2):
+            out.write(granule[1], f"granule{number}.h5")
+    with open_product(str(archive), OPTIONS) as product:
+        assert len(product.found["swaths"]) == 2
+
+
+def test_a_damaged_table_is_told_whatever_the_file_lies_in(granule, tmp_path):
+    content = bytearray(Path(granule[1]).read_bytes())
+    content[content.index(b"OHDR") + 12] ^= 1
+    packed = tmp_path / "granule.h5.gz"
+    packed.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(SceneError, match="checksum"):
+        open_amsr2([str(packed)], OPTIONS, None, None)
 
 
 def test_other_files_are_not_recognised(tmp_path):

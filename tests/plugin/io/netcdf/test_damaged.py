@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
+from floelens.plugin.core.window import Window
 from floelens.plugin.io.hdf5 import check_structure
 from floelens.plugin.io.hdf5_bytes import checksum
 from floelens.plugin.io.netcdf import open_netcdf, recognises
+from floelens.plugin.io.netcdf.container import Container
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product
 from floelens.tests.plugin.io.netcdf.files import (
@@ -26,6 +29,7 @@ from floelens.tests.plugin.io.netcdf.files import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from osgeo import gdal
 
 WRITERS = {"raw": write_raw, "ready": write_ready, "asip": write_asip}
 SMALL = {"rows": 110, "cols": 120}
@@ -99,6 +103,7 @@ def test_spoilt_bytes_never_crash(contents, scratch, kind, cut, changes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", WRITERS)
 @settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(cut=st.one_of(st.just(1.0), st.floats(0, 1)), changes=CHANGES)
@@ -151,6 +156,40 @@ def test_addresses_without_a_checksum_are_followed(contents, scratch):
         spoiled = content[:at] + new + content[at + len(new) :]
         with pytest.raises(SceneError, match=sentence):
             check_structure(str(scratch(spoiled)), "spoilt.nc")
+
+
+def test_a_block_that_cannot_be_decoded_is_told_and_not_made_up(tmp_path):
+    # GDAL returns whatever lay in memory for such a block, without an error.
+    values = np.random.default_rng(0).normal(size=(200, 300)).astype(np.float32)
+    dataset = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(tmp_path / "whole.nc"))
+    root = dataset.GetRootGroup()
+    sizes = [root.CreateDimension(name, None, None, size) for name, size in (("row", 200), ("col", 300))]
+    kind = gdal.ExtendedDataType.Create(gdal.GDT_Float32)
+    array = root.CreateMDArray("field", sizes, kind, ["COMPRESS=DEFLATE", "BLOCKSIZE=50,300"])
+    array.Write(values)
+    array = root = dataset = None
+    sizes.clear()
+    content = (tmp_path / "whole.nc").read_bytes()
+    blocks = [place for place in range(len(content)) if _begins_stream(content, place)]
+    assert len(blocks) == 4
+    path = tmp_path / "broken.nc"
+    path.write_bytes(content[: blocks[2] + 500] + bytes(200) + content[blocks[2] + 700 :])
+    with Container(path) as container:
+        field = container.variable("field")
+        np.testing.assert_array_equal(field.read(Window(50, 0, 50, 300)), values[50:100])
+        with pytest.raises(SceneError, match=r"'field'.*cannot be decoded"):
+            field.read(Window(100, 0, 50, 300))
+        with pytest.raises(SceneError, match=r"'field'.*cannot be decoded"):
+            field.whole()
+
+
+def _begins_stream(content: bytes, place: int) -> bool:
+    if content[place] != 0x78:
+        return False
+    try:
+        return len(zlib.decompressobj().decompress(content[place : place + 5000])) > 1000
+    except zlib.error:
+        return False
 
 
 def test_real_files_are_sound(real_data):
@@ -262,6 +301,18 @@ def test_a_zip_of_several_scenes_asks_for_one(tmp_path, contents):
             archive.writestr(f"{name}.nc", content)
     with pytest.raises(SceneError, match=r"holds several NetCDF files.*Name one.*/vsizip/"):
         open_netcdf(str(path), ImportOptions())
+    with pytest.raises(SceneError, match=r"holds several NetCDF files.*Name one.*/vsizip/"):
+        open_product(str(path), ImportOptions())
+
+
+def test_a_zip_that_reaches_out_of_itself_is_refused(tmp_path, contents):
+    path = tmp_path / "scene.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../scene.nc", contents["raw"])
+    assert not recognises(str(path))
+    for open_ in (open_netcdf, open_product):
+        with pytest.raises(SceneError, match=r"would lie outside of it \('\.\./\.\./scene\.nc'\)"):
+            open_(str(path), ImportOptions())
 
 
 def test_the_dispatcher_opens_scenes_by_their_content(tmp_path, contents):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.sentinel1 import open_sentinel1
 from floelens.plugin.io.sentinel1.border import fringe
@@ -19,6 +20,16 @@ def test_an_image_without_a_fringe_keeps_every_pixel():
     dark = speckle(1000.0, noise.shape)
     assert (fringe(dark, noise) <= 1).all()
     assert np.mean(fringe(dark, noise) == 0) > 0.99
+
+
+@pytest.mark.parametrize("looks", [4.4, 10.7])  # of IW and of EW GRD
+@pytest.mark.parametrize("level", [30.0, 670.0])  # DN²: the lowest noise in real tables is 664
+def test_calm_water_at_the_noise_floor_loses_less_than_a_ten_thousandth(looks, level):
+    noise = np.full((400, 10_000), level)
+    power = level * np.random.default_rng(7).gamma(looks, 1 / looks, noise.shape)
+    stored = np.rint(np.sqrt(power)) ** 2
+    lost = fringe(stored, noise) + fringe(stored[:, ::-1], noise[:, ::-1])
+    assert lost.sum() < 1e-4 * noise.size
 
 
 def test_the_fringe_ends_where_the_image_begins_in_each_row():
@@ -47,6 +58,20 @@ def test_without_a_noise_table_only_zeros_are_fringe():
     power = np.full((1, 100), 9.0)
     power[0, :30] = 0.0
     assert fringe(power, np.zeros((1, 100)))[0] == 30
+
+
+def test_dark_water_stays_where_the_noise_was_removed_already(tmp_path):
+    # What is left of calm water is far below the noise that was in it.
+    dark = np.where(digital_numbers("EW", 240, 300, "hv") > 0, 3, 0).astype(np.uint16)
+    manifest = make_safe(tmp_path, pols=("hv",), numbers={"hv": dark})
+    (file,) = (manifest.parent / "annotation").glob("*.xml")
+    told = "<thermalNoiseCorrectionPerformed>"
+    file.write_text(file.read_text().replace(f"{told}false", f"{told}true"))
+    with open_sentinel1(str(manifest), ImportOptions()) as product:
+        raster = product.rasters["sar"]
+        values = raster.read(raster.grid.window)[0]
+        assert product.found["counts"]["hv"]["border_noise"] == 0
+    np.testing.assert_array_equal(np.isfinite(values), dark > 0)
 
 
 def test_border_noise_is_masked_on_both_sides_and_at_the_top(tmp_path):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 ROWS, COLS = 16, 20
 LONGEST = 10.0
+"""Seconds of the processor: those of the clock count what else the machine does."""
 SETTINGS = {
     "deadline": None,
     "database": None,
@@ -63,7 +64,7 @@ def edited(data: bytes, edits) -> bytes:
 
 def attempt(path: Path) -> bool:
     """Open and read a product; return whether it could be. Any error but ours fails the test."""
-    start = time.monotonic()
+    start = time.process_time()
     try:
         with quiet_gdal():
             recognises(str(path))
@@ -75,7 +76,7 @@ def attempt(path: Path) -> bool:
         assert str(error)
         return False
     finally:
-        assert time.monotonic() - start < LONGEST
+        assert time.process_time() - start < LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,7 @@ def test_any_bytes_get_a_sentence(tmp_path_factory, data):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=8000, **SETTINGS)
 @given(which=st.integers(0, 4), edits=EDITS)
 def test_many_broken_files_get_a_sentence(products, which, edits):
@@ -138,6 +140,7 @@ def test_many_broken_files_get_a_sentence(products, which, edits):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=4000, **SETTINGS)
 @given(edits=EDITS)
 def test_many_broken_zips_get_a_sentence(products, edits):
