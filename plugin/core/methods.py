@@ -139,6 +139,10 @@ def explainer_for(runner: Runner, method: Method, check: Callable[[], None] = la
     """Return the explainer of a method; `check` is called between the steps of long ones, and may raise."""
     if method.name == INTEGRATED_GRADIENTS:
         return PathExplainer(runner, method, check)
+    from .fast_gradient import fast_explainer
+
+    if (fast := fast_explainer(runner, method)) is not None:
+        return fast
     affine = AlongEpsilon(method.epsilon) if method.name == LRP_EPSILON else along_gradient
     return WalkExplainer(runner, Rules(affine, runner.dtype))
 

@@ -1,0 +1,41 @@
+"""The gradient of a network that brings a way back of its own, with the books of the walk.
+
+:class:`.walk.Walk` takes any network layer by layer; where the runner's network has a pullback, it gives
+the same multipliers and the same share of every bias several times faster.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .accounts import Ledger
+from .methods import GRADIENT, GRADIENT_X_INPUT, LRP_0, Explanation, Method, Seeds, _seeded_sum
+from .network import Inputs, Runner
+from .rules import BIAS
+
+
+def fast_explainer(runner: Runner, method: Method) -> FastGradient | None:
+    """Return an explainer that uses the network's own way back, or None where only the walk will do."""
+    if runner.pullback is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
+        return None
+    return FastGradient(runner)
+
+
+class FastGradient:
+    """Explains by the network's own way back: gradient, gradient × input, LRP-0."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def explain(self, inputs: Inputs, seeds: Seeds, ledger: Ledger) -> Explanation:
+        """Explain one tile."""
+        logits, pull = self._runner.pullback(inputs.fine, inputs.coarse, inputs.edges)
+        seeded = seeds(logits)
+
+        def note(layer: str, amount: torch.Tensor) -> None:
+            ledger.note(BIAS, layer, amount)
+
+        fine, coarse = pull(seeded, note)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(_seeded_sum(seeded, logits), fine, coarse)
