@@ -74,7 +74,7 @@ class LinearHead(nn.Module):
         logits = functional.pad(logits, (0, 1, 0, 1))
         logits = logits[:, :, :-1] + logits[:, :, 1:]
         logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
-        for seen, own, inside in self._strips(trunk.shape[-2:], edges):
+        for seen, own, inside in self._strips(edges):
             logits[own] = self._by_definition(trunk[seen])[inside]
         return logits
 
@@ -84,7 +84,7 @@ class LinearHead(nn.Module):
             return self._transposed_definition(seeds)
         strips = []
         remaining = seeds
-        for seen, own, inside in self._strips(seeds.shape[-2:], edges):
+        for seen, own, inside in self._strips(edges):
             if remaining is seeds:
                 remaining = seeds.clone()
             strip = torch.zeros_like(seeds[seen])
@@ -131,9 +131,8 @@ class LinearHead(nn.Module):
         total = total[:, :, :, :-1] + total[:, :, :, 1:]
         return total[:, :, before - 1 : before - 1 + rows, before - 1 : before - 1 + cols]
 
-    def _strips(self, shape: torch.Size, edges: Edges) -> Iterator[tuple]:
+    def _strips(self, edges: Edges) -> Iterator[tuple]:
         """Yield for each edge of the scene what a strip sees, which logits are its own, and where in it."""
-        rows, cols = shape
         top, bottom, left, right = edges
         everything, reach = slice(None), self.reach
         first, last = slice(0, reach), slice(-reach, None)
