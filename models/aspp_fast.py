@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from .aspp_head import ALL_EDGES, Edges, LinearHead, doubled_pools
+from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools
 from .aspp_variants import SCALES
 from .layers import NearestUpsample
 
@@ -211,21 +210,3 @@ class FastAspp(nn.Module):
         from .aspp_pullback import Pullback
 
         return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
-
-
-def convolved(
-    values: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    padding: int = 0,
-    dilation: int = 1,
-) -> torch.Tensor:
-    """Return a convolution of stride 1.
-
-    With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
-    with another last digit; asked for by name, oneDNN takes them in any program.
-    """
-    if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
-        pair = [padding, padding], [1, 1], [dilation, dilation]
-        return torch.mkldnn_convolution(values, weight, bias, *pair, 1)
-    return functional.conv2d(values, weight, bias, padding=padding, dilation=dilation)

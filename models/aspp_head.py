@@ -56,6 +56,15 @@ class LinearHead(nn.Module):
         self.scales = tuple(kernels)
         # A logit this far from an edge sees windows that lie wholly inside.
         self.reach = self.scales[-1] + self.scales[-1] // 2
+        # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead.
+        self.by_taps = len(kernels[self.scales[0]]) == 1
+        if self.by_taps:
+            taps = {k: kernel[0].permute(1, 2, 0).flatten(0, 1) / k**2 for k, kernel in kernels.items()}
+            weights = {f"taps{scale}": values for scale, values in taps.items()}
+            weights["taps_back"] = torch.cat(list(taps.values())).t()
+            for name, values in weights.items():
+                kept = values[:, :, None, None].to(dtype).contiguous(memory_format=memory_format)
+                self.register_buffer(name, kept)
         for scale, kernel in kernels.items():
             back = kernel.flip(2, 3).transpose(0, 1)
             for name, values in (("forward", kernel), ("back", back)):
@@ -69,7 +78,10 @@ class LinearHead(nn.Module):
             return self._by_definition(trunk)
         logits = None
         for scale in reversed(self.scales):
-            part = self._convolve("forward", trunk, scale, "_mean")
+            if self.by_taps:
+                part = self._from_taps(trunk, scale)
+            else:
+                part = self._convolve("forward", trunk, scale, "_mean")
             logits = part if logits is None else part.add_(_beside(logits, scale // 2))
         logits = functional.pad(logits, (0, 1, 0, 1))
         logits = logits[:, :, :-1] + logits[:, :, 1:]
@@ -94,16 +106,46 @@ class LinearHead(nn.Module):
         summed = functional.pad(remaining, (1, 0, 1, 0))
         summed = summed[:, :, :-1] + summed[:, :, 1:]
         summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
-        total = None
+        levels = {}
         for scale in self.scales:
-            if scale != self.scales[0]:
-                summed = _beside(summed, scale // 4)
-            part = self._convolve("back", summed, scale, "_mean")
-            total = part if total is None else total.add_(part)
+            summed = levels[scale] = _beside(summed, scale // 4) if levels else summed
+        if self.by_taps:
+            total = self._to_taps(levels)
+        else:
+            total = None
+            for scale, level in levels.items():
+                part = self._convolve("back", level, scale, "_mean")
+                total = part if total is None else total.add_(part)
         for seen, strip in strips:
             if strip.any():
                 total[seen] += self._transposed_definition(strip)
         return total
+
+    def _from_taps(self, trunk: torch.Tensor, scale: int) -> torch.Tensor:
+        """Return a scale's convolution to a single logit: nine planes of products, shifted and added."""
+        rows, cols = trunk.shape[-2:]
+        products = convolved(trunk, self.get_buffer(f"taps{scale}"))
+        # As a matrix (pixel, tap) it is turned much faster than as an array of four axes.
+        planes = products.permute(0, 2, 3, 1).reshape(rows * cols, 9).t().contiguous()
+        taps = planes.view(3, 3, rows, cols)
+        total = taps[1, 1].to(self.sum_dtype, copy=True)
+        for (down, across), tap in _around(taps):
+            into, of = _shifted(rows, cols, scale * down, scale * across)
+            total[into] += tap[of]
+        return total[None, None]
+
+    def _to_taps(self, logits: dict[int, torch.Tensor]) -> torch.Tensor:
+        """Return the transpose of :meth:`_from_taps`, of all scales: planes shifted back, and one product."""
+        rows, cols = logits[self.scales[0]].shape[-2:]
+        planes = torch.zeros(len(logits), 3, 3, rows, cols, dtype=self.dtype, device=self.taps_back.device)
+        for taps, (scale, values) in zip(planes, logits.items()):
+            plane = values[0, 0]
+            taps[1, 1] = plane
+            for (down, across), tap in _around(taps):
+                into, of = _shifted(rows, cols, scale * down, scale * across)
+                tap[of] = plane[into]
+        pixels = planes.view(-1, rows * cols).t().contiguous()
+        return convolved(pixels.view(1, rows, cols, -1).permute(0, 3, 1, 2), self.taps_back)
 
     def _convolve(self, way: str, values: torch.Tensor, scale: int, mean: str = "") -> torch.Tensor:
         kernel = self.get_buffer(f"{way}{scale}{mean}")
@@ -187,3 +229,35 @@ def _inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torc
     pool = SamePool2d(size)
     counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
     return 1 / counts
+
+
+def _around(taps: torch.Tensor) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
+    """Yield the eight taps around the middle one: (rows down, columns across), plane."""
+    for row in range(3):
+        for col in range(3):
+            if (row, col) != (1, 1):
+                yield (row - 1, col - 1), taps[row, col]
+
+
+def _shifted(rows: int, cols: int, down: int, across: int) -> tuple[tuple, tuple]:
+    """Return which pixels have a neighbour so far away inside the array, and these neighbours."""
+    into = slice(max(0, -down), rows - max(0, down)), slice(max(0, -across), cols - max(0, across))
+    return into, (slice(max(0, down), rows + min(0, down)), slice(max(0, across), cols + min(0, across)))
+
+
+def convolved(
+    values: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    padding: int = 0,
+    dilation: int = 1,
+) -> torch.Tensor:
+    """Return a convolution of stride 1.
+
+    With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
+    with another last digit; asked for by name, oneDNN takes them in any program.
+    """
+    if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        pair = [padding, padding], [1, 1], [dilation, dilation]
+        return torch.mkldnn_convolution(values, weight, bias, *pair, 1)
+    return functional.conv2d(values, weight, bias, padding=padding, dilation=dilation)

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_fast import CONVOLUTIONS, FastAspp, convolved
-from .aspp_head import ALL_EDGES, Edges
+from .aspp_fast import CONVOLUTIONS, FastAspp
+from .aspp_head import ALL_EDGES, Edges, convolved
 from .aspp_variants import SCALES
 
 # note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
