@@ -10,8 +10,8 @@ What is done differently, each step exact but for rounding:
   trunk to the logits is linear and :class:`.aspp_head.LinearHead` takes it, in both directions;
 - float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
 
-Batch norm stays a multiplication and an addition of its own. Both stand before a zero-padded
-convolution: folded into its bias, the shift would reach the padding too, and be wrong at the border.
+Both batch norms stand before a zero-padded convolution. Merged into it, the shift would reach the padding
+too and be wrong at the border: merged weights serve everywhere but along the scene's edges.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools
+from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools, rectified
 from .aspp_variants import SCALES
 from .layers import NearestUpsample
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
+    from .aspp_epsilon import EpsilonPullback
     from .aspp_pullback import Pullback
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
+# Convolutions that read the output of a batch norm.
+NORMS = {"conv3": "norm1", "conv5": "norm2"}
 
 
 class FastAspp(nn.Module):
@@ -58,13 +61,24 @@ class FastAspp(nn.Module):
         self.coarse_channels = network.coarse_channels
         self.upsample = type(network.upsample)(network.ratio)
 
+        self.merged: set[str] = set()
         for name in CONVOLUTIONS:
             self._keep(name, getattr(network, name))
         for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
-            gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-            shift = norm.bias.double() - norm.running_mean.double() * gain
+            gain, shift = self._exact_norm(norm)
             self._buffer(f"{name}_gain", gain[:, None, None])
             self._buffer(f"{name}_shift", shift[:, None, None])
+            if (gain != 0).all():  # else the way back could not tell the shift's share
+                self.merged.add(name)
+        for name, norm in NORMS.items():
+            layer = getattr(network, name)
+            weight, gain, shift = (
+                values.double() for values in (layer.weight, *self._exact_norm(getattr(network, norm)))
+            )
+            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True)
+            self._buffer(
+                f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
+            )
         convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
         for scale, convolution in zip(SCALES, convolutions):
             self._keep(f"scale{scale}", convolution)
@@ -79,6 +93,12 @@ class FastAspp(nn.Module):
         else:
             self._split_output(network, convolutions)
 
+    @staticmethod
+    def _exact_norm(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return gain and shift of a batch norm by channel, float64."""
+        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        return gain, norm.bias.double() - norm.running_mean.double() * gain
+
     def _split_output(self, network: AsppFusion, convolutions: list[nn.Conv2d]) -> None:
         """Cut the output weights into those of the skip, of each scale and of the coarse channels."""
         weights = network.output.weight.double()
@@ -90,8 +110,8 @@ class FastAspp(nn.Module):
         for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):
             begin = skip + index * filters
             part = weights[:, begin : begin + filters]
+            self._buffer(f"output{scale}", part, convolution=True)
             if not self.folded:
-                self._buffer(f"output{scale}", part, convolution=True)
                 continue
             # The zero padding is the same before and after: the fold holds at the border as well.
             # Plain sums, no matrix product: QGIS brings a BLAS of its own, and its last digit is another.
@@ -124,27 +144,54 @@ class FastAspp(nn.Module):
     def _normalise(self, name: str, values: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
-    def trunk(self, fine: torch.Tensor, kept: list[torch.Tensor] | None = None) -> tuple:
+    def trunk(
+        self, fine: torch.Tensor, edges: Edges = ALL_EDGES, kept: list[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the skip components and the trunk's output.
 
         Parameters
         ----------
         fine : torch.Tensor
             (sample, fine channel, row, column), standardised.
+        edges : tuple of bool
+            As in :meth:`forward`.
         kept : list, optional
             Takes the outputs of the six convolutions, after their ReLU.
         """
         values = fine.to(self.dtype).contiguous(memory_format=self.memory_format)
         for name in CONVOLUTIONS:
-            values = self._convolve(name, values, padding=1).relu_()
+            norm = NORMS.get(name)
+            if norm is None:
+                values = self._rectified(name, values)
+            elif norm in self.merged and not torch.is_grad_enabled():
+                values = self._merged(name, norm, values, edges)
+            else:
+                values = self._rectified(name, self._normalise(norm, values))
             if kept is not None:
                 kept.append(values)
             if name == "conv2":
                 skip = values
-                values = self._normalise("norm1", values)
-            elif name == "conv4":
-                values = self._normalise("norm2", values)
         return skip, values
+
+    def _rectified(self, name: str, values: torch.Tensor, weights: str = "") -> torch.Tensor:
+        weight = self.get_buffer(f"{weights or name}_weight")
+        return rectified(values, weight, self.get_buffer(f"{weights or name}_bias"))
+
+    def _merged(self, name: str, norm: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+        """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
+        found = self._rectified(name, values, f"{name}_merged")
+        top, bottom, left, right = edges
+        everything, first, last = slice(None), slice(0, 1), slice(-1, None)
+        sides = (
+            (top, (everything, everything, slice(0, 2)), (everything, everything, first)),
+            (bottom, (everything, everything, slice(-2, None)), (everything, everything, last)),
+            (left, (..., slice(0, 2)), (..., first)),
+            (right, (..., slice(-2, None)), (..., last)),
+        )
+        for wanted, seen, own in sides:
+            if wanted:
+                found[own] = self._rectified(name, self._normalise(norm, values[seen]))[own]
+        return found
 
     def _branches(self, trunk: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield each scale with the components of its branch."""
@@ -179,7 +226,7 @@ class FastAspp(nn.Module):
         """
         if self.hidden:
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
-        skip, trunk = self.trunk(fine)
+        skip, trunk = self.trunk(fine, edges)
         return self.joined_logits(fine, coarse, skip, trunk, edges)
 
     def joined_logits(
@@ -210,3 +257,10 @@ class FastAspp(nn.Module):
         from .aspp_pullback import Pullback
 
         return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
+
+    def epsilon_pullback(self, epsilon: float) -> EpsilonPullback | None:
+        """Return the way back by LRP-ε, written out; None for a variant that is left to the walk."""
+        from .aspp_epsilon import EpsilonPullback
+
+        plain = not self.rectified and not self.hidden and isinstance(self.upsample, NearestUpsample)
+        return EpsilonPullback(self, epsilon) if plain else None

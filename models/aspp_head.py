@@ -78,10 +78,8 @@ class LinearHead(nn.Module):
             return self._by_definition(trunk)
         logits = None
         for scale in reversed(self.scales):
-            if self.by_taps:
-                part = self._from_taps(trunk, scale)
-            else:
-                part = self._convolve("forward", trunk, scale, "_mean")
+            taps = self.by_taps
+            part = self._from_taps(trunk, scale) if taps else self._convolve("forward", trunk, scale, "_mean")
             logits = part if logits is None else part.add_(_beside(logits, scale // 2))
         logits = functional.pad(logits, (0, 1, 0, 1))
         logits = logits[:, :, :-1] + logits[:, :, 1:]
@@ -160,18 +158,7 @@ class LinearHead(nn.Module):
         return logits
 
     def _transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
-        """Return the transpose of the definition: mirrored sums, from the largest scale to the smallest."""
-        rows, cols = seeds.shape[-2:]
-        after, before = (self.scales[-1] - 1) // 2, self.scales[-1] // 2
-        total = None
-        for scale in reversed(self.scales):
-            pooled = self._convolve("back", seeds, scale) * _inverse_counts(rows, cols, scale, seeds)
-            pooled = functional.pad(pooled, (before, after, before, after))
-            total = pooled if total is None else total.add_(pooled)
-            total = _beside(total, scale // 4) if scale > 2 else total
-        total = total[:, :, :-1] + total[:, :, 1:]
-        total = total[:, :, :, :-1] + total[:, :, :, 1:]
-        return total[:, :, before - 1 : before - 1 + rows, before - 1 : before - 1 + cols]
+        return turned_pools({scale: self._convolve("back", seeds, scale) for scale in self.scales})
 
     def _strips(self, edges: Edges) -> Iterator[tuple]:
         """Yield for each edge of the scene what a strip sees, which logits are its own, and where in it."""
@@ -215,6 +202,29 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
         begin = before - (scale - 1) // 2
         inside = sums[:, :, begin : begin + rows, begin : begin + cols]
         yield scale, inside * _inverse_counts(rows, cols, scale, values)
+
+
+def turned_pools(multipliers: dict[int, torch.Tensor]) -> torch.Tensor:
+    """Return the transpose of :func:`doubled_pools`: mirrored sums, from the largest scale to the smallest.
+
+    Parameters
+    ----------
+    multipliers : dict of int to torch.Tensor
+        Scale → (sample, channel, row, column).
+    """
+    scales = tuple(multipliers)
+    rows, cols = multipliers[scales[0]].shape[-2:]
+    after, before = (scales[-1] - 1) // 2, scales[-1] // 2
+    total = None
+    for scale in reversed(scales):
+        values = multipliers[scale]
+        values = values * _inverse_counts(rows, cols, scale, values)
+        values = functional.pad(values, (before, after, before, after))
+        total = values if total is None else total.add_(values)
+        total = _beside(total, scale // 4) if scale > 2 else total
+    total = total[:, :, :-1] + total[:, :, 1:]
+    total = total[:, :, :, :-1] + total[:, :, :, 1:]
+    return total[:, :, before - 1 : before - 1 + rows, before - 1 : before - 1 + cols]
 
 
 def _beside(values: torch.Tensor, distance: int) -> torch.Tensor:
@@ -261,3 +271,16 @@ def convolved(
         pair = [padding, padding], [1, 1], [dilation, dilation]
         return torch.mkldnn_convolution(values, weight, bias, *pair, 1)
     return functional.conv2d(values, weight, bias, padding=padding, dilation=dilation)
+
+
+def rectified(values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return the ReLU of a 3 x 3 convolution with zero padding, in one pass where torch can."""
+    fused = (
+        getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+        if torch.backends.mkldnn.is_available()
+        else None
+    )
+    suits = values.dtype in (torch.float32, torch.bfloat16) and values.device.type == "cpu"
+    if fused is None or not suits or torch.is_grad_enabled():
+        return convolved(values, weight, bias, padding=1).relu_()
+    return fused(values, weight, bias, [1, 1], [1, 1], [1, 1], 1, "relu", [], "")

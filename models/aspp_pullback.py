@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_fast import CONVOLUTIONS, FastAspp
+from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, convolved
 from .aspp_variants import SCALES
 
@@ -36,7 +36,8 @@ class Pullback(nn.Module):
         super().__init__()
         self.network = network
         for name in CONVOLUTIONS:
-            self._turned(name, network.get_buffer(f"{name}_weight"))
+            merged = "_merged" if NORMS.get(name) in network.merged else ""
+            self._turned(name, network.get_buffer(f"{name}{merged}_weight"))
         self._turned("skip", network.get_buffer("output_skip"))
 
     def _turned(self, name: str, weight: torch.Tensor) -> None:
@@ -55,12 +56,12 @@ class Pullback(nn.Module):
         """
         with torch.no_grad():
             outputs: list[torch.Tensor] = []
-            skip, trunk = self.network.trunk(fine, outputs)
+            skip, trunk = self.network.trunk(fine, edges, outputs)
             logits = self.network.joined_logits(fine, coarse, skip, trunk, edges)
 
         def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
             with torch.no_grad():
-                totals = _channel_sums(seeds)
+                totals = channel_sums(seeds)
                 if note is not None:
                     for name, key in self._offsets():
                         note(name, (totals * self.network.get_buffer(key)).sum())
@@ -89,29 +90,36 @@ class Pullback(nn.Module):
             torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
             if note is not None:
                 bias = network.get_buffer(f"{name}_bias")
-                note(name, (_channel_sums(multipliers) * bias.double()).sum())
+                note(name, (channel_sums(multipliers) * bias.double()).sum())
             multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
         return multipliers
 
     def _through_norm(self, name: str, multipliers: torch.Tensor, note: Note | None) -> torch.Tensor:
+        merged = name in self.network.merged  # what arrives holds the gain already
+        gain = self.network.get_buffer(f"{name}_gain")
         if note is not None:
-            shift = self.network.get_buffer(f"{name}_shift")[:, 0, 0]
-            note(name, (_channel_sums(multipliers) * shift.double()).sum())
-        return multipliers.mul_(self.network.get_buffer(f"{name}_gain"))
+            share = self.network.get_buffer(f"{name}_shift").double()
+            share = (share / gain.double() if merged else share)[:, 0, 0]
+            note(name, (channel_sums(multipliers) * share).sum())
+        return multipliers if merged else multipliers.mul_(gain)
 
     def _to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
-        """Return the multipliers of the coarse cells: the sums over their pixels, weighted."""
         if coarse is None or not self.network.coarse_channels:
             return None
-        ratio = self.network.upsample.ratio
-        cell_rows, cell_cols = coarse.shape[-2:]
-        missing = (0, cell_cols * ratio - seeds.shape[3], 0, cell_rows * ratio - seeds.shape[2])
-        full = functional.pad(seeds.to(self.network.sum_dtype), missing)
-        sums = full.unflatten(3, (cell_cols, ratio)).unflatten(2, (cell_rows, ratio)).sum((3, 5))
-        # (sample, output, coarse channel, cell row, cell column) summed over the outputs: no matrix product.
-        return (sums[:, :, None] * self.network.get_buffer("output_coarse")).sum(1)
+        return to_cells(self.network, seeds, coarse)
 
 
-def _channel_sums(values: torch.Tensor) -> torch.Tensor:
-    """Return sums over samples and pixels, float64 of sums in at least float32."""
-    return values.sum((0, 2, 3), dtype=torch.promote_types(values.dtype, torch.float32)).double()
+def to_cells(network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """Return the multipliers of the coarse cells: those of the logits summed over a cell, and weighted."""
+    ratio = network.upsample.ratio
+    cell_rows, cell_cols = coarse.shape[-2:]
+    missing = (0, cell_cols * ratio - seeds.shape[3], 0, cell_rows * ratio - seeds.shape[2])
+    full = functional.pad(seeds.to(network.sum_dtype), missing)
+    sums = full.unflatten(3, (cell_cols, ratio)).unflatten(2, (cell_rows, ratio)).sum((3, 5))
+    # (sample, output, coarse channel, cell row, cell column) summed over the outputs: no matrix product.
+    return (sums[:, :, None] * network.get_buffer("output_coarse")).sum(1)
+
+
+def channel_sums(values: torch.Tensor) -> torch.Tensor:
+    """Return sums over samples and pixels, float64 of sums that torch accumulates in at least float32."""
+    return values.sum((0, 2, 3)).double()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -230,6 +231,11 @@ class Runner:
             found = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
+
+    def epsilon_pullback(self, epsilon: float) -> Callable | None:
+        """Return the network's own way back by LRP-ε, or None where it has none."""
+        made = getattr(self._fast, "epsilon_pullback", None)
+        return made(epsilon) if made is not None else None
 
     def _run_fast(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: tuple[bool, ...]
