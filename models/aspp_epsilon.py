@@ -79,7 +79,7 @@ class EpsilonPullback(nn.Module):
                 values, size = self._normalised(NORMS[name], values, kept)
             z, magnitude = self._affine(name, values, size, 1)
             values = size = z.relu_()
-            kept[name] = self._share(values, magnitude)
+            kept[name] = self._share(values, magnitude, rectified=True)
             if name == "conv2":
                 skip = values
         logits = convolved(skip, self._weights["output_skip"]).to(network.sum_dtype)
@@ -117,19 +117,20 @@ class EpsilonPullback(nn.Module):
         kept[norm] = self._share(z, torch.addcmul(shift.abs(), values, gain.abs()))
         return z, z.abs()
 
-    def _share(self, z: torch.Tensor, magnitude: torch.Tensor) -> Kept:
+    def _share(self, z: torch.Tensor, magnitude: torch.Tensor, rectified: bool = False) -> Kept:
         """Return |z|/(|z| + ε D) and ε D with the sign of z; `magnitude` is used up."""
         stabiliser = magnitude.mul_(self.epsilon)
-        size = z.abs()
+        size = z if rectified else z.abs()
         total = (size + stabiliser).clamp_(min=torch.finfo(size.dtype).tiny)
-        return torch.div(size, total, out=size), stabiliser.copysign_(z)
+        share = torch.div(size, total, out=total)
+        return share, stabiliser if rectified else stabiliser.copysign_(z)
 
     def _hand_on(
         self, key: str, layer: str, multipliers: torch.Tensor, kept: dict, note: Note
     ) -> torch.Tensor:
         """Return what a layer hands on, and note what ε and the bias get."""
         share, withheld = kept.pop(key)
-        multipliers = multipliers * share
+        multipliers = share.mul_(multipliers)
         note("epsilon", layer, channel_sums(withheld.mul_(multipliers)).sum())
         bias = self._bias_of(key)
         note("bias", layer, (channel_sums(multipliers) * bias).sum())
