@@ -61,7 +61,7 @@ class LinearHead(nn.Module):
         if self.by_taps:
             taps = {k: kernel[0].permute(1, 2, 0).flatten(0, 1) / k**2 for k, kernel in kernels.items()}
             weights = {f"taps{scale}": values for scale, values in taps.items()}
-            weights["taps_back"] = torch.cat(list(taps.values())).t()
+            weights |= {f"taps{scale}_back": values.t() for scale, values in taps.items()}
             for name, values in weights.items():
                 kept = values[:, :, None, None].to(dtype).contiguous(memory_format=memory_format)
                 self.register_buffer(name, kept)
@@ -104,16 +104,13 @@ class LinearHead(nn.Module):
         summed = functional.pad(remaining, (1, 0, 1, 0))
         summed = summed[:, :, :-1] + summed[:, :, 1:]
         summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
-        levels = {}
+        total = None
         for scale in self.scales:
-            summed = levels[scale] = _beside(summed, scale // 4) if levels else summed
-        if self.by_taps:
-            total = self._to_taps(levels)
-        else:
-            total = None
-            for scale, level in levels.items():
-                part = self._convolve("back", level, scale, "_mean")
-                total = part if total is None else total.add_(part)
+            if total is not None:
+                summed = _beside(summed, scale // 4)
+            taps = self.by_taps
+            part = self._to_taps(summed, scale) if taps else self._convolve("back", summed, scale, "_mean")
+            total = part if total is None else total.add_(part)
         for seen, strip in strips:
             if strip.any():
                 total[seen] += self._transposed_definition(strip)
@@ -132,18 +129,20 @@ class LinearHead(nn.Module):
             total[into] += tap[of]
         return total[None, None]
 
-    def _to_taps(self, logits: dict[int, torch.Tensor]) -> torch.Tensor:
-        """Return the transpose of :meth:`_from_taps`, of all scales: planes shifted back, and one product."""
-        rows, cols = logits[self.scales[0]].shape[-2:]
-        planes = torch.zeros(len(logits), 3, 3, rows, cols, dtype=self.dtype, device=self.taps_back.device)
-        for taps, (scale, values) in zip(planes, logits.items()):
-            plane = values[0, 0]
-            taps[1, 1] = plane
-            for (down, across), tap in _around(taps):
-                into, of = _shifted(rows, cols, scale * down, scale * across)
-                tap[of] = plane[into]
-        pixels = planes.view(-1, rows * cols).t().contiguous()
-        return convolved(pixels.view(1, rows, cols, -1).permute(0, 3, 1, 2), self.taps_back)
+    def _to_taps(self, logits: torch.Tensor, scale: int) -> torch.Tensor:
+        """Return the transpose of :meth:`_from_taps`: nine planes shifted back, and one product."""
+        rows, cols = logits.shape[-2:]
+        plane = logits[0, 0].to(self.dtype)
+        planes = torch.zeros(9, rows, cols, dtype=self.dtype, device=plane.device)
+        taps = planes.view(3, 3, rows, cols)
+        taps[1, 1] = plane
+        for (down, across), tap in _around(taps):
+            into, of = _shifted(rows, cols, scale * down, scale * across)
+            tap[of] = plane[into]
+        pixels = planes.view(9, rows * cols).t().contiguous()
+        return convolved(
+            pixels.view(1, rows, cols, 9).permute(0, 3, 1, 2), self.get_buffer(f"taps{scale}_back")
+        )
 
     def _convolve(self, way: str, values: torch.Tensor, scale: int, mean: str = "") -> torch.Tensor:
         kernel = self.get_buffer(f"{way}{scale}{mean}")
