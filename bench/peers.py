@@ -35,6 +35,7 @@ from bench.speed import simulated  # noqa: E402
 
 MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
 TILE = 400
+REACH = 60  # pixels, the diameter of the receptive field
 # What ours is compared with: (method, peer, tiles of the peer, side of our region in pixels, 0 for all).
 PAIRS = (
     ("predict", "plain", 4, 0),
@@ -81,19 +82,20 @@ class Bench:
         return found
 
 
-def common(one: dict, other: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Return what two maps say of the pixels that both have."""
+def common(one: dict, other: dict, margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what two maps say of the pixels that both have, `margin` within the border of the first."""
     (r1, c1, h1, w1), (r2, c2, h2, w2) = one["window"], other["window"]
-    top, left, bottom, right = max(r1, r2), max(c1, c2), min(r1 + h1, r2 + h2), min(c1 + w1, c2 + w2)
+    top, left = max(r1 + margin, r2), max(c1 + margin, c2)
+    bottom, right = min(r1 + h1 - margin, r2 + h2), min(c1 + w1 - margin, c2 + w2)
     return (
         one["map"][:, top - r1 : bottom - r1, left - c1 : right - c1],
         other["map"][:, top - r2 : bottom - r2, left - c2 : right - c2],
     )
 
 
-def likeness(one: dict, other: dict) -> str:
+def likeness(one: dict, other: dict, margin: int = 0) -> str:
     """Return the largest difference as a share of the largest value, and Pearson's r by channel."""
-    first, second = common(one, other)
+    first, second = common(one, other, margin)
     shown = []
     for a, b in zip(first, second):
         known = np.isfinite(a) & np.isfinite(b)
@@ -127,7 +129,8 @@ def compare(bench: Bench, model: str, methods: list[str]) -> None:
             row = f"| {what} | {who}, {layout} | {cells(theirs)}"
             if "missing" not in theirs:
                 row += f"| {theirs['wall'] / mine['wall']:.1f}, {theirs['cpu'] / mine['cpu']:.1f} "
-                row += f"| {likeness(mine, theirs)} "
+                # Ours explains a part of the scene only; its border lacks what lies beyond.
+                row += f"| {likeness(mine, theirs, REACH if side else 0)} "
             print(f"{row}|", flush=True)
             if who != "plain":
                 break
