@@ -36,9 +36,14 @@ lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.core -p floelens.plugin.io -p floelens.models
 
-bench: $(READY) $(LINK) ## measure speed and memory on this machine
+bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries
 	$(VENV) bench/speed.py
 	$(VENV) bench/zscores.py
+	$(VENV) bench/peers.py
+
+build/peers: bench/requirements.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 bench-real: $(READY) $(LINK) ## map a real scene and compare with its chart (needs ../shared/data)
 	$(VENV) bench/real_scene.py

@@ -6,13 +6,12 @@ What is done differently, each step exact but for rounding:
   additions per axis, whatever its size;
 - nothing is concatenated before the output: each group of components is weighted on its own and added;
 - coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
-- where no ReLU follows the scale convolutions (the interpretability variants), each is multiplied
-  into the output weights beforehand, which leaves a convolution from the trunk to the logits (in
-  float64 a 1x1 convolution to nine taps a logit, shifted and added);
+- where no ReLU follows the scale convolutions (the interpretability variants), the whole way from the
+  trunk to the logits is linear and :class:`.aspp_head.LinearHead` takes it, in both directions;
 - float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
 
-Batch norm stays a multiplication and an addition of its own. Both stand before a zero-padded
-convolution: folded into its bias, the shift would reach the padding too, and be wrong at the border.
+Both batch norms stand before a zero-padded convolution. Merged into it, the shift would reach the padding
+too and be wrong at the border: merged weights serve everywhere but along the scene's edges.
 """
 
 from __future__ import annotations
@@ -22,13 +21,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools, rectified
 from .aspp_variants import SCALES
-from .layers import SamePool2d
+from .layers import NearestUpsample
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
+    from .aspp_epsilon import EpsilonPullback
+    from .aspp_pullback import Pullback
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
+# Convolutions that read the output of a batch norm.
+NORMS = {"conv3": "norm1", "conv5": "norm2"}
+
 
 class FastAspp(nn.Module):
     """A fast copy of the fusion network in evaluation mode.
@@ -55,13 +61,24 @@ class FastAspp(nn.Module):
         self.coarse_channels = network.coarse_channels
         self.upsample = type(network.upsample)(network.ratio)
 
-        for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6"):
+        self.merged: set[str] = set()
+        for name in CONVOLUTIONS:
             self._keep(name, getattr(network, name))
         for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
-            gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-            shift = norm.bias.double() - norm.running_mean.double() * gain
+            gain, shift = self._exact_norm(norm)
             self._buffer(f"{name}_gain", gain[:, None, None])
             self._buffer(f"{name}_shift", shift[:, None, None])
+            if (gain != 0).all():  # else the way back could not tell the shift's share
+                self.merged.add(name)
+        for name, norm in NORMS.items():
+            layer = getattr(network, name)
+            weight, gain, shift = (
+                values.double() for values in (layer.weight, *self._exact_norm(getattr(network, norm)))
+            )
+            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True)
+            self._buffer(
+                f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
+            )
         convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
         for scale, convolution in zip(SCALES, convolutions):
             self._keep(f"scale{scale}", convolution)
@@ -70,12 +87,17 @@ class FastAspp(nn.Module):
         self.hidden = network.hidden is not None
         # With more logits than filters the folded convolution would cost more than the one it replaces.
         self.folded = not self.rectified and not self.hidden and outputs <= network.widths.scale
-        self.by_taps = dtype == torch.float64
         if self.hidden:
             self._keep("hidden1", network.hidden)
             self._keep("output", network.output)
         else:
             self._split_output(network, convolutions)
+
+    @staticmethod
+    def _exact_norm(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return gain and shift of a batch norm by channel, float64."""
+        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        return gain, norm.bias.double() - norm.running_mean.double() * gain
 
     def _split_output(self, network: AsppFusion, convolutions: list[nn.Conv2d]) -> None:
         """Cut the output weights into those of the skip, of each scale and of the coarse channels."""
@@ -83,21 +105,23 @@ class FastAspp(nn.Module):
         bias = network.output.bias.double()
         skip, filters = network.widths.skip, network.widths.scale
         self._buffer("output_skip", weights[:, :skip], convolution=True)
+        self._buffer("offset_output", bias, dtype=torch.float64)
+        kernels = {}
         for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):
             begin = skip + index * filters
             part = weights[:, begin : begin + filters]
+            self._buffer(f"output{scale}", part, convolution=True)
             if not self.folded:
-                self._buffer(f"output{scale}", part, convolution=True)
                 continue
             # The zero padding is the same before and after: the fold holds at the border as well.
             # Plain sums, no matrix product: QGIS brings a BLAS of its own, and its last digit is another.
             kernel = (part[:, :, None] * convolution.weight.double()).sum(1)
-            bias = bias + (part[:, :, 0, 0] * convolution.bias.double()).sum(1)
-            if self.by_taps:  # (tap and logit, trunk channel)
-                taps = kernel.permute(2, 3, 0, 1).flatten(0, 2)
-                self._buffer(f"taps{scale}", taps[:, :, None, None])
-            else:
-                self._buffer(f"folded{scale}", kernel, convolution=True)
+            offset = (part[:, :, 0, 0] * convolution.bias.double()).sum(1)
+            self._buffer(f"offset{scale}", offset, dtype=torch.float64)
+            bias = bias + offset
+            kernels[scale] = kernel
+        if self.folded:
+            self.head = LinearHead(kernels, self.dtype, self.sum_dtype, self.memory_format)
         self._buffer("output_coarse", weights[:, skip + len(SCALES) * filters :], dtype=self.sum_dtype)
         self._buffer("output_bias", bias, dtype=self.sum_dtype)
 
@@ -115,23 +139,59 @@ class FastAspp(nn.Module):
 
     def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-        return functional.conv2d(values, weight, bias, padding=padding, dilation=scale)
+        return convolved(values, weight, bias, padding, scale)
 
     def _normalise(self, name: str, values: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
-    def _trunk(self, fine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the skip components and the trunk's output."""
+    def trunk(
+        self, fine: torch.Tensor, edges: Edges = ALL_EDGES, kept: list[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the skip components and the trunk's output.
+
+        Parameters
+        ----------
+        fine : torch.Tensor
+            (sample, fine channel, row, column), standardised.
+        edges : tuple of bool
+            As in :meth:`forward`.
+        kept : list, optional
+            Takes the outputs of the six convolutions, after their ReLU.
+        """
         values = fine.to(self.dtype).contiguous(memory_format=self.memory_format)
-        values = self._convolve("conv1", values, padding=1).relu_()
-        skip = self._convolve("conv2", values, padding=1).relu_()
-        values = self._normalise("norm1", skip)
-        values = self._convolve("conv3", values, padding=1).relu_()
-        values = self._convolve("conv4", values, padding=1).relu_()
-        values = self._normalise("norm2", values)
-        values = self._convolve("conv5", values, padding=1).relu_()
-        values = self._convolve("conv6", values, padding=1).relu_()
+        for name in CONVOLUTIONS:
+            norm = NORMS.get(name)
+            if norm is None:
+                values = self._rectified(name, values)
+            elif norm in self.merged and not torch.is_grad_enabled():
+                values = self._merged(name, norm, values, edges)
+            else:
+                values = self._rectified(name, self._normalise(norm, values))
+            if kept is not None:
+                kept.append(values)
+            if name == "conv2":
+                skip = values
         return skip, values
+
+    def _rectified(self, name: str, values: torch.Tensor, weights: str = "") -> torch.Tensor:
+        weight = self.get_buffer(f"{weights or name}_weight")
+        return rectified(values, weight, self.get_buffer(f"{weights or name}_bias"))
+
+    def _merged(self, name: str, norm: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+        """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
+        found = self._rectified(name, values, f"{name}_merged")
+        top, bottom, left, right = edges
+        everything, first, last = slice(None), slice(0, 1), slice(-1, None)
+        sides = (
+            (top, (everything, everything, slice(0, 2)), (everything, everything, first)),
+            (bottom, (everything, everything, slice(-2, None)), (everything, everything, last)),
+            (left, (..., slice(0, 2)), (..., first)),
+            (right, (..., slice(-2, None)), (..., last)),
+        )
+        for wanted, seen, own in sides:
+            if wanted:
+                found[own] = self._rectified(name, self._normalise(norm, values[seen]))[own]
+        return found
 
     def _branches(self, trunk: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield each scale with the components of its branch."""
@@ -140,7 +200,7 @@ class FastAspp(nn.Module):
             yield scale, branch.relu_() if self.rectified else branch
 
     def _joined(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
-        skip, trunk = self._trunk(fine)
+        skip, trunk = self.trunk(fine)
         parts = [skip, *(branch for _, branch in self._branches(trunk))]
         if self.coarse_channels:
             parts.append(self.upsample(coarse.to(self.dtype), fine))
@@ -151,22 +211,39 @@ class FastAspp(nn.Module):
         joined = self._joined(fine, coarse)
         return self._convolve("hidden1", joined).relu_() if self.hidden else joined
 
-    def forward(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
-        """Return the logits (sample, output, row, column); float32 where the weights are bfloat16."""
+    def forward(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
+    ) -> torch.Tensor:
+        """Return the logits (sample, output, row, column); float32 where the weights are bfloat16.
+
+        Parameters
+        ----------
+        fine, coarse : torch.Tensor
+            As :class:`.aspp.AsppFusion` takes them.
+        edges : tuple of bool
+            Whether the top, bottom, left and right of the array are edges of the scene. What lies within
+            the receptive field of one that is not need not be right.
+        """
         if self.hidden:
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
-        skip, trunk = self._trunk(fine)
-        logits = functional.conv2d(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
-        if self.folded and self.by_taps:
-            for scale, pooled in doubled_pools(trunk.contiguous(), SCALES):
-                logits = logits + self._sum_of_taps(self.get_buffer(f"taps{scale}"), pooled, scale)
-        elif self.folded:
-            for scale, pooled in doubled_pools(trunk, SCALES):
-                kernel = self.get_buffer(f"folded{scale}")
-                logits = logits + functional.conv2d(pooled, kernel, padding=scale, dilation=scale)
+        skip, trunk = self.trunk(fine, edges)
+        return self.joined_logits(fine, coarse, skip, trunk, edges)
+
+    def joined_logits(
+        self,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        skip: torch.Tensor,
+        trunk: torch.Tensor,
+        edges: Edges,
+    ) -> torch.Tensor:
+        """Return the logits from what :meth:`trunk` returns; of `fine` only the size is read."""
+        logits = convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
+        if self.folded:
+            logits = logits + self.head(trunk, edges)
         else:
             for scale, branch in self._branches(trunk):
-                logits = logits + functional.conv2d(branch, self.get_buffer(f"output{scale}"))
+                logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))
         bias = self.get_buffer("output_bias")
         if not self.coarse_channels:
             return logits + bias[:, None, None]
@@ -175,49 +252,15 @@ class FastAspp(nn.Module):
         weighted = cells.sum(2) + bias[:, None, None]
         return logits + self.upsample(weighted, fine)
 
-    def _sum_of_taps(self, taps: torch.Tensor, pooled: torch.Tensor, scale: int) -> torch.Tensor:
-        """Return a 3 x 3 convolution of dilation `scale`: nine products shifted and added."""
-        rows, cols = pooled.shape[-2:]
-        products = functional.conv2d(pooled, taps).to(self.sum_dtype).unflatten(1, (9, -1))
-        products = functional.pad(products, (scale, scale, scale, scale))
-        total = None
-        for tap in range(9):
-            row, col = tap // 3 * scale, tap % 3 * scale
-            shifted = products[:, tap, :, row : row + rows, col : col + cols]
-            total = shifted if total is None else total + shifted
-        return total
+    def pullback(self) -> Pullback | None:
+        """Return the way back to the inputs, written out; None for a variant that is left to autograd."""
+        from .aspp_pullback import Pullback
 
+        return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
 
-def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield each scale with the :class:`.layers.SamePool2d` of that size, each from the one before.
+    def epsilon_pullback(self, epsilon: float) -> EpsilonPullback | None:
+        """Return the way back by LRP-ε, written out; None for a variant that is left to the walk."""
+        from .aspp_epsilon import EpsilonPullback
 
-    Parameters
-    ----------
-    values : torch.Tensor
-        (sample, channel, row, column).
-    scales : tuple of int
-        2, 4, 8, …: each twice the one before.
-
-    Yields
-    ------
-    tuple of (int, torch.Tensor)
-        The scale, and the means in the shape of `values`.
-    """
-    rows, cols = values.shape[-2:]
-    before = (scales[-1] - 1) // 2
-    after = scales[-1] // 2
-    # sums[i] is the sum over the window that *begins* at padded pixel i.
-    sums = functional.pad(values, (before, after, before, after))
-    for scale in scales:
-        half = scale // 2
-        sums = sums[:, :, :-half] + sums[:, :, half:]
-        sums = sums[:, :, :, :-half] + sums[:, :, :, half:]
-        begin = before - (scale - 1) // 2
-        inside = sums[:, :, begin : begin + rows, begin : begin + cols]
-        yield scale, inside * _inverse_counts(rows, cols, scale, values)
-
-
-def _inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
-    pool = SamePool2d(size)
-    counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
-    return 1 / counts
+        plain = not self.rectified and not self.hidden and isinstance(self.upsample, NearestUpsample)
+        return EpsilonPullback(self, epsilon) if plain else None

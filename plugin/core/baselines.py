@@ -32,7 +32,7 @@ class PairedPatch(Patch):
         The same window of the baseline.
     """
 
-    baseline: Patch
+    baseline: Patch | None = None  # never None: a field after those of Patch needs a default
 
 
 class PairedSource:
@@ -66,7 +66,7 @@ class PairedSource:
         # The scene may end within a cell, the baseline only at its own edge.
         whole = Window(0, 0, self._baseline.rows, self._baseline.cols)
         baseline = _cut(self._baseline.read(window.snapped(self._ratio, within=whole)), window, self._ratio)
-        return PairedPatch(patch.window, patch.fine, patch.coarse, patch.valid, baseline)
+        return PairedPatch(patch.window, patch.fine, patch.coarse, patch.valid, baseline=baseline)
 
 
 class BlurredSource:

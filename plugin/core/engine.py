@@ -7,6 +7,7 @@ not depend on the size of the scene.
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -245,7 +246,7 @@ def tiles_with_patches(
         for strip in plan.strips():
             for tile in strip:
                 check_cancelled(progress)
-                patch = next(patches)
+                patch = dataclasses.replace(next(patches), scene=plan.scene)
                 any_valid = any_valid or bool(patch.valid[tile.output.slices(patch.window)].any())
                 yield tile, patch, tile is strip[-1]
                 done += 1

@@ -42,6 +42,7 @@ from .explainers import (
     Walked,
     WalkExplainer,
 )
+from .fast_gradient import FastEpsilon, FastGradient
 from .gates import Tangent, Whole
 from .network import Runner
 from .occlusion import OcclusionExplainer
@@ -260,6 +261,8 @@ def explainer_for(
         return OcclusionExplainer(runner, network, method.patch, method.baseline, scene, check)
     if method.name == DEEPLIFT:
         return RescaleExplainer(runner, method.baseline, dropout)
+    if dropout is None and (fast := _fast_explainer(runner, method)) is not None:
+        return fast
     gates = Whole() if method.propagates else Tangent()
     return WalkExplainer(
         runner, Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
@@ -275,6 +278,17 @@ def _first_rule(method: Method) -> AffineRule | None:
         "z_box": WithinBox(method.bound),
     }
     return rules.get(method.first_rule)
+
+
+def _fast_explainer(runner: Runner, method: Method) -> Explainer | None:
+    """Return an explainer that uses the network's own way back, or None where only the walk will do."""
+    if method.first_rule != "same":
+        return None
+    if method.name == LRP_EPSILON and (pullback := runner.epsilon_pullback(method.epsilon)) is not None:
+        return FastEpsilon(runner, pullback)
+    if runner.pullback is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
+        return None
+    return FastGradient(runner)
 
 
 def _affine_rule(method: Method) -> AffineRule:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,23 +52,28 @@ class Inputs:
         (1, fine channel, row, column); float64 for a runner of that precision, else float32.
     coarse : torch.Tensor or None
         (1, coarse channel, cell row, cell column); None for a network without coarse channels.
+    edges : tuple of bool
+        Whether top, bottom, left and right are edges of the scene. What a network makes of pixels within
+        its receptive field of a side that is none is not used, so it need not get them right.
     """
 
     fine: torch.Tensor
     coarse: torch.Tensor | None
+    edges: tuple[bool, bool, bool, bool] = (True, True, True, True)
 
     def to(self, dtype: torch.dtype) -> Inputs:
         """Return the inputs in another type."""
-        return Inputs(self.fine.to(dtype), None if self.coarse is None else self.coarse.to(dtype))
+        return Inputs(self.fine.to(dtype), None if self.coarse is None else self.coarse.to(dtype), self.edges)
 
     def plus(self, other: Inputs) -> Inputs:
         """Return the sum of the inputs and others of the same shape."""
-        return Inputs(self.fine + other.fine, None if self.coarse is None else self.coarse + other.coarse)
+        coarse = None if self.coarse is None else self.coarse + other.coarse
+        return Inputs(self.fine + other.fine, coarse, self.edges)
 
     def towards(self, baseline: Inputs, share: float) -> Inputs:
         """Return the point at `share` of the straight way from `baseline` (0) to these inputs (1)."""
         coarse = None if self.coarse is None else torch.lerp(baseline.coarse, self.coarse, share)
-        return Inputs(torch.lerp(baseline.fine, self.fine, share), coarse)
+        return Inputs(torch.lerp(baseline.fine, self.fine, share), coarse, self.edges)
 
 
 class Runner:
@@ -117,6 +123,8 @@ class Runner:
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         self._fast = self._reorganised()
+        # A forward pass with a way back of its own, where the network has one; else there is autograd.
+        self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
 
     def _reorganised(self) -> nn.Module:
         if hasattr(self.module, "fast"):
@@ -157,11 +165,13 @@ class Runner:
         fine = self._standardised(
             patch.fine[:, rows, cols], self.fine_channels, missing=~patch.valid[rows, cols]
         )
+        edges = window.shared_sides(patch.scene) if patch.scene else (True,) * 4
         if not self.coarse_channels:
-            return Inputs(fine, None)
+            return Inputs(fine, None, edges)
         # The network repeats cells from the first pixel of the window, which begins on a whole cell.
         cells = window.coarser(self.ratio).slices(patch.window.coarser(self.ratio))
-        return Inputs(fine, self._standardised(patch.coarse[(slice(None), *cells)], self.coarse_channels))
+        coarse = self._standardised(patch.coarse[(slice(None), *cells)], self.coarse_channels)
+        return Inputs(fine, coarse, edges)
 
     def _standardised(
         self, values: np.ndarray, channels: tuple, missing: np.ndarray | None = None
@@ -197,12 +207,13 @@ class Runner:
         return Inputs(
             fine.view(1, -1, 1, 1).expand_as(like.fine).contiguous(memory_format=torch.channels_last),
             None if like.coarse is None else coarse.view(1, -1, 1, 1).expand_as(like.coarse).contiguous(),
+            like.edges,
         )
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
         """Return the logits (1, output, row, column) by the fast forward."""
         with torch.inference_mode():
-            return self._run_fast(inputs.fine, inputs.coarse)
+            return self._run_fast(inputs.fine, inputs.coarse, inputs.edges)
 
     def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the gradient of Σ seeds · logits with respect to fine and coarse inputs.
@@ -214,18 +225,29 @@ class Runner:
         seeds : torch.Tensor
             (1, output, row, column).
         """
+        if self.pullback is not None:
+            return self.pullback(inputs.fine, inputs.coarse, inputs.edges)[1](seeds)
         with torch.enable_grad():
             fine = inputs.fine.detach().requires_grad_()
             coarse = None if inputs.coarse is None else inputs.coarse.detach().requires_grad_()
             leaves = (fine,) if coarse is None else (fine, coarse)
             # A network need not use every input it is given.
-            found = torch.autograd.grad(self._run_fast(fine, coarse), leaves, seeds, allow_unused=True)
+            logits = self._run_fast(fine, coarse, inputs.edges)
+            found = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
 
-    def _run_fast(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
-        if not hasattr(self.module, "fast"):  # those that have one cast by themselves
-            fine, coarse = fine.to(self.dtype), None if coarse is None else coarse.to(self.dtype)
+    def epsilon_pullback(self, epsilon: float) -> Callable | None:
+        """Return the network's own way back by LRP-ε, or None where it has none."""
+        made = getattr(self._fast, "epsilon_pullback", None)
+        return made(epsilon) if made is not None else None
+
+    def _run_fast(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: tuple[bool, ...]
+    ) -> torch.Tensor:
+        if hasattr(self.module, "fast"):  # it casts by itself
+            return self._fast(fine, coarse, edges).to(self.input_dtype)
+        fine, coarse = fine.to(self.dtype), None if coarse is None else coarse.to(self.dtype)
         return self._fast(fine, coarse).to(self.input_dtype)
 
     def components(self, inputs: Inputs) -> torch.Tensor:

@@ -63,12 +63,15 @@ class Patch:
         NaN where invalid.
     valid : numpy.ndarray
         (row, column), bool: where the network may map (every channel valid, no land).
+    scene : Window, optional
+        The whole scene, where the reader of the patch is to know which of its sides are the scene's.
     """
 
     window: Window
     fine: np.ndarray
     coarse: np.ndarray
     valid: np.ndarray
+    scene: Window | None = None
 
 
 class Source(Protocol):

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from .errors import ParameterError
 from .window import Window
 
-# Beyond this side a tile leaves the processor's caches and the margin is a small share anyway: on two
-# cores 200 to 400 pixels were the fastest.
-LARGEST_SIDE = 400
+# The larger the tile, the smaller the share of its margin; beyond this side it is small anyway, and memory
+# and the time to a cancel would only grow. Measured on two cores, sides of 400, 500 and 640 pixels took
+# 2.5, 2.1 and 2.1 s a megapixel for gradient x input, and 6.8, 5.9 and 5.8 for LRP-ε.
+LARGEST_SIDE = 512
 SMALLEST_SIDE = 32
 MEBIBYTE = 1024 * 1024
 

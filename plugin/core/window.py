@@ -81,6 +81,15 @@ class Window:
         row, col = (origin.row, origin.col) if origin else (0, 0)
         return slice(self.row - row, self.row_stop - row), slice(self.col - col, self.col_stop - col)
 
+    def shared_sides(self, other: Window) -> tuple[bool, bool, bool, bool]:
+        """Return whether top, bottom, left and right are those of `other`."""
+        return (
+            self.row == other.row,
+            self.row_stop == other.row_stop,
+            self.col == other.col,
+            self.col_stop == other.col_stop,
+        )
+
     def split(self, rows: int, cols: int) -> Iterator[Window]:
         """Yield windows of at most `rows` x `cols` pixels that cover this one, row by row."""
         for row in range(self.row, self.row_stop, rows):

@@ -16,6 +16,7 @@ from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.shapley import coalitions, shapley_values
 from floelens.plugin.core.target import Target
 from floelens.plugin.core.tiling import Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.test_contributions import EveryLayer, full_card, runner_of
 from floelens.tests.plugin.core.tiny_networks import (
@@ -265,4 +266,4 @@ def test_tiles_shrink_with_the_memory():
     sides = [
         plan_ablation(runner, scene, scene.window, ablator, memory).tile_rows for memory in (4, 16, 4096)
     ]
-    assert sides[0] < sides[1] < sides[2] == 400
+    assert sides[0] < sides[1] < sides[2] == LARGEST_SIDE

@@ -25,6 +25,7 @@ from floelens.plugin.core.network import Inputs, Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.target import Target
 from floelens.plugin.core.tiling import Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE
 from floelens.tests.plugin.core.tiny_networks import (
     RATIO,
     LinearFusion,
@@ -417,4 +418,4 @@ def test_tiles_shrink_with_the_memory():
         ).tile_rows
         for memory in (4, 16, 4096)
     ]
-    assert sides[0] < sides[1] < sides[2] == 400
+    assert sides[0] < sides[1] < sides[2] == LARGEST_SIDE

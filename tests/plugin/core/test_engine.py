@@ -24,7 +24,7 @@ from floelens.plugin.core.errors import Cancelled, NumericalError, SceneError
 from floelens.plugin.core.memory import WORKSPACE, peak_bytes
 from floelens.plugin.core.network import Runner
 from floelens.plugin.core.protocols import Silent
-from floelens.plugin.core.tiling import Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
@@ -201,7 +201,7 @@ def test_peak_bytes_counts_what_lives_at_once():
 def test_tiles_shrink_with_the_memory(plan):
     runner, scene = Runner(tiny_card(), TinyFusion(), "cpu"), tiny_scene()
     sides = [plan(runner, scene, scene.window, memory).tile_rows for memory in (2, 8, 4096)]
-    assert sides[0] < sides[1] < sides[2] == 400
+    assert sides[0] < sides[1] < sides[2] == LARGEST_SIDE
 
 
 LARGE_SCENE = '''

@@ -1,0 +1,275 @@
+"""One measurement of :mod:`peers`, in a process of its own: the result is a line of JSON on stdout.
+
+::
+
+    python bench/peer_work.py '{"who": "ours", "what": "predict", "model": "aspp-concentration-sim", ...}'
+
+The peers run the plain definition of the network over tiles as a careful user of theirs would cut them: each
+window overlaps its neighbours by the receptive field, begins on a whole coarse cell, and its map is cropped.
+They get the scene standardised and in memory; ours reads it from its files.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
+
+from floelens.models.layers import SamePool2d  # noqa: E402
+from floelens.models.network import load  # noqa: E402
+from floelens.plugin.core.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
+from floelens.plugin.core.methods import METHODS, Method  # noqa: E402
+from floelens.plugin.core.network import Runner  # noqa: E402
+from floelens.plugin.core.protocols import Silent  # noqa: E402
+from floelens.plugin.core.relevance import plan_relevance, run_relevance  # noqa: E402
+from floelens.plugin.core.target import Target  # noqa: E402
+from floelens.plugin.core.tiling import Plan, Tile  # noqa: E402
+from floelens.plugin.core.window import Window  # noqa: E402
+from floelens.plugin.jobs.inputs import SceneInputs  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+STEPS = 32
+EPSILON = 1e-6
+
+
+class Strips:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.strips: list[np.ndarray] = []
+
+    def write(self, values: np.ndarray) -> None:
+        """Append a strip."""
+        self.strips.append(values)
+
+
+class ConvolutionFlops(TorchDispatchMode):
+    """Counts two operations for each weight of a convolution at each of its outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        """Run and count."""
+        result = operation(*args, **(kwargs or {}))
+        # aten::convolution, aten::mkldnn_convolution, mkldnn::_convolution_pointwise; the weight comes second.
+        if "convolution" in operation.name():
+            self.total += 2.0 * result.numel() * args[1][0].numel()
+        return result
+
+
+def clocks() -> tuple[float, float]:
+    """Return wall-clock and processor seconds."""
+    return time.perf_counter(), time.process_time()
+
+
+def region_of(scene: Window, side: int) -> Window:
+    """Return the middle of a scene (the whole where `side` is 0)."""
+    if not side or side >= min(scene.rows, scene.cols):
+        return scene
+    return Window((scene.rows - side) // 2, (scene.cols - side) // 2, side, side)
+
+
+def target_of(card) -> Target:
+    """Return what is explained: the last class of the first head."""
+    return Target(class_name=card.heads[0].classes[-1].name)
+
+
+def ours(task: dict, scene, card, module) -> dict:
+    """Run our engine from files to strips in memory."""
+    runner = Runner(card, module, device="cpu", precision=task["precision"])
+    region = region_of(scene_window(scene), task["side"])
+    flops, kept = 0.0, Strips()
+    if task["what"] == "predict":
+        plan = plan_predictions(runner, scene, region, task["memory"])
+        start = clocks()
+        for strip in stream_predictions(runner, scene, plan, Silent()):
+            kept.write(strip.logits)
+        stop = clocks()
+        with ConvolutionFlops() as counter:
+            for strip in plan.strips():
+                for tile in strip:
+                    runner.logits(runner.standardise(scene.read(tile.read), tile.input))
+        flops = counter.total
+    else:
+        method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
+        plan = plan_relevance(runner, scene, region, method, task["memory"])
+        start = clocks()
+        run_relevance(runner, scene, plan, target_of(card), method, kept, Silent())
+        stop = clocks()
+    values = np.concatenate(kept.strips, axis=1)
+    return finished(task, start, stop, region.rows * region.cols, region, values, flops)
+
+
+def peers_tiles(scene: Window, region: Window, card, size: int, number: int) -> Iterator[Tile]:
+    """Yield tiles of `size` pixels from the middle of the region outwards, at most `number` of them."""
+    radius, alignment = int(card.receptive_field_radius), int(card.ratio)
+    plan = Plan(region, scene, radius, alignment, size, size)
+    tiles = [tile for strip in plan.strips() for tile in strip]
+    middle = region.row + region.rows / 2, region.col + region.cols / 2
+    tiles.sort(
+        key=lambda t: abs(t.output.row + size / 2 - middle[0]) + abs(t.output.col + size / 2 - middle[1])
+    )
+    yield from tiles[:number]
+
+
+def torchvision_stub() -> None:
+    """Stand in for the classes of torchvision that zennit's import names; none of them is used."""
+    for path, names in (("resnet", ("Bottleneck", "BasicBlock", "ResNet")), ("vgg", ("VGG",))):
+        stub = types.ModuleType(f"torchvision.models.{path}")
+        for name in names:
+            setattr(stub, name, type(name, (torch.nn.Module,), {}))
+        sys.modules[stub.__name__] = stub
+    for name in ("torchvision", "torchvision.models"):
+        sys.modules[name] = types.ModuleType(name)
+
+
+def peer_work(task: dict, module: torch.nn.Module, logit: int) -> Callable:
+    """Return what a peer does with a window's inputs: a map in the shape of the fine ones."""
+
+    def summed(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        return module(fine, coarse)[:, logit].sum((1, 2))
+
+    who, what = task["who"], task["what"]
+    if who == "plain":
+        return lambda fine, coarse: module(fine, coarse)
+    if who == "captum":
+        from captum.attr import InputXGradient, IntegratedGradients
+
+        if what == "gradient_x_input":
+            return lambda *pair: InputXGradient(summed).attribute(pair)[0]
+        return lambda *pair: IntegratedGradients(summed).attribute(
+            pair, n_steps=STEPS, method="gausslegendre", internal_batch_size=1
+        )[0]
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        torchvision_stub()
+    from zennit.composites import EpsilonPlus, LayerMapComposite
+    from zennit.rules import Epsilon, Norm, Pass
+    from zennit.types import Activation, AvgPool, BatchNorm, Convolution
+
+    if what == "lrp_composite":
+        composite = EpsilonPlus(epsilon=EPSILON, layer_map=[(SamePool2d, Norm())])
+    else:
+        # Batch norm as the affine layer it is: merged into the next convolution it is wrong at the border.
+        rules = [(Activation, Pass()), (AvgPool, Norm()), (SamePool2d, Norm())]
+        composite = LayerMapComposite([*rules, ((Convolution, BatchNorm), Epsilon(EPSILON))])
+
+    def relevance(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        fine.requires_grad_()
+        with composite.context(module) as modified:
+            logits = modified(fine, coarse)
+            seeds = torch.zeros_like(logits)
+            seeds[:, logit] = logits.detach()[:, logit]
+            return torch.autograd.grad(logits, fine, seeds)[0]
+
+    return relevance
+
+
+def peer(task: dict, scene, card, module) -> dict:
+    """Run a peer over some tiles of the scene."""
+    whole = scene_window(scene)
+    runner = Runner(card, module, device="cpu", precision=task["precision"])
+    inputs = runner.standardise(scene.read(whole))
+    module = module.eval()
+    layout = torch.channels_last if task["layout"] == "channels_last" else torch.contiguous_format
+    if task["who"] == "plain":
+        module = module.to(memory_format=layout).requires_grad_(False)
+    seeding = target_of(card).resolve(card)
+    work = peer_work(task, module, seeding.first + seeding.wanted)
+    own, pixels, found = None, 0, None
+    warm_up = 0 if task["what"] == "integrated_gradients" else 1  # which is long enough without
+    region = region_of(whole, task["side"])
+    tiles = list(peers_tiles(whole, region, card, task["tile"], task["tiles"]))
+    start = clocks()
+    for index, tile in enumerate([*tiles[:warm_up], *tiles]):
+        if index == warm_up:
+            start = clocks()
+        rows, cols = tile.input.slices()
+        cells = tile.input.coarser(card.ratio).slices()
+        fine = inputs.fine[:, :, rows, cols].contiguous(memory_format=layout)
+        with torch.inference_mode() if task["who"] == "plain" else nullcontext():
+            answer = work(fine, inputs.coarse[(..., *cells)].contiguous())
+        cropped = answer.detach()[(0, slice(None), *tile.output.slices(tile.input))].numpy().copy()
+        if index >= warm_up:
+            pixels += tile.output.rows * tile.output.cols
+        if index == warm_up:
+            own, found = tile.output, cropped
+    stop = clocks()
+    return finished(task, start, stop, pixels, own, found)
+
+
+def finished(
+    task: dict,
+    start: tuple[float, float],
+    stop: tuple[float, float],
+    pixels: int,
+    window: Window,
+    values: np.ndarray,
+    flops: float = 0.0,
+) -> dict:
+    """Save the map and return the numbers."""
+    np.savez(task["map"], values=values, window=[window.row, window.col, window.rows, window.cols])
+    return {
+        "wall": (stop[0] - start[0]) / pixels * 1e6,
+        "cpu": (stop[1] - start[1]) / pixels * 1e6,
+        "pixels": pixels,
+        "flops": flops / pixels * 1e6,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def convolution_peak(task: dict) -> dict:
+    """Return what one large 3 x 3 convolution reaches: the fastest of several, in the better of two sizes."""
+    dtype = getattr(torch, task["precision"])
+    best = {"wall": 0.0, "cpu": 0.0}
+    for channels, side in ((64, 256), (128, 128)):
+        values, weight = torch.rand(1, channels, side, side), torch.rand(channels, channels, 3, 3)
+        values, weight = (
+            each.to(dtype).contiguous(memory_format=torch.channels_last) for each in (values, weight)
+        )
+        with torch.inference_mode():
+            for _ in range(15):
+                start = clocks()
+                torch.nn.functional.conv2d(values, weight, padding=1)
+                stop = clocks()
+                flops = 2 * 9 * channels**2 * side**2
+                best = {
+                    name: max(best[name], flops / (stop[i] - start[i]))
+                    for i, name in enumerate(("wall", "cpu"))
+                }
+    return best
+
+
+def main() -> int:
+    """Do the task of the first argument and print what came of it."""
+    task = json.loads(sys.argv[1])
+    torch.set_num_threads(task["threads"])
+    if task["who"] == "peak":
+        print(json.dumps(convolution_peak(task)))
+        return 0
+    if task["who"] == "ours" and task["what"] not in ("predict", *METHODS):
+        print(json.dumps({"missing": f"no method {task['what']} here"}))
+        return 0
+    card, module = load(task["model"])
+    with SceneInputs(sar=task["sar"], mwr=task["mwr"]).open(card, Silent()) as scene:
+        done = ours(task, scene, card, module) if task["who"] == "ours" else peer(task, scene, card, module)
+    print(json.dumps(done))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""What FloeLens costs beside captum, zennit and the plain network, on one scene and this machine.
+
+::
+
+    make bench                                          # 2048 x 2048 pixels, both bundled models
+    .venv/bin/python bench/peers.py --threads 1 --scaling 2000 4000 10000
+
+Each measurement is a process of its own (:mod:`peer_work`). Time is wall-clock and, beside it, processor
+time per megapixel of *mapped* pixels, whatever overlap it took; reading is in ours and not in the peers';
+nobody writes. Peers are slow, so they run on a few tiles only and are scaled by pixels of output.
+
+The share of the machine's convolution peak is: operations (two for each weight at each output) of the
+convolutions that ours executes, margins of tiles included, over the time of the whole run, over what one
+large 3 x 3 convolution of 64 or 128 channels reaches with as many threads. Zeros and sums count for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT))
+
+from headless import HeadlessQgis  # noqa: E402
+
+from bench.speed import simulated  # noqa: E402
+
+MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
+TILE = 400
+REACH = 60  # pixels, the diameter of the receptive field
+# What ours is compared with: (method, peer, tiles of the peer, side of our region in pixels, 0 for all).
+PAIRS = (
+    ("predict", "plain", 4, 0),
+    ("gradient_x_input", "captum", 2, 0),
+    ("integrated_gradients", "captum", 1, 800),
+    ("lrp_epsilon", "zennit", 2, 0),
+    ("lrp_composite", "zennit", 2, 0),
+)
+
+
+class Bench:
+    """Runs measurements of one scene.
+
+    Parameters
+    ----------
+    folder : Path
+        Where maps are kept for the comparison.
+    scene : dict
+        SAR and MWR → path.
+    threads, memory : int
+        Of every process; memory in MiB is ours.
+    """
+
+    def __init__(self, folder: Path, scene: dict[str, Path], threads: int, memory: int) -> None:
+        self._folder = folder
+        self._common = {name.lower(): str(path) for name, path in scene.items()}
+        self._common |= {"threads": threads, "memory": memory}
+
+    def run(self, **task: object) -> dict:
+        """Return what a measurement found, its map included."""
+        task = {"precision": "float32", "layout": "contiguous", "side": 0, "tile": TILE, "tiles": 1, **task}
+        path = self._folder / f"map_{task['who']}_{task.get('what', '')}_{task['precision']}.npz"
+        task |= {**self._common, "map": str(path)}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(task["threads"])}
+        command = [sys.executable, str(Path(__file__).with_name("peer_work.py")), json.dumps(task)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["?"])[-1]
+            return {"missing": last}
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+        if path.exists() and "missing" not in found and task["who"] != "peak":
+            with np.load(path) as saved:
+                found["map"], found["window"] = saved["values"], saved["window"]
+        return found
+
+
+def common(one: dict, other: dict, margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what two maps say of the pixels that both have, `margin` within the border of the first."""
+    (r1, c1, h1, w1), (r2, c2, h2, w2) = one["window"], other["window"]
+    top, left = max(r1 + margin, r2), max(c1 + margin, c2)
+    bottom, right = min(r1 + h1 - margin, r2 + h2), min(c1 + w1 - margin, c2 + w2)
+    return (
+        one["map"][:, top - r1 : bottom - r1, left - c1 : right - c1],
+        other["map"][:, top - r2 : bottom - r2, left - c2 : right - c2],
+    )
+
+
+def likeness(one: dict, other: dict, margin: int = 0) -> str:
+    """Return the largest difference as a share of the largest value, and Pearson's r by channel."""
+    first, second = common(one, other, margin)
+    shown = []
+    for a, b in zip(first, second):
+        known = np.isfinite(a) & np.isfinite(b)
+        shown.append(f"{np.corrcoef(a[known], b[known])[0, 1]:.5f}")
+    known = np.isfinite(first) & np.isfinite(second)
+    largest = np.abs(first - second)[known].max() / np.abs(second[known]).max()
+    return f"{largest:.1e} | {', '.join(shown)}"
+
+
+def cells(found: dict) -> str:
+    """Return the columns of a measurement."""
+    if "missing" in found:
+        return f"{found['missing']} | | "
+    return f"{found['wall']:.2f} | {found['cpu']:.2f} | {found['peak']:.0f} "
+
+
+def compare(bench: Bench, model: str, methods: list[str]) -> None:
+    """Print the table of one model."""
+    print(f"\n### {model}\n")
+    print("| method | who | s/Mpx | cpu s/Mpx | peak MiB | ratio wall, cpu | max. difference | Pearson |")
+    print("|---|---|---|---|---|---|---|---|")
+    for what, who, tiles, side in PAIRS:
+        if what not in methods:
+            continue
+        mine = bench.run(who="ours", what=what, model=model, side=side)
+        print(f"| {what} | ours | {cells(mine)}| | | |", flush=True)
+        if "missing" in mine:
+            continue
+        for layout in ("contiguous", "channels_last"):
+            theirs = bench.run(who=who, what=what, model=model, tiles=tiles, layout=layout, side=side)
+            row = f"| {what} | {who}, {layout} | {cells(theirs)}"
+            if "missing" not in theirs:
+                row += f"| {theirs['wall'] / mine['wall']:.1f}, {theirs['cpu'] / mine['cpu']:.1f} "
+                # Ours explains a part of the scene only; its border lacks what lies beyond.
+                row += f"| {likeness(mine, theirs, REACH if side else 0)} "
+            print(f"{row}|", flush=True)
+            if who != "plain":
+                break
+        if what in ("predict", "gradient_x_input"):
+            half = bench.run(who="ours", what=what, model=model, precision="bfloat16", side=side)
+            row = f"| {what} | ours, bfloat16 | {cells(half)}"
+            if "missing" not in half:
+                row += f"| {mine['wall'] / half['wall']:.2f}, {mine['cpu'] / half['cpu']:.2f} of ours "
+                row += f"| {likeness(half, mine)} "
+            print(f"{row}|", flush=True)
+        if what == "predict":
+            peak = bench.run(who="peak", precision="float32")
+            for clock in ("wall", "cpu"):
+                reached = mine["flops"] / mine[clock]
+                print(
+                    f"| predict | {reached / 1e9:.0f} of {peak[clock] / 1e9:.0f} GFLOP/s by {clock} "
+                    f"time: {reached / peak[clock]:.0%} | | | | | | |",
+                    flush=True,
+                )
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=2048, help="rows and columns of the scene")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every process")
+    parser.add_argument("--memory", type=int, default=1024, help="the MEMORY parameter of ours, MiB")
+    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--methods", nargs="*", default=[pair[0] for pair in PAIRS])
+    parser.add_argument(
+        "--scaling", nargs="*", type=int, default=[2000, 4000], help="sides of scenes, pixels"
+    )
+    arguments = parser.parse_args()
+    folder = ROOT / "build" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    qgis = HeadlessQgis(profile=ROOT / "build" / "profile", plugins=ROOT / "build" / "plugins")
+    qgis.enable("floelens")
+
+    def bench_of(size: int) -> Bench:
+        return Bench(folder, simulated(qgis, folder, size), arguments.threads, arguments.memory)
+
+    bench = bench_of(arguments.size)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{arguments.size} x {arguments.size} pixels, {arguments.threads} threads, load {load}; ", end="")
+    print(f"peers over tiles of {TILE} pixels and the receptive field around them")
+    for model in arguments.models:
+        compare(bench, model, arguments.methods)
+    if arguments.scaling:
+        print(
+            "\n### Size of the scene\n\n| megapixels | method | s/Mpx | cpu s/Mpx | peak MiB |\n|---|---|---|---|---|"
+        )
+    for size in arguments.scaling:
+        bench = bench_of(size)
+        for what in ("predict", "gradient_x_input"):
+            found = bench.run(who="ours", what=what, model=MODELS[0])
+            print(f"| {size**2 / 1e6:.0f} | {what} | {cells(found)}|", flush=True)
+    print(f"\nload at the end: {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

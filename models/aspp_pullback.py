@@ -1,0 +1,125 @@
+"""The way back through the fast fusion network: multipliers of the logits to multipliers of the inputs.
+
+What autograd would do, written out: nothing is recorded, convolutions run backwards as convolutions with
+turned kernels, gates are read from the outputs of the ReLUs, and the share of every bias is a sum over what
+arrives at its layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
+from .aspp_head import ALL_EDGES, Edges, convolved
+from .aspp_variants import SCALES
+
+# note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
+Note = Callable[[str, torch.Tensor], None]
+# pull(multipliers of the logits, note): multipliers of the fine and of the coarse inputs.
+Pull = Callable[..., "tuple[torch.Tensor, torch.Tensor | None]"]
+
+
+class Pullback(nn.Module):
+    """A forward pass that keeps what the way back needs.
+
+    Parameters
+    ----------
+    network : FastAspp
+        A network whose scale convolutions have no ReLU, with cells that are repeated over their pixels.
+    """
+
+    def __init__(self, network: FastAspp) -> None:
+        super().__init__()
+        self.network = network
+        for name in CONVOLUTIONS:
+            merged = "_merged" if NORMS.get(name) in network.merged else ""
+            self._turned(name, network.get_buffer(f"{name}{merged}_weight"))
+        self._turned("skip", network.get_buffer("output_skip"))
+
+    def _turned(self, name: str, weight: torch.Tensor) -> None:
+        back = weight.flip(2, 3).transpose(0, 1)
+        self.register_buffer(f"{name}_back", back.contiguous(memory_format=self.network.memory_format))
+
+    def forward(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
+    ) -> tuple[torch.Tensor, Pull]:
+        """Return the logits, and the function that hands multipliers of them back; it can be used once.
+
+        Parameters
+        ----------
+        fine, coarse, edges
+            As :meth:`.aspp_fast.FastAspp.forward` takes them.
+        """
+        with torch.no_grad():
+            outputs: list[torch.Tensor] = []
+            skip, trunk = self.network.trunk(fine, edges, outputs)
+            logits = self.network.joined_logits(fine, coarse, skip, trunk, edges)
+
+        def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+            with torch.no_grad():
+                totals = channel_sums(seeds)
+                if note is not None:
+                    for name, key in self._offsets():
+                        note(name, (totals * self.network.get_buffer(key)).sum())
+                return self._to_fine(seeds, outputs, edges, note), self._to_cells(seeds, coarse)
+
+        return logits, pull
+
+    def _offsets(self) -> list[tuple[str, str]]:
+        """Return layers behind the trunk, and the buffers of what they add to the logits."""
+        scales = [(f"scales.{index}", f"offset{scale}") for index, scale in enumerate(SCALES)]
+        return [("output", "offset_output"), *scales]
+
+    def _to_fine(
+        self, seeds: torch.Tensor, outputs: list[torch.Tensor], edges: Edges, note: Note | None
+    ) -> torch.Tensor:
+        network = self.network
+        seeds = seeds.to(network.sum_dtype)
+        multipliers = network.head.transpose(seeds, edges)
+        for name in reversed(CONVOLUTIONS):
+            passed = outputs.pop()
+            if name == "conv4":
+                multipliers = self._through_norm("norm2", multipliers, note)
+            elif name == "conv2":
+                multipliers = self._through_norm("norm1", multipliers, note)
+                multipliers.add_(convolved(seeds.to(network.dtype), self.get_buffer("skip_back")))
+            torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
+            if note is not None:
+                bias = network.get_buffer(f"{name}_bias")
+                note(name, (channel_sums(multipliers) * bias.double()).sum())
+            multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
+        return multipliers
+
+    def _through_norm(self, name: str, multipliers: torch.Tensor, note: Note | None) -> torch.Tensor:
+        merged = name in self.network.merged  # what arrives holds the gain already
+        gain = self.network.get_buffer(f"{name}_gain")
+        if note is not None:
+            share = self.network.get_buffer(f"{name}_shift").double()
+            share = (share / gain.double() if merged else share)[:, 0, 0]
+            note(name, (channel_sums(multipliers) * share).sum())
+        return multipliers if merged else multipliers.mul_(gain)
+
+    def _to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
+        if coarse is None or not self.network.coarse_channels:
+            return None
+        return to_cells(self.network, seeds, coarse)
+
+
+def to_cells(network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """Return the multipliers of the coarse cells: those of the logits summed over a cell, and weighted."""
+    ratio = network.upsample.ratio
+    cell_rows, cell_cols = coarse.shape[-2:]
+    missing = (0, cell_cols * ratio - seeds.shape[3], 0, cell_rows * ratio - seeds.shape[2])
+    full = functional.pad(seeds.to(network.sum_dtype), missing)
+    sums = full.unflatten(3, (cell_cols, ratio)).unflatten(2, (cell_rows, ratio)).sum((3, 5))
+    # (sample, output, coarse channel, cell row, cell column) summed over the outputs: no matrix product.
+    return (sums[:, :, None] * network.get_buffer("output_coarse")).sum(1)
+
+
+def channel_sums(values: torch.Tensor) -> torch.Tensor:
+    """Return sums over samples and pixels, float64 of sums that torch accumulates in at least float32."""
+    return values.sum((0, 2, 3)).double()

@@ -1,0 +1,57 @@
+"""Gradient and LRP-ε of a network that brings a way back of its own, with the books of the walk.
+
+:class:`.walk.Walk` takes any network layer by layer; where the runner's network has a way back written
+out, it gives the same multipliers, and the same share of every bias and of ε, several times faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from .accounts import BIAS, Ledger
+from .explainers import Explanation, Seeds, seeded_sum
+from .network import Inputs, Runner
+from .window import Window
+
+
+class FastGradient:
+    """Explains by the network's own way back: gradient, gradient × input, LRP-0."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits, pull = self._runner.pullback(inputs.fine, inputs.coarse, inputs.edges)
+        seeded = seeds(logits)
+
+        def note(layer: str, amount: torch.Tensor) -> None:
+            ledger.note(BIAS, layer, amount)
+
+        fine, coarse = pull(seeded, note)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+class FastEpsilon:
+    """Explains by the network's own LRP-ε."""
+
+    def __init__(self, runner: Runner, pullback: Callable) -> None:
+        self._runner = runner
+        self._pullback = pullback
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits, pull = self._pullback(inputs.fine, inputs.coarse)
+        seeded = seeds(logits)
+        fine, coarse = pull(seeded, ledger.note)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
