@@ -14,7 +14,7 @@ from floelens.plugin.core.network import Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.relevance import plan_relevance, run_relevance
 from floelens.plugin.core.target import Target
-from floelens.plugin.core.tiling import Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
@@ -421,6 +421,6 @@ def test_tiles_shrink_with_the_memory(method):
         plan_relevance(runner, scene, scene.window, METHOD[method], memory).tile_rows
         for memory in (4, 16, 4096)
     ]
-    assert sides[0] < sides[1] < sides[2] == 400
+    assert sides[0] < sides[1] < sides[2] == LARGEST_SIDE
     with pytest.raises(ParameterError, match="MEMORY=1 MiB is too little"):
         plan_relevance(runner, scene, scene.window, METHOD[method], 1)
