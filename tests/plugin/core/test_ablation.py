@@ -15,8 +15,7 @@ from floelens.plugin.core.errors import Cancelled, ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.shapley import coalitions, shapley_values
 from floelens.plugin.core.target import Target
-from floelens.plugin.core.tiling import Plan
-from floelens.plugin.core.tiling import LARGEST_SIDE
+from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.test_contributions import EveryLayer, full_card, runner_of
 from floelens.tests.plugin.core.tiny_networks import (

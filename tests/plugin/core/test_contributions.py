@@ -24,8 +24,7 @@ from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError
 from floelens.plugin.core.network import Inputs, Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.target import Target
-from floelens.plugin.core.tiling import Plan
-from floelens.plugin.core.tiling import LARGEST_SIDE
+from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
 from floelens.tests.plugin.core.tiny_networks import (
     RATIO,
     LinearFusion,

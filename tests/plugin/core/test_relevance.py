@@ -14,8 +14,7 @@ from floelens.plugin.core.network import Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.relevance import plan_relevance, run_relevance
 from floelens.plugin.core.target import Target
-from floelens.plugin.core.tiling import Plan
-from floelens.plugin.core.tiling import LARGEST_SIDE
+from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
