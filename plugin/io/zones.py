@@ -14,6 +14,7 @@ import numpy as np
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
+from ..core.errors import SceneError
 from ..core.window import Window
 from .crs import LONLAT, is_projected, mean_position, parse_crs, transform
 from .grid import Grid
@@ -45,6 +46,8 @@ class PolygonIndex:
         place = _Place(grid, polygons.crs)
         for zone, wkb in enumerate(polygons.wkb):
             parts, points = parts_of(wkb)
+            if not is_projected(polygons.crs):
+                _check_degrees([ring for part in parts for ring in part], points)
             for part in parts:
                 for rings in place.pixels(part):
                     self._add(rings, zone)
@@ -220,6 +223,18 @@ class _Place:
         truth = np.any([_inside(part, x + turn, y) for turn in turns], axis=0)
         found = _inside(rings, *pixels.T)
         return bool((truth != found).mean() > 0.5)
+
+
+def _check_degrees(rings: list[np.ndarray], points: list[tuple[float, float]]) -> None:
+    """Refuse coordinates that are no longitudes and latitudes: mostly metres under the wrong name."""
+    for ring in [*rings, np.array(points, dtype=float).reshape(-1, 2)]:
+        wrong = ring[(np.abs(ring[:, 0]) > 540.0) | (np.abs(ring[:, 1]) > 90.0 + 1e-6)]
+        if len(wrong):
+            x, y = wrong[0]
+            raise SceneError(
+                f"The polygons are said to be in degrees, but one has a vertex at ({x:g}, {y:g}). Set the layer's own "
+                "coordinate reference system."
+            )
 
 
 def _unit(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 import pytest
+from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.vector import Polygons, polygon_wkb
@@ -220,3 +221,9 @@ def test_outlines_of_unprojected_scenes_are_polar_stereographic(place, code):
 def test_zones_smaller_than_a_pixel_are_pixels():
     grid = affine_grid()
     assert regular_zones(grid, 0.001).shape == (grid.rows, grid.cols)
+
+
+def test_metres_that_are_said_to_be_degrees_are_refused():
+    metres = Polygons.rectangle(500_000, 8_700_000, 501_000, 8_701_000, LONLAT)
+    with pytest.raises(SceneError, match=r"said to be in degrees.*Set the layer's own"):
+        PolygonIndex(metres, affine_grid())
