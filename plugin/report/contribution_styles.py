@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from . import styles
-from .styles import DIVERGING, LegendEntry, relevance_style
+from .styles import about_zero, diverging_style, relevance_style
 
 
 def contribution_style(
@@ -55,12 +53,6 @@ def ablation_style(
     start_time : str, optional
         Start of the scene, ISO 8601.
     """
-    limit = float(limit) if math.isfinite(limit) and limit > 0 else 1.0
-    entries = [
-        LegendEntry(limit * share, f"{limit * share:.3g}", colour)
-        for share, colour in zip((-1.0, -0.5, 0.0, 0.5, 1.0), DIVERGING)
-    ]
-    size = f"{limit:.2g} {unit}".strip()
+    size = f"{about_zero(limit):.2g} {unit}".strip()
     limits = (f"≤ −{size}: {group} lowers {shown}", f"≥ {size}: {group} raises {shown}")
-    renderer = styles._pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits)
-    return styles._raster(renderer, start_time)
+    return diverging_style(about_zero(limit), limits, band=band, start_time=start_time)
