@@ -34,7 +34,15 @@ class Ablation(ExplainingAlgorithm):
         self.addParameter(
             declare.choice("GROUPS", "Groups", "What is taken out at once.", CHANNEL_GROUPS, "channel")
         )
-        self.addParameter(declare.choice("BASELINE", "Baseline", "What stands in for it.", BASELINES, "mean"))
+        self.addParameter(
+            declare.choice(
+                "BASELINE",
+                "Kind of baseline",
+                "What stands in for a group that is taken out.",
+                BASELINES,
+                "mean",
+            )
+        )
         for sensor in ("SAR", "MWR"):
             label = f"{sensor} of the other scene"
             self.addParameter(

@@ -13,8 +13,8 @@ from ..core.errors import ParameterError
 from ..core.protocols import Progress, Source
 from ..io.scene import Scene
 from ..io.writer import Band, Outputs
+from ..report.ablation_style import ablation_style
 from ..report.ablation_table import ablation_csv, ablation_csvt
-from ..report.contribution_styles import ablation_style
 from ..report.styles import sidecar
 from ..report.tables import csvt_path
 from .contributions import group_tags

@@ -10,8 +10,7 @@ from ...models.card import ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Progress
 from ..io.writer import Band, Outputs
-from ..report.contribution_styles import contribution_style
-from ..report.styles import sidecar
+from ..report.styles import relevance_style, sidecar
 from .baseline import baseline_levels
 from .inputs import Compute, SceneInputs
 from .provenance import provenance
@@ -118,7 +117,7 @@ class Contributions:
                 shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: shares.mean_abs[number])
-            style = contribution_style(
+            style = relevance_style(
                 shown,
                 thinned.limit(leading),
                 band=leading + 1,

@@ -216,10 +216,10 @@ def summary(report: RelevanceReport) -> list[str]:
         ]
     sensors = sorted(report.sensor_rows(), key=lambda row: -row["share"])
     shares = [f"to {_percent(row['share'])} in {sensor_name(row['sensor'])}" for row in sensors]
-    what = "The evidence, by share of absolute relevance"
+    what = "The evidence, by share of absolute relevance, lies"
     if report.slopes:
-        what = "How much the logit would change with the input, by share of absolute slope"
-    sentences = [f"Explained: the logit of {report.target} over {where}. {what}, lies {listed(shares)}."]
+        what = "Its slopes, by share of their absolute sum, lie"
+    sentences = [f"Explained: the logit of {report.target} over {where}. {what} {listed(shares)}."]
     ordered = sorted(report.channels, key=lambda channel: -channel.absolute)
     lead = ordered[0]
     way = {"for": "speaks for", "against": "speaks against", "both ways": "speaks as much for as against"}[

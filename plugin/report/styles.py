@@ -214,11 +214,11 @@ def relevance_style(
         Whether the values are slopes, not relevance: what a rise of the channel would do.
     """
     limit = about_zero(limit)
-    speaks, unit = ("a rise speaks", "logit per sd") if slopes else ("speaks", "logit")
+    speaks, unit = (": a rise speaks", "logit per sd") if slopes else (" speaks", "logit")
     limits = (
         # The number first: the layer panel cuts what is long.
-        f"≤ −{_short(limit)} {speaks} against {class_name} ({unit})",
-        f"≥ {_short(limit)} {speaks} for {class_name} ({unit})" + footprint_note(footprint_km),
+        f"≤ −{_short(limit)}{speaks} against {class_name} ({unit})",
+        f"≥ {_short(limit)}{speaks} for {class_name} ({unit})" + footprint_note(footprint_km),
     )
     return diverging_style(limit, limits, band=band, start_time=start_time)
 

@@ -80,7 +80,7 @@ def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
 def test_slopes_are_called_slopes_and_not_evidence():
     slopes = relevance_report(method="gradient", baseline="")
     page = relevance_html(slopes)
-    assert "by share of absolute slope" in summary(slopes)[0] and "a rise of which" in summary(slopes)[1]
+    assert "Its slopes, by share" in summary(slopes)[0] and "a rise of which" in summary(slopes)[1]
     assert "net (logit per sd)" in page and "(logit)" not in page
     shares = relevance_html(relevance_report())
     assert "net (logit)" in shares and "slope" not in shares and "per sd" not in shares
