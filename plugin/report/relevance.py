@@ -329,6 +329,11 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
         said.append(
             f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split."
         )
+    if report.method == "integrated_gradients":
+        said.append(
+            "That the books balance tells of sums: errors of single pixels cancel in them, and shrink more slowly as "
+            "steps are added. For the pattern of single pixels run again with more STEPS and compare."
+        )
     if report.slopes:
         said.append(
             "A slope says how fast the logit changes with a small rise of the channel, per standard deviation (sd) of "

@@ -149,6 +149,12 @@ def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline()
     assert "nothing to other biases" in said["lrp_alpha_beta"]
 
 
+def test_balanced_books_of_integrated_gradients_do_not_vouch_for_single_pixels():
+    phrase = "errors of single pixels cancel"
+    assert phrase in relevance_html(relevance_report(method="integrated_gradients"))
+    assert phrase not in relevance_html(relevance_report(method="lrp_0"))
+
+
 def test_shares_of_grids_of_unequal_size_carry_a_caveat():
     assert "sums over pixels of unequal size" in relevance_html(relevance_report())
     sar_only = relevance_report(channels=(ChannelRelevance("hh", "sar", "dB", 1.0, -2.0),))
