@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
-
 from ..core.errors import ParameterError
 from . import declare
 from .base import Destinations
-from .scene import SceneAlgorithm
+from .explaining import CHANNEL_GROUPS, ExplainingAlgorithm
 
-GROUPS = {
-    "channel": "each channel alone",
-    "frequency": "by the radiometer's frequency; others by sensor",
-    "polarisation": "by polarisation; channels without one by sensor",
-    "sensor": "by sensor",
-}
 BASELINES = {
     "mean": "each channel's mean in training",
     "blur": "the channel itself, blurred over BLUR km",
@@ -24,13 +16,9 @@ QUANTITIES = {
     "map": "the probability in %, or what a linear head maps",
     "logit": "the network's logit",
 }
-SHAPLEY = {
-    "yes": "also what each group adds on average over all orders of the groups (at most 10 that are not linear)",
-    "no": "only what each group changes alone",
-}
 
 
-class Ablation(SceneAlgorithm):
+class Ablation(ExplainingAlgorithm):
     """Replaces groups of channels by a baseline."""
 
     ID = "ablation"
@@ -42,24 +30,19 @@ class Ablation(SceneAlgorithm):
     def declare(self) -> None:
         """Add the parameters."""
         self.declare_scene()
+        self.declare_class()
         self.addParameter(
-            declare.text(
-                "CLASS",
-                "Class to explain",
-                "Name of a class of the head, or 'predicted': at each pixel the class the network predicts "
-                "when it has all channels.",
-                default="predicted",
-            )
+            declare.choice("GROUPS", "Groups", "What is taken out at once.", CHANNEL_GROUPS, "channel")
         )
         self.addParameter(
-            declare.text(
-                "REFERENCE_CLASS",
-                "Against class",
-                "Look at the difference of CLASS and this one; at CLASS alone where empty.",
+            declare.choice(
+                "BASELINE",
+                "Kind of baseline",
+                "What stands in for a group that is taken out.",
+                BASELINES,
+                "mean",
             )
         )
-        self.addParameter(declare.choice("GROUPS", "Groups", "What is taken out at once.", GROUPS, "channel"))
-        self.addParameter(declare.choice("BASELINE", "Baseline", "What stands in for it.", BASELINES, "mean"))
         for sensor in ("SAR", "MWR"):
             label = f"{sensor} of the other scene"
             self.addParameter(
@@ -85,15 +68,16 @@ class Ablation(SceneAlgorithm):
             declare.choice("QUANTITY", "Quantity", "What the bands tell.", QUANTITIES, "map", advanced=True)
         )
         self.addParameter(
-            declare.choice(
-                "SHAPLEY", "Shapley values", "What the table tells.", SHAPLEY, "yes", advanced=True
+            declare.flag(
+                "SHAPLEY",
+                "Shapley values",
+                "Tell in the table and in the log also what each group adds on average over all orders of the groups. "
+                "For at most 10 groups that do not enter linearly.",
+                default=True,
+                advanced=True,
             )
         )
-        self.addParameter(
-            declare.text(
-                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
-            )
-        )
+        self.declare_head()
         self.declare_compute()
         self.addParameter(
             declare.raster_output(
@@ -112,16 +96,10 @@ class Ablation(SceneAlgorithm):
                 optional=True,
             )
         )
-        for name, label in (
-            ("MODEL_ID", "Id of the model"),
-            ("SCENE_NAME", "Name of the scene"),
-            ("START_TIME", "Start of the scene, where its file tells"),
-            ("CLASS_NAME", "What was looked at"),
-            ("LEADING_GROUP", "Group without which the map changes most"),
-        ):
-            self.addOutput(QgsProcessingOutputString(name, label))
-        self.addOutput(QgsProcessingOutputNumber("PIXELS", "Number of pixels"))
-        self.addOutput(QgsProcessingOutputNumber("EFFICIENCY", "What Shapley values leave over, relative"))
+        self.declare_facts(
+            {"LEADING_GROUP": "Group without which the map changes most"},
+            {"PIXELS": "Number of pixels", "EFFICIENCY": "What Shapley values leave over, relative"},
+        )
 
     def job(self, values: Destinations):
         """Return the job."""
@@ -135,18 +113,13 @@ class Ablation(SceneAlgorithm):
         elif values.given("BASELINE_MWR") or values.given("BASELINE_ANCILLARY"):
             raise ParameterError("BASELINE_SAR is missing: give all rasters of the other scene.")
         return Job(
-            scene=self.scene(values),
-            model=values.text("MODEL"),
-            compute=self.compute(values),
+            **self.explained(values),
             output=values.layer("OUTPUT"),
             table=values.layer("TABLE"),
-            head=values.text("HEAD"),
-            class_name=values.text("CLASS"),
-            reference_class=values.text("REFERENCE_CLASS"),
             groups=values.choice("GROUPS"),
             baseline=values.choice("BASELINE"),
             baseline_scene=other,
             blur_km=values.number("BLUR"),
             quantity=values.choice("QUANTITY"),
-            shapley=values.choice("SHAPLEY") == "yes",
+            shapley=values.flag("SHAPLEY"),
         )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
-
 from . import declare
 from .base import Destinations
-from .scene import SceneAlgorithm
+from .explaining import CHANNEL_GROUPS, ExplainingAlgorithm
 
 METHODS = {
-    "integrated": "the effect of each channel along the way from the baseline, what gates decide included",
+    "integrated": "the effect of each channel along the path from the baseline, what gates decide included",
     "gated": "with the network's gates frozen as they are: fast; what the gates decide goes to the bias band",
 }
 GROUPS = {
-    "channel": "each channel alone",
-    "frequency": "by the radiometer's frequency; others by sensor",
-    "polarisation": "by polarisation; channels without one by sensor",
-    "sensor": "by sensor",
+    **CHANNEL_GROUPS,
     "scale": "by the scale of the features in the network's last layer; METHOD and BASELINE play no part",
 }
 RESOLUTIONS = {
@@ -25,7 +20,7 @@ RESOLUTIONS = {
 }
 
 
-class Contributions(SceneAlgorithm):
+class Contributions(ExplainingAlgorithm):
     """Splits the logit of every output pixel over groups of channels."""
 
     ID = "contributions"
@@ -37,21 +32,7 @@ class Contributions(SceneAlgorithm):
     def declare(self) -> None:
         """Add the parameters."""
         self.declare_scene()
-        self.addParameter(
-            declare.text(
-                "CLASS",
-                "Class to explain",
-                "Name of a class of the head, or 'predicted': at each pixel the class the network predicts.",
-                default="predicted",
-            )
-        )
-        self.addParameter(
-            declare.text(
-                "REFERENCE_CLASS",
-                "Against class",
-                "Explain CLASS rather than this one (difference of logits); plain logits where empty.",
-            )
-        )
+        self.declare_class()
         self.addParameter(
             declare.choice("METHOD", "Method", "How the logit is split.", METHODS, "integrated")
         )
@@ -64,22 +45,19 @@ class Contributions(SceneAlgorithm):
         self.addParameter(
             declare.text(
                 "BASELINE",
-                "Baseline",
+                "Baseline values",
                 "Values in physical units that contributions are told against, as in hh=-20,btemp_36_5v=150: another "
                 "baseline gives another split. Channels that are not named stand at their training mean.",
                 advanced=True,
             )
         )
-        self.addParameter(
-            declare.text(
-                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
-            )
-        )
+        self.declare_head()
         self.addParameter(
             declare.whole(
                 "STEPS",
                 "Steps",
-                "Steps of integrated to begin with; they are doubled, up to 64, until the split stands still.",
+                "Steps of integrated along the path from the baseline, to begin with; doubled, up to 64, until the "
+                "split stands still.",
                 4,
                 1,
                 64,
@@ -95,36 +73,27 @@ class Contributions(SceneAlgorithm):
                 "QGIS shows the group that contributes most; choose another band in the layer's symbology.",
             )
         )
-        for name, label in (
-            ("MODEL_ID", "Id of the model"),
-            ("SCENE_NAME", "Name of the scene"),
-            ("START_TIME", "Start of the scene, where its file tells"),
-            ("CLASS_NAME", "What was explained"),
-            ("SHARES", "Mean size of each group's contribution as a share of all"),
-            ("LEADING_GROUP", "Group that contributes most"),
-        ):
-            self.addOutput(QgsProcessingOutputString(name, label))
-        for name, label in (
-            ("PIXELS", "Number of pixels split"),
-            ("STEPS_TAKEN", "Steps of the way that were needed"),
-            ("MEAN_BIAS", "Mean of the bias band"),
-            ("MEAN_LOGIT", "Mean of the logit band"),
-            ("RELATIVE_RESIDUAL", "Largest part of a pixel that is left over, relative"),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, label))
+        self.declare_facts(
+            {
+                "SHARES": "Mean size of each group's contribution as a share of all",
+                "LEADING_GROUP": "Group that contributes most",
+            },
+            {
+                "PIXELS": "Number of pixels split",
+                "STEPS_TAKEN": "Steps along the path that were needed",
+                "MEAN_BIAS": "Mean of the bias band",
+                "MEAN_LOGIT": "Mean of the logit band",
+                "RELATIVE_RESIDUAL": "Largest part of a pixel that is left over, relative",
+            },
+        )
 
     def job(self, values: Destinations):
         """Return the job."""
         from ..jobs.contributions import Contributions as Job
 
         return Job(
-            scene=self.scene(values),
-            model=values.text("MODEL"),
-            compute=self.compute(values),
+            **self.explained(values),
             output=values.layer("OUTPUT"),
-            head=values.text("HEAD"),
-            class_name=values.text("CLASS"),
-            reference_class=values.text("REFERENCE_CLASS"),
             method=values.choice("METHOD"),
             groups=values.choice("GROUPS"),
             resolution=values.choice("RESOLUTION"),

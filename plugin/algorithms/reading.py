@@ -29,6 +29,9 @@ from qgis.core import (
 
 from ..core.errors import ParameterError, SceneError
 
+# What a yes or no may be called where it is text.
+FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 
 def given(value: object) -> bool:
     """Return whether a parameter was asked for; an unset list of files reads ``['']``."""
@@ -130,7 +133,19 @@ class Reading:
         return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
 
     def flag(self, name: str) -> bool:
-        """Return a yes or no."""
+        """Return a yes or no; on the command line true, yes, 1 or false, no, 0.
+
+        Raises
+        ------
+        ParameterError
+            If it is another word, which QGIS would take for a yes.
+        """
+        value = plain(self._parameters.get(name))
+        if isinstance(value, str) and value.strip():
+            word = value.strip().lower()
+            if word not in FLAG_WORDS:
+                raise ParameterError(f"{name} is '{value}'; it must be one of: {', '.join(FLAG_WORDS)}.")
+            return FLAG_WORDS[word]
         return bool(self._algorithm.parameterAsBool(self._parameters, name, self._context))
 
     def whole(self, name: str) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
-
 from ..core.errors import ParameterError
 from . import declare
 from .base import Destinations
+from .explaining import ExplainingAlgorithm
 from .relevance_options import METHODS, chosen_options, method_options
-from .scene import SceneAlgorithm
 
 
-class Relevance(SceneAlgorithm):
+class Relevance(ExplainingAlgorithm):
     """Explains the logit of a class, summed over a region."""
 
     ID = "relevance"
@@ -23,21 +21,7 @@ class Relevance(SceneAlgorithm):
     def declare(self) -> None:
         """Add the parameters."""
         self.declare_scene()
-        self.addParameter(
-            declare.text(
-                "CLASS",
-                "Class to explain",
-                "Name of a class of the head, or 'predicted': at each pixel the class the network predicts.",
-                default="predicted",
-            )
-        )
-        self.addParameter(
-            declare.text(
-                "REFERENCE_CLASS",
-                "Against class",
-                "Explain CLASS rather than this one (difference of logits); plain logits where empty.",
-            )
-        )
+        self.declare_class()
         self.addParameter(
             declare.polygons(
                 "AOI",
@@ -56,11 +40,7 @@ class Relevance(SceneAlgorithm):
         self.addParameter(
             declare.choice("METHOD", "Method", "How relevance is computed.", METHODS, "gradient_x_input")
         )
-        self.addParameter(
-            declare.text(
-                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
-            )
-        )
+        self.declare_head()
         for parameter in method_options():
             self.addParameter(parameter)
         self.addParameter(
@@ -101,13 +81,16 @@ class Relevance(SceneAlgorithm):
         self.declare_report(
             "Which channels carry the evidence, what went to biases, and how well it adds up."
         )
-        self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
-        self.addOutput(QgsProcessingOutputString("CLASS_NAME", "What was explained"))
-        self.addOutput(QgsProcessingOutputNumber("PIXELS_EXPLAINED", "Number of pixels explained"))
-        self.addOutput(QgsProcessingOutputNumber("TARGET_SUM", "Sum of the logits explained"))
-        self.addOutput(QgsProcessingOutputNumber("RELEVANCE_SUM", "Sum of relevance over all channels"))
-        self.addOutput(QgsProcessingOutputNumber("BIAS_SHARE", "Part of the logits that belongs to biases"))
-        self.addOutput(QgsProcessingOutputNumber("RELATIVE_RESIDUAL", "What is left over, relative"))
+        self.declare_facts(
+            {},
+            {
+                "PIXELS_EXPLAINED": "Number of pixels explained",
+                "TARGET_SUM": "Sum of the logits explained",
+                "RELEVANCE_SUM": "Sum of relevance over all channels",
+                "BIAS_SHARE": "Part of the logits that belongs to biases, or to the baseline's own logits",
+                "RELATIVE_RESIDUAL": "What is left over, relative",
+            },
+        )
 
     def job(self, values: Destinations):
         """Return the job."""
@@ -115,20 +98,15 @@ class Relevance(SceneAlgorithm):
 
         if values.given("AOI") and values.given("POINT"):
             raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
-        scene = self.scene(values)
+        explained = self.explained(values)
         return Job(
-            scene=scene,
-            model=values.text("MODEL"),
-            compute=self.compute(values),
+            **explained,
             sar_relevance=values.layer("SAR_RELEVANCE"),
             mwr_relevance=values.layer("MWR_RELEVANCE"),
             ancillary_folder=values.folder("ANCILLARY_RELEVANCE_FOLDER"),
             **self.report(values),
-            head=values.text("HEAD"),
-            class_name=values.text("CLASS"),
-            reference_class=values.text("REFERENCE_CLASS"),
             aoi=values.polygons("AOI"),
-            point=values.lonlat("POINT", scene.sar),
+            point=values.lonlat("POINT", explained["scene"].sar),
             faithfulness=values.flag("FAITHFULNESS"),
             **chosen_options(values),
         )

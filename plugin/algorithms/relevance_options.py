@@ -41,7 +41,8 @@ def method_options() -> list:
         declare.whole(
             "STEPS",
             "Steps",
-            "Steps along the path of integrated_gradients; doubled until the relevance adds up.",
+            "Steps of integrated_gradients along the path from the baseline, to begin with; doubled, up to 512, until "
+            "the relevance adds up. Sums settle sooner than single pixels: a few steps are for a first look.",
             32,
             1,
             4096,
@@ -49,9 +50,10 @@ def method_options() -> list:
         ),
         declare.text(
             "BASELINE",
-            "Baseline",
-            "Values in physical units that stand for no evidence, as in hh=-20,hv=-28, for integrated_gradients, "
-            "deeplift and occlusion. Channels that are not named stand at their training mean.",
+            "Baseline values",
+            "Values in physical units that relevance is told against, as in hh=-20,btemp_36_5v=150, for "
+            "integrated_gradients, deeplift and occlusion: another baseline gives another split. Channels that are not "
+            "named stand at their training mean.",
             advanced=True,
         ),
         declare.number(

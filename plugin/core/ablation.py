@@ -83,7 +83,7 @@ class Ablator:
         if shapley and len(self.bent) > MOST_PLAYERS:
             raise ParameterError(
                 f"Exact Shapley values of {len(self.bent)} groups would run the network {2 ** len(self.bent)} times; "
-                f"{MOST_PLAYERS} groups are the most. Choose larger groups (GROUPS=sensor), or SHAPLEY=no."
+                f"{MOST_PLAYERS} groups are the most. Choose larger groups (GROUPS=sensor), or SHAPLEY=false."
             )
 
     @property

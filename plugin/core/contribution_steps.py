@@ -35,6 +35,7 @@ def settled(
     """
     if splitting.method != INTEGRATED or splitting.groups == SCALE:
         return splitting
+    progress.report(0.0, "Trying how many steps are needed")
     pilots = _pilots(runner, source, plan)
 
     def splits(trial: Splitting) -> list[np.ndarray]:

@@ -168,8 +168,7 @@ def run_relevance(
     def check() -> None:
         check_cancelled(progress)
 
-    if method.name == INTEGRATED_GRADIENTS and method.refine:
-        method = _refined(runner, source, plan, seeding, method, progress)
+    method = refined(runner, source, plan, seeding, method, progress)
     replicas = replicas_of(runner, method, uncertainty or Uncertainty(), check, scene_window(source))
     ledger = Ledger()
     number = len(runner.fine_channels)
@@ -302,13 +301,17 @@ def _warn(accounts: Accounts, progress: Progress) -> None:
     )
 
 
-def _refined(
+def refined(
     runner: Runner, source: Source, plan: Plan, seeding: Seeding, method: Method, progress: Progress
 ) -> Method:
     """Double the steps of integrated gradients until they suffice on windows fixed in the scene.
 
-    The number must be one for all tiles, and not depend on how they are cut.
+    The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
+    that does not ask for it comes back as it is; one that did asks no more.
     """
+    if method.name != INTEGRATED_GRADIENTS or not method.refine:
+        return method
+    progress.report(0.0, "Trying how many steps are needed")
     pilots = _pilots(runner, source, plan, seeding)
     while pilots:
         explainer = explainer_for(runner, method, lambda: check_cancelled(progress))
@@ -326,11 +329,12 @@ def _refined(
         share = off / scale if scale else 0.0
         if share <= method.tolerance or 2 * method.steps > method.most_steps:
             progress.message(
-                f"Integrated gradients: {method.steps} steps, complete to {share:.2g} in {len(pilots)} places."
+                f"Integrated gradients: {method.steps} steps; in {len(pilots)} small window{'s'[: len(pilots) != 1]} "
+                f"tried, what does not add up is {share:.2g} of Σ|relevance| + |logits of the baseline|."
             )
             break
         method = dataclasses.replace(method, steps=2 * method.steps)
-    return method
+    return dataclasses.replace(method, refine=False)
 
 
 def _pilots(runner: Runner, source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Inputs, np.ndarray]]:

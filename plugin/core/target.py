@@ -99,11 +99,18 @@ class Seeding:
     @property
     def text(self) -> str:
         """What is explained, in words."""
-        classes = self.head.classes
-        text = "the predicted class" if self.wanted is None else f"'{classes[self.wanted].name}'"
-        if self.reference is not None:
-            text += f" rather than '{classes[self.reference].name}'"
-        return f"logit of {text} (head '{self.head.name}')"
+        quoted = self._named(quote="'")
+        return f"logit of {quoted} (head '{self.head.name}')"
+
+    @property
+    def shown(self) -> str:
+        """The class for a legend or a layer's name: ``first-year ice rather than young ice``."""
+        return self._named()
+
+    def _named(self, quote: str = "") -> str:
+        names = [f"{quote}{entry.name}{quote}" for entry in self.head.classes]
+        text = "the predicted class" if self.wanted is None else names[self.wanted]
+        return text if self.reference is None else f"{text} rather than {names[self.reference]}"
 
     def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:
         """Return which pixels of a window are explained: valid ones inside the region.

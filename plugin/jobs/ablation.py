@@ -13,8 +13,8 @@ from ..core.errors import ParameterError
 from ..core.protocols import Progress, Source
 from ..io.scene import Scene
 from ..io.writer import Band, Outputs
+from ..report.ablation_style import ablation_style
 from ..report.ablation_table import ablation_csv, ablation_csvt
-from ..report.contribution_styles import ablation_style
 from ..report.styles import sidecar
 from ..report.tables import csvt_path
 from .contributions import group_tags
@@ -106,7 +106,7 @@ class Ablation:
             thinned = Thinned(outputs.raster(self.output, grid, bands, tags=tags))
             with self._source(card, scene, progress) as source:
                 result = run_ablation(runner, source, plan, ablator, thinned, progress)
-            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
+            shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: result.effects[number].rmse_map)
             style = ablation_style(
                 shown,
@@ -196,12 +196,18 @@ def _rows(result: AblationResult, map_unit: str) -> list[dict[str, object]]:
 
 def _tell(result: AblationResult, shown: str, map_unit: str, progress: Progress) -> None:
     """Put what is lost without each group into the log, the largest first."""
-    progress.message(f"Without a group the prediction of {shown} changes, over {result.pixels} pixels:")
-    for effect in sorted(result.effects, key=lambda effect: -effect.rmse_map):
-        shapley = "" if effect.shapley is None else f", Shapley value {effect.shapley:+.3g} (logit)"
+    unit = "percentage points" if map_unit == "%" else map_unit
+    progress.message(
+        f"What the prediction of {shown} loses without a group: its logit on average over {result.pixels} pixels, "
+        "and the change of the map (root mean square). The largest change first:"
+    )
+    *groups, whole = result.effects
+    for effect in [whole, *sorted(groups, key=lambda effect: -effect.rmse_map)]:
+        told = effect.shapley is not None and effect is not whole
+        shapley = f"; Shapley value {effect.shapley:+.3g}" if told else ""
+        name = "all together" if effect is whole else effect.name
         progress.message(
-            f"  {effect.name}: by {effect.rmse_map:.3g} {map_unit} (root mean square), logit "
-            f"{effect.mean_change:+.3g} on average{shapley}"
+            f"  {name}: logit {effect.mean_change:+.3g}, map {effect.rmse_map:.3g} {unit}{shapley}".rstrip()
         )
     if result.efficiency is not None:
         progress.message(

@@ -10,8 +10,7 @@ from ...models.card import ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Progress
 from ..io.writer import Band, Outputs
-from ..report.contribution_styles import contribution_style
-from ..report.styles import sidecar
+from ..report.styles import relevance_style, sidecar
 from .baseline import baseline_levels
 from .inputs import Compute, SceneInputs
 from .provenance import provenance
@@ -116,9 +115,9 @@ class Contributions:
                 if self.resolution == "coarse":
                     sink = stack.enter_context(CellMeans(thinned, card.ratio))
                 shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
-            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
+            shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: shares.mean_abs[number])
-            style = contribution_style(
+            style = relevance_style(
                 shown,
                 thinned.limit(leading),
                 band=leading + 1,
@@ -180,10 +179,12 @@ def _bands(card: ModelCard, groups: tuple[ChannelGroup, ...], by_scale: bool) ->
 def _tell(shares: Shares, shown: str, progress: Progress) -> None:
     """Put the shares into the log, the largest first."""
     numbers = sorted(range(len(shares.names)), key=lambda number: -shares.mean_abs[number])
-    progress.message(f"Contributions to the logit of {shown}, over {shares.pixels} pixels:")
+    progress.message(
+        f"Contributions to the logit of {shown} over {shares.pixels} pixels, with their share of Σ|contributions|:"
+    )
     for i in numbers:
         progress.message(
-            f"  {shares.names[i]}: {100 * shares.share[i]:.1f} % of all; mean size {shares.mean_abs[i]:.3g}, "
+            f"  {shares.names[i]}: {100 * shares.share[i]:.1f} %; mean size {shares.mean_abs[i]:.3g}, "
             f"mean {shares.mean[i]:+.3g}"
         )
     progress.message(

@@ -11,12 +11,13 @@ import numpy as np
 
 from ...models.card import Channel, ModelCard
 from ..core.errors import ParameterError
-from ..core.protocols import Progress, Sink
+from ..core.protocols import Progress
 from ..io.scene import Scene
 from ..io.vector import Polygons
-from ..io.writer import Band, Outputs
+from ..io.writer import Outputs
 from ..io.zones import PolygonIndex
 from ..report.relevance import (
+    PREDICTED_CLASS,
     Books,
     ChannelRelevance,
     RelevanceReport,
@@ -25,13 +26,15 @@ from ..report.relevance import (
     relevance_html,
     relevance_json,
 )
+from ..report.relevance_methods import gives_slopes, relevance_unit
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
 from .faithfulness import MAP_SHARE, Part, block_relevance, follow_blocks
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
-from .relevance_settings import SETTINGS, method_settings
+from .relevance_layers import Layer, Split, channel_bands, channel_sums, coarse_relevance
+from .relevance_settings import method_settings, told_settings
 
 if TYPE_CHECKING:
     from ..core.methods import Method
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 
 # The colours of a map end where all but two in a hundred pixels lie below; the file keeps every value.
 SHOWN_PERCENTILE = 98.0
-SHOWN_PIXELS = 250_000
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,13 @@ class Relevance:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.relevance import plan_relevance, run_relevance
+        from ..core.relevance import plan_relevance, refined, run_relevance
         from ..core.target import Target
 
         runner = self.compute.runner(self.model)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty()
-        varied = uncertainty.number > 1
+        varied, unit = uncertainty.number > 1, relevance_unit(method.name)
         others = [c for c in card.channels if c.sensor not in ("sar", "mwr")]
         if self.ancillary_folder and not others:
             raise ParameterError(
@@ -144,6 +146,7 @@ class Relevance:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
+            method = refined(runner, scene, plan, seeding, method, progress)
             tags = provenance(
                 card,
                 self.scene,
@@ -163,15 +166,17 @@ class Relevance:
             if self.ancillary_folder:
                 outputs.folder(self.ancillary_folder)
             fine = list(enumerate(card.fine_channels))
-            layers = [_Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"], len(fine))]
+            layers = [Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"], len(fine))]
             if self.ancillary_folder:
                 layers += [
-                    _Layer(self._ancillary(c), [(i, c)], len(fine)) for i, c in fine if c.sensor != "sar"
+                    Layer(self._ancillary(c), [(i, c)], len(fine)) for i, c in fine if c.sensor != "sar"
                 ]
             for layer in layers:
-                layer.sink = outputs.raster(layer.path, grid, _bands(layer.channels, varied), tags=tags)
+                layer.sink = outputs.raster(
+                    layer.path, grid, channel_bands(layer.channels, varied, unit), tags=tags
+                )
             blocks = block_relevance(runner, scene, seeding) if self.faithfulness else None
-            split = _Split([*layers, blocks] if blocks else layers, len(fine))
+            split = Split([*layers, blocks] if blocks else layers, len(fine))
             mapping = Part(progress, 0, MAP_SHARE) if blocks else progress
             result = run_relevance(runner, scene, plan, target, method, split, mapping, uncertainty)
             curves = None
@@ -180,12 +185,14 @@ class Relevance:
                 curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
             coarse, coarse_sd = coarse_relevance(scene, result)
             maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
-            maps.update(self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, tags))
-            shown = seeding.text.split(" (head")[0].replace("logit of ", "").replace("'", "")
+            maps.update(
+                self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, method, tags)
+            )
+            shown = seeding.shown
             for path, (channels, sample) in maps.items():
-                style = self._style(shown, channels, sample, scene.start_time)
+                style = self._style(shown, channels, sample, method, scene.start_time)
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
-            channels = channel_sums(card, split.positive, split.negative, coarse)
+            channels = channel_sums(card, split.positive, split.negative, coarse, unit)
             self._write_report(
                 outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
             )
@@ -264,6 +271,7 @@ class Relevance:
         channels: Sequence[Channel],
         relevance: np.ndarray,
         deviation: np.ndarray | None,
+        method: Method,
         tags: Mapping[str, str],
     ) -> dict[str, tuple[list[tuple[int, Channel]], np.ndarray]]:
         """Write the relevance of coarse channels on the grid of their own raster.
@@ -282,7 +290,7 @@ class Relevance:
         written = {}
         for path, chosen in wanted.items():
             values = relevance[[i for i, _ in chosen]]
-            bands = _bands(chosen, deviation is not None)
+            bands = channel_bands(chosen, deviation is not None, relevance_unit(method.name))
             writer = outputs.raster(path, scene.coarse_grid, bands, tags=tags)
             told = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
             writer.write(np.concatenate(told).astype(np.float32))
@@ -307,14 +315,14 @@ class Relevance:
             model=model_facts(card),
             scene=scene.name,
             head=seeding.head.name,
-            target_class="the predicted class" if seeding.wanted is None else names[seeding.wanted],
+            target_class=PREDICTED_CLASS if seeding.wanted is None else names[seeding.wanted],
             reference_class="" if seeding.reference is None else names[seeding.reference],
             region=self._region_text(),
             pixels=int(result.pixels),
             method=result.method.name,
             channels=channels,
             books=Books.of(result.accounts),
-            settings={SETTINGS[name]: value for name, value in method_settings(result.method).items()},
+            settings=told_settings(result.method),
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
             several_classes=seeding.outputs > 1,
@@ -333,7 +341,12 @@ class Relevance:
             outputs.file(csvt_path(self.report_csv)).write_text(relevance_csvt(), encoding="utf-8")
 
     def _style(
-        self, shown: str, channels: Sequence[tuple[int, Channel]], sample: np.ndarray, start_time: str | None
+        self,
+        shown: str,
+        channels: Sequence[tuple[int, Channel]],
+        sample: np.ndarray,
+        method: Method,
+        start_time: str | None,
     ) -> str:
         """Return the style of a raster: the channel with most relevance, colours to a high percentile."""
         size = np.nansum(np.abs(sample), axis=(1, 2))
@@ -341,140 +354,11 @@ class Relevance:
         values = np.abs(sample[band][np.isfinite(sample[band])])
         limit = float(np.percentile(values[values > 0], SHOWN_PERCENTILE)) if (values > 0).any() else 0.0
         footprint = channels[band][1].footprint_km
-        return relevance_style(shown, limit, band=band + 1, footprint_km=footprint, start_time=start_time)
-
-
-def channel_sums(
-    card: ModelCard, positive: np.ndarray, negative: np.ndarray, coarse: np.ndarray
-) -> tuple[ChannelRelevance, ...]:
-    """Return what speaks for and against by channel, in the card's order.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Its channels.
-    positive, negative : numpy.ndarray
-        (fine channel,): sums of the positive and of the negative relevance.
-    coarse : numpy.ndarray
-        (coarse channel, row, column): relevance, NaN where there is none.
-    """
-    known = np.nan_to_num(coarse)
-    positive = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
-    negative = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
-    return tuple(
-        ChannelRelevance(
-            name=channel.name,
-            sensor=channel.sensor,
-            unit="logit",
-            positive=float(for_it),
-            negative=float(against),
-            frequency_ghz=channel.frequency_ghz,
-            polarisation=channel.polarisation,
-            footprint_km=channel.footprint_km,
+        return relevance_style(
+            shown,
+            limit,
+            band=band + 1,
+            footprint_km=footprint,
+            start_time=start_time,
+            slopes=gives_slopes(method.name),
         )
-        for channel, for_it, against in zip((*card.fine_channels, *card.coarse_channels), positive, negative)
-    )
-
-
-def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the relevance of a coarse raster's own pixels: (x - x₀) ⊙ Sᵀ m + Sᵀ r.
-
-    S is the sampler that made the network's cells of the raster, m the multipliers of the cells, r what was
-    handed to them as relevance, x the standardised raster and x₀ the baseline; rows of S sum to one, so that
-    what the cells received is handed on whole. For methods without the factor it is Sᵀ m itself.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        (channel, row, column), float64: mean over the replicas, and their standard deviation (None for a
-        single one); NaN where the raster has no value or no cell is made of it; no channel for a network
-        without coarse ones.
-    """
-    varied = len(result.cells) > 1
-    if scene.sampler is None:
-        empty = np.empty((0, 1, 1))
-        return empty, empty if varied else None
-    used = np.asarray(abs(scene.sampler.matrix).sum(axis=0)).reshape(scene.sampler.coarse_shape) > 0
-    known = used & np.isfinite(scene.coarse_values)
-
-    def handed_back(cells: np.ndarray) -> np.ndarray:
-        return scene.sampler.adjoint(np.where(scene.sampler.cell_valid, cells, 0.0))
-
-    # Running mean and sum of squared differences: one raster at a time, however many replicas.
-    mean = squares = np.zeros(scene.coarse_values.shape)
-    for number, cells in enumerate(result.cells, start=1):
-        relevance = handed_back(cells.multipliers)
-        if result.method.times_input:
-            centre, sd = cells.mean[:, None, None], cells.sd[:, None, None]
-            standard = (scene.coarse_values.astype(np.float64) - centre) / sd
-            relevance = relevance * (standard - result.baseline[:, None, None])
-        if cells.handed is not None:
-            relevance = relevance + handed_back(cells.handed)
-        before = relevance - mean
-        mean = mean + before / number
-        squares = squares + before * (relevance - mean)
-    deviation = np.sqrt(squares / (len(result.cells) - 1)) if varied else None
-    mean = np.where(known, mean, np.nan)
-    return mean, np.where(known, deviation, np.nan) if varied else None
-
-
-def _bands(channels: Sequence[tuple[int, Channel]], varied: bool) -> list[Band]:
-    """Return the bands of a relevance raster, those of deviations last if `varied`.
-
-    A radiometer's carry their frequency and footprint.
-    """
-    bands = []
-    for _, channel in channels:
-        tags = {}
-        if channel.frequency_ghz:
-            tags["frequency_ghz"] = f"{channel.frequency_ghz:g}"
-            tags["polarisation"] = channel.polarisation
-        if channel.footprint_km:
-            tags["footprint_km"] = " x ".join(f"{side:g}" for side in channel.footprint_km)
-        bands.append(Band(channel.name, "logit", tags))
-    # Behind the maps, so that these keep their numbers.
-    return bands + [Band(f"{band.name}_sd", band.unit, band.tags) for band in bands if varied]
-
-
-class _Layer:
-    """A raster of some of the fine channels, and a thinned copy for the limits of its colours."""
-
-    def __init__(self, path: str, channels: Sequence[tuple[int, Channel]], among: int) -> None:
-        self.path = path
-        self._all = among
-        self.channels = channels
-        self.sink: Sink | None = None
-        self._positions = [position for position, _ in channels]
-        self._rows = 0
-        self._sample: list[np.ndarray] = []
-
-    def write(self, values: np.ndarray) -> None:
-        """Write the layer's channels of a strip, and their deviations where it holds any."""
-        chosen = values[self._positions]
-        deviations = [p + self._all for p in self._positions] if len(values) > self._all else []
-        self.sink.write(values[[*self._positions, *deviations]])
-        step = max(1, int(np.sqrt(chosen.shape[2] ** 2 / SHOWN_PIXELS)))
-        first = -self._rows % step
-        self._sample.append(chosen[:, first::step, ::step].copy())
-        self._rows += chosen.shape[1]
-
-    def sample(self) -> np.ndarray:
-        """Return the thinned copy: (channel, row, column)."""
-        return np.concatenate(self._sample, axis=1)
-
-
-class _Split:
-    """A sink that hands each layer its channels, and sums what speaks for and against."""
-
-    def __init__(self, layers: Sequence[Sink], channels: int) -> None:
-        self._layers, self._channels = layers, channels
-        self.positive = np.zeros(channels)
-        self.negative = np.zeros(channels)
-
-    def write(self, values: np.ndarray) -> None:
-        """Write a strip of all fine channels, and of their deviations where there are any."""
-        known = np.nan_to_num(values[: self._channels])
-        self.positive += np.maximum(known, 0).sum(axis=(1, 2), dtype=np.float64)
-        self.negative += np.minimum(known, 0).sum(axis=(1, 2), dtype=np.float64)
-        for layer in self._layers:
-            layer.write(values)

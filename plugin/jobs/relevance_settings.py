@@ -12,7 +12,7 @@ SETTINGS = {
     "steps": "steps",
     "epsilon": "ε (relative to Σ|z| + |b| at each output of a layer)",
     "gamma": "γ",
-    "alpha": "α",
+    "alpha": "α (β is α − 1)",
     "first_layer": "rule of the first layer",
     "patch": "patch (pixels)",
     "samples": "samples",
@@ -36,3 +36,9 @@ def method_settings(method: Method) -> dict[str, object]:
     if method.propagates and method.first_rule != "same":
         used["first_layer"] = method.first_rule
     return used
+
+
+def told_settings(method: Method) -> dict[str, object]:
+    """Return the settings that a method used as a report tells them."""
+    words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
+    return {SETTINGS[name]: words.get(value, value) for name, value in method_settings(method).items()}

@@ -331,13 +331,15 @@ def _outline(rings: Sequence[np.ndarray]) -> Path:
     return Path(np.vstack(vertices), codes)
 
 
-def relevance_bars(channels: Sequence[Mapping]) -> Figure:
+def relevance_bars(channels: Sequence[Mapping], unit: str = "logit") -> Figure:
     """Draw what speaks for and against, and the net, by channel.
 
     Parameters
     ----------
     channels : sequence of mapping
         ``channel, sensor, positive, negative, net``.
+    unit : str
+        Of the numbers.
     """
     figure = blank_figure(7.2, 1.0 + 0.24 * len(channels))
     axes = figure.add_subplot()
@@ -349,7 +351,7 @@ def relevance_bars(channels: Sequence[Mapping]) -> Figure:
     axes.set_yticks(range(len(channels)), [label_text(row["channel"]) for row in channels])
     axes.set_ylim(len(channels) - 0.4, -0.6)
     axes.axvline(0, color="black", linewidth=0.7)
-    axes.set_xlabel("speaks against \u2190 relevance (logit) \u2192 speaks for", fontsize=8)
+    axes.set_xlabel(f"speaks against \u2190 {unit} \u2192 speaks for", fontsize=8)
     keys = [
         Patch(
             facecolor="white",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import figures
+from .books import Books, conservation, conservation_rows
 from .faithfulness import faithfulness_content, faithfulness_section, verdict
-from .html import Figure, Section, Table, listed, number_text, render, sensor_name
-from .relevance_methods import NOT_SHARED, method_sentence
+from .html import Figure, Section, Table, listed, render, sensor_name
+from .relevance_methods import gives_slopes, method_sentence
 from .tables import csv_text, csvt_text, json_text
 from .zscores import ModelFacts
 
@@ -30,17 +31,21 @@ COLUMNS = (
     "speaks",
 )
 TYPES = dict.fromkeys(("channel", "sensor", "unit", "polarisation", "footprint_km", "speaks"), "String")
+# How a report calls the target where each pixel has its own class.
+PREDICTED_CLASS = "the predicted class"
 _BALANCED = 0.05  # net below this share of a channel's absolute relevance speaks neither way
 
 
 @dataclass(frozen=True)
 class ChannelRelevance:
-    """Relevance of one input channel, summed over the scene, in units of the logit.
+    """Relevance of one input channel, summed over the scene.
 
     Parameters
     ----------
-    name, sensor, unit : str
+    name, sensor : str
         As in the model card.
+    unit : str
+        Of the sums: of the logit, or of slopes.
     positive, negative : float
         Sums of the relevance that speaks for (>= 0) and against (<= 0) the target.
     frequency_ghz : float or None
@@ -76,52 +81,6 @@ class ChannelRelevance:
         if abs(self.net) <= _BALANCED * self.absolute:
             return "both ways"
         return "for" if self.net > 0 else "against"
-
-
-@dataclass(frozen=True)
-class Books:
-    """Where the explained logits went; amounts in units of the logit.
-
-    Parameters
-    ----------
-    target_sum, relevance_sum, bias, epsilon, zero_denominator, masked_input, outside_region, residual : float
-        ``target_sum`` is the sum of all that follow, and of `padding`.
-    relative_residual, tolerance : float
-        The residual as a share of the sum of absolute relevance and bias, and what is accepted.
-    conservative : bool
-        Whether the method promises that the books balance; where not, there is no residual (None).
-    padding : float
-        What went to constants that the network pads with.
-    leak : str
-        The largest leak in words.
-    """
-
-    target_sum: float
-    relevance_sum: float
-    bias: float
-    epsilon: float
-    zero_denominator: float
-    masked_input: float
-    outside_region: float
-    residual: float | None
-    relative_residual: float | None
-    tolerance: float | None
-    conservative: bool = True
-    padding: float = 0.0
-    leak: str = ""
-
-    @classmethod
-    def of(cls, accounts: Any) -> Books:
-        """Return the books of an object with the same attributes (the accounts of a relevance run)."""
-        books = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
-        if books.conservative:
-            return books
-        return replace(books, residual=None, relative_residual=None, tolerance=None)
-
-    @property
-    def balanced(self) -> bool:
-        """Whether the residual is within the tolerance."""
-        return not self.conservative or self.relative_residual <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -186,7 +145,19 @@ class RelevanceReport:
     def target(self) -> str:
         """The target in words."""
         against = f" rather than '{self.reference_class}'" if self.reference_class else ""
+        if self.target_class == PREDICTED_CLASS:
+            return self.target_class + against
         return f"'{self.target_class}'{against}"
+
+    @property
+    def slopes(self) -> bool:
+        """Whether the numbers are slopes, not shares of the logit or changes of it."""
+        return gives_slopes(self.method)
+
+    @property
+    def unit(self) -> str:
+        """Short unit of the numbers."""
+        return "logit per sd" if self.slopes else "logit"
 
     @property
     def total(self) -> float:
@@ -245,17 +216,18 @@ def summary(report: RelevanceReport) -> list[str]:
         ]
     sensors = sorted(report.sensor_rows(), key=lambda row: -row["share"])
     shares = [f"to {_percent(row['share'])} in {sensor_name(row['sensor'])}" for row in sensors]
-    sentences = [
-        f"Explained: the logit of {report.target} over {where}. The evidence, by share of absolute relevance, lies "
-        f"{listed(shares)}."
-    ]
+    what = "The evidence, by share of absolute relevance, lies"
+    if report.slopes:
+        what = "Its slopes, by share of their absolute sum, lie"
+    sentences = [f"Explained: the logit of {report.target} over {where}. {what} {listed(shares)}."]
     ordered = sorted(report.channels, key=lambda channel: -channel.absolute)
     lead = ordered[0]
     way = {"for": "speaks for", "against": "speaks against", "both ways": "speaks as much for as against"}[
         lead.speaks
     ]
+    rise = "a rise of which" if report.slopes else "which"
     sentences.append(
-        f"The channel with most of it is {lead.name} ({_percent(lead.absolute / report.total)}), which on balance "
+        f"The channel with most of it is {lead.name} ({_percent(lead.absolute / report.total)}), {rise} on balance "
         f"{way} {report.target}."
     )
     told = [channel for channel in ordered[1:] if channel.absolute >= 0.02 * report.total]
@@ -268,86 +240,17 @@ def summary(report: RelevanceReport) -> list[str]:
             )
     if parts:
         sentences.append(
-            f"Of the other channels with at least 2 % of it, on balance speak {'; '.join(parts)}."
+            f"Of the other channels with at least 2 % of it, {'rises ' * report.slopes}on balance speak "
+            f"{'; '.join(parts)}."
         )
-    sentences.append(_conservation(report.books, report.method))
+    sentences.append(conservation(report.books, report.method))
     if report.faithfulness:
         sentences.append(verdict(report.faithfulness))
     return sentences
 
 
-def _conservation(books: Books, method: str) -> str:
-    if not books.conservative:
-        need_not = "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
-        return NOT_SHARED.get(method, need_not)
-    residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
-    if books.balanced:
-        return f"The books balance: what is not accounted for is {residual}."
-    leak = f" The largest leak is {books.leak}." if books.leak else ""
-    return (
-        f"THE BOOKS DO NOT BALANCE: what is not accounted for is {residual}, more than the "
-        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map.{leak}"
-    )
-
-
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else "under 1 %"
-
-
-def conservation_rows(books: Books, method: str) -> list[dict]:
-    """Return the books as rows: what, amount, meaning; `method` is the method's word."""
-    bias = "biases and batch-norm shifts, computed on their own"
-    if not books.conservative:
-        return [
-            {
-                "what": "explained logits",
-                "amount": books.target_sum,
-                "meaning": "sum over the pixels explained",
-            },
-            {
-                "what": "relevance",
-                "amount": books.relevance_sum,
-                "meaning": "sum over all channels and valid pixels; no part of the logits",
-            },
-        ]
-    if method in ("integrated_gradients", "deeplift"):
-        bias = "the same logits where every channel is at its baseline, computed on their own"
-    return [
-        {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
-        {
-            "what": "relevance",
-            "amount": books.relevance_sum,
-            "meaning": "sum over all channels and valid pixels",
-        },
-        {
-            "what": "bias",
-            "amount": books.bias,
-            "meaning": bias,
-        },
-        {"what": "epsilon", "amount": books.epsilon, "meaning": "held back by the stabiliser of the rule"},
-        {
-            "what": "zero denominators",
-            "amount": books.zero_denominator,
-            "meaning": "where no input contributed",
-        },
-        {"what": "padding", "amount": books.padding, "meaning": "constants that the network pads with"},
-        {"what": "masked inputs", "amount": books.masked_input, "meaning": "pixels without data, filled in"},
-        {
-            "what": "outside the region",
-            "amount": books.outside_region,
-            "meaning": "pixels read around EXTENT; pixels around AOI or POINT are mapped and counted above",
-        },
-        {
-            "what": "not accounted for",
-            "amount": books.residual,
-            "meaning": "explained logits minus all of the above",
-        },
-        {
-            "what": "not accounted for, relative",
-            "amount": books.relative_residual,
-            "meaning": f"of absolute relevance and bias share; accepted: {number_text(books.tolerance)}",
-        },
-    ]
 
 
 def relevance_html(report: RelevanceReport) -> str:
@@ -366,6 +269,11 @@ def relevance_html(report: RelevanceReport) -> str:
     }
     if report.uncertainty:
         asked["uncertainty"] = report.uncertainty
+    where = "places where a rise of the channel speaks" if report.slopes else "what speaks"
+    sensor_table, channel_table = (
+        tuple((key, heading.replace("(logit)", f"({report.unit})")) for key, heading in columns)
+        for columns in (_SENSOR_TABLE, _CHANNEL_TABLE)
+    )
     sections = [
         Section(
             "What was asked",
@@ -378,16 +286,18 @@ def relevance_html(report: RelevanceReport) -> str:
             "Relevance by channel",
             figures=(
                 Figure(
-                    figures.svg(figures.relevance_bars(report.rows()), "channels", "relevance by channel"),
-                    f"To the right what speaks for {report.target}, to the left what speaks against it, in logit; "
+                    figures.svg(
+                        figures.relevance_bars(report.rows(), report.unit), "channels", "relevance by channel"
+                    ),
+                    f"To the right {where} for {report.target}, to the left against it, in {report.unit}; "
                     "diamonds: what is left of both.",
                 ),
             ),
-            tables=(Table(_SENSOR_TABLE, sensors, "By sensor"), Table(_CHANNEL_TABLE, printed, "By channel")),
+            tables=(Table(sensor_table, sensors, "By sensor"), Table(channel_table, printed, "By channel")),
         ),
         Section(
             "Do the books balance?",
-            text=(_conservation(report.books, report.method),),
+            text=(conservation(report.books, report.method),),
             tables=(
                 Table(
                     (("what", "account"), ("amount", "logit"), ("meaning", "meaning")),
@@ -418,6 +328,16 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
     if report.baseline:
         said.append(
             f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split."
+        )
+    if report.method == "integrated_gradients":
+        said.append(
+            "That the books balance tells of sums: errors of single pixels cancel in them, and shrink more slowly as "
+            "steps are added. For the pattern of single pixels run again with more STEPS and compare."
+        )
+    if report.slopes:
+        said.append(
+            "A slope says how fast the logit changes with a small rise of the channel, per standard deviation (sd) of "
+            "its training data; not what the channel's own value did."
         )
     if report.uncertainty:
         said.append(

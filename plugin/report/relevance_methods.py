@@ -20,10 +20,12 @@ _METHODS = {
     "lrp_gamma": "LRP-γ shares out the logit, layer by layer, and favours contributions that push the way their "
     "sum went.",
     "lrp_alpha_beta": "LRP-αβ shares out the logit, layer by layer, weighing what speaks for and what speaks "
-    "against apart from each other.",
+    "against apart from each other. Batch norms, which have a single input, follow LRP-0.",
     "lrp_zplus": "LRP-z⁺ shares out the logit, layer by layer, among what speaks for alone: evidence against "
-    "leaves no trace of its own.",
-    "lrp_composite": "An LRP composite shares out the logit with one rule for each kind of layer.",
+    "leaves no trace of its own. Below 0 are inputs under a batch norm, which follows LRP-0, and those of logits "
+    "below 0.",
+    "lrp_composite": "An LRP composite shares out the logit with one rule for each kind of layer: γ in convolutions "
+    "that look around, ε in 1 × 1 convolutions and dense layers, another where inputs are read.",
     "occlusion": "Occlusion writes on each patch what the logit loses when one channel stands at its baseline there.",
 }
 NOT_SHARED = {
@@ -35,3 +37,13 @@ NOT_SHARED = {
 def method_sentence(method: str) -> str:
     """Return what a method does."""
     return _METHODS[method]
+
+
+def gives_slopes(method: str) -> bool:
+    """Return whether a method's numbers are slopes of the logit, not shares of it or changes."""
+    return method in ("gradient", "smoothgrad")
+
+
+def relevance_unit(method: str) -> str:
+    """Return the unit of a method's maps; inputs count in standard deviations of their training data."""
+    return "logit per standard deviation" if gives_slopes(method) else "logit"

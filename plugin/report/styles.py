@@ -189,6 +189,7 @@ def relevance_style(
     band: int = 1,
     footprint_km: Sequence[float] | None = None,
     start_time: str | None = None,
+    slopes: bool = False,
 ) -> str:
     """Return the style of a relevance raster: purple speaks against the class, orange for it.
 
@@ -209,17 +210,32 @@ def relevance_style(
         Footprint of the channel of `band`, for a microwave radiometer.
     start_time : str, optional
         Start of the scene, ISO 8601.
+    slopes : bool
+        Whether the values are slopes, not relevance: what a rise of the channel would do.
     """
-    limit = float(limit) if math.isfinite(limit) and limit > 0 else 1.0
+    limit = about_zero(limit)
+    speaks, unit = (": a rise speaks", "logit per sd") if slopes else (" speaks", "logit")
+    limits = (
+        # The number first: the layer panel cuts what is long.
+        f"≤ −{_short(limit)}{speaks} against {class_name} ({unit})",
+        f"≥ {_short(limit)}{speaks} for {class_name} ({unit})" + footprint_note(footprint_km),
+    )
+    return diverging_style(limit, limits, band=band, start_time=start_time)
+
+
+def about_zero(limit: float) -> float:
+    """Return where colours about zero end: `limit`, or 1 where that is not a positive number."""
+    return float(limit) if math.isfinite(limit) and limit > 0 else 1.0
+
+
+def diverging_style(
+    limit: float, limits: tuple[str, str], *, band: int = 1, start_time: str | None = None
+) -> str:
+    """Return the style purple - white - orange from -`limit` to `limit`; `limits`: what its ends are called."""
     entries = [
         LegendEntry(limit * share, f"{limit * share:.3g}", colour)
         for share, colour in zip((-1.0, -0.5, 0.0, 0.5, 1.0), DIVERGING)
     ]
-    limits = (
-        # The number first: the layer panel cuts what is long.
-        f"≤ −{_short(limit)} speaks against {class_name} (logit)",
-        f"≥ {_short(limit)} speaks for {class_name} (logit)" + footprint_note(footprint_km),
-    )
     return _raster(_pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits), start_time)
 
 

@@ -61,7 +61,8 @@ def run(provider, context, place):
     def call(name: str, parameters: dict, feedback: QgsProcessingFeedback | None = None) -> dict:
         algorithm = provider.algorithm(name).create()
         outputs = {key: str(place / file) for key, file in OUTPUTS[name].items()}
-        parameters = {**outputs, **parameters}
+        quick = {"CHANNEL_METHOD": "none"} if name == "zscores" else {}
+        parameters = {**outputs, **quick, **parameters}
         ok, message = algorithm.checkParameterValues(parameters, context)
         if not ok:
             raise QgsProcessingException(message)

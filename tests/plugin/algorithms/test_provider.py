@@ -53,7 +53,6 @@ WORDS = {
     ("ablation", "GROUPS"): ["channel", "frequency", "polarisation", "sensor"],
     ("ablation", "BASELINE"): ["mean", "blur", "scene"],
     ("ablation", "QUANTITY"): ["map", "logit"],
-    ("ablation", "SHAPLEY"): ["yes", "no"],
     ("zscores", "CLUSTERS"): ["blocks", "scenes"],
     ("zscores", "CHANNEL_METHOD"): ["integrated", "gated", "none"],
 }

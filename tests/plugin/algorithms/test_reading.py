@@ -41,6 +41,7 @@ class Everything(FloeLensAlgorithm):
         self.addParameter(declare.extent("EXTENT", "Extent", "Part."))
         self.addParameter(declare.point("POINT", "Point", "Place."))
         self.addParameter(declare.point("CENTER", "Centre", "Place.", default="20.0,79.0 [EPSG:4326]"))
+        self.addParameter(declare.flag("REFIT", "Refit", "Or not."))
         self.addParameter(declare.raster_output("OUTPUT", "Output", "Made."))
         self.addParameter(declare.raster_output("EXTRA", "Extra", "Made.", optional=True))
         self.addParameter(declare.file_output("REPORT", "Report", "Told.", "HTML files (*.html)"))
@@ -78,6 +79,21 @@ def ring(wkb: bytes) -> list[tuple[float, float]]:
     geometry = QgsGeometry()
     geometry.fromWkb(wkb)
     return [(p.x(), p.y()) for p in geometry.vertices()]
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(True, True), (False, False), ("true", True), ("No", False), ("0", False), (1, True), ("", False)],
+)
+def test_a_yes_or_no_may_be_written_out(read, value, meant):
+    assert read(REFIT=value).flag("REFIT") is meant
+
+
+def test_another_word_for_yes_or_no_is_a_sentence(read):
+    with pytest.raises(
+        ParameterError, match="REFIT is 'maybe'; it must be one of: true, yes, 1, false, no, 0"
+    ):
+        read(REFIT="maybe").flag("REFIT")
 
 
 def test_what_was_not_asked_for_is_none(read):

@@ -326,7 +326,7 @@ def test_steps_are_tried_out_where_the_target_is():
     method = Method("integrated_gradients", steps=1, tolerance=1e-3)
     result, _ = explain(runner, scene, Target("type", region=point), method, side=15, progress=listener)
     assert result.pixels == 1 and result.method.steps > 1
-    assert "in 1 places" in listener.messages[0]
+    assert "in 1 small window tried" in listener.messages[0]
 
 
 def test_books_that_do_not_balance_are_a_warning():

@@ -69,3 +69,10 @@ def test_unknown_names_are_sentences(target, says):
 def test_the_target_is_told_in_words():
     text = Target("type", "old ice", "water").resolve(tiny_card()).text
     assert text == "logit of 'old ice' rather than 'water' (head 'type')"
+
+
+def test_a_target_has_a_name_for_legends_and_one_in_quotes_for_sentences():
+    contrast = Target("type", "old ice", "water").resolve(tiny_card())
+    assert contrast.shown == "old ice rather than water"
+    assert contrast.text == "logit of 'old ice' rather than 'water' (head 'type')"
+    assert Target("type").resolve(tiny_card()).shown == "the predicted class"

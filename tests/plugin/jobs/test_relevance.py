@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -98,8 +99,15 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
         values[3, rows // 2, cols // 2] = np.nan
     path = str(tmp_path / "mwr_3413.tif")
     with rasterio.open(
-        path, "w", driver="GTiff", height=rows, width=cols, count=len(names), dtype="float32",
-        crs="EPSG:3413", transform=from_origin(x.min() - 20000, y.max() + 20000, 5000, 5000),
+        path,
+        "w",
+        driver="GTiff",
+        height=rows,
+        width=cols,
+        count=len(names),
+        dtype="float32",
+        crs="EPSG:3413",
+        transform=from_origin(x.min() - 20000, y.max() + 20000, 5000, 5000),
     ) as raster:
         raster.write(values)
         raster.descriptions = names
@@ -139,6 +147,26 @@ def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
     assert "for ice" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
 
 
+def test_slopes_have_the_unit_and_the_legend_of_slopes(explain, scene, tmp_path):
+    explain(scene=SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45)), method="gradient")
+    for name in ("map_sar.tif", "map_mwr.tif"):
+        with rasterio.open(tmp_path / name) as raster:
+            assert set(raster.units) == {"logit per standard deviation"}
+    assert "a rise speaks for ice (logit per sd)" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
+
+
+def test_files_tell_the_steps_that_were_taken_not_those_to_begin_with(explain, scene, tmp_path, monkeypatch):
+    def three(runner, source, plan, seeding, method, progress):
+        return dataclasses.replace(method, steps=3, refine=False)
+
+    monkeypatch.setattr("floelens.plugin.core.relevance.refined", three)
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
+    explain(scene=part, method="integrated_gradients", steps=1)
+    assert json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))["settings"]["steps"] == 3
+    with rasterio.open(tmp_path / "map_sar.tif") as raster:
+        assert raster.tags()["FLOELENS_STEPS"] == "3"
+
+
 def test_the_report_holds_the_sums_of_the_maps(explain, scene, tmp_path):
     _, sar, mwr = explain(aoi=square(scene, 120, 150, 60))
     content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
@@ -157,7 +185,9 @@ def test_the_report_of_several_classes_says_so_and_names_the_part_explained(scen
         Relevance(inputs, str(packages / model), maps, report_json=paths[model]).run(Silent())
     said = {model: json.loads(Path(path).read_text(encoding="utf-8")) for model, path in paths.items()}
     assert {content["region"] for content in said.values()} == {"every valid pixel of EXTENT"}
-    common = {m: any("all classes alike" in text for text in content["caveats"]) for m, content in said.items()}
+    common = {
+        m: any("all classes alike" in text for text in content["caveats"]) for m, content in said.items()
+    }
     assert common == {"trial-type": True, "trial-concentration": False}
 
 
@@ -174,7 +204,7 @@ def test_a_folder_for_ancillary_channels_the_network_does_not_read_is_refused(ex
 
 ALL_METHODS = [
     "gradient", "gradient_x_input", "smoothgrad", "deeplift", "lrp_0", "lrp_gamma", "lrp_alpha_beta", "lrp_zplus",
-    "lrp_composite", "occlusion",
+    "lrp_composite", pytest.param("occlusion", marks=pytest.mark.slow),
 ]  # fmt: skip
 
 

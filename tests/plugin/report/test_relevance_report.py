@@ -70,10 +70,43 @@ def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
     good = relevance_report()
     accounts = SimpleNamespace(**{**vars(good.books), "conservative": False})
     report = replace(good, method=method, books=Books.of(accounts), baseline="")
-    assert [row["what"] for row in conservation_rows(report.books, method)] == ["explained logits", "relevance"]
+    told = "relevance" if method == "occlusion" else "slopes"
+    assert [row["what"] for row in conservation_rows(report.books, method)] == ["explained logits", told]
     page = relevance_html(report)
     assert "need not add up" in page and "not accounted for" not in page and "against a baseline" not in page
     assert json.loads(relevance_json(report))["conservation"]["relative_residual"] is None
+
+
+def test_slopes_are_called_slopes_and_not_evidence():
+    slopes = relevance_report(method="gradient", baseline="")
+    page = relevance_html(slopes)
+    assert "Its slopes, by share" in summary(slopes)[0] and "a rise of which" in summary(slopes)[1]
+    assert "net (logit per sd)" in page and "(logit)" not in page
+    shares = relevance_html(relevance_report())
+    assert "net (logit)" in shares and "slope" not in shares and "per sd" not in shares
+
+
+def test_the_sentence_on_the_books_tells_where_the_logits_went():
+    good = relevance_report()
+    books = replace(good.books, target_sum=100.0, relevance_sum=70.0, bias=20.0, epsilon=10.0, zero_denominator=0.0,
+                    padding=0.0, masked_input=0.0, outside_region=0.0)  # fmt: skip
+    told = summary(replace(good, books=books, method="lrp_epsilon"))[-1]
+    assert "100 in sum, are 70 of relevance, 20 of biases and 10 that went elsewhere" in told
+    whole = replace(books, relevance_sum=80.0, epsilon=0.0)
+    told = summary(replace(good, books=whole, method="integrated_gradients"))[-1]
+    assert "80 of relevance and 20 of the same logits at the baseline;" in told
+
+
+def test_what_is_only_rounding_of_larger_sums_is_no_amount():
+    books = replace(relevance_report().books, target_sum=1e5, outside_region=-2e-11, masked_input=1e-3)
+    rows = {row["what"]: row["amount"] for row in conservation_rows(books, "lrp_0")}
+    assert rows["outside the region"] == 0 and rows["masked inputs"] == 1e-3
+
+
+def test_the_predicted_class_is_no_name_in_quotes():
+    assert relevance_report(target_class="the predicted class").target == "the predicted class"
+    contrast = relevance_report(target_class="the predicted class", reference_class="young ice")
+    assert contrast.target == "the predicted class rather than 'young ice'"
 
 
 def test_what_the_deviations_were_taken_over_is_told():
@@ -104,11 +137,22 @@ def test_footprints_and_land_spill_over_are_told():
 
 def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline():
     said = {
-        method: {row["what"]: row["meaning"] for row in conservation_rows(relevance_report().books, method)}["bias"]
-        for method in ("gradient_x_input", "integrated_gradients", "lrp_epsilon")
+        method: {row["what"]: row["meaning"] for row in conservation_rows(relevance_report().books, method)}[
+            "bias"
+        ]
+        for method in ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "lrp_alpha_beta")
     }
-    assert "at its baseline" in said["integrated_gradients"] and "batch-norm" not in said["integrated_gradients"]
+    assert (
+        "at its baseline" in said["integrated_gradients"] and "batch-norm" not in said["integrated_gradients"]
+    )
     assert said["gradient_x_input"] == said["lrp_epsilon"] and "batch-norm" in said["lrp_epsilon"]
+    assert "nothing to other biases" in said["lrp_alpha_beta"]
+
+
+def test_balanced_books_of_integrated_gradients_do_not_vouch_for_single_pixels():
+    phrase = "errors of single pixels cancel"
+    assert phrase in relevance_html(relevance_report(method="integrated_gradients"))
+    assert phrase not in relevance_html(relevance_report(method="lrp_0"))
 
 
 def test_shares_of_grids_of_unequal_size_carry_a_caveat():

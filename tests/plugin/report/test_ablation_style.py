@@ -1,10 +1,10 @@
-"""Contributions and ablations are zero-centred, purple to orange, and their legends say what for."""
+"""Ablations are zero-centred, purple to orange; their legends say which group does what, their table is typed."""
 
 from __future__ import annotations
 
 import pytest
+from floelens.plugin.report.ablation_style import ablation_style
 from floelens.plugin.report.ablation_table import COLUMNS, ablation_csv, ablation_csvt
-from floelens.plugin.report.contribution_styles import ablation_style, contribution_style
 from floelens.plugin.report.styles import sidecar
 from qgis.core import QgsRasterLayer
 
@@ -18,21 +18,11 @@ def shader_of(raster, text):
     return layer, layer.renderer().shader()
 
 
-def test_contributions_are_drawn_as_relevance_is(backscatter):
-    layer, shader = shader_of(
-        backscatter, contribution_style("young ice", 2.0, band=2, footprint_km=(35, 62))
-    )
-    assert layer.renderer().band() == 2
-    assert shader.shade(-2.0)[1:4] == (84, 39, 136)
-    assert shader.shade(0.0)[1:4] == (255, 255, 255)
-    assert shader.shade(2.0)[1:4] == (179, 88, 6)
-    said = shader.rasterShaderFunction().legendSettings().maximumLabel()
-    assert said == "≥ 2 speaks for young ice (logit), footprint 35 × 62 km"
-
-
 @pytest.mark.parametrize(("limit", "end"), [(12.5, 12.5), (0.0, 1.0), (float("nan"), 1.0)])
 def test_an_ablation_tells_what_its_group_does(backscatter, limit, end):
     _, shader = shader_of(backscatter, ablation_style("ice", "hv", limit, "%"))
+    assert shader.shade(-end)[1:4] == (84, 39, 136)
+    assert shader.shade(0.0)[1:4] == (255, 255, 255)
     assert shader.shade(end)[1:4] == (179, 88, 6)
     settings = shader.rasterShaderFunction().legendSettings()
     assert settings.maximumLabel().endswith("%: hv raises ice")

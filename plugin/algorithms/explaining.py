@@ -1,0 +1,70 @@
+"""What relevance, contributions and ablation share: the class they explain, and facts of the run."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
+
+from . import declare
+from .base import Destinations
+from .scene import SceneAlgorithm
+
+CHANNEL_GROUPS = {
+    "channel": "each channel alone",
+    "frequency": "by the radiometer's frequency; others by sensor",
+    "polarisation": "by polarisation; channels without one by sensor",
+    "sensor": "by sensor",
+}
+
+
+class ExplainingAlgorithm(SceneAlgorithm):
+    """Base of the algorithms that explain the logit of a class."""
+
+    def declare_class(self) -> None:
+        """Add which class is explained, and against which."""
+        self.addParameter(
+            declare.text(
+                "CLASS",
+                "Class to explain",
+                "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts.",
+                default="predicted",
+            )
+        )
+        self.addParameter(
+            declare.text(
+                "REFERENCE_CLASS",
+                "Against class",
+                "Explain CLASS rather than this one (difference of logits); CLASS alone where empty.",
+            )
+        )
+
+    def declare_head(self) -> None:
+        """Add which output of the network is meant; most have one."""
+        self.addParameter(
+            declare.text(
+                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
+            )
+        )
+
+    def declare_facts(self, texts: dict[str, str], numbers: dict[str, str]) -> None:
+        """Add outputs that tell what was done: those all share, then `texts` and `numbers` (name: label)."""
+        shared = {
+            "MODEL_ID": "Id of the model",
+            "SCENE_NAME": "Name of the scene",
+            "START_TIME": "Start of the scene, where its file tells",
+            "CLASS_NAME": "What was explained",
+        }
+        for name, label in {**shared, **texts}.items():
+            self.addOutput(QgsProcessingOutputString(name, label))
+        for name, label in numbers.items():
+            self.addOutput(QgsProcessingOutputNumber(name, label))
+
+    def explained(self, values: Destinations) -> dict:
+        """Return scene, network and class, by the names of the jobs."""
+        return {
+            "scene": self.scene(values),
+            "model": values.text("MODEL"),
+            "compute": self.compute(values),
+            "head": values.text("HEAD"),
+            "class_name": values.text("CLASS"),
+            "reference_class": values.text("REFERENCE_CLASS"),
+        }
