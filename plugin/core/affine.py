@@ -172,6 +172,18 @@ class Dense(Affine):
         return values.ndim - 1
 
 
+def scale_and_shift(layer: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return gain/sd and bias - mean · gain/sd of a batch norm in evaluation mode, (channel,), float64."""
+    # The shift is a difference of large numbers: it is rounded once, at the end.
+    scale = 1 / (layer.running_var.double() + layer.eps).sqrt()
+    if layer.weight is not None:
+        scale = scale * layer.weight.double()
+    shift = -layer.running_mean.double() * scale
+    if layer.bias is not None:
+        shift = shift + layer.bias.double()
+    return scale, shift
+
+
 class Normalisation(Affine):
     """Batch norm in evaluation mode, per channel: weight gain/sd, bias shift - gain · mean/sd.
 
@@ -184,13 +196,7 @@ class Normalisation(Affine):
     def __init__(self, layer: nn.BatchNorm2d, dtype: torch.dtype) -> None:
         if layer.running_mean is None:
             raise ModelError("relevance needs the running statistics of a batch norm, and one has none")
-        # The shift is a difference of large numbers: it is rounded once, at the end.
-        scale = 1 / (layer.running_var.double() + layer.eps).sqrt()
-        if layer.weight is not None:
-            scale = scale * layer.weight.double()
-        shift = -layer.running_mean.double() * scale
-        if layer.bias is not None:
-            shift = shift + layer.bias.double()
+        scale, shift = scale_and_shift(layer)
         super().__init__(scale, shift, dtype)
 
     def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -22,6 +22,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...models.layers import UPSAMPLING, BilinearUpsample, NearestUpsample, SamePool2d
+from .affine import scale_and_shift
 from .errors import ModelError
 from .forward_gates import ACTIVATIONS, RELU, SIGMOID, TANH, Activation, Frozen, Step, Straight
 from .walk import traced
@@ -142,13 +143,7 @@ class _Normalisation(_Affine):
     def __init__(self, layer: nn.BatchNorm2d, dtype: torch.dtype) -> None:
         if layer.running_mean is None:
             raise ModelError("its batch norm has no running statistics, and contributions need them")
-        # The shift is a difference of large numbers: it is rounded once, at the end.
-        scale = 1 / (layer.running_var.double() + layer.eps).sqrt()
-        if layer.weight is not None:
-            scale = scale * layer.weight.double()
-        shift = -layer.running_mean.double() * scale
-        if layer.bias is not None:
-            shift = shift + layer.bias.double()
+        scale, shift = scale_and_shift(layer)
         super().__init__(shift[:, None, None], dtype)
         self._scale = scale.detach().to(dtype)[:, None, None]
 
