@@ -11,6 +11,7 @@ on every set of the groups that are not linear.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ from .errors import ModelError, ParameterError
 from .forward_gates import Straight
 from .forward_rows import Forward, Rows
 from .network import Inputs, Runner
-from .protocols import Progress, Sink, Source
+from .protocols import Patch, Progress, Sink, Source
+from .retreat import Retreat
 from .shapley import MOST_PLAYERS, shapley_values
 from .target import Seeding
 from .tiling import Plan, Tile
@@ -85,6 +87,10 @@ class Ablator:
                 f"Exact Shapley values of {len(self.bent)} groups would run the network {2 ** len(self.bent)} times; "
                 f"{MOST_PLAYERS} groups are the most. Choose larger groups (GROUPS=sensor), or SHAPLEY=false."
             )
+
+    def on(self, runner: Runner) -> Ablator:
+        """Return the same for the network on another device."""
+        return Ablator(runner, self._seeding, self.groups, self._quantity, self.shapley)
 
     @property
     def in_percent(self) -> bool:
@@ -224,6 +230,18 @@ def run_ablation(
     Cancelled
         Between two runs of the network after the user asked for it.
     """
+
+    def ablator_on(device: Runner) -> tuple[Runner, Ablator]:
+        return device, ablator if device is runner else ablator.on(device)
+
+    def take_out(patch: Patch, ready: tuple[Runner, Ablator], piece: Tile) -> tuple[np.ndarray, Books]:
+        device, ablator = ready
+        inputs = device.standardise(patch, piece.input)
+        baseline = baseline_inputs(device, patch, inputs, piece.input)
+        valid = patch.valid[piece.output.slices(patch.window)]
+        return _ablated(device, ablator, inputs, baseline, piece, valid, progress)
+
+    retreat = Retreat(runner, plan, progress, ablator_on)
     books = Books(len(ablator.groups))
     strip = None
     with writing_behind(sink) as behind:
@@ -231,12 +249,11 @@ def run_ablation(
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)
-            valid = patch.valid[tile.output.slices(patch.window)]
-            if valid.any():
-                inputs = runner.standardise(patch, tile.input)
-                baseline = baseline_inputs(runner, patch, inputs, tile.input)
-                found = _ablated(runner, ablator, inputs, baseline, tile, valid, books, progress)
-                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, found, np.nan)
+            if patch.valid[tile.output.slices(patch.window)].any():
+                for piece, (found, taken) in retreat.pieces(tile, partial(take_out, patch)):
+                    books.merge(taken)
+                    valid = patch.valid[piece.output.slices(patch.window)]
+                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)
             if last:
                 behind.write(strip)
                 strip = None
@@ -261,10 +278,10 @@ def _ablated(
     baseline: Inputs,
     tile: Tile,
     valid: np.ndarray,
-    books: Books,
     progress: Progress,
-) -> np.ndarray:
-    """Return the bands of a tile, and take down its statistics."""
+) -> tuple[np.ndarray, Books]:
+    """Return the bands of a tile, and its statistics."""
+    books = Books(len(ablator.groups))
     own = (slice(None), slice(None), *tile.output.slices(tile.input))
     everything = tuple(range(len(ablator.groups)))
 
@@ -307,4 +324,4 @@ def _ablated(
                 shares[number] = ablator.target(part, seeds).cpu().numpy()
             books.add_shares(shares, before.target - nothing.target, valid)
         books.pixels += int(valid.sum())
-    return np.stack(bands)
+    return np.stack(bands), books

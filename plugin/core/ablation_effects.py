@@ -130,6 +130,11 @@ class Books:
         self._shares[-1] += total[valid].sum()
         self._share_sizes[-1] += np.abs(total[valid]).sum()
 
+    def merge(self, other: Books) -> None:
+        """Add what others have taken down."""
+        for name, sums in vars(other).items():
+            setattr(self, name, getattr(self, name) + sums)
+
     def close(
         self, groups: Sequence[tuple[str, tuple[str, ...], bool]], classes: bool, percent: bool, shapley: bool
     ) -> AblationResult:

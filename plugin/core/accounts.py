@@ -44,6 +44,12 @@ class Ledger:
         """Return what notes an amount to an account of this layer."""
         return lambda account, amount: self.note(account, layer, amount)
 
+    def add(self, other: Ledger) -> None:
+        """Add all amounts of another ledger."""
+        for account, layers in other._amounts.items():
+            for layer, amount in layers.items():
+                self.note(account, layer, amount)
+
     def by_layer(self) -> dict[str, dict[str, float]]:
         """Return account → layer → amount."""
         return {

@@ -7,16 +7,18 @@ step share. The number is found on a few small windows fixed in the scene, so th
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
 from .channel_groups import SCALE
 from .contributions import INTEGRATED, Splitting, splitter_for
 from .engine import check_cancelled
-from .network import Inputs, Runner
-from .protocols import Progress, Source
+from .network import Runner
+from .protocols import Patch, Progress, Source
+from .retreat import Retreat
 from .target import Seeding
-from .tiling import Plan
+from .tiling import Plan, Tile
 from .window import Window
 
 # Windows of this side at a few of so many places down and across the region.
@@ -36,12 +38,17 @@ def settled(
     if splitting.method != INTEGRATED or splitting.groups == SCALE:
         return splitting
     progress.report(0.0, "Trying how many steps are needed")
-    pilots = _pilots(runner, source, plan)
+    pilots = _pilots(source, plan)
+    retreat = Retreat(runner, plan, progress, lambda runner: runner)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
-        splitter = splitter_for(runner, trial, lambda: check_cancelled(progress))
-        found = [runner.array(splitter.split(inputs, seeding)) for inputs, _ in pilots]
-        return [bands[:-1, valid].astype(np.float64) for bands, (_, valid) in zip(found, pilots)]
+        def split(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
+            splitter = splitter_for(runner, trial, lambda: check_cancelled(progress))
+            bands = runner.array(splitter.split(runner.standardise(patch, tile.input), seeding))
+            own = patch.valid[tile.output.slices(patch.window)]
+            return bands[(slice(None), *tile.output.slices(tile.input))][:-1, own].astype(np.float64)
+
+        return [retreat.whole(tile, partial(split, patch)) for tile, patch in pilots]
 
     before = splits(splitting)
     while pilots:
@@ -66,8 +73,8 @@ def settled(
     return splitting
 
 
-def _pilots(runner: Runner, source: Source, plan: Plan) -> list[tuple[Inputs, np.ndarray]]:
-    """Return inputs and valid output pixels of a few small windows spread over the region."""
+def _pilots(source: Source, plan: Plan) -> list[tuple[Tile, Patch]]:
+    """Return a few small tiles with valid pixels spread over the region, and what was read for them."""
     found, region, number = [], plan.region, PILOT_CANDIDATES
     for index in range(number * number):
         down, across = divmod(index * 7 % (number * number), number)  # not row by row
@@ -75,10 +82,8 @@ def _pilots(runner: Runner, source: Source, plan: Plan) -> list[tuple[Inputs, np
         col = region.col + region.cols * (2 * across + 1) // (2 * number)
         tile = plan.tile(Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=region))
         patch = source.read(tile.read)
-        valid = np.zeros((tile.input.rows, tile.input.cols), bool)
-        valid[tile.output.slices(tile.input)] = patch.valid[tile.output.slices(patch.window)]
-        if valid.any():
-            found.append((runner.standardise(patch, tile.input), valid))
+        if patch.valid[tile.output.slices(patch.window)].any():
+            found.append((tile, patch))
         if len(found) == PILOTS:
             break
     return found

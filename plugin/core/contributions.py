@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -32,9 +33,10 @@ from .errors import ModelError, NumericalError, ParameterError
 from .forward_gates import Frozen, Step
 from .forward_rows import Forward, Rows
 from .network import Inputs, Runner
-from .protocols import Progress, Sink, Source
+from .protocols import Patch, Progress, Sink, Source
+from .retreat import Retreat
 from .target import Seeding
-from .tiling import Plan
+from .tiling import Plan, Tile
 from .window import Window
 
 GATED, INTEGRATED = "gated", "integrated"
@@ -319,26 +321,34 @@ def run_contributions(
     Cancelled
         Within a tile after the user asked for it.
     """
-    splitter = splitter_for(runner, splitting, lambda: check_cancelled(progress))
-    books = _Books(len(splitter.groups))
+
+    def splitter_on(device: Runner) -> tuple[Runner, Splitter]:
+        return device, splitter_for(device, splitting, lambda: check_cancelled(progress))
+
+    def split(patch: Patch, ready: tuple[Runner, Splitter], piece: Tile) -> np.ndarray:
+        device, splitter = ready
+        bands = splitter.split(device.standardise(patch, piece.input), seeding)
+        return device.array(bands[(slice(None), *piece.output.slices(piece.input))])
+
+    retreat = Retreat(runner, plan, progress, splitter_on)
+    groups = retreat.ready[1].groups
+    books = _Books(len(groups))
     strip = None
     with writing_behind(sink) as behind:
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Splitting"):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                strip = np.full(
-                    (len(splitter.groups) + 2, window.rows, window.cols), np.nan, runner.array_dtype
-                )
-            valid = patch.valid[tile.output.slices(patch.window)]
-            if valid.any():
-                bands = splitter.split(runner.standardise(patch, tile.input), seeding)
-                found = runner.array(bands[(slice(None), *tile.output.slices(tile.input))])
-                books.add(found, valid, tile.output)
-                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, found, np.nan)
+                strip = np.full((len(groups) + 2, window.rows, window.cols), np.nan, runner.array_dtype)
+            if patch.valid[tile.output.slices(patch.window)].any():
+                for piece, found in retreat.pieces(tile, partial(split, patch)):
+                    valid = patch.valid[piece.output.slices(patch.window)]
+                    if valid.any():
+                        books.add(found, valid, piece.output)
+                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)
             if last:
                 behind.write(strip)
                 strip = None
-    shares = books.close(tuple(group.name for group in splitter.groups))
+    shares = books.close(tuple(group.name for group in groups))
     accepted = ROUNDING[runner.precision]
     if not shares.residual <= accepted:
         row, col = shares.place

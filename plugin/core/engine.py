@@ -13,14 +13,16 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
-from .network import Inputs, Runner, check_finite
+from .network import Inputs, Runner, check_finite, told_if_full
 from .products import product
 from .protocols import Patch, Progress, Sink, Source
+from .retreat import Retreat
 from .tiling import Cost, Plan, Tile, plan_tiles
 from .window import Window
 
@@ -119,6 +121,11 @@ def plan_work(
         Numbers held for each pixel of a strip.
     per_cell : float
         Numbers of eight bytes held for each coarse cell of the scene.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, that of the device is full, or the region does not lie inside the scene.
     """
     scene = scene_window(source)
     side = -(-PROBE_SIDE // runner.alignment) * runner.alignment
@@ -137,7 +144,8 @@ def plan_work(
     # A strip is held once while it is filled, once while it is turned into what is written.
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
-    tile = peak_bytes(lambda: work(probe)) / side**2 + reading
+    with told_if_full(runner.device):
+        tile = peak_bytes(lambda: work(probe)) / side**2 + reading
     cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib)
 
@@ -280,6 +288,7 @@ def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Pro
         If logits are not finite.
     """
     logits = valid = None
+    retreat = Retreat(runner, plan, progress, lambda runner: runner)
     for tile, patch, last in tiles_with_patches(source, plan, progress, "Predicting"):
         if logits is None:
             window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
@@ -288,15 +297,20 @@ def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Pro
         rows, cols = tile.output.slices(window)
         mapped = patch.valid[tile.output.slices(patch.window)]
         if mapped.any():
-            inputs = runner.standardise(patch, tile.input)
-            own = (slice(None), *tile.output.slices(tile.input))
-            found = runner.array(runner.logits(inputs)[0][own])
-            check_finite(found, mapped, tile.output)
-            logits[:, rows, cols] = np.where(mapped, found, np.nan)
             valid[rows, cols] = mapped
+            for piece, found in retreat.pieces(tile, partial(_logits, patch)):
+                here = (slice(None), *piece.output.slices(window))
+                check_finite(found, valid[here[1:]], piece.output)
+                logits[here] = np.where(valid[here[1:]], found, np.nan)
         if last:
             yield Strip(window, logits, valid)
             logits = valid = None
+
+
+def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
+    """Return the logits (output, row, column) of a tile's own pixels."""
+    found = runner.logits(runner.standardise(patch, tile.input))[0]
+    return runner.array(found[(slice(None), *tile.output.slices(tile.input))])
 
 
 def stream_components(
@@ -323,15 +337,25 @@ def stream_components(
         If logits are not finite.
     """
     weight, bias = runner.output_weights()
+    retreat = Retreat(runner, plan, progress, lambda runner: runner)
     for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components"):
         valid = patch.valid[tile.output.slices(patch.window)]
         chosen = valid if choose is None else valid & choose(tile.output, valid)
-        rows, cols = np.nonzero(chosen)
-        if not len(rows):
+        if not chosen.any():
             continue
-        found = runner.components(runner.standardise(patch, tile.input))[0]
-        inside = (slice(None), *tile.output.slices(tile.input))
-        picked = runner.array(found[inside][:, chosen]).T.astype(np.float64)
-        logits = product(picked, weight.T) + bias
-        check_finite(logits.T, np.ones(len(rows), bool), tile.output)
-        yield ComponentSample(tile.output, rows + tile.output.row, cols + tile.output.col, picked, logits)
+
+        def pick(runner: Runner, piece: Tile, patch=patch, chosen=chosen, tile=tile) -> np.ndarray:
+            found = runner.components(runner.standardise(patch, piece.input))[0]
+            inside = (slice(None), *piece.output.slices(piece.input))
+            return runner.array(found[inside][:, chosen[piece.output.slices(tile.output)]]).T
+
+        for piece, picked in retreat.pieces(tile, pick):
+            rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
+            if not len(rows):
+                continue
+            picked = picked.astype(np.float64)
+            logits = product(picked, weight.T) + bias
+            check_finite(logits.T, np.ones(len(rows), bool), piece.output)
+            yield ComponentSample(
+                piece.output, rows + piece.output.row, cols + piece.output.col, picked, logits
+            )

@@ -141,7 +141,7 @@ class RescaleExplainer:
         dtype = self._runner.dtype
         origin = self._runner.constant(inputs, self._levels).to(dtype)
         inputs = inputs.to(dtype)
-        self._gates.recording = True
+        self._gates.record()
         logits_there = self._walk.forward(origin.fine, origin.coarse)
         self._gates.recording = False
         logits = self._walk.forward(inputs.fine, inputs.coarse)

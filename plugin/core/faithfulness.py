@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from .engine import check_cancelled, plan_work, read_ahead
 from .errors import NumericalError, ParameterError
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Source
+from .retreat import Retreat
 from .target import Seeding
 from .tiling import Plan, Tile
 from .window import Window
@@ -98,14 +100,20 @@ def run_faithfulness(
     states = States.of(relevance.sums[chosen], control)
     sums = np.zeros((len(states.deleted), 2))
     pixels = 0
+
+    def follow(patch: Patch, runner: Runner, piece: Tile) -> tuple[int, np.ndarray | float]:
+        own = patch.valid[piece.output.slices(patch.window)]
+        followed = seeding.mask(piece.output, own) & grid.pixels_near(chosen, runner.radius, piece.output)
+        if not followed.any():
+            return 0, 0.0
+        deletion = _Deletion(runner, seeding, grid, piece, patch, followed, baseline)
+        return int(followed.sum()), deletion.follow(places, states.deleted, progress)
+
+    retreat = Retreat(runner, plan, progress, lambda runner: runner)
     for tile, patch, done in _tiles(source, plan, grid, chosen, seeding, progress):
-        own = patch.valid[tile.output.slices(patch.window)]
-        followed = seeding.mask(tile.output, own) & grid.pixels_near(chosen, runner.radius, tile.output)
-        if followed.any():
-            pixels += int(followed.sum())
-            sums += _Deletion(runner, seeding, grid, tile, patch, followed, baseline).follow(
-                places, states.deleted, progress
-            )
+        for _, (number, found) in retreat.pieces(tile, partial(follow, patch)):
+            pixels += number
+            sums += found
         progress.report(done, "Deleting and inserting blocks")
     check_cancelled(progress)
     if not pixels:

@@ -130,12 +130,17 @@ class Whole(Tangent):
 
 
 class Rescaled:
-    """Hand on differences to a baseline; what the gates held there is kept by :attr:`recording`."""
+    """Hand on differences to a baseline; what the gates held there is kept after :meth:`record`."""
 
     def __init__(self) -> None:
         self.recording = False
         # By name, in the order of the calls: a network may use one layer several times.
         self._kept: dict[str, list[torch.Tensor]] = {}
+
+    def record(self) -> None:
+        """Begin to keep what the gates hold, and forget what a pass that failed has left."""
+        self._kept.clear()
+        self.recording = True
 
     def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
         """Return the activation's output and its pull."""

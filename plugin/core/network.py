@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from ...models.card import ModelCard
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+# What CUDA's libraries say when they get no memory; torch's own allocator has an error of its own.
+REFUSED = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -40,6 +48,33 @@ def resolve_device(device: str) -> torch.device:
     if device not in ("cpu", "cuda"):
         raise ParameterError(f"Unknown DEVICE '{device}'. Choose auto, cpu or cuda.")
     return torch.device(device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the device does not suffice."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in REFUSED)
+
+
+@contextmanager
+def told_if_full(device: torch.device) -> Iterator[None]:
+    """Turn an error of memory into a sentence: not even what comes before the tiles fits.
+
+    Raises
+    ------
+    ParameterError
+        If the memory of the device does not suffice for what is done.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ParameterError(
+            f"The memory of the {device.type} device is full: the network itself finds no room. "
+            "Close other programs that use it, or set DEVICE=cpu."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +144,8 @@ class Runner:
         self.dtype = PRECISIONS[precision]
         # Weights are kept in float32 for bfloat16: what is derived of them is rounded once, at the end.
         self.input_dtype = torch.promote_types(self.dtype, torch.float32)
-        self.module = copy.deepcopy(module).eval().requires_grad_(False).to(self.device, self.input_dtype)
+        with told_if_full(self.device):
+            self.module = copy.deepcopy(module).eval().requires_grad_(False).to(self.device, self.input_dtype)
         self.fine_channels = tuple(channel for channel in card.channels if channel.grid == "fine")
         self.coarse_channels = tuple(channel for channel in card.channels if channel.grid == "coarse")
         self.outputs = sum(1 if head.kind != "softmax" else len(head.classes) for head in card.heads)
@@ -131,6 +167,10 @@ class Runner:
             return self.module.fast(self.dtype)
         plain = copy.deepcopy(self.module).to(self.dtype)
         return plain.to(memory_format=torch.channels_last)
+
+    def on_cpu(self) -> Runner:
+        """Return the same network made ready on the CPU."""
+        return Runner(self.card, self.module, "cpu", self.precision)
 
     @property
     def array_dtype(self) -> np.dtype:
@@ -185,11 +225,11 @@ class Runner:
         if missing is not None:
             gaps |= missing
         standard = np.where(gaps, fill, (values.astype(dtype) - mean) / sd)
-        return (
-            torch.from_numpy(standard)[None]
-            .to(self.device, self.input_dtype)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        given = torch.from_numpy(standard)[None]
+        if self.device.type == "cuda":  # from pinned memory it is copied while the host goes on
+            given = given.pin_memory()
+        given = given.to(self.device, self.input_dtype, non_blocking=True)
+        return given.contiguous(memory_format=torch.channels_last)
 
     def constant(self, like: Inputs, levels: tuple[float, ...] = ()) -> Inputs:
         """Return inputs that hold one standardised value per channel (default 0, the channel's mean).

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,20 +25,17 @@ import torch
 from .accounts import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
 from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches, writing_behind
 from .errors import NumericalError, ParameterError
-from .explainers import Explanation, Seeds
+from .explainers import Explanation
 from .maps import CellMap, Cells, FineMap
-from .methods import INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, explainer_for
+from .methods import INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Sink, Source
-from .target import Seeding, Target
+from .relevance_steps import refined, seeded_pixels, seeds_of
+from .retreat import Retreat
+from .target import Target
 from .tiling import Plan, Tile
 from .uncertainty import Replica, Uncertainty, replicas_of
 from .window import Window
-
-# Integrated gradients are tried out on windows of this side around this many pixels of the target.
-PILOT_SIDE = 48
-PILOT_CANDIDATES = 16
-PILOTS = 4
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,9 @@ def plan_relevance(
 
         def work(inputs: Inputs, replica: Replica = replica) -> tuple:
             place = Window(0, 0, *inputs.fine.shape[2:])
-            return replica.explain(inputs, torch.ones_like, Ledger(), place)
+            # What the other replicas found waits on the host.
+            waiting = inputs.fine.new_empty((number - 1, *inputs.fine.shape[1:]))
+            return waiting, replica.explain(inputs, torch.ones_like, Ledger(), place)
 
         fine, cells = (
             1.5 * number * len(runner_.fine_channels),
@@ -169,32 +168,52 @@ def run_relevance(
         check_cancelled(progress)
 
     method = refined(runner, source, plan, seeding, method, progress)
-    replicas = replicas_of(runner, method, uncertainty or Uncertainty(), check, scene_window(source))
+    uncertainty = uncertainty or Uncertainty()
+
+    def replicas_on(device: Runner) -> list[Replica]:
+        varied = uncertainty if device is runner else uncertainty.on_cpu()
+        return replicas_of(device, method, varied, check, scene_window(source))
+
+    retreat = Retreat(runner, plan, progress, replicas_on)
+    runners = [replica.runner for replica in retreat.ready]
     ledger = Ledger()
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
-    runners = [replica.runner for replica in replicas]
-    distinct = {id(r): r for r in runners}
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     target_sum, pixels = 0.0, 0
+
+    def explain(patch: Patch, replicas: list[Replica], piece: Tile) -> list[_Found]:
+        mask = seeded_pixels(seeding, piece, patch)
+        if not mask.any():
+            return []
+        inputs = {id(r): r.standardise(patch, piece.input) for r in (replica.runner for replica in replicas)}
+        first, found = replicas[0].runner, []
+        seeds = seeds_of(seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
+        for replica in replicas:
+            check()
+            given, booked = inputs[id(replica.runner)], Ledger()
+            explanation, noise = replica.explain(given, seeds, booked, piece.input)
+            relevance = _relevance(replica.runner, method, explanation, given, noise, levels[:number])
+            _check_finite(relevance, piece)
+            # What fine inputs got is on the host now.
+            rest = dataclasses.replace(explanation, fine=None, handed_fine=None)
+            found.append(_Found(relevance, rest, given, noise, booked))
+        return found
+
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         margin = method.patch if method.name == OCCLUSION else 0
-        fine = FineMap(plan, number, len(replicas), runner.array_dtype, behind, margin)
+        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining"):
             fine.see(tile, patch)
-            mask = _seeded_pixels(seeding, tile, patch)
+            mask = seeded_pixels(seeding, tile, patch)
             if mask.any():
-                inputs = {key: r.standardise(patch, tile.input) for key, r in distinct.items()}
-                seeds = _seeds(seeding, mask, runner, inputs[id(runner)], fixed=len(replicas) > 1)
-                for index, replica in enumerate(replicas):
-                    check()
-                    given = inputs[id(replica.runner)]
-                    found, noise = replica.explain(given, seeds, ledger, tile.input)
-                    relevance = _relevance(replica.runner, method, found, given, noise, levels[:number])
-                    _check_finite(relevance, tile)
-                    fine.add(index, found.fine_window or tile.input, relevance)
-                    cells.add(index, tile, patch, given, found, noise)
-                    target_sum += found.target_sum / len(replicas)
+                for piece, explained in retreat.pieces(tile, partial(explain, patch)):
+                    for index, found in enumerate(explained):
+                        explanation = found.explanation
+                        fine.add(index, explanation.fine_window or piece.input, found.relevance)
+                        cells.add(index, piece, patch, found.inputs, explanation, found.noise)
+                        ledger.add(found.booked)
+                        target_sum += explanation.target_sum / len(runners)
                 pixels += int(mask.sum())
             if last:
                 fine.hand_on(tile.output.row_stop)
@@ -203,28 +222,36 @@ def run_relevance(
         raise ParameterError(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
-    accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(replicas))
+    accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
     _warn(accounts, progress)
     return RelevanceResult(
         cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text
     )
 
 
-def _seeded_pixels(seeding: Seeding, tile: Tile, patch: Patch) -> np.ndarray:
-    """Return which pixels of a tile's input window are seeded: the explained ones of its output."""
-    mask = np.zeros((tile.input.rows, tile.input.cols), bool)
-    valid = patch.valid[tile.output.slices(patch.window)]
-    mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, valid)
-    return mask
+@dataclass(frozen=True)
+class _Found:
+    """What one replica found on a piece.
 
+    Parameters
+    ----------
+    relevance : numpy.ndarray
+        (fine channel, row, column).
+    explanation : Explanation
+        The rest of it.
+    inputs : Inputs
+        What the network saw.
+    noise : Inputs or None
+        What was added to it.
+    booked : Ledger
+        What did not reach the inputs.
+    """
 
-def _seeds(seeding: Seeding, mask: np.ndarray, runner: Runner, inputs: Inputs, fixed: bool) -> Seeds:
-    """Return what seeds logits; `fixed`: by the class the network itself predicts, for all replicas."""
-    chosen = torch.from_numpy(mask).to(runner.device)
-    if fixed and seeding.wanted is None and seeding.outputs > 1:
-        seeds = seeding.seeds(runner.logits(inputs), chosen)
-        return lambda logits: seeds.to(logits.dtype)
-    return lambda logits: seeding.seeds(logits, chosen)
+    relevance: np.ndarray
+    explanation: Explanation
+    inputs: Inputs
+    noise: Inputs | None
+    booked: Ledger
 
 
 def _relevance(
@@ -299,76 +326,3 @@ def _warn(accounts: Accounts, progress: Progress) -> None:
         f"Relevance does not add up: {accounts.residual:.3g} of {accounts.target_sum:.6g} is missing, "
         f"{accounts.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {accounts.tolerance:g}).{where}"
     )
-
-
-def refined(
-    runner: Runner, source: Source, plan: Plan, seeding: Seeding, method: Method, progress: Progress
-) -> Method:
-    """Double the steps of integrated gradients until they suffice on windows fixed in the scene.
-
-    The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
-    that does not ask for it comes back as it is; one that did asks no more.
-    """
-    if method.name != INTEGRATED_GRADIENTS or not method.refine:
-        return method
-    progress.report(0.0, "Trying how many steps are needed")
-    pilots = _pilots(runner, source, plan, seeding)
-    while pilots:
-        explainer = explainer_for(runner, method, lambda: check_cancelled(progress))
-        off = scale = 0.0
-        for inputs, mask in pilots:
-            ledger = Ledger()
-            found = explainer.explain(inputs, _seeds(seeding, mask, runner, inputs, fixed=False), ledger)
-            origin = runner.constant(inputs, method.baseline)
-            parts = [(found.fine * (inputs.fine - origin.fine)).double()]
-            if inputs.coarse is not None:
-                parts.append((found.coarse * (inputs.coarse - origin.coarse)).double())
-            at_origin = sum(ledger.by_layer()[BIAS].values())
-            off += abs(found.target_sum - at_origin - float(sum(part.sum() for part in parts)))
-            scale += abs(at_origin) + float(sum(part.abs().sum() for part in parts))
-        share = off / scale if scale else 0.0
-        if share <= method.tolerance or 2 * method.steps > method.most_steps:
-            progress.message(
-                f"Integrated gradients: {method.steps} steps; in {len(pilots)} small window{'s'[: len(pilots) != 1]} "
-                f"tried, what does not add up is {share:.2g} of Σ|relevance| + |logits of the baseline|."
-            )
-            break
-        method = dataclasses.replace(method, steps=2 * method.steps)
-    return dataclasses.replace(method, refine=False)
-
-
-def _pilots(runner: Runner, source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Inputs, np.ndarray]]:
-    """Return inputs and seeded pixels of a few small windows around pixels of the target."""
-    found = []
-    for row, col in _spread_pixels(plan.region, seeding, PILOT_CANDIDATES):
-        around = Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=plan.region)
-        tile = plan.tile(around)
-        patch = source.read(tile.read)
-        mask = _seeded_pixels(seeding, tile, patch)
-        if mask.any():
-            found.append((runner.standardise(patch, tile.input), mask))
-    return found[:: max(1, len(found) // PILOTS)][:PILOTS]
-
-
-def _spread_pixels(region: Window, seeding: Seeding, number: int) -> Iterator[tuple[int, int]]:
-    """Yield pixels spread evenly over those meant by the target, valid or not."""
-    if seeding.region is None:
-        side = round(number**0.5)
-        for index in range(side * side):
-            down, across = divmod(index, side)
-            yield (
-                region.row + region.rows * (2 * down + 1) // (2 * side),
-                region.col + region.cols * (2 * across + 1) // (2 * side),
-            )
-        return
-    bands = list(region.split(256, region.cols))
-    counts = [int(np.count_nonzero(seeding.region(band))) for band in bands]
-    wanted = sorted({sum(counts) * (2 * index + 1) // (2 * number) for index in range(number)})
-    before = 0
-    for band, count in zip(bands, counts):
-        ranks = [rank - before for rank in wanted if before <= rank < before + count]
-        if ranks:
-            rows, cols = np.nonzero(seeding.region(band))
-            for rank in ranks:
-                yield band.row + int(rows[rank]), band.col + int(cols[rank])
-        before += count

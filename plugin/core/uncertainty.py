@@ -78,6 +78,10 @@ class Uncertainty:
                 else "ENSEMBLE names models, but UNCERTAINTY is not ensemble: set it, or leave ENSEMBLE empty."
             )
 
+    def on_cpu(self) -> Uncertainty:
+        """Return the same with all networks on the CPU."""
+        return dataclasses.replace(self, members=tuple(member.on_cpu() for member in self.members))
+
     @property
     def number(self) -> int:
         """How many replicas there are."""

@@ -126,7 +126,8 @@ class Relevance:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.relevance import plan_relevance, refined, run_relevance
+        from ..core.relevance import plan_relevance, run_relevance
+        from ..core.relevance_steps import refined
         from ..core.target import Target
 
         runner = self.compute.runner(self.model)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from ..core.channel_levels import InputChannel
 from ..core.clusters import BlockLadder
 from ..core.contributions import Splitter, Splitting, splitter_for
 from ..core.engine import check_cancelled, plan_work, read_ahead
-from ..core.network import Inputs, Runner
-from ..core.protocols import Progress
+from ..core.network import Runner
+from ..core.protocols import Patch, Progress
+from ..core.retreat import Retreat
+from ..core.tiling import Tile
 from ..core.window import Window
 from ..io.scene import Scene
 
@@ -110,7 +113,7 @@ class SplitPixels:
 def split_pixels(
     runner: Runner,
     scene: Scene,
-    splitter: Splitter,
+    method: str,
     windows: Sequence[Window],
     choose: Choose,
     memory_mib: float,
@@ -126,22 +129,31 @@ def split_pixels(
         Within a window after the user asked for it.
     """
 
-    def work(inputs: Inputs) -> object:
-        return splitter.split_outputs(inputs)
+    def splitter_on(device: Runner) -> tuple[Runner, Splitter]:
+        return device, splitter_for(device, splitting_of(method), lambda: check_cancelled(progress))
 
+    def pick(patch: Patch, chosen: np.ndarray, origin: Window, ready: tuple, piece: Tile) -> np.ndarray:
+        device, splitter = ready
+        bands = splitter.split_outputs(device.standardise(patch, piece.input))
+        own = device.array(bands[(slice(None), slice(None), *piece.output.slices(piece.input))])
+        return own[:, :, chosen[piece.output.slices(origin)]].astype(np.float64)
+
+    work = splitter_on(runner)[1].split_outputs
     plan = plan_work(runner, scene, scene.region, memory_mib, work, per_strip_pixel=0)
+    retreat = Retreat(runner, plan, progress, splitter_on)
     tiles = [plan.tile(part) for window in windows for part in window.split(plan.tile_rows, plan.tile_cols)]
     patches = read_ahead(scene, (tile.read for tile in tiles))
     try:
         for number, (tile, patch) in enumerate(zip(tiles, patches), start=1):
             check_cancelled(progress)
             valid = patch.valid[tile.output.slices(patch.window)]
-            rows, cols = np.nonzero(valid & choose(tile.output, valid))
-            if len(rows):
-                bands = splitter.split_outputs(runner.standardise(patch, tile.input))
-                own = runner.array(bands[(slice(None), slice(None), *tile.output.slices(tile.input))])
-                picked = own[:, :, rows, cols].astype(np.float64)
-                yield SplitPixels(tile.output, rows + tile.output.row, cols + tile.output.col, picked)
+            chosen = valid & choose(tile.output, valid)
+            if chosen.any():
+                for piece, picked in retreat.pieces(tile, partial(pick, patch, chosen, tile.output)):
+                    rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
+                    if len(rows):
+                        place = rows + piece.output.row, cols + piece.output.col
+                        yield SplitPixels(piece.output, *place, picked)
             progress.report(number / len(tiles), "Splitting logits over channels")
     finally:
         patches.close()
@@ -182,7 +194,6 @@ def collect_evidence(
     if method == NONE:
         return ()
     card = runner.card
-    splitter = splitter_for(runner, splitting_of(method), lambda: check_cancelled(progress))
     channels, identity = input_channels(card), scene_identity(scene)
     accumulators = []
     for head in card.heads:
@@ -190,7 +201,7 @@ def collect_evidence(
         empty = ChannelEvidence.empty(head.name, head.kind, classes, channels, method_text(method))
         accumulators.append(ChannelAccumulator(empty, identity))
     windows = spread_windows(scene.region, card.ratio, LARGEST_AREA[method])
-    for batch in split_pixels(runner, scene, splitter, windows, choose, memory_mib, progress):
+    for batch in split_pixels(runner, scene, method, windows, choose, memory_mib, progress):
         blocks = {ladder.finest: ladder.blocks(batch.rows, batch.cols)}
         labels = labels_at(batch.window, batch.rows, batch.cols)
         for head, accumulator, known in zip(card.heads, accumulators, labels):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ..core.contribution_reference import ContributionReference
-from ..core.contributions import splitter_for
+from ..core.contributions import Splitter, splitter_for
 from ..core.engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
 from ..core.network import Runner
-from ..core.protocols import Progress
+from ..core.protocols import Patch, Progress
+from ..core.retreat import Retreat
+from ..core.tiling import Tile
 from ..core.window import Window
 from ..io.scene import Scene
 from ..io.writer import Band, Outputs
@@ -49,6 +53,19 @@ def write_standardised(
     )
     grid = scene.grid.subset(scene.region)
     bands = [Band(name, "standard deviations") for name in reference.channels]
+
+    def splitter_on(device: Runner) -> tuple[Runner, Splitter]:
+        return device, splitter_for(device, splitting_of(method), lambda: check_cancelled(progress))
+
+    def standardise(patch: Patch, ready: tuple[Runner, Splitter], piece: Tile) -> np.ndarray:
+        device, splitter = ready
+        split = splitter.split_outputs(device.standardise(patch, piece.input))
+        found = device.array(split[(slice(None), own, *piece.output.slices(piece.input))])
+        unusual = reference.standardised(found[:-2].swapaxes(0, 1))
+        predicted = found[-1].argmax(axis=0)  # (row, column): of one output always 0
+        return np.take_along_axis(unusual, predicted[None, None], axis=0)[0]
+
+    retreat = Retreat(runner, plan, progress, splitter_on)
     raster = Thinned(outputs.raster(path, grid, bands, tags=tags))
     strip = None
     with writing_behind(raster) as behind:
@@ -56,14 +73,10 @@ def write_standardised(
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((channels, window.rows, window.cols), np.nan, np.float32)
-            valid = patch.valid[tile.output.slices(patch.window)]
-            if valid.any():
-                split = splitter.split_outputs(runner.standardise(patch, tile.input))
-                found = runner.array(split[(slice(None), own, *tile.output.slices(tile.input))])
-                unusual = reference.standardised(found[:-2].swapaxes(0, 1))
-                predicted = found[-1].argmax(axis=0)  # (row, column): of one output always 0
-                shown = np.take_along_axis(unusual, predicted[None, None], axis=0)[0]
-                strip[(slice(None), *tile.output.slices(window))] = np.where(valid, shown, np.nan)
+            if patch.valid[tile.output.slices(patch.window)].any():
+                for piece, shown in retreat.pieces(tile, partial(standardise, patch)):
+                    valid = patch.valid[piece.output.slices(patch.window)]
+                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, shown, np.nan)
             if last:
                 behind.write(strip)
                 strip = None
