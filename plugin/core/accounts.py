@@ -85,6 +85,8 @@ class Accounts:
         Σ|relevance|, masked and outside included.
     layers : mapping
         Account → layer → amount, where the layers are known.
+    leaking : tuple of (str, float) or None
+        Where the books do not balance: the layer that loses most, and its share of what all layers lose.
     conservative : bool
         Whether the method promises that the books balance.
     tolerance : float
@@ -103,6 +105,7 @@ class Accounts:
     conservative: bool
     tolerance: float
     layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    leaking: tuple[str, float] | None = None
 
     @property
     def relevance_sum(self) -> float:
@@ -143,7 +146,10 @@ class Accounts:
 
     @property
     def leak(self) -> str:
-        """The largest leak in words; empty where there is none."""
+        """The layer that loses most, or else the largest amount that was booked, in words; empty for none."""
+        if self.leaking is not None:
+            name, share = self.leaking
+            return f"in layer '{name}', {100 * share:.0f} % of what all layers lose"
         largest = self.largest_leak()
         return f"{largest[2]:.3g} to {largest[0]} in layer '{largest[1]}'" if largest else ""
 

@@ -14,6 +14,7 @@ import torch
 
 from .accounts import BIAS, Ledger
 from .draws import Noise
+from .errors import ModelError
 from .gates import Rescaled
 from .network import Inputs, Runner
 from .rules import DropoutRule, Rules, along_gradient
@@ -105,20 +106,58 @@ class Walked:
         return torch.zeros_like(inputs.fine) if fine is None else fine, coarse
 
 
+# How far logits of a walk may be from those of the network, as a share of the largest.
+AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3, torch.bfloat16: 0.2}
+
+
+class _Agreement:
+    """Compares a walk's logits with those of the network itself, on the first tile.
+
+    A network may do what its drawn graph does not show, such as to overwrite a value that it reads again.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._checked = runner, False
+
+    def check(self, inputs: Inputs, logits: torch.Tensor, seeds: torch.Tensor) -> None:
+        """Raise unless the logits are those of the network, where they are seeded.
+
+        Raises
+        ------
+        ModelError
+            If they are not.
+        """
+        if self._checked:
+            return
+        self._checked = True
+        chosen = (seeds != 0).any(1, keepdim=True).expand_as(logits)
+        expected = self._runner.logits(inputs)[chosen].double()
+        off = (logits[chosen].double() - expected).abs().max()
+        if off > AGREEMENT[self._runner.dtype] * expected.abs().max().clamp(min=1.0):
+            raise ModelError(
+                f"Walked through layer by layer, the network of '{self._runner.card.id}' gives other logits (off by "
+                f"{off:.3g}): it may overwrite values that it reads again, by inplace=True or by +=. Write it "
+                "without, or choose METHOD=gradient_x_input or integrated_gradients."
+            )
+
+
 class WalkExplainer:
     """Explains by walking back through the layers with a rule for each."""
 
-    def __init__(self, runner: Runner, rules: Rules) -> None:
+    def __init__(self, runner: Runner, rules: Rules, drops: bool = False) -> None:
         self._walk = Walk(traced(runner.module), rules)
         self._dtype = runner.dtype
+        self._agreement = None if drops else _Agreement(runner)
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        inputs = inputs.to(self._dtype)
+        given, inputs = inputs, inputs.to(self._dtype)
         logits = self._walk.forward(inputs.fine, inputs.coarse)
         seeded = seeds(logits)
+        if self._agreement:
+            self._agreement.check(given, logits, seeded)
         fine, coarse = self._walk.backward(seeded, ledger)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
@@ -130,6 +169,7 @@ class RescaleExplainer:
 
     def __init__(self, runner: Runner, levels: tuple[float, ...], dropout: DropoutRule | None) -> None:
         self._runner, self._levels = runner, levels
+        self._agreement = None if dropout else _Agreement(runner)
         self._gates = Rescaled()
         rules = Rules(along_gradient, runner.dtype, self._gates, dropout=dropout)
         self._walk = Walk(traced(runner.module), rules)
@@ -140,12 +180,14 @@ class RescaleExplainer:
         """Explain one tile."""
         dtype = self._runner.dtype
         origin = self._runner.constant(inputs, self._levels).to(dtype)
-        inputs = inputs.to(dtype)
+        given, inputs = inputs, inputs.to(dtype)
         self._gates.record()
         logits_there = self._walk.forward(origin.fine, origin.coarse)
         self._gates.recording = False
         logits = self._walk.forward(inputs.fine, inputs.coarse)
         seeded = seeds(logits)
+        if self._agreement:
+            self._agreement.check(given, logits, seeded)
         ledger.note(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
         # Constants cancel in differences: what rules say of biases does not count here.
         fine, coarse = self._walk.backward(seeded, Ledger())

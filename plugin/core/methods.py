@@ -263,10 +263,13 @@ def explainer_for(
         return RescaleExplainer(runner, method.baseline, dropout)
     if dropout is None and (fast := _fast_explainer(runner, method)) is not None:
         return fast
+    return WalkExplainer(runner, rules_of(runner, method, dropout), drops=dropout is not None)
+
+
+def rules_of(runner: Runner, method: Method, dropout: DropoutRule | None = None) -> Rules:
+    """Return the rule of each layer for a method that walks back through the layers, or could."""
     gates = Whole() if method.propagates else Tangent()
-    return WalkExplainer(
-        runner, Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
-    )
+    return Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
 
 
 def _first_rule(method: Method) -> AffineRule | None:

@@ -23,14 +23,15 @@ import numpy as np
 import torch
 
 from .accounts import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
+from .audit import leaking_layer
 from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches, writing_behind
 from .errors import NumericalError, ParameterError
 from .explainers import Explanation
 from .maps import CellMap, Cells, FineMap
-from .methods import INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method
+from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Sink, Source
-from .relevance_steps import refined, seeded_pixels, seeds_of
+from .relevance_steps import refined, seeded_pixels, seeds_of, windows_of
 from .retreat import Retreat
 from .target import Target
 from .tiling import Plan, Tile
@@ -223,6 +224,11 @@ def run_relevance(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
+    if not accounts.balanced and method.name not in (INTEGRATED_GRADIENTS, DEEPLIFT):
+        looked_at = windows_of(runner, source, plan, seeding)
+        accounts = dataclasses.replace(
+            accounts, leaking=leaking_layer(runner, rules_of(runner, method), looked_at)
+        )
     _warn(accounts, progress)
     return RelevanceResult(
         cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text

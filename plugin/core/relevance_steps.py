@@ -77,6 +77,15 @@ def refined(
     return dataclasses.replace(method, refine=False)
 
 
+def windows_of(
+    runner: Runner, source: Source, plan: Plan, seeding: Seeding
+) -> Iterator[tuple[Inputs, Seeds]]:
+    """Yield inputs and seeds of a few small windows around pixels of the target."""
+    for tile, patch, mask in _pilots(source, plan, seeding):
+        inputs = runner.standardise(patch, tile.input)
+        yield inputs, seeds_of(seeding, mask, runner, inputs, fixed=False)
+
+
 def _completeness(
     patch: Patch,
     mask: np.ndarray,

@@ -108,8 +108,10 @@ def concatenated(parts: list, dim: int = 0) -> Step:
     return torch.cat(parts, dim), lambda multipliers, note: tuple(multipliers.split(sizes, dim))
 
 
-def added(first: torch.Tensor, second: torch.Tensor) -> Step:
+def added(first: torch.Tensor, second: torch.Tensor, **options: object) -> Step:
     """Hand each summand its share of the sum: the multiplier itself."""
+    if options:
+        raise ModelError(f"relevance has no rule for adding with {', '.join(options)} inside a network")
     if not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
         raise ModelError("relevance has no rule for adding a number to an array inside a network")
 

@@ -105,8 +105,10 @@ class Walk(fx.Interpreter):
             while self._pulls:
                 node, sources, pull = self._pulls.pop()
                 if node in arrived:
-                    note = ledger.of_layer(_name(node))
-                    for source, share in zip(sources, pull(arrived.pop(node), note)):
+                    own = arrived.pop(node)
+                    shares = pull(own, ledger.of_layer(name_of(node)))
+                    self.passed(node, sources, own, shares, ledger)
+                    for source, share in zip(sources, shares):
                         if isinstance(share, Handed):
                             _add(handed, source, share.relevance)
                         elif share is not None:
@@ -121,6 +123,12 @@ class Walk(fx.Interpreter):
         return [arrived.get(node) for node in inputs]
 
 
+    def passed(
+        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
+    ) -> None:
+        """See what a layer hands on, of the multipliers of its output, to its sources; does nothing here."""
+
+
 def _add(sums: dict[fx.Node, torch.Tensor], node: fx.Node, share: torch.Tensor) -> None:
     sums[node] = sums[node] + share if node in sums else share
 
@@ -129,7 +137,8 @@ def _nothing_to_note(account: str, amount: torch.Tensor) -> None:
     raise ModelError(f"Relevance of a first layer was lost to '{account}' on its way to the inputs.")
 
 
-def _name(node: fx.Node) -> str:
+def name_of(node: fx.Node) -> str:
+    """Return what a layer or a function of the network is called."""
     return node.target if node.op == "call_module" else node.name
 
 

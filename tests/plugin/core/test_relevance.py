@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from floelens.plugin.core import shares
 from floelens.plugin.core.engine import scene_window
 from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError, SceneError
 from floelens.plugin.core.methods import METHODS, Method
@@ -337,6 +338,21 @@ def test_books_that_do_not_balance_are_a_warning():
     assert "does not add up" in listener.warnings[0]
 
 
+@pytest.mark.parametrize("method", ["gradient_x_input", "lrp_epsilon", "lrp_composite"])
+def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(method, monkeypatch):
+    network, scene, listener = TinyFusion(), tiny_scene(), Listener()
+
+    def lossy(layer, values):
+        return values, lambda multipliers, note: (0.9 * multipliers,)
+
+    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)
+    assert not result.accounts.balanced
+    assert result.accounts.leaking[0] == "drop1" and result.accounts.leaking[1] > 0.999
+    (warning,) = listener.warnings
+    assert "The largest leak: in layer 'drop1', 100 % of what all layers lose" in warning
+
+
 def test_largest_leak_is_named_with_its_layer():
     result, _ = explain(runner_of(TinyFusion()), tiny_scene(), method=Method("lrp_epsilon", epsilon=0.1))
     account, layer, amount = result.accounts.largest_leak()
@@ -372,6 +388,36 @@ def test_unknown_layers_are_named():
     network.relu4 = torch.nn.Softplus()
     with pytest.raises(ModelError, match=r"'relu4' of the kind Softplus"):
         explain(runner_of(network), tiny_scene())
+
+
+class Overwriting(TinyFusion):
+    """Adds to a value in place that it reads again: the drawn graph shows a sum, and two values."""
+
+    def components(self, fine, coarse):
+        values = super().components(fine, coarse)
+        kept = values
+        values += torch.relu(values)
+        return values + kept
+
+
+class OverwritingLayer(TinyFusion):
+    """Has an activation in place, of a value that it reads again."""
+
+    def components(self, fine, coarse):
+        values = super().components(fine, coarse)
+        rectified = self.again(values)
+        return values + rectified
+
+    def __init__(self):
+        super().__init__()
+        self.again = torch.nn.ReLU(inplace=True)
+
+
+@pytest.mark.parametrize("kind", [Overwriting, OverwritingLayer])
+@pytest.mark.parametrize("method", ["lrp_epsilon", "lrp_composite", "deeplift"])
+def test_a_network_that_is_not_what_its_graph_shows_is_refused(kind, method):
+    with pytest.raises(ModelError, match="gives other logits"):
+        explain(runner_of(kind()), tiny_scene(), method=method)
 
 
 def test_cancel_stops_before_the_next_tile_and_between_steps():
