@@ -18,6 +18,7 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterPoint,
     QgsProcessingParameterRasterLayer,
 )
@@ -146,7 +147,10 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def checkParameterValues(self, parameters, context) -> tuple[bool, str]:  # noqa: N802
         """Check with our sentences first, then with QGIS's own."""
         problem = self.problem(parameters)
-        return (False, problem) if problem else super().checkParameterValues(parameters, context)
+        if problem:
+            return False, problem
+        accepted, message = super().checkParameterValues(parameters, context)
+        return accepted, message if accepted else self._refusal(parameters, context) or message
 
     def problem(self, parameters: dict) -> str | None:
         """Return what is wrong with the parameters, in one sentence; None where nothing is."""
@@ -163,6 +167,21 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
                 problem = _value_problem(definition, value)
                 if problem:
                     return problem
+        return None
+
+    def _refusal(self, parameters: dict, context) -> str | None:
+        """Return in our words what QGIS does not accept, where the value itself is at fault."""
+        for definition in self.parameterDefinitions():
+            name, value = definition.name(), plain(parameters.get(definition.name()))
+            text = isinstance(value, (str, int, float)) and not definition.isDestination()
+            if not text or definition.checkValueIsAcceptable(parameters[name], context):
+                continue
+            if value == "":
+                return f"{name} is empty. Leave it out for its default, {definition.defaultValue()}."
+            if isinstance(definition, QgsProcessingParameterNumber):
+                lowest, highest = definition.minimum(), definition.maximum()
+                return f"{name} is {value}; it must be a number from {lowest:g} to {highest:g}."
+            return f"{name} cannot be '{value}'. {definition.help()}"
         return None
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802

@@ -87,7 +87,7 @@ class Splitting:
         if self.baseline and self.groups == SCALE:
             raise ParameterError(
                 "GROUPS=scale splits at the last layer and has no baseline of channels. "
-                "Choose other GROUPS, or BASELINE=mean."
+                "Choose other GROUPS, or leave BASELINE empty."
             )
 
 

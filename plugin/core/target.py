@@ -63,6 +63,11 @@ class Target:
         elif self.class_name != PREDICTED:
             wanted = _find_class(head, names[:outputs], self.class_name, "CLASS", also=f", {PREDICTED}")
         reference = None
+        if self.reference_class and outputs == 1:
+            raise ParameterError(
+                f"Head '{head.name}' has a single logit, so there is nothing to contrast it with. "
+                "Leave REFERENCE_CLASS empty."
+            )
         if self.reference_class:
             reference = _find_class(head, names[:outputs], self.reference_class, "REFERENCE_CLASS")
             if reference == wanted:

@@ -21,13 +21,18 @@ def baseline_levels(card: ModelCard, text: str) -> tuple[float, ...]:
     Raises
     ------
     ParameterError
-        If a channel is unknown or named twice, or a value is no number.
+        If a channel is unknown or named twice, or a value is missing or no number.
     """
     if not text.strip():
         return ()
     levels: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in re.split(r"[;,]", text))):
-        name, _, value = (part.strip() for part in item.partition("="))
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ParameterError(
+                f"BASELINE: '{item}' is no channel with a value. Write channel=value, as in hh=-20,btemp_36_5v=150, "
+                "or leave BASELINE empty: all channels stand at their training mean."
+            )
         channel = next((c for c in card.channels if c.matches(name)), None)
         if channel is None:
             known = ", ".join(c.name for c in card.channels)

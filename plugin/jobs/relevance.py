@@ -132,7 +132,7 @@ class Relevance:
 
         runner = self.compute.runner(self.model)
         card = runner.card
-        method, uncertainty = self._method(card), self._uncertainty()
+        method, uncertainty = self._method(card), self._uncertainty(card)
         varied, unit = uncertainty.number > 1, relevance_unit(method.name)
         others = [c for c in card.channels if c.sensor not in ("sar", "mwr")]
         if self.ancillary_folder and not others:
@@ -226,7 +226,7 @@ class Relevance:
         settings = {name: getattr(self, name) for name in names}
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
-    def _uncertainty(self) -> Uncertainty:
+    def _uncertainty(self, card: ModelCard) -> Uncertainty:
         from ..core.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
@@ -234,6 +234,12 @@ class Relevance:
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
         members = tuple(self.compute.runner(model) for model in self.ensemble)
+        weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
+        if len(set(weights)) < len(weights):
+            raise ParameterError(
+                "ENSEMBLE names a network that takes part already: it would make the deviations smaller than they are. "
+                "Name each network once, and not MODEL itself."
+            )
         return Uncertainty(self.uncertainty, self.samples, self.noise, self.seed, members)
 
     def _baseline_text(self) -> str:

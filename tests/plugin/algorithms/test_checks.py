@@ -91,6 +91,24 @@ def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check)
     assert check(DEVICE="gpu") == "DEVICE is 'gpu'; it must be one of: auto, cpu, cuda."
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"CLASS": ""}, "CLASS is empty. Leave it out for its default, predicted."),
+        ({"STEPS": 0}, "STEPS is 0; it must be a number from 1 to 4096."),
+        ({"POINT": "abc"}, "POINT cannot be 'abc'. One place instead of a region, as in -39,69.5 [EPSG:4326]"),
+        ({"POINT": "91,1 [EPSG:4326]", "EPSILON": "x"}, "EPSILON is x; it must be a number from 1e-12 to 1."),
+    ],
+)
+def test_a_value_that_qgis_refuses_is_told_with_what_would_do(
+    provider, context, backscatter, tmp_path, changes, sentence
+):
+    algorithm = provider.algorithm("relevance").create()
+    parameters = {"SAR": str(backscatter), "SAR_RELEVANCE": str(tmp_path / "r.tif"), **changes}
+    accepted, message = algorithm.checkParameterValues(parameters, context)
+    assert not accepted and message.startswith(sentence)
+
+
 def test_qgis_still_checks_what_we_do_not(provider, context):
     ok, message = provider.algorithm("predict").checkParameterValues({}, context)
     assert not ok

@@ -57,7 +57,7 @@ def test_only_valid_pixels_of_the_region_are_meant():
         ),
         (Target("type", "water", "water"), "the explained class itself"),
         (Target("type", "water", "grease"), "Set REFERENCE_CLASS to one of"),
-        (Target("concentration", "ice", "ice"), "the explained class itself"),
+        (Target("concentration", "ice", "ice"), "a single logit"),
     ],
 )
 def test_unknown_names_are_sentences(target, says):

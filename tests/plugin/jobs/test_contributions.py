@@ -125,6 +125,8 @@ def test_a_contrast_of_classes_is_split(split):
         ({"method": "exact"}, "Unknown METHOD 'exact'"),
         ({"resolution": "fine"}, "Unknown RESOLUTION 'fine'"),
         ({"class_name": "slush"}, "no class 'slush'"),
+        ({"baseline": "mean"}, "'mean' is no channel with a value. .* leave BASELINE empty"),
+        ({"baseline": "hh=-20", "groups": "scale"}, "leave BASELINE empty"),
         ({"baseline": "vv=-20"}, "no channel 'vv'"),
         ({"baseline": "hh=low"}, "'hh=low' is no value"),
         ({"baseline": "hh=1,hh=2"}, "names 'hh' twice"),

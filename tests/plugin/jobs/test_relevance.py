@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
+from floelens.models.network import load, save_package
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.grid import Grid
@@ -225,10 +227,27 @@ def test_every_method_writes_maps_and_a_report_of_what_it_did(explain, scene, me
         assert "need not add up" in page and "not accounted for" not in page
 
 
+def louder(model, folder) -> str:
+    """Save a copy of a model whose logits are twice as large."""
+    card, network = load(model)
+    with torch.no_grad():
+        network.output.weight.mul_(2)
+        network.output.bias.mul_(2)
+    save_package(folder, card, network)
+    return str(folder)
+
+
+def test_a_network_counts_once_in_an_ensemble(explain, model, tmp_path):
+    other = louder(model, tmp_path / "louder")
+    for members in ((model,), (other, other)):
+        with pytest.raises(ParameterError, match="ENSEMBLE names a network that takes part already"):
+            explain(uncertainty="ensemble", ensemble=members)
+
+
 @pytest.mark.parametrize("kind", ["smoothgrad", "dropout", "ensemble"])
 def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, model, kind, tmp_path):
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
-    ensemble = (model,) if kind == "ensemble" else ()
+    ensemble = (louder(model, tmp_path / "louder"),) if kind == "ensemble" else ()
     _, single, single_mwr = explain("single", scene=part)
     _, sar, mwr = explain(scene=part, uncertainty=kind, ensemble=ensemble, samples=3)
     with rasterio.open(tmp_path / "map_sar.tif") as raster:
@@ -237,9 +256,9 @@ def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, 
         assert raster.descriptions[13:15] == ("btemp_89_0v", "btemp_6_9h_sd")
         assert raster.tags(15)["footprint_km"] == "35 x 62"
     assert (mwr[:14].shape, mwr[14:].shape) == (single_mwr.shape, single_mwr.shape)
-    if kind == "ensemble":  # of one network twice: no deviation
-        np.testing.assert_allclose(sar[:2], single, rtol=1e-5, atol=1e-9)
-        assert np.nanmax(sar[2:]) == 0
+    if kind == "ensemble":  # of R and 2 R: mean 1.5 R, deviation R/√2
+        np.testing.assert_allclose(sar[:2], 1.5 * single, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(sar[2:], np.abs(single) / 2**0.5, rtol=1e-3, atol=1e-9)
     else:
         assert np.nanmedian(sar[2:]) > 0
     content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
@@ -247,7 +266,6 @@ def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, 
 
 
 def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
-    from floelens.models.network import load
     from floelens.plugin.jobs.baseline import baseline_levels
 
     card, _ = load(model)
@@ -259,7 +277,7 @@ def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
     assert results["RELATIVE_RESIDUAL"] <= 1e-4
     with rasterio.open(tmp_path / "map_sar.tif") as raster:
         assert raster.tags()["FLOELENS_BASELINE"] == "hh=-30, other channels at their means"
-    for text, says in (("hx=1", "no channel 'hx'"), ("hh=cold", "is no value"), ("hh", "is no value")):
+    for text, says in (("hx=1", "no channel 'hx'"), ("hh=cold", "is no value"), ("hh", "no channel with a value")):
         with pytest.raises(ParameterError, match=says):
             explain(method="deeplift", baseline=text)
     with pytest.raises(ParameterError, match="has no baseline"):
