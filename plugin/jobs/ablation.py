@@ -198,8 +198,8 @@ def _tell(result: AblationResult, shown: str, map_unit: str, progress: Progress)
     """Put what is lost without each group into the log, the largest first."""
     unit = "percentage points" if map_unit == "%" else map_unit
     progress.message(
-        f"What the prediction of {shown} loses without a group: its logit on average over {result.pixels} pixels, "
-        "and the change of the map (root mean square). The largest change first:"
+        f"What the prediction of {shown} loses without a group: its logit on average over {result.pixels} pixels "
+        "(below zero it gains), and the change of the map (root mean square). The largest change first:"
     )
     *groups, whole = result.effects
     for effect in [whole, *sorted(groups, key=lambda effect: -effect.rmse_map)]:

@@ -220,7 +220,7 @@ def relevance_style(
         f"≤ −{_short(limit)}{speaks} against {class_name} ({unit})",
         f"≥ {_short(limit)}{speaks} for {class_name} ({unit})" + footprint_note(footprint_km),
     )
-    return diverging_style(limit, limits, band=band, start_time=start_time)
+    return diverging_style(limit, limits, band=band, start_time=start_time, clear_zero=True)
 
 
 def about_zero(limit: float) -> float:
@@ -229,14 +229,27 @@ def about_zero(limit: float) -> float:
 
 
 def diverging_style(
-    limit: float, limits: tuple[str, str], *, band: int = 1, start_time: str | None = None
+    limit: float,
+    limits: tuple[str, str],
+    *,
+    band: int = 1,
+    start_time: str | None = None,
+    clear_zero: bool = False,
 ) -> str:
-    """Return the style purple - white - orange from -`limit` to `limit`; `limits`: what its ends are called."""
+    """Return the style purple - white - orange from -`limit` to `limit`; `limits`: what its ends are called.
+
+    With `clear_zero` what is zero to the last digit is not drawn: there nothing acts on the class, as
+    around a point or polygons that were explained, and layers below show.
+    """
     entries = [
         LegendEntry(limit * share, f"{limit * share:.3g}", colour)
         for share, colour in zip((-1.0, -0.5, 0.0, 0.5, 1.0), DIVERGING)
     ]
-    return _raster(_pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits), start_time)
+    renderer = _pseudo_colour(band, entries, -limit, limit, "INTERPOLATED", limits=limits)
+    if clear_zero:
+        cleared = ElementTree.SubElement(renderer.find("rasterTransparency"), "singleValuePixelList")
+        ElementTree.SubElement(cleared, "pixelListEntry", min="0", max="0", percentTransparent="100")
+    return _raster(renderer, start_time)
 
 
 def footprint_note(footprint_km: Sequence[float] | None) -> str:

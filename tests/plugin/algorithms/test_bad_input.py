@@ -20,9 +20,13 @@ ROWS, COLS = 150, 175
 OUTPUTS = {
     "predict": {"OUTPUT": "ice.tif", "PROBABILITIES": "p.tif", "UNCERTAINTY": "u.tif", "COVERAGE": "k.tif"},
     "relevance": {"SAR_RELEVANCE": "sar_r.tif", "MWR_RELEVANCE": "mwr_r.tif", "REPORT": "r.html"},
+    "contributions": {"OUTPUT": "part.tif"},
+    "ablation": {"OUTPUT": "lost.tif", "TABLE": "lost.csv"},
     "zscores": {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "z.html", "STATE": "z.npz"},
     "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
 }
+QUICK = {"zscores": {"CHANNEL_METHOD": "none"}, "ablation": {"GROUPS": "sensor"}}
+# Scenes are read in one way by all: three stand for them.
 READING = ("predict", "relevance", "zscores")
 
 
@@ -61,8 +65,7 @@ def run(provider, context, place):
     def call(name: str, parameters: dict, feedback: QgsProcessingFeedback | None = None) -> dict:
         algorithm = provider.algorithm(name).create()
         outputs = {key: str(place / file) for key, file in OUTPUTS[name].items()}
-        quick = {"CHANNEL_METHOD": "none"} if name == "zscores" else {}
-        parameters = {**outputs, **quick, **parameters}
+        parameters = {**outputs, **QUICK.get(name, {}), **parameters}
         ok, message = algorithm.checkParameterValues(parameters, context)
         if not ok:
             raise QgsProcessingException(message)
@@ -355,7 +358,7 @@ def test_cancel_while_a_tile_is_explained_stops_within_it(refused, good, monkeyp
         check(progress)
         feedback.cancel()  # the first question comes with the first tile
 
-    for module in ("engine", "relevance"):
+    for module in ("engine", "relevance", "relevance_steps"):
         monkeypatch.setattr(f"floelens.plugin.core.{module}.check_cancelled", ask)
     refused("relevance", {**good, "METHOD": method}, feedback)
     assert asked in ([False], [False, True])  # the next question, or report, was the last

@@ -104,6 +104,12 @@ def test_relevance_is_centred_on_white_at_zero(backscatter, limit):
     assert drawn(layer, 10 * limit) == favour  # the colours end there; the values do not
 
 
+def test_layers_show_through_where_nothing_acts_on_the_class(backscatter):
+    clear = styled(backscatter, styles.relevance_style("ice", 1.0)).renderer().rasterTransparency()
+    assert clear.alphaValue(0.0) == 0
+    assert clear.alphaValue(1e-12) == clear.alphaValue(-1e-12) == 255
+
+
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.nan, math.inf])
 def test_relevance_without_a_usable_limit_still_gives_a_style(backscatter, limit):
     layer = styled(backscatter, styles.relevance_style("ice", limit))
