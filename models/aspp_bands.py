@@ -19,6 +19,8 @@ import torch
 
 # Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
 BAND_ROWS = 128
+# Tiles differ by a coarse cell in their rows and columns.
+ROOM = 1.1
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def bands(rows: int, height: int) -> Iterator[Band]:
 class Workspace:
     """Large arrays that one tile after the other uses: fresh memory costs more than what is computed in it.
 
-    An array is kept under its name for as long as the next one is not larger, nor less than half as large.
+    An array is kept under its name, with some room, until the next one does not fit or is less than half as
+    large.
     """
 
     def __init__(self) -> None:
@@ -74,8 +77,8 @@ class Workspace:
         number = samples * channels * rows * cols
         kept = self._kept.pop(name, None)
         fits = kept is not None and kept.dtype == like.dtype and kept.device == like.device
-        if not fits or not number <= len(kept) <= 2 * number:
+        if not fits or not number <= len(kept) <= 2 * ROOM * number:
             kept = None  # given back before more is asked for
-            kept = torch.empty(number, dtype=like.dtype, device=like.device)
+            kept = torch.empty(int(ROOM * number), dtype=like.dtype, device=like.device)
         self._kept[name] = kept
         return kept[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)

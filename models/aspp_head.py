@@ -337,41 +337,74 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
         sums = sums[:, :, :, :-half] + sums[:, :, :, half:]
         begin = before - (scale - 1) // 2
         inside = sums[:, :, begin : begin + rows, begin : begin + cols]
-        yield scale, inside * _inverse_counts(rows, cols, scale, values)
+        yield scale, inside * inverse_counts(rows, cols, scale, values)
 
 
 def turned_pools(multipliers: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Return the transpose of :func:`doubled_pools`: mirrored sums, from the largest scale to the smallest.
+    """Return the transpose of :func:`doubled_pools`.
 
     Parameters
     ----------
     multipliers : dict of int to torch.Tensor
         Scale → (sample, channel, row, column).
     """
-    scales = tuple(multipliers)
-    rows, cols = multipliers[scales[0]].shape[-2:]
-    after, before = (scales[-1] - 1) // 2, scales[-1] // 2
+    before, after = pool_padding(tuple(multipliers))
+    padded = {
+        scale: functional.pad(values * inverse_counts(*values.shape[-2:], scale, values), (before, after) * 2)
+        for scale, values in multipliers.items()
+    }
+    return summed_back(padded)
+
+
+def pool_padding(scales: tuple[int, ...]) -> tuple[int, int]:
+    """Return by how many zeros :func:`summed_back` wants its arrays begun and ended, on both axes."""
+    return scales[-1] // 2, (scales[-1] - 1) // 2
+
+
+def summed_back(padded: dict[int, torch.Tensor]) -> torch.Tensor:
+    """Return mirrored sums over the windows of pools, from the largest scale to the smallest.
+
+    Parameters
+    ----------
+    padded : dict of int to torch.Tensor
+        Scale → (sample, channel, row, column), with zeros around as :func:`pool_padding` tells; they are used up.
+    """
+    scales = tuple(padded)
+    before, after = pool_padding(scales)
     total = None
     for scale in reversed(scales):
-        values = multipliers[scale]
-        values = values * _inverse_counts(rows, cols, scale, values)
-        values = functional.pad(values, (before, after, before, after))
-        total = values if total is None else total.add_(values)
+        total = padded[scale] if total is None else total.add_(padded[scale])
         total = _beside(total, scale // 4) if scale > 2 else total
     total = total[:, :, :-1] + total[:, :, 1:]
     total = total[:, :, :, :-1] + total[:, :, :, 1:]
-    return total[:, :, before - 1 : before - 1 + rows, before - 1 : before - 1 + cols]
+    return total[:, :, before - 1 : total.shape[2] - after, before - 1 : total.shape[3] - after]
 
 
 def _beside(values: torch.Tensor, distance: int) -> torch.Tensor:
     """Return the sum of the values `distance` before and after, on both axes; zero lies outside."""
-    padded = functional.pad(values, (0, 0, distance, distance))
-    down = padded[:, :, : -2 * distance] + padded[:, :, 2 * distance :]
-    padded = functional.pad(down, (distance, distance))
-    return padded[:, :, :, : -2 * distance] + padded[:, :, :, 2 * distance :]
+    for axis in (2, 3):
+        length = values.shape[axis]
+        before, after = values.narrow(axis, 0, length - distance), values.narrow(axis, distance, length - distance)
+        summed = torch.empty_like(values)
+        summed.narrow(axis, 0, distance).copy_(after.narrow(axis, 0, distance))
+        summed.narrow(axis, length - distance, distance).copy_(
+            before.narrow(axis, length - 2 * distance, distance)
+        )
+        number = length - 2 * distance
+        inner, pair = summed.narrow(axis, distance, number), (
+            before.narrow(axis, 0, number),
+            after.narrow(axis, distance, number),
+        )
+        if torch.is_grad_enabled():
+            inner.copy_(pair[0] + pair[1])
+        else:
+            torch.add(*pair, out=inner)
+        values = summed
+    return values
 
 
-def _inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
+def inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
+    """Return (row, column): one over the number of pixels of a pool's window that lie inside."""
     pool = SamePool2d(size)
     counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
     return 1 / counts
