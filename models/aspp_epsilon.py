@@ -3,6 +3,9 @@
 A layer hands on the share s = |z|/(|z| + ε D) of what arrives at its output z, D = Σ|z_ij| + |b_j| (Bach et
 al. 2015, doi 10.1371/journal.pone.0130140, with ε relative to the layer's own contributions). Every layer of
 the definition keeps its own share, so nothing is folded. Where a ReLU follows, s is zero where it is shut.
+
+The outputs z are kept for a whole tile; D is made again on the way back, band by band (:mod:`.aspp_bands`), but
+for the branches, whose z and D the logits need at once.
 """
 
 from __future__ import annotations
@@ -12,15 +15,25 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from .aspp_bands import Band, Workspace, bands
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import convolved, doubled_pools, turned_pools
+from .aspp_head import (
+    ALL_EDGES,
+    Edges,
+    convolved,
+    doubled_pools,
+    inverse_counts,
+    pool_padding,
+    summed_back,
+)
 from .aspp_pullback import channel_sums, to_cells
 from .aspp_variants import SCALES
 
+# Rows around a pixel that its branches see: the largest pool and the dilation behind it.
+BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
+
 # note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
 Note = Callable[[str, str, torch.Tensor], None]
-# Share handed on, and ε D with the sign of z.
-Kept = tuple[torch.Tensor, torch.Tensor]
 
 
 class EpsilonPullback(nn.Module):
@@ -49,91 +62,113 @@ class EpsilonPullback(nn.Module):
             name: weight.flip(2, 3).transpose(0, 1).contiguous(**layout)
             for name, weight in self._weights.items()
         }
+        self._workspace, self._passes = Workspace(), 0
+
+    def release(self) -> None:
+        """Give back the memory kept for the next tile."""
+        self._workspace = Workspace()
 
     def forward(
-        self, fine: torch.Tensor, coarse: torch.Tensor | None
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
     ) -> tuple[torch.Tensor, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]]:
-        """Return the logits, and ``pull(multipliers of them, note)``, which can be used once.
+        """Return the logits, and ``pull(multipliers of them, note)``, to be used before the next pass.
 
         Parameters
         ----------
-        fine, coarse : torch.Tensor
-            As :class:`.aspp.AsppFusion` takes them.
+        fine, coarse, edges
+            As :meth:`.aspp_fast.FastAspp.forward` takes them.
         """
-        kept: dict[str, Kept] = {}
+        network = self.network
+        fine = fine.to(network.dtype).contiguous(memory_format=network.memory_format)
+        self._passes += 1
+        number = self._passes
+        kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
-            logits = self._ahead(fine, coarse, kept)
+            for _ in network.bands(fine, edges, list(kept.values())):
+                pass  # what matters is kept
+            logits, magnitude = self._ahead(fine, coarse, kept)
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
+            if number != self._passes:
+                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+            books = _Books(note)
             with torch.no_grad():
-                return self._back(seeds, coarse, kept, note)
+                seeds = self._hand_on(books, "output", "output", seeds.to(network.sum_dtype), logits, magnitude)
+                cells = to_cells(network, seeds, coarse) if network.coarse_channels else None
+                found = self._back(seeds.to(network.dtype), fine, kept, books)
+            books.close()
+            return found, cells
 
         return logits, pull
 
-    def _ahead(self, fine: torch.Tensor, coarse: torch.Tensor | None, kept: dict[str, Kept]) -> torch.Tensor:
+    def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
+        return self._workspace.take(name, (1, channels, *fine.shape[-2:]), fine)
+
+    def _ahead(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, kept: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits and their D from what the trunk has kept; z and D of the branches are added to it."""
         network = self.network
-        values = fine.to(network.dtype).contiguous(memory_format=network.memory_format)
-        size = values.abs()
-        for name in CONVOLUTIONS:
-            if name in NORMS:
-                values, size = self._normalised(NORMS[name], values, kept)
-            z, magnitude = self._affine(name, values, size, 1)
-            values = size = z.relu_()
-            kept[name] = self._share(values, magnitude, rectified=True)
-            if name == "conv2":
-                skip = values
-        logits = convolved(skip, self._weights["output_skip"]).to(network.sum_dtype)
-        magnitude = convolved(skip, self._sizes["output_skip"]).to(network.sum_dtype)
-        for scale, pooled in doubled_pools(values, SCALES):
-            branch, branch_size = self._affine(f"scale{scale}", pooled, pooled, scale)
-            kept[f"scale{scale}"] = self._share(branch, branch_size)
-            logits += convolved(branch, self._weights[f"output{scale}"])
-            magnitude += convolved(branch.abs_(), self._sizes[f"output{scale}"])
+        skip, trunk = kept["conv2"], kept["conv6"]
+        for scale in SCALES:
+            for name in (f"scale{scale}", f"scale{scale}_size"):
+                kept[name] = self._array(name, len(self._biases[f"scale{scale}"]), fine)
+        parts = []
+        for band in bands(fine.shape[2], network.band_rows):
+            seen = band.around(BRANCH_HALO)
+            logits = convolved(skip[:, :, band.own], self._weights["output_skip"]).to(network.sum_dtype)
+            magnitude = convolved(skip[:, :, band.own], self._sizes["output_skip"]).to(network.sum_dtype)
+            for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
+                near = band.around(scale)
+                branch, size = (
+                    band.narrowed(each, near, band.own)
+                    for each in self._affine(f"scale{scale}", band.narrowed(pooled, seen, near), scale)
+                )
+                logits += convolved(branch, self._weights[f"output{scale}"])
+                magnitude += convolved(branch.abs(), self._sizes[f"output{scale}"])
+                kept[f"scale{scale}"][:, :, band.own] = branch
+                kept[f"scale{scale}_size"][:, :, band.own] = size
+            parts.append((logits, magnitude))
+        logits, magnitude = (torch.cat(each, 2) for each in zip(*parts))
         bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
         logits, magnitude = logits + bias, magnitude + bias.abs()
         if network.coarse_channels:
             cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
             logits += network.upsample(cells.sum(2), fine)
             magnitude += network.upsample(cells.abs().sum(2), fine)
-        kept["output"] = self._share(logits, magnitude)
-        return logits
+        return logits, magnitude
 
-    def _affine(
-        self, name: str, values: torch.Tensor, size: torch.Tensor, dilation: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a convolution's outputs z and their D."""
+    def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a convolution's outputs z and their D; the values are not negative."""
         bias = self._biases[name]
         return (
             convolved(values, self._weights[name], bias, dilation, dilation),
-            convolved(size, self._sizes[name], bias.abs(), dilation, dilation),
+            convolved(values, self._sizes[name], bias.abs(), dilation, dilation),
         )
 
-    def _normalised(
-        self, norm: str, values: torch.Tensor, kept: dict[str, Kept]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a batch norm's outputs and their size."""
-        gain, shift = (self.network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
-        z = torch.addcmul(shift, values, gain)
-        kept[norm] = self._share(z, torch.addcmul(shift.abs(), values, gain.abs()))
-        return z, z.abs()
-
-    def _share(self, z: torch.Tensor, magnitude: torch.Tensor, rectified: bool = False) -> Kept:
-        """Return |z|/(|z| + ε D) and ε D with the sign of z; `magnitude` is used up."""
-        stabiliser = magnitude.mul_(self.epsilon)
-        size = z if rectified else z.abs()
-        total = (size + stabiliser).clamp_(min=torch.finfo(size.dtype).tiny)
-        share = torch.div(size, total, out=total)
-        return share, stabiliser if rectified else stabiliser.copysign_(z)
-
     def _hand_on(
-        self, key: str, layer: str, multipliers: torch.Tensor, kept: dict, note: Note
+        self,
+        books: _Books,
+        key: str,
+        layer: str,
+        multipliers: torch.Tensor,
+        z: torch.Tensor,
+        size: torch.Tensor,
+        own: slice = slice(None),
+        rectified: bool = False,
     ) -> torch.Tensor:
-        """Return what a layer hands on, and note what ε and the bias get."""
-        share, withheld = kept.pop(key)
-        multipliers = share.mul_(multipliers)
-        note("epsilon", layer, channel_sums(withheld.mul_(multipliers)).sum())
-        bias = self._bias_of(key)
-        note("bias", layer, (channel_sums(multipliers) * bias).sum())
+        """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`.
+
+        `multipliers` and `size` (D) are used up.
+        """
+        withheld = size.mul_(self.epsilon)
+        magnitude = z if rectified else z.abs()
+        total = (magnitude + withheld).clamp_(min=torch.finfo(z.dtype).tiny)
+        multipliers = multipliers.mul_(magnitude).div_(total)
+        withheld = withheld if rectified else withheld.copysign_(z)
+        mine = multipliers[:, :, own]
+        books.add("epsilon", layer, channel_sums(withheld[:, :, own].mul_(mine)).sum())
+        books.add("bias", layer, (channel_sums(mine) * self._bias_of(key)).sum())
         return multipliers
 
     def _bias_of(self, key: str) -> torch.Tensor:
@@ -144,26 +179,92 @@ class EpsilonPullback(nn.Module):
         return self._biases[key].double()
 
     def _back(
-        self, seeds: torch.Tensor, coarse: torch.Tensor | None, kept: dict[str, Kept], note: Note
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        network = self.network
-        seeds = self._hand_on("output", "output", seeds.to(network.sum_dtype), kept, note)
-        cells = to_cells(network, seeds, coarse) if network.coarse_channels else None
-        seeds = seeds.to(network.dtype)
-        pools = {}
+        self, seeds: torch.Tensor, fine: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
+    ) -> torch.Tensor:
+        height = self.network.band_rows
+        behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
+        for band in bands(fine.shape[2], height):
+            behind[:, :, band.around(BRANCH_HALO)] += self._through_branches(band, seeds, kept, books)
+        parts = [
+            self._through_trunk(band, seeds, behind, fine, kept, books) for band in bands(fine.shape[2], height)
+        ]
+        return torch.cat(parts, 2)
+
+    def _through_branches(
+        self, band: Band, seeds: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
+    ) -> torch.Tensor:
+        """Return what a band's branches hand to the trunk's output, for the rows within their halo."""
+        seen, pools = band.around(BRANCH_HALO), {}
+        rows, cols = seen.stop - seen.start, seeds.shape[3]
+        before, after = pool_padding(SCALES)
         for index, scale in enumerate(SCALES):
-            multipliers = convolved(seeds, self._turned[f"output{scale}"])
-            multipliers = self._hand_on(f"scale{scale}", f"scales.{index}", multipliers, kept, note)
-            pools[scale] = convolved(multipliers, self._turned[f"scale{scale}"], None, scale, scale)
-        multipliers = turned_pools(pools)
-        pools.clear()
-        for name in reversed(CONVOLUTIONS):
+            name = f"scale{scale}"
+            multipliers = convolved(seeds[:, :, band.own], self._turned[f"output{scale}"])
+            z, size = kept[name][:, :, band.own], kept[f"{name}_size"][:, :, band.own]
+            multipliers = self._hand_on(books, name, f"scales.{index}", multipliers, z, size)
+            # Rows beyond the band get their share too: twice the padding makes the result so much taller.
+            spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
+            near = band.around(scale)
+            spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
+            shares = inverse_counts(rows, cols, scale, spread)[near.start - seen.start :][: spread.shape[2]]
+            shape = (1, spread.shape[1], rows + before + after, cols + before + after)
+            pools[scale] = self._workspace.take(f"pool{scale}", shape, spread).zero_()
+            begin = before + near.start - seen.start
+            pools[scale][:, :, begin : begin + spread.shape[2], before : before + cols] = spread.mul_(shares)
+        return summed_back(pools)
+
+    def _through_trunk(
+        self,
+        band: Band,
+        seeds: torch.Tensor,
+        behind: torch.Tensor,
+        fine: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        books: _Books,
+    ) -> torch.Tensor:
+        """Return the multipliers of a band's fine inputs."""
+        network = self.network
+        seen = band.around(len(CONVOLUTIONS))
+        multipliers = behind[:, :, seen].clone()
+        for index in range(len(CONVOLUTIONS) - 1, -1, -1):
+            name, before = CONVOLUTIONS[index], kept[CONVOLUTIONS[index - 1]] if index else fine
             if name == "conv2":
-                multipliers = multipliers.add_(convolved(seeds, self._turned["output_skip"]))
-            multipliers = self._hand_on(name, name, multipliers, kept, note)
-            multipliers = convolved(multipliers, self._turned[name], None, 1, 1)
-            if name in NORMS:
-                norm = NORMS[name]
-                multipliers = self._hand_on(norm, norm, multipliers, kept, note)
-                multipliers.mul_(network.get_buffer(f"{norm}_gain"))
-        return multipliers, cells
+                multipliers.add_(convolved(seeds[:, :, seen], self._turned["output_skip"]))
+            wider = band.around(index + 2)
+            values = before[:, :, wider]
+            norm = NORMS.get(name)
+            if norm is not None:
+                gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
+                values = torch.addcmul(shift, values, gain)
+            # What a ReLU let through is its own size.
+            magnitude = values if index and norm is None else values.abs()
+            size = convolved(magnitude, self._sizes[name], self._biases[name].abs(), 1, 1)
+            size, z = band.narrowed(size, wider, seen), kept[name][:, :, seen]
+            own = slice(band.start - seen.start, band.stop - seen.start)
+            multipliers = self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
+            wanted = band.around(index)
+            multipliers = band.narrowed(convolved(multipliers, self._turned[name], None, 1, 1), seen, wanted)
+            seen = wanted
+            if norm is not None:
+                size = torch.addcmul(shift.abs(), before[:, :, seen], gain.abs())
+                z = band.narrowed(values, wider, seen)
+                own = slice(band.start - seen.start, band.stop - seen.start)
+                multipliers = self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)
+        return multipliers
+
+
+class _Books:
+    """Adds up what single bands note, and notes each sum once."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._sums: dict[tuple[str, str], torch.Tensor] = {}
+
+    def add(self, account: str, layer: str, amount: torch.Tensor) -> None:
+        """Add a float64 scalar."""
+        self._sums[account, layer] = self._sums.get((account, layer), 0.0) + amount
+
+    def close(self) -> None:
+        """Note the sums."""
+        for (account, layer), amount in self._sums.items():
+            self._note(account, layer, amount)

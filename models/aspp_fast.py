@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .aspp_bands import BAND_ROWS, Band, bands
 from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools, rectified
 from .aspp_variants import SCALES
 from .layers import NearestUpsample
@@ -60,6 +61,7 @@ class FastAspp(nn.Module):
         self.rectified = network.scale_relus is not None
         self.coarse_channels = network.coarse_channels
         self.upsample = type(network.upsample)(network.ratio)
+        self.band_rows = BAND_ROWS
 
         self.merged: set[str] = set()
         for name in CONVOLUTIONS:
@@ -144,34 +146,52 @@ class FastAspp(nn.Module):
     def _normalise(self, name: str, values: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
-    def trunk(
+    def bands(
         self, fine: torch.Tensor, edges: Edges = ALL_EDGES, kept: list[torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the skip components and the trunk's output.
+    ) -> Iterator[tuple[Band, torch.Tensor, torch.Tensor]]:
+        """Yield bands of rows, with the skip components and the trunk's output of each.
 
         Parameters
         ----------
         fine : torch.Tensor
-            (sample, fine channel, row, column), standardised.
+            (1, fine channel, row, column), standardised.
         edges : tuple of bool
             As in :meth:`forward`.
-        kept : list, optional
-            Takes the outputs of the six convolutions, after their ReLU.
+        kept : list of torch.Tensor, optional
+            Arrays that take the outputs of the six convolutions, after their ReLU.
         """
-        values = fine.to(self.dtype).contiguous(memory_format=self.memory_format)
-        for name in CONVOLUTIONS:
-            norm = NORMS.get(name)
-            if norm is None:
-                values = self._rectified(name, values)
-            elif norm in self.merged and not torch.is_grad_enabled():
-                values = self._merged(name, norm, values, edges)
-            else:
-                values = self._rectified(name, self._normalise(norm, values))
-            if kept is not None:
-                kept.append(values)
-            if name == "conv2":
-                skip = values
-        return skip, values
+        whole = fine.to(self.dtype).contiguous(memory_format=self.memory_format)
+        rows = fine.shape[2]
+        # What is to be differentiated is not cut: autograd would keep every piece.
+        for band in bands(rows, rows if torch.is_grad_enabled() else self.band_rows):
+            seen = band.around(len(CONVOLUTIONS))
+            values = whole[:, :, seen]
+            for index, name in enumerate(CONVOLUTIONS):
+                wanted = band.around(len(CONVOLUTIONS) - 1 - index)
+                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == rows, *edges[2:])
+                values = band.narrowed(self._layer(name, values, sides), seen, wanted)
+                seen = wanted
+                if kept is not None:
+                    kept[index][:, :, band.own] = band.narrowed(values, seen, band.own)
+                if name == "conv2":
+                    skip = band.narrowed(values, seen, band.own)
+            yield band, skip, values
+
+    def trunk(self, fine: torch.Tensor, edges: Edges = ALL_EDGES) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the skip components and the trunk's output of all rows at once."""
+        parts = [(skip, trunk) for _, skip, trunk in self.bands(fine, edges)]
+        if len(parts) == 1:
+            return parts[0]
+        skips, trunks = zip(*parts)
+        return torch.cat(skips, 2), torch.cat(trunks, 2)
+
+    def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+        norm = NORMS.get(name)
+        if norm is None:
+            return self._rectified(name, values)
+        if norm in self.merged and not torch.is_grad_enabled():
+            return self._merged(name, norm, values, edges)
+        return self._rectified(name, self._normalise(norm, values))
 
     def _rectified(self, name: str, values: torch.Tensor, weights: str = "") -> torch.Tensor:
         weight = self.get_buffer(f"{weights or name}_weight")
@@ -226,24 +246,36 @@ class FastAspp(nn.Module):
         """
         if self.hidden:
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
+        if self.folded:
+            return self.gathered_logits(fine, coarse, edges)
         skip, trunk = self.trunk(fine, edges)
-        return self.joined_logits(fine, coarse, skip, trunk, edges)
+        logits = self._from_skip(skip)
+        for scale, branch in self._branches(trunk):
+            logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))
+        return self._with_coarse(logits, fine, coarse)
 
-    def joined_logits(
+    def gathered_logits(
         self,
         fine: torch.Tensor,
         coarse: torch.Tensor | None,
-        skip: torch.Tensor,
-        trunk: torch.Tensor,
         edges: Edges,
+        kept: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Return the logits from what :meth:`trunk` returns; of `fine` only the size is read."""
-        logits = convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
-        if self.folded:
-            logits = logits + self.head(trunk, edges)
-        else:
-            for scale, branch in self._branches(trunk):
-                logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))
+        """Return the logits of a network with a linear head, band by band; parameters as of :meth:`bands`."""
+        gathering = self.head.gathering(fine, edges)
+        skips = []
+        for band, skip, trunk in self.bands(fine, edges, kept):
+            skips.append(self._from_skip(skip))
+            gathering.add(band.own, trunk)
+        return self._with_coarse(gathering.logits().add_(torch.cat(skips, 2)), fine, coarse)
+
+    def _from_skip(self, skip: torch.Tensor) -> torch.Tensor:
+        return convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
+
+    def _with_coarse(
+        self, logits: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Add the bias and the coarse channels; of `fine` only the size is read."""
         bias = self.get_buffer("output_bias")
         if not self.coarse_channels:
             return logits + bias[:, None, None]

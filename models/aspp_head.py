@@ -21,8 +21,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .aspp_bands import bands
 from .layers import SamePool2d
 
+# Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
+CHUNK_ROWS = 16
+Slices = tuple[slice, slice]
 # Which sides of an array are edges of the scene: top, bottom, left, right.
 Edges = tuple[bool, bool, bool, bool]
 ALL_EDGES: Edges = (True, True, True, True)
@@ -53,125 +57,258 @@ class LinearHead(nn.Module):
         super().__init__()
         self.dtype = dtype
         self.sum_dtype = sum_dtype
+        self.memory_format = memory_format
         self.scales = tuple(kernels)
         # A logit this far from an edge sees windows that lie wholly inside.
         self.reach = self.scales[-1] + self.scales[-1] // 2
-        # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead.
-        self.by_taps = len(kernels[self.scales[0]]) == 1
-        if self.by_taps:
-            taps = {k: kernel[0].permute(1, 2, 0).flatten(0, 1) / k**2 for k, kernel in kernels.items()}
-            weights = {f"taps{scale}": values for scale, values in taps.items()}
-            weights |= {f"taps{scale}_back": values.t() for scale, values in taps.items()}
-            for name, values in weights.items():
-                kept = values[:, :, None, None].to(dtype).contiguous(memory_format=memory_format)
-                self.register_buffer(name, kept)
+        self.outputs, self.channels = kernels[self.scales[0]].shape[:2]
+        # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead. On the way
+        # back each logit may be the only one.
+        self.by_taps = self.outputs == 1
         for scale, kernel in kernels.items():
-            back = kernel.flip(2, 3).transpose(0, 1)
-            for name, values in (("forward", kernel), ("back", back)):
-                for ending, share in (("", 1), ("_mean", scale**2)):
-                    weights = (values / share).to(dtype).contiguous(memory_format=memory_format)
-                    self.register_buffer(f"{name}{scale}{ending}", weights)
+            self._keep(f"forward{scale}", kernel)
+            self._keep(f"back{scale}", kernel.flip(2, 3).transpose(0, 1))
+            # Rows of the kernel become channels, so that a band of rows needs none beside it.
+            lines = (kernel / scale**2).permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+            if not self.by_taps:
+                self._keep(f"lines{scale}", lines)
+                self._keep(f"lines{scale}_back", lines.flip(3).transpose(0, 1))
+        for output in range(self.outputs):
+            means = [kernel[output] / scale**2 for scale, kernel in kernels.items()]
+            taps = torch.cat([mean.permute(1, 2, 0).flatten(0, 1) for mean in means])[:, :, None, None]
+            if self.by_taps:
+                self._keep("taps", taps)
+            self._keep(f"taps{output}_back", taps.transpose(0, 1))
+
+    def _keep(self, name: str, weight: torch.Tensor) -> None:
+        self.register_buffer(name, weight.to(self.dtype).contiguous(memory_format=self.memory_format))
 
     def forward(self, trunk: torch.Tensor, edges: Edges = ALL_EDGES) -> torch.Tensor:
         """Return the part of the logits (1, output, row, column) that comes through the scales."""
-        if min(trunk.shape[-2:]) < 4 * self.reach:
-            return self._by_definition(trunk)
-        logits = None
-        for scale in reversed(self.scales):
-            taps = self.by_taps
-            part = self._from_taps(trunk, scale) if taps else self._convolve("forward", trunk, scale, "_mean")
-            logits = part if logits is None else part.add_(_beside(logits, scale // 2))
-        logits = functional.pad(logits, (0, 1, 0, 1))
-        logits = logits[:, :, :-1] + logits[:, :, 1:]
-        logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
-        for seen, own, inside in self._strips(edges):
-            logits[own] = self._by_definition(trunk[seen])[inside]
-        return logits
+        gathering = self.gathering(trunk, edges)
+        gathering.add(slice(0, trunk.shape[2]), trunk)
+        return gathering.logits()
 
     def transpose(self, seeds: torch.Tensor, edges: Edges = ALL_EDGES) -> torch.Tensor:
         """Return the multipliers of the trunk for those of the logits."""
-        if min(seeds.shape[-2:]) < 4 * self.reach:
-            return self._transposed_definition(seeds)
-        strips = []
-        remaining = seeds
-        for seen, own, inside in self._strips(edges):
-            if remaining is seeds:
-                remaining = seeds.clone()
-            strip = torch.zeros_like(seeds[seen])
-            strip[inside] = remaining[own]
-            remaining[own] = 0
-            strips.append((seen, strip))
-        summed = functional.pad(remaining, (1, 0, 1, 0))
-        summed = summed[:, :, :-1] + summed[:, :, 1:]
-        summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
+        return self.spreading(seeds, edges).multipliers(slice(0, seeds.shape[2]))
+
+    def gathering(self, like: torch.Tensor, edges: Edges) -> Gathering:
+        """Return what takes the trunk's output band by band; of `like` size and device are read."""
+        return Gathering(self, like, edges)
+
+    def spreading(self, seeds: torch.Tensor, edges: Edges) -> Spreading:
+        """Return what gives the multipliers of the trunk band by band."""
+        return Spreading(self, seeds, edges)
+
+    def strips(self, rows: int, cols: int, edges: Edges) -> Iterator[tuple[Slices, Slices, Slices]]:
+        """Yield what is computed by the definition: what a strip sees, its own logits, and these in it."""
+        everything, reach = slice(None), self.reach
+        if min(rows, cols) < 4 * reach:
+            yield (everything,) * 2, (everything,) * 2, (everything,) * 2
+            return
+        first, last = slice(0, reach), slice(-reach, None)
+        near, far = slice(0, 2 * reach), slice(-2 * reach, None)
+        top, bottom, left, right = edges
+        for wanted, seen, own in ((top, near, first), (bottom, far, last)):
+            if wanted:
+                yield (seen, everything), (own, everything), (own, everything)
+        for wanted, seen, own in ((left, near, first), (right, far, last)):
+            if wanted:
+                yield (everything, seen), (everything, own), (everything, own)
+
+    def products(self, trunk: torch.Tensor) -> Iterator[tuple[int, int, int, torch.Tensor]]:
+        """Yield scale, rows down, columns across, and what pixels so far away add to a logit.
+
+        The last is (output, row, column); the columns of all but single logits are summed already.
+        """
+        rows, cols = trunk.shape[-2:]
+        if self.by_taps:
+            taps = _planes(convolved(trunk, self.get_buffer("taps"))).view(-1, 3, 3, 1, rows, cols)
+            for scale, own in zip(self.scales, taps):
+                for down in (-1, 0, 1):
+                    for across in (-1, 0, 1):
+                        yield scale, scale * down, scale * across, own[1 + down, 1 + across]
+            return
+        for scale in self.scales:
+            weight = self.get_buffer(f"lines{scale}")
+            lines = _planes(convolved(trunk, weight, None, (0, scale), (1, scale)))
+            for down, own in zip((-1, 0, 1), lines.view(3, self.outputs, rows, cols)):
+                yield scale, scale * down, 0, own
+
+    def multipliers(self, sums: dict[int, torch.Tensor], rows: slice, single: int | None) -> torch.Tensor:
+        """Return the transpose of :meth:`products` for a band of rows.
+
+        Parameters
+        ----------
+        sums : dict of int to torch.Tensor
+            Scale → multipliers (output, row, column) of all rows.
+        rows : slice
+            The band.
+        single : int or None
+            The output of which `sums` are; None: of all.
+        """
+        if single is not None:
+            near = (-1, 0, 1)
+            places = [(k, k * down, k * across) for k in self.scales for down in near for across in near]
+            return convolved(self._moved(sums, rows, places), self.get_buffer(f"taps{single}_back"))
         total = None
         for scale in self.scales:
-            if total is not None:
-                summed = _beside(summed, scale // 4)
-            taps = self.by_taps
-            part = self._to_taps(summed, scale) if taps else self._convolve("back", summed, scale, "_mean")
+            moved = self._moved(sums, rows, [(scale, scale * down, 0) for down in (-1, 0, 1)])
+            weight = self.get_buffer(f"lines{scale}_back")
+            part = convolved(moved, weight, None, (0, scale), (1, scale))
             total = part if total is None else total.add_(part)
-        for seen, strip in strips:
-            if strip.any():
-                total[seen] += self._transposed_definition(strip)
         return total
 
-    def _from_taps(self, trunk: torch.Tensor, scale: int) -> torch.Tensor:
-        """Return a scale's convolution to a single logit: nine planes of products, shifted and added."""
-        rows, cols = trunk.shape[-2:]
-        products = convolved(trunk, self.get_buffer(f"taps{scale}"))
-        # As a matrix (pixel, tap) it is turned much faster than as an array of four axes.
-        planes = products.permute(0, 2, 3, 1).reshape(rows * cols, 9).t().contiguous()
-        taps = planes.view(3, 3, rows, cols)
-        total = taps[1, 1].to(self.sum_dtype, copy=True)
-        for (down, across), tap in _around(taps):
-            into, of = _shifted(rows, cols, scale * down, scale * across)
-            total[into] += tap[of]
-        return total[None, None]
+    def _moved(
+        self, sums: dict[int, torch.Tensor], rows: slice, places: list[tuple[int, int, int]]
+    ) -> torch.Tensor:
+        """Return rows of sums, each moved down and across, as one array (1, channel, row, column)."""
+        outputs, height, width = sums[self.scales[0]].shape
+        shape = len(places), outputs, rows.stop - rows.start, width
+        planes = sums[self.scales[0]].new_zeros(shape, dtype=self.dtype)
+        for plane, (scale, down, across) in zip(planes, places):
+            of_rows, into_rows = _overlap(rows, -down, height)
+            of_cols, into_cols = _overlap(slice(0, width), -across, width)
+            plane[:, into_rows, into_cols] = sums[scale][:, of_rows, of_cols]
+        # As a matrix (channel, pixel) it is turned much faster than as an array of four axes.
+        turned = planes.view(len(places) * outputs, -1).t().contiguous()
+        return turned.view(1, rows.stop - rows.start, width, -1).permute(0, 3, 1, 2)
 
-    def _to_taps(self, logits: torch.Tensor, scale: int) -> torch.Tensor:
-        """Return the transpose of :meth:`_from_taps`: nine planes shifted back, and one product."""
-        rows, cols = logits.shape[-2:]
-        plane = logits[0, 0].to(self.dtype)
-        planes = torch.zeros(9, rows, cols, dtype=self.dtype, device=plane.device)
-        taps = planes.view(3, 3, rows, cols)
-        taps[1, 1] = plane
-        for (down, across), tap in _around(taps):
-            into, of = _shifted(rows, cols, scale * down, scale * across)
-            tap[of] = plane[into]
-        pixels = planes.view(9, rows * cols).t().contiguous()
-        return convolved(
-            pixels.view(1, rows, cols, 9).permute(0, 3, 1, 2), self.get_buffer(f"taps{scale}_back")
-        )
-
-    def _convolve(self, way: str, values: torch.Tensor, scale: int, mean: str = "") -> torch.Tensor:
-        kernel = self.get_buffer(f"{way}{scale}{mean}")
-        found = functional.conv2d(values.to(self.dtype), kernel, padding=scale, dilation=scale)
-        return found.to(self.sum_dtype) if way == "forward" else found
-
-    def _by_definition(self, trunk: torch.Tensor) -> torch.Tensor:
+    def by_definition(self, trunk: torch.Tensor) -> torch.Tensor:
+        """Return the logits of a strip, pools first."""
         logits = None
         for scale, pooled in doubled_pools(trunk, self.scales):
-            part = self._convolve("forward", pooled, scale)
+            part = self._convolve("forward", pooled, scale).to(self.sum_dtype)
             logits = part if logits is None else logits.add_(part)
         return logits
 
-    def _transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
+    def transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
+        """Return the multipliers of the trunk for those of a strip's logits."""
         return turned_pools({scale: self._convolve("back", seeds, scale) for scale in self.scales})
 
-    def _strips(self, edges: Edges) -> Iterator[tuple]:
-        """Yield for each edge of the scene what a strip sees, which logits are its own, and where in it."""
-        top, bottom, left, right = edges
-        everything, reach = slice(None), self.reach
-        first, last = slice(0, reach), slice(-reach, None)
-        near, far = slice(0, 2 * reach), slice(-2 * reach, None)
-        plane = (everything, everything)
-        for wanted, seen, own in ((top, near, first), (bottom, far, last)):
-            if wanted:
-                yield (*plane, seen), (*plane, own), (*plane, own)
-        for wanted, seen, own in ((left, near, first), (right, far, last)):
-            if wanted:
-                yield (*plane, everything, seen), (*plane, everything, own), (*plane, everything, own)
+    def _convolve(self, way: str, values: torch.Tensor, scale: int) -> torch.Tensor:
+        kernel = self.get_buffer(f"{way}{scale}")
+        return functional.conv2d(values.to(self.dtype), kernel, padding=scale, dilation=scale)
+
+
+class Gathering:
+    """Logits of a linear head from the trunk's output, which comes in bands of rows.
+
+    Parameters
+    ----------
+    head : LinearHead
+        The head.
+    like : torch.Tensor
+        An array with the tile's size, on its device.
+    edges : tuple of bool
+        Which sides of the tile are edges of the scene.
+    """
+
+    def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges) -> None:
+        self._head = head
+        rows, cols = like.shape[-2:]
+        self._strips = []
+        for seen, own, inside in head.strips(rows, cols, edges):
+            first, stop, _ = seen[0].indices(rows)
+            self._strips.append((first, stop, seen[1], own, inside, []))
+        self._whole = any(own == (slice(None),) * 2 for *_, own, _, _ in self._strips)
+        shape = head.outputs, rows, cols
+        kind = {"dtype": head.sum_dtype, "device": like.device}
+        self._sums = {} if self._whole else {scale: torch.zeros(shape, **kind) for scale in head.scales}
+
+    def add(self, rows: slice, trunk: torch.Tensor) -> None:
+        """Take the rows `rows` of the trunk's output; they come from top to bottom, each once."""
+        for first, stop, cols, _, _, parts in self._strips:
+            low, high = max(first, rows.start), min(stop, rows.stop)
+            if low < high:
+                parts.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
+        if self._whole:
+            return
+        for band in bands(trunk.shape[2], CHUNK_ROWS):
+            start = rows.start + band.start
+            for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
+                total = self._sums[scale]
+                # A logit `down` rows above and `across` columns to the left sees these.
+                into_rows, of_rows = _overlap(slice(start, rows.start + band.stop), -down, total.shape[1])
+                into_cols, of_cols = _overlap(slice(0, total.shape[2]), -across, total.shape[2])
+                total[:, into_rows, into_cols] += found[:, of_rows, of_cols]
+
+    def logits(self) -> torch.Tensor:
+        """Return the part of the logits (1, output, row, column) that comes through the scales."""
+        head, logits = self._head, None
+        for scale in reversed(head.scales if not self._whole else ()):
+            part = self._sums.pop(scale)[None]
+            logits = part if logits is None else part.add_(_beside(logits, scale // 2))
+        if logits is not None:
+            logits = functional.pad(logits, (0, 1, 0, 1))
+            logits = logits[:, :, :-1] + logits[:, :, 1:]
+            logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
+        for *_, own, inside, parts in self._strips:
+            found = head.by_definition(torch.cat(parts, 2))
+            if self._whole:
+                return found
+            logits[(..., *own)] = found[(..., *inside)]
+        return logits
+
+
+class Spreading:
+    """Multipliers of the trunk for those of the logits, given out in bands of rows.
+
+    Parameters
+    ----------
+    head : LinearHead
+        The head.
+    seeds : torch.Tensor
+        (1, output, row, column), multipliers of the logits.
+    edges : tuple of bool
+        Which sides of the tile are edges of the scene.
+    """
+
+    def __init__(self, head: LinearHead, seeds: torch.Tensor, edges: Edges) -> None:
+        self._head = head
+        self._strips = []
+        rows, cols = seeds.shape[-2:]
+        remaining = seeds.to(head.sum_dtype, copy=True)
+        self._whole = False
+        for seen, own, inside in head.strips(rows, cols, edges):
+            strip = torch.zeros_like(remaining[(..., *seen)])
+            strip[(..., *inside)] = remaining[(..., *own)]
+            remaining[(..., *own)] = 0
+            self._whole = self._whole or own == (slice(None),) * 2
+            if self._whole or strip.any():
+                first, stop, _ = seen[0].indices(rows)
+                self._strips.append((first, stop, seen[1], head.transposed_definition(strip)))
+        self._sums: dict[int, torch.Tensor] = {}
+        if self._whole:
+            return
+        seeded = [output for output in range(head.outputs) if remaining[:, output].any()]
+        self._single = seeded[0] if len(seeded) == 1 else 0 if head.by_taps else None
+        if self._single is not None:
+            remaining = remaining[:, self._single : self._single + 1]
+        summed = functional.pad(remaining, (1, 0, 1, 0))
+        summed = summed[:, :, :-1] + summed[:, :, 1:]
+        summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
+        for scale in head.scales:
+            summed = _beside(summed, scale // 4) if self._sums else summed
+            self._sums[scale] = summed[0]
+
+    def multipliers(self, rows: slice) -> torch.Tensor:
+        """Return the multipliers (1, trunk channel, row, column) of the rows `rows`."""
+        if self._whole:
+            return self._strips[0][3][:, :, rows].clone()
+        head, sums = self._head, self._sums
+        parts = [
+            head.multipliers(sums, slice(rows.start + band.start, rows.start + band.stop), self._single)
+            for band in bands(rows.stop - rows.start, CHUNK_ROWS)
+        ]
+        total = torch.cat(parts, 2)
+        for first, stop, cols, found in self._strips:
+            low, high = max(first, rows.start), min(stop, rows.stop)
+            if low < high:
+                own = total[:, :, low - rows.start : high - rows.start, cols]
+                own += found[:, :, low - first : high - first]
+        return total
 
 
 def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
@@ -200,66 +337,99 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
         sums = sums[:, :, :, :-half] + sums[:, :, :, half:]
         begin = before - (scale - 1) // 2
         inside = sums[:, :, begin : begin + rows, begin : begin + cols]
-        yield scale, inside * _inverse_counts(rows, cols, scale, values)
+        yield scale, inside * inverse_counts(rows, cols, scale, values)
 
 
 def turned_pools(multipliers: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Return the transpose of :func:`doubled_pools`: mirrored sums, from the largest scale to the smallest.
+    """Return the transpose of :func:`doubled_pools`.
 
     Parameters
     ----------
     multipliers : dict of int to torch.Tensor
         Scale → (sample, channel, row, column).
     """
-    scales = tuple(multipliers)
-    rows, cols = multipliers[scales[0]].shape[-2:]
-    after, before = (scales[-1] - 1) // 2, scales[-1] // 2
+    before, after = pool_padding(tuple(multipliers))
+    padded = {
+        scale: functional.pad(values * inverse_counts(*values.shape[-2:], scale, values), (before, after) * 2)
+        for scale, values in multipliers.items()
+    }
+    return summed_back(padded)
+
+
+def pool_padding(scales: tuple[int, ...]) -> tuple[int, int]:
+    """Return by how many zeros :func:`summed_back` wants its arrays begun and ended, on both axes."""
+    return scales[-1] // 2, (scales[-1] - 1) // 2
+
+
+def summed_back(padded: dict[int, torch.Tensor]) -> torch.Tensor:
+    """Return mirrored sums over the windows of pools, from the largest scale to the smallest.
+
+    Parameters
+    ----------
+    padded : dict of int to torch.Tensor
+        Scale → (sample, channel, row, column), with zeros around as :func:`pool_padding` tells; they are used up.
+    """
+    scales = tuple(padded)
+    before, after = pool_padding(scales)
     total = None
     for scale in reversed(scales):
-        values = multipliers[scale]
-        values = values * _inverse_counts(rows, cols, scale, values)
-        values = functional.pad(values, (before, after, before, after))
-        total = values if total is None else total.add_(values)
+        total = padded[scale] if total is None else total.add_(padded[scale])
         total = _beside(total, scale // 4) if scale > 2 else total
     total = total[:, :, :-1] + total[:, :, 1:]
     total = total[:, :, :, :-1] + total[:, :, :, 1:]
-    return total[:, :, before - 1 : before - 1 + rows, before - 1 : before - 1 + cols]
+    return total[:, :, before - 1 : total.shape[2] - after, before - 1 : total.shape[3] - after]
 
 
 def _beside(values: torch.Tensor, distance: int) -> torch.Tensor:
     """Return the sum of the values `distance` before and after, on both axes; zero lies outside."""
-    padded = functional.pad(values, (0, 0, distance, distance))
-    down = padded[:, :, : -2 * distance] + padded[:, :, 2 * distance :]
-    padded = functional.pad(down, (distance, distance))
-    return padded[:, :, :, : -2 * distance] + padded[:, :, :, 2 * distance :]
+    for axis in (2, 3):
+        length = values.shape[axis]
+        before, after = values.narrow(axis, 0, length - distance), values.narrow(axis, distance, length - distance)
+        summed = torch.empty_like(values)
+        summed.narrow(axis, 0, distance).copy_(after.narrow(axis, 0, distance))
+        summed.narrow(axis, length - distance, distance).copy_(
+            before.narrow(axis, length - 2 * distance, distance)
+        )
+        number = length - 2 * distance
+        inner, pair = summed.narrow(axis, distance, number), (
+            before.narrow(axis, 0, number),
+            after.narrow(axis, distance, number),
+        )
+        if torch.is_grad_enabled():
+            inner.copy_(pair[0] + pair[1])
+        else:
+            torch.add(*pair, out=inner)
+        values = summed
+    return values
 
 
-def _inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
+def inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
+    """Return (row, column): one over the number of pixels of a pool's window that lie inside."""
     pool = SamePool2d(size)
     counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
     return 1 / counts
 
 
-def _around(taps: torch.Tensor) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
-    """Yield the eight taps around the middle one: (rows down, columns across), plane."""
-    for row in range(3):
-        for col in range(3):
-            if (row, col) != (1, 1):
-                yield (row - 1, col - 1), taps[row, col]
+def _planes(values: torch.Tensor) -> torch.Tensor:
+    """Return values (1, channel, row, column), channels last, as planes (channel, row, column)."""
+    _, channels, rows, cols = values.shape
+    # As a matrix (pixel, channel) it is turned much faster than as an array of four axes.
+    return values.permute(0, 2, 3, 1).reshape(rows * cols, channels).t().contiguous().view(channels, rows, cols)
 
 
-def _shifted(rows: int, cols: int, down: int, across: int) -> tuple[tuple, tuple]:
-    """Return which pixels have a neighbour so far away inside the array, and these neighbours."""
-    into = slice(max(0, -down), rows - max(0, down)), slice(max(0, -across), cols - max(0, across))
-    return into, (slice(max(0, down), rows + min(0, down)), slice(max(0, across), cols + min(0, across)))
+def _overlap(span: slice, shift: int, length: int) -> tuple[slice, slice]:
+    """Return where `span`, shifted, lies on an axis of `length`, and which part of the span that is."""
+    start, stop = max(0, span.start + shift), min(length, span.stop + shift)
+    stop = max(start, stop)
+    return slice(start, stop), slice(start - span.start - shift, stop - span.start - shift)
 
 
 def convolved(
     values: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
-    padding: int = 0,
-    dilation: int = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int | tuple[int, int] = 1,
 ) -> torch.Tensor:
     """Return a convolution of stride 1.
 
@@ -267,8 +437,8 @@ def convolved(
     with another last digit; asked for by name, oneDNN takes them in any program.
     """
     if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
-        pair = [padding, padding], [1, 1], [dilation, dilation]
-        return torch.mkldnn_convolution(values, weight, bias, *pair, 1)
+        pads, steps = ([n, n] if isinstance(n, int) else list(n) for n in (padding, dilation))
+        return torch.mkldnn_convolution(values, weight, bias, pads, [1, 1], steps, 1)
     return functional.conv2d(values, weight, bias, padding=padding, dilation=dilation)
 
 

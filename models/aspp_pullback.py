@@ -2,7 +2,7 @@
 
 What autograd would do, written out: nothing is recorded, convolutions run backwards as convolutions with
 turned kernels, gates are read from the outputs of the ReLUs, and the share of every bias is a sum over what
-arrives at its layer.
+arrives at its layer. Ahead and back, the trunk is computed in bands of rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .aspp_bands import Workspace, bands
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, convolved
 from .aspp_variants import SCALES
@@ -35,10 +36,15 @@ class Pullback(nn.Module):
     def __init__(self, network: FastAspp) -> None:
         super().__init__()
         self.network = network
+        self._workspace, self._passes = Workspace(), 0
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
             self._turned(name, network.get_buffer(f"{name}{merged}_weight"))
         self._turned("skip", network.get_buffer("output_skip"))
+
+    def release(self) -> None:
+        """Give back the memory kept for the next tile."""
+        self._workspace = Workspace()
 
     def _turned(self, name: str, weight: torch.Tensor) -> None:
         back = weight.flip(2, 3).transpose(0, 1)
@@ -54,18 +60,27 @@ class Pullback(nn.Module):
         fine, coarse, edges
             As :meth:`.aspp_fast.FastAspp.forward` takes them.
         """
+        rows, cols = fine.shape[-2:]
+        like = self.network.output_skip
+        self._passes += 1
+        number = self._passes
+        kept = [
+            self._workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+            for name in CONVOLUTIONS
+        ]
         with torch.no_grad():
-            outputs: list[torch.Tensor] = []
-            skip, trunk = self.network.trunk(fine, edges, outputs)
-            logits = self.network.joined_logits(fine, coarse, skip, trunk, edges)
+            logits = self.network.gathered_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+            if number != self._passes:
+                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
             with torch.no_grad():
+                seeds = seeds.to(self.network.sum_dtype)
                 totals = channel_sums(seeds)
                 if note is not None:
                     for name, key in self._offsets():
                         note(name, (totals * self.network.get_buffer(key)).sum())
-                return self._to_fine(seeds, outputs, edges, note), self._to_cells(seeds, coarse)
+                return self._to_fine(seeds, kept, edges, note), self._to_cells(seeds, coarse)
 
         return logits, pull
 
@@ -75,33 +90,46 @@ class Pullback(nn.Module):
         return [("output", "offset_output"), *scales]
 
     def _to_fine(
-        self, seeds: torch.Tensor, outputs: list[torch.Tensor], edges: Edges, note: Note | None
+        self, seeds: torch.Tensor, kept: list[torch.Tensor], edges: Edges, note: Note | None
     ) -> torch.Tensor:
-        network = self.network
-        seeds = seeds.to(network.sum_dtype)
-        multipliers = network.head.transpose(seeds, edges)
-        for name in reversed(CONVOLUTIONS):
-            passed = outputs.pop()
-            if name == "conv4":
-                multipliers = self._through_norm("norm2", multipliers, note)
-            elif name == "conv2":
-                multipliers = self._through_norm("norm1", multipliers, note)
-                multipliers.add_(convolved(seeds.to(network.dtype), self.get_buffer("skip_back")))
-            torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
-            if note is not None:
-                bias = network.get_buffer(f"{name}_bias")
-                note(name, (channel_sums(multipliers) * bias.double()).sum())
-            multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
-        return multipliers
-
-    def _through_norm(self, name: str, multipliers: torch.Tensor, note: Note | None) -> torch.Tensor:
-        merged = name in self.network.merged  # what arrives holds the gain already
-        gain = self.network.get_buffer(f"{name}_gain")
+        network, last = self.network, len(CONVOLUTIONS) - 1
+        spreading = network.head.spreading(seeds, edges)
+        arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
+        found = []
+        for band in bands(seeds.shape[2], network.band_rows):
+            seen = band.around(len(CONVOLUTIONS))
+            multipliers = spreading.multipliers(seen)
+            for index in range(last, -1, -1):
+                name, behind = CONVOLUTIONS[index], CONVOLUTIONS[min(index + 1, last)]
+                if behind in NORMS and index != last:
+                    norm = NORMS[behind]
+                    if note is not None:
+                        arrived[norm] = arrived[norm] + channel_sums(band.narrowed(multipliers, seen, band.own))
+                    if norm not in network.merged:  # what arrives holds the gain already
+                        multipliers.mul_(network.get_buffer(f"{norm}_gain"))
+                if name == "conv2":
+                    direct = seeds[:, :, seen].to(network.dtype)
+                    multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
+                passed = kept[index][:, :, seen]
+                torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
+                if note is not None:
+                    arrived[name] = arrived[name] + channel_sums(band.narrowed(multipliers, seen, band.own))
+                multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
+                wanted = band.around(index)
+                multipliers, seen = band.narrowed(multipliers, seen, wanted), wanted
+            found.append(multipliers)
         if note is not None:
-            share = self.network.get_buffer(f"{name}_shift").double()
-            share = (share / gain.double() if merged else share)[:, 0, 0]
-            note(name, (channel_sums(multipliers) * share).sum())
-        return multipliers if merged else multipliers.mul_(gain)
+            for name in reversed(CONVOLUTIONS):
+                note(name, (arrived[name] * network.get_buffer(f"{name}_bias").double()).sum())
+            for name in NORMS.values():
+                note(name, (arrived[name] * self._shift_of(name)).sum())
+        return torch.cat(found, 2)
+
+    def _shift_of(self, norm: str) -> torch.Tensor:
+        """Return what a norm adds, by channel, in units of what arrives behind it; float64."""
+        shift = self.network.get_buffer(f"{norm}_shift").double()[:, 0, 0]
+        gain = self.network.get_buffer(f"{norm}_gain").double()[:, 0, 0]
+        return shift / gain if norm in self.network.merged else shift
 
     def _to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
         if coarse is None or not self.network.coarse_channels:

@@ -27,8 +27,8 @@ from .tiling import Cost, Plan, Tile, plan_tiles
 from .window import Window
 
 TILES_AHEAD = 2
-# Side of the window on which the need for memory is measured, in pixels.
-PROBE_SIDE = 128
+# Columns of the windows on which the need for memory is measured, in pixels.
+PROBE_COLS = 128
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,6 @@ def plan_work(
         If the memory is too little, that of the device is full, or the region does not lie inside the scene.
     """
     scene = scene_window(source)
-    side = -(-PROBE_SIDE // runner.alignment) * runner.alignment
-    probe = runner.standardise(
-        Patch(
-            Window(0, 0, side, side),
-            np.zeros((len(runner.fine_channels), side, side), np.float32),
-            np.zeros((len(runner.coarse_channels), side // runner.ratio, side // runner.ratio), np.float32),
-            np.ones((side, side), bool),
-        )
-    )
     size = runner.array_dtype.itemsize
     channels = len(runner.fine_channels)
     # Waiting patches (one being read, one in use), and the inputs and masks made of them.
@@ -145,9 +136,41 @@ def plan_work(
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
-        tile = peak_bytes(lambda: work(probe)) / side**2 + reading
-    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols)
+        pixel, column = _bytes_needed(runner, work)
+    cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib)
+
+
+def _bytes_needed(runner: Runner, work: Callable[[Inputs], object]) -> tuple[float, float]:
+    """Return what the work on a tile needs for each of its pixels, and for each of its columns.
+
+    What a network that computes in bands of rows needs for a band does not grow with the rows: it is told
+    from the rest by a window twice as tall.
+    """
+    step = runner.alignment
+    cols = -(-PROBE_COLS // step) * step
+    heights = (2 * runner.band_rows, 4 * runner.band_rows) if runner.band_rows else (cols,)
+    found = []
+    for height in heights:
+        rows = -(-height // step) * step
+        cells = rows // runner.ratio, cols // runner.ratio
+        probe = runner.standardise(
+            Patch(
+                Window(step, step, rows, cols),
+                np.zeros((len(runner.fine_channels), rows, cols), np.float32),
+                np.zeros((len(runner.coarse_channels), *cells), np.float32),
+                np.ones((rows, cols), bool),
+                scene=Window(0, 0, rows + 2 * step, cols + 2 * step),
+            )
+        )
+        runner.release()
+        found.append((rows, peak_bytes(lambda probe=probe: work(probe)) / cols))
+    runner.release()
+    (rows, need), (first_rows, first) = found[-1], found[0]
+    if rows == first_rows:
+        return need / rows, 0.0
+    pixel = max(0.0, need - first) / (rows - first_rows)
+    return pixel, max(0.0, need - pixel * rows)
 
 
 def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:

@@ -49,7 +49,7 @@ class FastEpsilon:
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        logits, pull = self._pullback(inputs.fine, inputs.coarse)
+        logits, pull = self._pullback(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
         fine, coarse = pull(seeded, ledger.note)
         if coarse is None and inputs.coarse is not None:

@@ -159,8 +159,15 @@ class Runner:
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         self._fast = self._reorganised()
+        # Rows that the network computes at a time, 0 where it takes a tile at once.
+        self.band_rows = int(getattr(self._fast, "band_rows", 0))
         # A forward pass with a way back of its own, where the network has one; else there is autograd.
         self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
+
+    def release(self) -> None:
+        """Give back the memory that the network keeps from one tile to the next."""
+        if hasattr(self.pullback, "release"):
+            self.pullback.release()
 
     def _reorganised(self) -> nn.Module:
         if hasattr(self.module, "fast"):

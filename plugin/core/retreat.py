@@ -104,6 +104,7 @@ class Retreat(Generic[Ready]):
                 f"The memory of the {self._runner.device.type} device does not suffice: going on with smaller tiles of "
                 f"{side} pixels."
             )
+            self._runner.release()
             torch.cuda.empty_cache()
         else:
             self._go_to_cpu()
@@ -114,6 +115,7 @@ class Retreat(Generic[Ready]):
             "going on on the CPU, which takes longer. Nothing is lost."
         )
         self._side, self._on_cpu = None, True
+        self._runner.release()
         self._runner = self._runner.on_cpu()
         self.ready = self._prepare(self._runner)
         torch.cuda.empty_cache()
