@@ -223,5 +223,8 @@ def _scalar(value: float) -> torch.Tensor:
 
 def seeded_sum(seeds: torch.Tensor, logits: torch.Tensor) -> float:
     """Return Σ seeds · logits in float64; unseeded logits need not be finite."""
-    chosen = seeds != 0
-    return float((seeds[chosen].double() * logits[chosen].double()).sum())
+    total = 0.0
+    for seed, logit in zip(seeds.flatten(0, 1), logits.flatten(0, 1)):
+        if seed.any():
+            total += float((seed.double() * logit.double().masked_fill(seed == 0, 0.0)).sum())
+    return total
