@@ -162,6 +162,7 @@ class PathExplainer:
     ) -> None:
         self._runner, self._network = runner, network
         self._levels, self._check = levels, check
+        self.in_bands = network is runner and runner.pullback is not None and runner.band_rows > 0
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         self._shares, self._weights = (nodes + 1) / 2, weights / 2
 
@@ -184,6 +185,7 @@ class SmoothExplainer:
 
     def __init__(self, network: Network, noises: Sequence[Noise], check: Check) -> None:
         self._network, self._noises, self._check = network, noises, check
+        self.in_bands = isinstance(network, Runner) and network.pullback is not None and network.band_rows > 0
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None

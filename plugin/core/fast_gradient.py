@@ -21,6 +21,7 @@ class FastGradient:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self.in_bands = runner.band_rows > 0
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
@@ -44,6 +45,7 @@ class FastEpsilon:
     def __init__(self, runner: Runner, pullback: Callable) -> None:
         self._runner = runner
         self._pullback = pullback
+        self.in_bands = runner.band_rows > 0
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None

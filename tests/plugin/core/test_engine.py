@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from floelens.models.aspp import AsppFusion
 from floelens.plugin.core.engine import (
     plan_components,
     plan_predictions,
@@ -277,3 +278,13 @@ def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     mebibytes = int(done.stdout)
     print(f"{work}: {mebibytes} MiB at most")
     assert mebibytes < 2048
+
+
+def test_what_a_network_needs_for_its_bands_does_not_limit_its_tiles():
+    network = AsppFusion(2, 3, 4, "interpretability_small")
+    runner, scene = Runner(tiny_card(radius=30), network, "cpu"), tiny_scene()
+    assert runner.band_rows > 0
+    at_once = peak_bytes(lambda: network.eval()(torch.zeros(1, 2, 256, 128), torch.zeros(1, 3, 64, 32)))
+    for memory in (128, 256):
+        side = plan_predictions(runner, scene, scene.window, memory).tile_rows
+        assert at_once / (256 * 128) * side**2 > memory * 2**20
