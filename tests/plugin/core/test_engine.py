@@ -250,7 +250,7 @@ class Counting:
     def write(self, values):
         self.pixels += values.shape[1] * values.shape[2]
 
-runner, scene, whole = Runner(card, AsppFusion(2, 14, RATIO, "fusion", 1), "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
+runner, scene, whole = Runner(card, AsppFusion(2, 14, RATIO, "interpretability_small", 1), "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
 sink = Counting()
 if work == "predict":
     for strip in stream_predictions(runner, scene, plan_predictions(runner, scene, whole, 1024), Silent()):
@@ -266,7 +266,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["predict", "gradient_x_input"])
+@pytest.mark.parametrize("work", ["predict", "gradient_x_input", "lrp_epsilon"])
 def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     done = subprocess.run(
         [sys.executable, "-c", LARGE_SCENE, str(ROOT), work],
