@@ -250,7 +250,8 @@ class Counting:
     def write(self, values):
         self.pixels += values.shape[1] * values.shape[2]
 
-runner, scene, whole = Runner(card, AsppFusion(2, 14, RATIO, "interpretability_small", 1), "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
+network = AsppFusion(2, 14, RATIO, "interpretability_small", 1)
+runner, scene, whole = Runner(card, network, "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
 sink = Counting()
 if work == "predict":
     for strip in stream_predictions(runner, scene, plan_predictions(runner, scene, whole, 1024), Silent()):
