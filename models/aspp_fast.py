@@ -61,7 +61,8 @@ class FastAspp(nn.Module):
         self.rectified = network.scale_relus is not None
         self.coarse_channels = network.coarse_channels
         self.upsample = type(network.upsample)(network.ratio)
-        self.band_rows = BAND_ROWS
+        # Rows computed at a time; 0 for all at once, where there is no cache to stay in.
+        self.band_rows = BAND_ROWS if network.output.weight.device.type == "cpu" else 0
 
         self.merged: set[str] = set()
         for name in CONVOLUTIONS:
@@ -165,7 +166,7 @@ class FastAspp(nn.Module):
         whole = fine.to(self.sum_dtype).contiguous(memory_format=self.memory_format)
         rows = fine.shape[2]
         # What is to be differentiated is not cut: autograd would keep every piece.
-        for band in bands(rows, rows if torch.is_grad_enabled() else self.band_rows):
+        for band in bands(rows, 0 if torch.is_grad_enabled() else self.band_rows):
             seen = band.around(len(CONVOLUTIONS))
             values = whole[:, :, seen]
             for index, name in enumerate(CONVOLUTIONS):

@@ -225,7 +225,7 @@ class Gathering:
                 parts.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
         if self._whole:
             return
-        for band in bands(trunk.shape[2], CHUNK_ROWS):
+        for band in bands(trunk.shape[2], _chunk_rows(trunk)):
             start = rows.start + band.start
             for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
                 total = self._sums[scale]
@@ -300,7 +300,7 @@ class Spreading:
         head, sums = self._head, self._sums
         parts = [
             head.multipliers(sums, slice(rows.start + band.start, rows.start + band.stop), self._single)
-            for band in bands(rows.stop - rows.start, CHUNK_ROWS)
+            for band in bands(rows.stop - rows.start, _chunk_rows(sums[head.scales[0]]))
         ]
         total = torch.cat(parts, 2)
         for first, stop, cols, found in self._strips:
@@ -416,6 +416,10 @@ def inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch
     pool = SamePool2d(size)
     counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
     return 1 / counts
+
+
+def _chunk_rows(values: torch.Tensor) -> int:
+    return CHUNK_ROWS if values.device.type == "cpu" else 0
 
 
 def _planes(values: torch.Tensor) -> torch.Tensor:

@@ -85,8 +85,8 @@ def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib:
     ParameterError
         If the memory is too little, or the region does not lie inside the scene.
     """
-    in_bands = runner.band_rows > 0
-    return plan_work(runner, source, region, memory_mib, runner.logits, runner.outputs, in_bands=in_bands)
+    large = runner.takes_large_tiles
+    return plan_work(runner, source, region, memory_mib, runner.logits, runner.outputs, large=large)
 
 
 def plan_components(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
@@ -108,7 +108,7 @@ def plan_work(
     work: Callable[[Inputs], object],
     per_strip_pixel: float,
     per_cell: float = 0,
-    in_bands: bool = False,
+    large: bool = False,
 ) -> Plan:
     """Choose tiles for any work on a tile's inputs, by measuring what it takes on a small window.
 
@@ -122,8 +122,8 @@ def plan_work(
         Numbers held for each pixel of a strip.
     per_cell : float
         Numbers of eight bytes held for each coarse cell of the scene.
-    in_bands : bool
-        Whether the work is done in bands of a tile's rows, so that large tiles stay fast.
+    large : bool
+        Whether large tiles cost the work no speed.
     """
     scene = scene_window(source)
     size = runner.array_dtype.itemsize
@@ -135,7 +135,7 @@ def plan_work(
     cells = scene.coarser(runner.ratio)
     pixel, column = _bytes_needed(runner, work)
     cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column)
-    return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, in_bands)
+    return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
 def _bytes_needed(runner: Runner, work: Callable[[Inputs], object]) -> tuple[float, float]:

@@ -162,7 +162,7 @@ class PathExplainer:
     ) -> None:
         self._runner, self._network = runner, network
         self._levels, self._check = levels, check
-        self.in_bands = network is runner and runner.pullback is not None and runner.band_rows > 0
+        self.takes_large_tiles = network is runner and runner.takes_large_tiles
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         self._shares, self._weights = (nodes + 1) / 2, weights / 2
 
@@ -185,7 +185,7 @@ class SmoothExplainer:
 
     def __init__(self, network: Network, noises: Sequence[Noise], check: Check) -> None:
         self._network, self._noises, self._check = network, noises, check
-        self.in_bands = isinstance(network, Runner) and network.pullback is not None and network.band_rows > 0
+        self.takes_large_tiles = isinstance(network, Runner) and network.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None

@@ -28,7 +28,7 @@ from .window import Window
 # computed in bands of rows stays in the cache at any size: around 1100 pixels the margin of a receptive field of
 # 60 pixels is 11 % of the work, around 400 pixels 32 %. What is computed at once gains nothing beyond 400.
 LARGEST_SIDE = 400
-LARGEST_SIDE_IN_BANDS = 1100
+LARGEST_SIDE_AT_BEST = 1100
 SMALLEST_SIDE = 32
 MEBIBYTE = 1024 * 1024
 
@@ -162,7 +162,7 @@ def plan_tiles(
     alignment: int,
     cost: Cost,
     memory_mib: float,
-    in_bands: bool = False,
+    large: bool = False,
 ) -> Plan:
     """Choose the largest tiles (up to the size that suits the caches) that fit into the memory.
 
@@ -178,8 +178,8 @@ def plan_tiles(
         What the work needs.
     memory_mib : float
         What it may take, in MiB, beside the program and its libraries.
-    in_bands : bool
-        Whether the work is done in bands of a tile's rows.
+    large : bool
+        Whether large tiles cost the work no speed.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def plan_tiles(
             f"at least {-(-needed(SMALLEST_SIDE) // MEBIBYTE):.0f} MiB are needed. "
             "Raise MEMORY or choose a smaller EXTENT."
         )
-    side, largest = SMALLEST_SIDE, LARGEST_SIDE_IN_BANDS if in_bands else LARGEST_SIDE
+    side, largest = SMALLEST_SIDE, LARGEST_SIDE_AT_BEST if large else LARGEST_SIDE
     while side < largest and needed(side + 1) <= budget:
         side += 1
     return Plan(region, scene, radius, alignment, side, side)
