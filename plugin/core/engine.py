@@ -28,6 +28,8 @@ from .tiling import Cost, Plan, Tile, plan_tiles
 from .window import Window
 
 TILES_AHEAD = 2
+# Rows of predictions handed on at a time: what is made of them takes little memory then.
+SLAB_ROWS = 128
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 128
 
@@ -331,7 +333,9 @@ def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Pro
                 check_finite(found, valid[here[1:]], piece.output)
                 logits[here] = np.where(valid[here[1:]], found, np.nan)
         if last:
-            yield Strip(window, logits, valid)
+            for slab in window.split(SLAB_ROWS, window.cols):
+                rows, cols = slab.slices(window)
+                yield Strip(slab, logits[:, rows], valid[rows])
             logits = valid = None
 
 

@@ -15,6 +15,9 @@ from .protocols import Patch, Sink
 from .tiling import Plan, Tile
 from .window import Window
 
+# Rows that are accounted for and written at a time: what that takes beside the strip itself is little then.
+SLAB_ROWS = 128
+
 
 class FineMap:
     """Relevance of fine pixels on a strip that rolls down the footprint of the region.
@@ -87,8 +90,15 @@ class FineMap:
         number = stop - self._top
         if number <= 0:
             return
-        values, valid = self._values[:, :, :number], self._valid[:number]
-        window = Window(self._top, self._footprint.col, number, self._footprint.cols)
+        for slab in Window(0, 0, number, self._footprint.cols).split(SLAB_ROWS, self._footprint.cols):
+            self._settle(slab.row, slab.row_stop)
+        self._values, self._valid = self._values[:, :, number:].copy(), self._valid[number:].copy()
+        self._top = stop
+
+    def _settle(self, first: int, stop: int) -> None:
+        """Account for and write the held rows from `first` to `stop`."""
+        values, valid = self._values[:, :, first:stop], self._valid[first:stop]
+        window = Window(self._top + first, self._footprint.col, stop - first, self._footprint.cols)
         inside = window.intersection(self._region)
         own = inside.slices(window) if not inside.empty else (slice(0, 0), slice(0, 0))
         kept, mapped = values[(slice(None), slice(None), *own)], valid[own]
@@ -102,8 +112,6 @@ class FineMap:
         if self._sink is not None and not inside.empty:
             bands = kept[0] if replicas == 1 else np.concatenate([kept.mean(0), kept.std(0, ddof=1)])
             self._sink.write(np.where(mapped, bands, np.nan).astype(values.dtype, copy=False))
-        self._values, self._valid = self._values[:, :, number:].copy(), self._valid[number:].copy()
-        self._top = stop
 
 
 @dataclass(frozen=True)

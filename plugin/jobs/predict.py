@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...models.card import CLASS_LAND, CLASS_NODATA, Head
 from ..core.errors import ParameterError
-from ..core.protocols import Progress
+from ..core.protocols import Progress, Sink
 from ..io.grid import Grid
 from ..io.scene import Scene
 from ..io.writer import Band, Outputs, RasterWriter
@@ -60,7 +61,7 @@ class Predict:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        from ..core.engine import plan_predictions, stream_predictions
+        from ..core.engine import plan_predictions, stream_predictions, writing_behind
 
         runner = self.compute.runner(self.model)
         card = runner.card
@@ -71,17 +72,22 @@ class Predict:
                 "leave PROBABILITIES and UNCERTAINTY empty."
             )
         valid_pixels = 0
-        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+        with self.scene.open(card, progress) as scene, Outputs() as outputs, ExitStack() as stack:
             plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
             tags = provenance(card, self.scene, scene, self.compute, product="prediction", head=head.name)
-            main = self._main(outputs, grid, head, scene.has_land, tags)
+
+            def behind(raster: RasterWriter) -> Sink:
+                return stack.enter_context(writing_behind(raster))
+
+            main = behind(self._main(outputs, grid, head, scene.has_land, tags))
             probabilities = uncertainty = coverage = None
             if self.probabilities:
                 bands = [Band(f"P({entry.name})", "1") for entry in head.classes]
-                probabilities = outputs.raster(self.probabilities, grid, bands, tags=tags)
+                probabilities = behind(outputs.raster(self.probabilities, grid, bands, tags=tags))
             if self.uncertainty:
-                uncertainty = outputs.raster(self.uncertainty, grid, [Band("entropy", "bit")], tags=tags)
+                entropies = outputs.raster(self.uncertainty, grid, [Band("entropy", "bit")], tags=tags)
+                uncertainty = behind(entropies)
             if self.coverage:
                 coverage = CoverageMap(outputs, self.coverage, scene, grid, card, tags, progress)
             for strip in stream_predictions(runner, scene, plan, progress):
