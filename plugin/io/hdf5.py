@@ -17,7 +17,7 @@ from osgeo import gdal
 
 from ..core.errors import SceneError
 from .gdal_state import quiet_gdal
-from .hdf5_bytes import Unsound, checksum
+from .hdf5_bytes import TooNew, Unsound, checksum
 from .hdf5_heaps import Heaps
 from .hdf5_messages import VARIABLE, read_attribute, read_dataspace, read_datatype
 
@@ -39,7 +39,7 @@ def check_structure(source: str, path: str) -> None:
     Raises
     ------
     SceneError
-        It is damaged or truncated.
+        It is damaged or truncated, or in a format that libraries before HDF5 1.12 cannot read.
     """
     with quiet_gdal():
         file = gdal.VSIFOpenL(source, "rb")
@@ -50,6 +50,11 @@ def check_structure(source: str, path: str) -> None:
             gdal.VSIFSeekL(file, 0, 2)
             size = gdal.VSIFTellL(file)
             _Walk(file, size).run()
+    except TooNew as error:
+        raise SceneError(
+            f"{path} is written in the newest format of HDF5 ({error}), which the library in many QGIS cannot read. "
+            "Convert it with a recent netCDF: nccopy -k nc4 old.nc new.nc."
+        ) from error
     except (Unsound, struct.error, IndexError, RecursionError, MemoryError, OverflowError) as error:
         reason = str(error) or type(error).__name__
         raise SceneError(f"{path} is damaged or truncated ({reason}): copy or download it again.") from error
@@ -122,11 +127,18 @@ class _Walk(Heaps):
     def _object(self, address: int) -> None:
         start = self.read(address, min(16, self.size - address))
         if start[:4] == b"OHDR":
-            messages = self._modern_messages(address, start)
+            self._follow(self._modern_messages(address, start))
         elif start[:1] == b"\x01":
-            messages = self._old_messages(address, start)
+            try:
+                self._follow(self._old_messages(address, start))
+            except TooNew as error:
+                # Without a checksum a later version is more likely a wrong byte.
+                raise Unsound(str(error)) from error
         else:
             raise Unsound(f"no object header at byte {address}")
+
+    def _follow(self, messages: list[tuple[int, bytes]]) -> None:
+        """Check what an object's messages say, and where they lead."""
         variable_length = False
         for kind, data in messages:
             if kind == 0x01:
