@@ -20,10 +20,10 @@ from .gdal_state import quiet_gdal
 from .hdf5_bytes import TooNew, Unsound, checksum
 from .hdf5_heaps import Heaps
 from .hdf5_messages import VARIABLE, read_attribute, read_dataspace, read_datatype
+from .sources import HDF5_SIGNATURE
 
 # Of an object in the old format: extent, type of values, what was never written, filters.
 _SHARED = (0x01, 0x03, 0x04, 0x05, 0x0B)
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def check_structure(source: str, path: str) -> None:
@@ -83,7 +83,7 @@ class _Walk(Heaps):
 
     def run(self) -> None:
         head = self.read(0, min(96, self.size))
-        if head[:8] != SIGNATURE or len(head) < 48:
+        if head[:8] != HDF5_SIGNATURE or len(head) < 48:
             raise Unsound("it is cut off in its first bytes")
         version = head[8]
         if version in (2, 3):
@@ -104,7 +104,11 @@ class _Walk(Heaps):
             at = 24 if version == 0 else 28
             if version == 1:
                 self._chunk_rank = self.number(head, 24, 2)
-            base, end = self.offset(head, at), self.offset(head, at + 2 * self.offset_width)
+            base, free, end, driver = (self.offset(head, at + i * self.offset_width) for i in range(4))
+            # Nothing but split files has these; GDAL takes a name such as a0.h5 for a part of one, and the library
+            # then makes the parts that it misses.
+            if self.given(free) or self.given(driver):
+                raise Unsound("it says that it is split over several files")
             root = self.offset(head, at + 5 * self.offset_width)
             self._objects.append(root)
         else:

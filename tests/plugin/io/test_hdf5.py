@@ -122,6 +122,16 @@ def test_a_damaged_attribute_is_told(content, scratch, offset, new, sentence):
     assert not read_all(path)
 
 
+@pytest.mark.parametrize("at", [34, 50])
+def test_a_file_that_claims_to_be_split_makes_no_others(content, tmp_path, at):
+    """GDAL takes a0.h5 for the first of several, of which the library would make twenty thousand here."""
+    path = tmp_path / "a0.h5"
+    path.write_bytes(content[:at] + b"\x39" + content[at + 1 :])
+    with pytest.raises(SceneError, match="split over several files"):
+        Granule(str(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def text_type(size: int) -> bytes:
     return struct.pack("<BBBBI", 0x13, 0, 0, 0, size)
 
