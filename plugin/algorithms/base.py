@@ -212,9 +212,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def _dress(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")
         scene = short_scene(results.get("SCENE_NAME") or Path(first).stem)
-        products = {**self.PRODUCTS, **results.get("PRODUCTS", {})}
         for name, path in values.written.items():
-            product = products.get(name)
+            product = results.get(f"{name}_TITLE") or self.PRODUCTS.get(name)
             definition = self.parameterDefinition(name)
             if product and definition is not None:
                 title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))

@@ -159,8 +159,11 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
     return lines
 
 
-def drawing_note(facts: Mapping[str, object]) -> str | None:
-    """Return what a person should know of QGIS's picture of the scene; None where it lies where it should."""
+def drawing_note(facts: Mapping[str, object], has_display: bool) -> str | None:
+    """Return what a person should know of QGIS's picture of the scene; None where it lies where it should.
+
+    `has_display` says whether the copy for display was made.
+    """
     off = facts["qgis_draws_off_by_pixels"]
     if not off or off["maximum"] <= 2.0:
         return None
@@ -168,8 +171,8 @@ def drawing_note(facts: Mapping[str, object]) -> str | None:
     return (
         f"QGIS draws a raster with tie points through a polynomial, which misses these by {off['mean']:.1f} pixels "
         f"({off['mean'] * metres:.0f} m) in the mean and {off['maximum']:.0f} ({off['maximum'] * metres:.0f} m) at "
-        "most. FloeLens computes with the points themselves. To look at the scene, and to lay other layers over it, "
-        "ask for DISPLAY: a copy that follows the points."
+        "most. FloeLens follows the points themselves. To look at the scene, and to lay other layers over it, "
+        + ("take the DISPLAY copy, which follows them." if has_display else "ask for DISPLAY, a copy that does.")
     )
 
 

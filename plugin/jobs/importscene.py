@@ -90,7 +90,7 @@ class ImportScene:
             raise ParameterError("AMSR2 files are given, but MWR is not asked for. Name a raster for MWR.")
         with ExitStack() as stack:
             stack.enter_context(bounded_block_cache())
-            progress.report(0.0, f"Reading {Path(self.input).name}")
+            progress.report(0.0, f"Reading {_called(self.input)}")
             product = stack.enter_context(open_product(self.input, self.options))
             rasters = _with_delay(product.rasters)
             tags = {**product.tags, **self._tags(product)}
@@ -117,7 +117,7 @@ class ImportScene:
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
-            note = drawing_note(facts)
+            note = drawing_note(facts, self.display is not None)
             if note:
                 (progress.message if self.display else progress.warn)(note)
             for warning in product.warnings:
@@ -141,7 +141,7 @@ class ImportScene:
             "EXTENT": facts["extent"]["text"] if facts["extent"] else "",
             "CHANNELS_FOUND": ", ".join(channels["found"]),
             "CHANNELS_MISSING": ", ".join(channels["missing"]),
-            "PRODUCTS": {"ANCILLARY_COARSE": _coarse_title(rasters)},
+            "ANCILLARY_COARSE_TITLE": _coarse_title(rasters),
         }
 
     def _check(
@@ -320,6 +320,12 @@ class Portion:
 def start_text(time: datetime) -> str:
     """Return a time as it stands in tags: ``2018-01-24T19:47:59Z``."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _called(path: str) -> str:
+    """Return the name of a source: of a manifest the product's."""
+    file = Path(path)
+    return file.parent.name if file.name == "manifest.safe" and file.parent.name else file.name
 
 
 def _coarse_title(rasters: Mapping[str, ProductRaster]) -> str:

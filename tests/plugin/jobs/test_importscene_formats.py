@@ -172,5 +172,6 @@ def test_a_concentration_is_no_brightness_temperature_and_looks_like_ice(real_da
     with pytest.raises(SceneError, match=r"holds no AMSR2 brightness temperatures\. Give swaths"):
         ImportScene(scene, amsr2=(str(sic),), mwr=str(place / "mwr.tif")).run(Silent())
     assert list(place.iterdir()) == []
-    ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
+    results = ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
+    assert results["ANCILLARY_COARSE_TITLE"] == "Sea-ice concentration"
     assert "9/10 to 10/10" in (place / "ice.qml").read_text()
