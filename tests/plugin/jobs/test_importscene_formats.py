@@ -68,7 +68,7 @@ def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
     assert facts["bands"]["mwr"]["btemp_89_0v"]["valid_share"] > 0
     assert facts["start_time"] == "2019-08-23T04:30:12Z"
     assert facts["channels"] == {
-        "found": ["hh", "hv", "incidence_angle", *MWR_CHANNELS, "amsr2_delay"],
+        "found": ["hh", "hv", "incidence_angle", *MWR_CHANNELS],
         "missing": [],
     }
     assert any("Delay of AMSR2" in line and "AMSR2 minus SAR" in line for line in log.lines)
