@@ -17,7 +17,7 @@ LINK := build/plugins/floelens
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large fuzz lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -29,7 +29,10 @@ test: $(READY) $(LINK) ## run the tests (minutes): make test TESTS=tests/test_ho
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" $(TESTS)
 
 test-large: $(READY) $(LINK) ## run the tests on large scenes (long)
-	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m slow $(TESTS)
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "slow and not fuzz" $(TESTS)
+
+fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
 
 lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models)
 	$(VENV) -m ruff check .

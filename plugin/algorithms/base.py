@@ -30,7 +30,7 @@ from .declare import WORDS
 from .destinations import clash, destination_problem
 from .feedback import FeedbackProgress
 from .helptext import help_page
-from .layers import dress, layer_name
+from .layers import dress, layer_name, short_scene
 from .reading import Reading, georeference_problem, given, plain, source_problem
 
 ICONS = Path(__file__).resolve().parents[2] / "resources" / "icons"
@@ -230,9 +230,9 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def _dress(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")
-        scene = results.get("SCENE_NAME") or Path(first).stem
+        scene = short_scene(results.get("SCENE_NAME") or Path(first).stem)
         for name, path in values.written.items():
-            product = self.PRODUCTS.get(name)
+            product = results.get(f"{name}_TITLE") or self.PRODUCTS.get(name)
             definition = self.parameterDefinition(name)
             if product and definition is not None:
                 title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))

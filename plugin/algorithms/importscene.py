@@ -57,7 +57,7 @@ class ImportScene(FloeLensAlgorithm):
                 "AMSR2",
                 "AMSR2 files",
                 "Swaths (L1B, L1R) or grids to lay over the scene as MWR, in place of any that INPUT holds; where "
-                "swaths overlap, the one nearest in time is taken.",
+                "swaths overlap, the one nearest in time is taken. Flags of radio interference are not applied.",
             )
         )
         text = "How backscatter is written."
@@ -100,7 +100,9 @@ class ImportScene(FloeLensAlgorithm):
             "ANCILLARY_COARSE": "Wind, temperature, water vapour and cloud water; of an AMSR2 product its ice "
             "concentration in %.",
             "CHART": "Concentration in %, stage of development and floe size as bands.",
-            "DISPLAY": "The SAR layer warped to polar stereographic, for display only.",
+            "DISPLAY": "A copy of SAR to look at and to lay other layers over: warped through all tie points to a "
+            "polar stereographic map. QGIS draws SAR itself through a polynomial, on real scenes some pixels off at "
+            "sea and tens of pixels in mountains. The other tools take SAR, not the copy.",
         }
         polygons = {
             "CHART_POLYGONS": "The chart's polygons with all their SIGRID-3 codes. Name it differently from CHART: "

@@ -7,6 +7,7 @@ one group, and gives a telling name where the person has not given one.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from qgis.core import (
@@ -18,6 +19,9 @@ from qgis.core import (
 
 # QGIS keeps only a C++ pointer to a post-processor: without a reference in Python it dies before use.
 _ALIVE: deque = deque(maxlen=256)
+_LONGEST_NAME = 40
+_TIME = re.compile(r"(?<!\d)(20\d\d|19\d\d)([01]\d)([0-3]\d)T?([0-2]\d)([0-5]\d)([0-5]\d)?(?!\d)")
+_SATELLITE = re.compile(r"(?<![A-Z0-9])(S1[A-D]|GW1AM2)(?![A-Z0-9])")
 
 
 class Dresser(QgsProcessingLayerPostProcessorInterface):
@@ -73,6 +77,23 @@ def layer_name(product: str, of: object = "", *origin: object) -> str:
     subject = f"{product}: {of}" if of else product
     known = ", ".join(str(part) for part in origin if part)
     return f"{subject} ({known})" if known else subject
+
+
+def short_scene(scene: str) -> str:
+    """Return what the layer panel calls a scene: its time and satellite where its own name is long.
+
+    ``S1A_EW_GRDM_1SDH_20180124T194759_20180124T194859_020293_022A39_C0A6`` is cut in the panel before
+    anything in it tells one scene from another; ``2018-01-24 19:47:59 S1A`` is not.
+    """
+    if len(scene) <= _LONGEST_NAME:
+        return scene
+    time = _TIME.search(scene)
+    if time is None:
+        return f"{scene[:_LONGEST_NAME]}…"
+    year, month, day, hour, minute, second = time.groups()
+    satellite = _SATELLITE.search(scene)
+    told = f"{year}-{month}-{day} {hour}:{minute}" + (f":{second}" if second else "")
+    return f"{told} {satellite[1]}" if satellite else told
 
 
 def _into_group(layer, root, name: str) -> None:

@@ -10,6 +10,7 @@ Format: "HDF5 File Format Specification Version 3.0", The HDF Group.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -17,13 +18,13 @@ from osgeo import gdal
 
 from ..core.errors import SceneError
 from .gdal_state import quiet_gdal
-from .hdf5_bytes import Unsound, checksum
+from .hdf5_bytes import TooNew, Unsound, checksum
 from .hdf5_heaps import Heaps
-from .hdf5_messages import VARIABLE, read_attribute, read_dataspace, read_datatype
+from .hdf5_messages import VARIABLE, Datatype, read_attribute, read_dataspace, read_datatype
+from .sources import HDF5_SIGNATURE
 
 # Of an object in the old format: extent, type of values, what was never written, filters.
 _SHARED = (0x01, 0x03, 0x04, 0x05, 0x0B)
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def check_structure(source: str, path: str) -> None:
@@ -39,7 +40,7 @@ def check_structure(source: str, path: str) -> None:
     Raises
     ------
     SceneError
-        It is damaged or truncated.
+        It is damaged or truncated, or in a format that libraries before HDF5 1.12 cannot read.
     """
     with quiet_gdal():
         file = gdal.VSIFOpenL(source, "rb")
@@ -50,6 +51,11 @@ def check_structure(source: str, path: str) -> None:
             gdal.VSIFSeekL(file, 0, 2)
             size = gdal.VSIFTellL(file)
             _Walk(file, size).run()
+    except TooNew as error:
+        raise SceneError(
+            f"{path} is written in the newest format of HDF5 ({error}), which the library in many QGIS cannot read. "
+            "Convert it with a recent netCDF: nccopy -k nc4 old.nc new.nc."
+        ) from error
     except (Unsound, struct.error, IndexError, RecursionError, MemoryError, OverflowError) as error:
         reason = str(error) or type(error).__name__
         raise SceneError(f"{path} is damaged or truncated ({reason}): copy or download it again.") from error
@@ -59,10 +65,31 @@ def check_structure(source: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the values of an array lie, as far as it matters here."""
+    """What is known of the values of an array before their place is.
 
-    variable_length: bool = False
-    filters: bool = False
+    Parameters
+    ----------
+    number : int
+        How many there are.
+    datatype : Datatype or None
+        Their type; None where it is an object of its own.
+    filters : bool
+        Whether they are compressed.
+    """
+
+    number: int
+    datatype: Datatype | None
+    filters: bool
+
+    @property
+    def variable_length(self) -> bool:
+        """Whether values are kept elsewhere and what is stored leads to them."""
+        return self.datatype is not None and self.datatype.kind == VARIABLE
+
+    def check_room(self, size: int) -> None:
+        """Check that `size` bytes are enough for all values."""
+        if self.datatype is not None and size < self.number * self.datatype.size:
+            raise Unsound("an array has less room than values")
 
 
 class _Walk(Heaps):
@@ -70,7 +97,6 @@ class _Walk(Heaps):
 
     def __init__(self, file, size: int) -> None:
         super().__init__(file, size)
-        self._collections: dict[int, dict[int, int]] = {}
         self._objects: list[int] = []
         self._chunk_rank = 32  # half the children of a node, unless the file says otherwise
 
@@ -78,7 +104,7 @@ class _Walk(Heaps):
 
     def run(self) -> None:
         head = self.read(0, min(96, self.size))
-        if head[:8] != SIGNATURE or len(head) < 48:
+        if head[:8] != HDF5_SIGNATURE or len(head) < 48:
             raise Unsound("it is cut off in its first bytes")
         version = head[8]
         if version in (2, 3):
@@ -99,7 +125,11 @@ class _Walk(Heaps):
             at = 24 if version == 0 else 28
             if version == 1:
                 self._chunk_rank = self.number(head, 24, 2)
-            base, end = self.offset(head, at), self.offset(head, at + 2 * self.offset_width)
+            base, free, end, driver = (self.offset(head, at + i * self.offset_width) for i in range(4))
+            # Nothing but split files has these; GDAL takes a name such as a0.h5 for a part of one, and the library
+            # then makes the parts that it misses.
+            if self.given(free) or self.given(driver):
+                raise Unsound("it says that it is split over several files")
             root = self.offset(head, at + 5 * self.offset_width)
             self._objects.append(root)
         else:
@@ -122,18 +152,27 @@ class _Walk(Heaps):
     def _object(self, address: int) -> None:
         start = self.read(address, min(16, self.size - address))
         if start[:4] == b"OHDR":
-            messages = self._modern_messages(address, start)
+            self._follow(self._modern_messages(address, start))
         elif start[:1] == b"\x01":
-            messages = self._old_messages(address, start)
+            try:
+                self._follow(self._old_messages(address, start))
+            except TooNew as error:
+                # Without a checksum a later version is more likely a wrong byte.
+                raise Unsound(str(error)) from error
         else:
             raise Unsound(f"no object header at byte {address}")
-        variable_length = False
+
+    def _follow(self, messages: list[tuple[int, bytes]]) -> None:
+        """Check what an object's messages say, and where they lead."""
+        number, datatype = 0, None
         for kind, data in messages:
             if kind == 0x01:
-                read_dataspace(data, self.length_width)
+                number = read_dataspace(data, self.length_width)
             elif kind == 0x03:
-                variable_length = read_datatype(data, self.offset_width).kind == VARIABLE
-        layout = _Layout(variable_length, any(kind == 0x0B for kind, _ in messages))
+                datatype = read_datatype(data, self.offset_width)
+            elif kind == 0x07:
+                raise Unsound("the values of an array lie in another file")
+        layout = _Layout(number, datatype, any(kind == 0x0B for kind, _ in messages))
         for kind, data in messages:
             if kind == 0x02:
                 self._dense(data, 8, self._link)
@@ -241,7 +280,7 @@ class _Walk(Heaps):
         if attribute.shared_type:
             self._shared(attribute.shared_type)
         if attribute.variable_length:
-            self._strings(attribute.values)
+            self.strings(attribute.values)
 
     def _shared(self, data: bytes) -> None:
         """Follow a reference to a message (a type of values, mostly) that is an object of its own."""
@@ -279,25 +318,32 @@ class _Walk(Heaps):
     # Values
 
     def _values(self, data: bytes, layout: _Layout) -> None:
-        version = data[0]
-        if version == 3 and data[1] == 0:
+        version, kind = self.number(data, 0, 1), self.number(data, 1, 1)
+        if version == 5:
+            raise TooNew("values are laid out as only HDF5 2.0 or later does")
+        if version not in (3, 4) or (kind == 3 and version == 3) or kind > 3:
+            # Versions 1 and 2 ended with HDF5 1.6; no reader here has met them.
+            raise Unsound("the values of an array lie in no known way")
+        if kind == 0:
+            size = self.number(data, 2, 2)
+            layout.check_room(size)
             if layout.variable_length:
-                self._strings(data[4 : 4 + self.number(data, 2, 2)])
-        elif version in (3, 4) and data[1] == 1:
+                self.strings(data[4 : 4 + size])
+        elif kind == 1:
             address, size = self.offset(data, 2), self.length(data, 2 + self.offset_width)
             if self.given(address):
+                layout.check_room(size)
                 if address + size > self.size:
                     raise Unsound(f"it ends before the values of an array, at byte {address + size}")
                 if layout.variable_length:
-                    self._strings(self.read(address, size))
-        elif version == 3 and data[1] == 2:
+                    self.strings(self.read(address, size))
+        elif kind == 2 and version == 3:
             rank, address = data[2], self.offset(data, 3)
             sizes = [self.number(data, 3 + self.offset_width + 4 * i, 4) for i in range(rank)]
-            nbytes = 1
-            for size in sizes:
-                nbytes *= size
+            if not sizes or (layout.datatype is not None and sizes[-1] != layout.datatype.size):
+                raise Unsound("the parts of an array do not fit its values")
             if self.given(address):
-                self._chunks(address, rank, nbytes, layout)
+                self._chunks(address, rank, math.prod(sizes), layout)
 
     def _chunks(self, tree: int, rank: int, nbytes: int, layout: _Layout) -> None:
         """Check the index of the chunks of an array of `rank` - 1 dimensions, each of `nbytes` as values."""
@@ -309,7 +355,7 @@ class _Walk(Heaps):
             if (mask or not layout.filters) and size < nbytes:
                 raise Unsound(f"a part of an array at byte {address} is too short")
             if layout.variable_length and not layout.filters:
-                self._strings(self.read(address, size))
+                self.strings(self.read(address, size))
 
     def _tree_children(self, address: int, kind: int, key: int, most: int) -> list[int]:
         return [child for _, child in self._tree_entries(address, kind, key, most)]
@@ -338,42 +384,6 @@ class _Walk(Heaps):
                 else:
                     found.append((data[i * step : i * step + key], child))
         return found
-
-    def _strings(self, data: bytes) -> None:
-        """Check references to strings: length, address of a collection, number in it."""
-        width = 8 + self.offset_width
-        for at in range(0, len(data) - width + 1, width):
-            length, number = self.number(data, at, 4), self.number(data, at + 4 + self.offset_width, 4)
-            address = self.offset(data, at + 4)
-            if not length and not number:
-                continue
-            size = self._collection(address).get(number)
-            # Strings are counted in bytes, references to objects by eight.
-            if size is None or length > size:
-                raise Unsound(f"a text leads to nothing at byte {address}")
-
-    def _collection(self, address: int) -> dict[int, int]:
-        """Return the sizes of the pieces of a collection of strings by their number."""
-        if address not in self._collections:
-            # Heads of a collection and of its pieces are filled up to eight bytes.
-            width = 8 + -(-self.length_width // 8) * 8
-            head = self.read(address, width)
-            size = self.length(head, 8)
-            if head[:4] != b"GCOL" or head[4] != 1 or size < width:
-                raise Unsound(f"no GCOL block at byte {address}")
-            data, at, pieces = self.read(address, size), width, {}
-            while at + width <= size:
-                number, length = self.number(data, at, 2), self.length(data, at + 8)
-                if number == 0:  # what is free, up to the end; the library goes on behind it
-                    if length != size - at:
-                        raise Unsound(f"the collection of texts at byte {address} is damaged")
-                    break
-                at += width + -(-length // 8) * 8
-                if at > size or number in pieces:
-                    raise Unsound(f"the collection of texts at byte {address} is damaged")
-                pieces[number] = length
-            self._collections[address] = pieces
-        return self._collections[address]
 
 
 def _piece(blocks: list[tuple[int, bytes]], start: int, length: int) -> bytes:

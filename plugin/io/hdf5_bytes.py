@@ -16,6 +16,10 @@ class Unsound(Exception):
     """The structure contradicts itself; the text says where."""
 
 
+class TooNew(Unsound):
+    """It may be whole, but is written in a form that came after the ones known here."""
+
+
 class Tables:
     """Reads the tables of a file.
 

@@ -8,6 +8,10 @@ from .hdf5_bytes import Tables, Unsound, checksum
 class Heaps(Tables):
     """Reads heaps and their indices, checksums and addresses being checked."""
 
+    def __init__(self, file, size: int) -> None:
+        super().__init__(file, size)
+        self._collections: dict[int, dict[int, int]] = {}
+
     def heap(self, address: int) -> tuple[list[tuple[int, bytes]], int, int]:
         """Return the blocks of a heap by their offset, the width of its identities, and of its offsets."""
         o, n = self.offset_width, self.length_width
@@ -98,6 +102,42 @@ class Heaps(Tables):
             at = 6 + count * record + i * pointer
             below = self.number(data, at + self.offset_width, width[0])
             self._index_node(self.offset(data, at), below, depth - 1, node, record, records)
+
+    def strings(self, data: bytes) -> None:
+        """Check references to strings: length, address of a collection, number in it."""
+        width = 8 + self.offset_width
+        for at in range(0, len(data) - width + 1, width):
+            length, number = self.number(data, at, 4), self.number(data, at + 4 + self.offset_width, 4)
+            address = self.offset(data, at + 4)
+            if not length and not number:
+                continue
+            size = self._collection(address).get(number)
+            # Strings are counted in bytes, references to objects by eight.
+            if size is None or length > size:
+                raise Unsound(f"a text leads to nothing at byte {address}")
+
+    def _collection(self, address: int) -> dict[int, int]:
+        """Return the sizes of the pieces of a collection of strings by their number."""
+        if address not in self._collections:
+            # Heads of a collection and of its pieces are filled up to eight bytes.
+            width = 8 + -(-self.length_width // 8) * 8
+            head = self.read(address, width)
+            size = self.length(head, 8)
+            if head[:4] != b"GCOL" or head[4] != 1 or size < width:
+                raise Unsound(f"no GCOL block at byte {address}")
+            data, at, pieces = self.read(address, size), width, {}
+            while at + width <= size:
+                number, length = self.number(data, at, 2), self.length(data, at + 8)
+                if number == 0:  # what is free, up to the end; the library goes on behind it
+                    if length != size - at:
+                        raise Unsound(f"the collection of texts at byte {address} is damaged")
+                    break
+                at += width + -(-length // 8) * 8
+                if at > size or number in pieces:
+                    raise Unsound(f"the collection of texts at byte {address} is damaged")
+                pieces[number] = length
+            self._collections[address] = pieces
+        return self._collections[address]
 
 
 def _bytes_for(number: int) -> int:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .hdf5_bytes import Unsound
+from .hdf5_bytes import TooNew, Unsound
 
 _MOST_DIMENSIONS = 32
 _MOST_MEMBERS = 4096
 _DEEPEST = 16
+_NEWER_TYPES = (4, 5)  # of HDF5 1.12 and 2.0: no product is known that has them, and older libraries fail on them
 _ENCODED = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}  # bytes that simple classes add to the eight common ones
 _INTEGER, _REAL, _OPAQUE, _COMPOUND, _ENUM, VARIABLE, _ARRAY = 0, 1, 5, 6, 8, 9, 10
 
@@ -65,12 +66,15 @@ def read_datatype(data: bytes, offset_width: int, depth: int = 0) -> Datatype:
     ------
     Unsound
         It contradicts itself.
+    TooNew
+        It is of a kind that HDF5 1.10 does not know.
     """
     if len(data) < 8 or depth > _DEEPEST:
         raise Unsound("a type of values is cut off")
     version, kind = data[0] >> 4, data[0] & 15
     bits, size = int.from_bytes(data[1:4], "little"), int.from_bytes(data[4:8], "little")
-    # Later versions (HDF5 1.12, 2.0) are in no product, and older libraries fail on them.
+    if version in _NEWER_TYPES:
+        raise TooNew("a type of values is one that only HDF5 1.12 or later writes")
     if not 1 <= version <= 3 or kind > _ARRAY or not size:
         raise Unsound("a type of values is of no known kind")
     at = 8

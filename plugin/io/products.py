@@ -15,6 +15,7 @@ from ..core.errors import SceneError
 from .grid import Grid
 from .product import ImportOptions, Product
 from .raster import open_raster
+from .sources import HDF5_SIGNATURE, array_files, head
 
 FORMATS = (
     "ASIP v2 and AI4Arctic NetCDF, Sentinel-1 GRD (manifest.safe or zip), AMSR2 (L1B, L1R, gridded), "
@@ -84,13 +85,12 @@ def check_container(path: str) -> None:
     Raises
     ------
     SceneError
-        It is damaged or truncated.
+        It is damaged or truncated, or a zip that is not safe to read.
     """
-    from .hdf5 import SIGNATURE, check_structure
-    from .netcdf.container import candidates, signature
+    from .hdf5 import check_structure
 
-    for source in candidates(path):
-        if signature(source).startswith(SIGNATURE):
+    for source in array_files(path):
+        if head(source).startswith(HDF5_SIGNATURE):
             check_structure(source, path)
 
 
@@ -111,9 +111,9 @@ def read_time(text: str) -> datetime | None:
 
 
 def _unknown(path: str) -> SceneError:
-    from .netcdf.container import Container, is_netcdf, locate, signature
+    from .netcdf.container import Container, is_netcdf, locate
 
-    if not signature(path):
+    if not head(path):
         return SceneError(f"There is no file {path}, or it is empty. Check the path.")
     if is_netcdf(path):
         try:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from ..io.amsr2.bands import DELAY_BAND
 from ..io.crs import LONLAT, transform
 from ..io.grid import Grid
 from ..io.product import ChartPolygons, Product
@@ -101,7 +102,11 @@ def summary(
 def _channels(product: Product) -> dict[str, list[str]]:
     """Return the channels found and missing: each reader has its own way to tell which are missing."""
     found = [
-        band.name for role, raster in product.rasters.items() if role != "chart" for band in raster.bands
+        band.name
+        for role, raster in product.rasters.items()
+        if role != "chart"
+        for band in raster.bands
+        if band.name != DELAY_BAND.name
     ]
     told = product.found.get("channels")
     laid = product.found.get("amsr2")
@@ -120,19 +125,14 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
     told = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
     lines = [f"{facts['kind']}: {facts['name']}, {told}."]
     if facts["rows"]:
-        size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size_m']:g} m"
+        metres = facts["pixel_size_m"]
+        pixel = f"{metres / 1000.0:.1f} km" if metres >= 1000.0 else f"{metres:g} m"
+        size = f"{facts['rows']} x {facts['columns']} pixels of {pixel}"
         lines.append(f"{size}, {facts['extent']['text']}.")
     elif facts["extent"]:
         lines.append(f"Extent: {facts['extent']['text']}.")
     if facts.get("pixel_convention"):
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
-    off = facts["qgis_draws_off_by_pixels"]
-    if off and off["maximum"] > 2.0:
-        lines.append(
-            f"QGIS draws rasters with ground control points through a polynomial, which misses these by "
-            f"{off['mean']:.1f} pixels in the mean and {off['maximum']:.0f} at most. FloeLens computes with the points "
-            "themselves; DISPLAY makes a copy that follows them."
-        )
     if facts.get("negative_values"):
         counts = facts.get("counts") or {}
         told = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
@@ -157,6 +157,23 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
             size = f"{delay['min']:.0f} to {delay['max']:.0f} s, {delay['mean']:.0f} s in the mean"
             lines.append(f"Delay of AMSR2: {size} ({where['delay_sign']}).")
     return lines
+
+
+def drawing_note(facts: Mapping[str, object], has_display: bool) -> str | None:
+    """Return what a person should know of QGIS's picture of the scene; None where it lies where it should.
+
+    `has_display` says whether the copy for display was made.
+    """
+    off = facts["qgis_draws_off_by_pixels"]
+    if not off or off["maximum"] <= 2.0:
+        return None
+    metres = facts["pixel_size_m"]
+    return (
+        f"QGIS draws a raster with tie points through a polynomial, which misses these by {off['mean']:.1f} pixels "
+        f"({off['mean'] * metres:.0f} m) in the mean and {off['maximum']:.0f} ({off['maximum'] * metres:.0f} m) at "
+        "most. FloeLens follows the points themselves. To look at the scene, and to lay other layers over it, "
+        + ("take the DISPLAY copy, which follows them." if has_display else "ask for DISPLAY, a copy that does.")
+    )
 
 
 def _chart_lines(facts: Mapping[str, object]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
 from ..core.window import Window
-from ..io.amsr2.bands import DELAY_BAND
+from ..io.amsr2.bands import CONCENTRATION_BAND, DELAY_BAND
 from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
 from ..io.display import footprint, write_display_copy
 from ..io.gdal_state import bounded_block_cache
@@ -28,14 +28,14 @@ from ..report.chart_styles import LAND, chart_polygon_concentration_style
 from ..report.import_styles import footprint_style, raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
-from .importreport import Measured, log_lines, summary
+from .importreport import Measured, drawing_note, log_lines, summary
 
 OUTPUTS = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart", "chart_polygons")
 CALLED = {
     "sar": "radar backscatter",
     "mwr": "AMSR2 brightness temperatures",
     "ancillary_fine": "ancillary field on the radar's pixels (distance map)",
-    "ancillary_coarse": "weather fields",
+    "ancillary_coarse": "weather or concentration",
     "chart": "ice chart as a raster",
     "chart_polygons": "ice chart as polygons",
 }
@@ -90,7 +90,7 @@ class ImportScene:
             raise ParameterError("AMSR2 files are given, but MWR is not asked for. Name a raster for MWR.")
         with ExitStack() as stack:
             stack.enter_context(bounded_block_cache())
-            progress.report(0.0, f"Reading {Path(self.input).name}")
+            progress.report(0.0, f"Reading {_called(self.input)}")
             product = stack.enter_context(open_product(self.input, self.options))
             rasters = _with_delay(product.rasters)
             tags = {**product.tags, **self._tags(product)}
@@ -117,6 +117,9 @@ class ImportScene:
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
+            note = drawing_note(facts, self.display is not None)
+            if note:
+                (progress.message if self.display else progress.warn)(note)
             for warning in product.warnings:
                 progress.warn(warning)
             self._write_styles(outputs, rasters, wanted, tags.get("start_time"))
@@ -138,6 +141,7 @@ class ImportScene:
             "EXTENT": facts["extent"]["text"] if facts["extent"] else "",
             "CHANNELS_FOUND": ", ".join(channels["found"]),
             "CHANNELS_MISSING": ", ".join(channels["missing"]),
+            "ANCILLARY_COARSE_TITLE": _coarse_title(rasters),
         }
 
     def _check(
@@ -316,6 +320,19 @@ class Portion:
 def start_text(time: datetime) -> str:
     """Return a time as it stands in tags: ``2018-01-24T19:47:59Z``."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _called(path: str) -> str:
+    """Return the name of a source: of a manifest the product's."""
+    file = Path(path)
+    return file.parent.name if file.name == "manifest.safe" and file.parent.name else file.name
+
+
+def _coarse_title(rasters: Mapping[str, ProductRaster]) -> str:
+    """Return what the coarse layer is called: weather, or AMSR2's own concentration."""
+    coarse = rasters.get("ancillary_coarse")
+    is_ice = coarse is not None and [band.name for band in coarse.bands] == [CONCENTRATION_BAND.name]
+    return "Sea-ice concentration" if is_ice else "Weather"
 
 
 def _size(raster: ProductRaster) -> int:

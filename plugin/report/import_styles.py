@@ -1,7 +1,7 @@
 """QGIS styles of imported scenes: backscatter, brightness temperatures, weather, charts, outlines.
 
-A raster of several bands is shown by its first; a chart has a style file more for each other band,
-to be chosen in the layer's properties (Style, Load Style).
+A raster of several bands is shown by its first, brightness temperatures by 36.5 GHz; a chart has a style
+file more for each other band, to be chosen in the layer's properties (Style, Load Style).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
+from ...models.standard_channels import STANDARD_CHANNELS
 from .chart_styles import Table, chart_class_style, chart_concentration_style, timed
 from .styles import (
     DOCTYPE,
@@ -30,6 +31,8 @@ _RANGES = {
     "tcwv": (0.0, 20.0),
     "tclw": (0.0, 0.3),
 }
+# Of the radiometer's channels the one in which ice stands out from water at a footprint of 7 x 12 km.
+_SHOWN_MWR, _RANGE_MWR = "btemp_36_5h", (120.0, 260.0)
 _LINEAR = (0.0, 0.2)  # sigma0 of bright ice
 
 
@@ -67,6 +70,11 @@ def raster_styles(
     if unit == "%":
         return {"": concentration_style(start_time=start_time)}
     if role == "mwr":
+        names = [band for band, _ in bands]
+        if _SHOWN_MWR in names:
+            number = names.index(_SHOWN_MWR) + 1
+            unit = "K (footprint {:g} x {:g} km)".format(*STANDARD_CHANNELS[_SHOWN_MWR].footprint_km)
+            return {"": channel_style(*_RANGE_MWR, unit, band=number, start_time=start_time)}
         return {"": brightness_temperature_style(start_time=start_time)}
     if role == "sar" and unit.lower() == "db":
         return {"": backscatter_style(start_time=start_time)}

@@ -17,17 +17,15 @@ from osgeo import gdal
 
 from ...core.errors import SceneError
 from ..gdal_state import quiet_gdal
-from ..hdf5 import SIGNATURE, check_structure
+from ..hdf5 import check_structure
 from ..mdarrays import number_type, read_numbers
+from ..sources import ARRAY_SIGNATURES, HDF5_SIGNATURE, array_files, file_size, head, is_zip, zip_of
 
 LARGEST_FILE = 2 << 30
 """Bytes. A half orbit has 50 MB; a member of a zip that claims more than this is no AMSR2 file."""
 
 LARGEST_ARRAY = 1 << 26
 """Elements. A half orbit at 89 GHz has a million."""
-
-_CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
-_MEMBERS = 1000
 
 Attribute = Any
 
@@ -48,8 +46,7 @@ class Container:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        head, size = _head(path)
-        driver = _driver_for(path, head, size)
+        driver = _driver_for(path)
         with quiet_gdal(CPL_VSIL_GZIP_WRITE_PROPERTIES="NO"):
             try:
                 # The prefix keeps GDAL from leaving a name with ".nc" to the other driver.
@@ -185,60 +182,32 @@ def members(path: str) -> list[str]:
     Raises
     ------
     SceneError
-        There is no such file.
+        It is a zip that is not safe to read.
     """
-    head, _ = _head(path)
-    if head[:2] == b"\x1f\x8b":
+    start = head(path)
+    if start.startswith(b"\x1f\x8b"):
         return [f"/vsigzip/{path}"]
-    if head[:4] != b"PK\x03\x04" and not (path.startswith("/vsizip/") and not head):
-        return [path]
-    archive = path if path.startswith("/vsizip/") else f"/vsizip/{path}"
-    with quiet_gdal():
-        entries = gdal.ReadDirRecursive(archive) or []
-    if len(entries) > _MEMBERS:
-        raise SceneError(f"{path} holds {len(entries)} files. Give the AMSR2 files themselves.")
-    inside = [f"{archive}/{entry}" for entry in sorted(entries) if ".." not in entry.split("/")]
-    return [one for one in inside if _is_container(_head(one)[0])]
+    # What is nothing of the kind stands for itself: opening it says what it is.
+    return array_files(path) or ([] if is_zip(start) or zip_of(path) != path else [path])
 
 
 def is_container(path: str) -> bool:
     """Return whether a path leads to an HDF5 or NetCDF file, by its first bytes."""
-    return _is_container(_head(path)[0])
+    return head(path).startswith(ARRAY_SIGNATURES)
 
 
-def _is_container(head: bytes) -> bool:
-    return head.startswith(SIGNATURE) or head[:4] in _CLASSIC
-
-
-def _head(path: str) -> tuple[bytes, int]:
-    """Return the first bytes of a file and its size; nothing where it is a folder or not there."""
-    with quiet_gdal(CPL_VSIL_GZIP_WRITE_PROPERTIES="NO"):
-        try:
-            found = gdal.VSIStatL(path)
-            if found is None or found.IsDirectory():
-                return b"", 0
-            file = gdal.VSIFOpenL(path, "rb")
-            if file is None:
-                return b"", 0
-            try:
-                return bytes(gdal.VSIFReadL(1, 64, file) or b""), int(found.size)
-            finally:
-                gdal.VSIFCloseL(file)
-        except (RuntimeError, ValueError):
-            return b"", 0
-
-
-def _driver_for(path: str, head: bytes, size: int) -> str:
+def _driver_for(path: str) -> str:
     """Return the name of the driver that reads a file, or raise a sentence."""
-    if not head:
+    start, size = head(path), file_size(path) or 0
+    if not start:
         raise SceneError(f"There is no file {path}, or it is empty. Check the path.")
-    if not _is_container(head):
+    if not start.startswith(ARRAY_SIGNATURES):
         raise SceneError(f"{path} is neither an HDF5 nor a NetCDF file. Give the AMSR2 product itself.")
     if path.startswith("/vsi") and size > LARGEST_FILE:
         raise SceneError(
             f"{path} claims {size >> 20} MiB, which no AMSR2 file has. Unpack it to look inside."
         )
-    driver = "HDF5" if head.startswith(SIGNATURE) else "netCDF"
+    driver = "HDF5" if start.startswith(HDF5_SIGNATURE) else "netCDF"
     with quiet_gdal():
         present = gdal.GetDriverByName(driver) is not None
     if not present:

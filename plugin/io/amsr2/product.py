@@ -162,6 +162,7 @@ def _swaths(
         "swaths": [_about(s, float((cells.swath == i).mean())) for i, s in enumerate(swaths)],
         "cell_km": round(cell_km, 3),
         "resampling": "plane with Gaussian weights through the footprints around, not beyond the swath",
+        "radio_interference": "flags of the file (6.9 and 7.3 GHz) are not applied",
     }
     tags = {
         "FLOELENS_AMSR2_SWATHS": ", ".join(s.name for s in swaths),

@@ -8,11 +8,9 @@ GDAL reads inside of it, after its directory has been judged and the entries hav
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,11 +20,19 @@ from osgeo import gdal
 
 from ...core.errors import SceneError
 from ..gdal_state import quiet_gdal
+from ..sources import (
+    ZIP_ERRORS,
+    VirtualFile,
+    damaged_zip,
+    is_zip,
+    judged,
+    member_path,
+    open_zip,
+    zip_of,
+)
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 1 << 30  # unpacked; the largest charts have some tens of MB
-MAX_RATIO = 200  # of entries above 16 MiB; text of blanks alone may well be packed this tightly
-_LARGE_ENTRY = 16 << 20
 _HEAD = 1 << 16
 
 _DRIVERS = {"shapefile": "ESRI Shapefile", "GeoJSON": "GeoJSON", "GeoPackage": "GPKG"}
@@ -72,7 +78,7 @@ def recognises(path: str | os.PathLike) -> bool:
     Only the first and last 64 KiB are looked at. Whether there are SIGRID-3 codes shows in
     opening it, where a sentence can tell what is missing.
     """
-    with contextlib.suppress(Exception), _silent(), VsiFile(_plain(os.fspath(path))) as file:
+    with contextlib.suppress(Exception), VirtualFile(zip_of(os.fspath(path))) as file:
         head = file.read(_HEAD)
         kind = _kind(head)
         if kind != "zip":
@@ -91,18 +97,18 @@ def find_vector(path: str | os.PathLike) -> VectorFile:
     SceneError
         There is no such file, or none of a known format, or the zip is not safe to read.
     """
-    path = _plain(os.fspath(path))
+    path = zip_of(os.fspath(path))
     if not path:
         raise SceneError("The path of an ice chart is empty. Name a file.")
     try:
-        with _silent(), VsiFile(path) as file:
+        with VirtualFile(path) as file:
             kind = _kind(file.read(_HEAD))
-            if kind == "zip":
-                return _inside(path, file)
     except OSError as error:
         raise SceneError(
             f"There is no ice chart {path} ({error.strerror or error}). Check the path."
         ) from error
+    if kind == "zip":
+        return _inside(path)
     if kind is None:
         raise SceneError(
             f"{path} is no ice chart that can be read. Give a shapefile (.shp), a zip or .imz of one, "
@@ -111,19 +117,8 @@ def find_vector(path: str | os.PathLike) -> VectorFile:
     return VectorFile(path, kind, False, (PurePosixPath(path.replace("\\", "/")).stem,))
 
 
-def _plain(path: str) -> str:
-    """Return the zip of a path that names a whole zip as a folder, other paths as they are."""
-    if path.startswith("/vsizip/"):
-        outer = path[len("/vsizip/") :].rstrip("/")
-        outer = outer[1:-1] if outer.startswith("{") and outer.endswith("}") else outer
-        status = gdal.VSIStatL(outer)
-        if status is not None and not status.IsDirectory():
-            return outer
-    return path
-
-
 def _kind(head: bytes) -> str | None:
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+    if is_zip(head):
         return "zip"
     if head[:4] == b"\x00\x00\x27\x0a":
         return "shapefile"
@@ -135,12 +130,16 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _inside(path: str, file: VsiFile) -> VectorFile:
-    file.seek(0)
+def _inside(path: str) -> VectorFile:
     try:
-        with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            _judge(path, entries)
+        with open_zip(path) as archive:
+            entries = judged(archive, path, MAX_ENTRIES)
+            total = sum(entry.file_size for entry in entries)
+            if total > MAX_BYTES:
+                raise SceneError(
+                    f"{path} would unpack to {total / 1e9:.1f} GB; an ice chart has some megabytes. It is not read: "
+                    "unpack the chart's own files and choose the .shp."
+                )
             vectors = sorted(
                 entry.filename
                 for entry in entries
@@ -153,13 +152,11 @@ def _inside(path: str, file: VsiFile) -> VectorFile:
                 )
             chosen = min(vectors, key=lambda name: list(_SUFFIXES).index(PurePosixPath(name).suffix.lower()))
             _try(archive, entries, chosen)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
-        raise SceneError(
-            f"{path} is a damaged or truncated zip ({error}). Download or copy it again."
-        ) from error
+    except ZIP_ERRORS as error:
+        raise damaged_zip(path, error) from error
     inner = PurePosixPath(chosen)
     return VectorFile(
-        f"/vsizip/{{{path}}}/{chosen}",
+        member_path(path, chosen),
         _SUFFIXES[inner.suffix.lower()],
         True,
         (PurePosixPath(path.replace("\\", "/")).stem, inner.stem),
@@ -169,35 +166,6 @@ def _inside(path: str, file: VsiFile) -> VectorFile:
 
 def _hidden(name: str) -> bool:
     return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith(".")
-
-
-def _judge(path: str, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse a zip that reaches out of itself, or unpacks to more than a chart can be."""
-    if len(entries) > MAX_ENTRIES:
-        raise SceneError(
-            f"{path} holds {len(entries)} files; an ice chart has a few. It is not read: unpack the chart's own "
-            "files and choose the .shp."
-        )
-    for entry in entries:
-        name = entry.filename.replace("\\", "/")
-        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-            raise SceneError(
-                f"{path} holds a file that would lie outside of it ('{entry.filename[:80]}'). Such a zip is "
-                "not read: get the chart from the agency itself."
-            )
-        if entry.file_size > _LARGE_ENTRY and entry.file_size > MAX_RATIO * max(1, entry.compress_size):
-            raise SceneError(
-                f"{path} holds '{entry.filename[:80]}', which grows from {entry.compress_size} to "
-                f"{entry.file_size} bytes: a zip bomb. It is not read: get the chart from the agency itself."
-            )
-        if entry.flag_bits & 1:
-            raise SceneError(f"{path} is locked with a password. Unpack it and choose the .shp.")
-    total = sum(entry.file_size for entry in entries)
-    if total > MAX_BYTES:
-        raise SceneError(
-            f"{path} would unpack to {total / 1e9:.1f} GB; an ice chart has some megabytes. It is not read: "
-            "unpack the chart's own files and choose the .shp."
-        )
 
 
 def _try(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) -> None:
@@ -213,62 +181,6 @@ def _try(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) 
             with archive.open(entry) as stream:
                 while stream.read(1 << 20):
                     pass
-
-
-class VsiFile(io.RawIOBase):
-    """A file under GDAL's virtual file systems (or a plain one) as a Python file, for reading.
-
-    Raises
-    ------
-    OSError
-        There is no such file.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._handle = None
-        status = gdal.VSIStatL(path)
-        if status is None:
-            raise FileNotFoundError(2, "no such file")
-        if status.IsDirectory():
-            raise IsADirectoryError(21, "it is a folder")
-        self.size = int(status.size)
-        self._handle = gdal.VSIFOpenL(path, "rb")
-        if self._handle is None:
-            raise OSError(5, "it cannot be opened")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte; return which."""
-        position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
-        if position < 0:
-            raise OSError(22, "a byte before the first was asked for")
-        gdal.VSIFSeekL(self._handle, position, os.SEEK_SET)
-        return position
-
-    def tell(self) -> int:
-        """Return at which byte the file is."""
-        return int(gdal.VSIFTellL(self._handle))
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer`; return how many bytes there were."""
-        data = gdal.VSIFReadL(1, len(buffer), self._handle) or b""
-        buffer[: len(data)] = bytes(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._handle is not None:
-            gdal.VSIFCloseL(self._handle)
-            self._handle = None
-        super().close()
 
 
 @contextlib.contextmanager

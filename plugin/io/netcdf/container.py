@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -24,31 +23,18 @@ from osgeo import gdal
 from ...core.errors import SceneError
 from ...core.window import Window
 from ..gdal_state import quiet_gdal
-from ..hdf5 import SIGNATURE, check_structure
+from ..hdf5 import check_structure
 from ..mdarrays import number_type, read_numbers
+from ..sources import ARRAY_SIGNATURES, HDF5_SIGNATURE, array_files, head
 
-SIGNATURES = (SIGNATURE, b"CDF\x01", b"CDF\x02", b"CDF\x05")
-_ZIP = b"PK\x03\x04"
 _MAX_SIDE = 100_000
 _MAX_SMALL = 25_000_000  # values of an array that is read whole
 _ABSURD = 1e30  # NetCDF fills what was never written with 9.97e36
 
 
-def signature(path: str) -> bytes:
-    """Return the first eight bytes of a file, also of one under ``/vsi…``; empty where there is none."""
-    with quiet_gdal():
-        file = gdal.VSIFOpenL(path, "rb")
-        if file is None:
-            return b""
-        try:
-            return bytes(gdal.VSIFReadL(1, 8, file) or b"")
-        finally:
-            gdal.VSIFCloseL(file)
-
-
 def is_netcdf(path: str) -> bool:
     """Return whether a file begins as NetCDF or HDF5 does."""
-    return signature(path).startswith(SIGNATURES)
+    return head(path).startswith(ARRAY_SIGNATURES)
 
 
 def locate(path: str | os.PathLike) -> str:
@@ -57,52 +43,15 @@ def locate(path: str | os.PathLike) -> str:
     Raises
     ------
     SceneError
-        A zip holds several NetCDF files, or reaches out of itself.
+        A zip holds several NetCDF files, or is not safe to read.
     """
-    inside = candidates(path)
+    inside = array_files(os.fspath(path))
     if len(inside) > 1:
         raise SceneError(
             f"{os.fspath(path)} holds several NetCDF files "
             f"({', '.join(source.rpartition('}/')[2] for source in inside[:5])}). Name one, as in {inside[0]}"
         )
     return inside[0] if inside else ""
-
-
-def candidates(path: str | os.PathLike) -> list[str]:
-    """Return what GDAL opens of all NetCDF and HDF5 files that a path stands for: itself, or those in a zip.
-
-    Raises
-    ------
-    SceneError
-        A zip reaches out of itself.
-    """
-    path = os.fspath(path)
-    if is_netcdf(path):
-        return [path]
-    if path.startswith("/vsi") or not signature(path).startswith(_ZIP):
-        return []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [name for name in archive.namelist() if _holds_netcdf(archive, name)]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-        return []
-    for name in inside:
-        if name.startswith("/") or ".." in re.split(r"[/\\]", name):
-            raise SceneError(
-                f"{path} holds a file that would lie outside of it ('{name[:80]}'). Such a zip is not read: get "
-                "the scene from its provider."
-            )
-    return [f"/vsizip/{{{os.path.abspath(path)}}}/{name}" for name in inside]
-
-
-def _holds_netcdf(archive: zipfile.ZipFile, name: str) -> bool:
-    if not name.lower().endswith((".nc", ".nc4", ".h5", ".hdf5")):
-        return False
-    try:
-        with archive.open(name) as member:
-            return member.read(8).startswith(SIGNATURES)
-    except Exception:  # whatever a damaged member raises: zlib.error, BadZipFile, NotImplementedError
-        return False
 
 
 class Container:
@@ -123,10 +72,10 @@ class Container:
         self.path = os.fspath(path)
         self.source = source = locate(self.path)
         if not source:
-            if not signature(self.path):
+            if not head(self.path):
                 raise SceneError(f"There is no file {self.path}, or it is empty. Check the path.")
             raise SceneError(f"{self.path} is no NetCDF file. Check the file.")
-        if not signature(source).startswith(SIGNATURE):
+        if not head(source).startswith(HDF5_SIGNATURE):
             raise SceneError(
                 f"{self.path} is a classic NetCDF file; ASIP and AI4Arctic scenes are NetCDF-4. Take the "
                 "original file."

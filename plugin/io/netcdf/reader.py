@@ -19,14 +19,13 @@ import numpy as np
 from ....models.standard_channels import MWR_CHANNELS, STANDARD_CHANNELS, WEATHER_CHANNELS
 from ...core.errors import SceneError
 from ..chart.raster import CHART_BANDS
-from ..grid import Grid
 from ..product import ArrayRaster, ChartPolygons, ImportOptions, Product
 from ..writer import Band
-from . import geometry
 from .chart import ChartTable, parse_codes, polygonise
 from .container import Container, Variable, check_size, locate
 from .layers import ChartRaster, Columns, FineBand, FineRaster, Layer, Standardised
-from .schema import ASIP, ESA, NERSC, RATIO, READY, READY_CHARTS, instant_in, kind_of, scene_name
+from .places import Places
+from .schema import ASIP, ESA, NERSC, READY, READY_CHARTS, instant_in, kind_of, scene_name
 
 
 def recognises(path: str) -> bool:
@@ -86,7 +85,8 @@ class _Reader:
         self.shape = check_size(self.container, next(iter(sar.values())))
         for variable in sar.values():
             variable.check_shape(self.shape, "the image is")
-        self.ties, self.pixel = self._tie_points()
+        self.places = Places(self.container, self.kind, self.shape, self.found, self.warnings)
+        self.ties = self.places.tie_points()
         self.grid = self.ties.grid(*self.shape, self.path)
         self._orientation()
         time = self._time()
@@ -140,49 +140,6 @@ class _Reader:
         return None
 
     # Geometry
-
-    def _tie_points(self) -> tuple[geometry.TiePoints, float]:
-        if self.kind == READY:
-            lat, lon = (self._tie_variable(f"sar_grid2d_{name}") for name in ("latitude", "longitude"))
-            rows, cols = self.shape
-            if lat.ndim != 2 or lat.shape != lon.shape or min(lat.shape) < 2:
-                raise SceneError(
-                    f"The tie points of {self.path} are no lattice (latitudes {lat.shape}, longitudes "
-                    f"{lon.shape}). The file is damaged: download it again."
-                )
-            pixel = self.container.attributes.get("pixel_spacing", 80.0)
-            pixel = float(pixel) if isinstance(pixel, (int, float)) and 1 <= pixel <= 10_000 else 80.0
-            points, exchanged = geometry.evenly_spread(lon, lat, rows, cols, pixel)
-            self.found["tie_point_axes_exchanged"] = exchanged
-            self.found["pixel_convention"] = (
-                "tie points evenly spread, the outermost ones at the centres of the outermost 40 m pixels "
-                "that were averaged"
-            )
-            if exchanged:
-                self.warnings.append(
-                    f"The tie points of {self.path} fit its size only with their axes exchanged: read so."
-                )
-            return points, pixel
-        values = {name: self._tie_variable(f"sar_grid_{name}") for name in ("line", "sample")}
-        values.update({name: self._tie_variable(f"sar_grid_{name}") for name in ("latitude", "longitude")})
-        if "sar_grid_height" in self.container:
-            values["height"] = self._tie_variable("sar_grid_height")
-        if len({array.size for array in values.values()}) != 1:
-            sizes = ", ".join(f"{name} {array.size}" for name, array in values.items())
-            raise SceneError(
-                f"The tie points of {self.path} are lists of different lengths ({sizes}). The file is "
-                "damaged: download it again."
-            )
-        self.found["pixel_convention"] = geometry.CENTRES
-        return geometry.listed(values), 40.0
-
-    def _tie_variable(self, name: str) -> np.ndarray:
-        if name not in self.container:
-            raise SceneError(
-                f"{self.path} has no tie points: the variable '{name}' is missing, so the scene cannot be "
-                "placed on the map. Take a version of the file that has it."
-            )
-        return self.container.variable(name).whole().astype(np.float64)
 
     def _orientation(self) -> None:
         """Note how the image lies, and check what the file says of it.
@@ -278,7 +235,7 @@ class _Reader:
             self._skip(variable.name, f"it has {variable.shape} values, the image {self.shape[1]} columns")
             return None
         if "sar_grid_incidenceangle" in self.container and self.kind != READY:
-            values = self._tie_variable("sar_grid_incidenceangle").ravel()
+            values = self.places.tie_variable("sar_grid_incidenceangle").ravel()
             lattice = self.ties.lattice(values) if values.size == self.ties.row.size else None
             if lattice is None:
                 self._skip("sar_grid_incidenceangle", "its tie points are no full lattice")
@@ -313,7 +270,7 @@ class _Reader:
         stack = np.stack([variable.whole().astype(np.float64) for variable in present.values()])
         if self.kind == READY:
             stack = self._turned_back(list(present), stack)
-        grid = self._coarse_grid(shape)
+        grid = self.places.cells(self.grid, shape)
         bands = [self._coarse_band(name) for name in present]
         return ArrayRaster(grid, bands, stack.astype(np.float32))
 
@@ -333,49 +290,6 @@ class _Reader:
             tags["footprint_km"] = " x ".join(f"{side:g}" for side in channel.footprint_km)
             tags["frequency_ghz"] = f"{channel.frequency_ghz:g}"
         return Band(name, channel.unit, tags)
-
-    def _coarse_grid(self, shape: tuple[int, int]) -> Grid:
-        if self.kind == ASIP and "line" in self.container and "sample" in self.container:
-            line, sample = (self.container.variable(name).whole().ravel() for name in ("line", "sample"))
-            if (len(line), len(sample)) != shape:
-                raise SceneError(
-                    f"In {self.path} the radiometer's cells are {shape[0]} x {shape[1]}, but their axes have "
-                    f"{len(line)} lines and {len(sample)} samples. The file is damaged: download it again."
-                )
-            grid = geometry.placed(self.grid, line.astype(np.float64), sample.astype(np.float64), self.path)
-            self._compare_places(grid, shape)
-            return grid
-        ratio = RATIO.get(self.kind, 50)
-        covered = [abs(size - self.shape[axis] / ratio) for axis, size in enumerate(shape)]
-        if max(covered) > 1.5:
-            raise SceneError(
-                f"In {self.path} the coarse fields are {shape[0]} x {shape[1]} cells; of {ratio} x {ratio} "
-                f"pixels each they do not cover the image of {self.shape[0]} x {self.shape[1]} pixels. The "
-                "file was cut or resampled: take the original one."
-            )
-        self.found["cell_in_pixels"] = ratio
-        return geometry.nested(self.grid, *shape, ratio)
-
-    def _compare_places(self, grid: Grid, shape: tuple[int, int]) -> None:
-        """Compare the cells' own latitudes and longitudes with where the tie points put them."""
-        if not ("lat" in self.container and "lon" in self.container):
-            return
-        lat, lon = (self.container.variable(name).whole() for name in ("lat", "lon"))
-        if lat.shape != shape or lon.shape != shape:
-            self._skip("lat", "its size is not that of the radiometer's cells")
-            return
-        row, col = self.grid.lonlat_to_pixel(lon, lat)
-        at_row, at_col = grid.pixels_in(self.grid, *(np.mgrid[: shape[0], : shape[1]] + 0.5))
-        apart = np.hypot(row - at_row, col - at_col)
-        if not np.isfinite(apart).any():
-            return
-        worst = float(np.nanmax(apart))
-        self.found["cells_apart_from_their_lat_lon_pixels"] = round(worst, 3)
-        if worst > 5.0:
-            self.warnings.append(
-                f"The radiometer's cells in {self.path} lie up to {worst:.0f} pixels away from their own "
-                "latitudes and longitudes. Their axes (line, sample) are believed."
-            )
 
     # Chart
 

@@ -8,117 +8,33 @@ from __future__ import annotations
 
 import os
 import re
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import RawIOBase
 
 from osgeo import gdal
 
 from ...core.errors import SceneError
 from ..gdal_state import quiet_gdal
+from ..sources import (
+    ZIP_ERRORS,
+    VirtualFile,
+    file_size,
+    head,
+    is_folder,
+    is_zip,
+    judged,
+    leads_out,
+    member_path,
+    open_zip,
+)
 
 MANIFEST = "manifest.safe"
 XML_LIMIT = 64 << 20
 """Bytes an XML file may have; the largest of real products have 12 MiB."""
-_XML_RATIO = 250
-_MEMBERS = 20_000
 _HEAD = 16384
 _ENDS = 65536
 # Every Sentinel-1 manifest declares this namespace; Sentinel-2's and Sentinel-3's do not.
 _NAMESPACE = b"http://www.esa.int/safe/sentinel-1.0"
 # Reading these would wait for a person, or has effects.
 _NEVER = ("/vsistdin", "/vsistdout")
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-    LookupError,
-)
-
-
-class VirtualFile(RawIOBase):
-    """A file under any of GDAL's file systems, for reading."""
-
-    def __init__(self, path: str) -> None:
-        with quiet_gdal():
-            self._handle = gdal.VSIFOpenL(path, "rb")
-        if self._handle is None:
-            raise FileNotFoundError(path)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return int(gdal.VSIFTellL(self._handle))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position."""
-        with quiet_gdal():
-            # A 64-bit signed seek from the end is not offered by every version.
-            if whence == 2:
-                gdal.VSIFSeekL(self._handle, 0, 2)
-                offset += self.tell()
-            elif whence == 1:
-                offset += self.tell()
-            if offset < 0:
-                raise ValueError("a position before the beginning of the file")
-            gdal.VSIFSeekL(self._handle, offset, 0)
-        return offset
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` and return how many bytes there were."""
-        with quiet_gdal():
-            data = gdal.VSIFReadL(1, len(buffer), self._handle) or b""
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        if not self.closed and self._handle is not None:
-            gdal.VSIFCloseL(self._handle)
-            self._handle = None
-        super().close()
-
-
-def file_size(path: str) -> int | None:
-    """Return the size of a file in bytes, None where there is none."""
-    with quiet_gdal():
-        found = gdal.VSIStatL(path)
-    return None if found is None or found.IsDirectory() else int(found.size)
-
-
-def _is_folder(path: str) -> bool:
-    with quiet_gdal():
-        found = gdal.VSIStatL(path)
-    return found is not None and bool(found.IsDirectory())
-
-
-def _read(path: str, limit: int) -> bytes:
-    with VirtualFile(path) as file:
-        parts, left = [], limit
-        while left > 0:
-            part = file.read(min(left, 1 << 20))
-            if not part:
-                break
-            parts.append(part)
-            left -= len(part)
-    return b"".join(parts)
 
 
 class Store:
@@ -163,7 +79,7 @@ class Store:
             raise _too_large(self.source, name, size)
         try:
             data = self._bytes(name, XML_LIMIT + 1)
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise SceneError(
                 f"{name} in {self.source} cannot be read ({error}). Copy or download the product again."
             ) from error
@@ -199,7 +115,7 @@ class FolderStore(Store):
         return f"{self._folder}/{inside(name, self.source)}"
 
     def _bytes(self, name: str, limit: int) -> bytes:
-        return _read(self.path(name), limit)
+        return head(self.path(name), limit)
 
 
 class ZipStore(Store):
@@ -207,27 +123,12 @@ class ZipStore(Store):
 
     def __init__(self, source: str) -> None:
         self.source = source
-        with _archive(source) as archive:
-            members = archive.infolist()
-        if len(members) > _MEMBERS:
-            raise SceneError(f"{source} holds {len(members)} files: it is no zip of a Sentinel-1 product.")
-        for member in members:
-            inside(member.filename, source)
-            self._check_bomb(member)
+        with open_zip(source) as archive:
+            members = judged(archive, source)
         self._members = {member.filename: member for member in members}
         self._folder = _manifest_folder(list(self._members), source)
         folder = self._folder.rstrip("/").split("/")[-1]
         self.name = _stem(folder or re.split(r"[/\\]", source.rstrip("/\\"))[-1])
-
-    def _check_bomb(self, member: zipfile.ZipInfo) -> None:
-        if member.filename.lower().endswith((".tif", ".tiff")):
-            return  # its size is compared with the annotation's
-        ratio = member.file_size / max(1, member.compress_size)
-        if member.file_size > XML_LIMIT or (member.file_size > 1 << 20 and ratio > _XML_RATIO):
-            raise SceneError(
-                f"{member.filename} in {self.source} would unpack from {member.compress_size} to "
-                f"{member.file_size} bytes: this is a zip bomb, or damaged. Download the product from its provider."
-            )
 
     def size(self, name: str) -> int | None:
         """Return the size of a file of the product in bytes, None where there is none."""
@@ -236,24 +137,12 @@ class ZipStore(Store):
 
     def path(self, name: str) -> str:
         """Return the path under which GDAL reads a file of the product."""
-        # The braces tell GDAL where the zip's name ends, whatever its extension.
-        return f"/vsizip/{{{self.source}}}/{self._folder}{inside(name, self.source)}"
+        return member_path(self.source, self._folder + inside(name, self.source))
 
     def _bytes(self, name: str, limit: int) -> bytes:
         member = self._members[self._folder + inside(name, self.source)]
-        with _archive(self.source) as archive, archive.open(member) as file:
+        with open_zip(self.source) as archive, archive.open(member) as file:
             return file.read(limit)
-
-
-@contextmanager
-def _archive(source: str) -> Iterator[zipfile.ZipFile]:
-    try:
-        file = VirtualFile(source)
-        archive = zipfile.ZipFile(file)  # type: ignore[arg-type]
-    except _ZIP_ERRORS as error:
-        raise SceneError(f"{source} cannot be read as a zip ({error}). Copy or download it again.") from error
-    with file, archive:
-        yield archive
 
 
 def _manifest_folder(names: list[str], source: str) -> str:
@@ -280,14 +169,7 @@ def inside(name: str, source: str) -> str:
         The name leads out of the product.
     """
     plain = name[2:] if name.startswith("./") else name
-    if (
-        not plain
-        or plain.startswith("/")
-        or "\\" in plain
-        or ":" in plain
-        or any(ord(character) < 32 for character in plain)
-        or ".." in plain.split("/")
-    ):
+    if not plain or leads_out(plain) or "\\" in plain or ":" in plain:
         raise SceneError(
             f"{source} names a file outside of the product ('{name[:80]!s}'). "
             "It is damaged or forged: download it from its provider."
@@ -310,7 +192,7 @@ def recognises(path: str) -> bool:
         except SceneError:
             return _mentions_manifest(path)
         return store is not None and _NAMESPACE in store._bytes(store.manifest, _HEAD)
-    except (SceneError, *_ZIP_ERRORS):
+    except (SceneError, *ZIP_ERRORS):
         return False
 
 
@@ -343,7 +225,7 @@ def open_store(path: str) -> Store:
 def _find(path: str) -> Store | None:
     if not path or path.startswith(_NEVER) or "\0" in path:
         return None
-    if _is_folder(path):
+    if is_folder(path):
         folder = path.rstrip("/\\")
         if file_size(f"{folder}/{MANIFEST}") is not None:
             return FolderStore(path, folder)
@@ -354,10 +236,10 @@ def _find(path: str) -> Store | None:
         return FolderStore(path, f"{folder}/{found[0]}") if len(found) == 1 else None
     if file_size(path) is None:
         return None
-    head = _read(path, _HEAD)
-    if head[:4] == b"PK\x03\x04":
+    start = head(path, _HEAD)
+    if is_zip(start):
         return ZipStore(path)
-    if _NAMESPACE not in head or b"XFDU" not in head:
+    if _NAMESPACE not in start or b"XFDU" not in start:
         return None
     folder, separator, name = path.replace("\\", "/").rpartition("/")
     return FolderStore(path, (folder or "/") if separator else ".", name)

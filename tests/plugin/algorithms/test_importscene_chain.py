@@ -135,9 +135,9 @@ def _no_concentration(folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (_traversal, "names a file outside of the product ('../../evil.sh')"),
-        (_bomb, "this is a zip bomb, or damaged"),
-        (_cut_zip, "cannot be read as a zip"),
+        (_traversal, "holds a file that would lie outside of it ('../../evil.sh')"),
+        (_bomb, "a zip bomb. It is not read"),
+        (_cut_zip, "is a damaged or truncated zip"),
         (_no_tie_points, "has no tie points"),
         (_no_amsr2, "holds no AMSR2 brightness temperatures"),
         (_no_concentration, "has no field CT, the total concentration"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-from floelens.plugin.algorithms.layers import dress, layer_name
+from floelens.plugin.algorithms.layers import dress, layer_name, short_scene
 from floelens.plugin.report import styles
 from qgis.core import (
     QgsProcessingContext,
@@ -93,3 +93,20 @@ def test_layer_names_leave_out_what_is_unknown():
     assert layer_name("SAR relevance", "ice", "S1A", "aspp") == "SAR relevance: ice (S1A, aspp)"
     assert layer_name("Z-scores", None, "S1A", None) == "Z-scores (S1A)"
     assert layer_name("SAR") == "SAR"
+
+
+@pytest.mark.parametrize(
+    ("scene", "shown"),
+    [
+        ("S1A_EW_GRDM_1SDH_20180124T194759_20180124T194859_020293_022A39_C0A6", "2018-01-24 19:47:59 S1A"),
+        ("20180124T194759_S1B_AMSR2_Icechart-Greenland-CapeFarewell", "2018-01-24 19:47:59 S1B"),
+        ("GW1AM2_201908230330_123A_L1SGBTBR_2220220", "2019-08-23 03:30 GW1AM2"),
+        ("201504261200_Greenland_WA", "201504261200_Greenland_WA"),
+        ("20180124T194759_dmi_prep", "20180124T194759_dmi_prep"),
+        ("a_name_that_is_far_too_long_for_the_panel_and_has_no_time", "a_name_that_is_far_too_long_for_the_pane…"),
+        ("a_name_with_20999999999999_that_is_no_time_", "a_name_with_20999999999999_that_is_no_ti…"),
+        ("NSIDC-0803_SEAICE_AMSR2_N_20240105_v2.0", "NSIDC-0803_SEAICE_AMSR2_N_20240105_v2.0"),
+    ],
+)
+def test_long_scene_names_are_told_by_time_and_satellite(scene, shown):
+    assert short_scene(scene) == shown

@@ -15,7 +15,7 @@ from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.raster import open_raster
 from floelens.plugin.io.vector import read_polygons
-from floelens.plugin.jobs.importreport import drawn_off, extent_of, plain
+from floelens.plugin.jobs.importreport import drawing_note, drawn_off, extent_of, plain
 from floelens.plugin.jobs.importscene import ImportScene
 from floelens.tests.plugin.io.netcdf.files import DECODED, Truth, write_asip, write_raw, write_ready
 from floelens.tests.plugin.io.rasters import NORTH, gcp_grid
@@ -313,6 +313,11 @@ def test_how_far_qgis_draws_a_scene_off_its_tie_points_is_told(tmp_path, place):
     }
     assert told["maximum"] > 2 > drawn_off(smooth)["maximum"]
     assert drawn_off(Grid(10, 10, NORTH, transform=(80.0, 0, 0, 0, -80.0, 0))) is None
+    note = drawing_note({"qgis_draws_off_by_pixels": {"mean": 3.61, "maximum": 25.2}, "pixel_size_m": 40.0}, False)
+    assert "3.6 pixels (144 m) in the mean and 25 (1008 m) at most" in note
+    assert "ask for DISPLAY" in note
+    assert drawing_note({"qgis_draws_off_by_pixels": drawn_off(smooth), "pixel_size_m": 40.0}, False) is None
+    assert drawing_note({"qgis_draws_off_by_pixels": None}, True) is None
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
     assert facts["bands"]["mwr"]["btemp_89_0v"]["valid_share"] > 0
     assert facts["start_time"] == "2019-08-23T04:30:12Z"
     assert facts["channels"] == {
-        "found": ["hh", "hv", "incidence_angle", *MWR_CHANNELS, "amsr2_delay"],
+        "found": ["hh", "hv", "incidence_angle", *MWR_CHANNELS],
         "missing": [],
     }
     assert any("Delay of AMSR2" in line and "AMSR2 minus SAR" in line for line in log.lines)
@@ -172,5 +172,6 @@ def test_a_concentration_is_no_brightness_temperature_and_looks_like_ice(real_da
     with pytest.raises(SceneError, match=r"holds no AMSR2 brightness temperatures\. Give swaths"):
         ImportScene(scene, amsr2=(str(sic),), mwr=str(place / "mwr.tif")).run(Silent())
     assert list(place.iterdir()) == []
-    ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
+    results = ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
+    assert results["ANCILLARY_COARSE_TITLE"] == "Sea-ice concentration"
     assert "9/10 to 10/10" in (place / "ice.qml").read_text()

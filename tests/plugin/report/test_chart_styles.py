@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from floelens.models.standard_channels import MWR_CHANNELS
 from floelens.plugin.io.chart import open_chart
 from floelens.plugin.io.chart.codes import CONCENTRATIONS, FLOES, STAGES
 from floelens.plugin.io.vector import write_polygons
 from floelens.plugin.report import chart_styles, styles
+from floelens.plugin.report.import_styles import raster_styles
 from floelens.tests.plugin.conftest import write_raster
 from floelens.tests.plugin.io.chart.files import BOXES, EXPECTED, write_chart
 from qgis.core import QgsFeature, QgsRasterLayer, QgsRenderContext, QgsVectorLayer
@@ -134,3 +136,14 @@ def test_the_time_of_a_chart_drives_the_temporal_controller(polygons, raster):
     shown = styled(raster, chart_styles.chart_class_style(STAGES, band=2, start_time=time))
     shown.loadDefaultStyle()
     assert shown.temporalProperties().isActive()
+
+
+def test_brightness_temperatures_are_shown_where_ice_stands_out_and_tell_their_footprint(tmp_path):
+    bands = {name: np.full((20, 30), 200, np.float32) for name in MWR_CHANNELS}
+    path = write_raster(tmp_path / "mwr.tif", bands)
+    text = raster_styles("mwr", [(name, "K") for name in MWR_CHANNELS], {})[""]
+    layer = styled(path, text)
+    assert layer.renderer().usesBands() == [list(MWR_CHANNELS).index("btemp_36_5h") + 1]
+    assert "260 K (footprint 7 x 12 km)" in text
+    few = raster_styles("mwr", [("btemp_89_0h", "K")], {})[""]
+    assert styled(path, few).renderer().usesBands() == [1]

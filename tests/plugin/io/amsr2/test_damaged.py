@@ -79,6 +79,7 @@ def test_a_truncated_file_is_a_sentence(files, name, share):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(max_examples=6000, **QUIET)
 @given(name=st.sampled_from(["L1B.h5", "L1R.h5", "grid.nc", "AMSR2.nc"]), share=st.floats(0, 1))
@@ -151,6 +152,7 @@ def test_odd_contents_give_a_product_or_a_sentence(tmp_path, odd):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(max_examples=6000, **QUIET)
 @given(odd=ODD)

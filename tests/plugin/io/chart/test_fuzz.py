@@ -88,6 +88,7 @@ def test_damaged_charts_are_read_or_told(charts, tmp_path, part, changes):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(deadline=None, max_examples=10_500, suppress_health_check=QUIET, database=None)
 @given(part=st.sampled_from(PARTS), changes=damages)

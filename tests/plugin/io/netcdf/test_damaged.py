@@ -103,6 +103,7 @@ def test_spoilt_bytes_never_crash(contents, scratch, kind, cut, changes):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", WRITERS)
 @settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -142,6 +143,35 @@ def test_one_wrong_byte_in_a_table_is_found(contents, scratch):
         spoiled[at + 12] ^= 1
         with pytest.raises(SceneError, match=f"checksum of the {mark.decode()} block"):
             check_structure(str(scratch(bytes(spoiled))), "spoilt.nc")
+
+
+def later_type(content: bytes, version: int) -> bytes:
+    """Return a file one of whose arrays has real numbers of a later version, its checksum being right."""
+    head = -1
+    while True:
+        head = content.index(b"OHDR", head + 1)
+        flags = content[head + 5]
+        at = head + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
+        width = 1 << (flags & 3)
+        end = at + width + int.from_bytes(content[at : at + width], "little")
+        kind = content.find(b"\x11\x20\x1f\x00\x04\x00\x00\x00", at, end)  # real, four bytes, version 1
+        if kind > 0:
+            break
+    assert checksum(content[head:end]) == int.from_bytes(content[end : end + 4], "little")
+    block = content[head:kind] + bytes([version << 4 | 1]) + content[kind + 1 : end]
+    return content[:head] + block + checksum(block).to_bytes(4, "little") + content[end + 4 :]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_newest_format_is_told_from_damage(contents, scratch, version):
+    path = scratch(later_type(contents["raw"], version))
+    for open_ in (open_netcdf, open_product):
+        with pytest.raises(SceneError, match=r"newest format of HDF5.*Convert it.*nccopy") as told:
+            open_(str(path), ImportOptions())
+        assert "damaged" not in str(told.value)
+    assert not recognises(str(path))
+    with pytest.raises(SceneError, match="damaged or truncated"):
+        check_structure(str(scratch(later_type(contents["raw"], 6))), "scene.nc")
 
 
 def test_addresses_without_a_checksum_are_followed(contents, scratch):

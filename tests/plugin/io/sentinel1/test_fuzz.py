@@ -132,6 +132,7 @@ def test_any_bytes_get_a_sentence(tmp_path_factory, data):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(max_examples=8000, **SETTINGS)
 @given(which=st.integers(0, 4), edits=EDITS)
@@ -140,6 +141,7 @@ def test_many_broken_files_get_a_sentence(products, which, edits):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @settings(max_examples=4000, **SETTINGS)
 @given(edits=EDITS)

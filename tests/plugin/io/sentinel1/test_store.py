@@ -115,7 +115,7 @@ def test_a_zip_with_path_traversal_is_refused(manifest, tmp_path):
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("../../evil.sh", b"boo")
     assert recognises(str(packed))  # so that the sentence is told, and not that the format is unknown
-    with pytest.raises(SceneError, match=r"outside of the product \('../../evil.sh'\)"):
+    with pytest.raises(SceneError, match=r"would lie outside of it \('../../evil.sh'\)"):
         open_store(str(packed))
 
 
