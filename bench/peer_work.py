@@ -91,7 +91,7 @@ def ours(task: dict, scene, card, module) -> dict:
     """Run our engine from files to strips in memory."""
     runner = Runner(card, module, device="cpu", precision=task["precision"])
     region = region_of(scene_window(scene), task["side"])
-    flops, kept = 0.0, Strips()
+    flops, asked, kept = 0.0, 0.0, Strips()
     if task["what"] == "predict":
         plan = plan_predictions(runner, scene, region, task["memory"])
         start = clocks()
@@ -102,7 +102,7 @@ def ours(task: dict, scene, card, module) -> dict:
             for strip in plan.strips():
                 for tile in strip:
                     runner.logits(runner.standardise(scene.read(tile.read), tile.input))
-        flops = counter.total
+        flops, asked = counter.total, region.rows * region.cols * asked_for(module, runner)
     else:
         method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
         plan = plan_relevance(runner, scene, region, method, task["memory"])
@@ -110,7 +110,17 @@ def ours(task: dict, scene, card, module) -> dict:
         run_relevance(runner, scene, plan, target_of(card), method, kept, Silent())
         stop = clocks()
     values = np.concatenate(kept.strips, axis=1)
-    return finished(task, start, stop, region.rows * region.cols, region, values, flops)
+    return finished(task, start, stop, region.rows * region.cols, region, values, flops, asked)
+
+
+def asked_for(module: torch.nn.Module, runner: Runner) -> float:
+    """Return the operations that the definition's convolutions take for each pixel."""
+    side = 4 * runner.alignment
+    fine = torch.zeros(1, len(runner.fine_channels), side, side)
+    coarse = torch.zeros(1, len(runner.coarse_channels), side // runner.ratio, side // runner.ratio)
+    with torch.inference_mode(), ConvolutionFlops() as counter:
+        module.eval()(fine, coarse)
+    return counter.total / side**2
 
 
 def peers_tiles(scene: Window, region: Window, card, size: int, number: int) -> Iterator[Tile]:
@@ -220,6 +230,7 @@ def finished(
     window: Window,
     values: np.ndarray,
     flops: float = 0.0,
+    asked: float = 0.0,
 ) -> dict:
     """Save the map and return the numbers."""
     np.savez(task["map"], values=values, window=[window.row, window.col, window.rows, window.cols])
@@ -228,6 +239,7 @@ def finished(
         "cpu": (stop[1] - start[1]) / pixels * 1e6,
         "pixels": pixels,
         "flops": flops / pixels * 1e6,
+        "asked": asked / pixels * 1e6,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

@@ -54,8 +54,8 @@ class Band:
 
 
 def bands(rows: int, height: int) -> Iterator[Band]:
-    """Yield the bands of an array of `rows` rows, of about equal height and at most `height`."""
-    number = -(-rows // height)
+    """Yield the bands of an array of `rows` rows, of about equal height and at most `height`; 0 for one of all."""
+    number = -(-rows // (height or rows))
     breaks = [rows * index // number for index in range(number + 1)]
     for start, stop in zip(breaks, breaks[1:]):
         yield Band(start, stop, rows)

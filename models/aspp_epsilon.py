@@ -59,7 +59,7 @@ class EpsilonPullback(nn.Module):
         layout = {"memory_format": network.memory_format}
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
         self._turned = {
-            name: weight.flip(2, 3).transpose(0, 1).contiguous(**layout)
+            name: weight.flip(2, 3).transpose(0, 1).to(network.dtype).contiguous(**layout)
             for name, weight in self._weights.items()
         }
         self._workspace, self._passes = Workspace(), 0
@@ -79,7 +79,7 @@ class EpsilonPullback(nn.Module):
             As :meth:`.aspp_fast.FastAspp.forward` takes them.
         """
         network = self.network
-        fine = fine.to(network.dtype).contiguous(memory_format=network.memory_format)
+        fine = fine.to(network.sum_dtype).contiguous(memory_format=network.memory_format)
         self._passes += 1
         number = self._passes
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
@@ -93,7 +93,9 @@ class EpsilonPullback(nn.Module):
                 raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
             books = _Books(note)
             with torch.no_grad():
-                seeds = self._hand_on(books, "output", "output", seeds.to(network.sum_dtype), logits, magnitude)
+                seeds = self._hand_on(
+                    books, "output", "output", seeds.to(network.sum_dtype, copy=True), logits, magnitude
+                )
                 cells = to_cells(network, seeds, coarse) if network.coarse_channels else None
                 found = self._back(seeds.to(network.dtype), fine, kept, books)
             books.close()
@@ -102,7 +104,7 @@ class EpsilonPullback(nn.Module):
         return logits, pull
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
-        return self._workspace.take(name, (1, channels, *fine.shape[-2:]), fine)
+        return self._workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["output_skip"])
 
     def _ahead(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, kept: dict[str, torch.Tensor]
@@ -186,7 +188,8 @@ class EpsilonPullback(nn.Module):
         for band in bands(fine.shape[2], height):
             behind[:, :, band.around(BRANCH_HALO)] += self._through_branches(band, seeds, kept, books)
         parts = [
-            self._through_trunk(band, seeds, behind, fine, kept, books) for band in bands(fine.shape[2], height)
+            self._through_trunk(band, seeds, behind, fine, kept, books)
+            for band in bands(fine.shape[2], height)
         ]
         return torch.cat(parts, 2)
 

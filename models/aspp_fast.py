@@ -49,8 +49,8 @@ class FastAspp(nn.Module):
     network : AsppFusion
         The network to copy; its batch-norm statistics are taken as they are.
     dtype : torch.dtype
-        float64, float32 or bfloat16. Inputs are cast to it. In bfloat16 the coarse channels and the
-        sum of the groups stay in float32, and so are the logits.
+        float64, float32 or bfloat16. In bfloat16 the first convolution, the coarse channels and the sum of the
+        groups stay in float32, and so are the logits.
     """
 
     def __init__(self, network: AsppFusion, dtype: torch.dtype) -> None:
@@ -62,11 +62,14 @@ class FastAspp(nn.Module):
         self.rectified = network.scale_relus is not None
         self.coarse_channels = network.coarse_channels
         self.upsample = type(network.upsample)(network.ratio)
-        self.band_rows = BAND_ROWS
+        # Rows computed at a time; 0 for all at once, where there is no cache to stay in.
+        self.band_rows = BAND_ROWS if network.output.weight.device.type == "cpu" else 0
 
         self.merged: set[str] = set()
         for name in CONVOLUTIONS:
-            self._keep(name, getattr(network, name))
+            # What reads the inputs stays in float32: which gates open is decided there first of all.
+            kind = self.sum_dtype if name == "conv1" else dtype
+            self._keep(name, getattr(network, name), kind)
         for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
             gain, shift = self._exact_norm(norm)
             self._buffer(f"{name}_gain", gain[:, None, None])
@@ -136,9 +139,9 @@ class FastAspp(nn.Module):
             copy = copy.contiguous(memory_format=self.memory_format)
         self.register_buffer(name, copy)
 
-    def _keep(self, name: str, layer: nn.Conv2d) -> None:
-        self._buffer(f"{name}_weight", layer.weight, convolution=True)
-        self._buffer(f"{name}_bias", layer.bias)
+    def _keep(self, name: str, layer: nn.Conv2d, dtype: torch.dtype | None = None) -> None:
+        self._buffer(f"{name}_weight", layer.weight, convolution=True, dtype=dtype)
+        self._buffer(f"{name}_bias", layer.bias, dtype=dtype)
 
     def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
@@ -162,10 +165,10 @@ class FastAspp(nn.Module):
         kept : list of torch.Tensor, optional
             Arrays that take the outputs of the six convolutions, after their ReLU.
         """
-        whole = fine.to(self.dtype).contiguous(memory_format=self.memory_format)
+        whole = fine.to(self.sum_dtype).contiguous(memory_format=self.memory_format)
         rows = fine.shape[2]
         # What is to be differentiated is not cut: autograd would keep every piece.
-        for band in bands(rows, rows if torch.is_grad_enabled() else self.band_rows):
+        for band in bands(rows, 0 if torch.is_grad_enabled() else self.band_rows):
             seen = band.around(len(CONVOLUTIONS))
             values = whole[:, :, seen]
             for index, name in enumerate(CONVOLUTIONS):
@@ -190,7 +193,7 @@ class FastAspp(nn.Module):
     def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
         norm = NORMS.get(name)
         if norm is None:
-            return self._rectified(name, values)
+            return self._rectified(name, values).to(self.dtype)
         if norm in self.merged and not torch.is_grad_enabled():
             return self._merged(name, norm, values, edges)
         return self._rectified(name, self.normalised(norm, values))

@@ -208,7 +208,7 @@ class Gathering:
     def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges) -> None:
         self._head = head
         rows, cols = like.shape[-2:]
-        self._strips = []
+        self._strips: list[tuple[int, int, slice, Slices, Slices, list[torch.Tensor]]] = []
         for seen, own, inside in head.strips(rows, cols, edges):
             first, stop, _ = seen[0].indices(rows)
             self._strips.append((first, stop, seen[1], own, inside, []))
@@ -225,7 +225,7 @@ class Gathering:
                 parts.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
         if self._whole:
             return
-        for band in bands(trunk.shape[2], CHUNK_ROWS):
+        for band in bands(trunk.shape[2], _chunk_rows(trunk)):
             start = rows.start + band.start
             for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
                 total = self._sums[scale]
@@ -267,7 +267,7 @@ class Spreading:
 
     def __init__(self, head: LinearHead, seeds: torch.Tensor, edges: Edges) -> None:
         self._head = head
-        self._strips = []
+        self._strips: list[tuple[int, int, slice, torch.Tensor]] = []
         rows, cols = seeds.shape[-2:]
         remaining = seeds.to(head.sum_dtype, copy=True)
         self._whole = False
@@ -300,7 +300,7 @@ class Spreading:
         head, sums = self._head, self._sums
         parts = [
             head.multipliers(sums, slice(rows.start + band.start, rows.start + band.stop), self._single)
-            for band in bands(rows.stop - rows.start, CHUNK_ROWS)
+            for band in bands(rows.stop - rows.start, _chunk_rows(sums[head.scales[0]]))
         ]
         total = torch.cat(parts, 2)
         for first, stop, cols, found in self._strips:
@@ -349,10 +349,12 @@ def turned_pools(multipliers: dict[int, torch.Tensor]) -> torch.Tensor:
         Scale → (sample, channel, row, column).
     """
     before, after = pool_padding(tuple(multipliers))
-    padded = {
-        scale: functional.pad(values * inverse_counts(*values.shape[-2:], scale, values), (before, after) * 2)
-        for scale, values in multipliers.items()
-    }
+    padded = {}
+    for scale, values in multipliers.items():
+        rows, cols = values.shape[-2:]
+        padded[scale] = functional.pad(
+            values * inverse_counts(rows, cols, scale, values), (before, after, before, after)
+        )
     return summed_back(padded)
 
 
@@ -384,16 +386,22 @@ def _beside(values: torch.Tensor, distance: int) -> torch.Tensor:
     """Return the sum of the values `distance` before and after, on both axes; zero lies outside."""
     for axis in (2, 3):
         length = values.shape[axis]
-        before, after = values.narrow(axis, 0, length - distance), values.narrow(axis, distance, length - distance)
+        before, after = (
+            values.narrow(axis, 0, length - distance),
+            values.narrow(axis, distance, length - distance),
+        )
         summed = torch.empty_like(values)
         summed.narrow(axis, 0, distance).copy_(after.narrow(axis, 0, distance))
         summed.narrow(axis, length - distance, distance).copy_(
             before.narrow(axis, length - 2 * distance, distance)
         )
         number = length - 2 * distance
-        inner, pair = summed.narrow(axis, distance, number), (
-            before.narrow(axis, 0, number),
-            after.narrow(axis, distance, number),
+        inner, pair = (
+            summed.narrow(axis, distance, number),
+            (
+                before.narrow(axis, 0, number),
+                after.narrow(axis, distance, number),
+            ),
         )
         if torch.is_grad_enabled():
             inner.copy_(pair[0] + pair[1])
@@ -410,11 +418,17 @@ def inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch
     return 1 / counts
 
 
+def _chunk_rows(values: torch.Tensor) -> int:
+    return CHUNK_ROWS if values.device.type == "cpu" else 0
+
+
 def _planes(values: torch.Tensor) -> torch.Tensor:
     """Return values (1, channel, row, column), channels last, as planes (channel, row, column)."""
     _, channels, rows, cols = values.shape
     # As a matrix (pixel, channel) it is turned much faster than as an array of four axes.
-    return values.permute(0, 2, 3, 1).reshape(rows * cols, channels).t().contiguous().view(channels, rows, cols)
+    return (
+        values.permute(0, 2, 3, 1).reshape(rows * cols, channels).t().contiguous().view(channels, rows, cols)
+    )
 
 
 def _overlap(span: slice, shift: int, length: int) -> tuple[slice, slice]:

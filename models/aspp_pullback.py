@@ -47,7 +47,7 @@ class Pullback(nn.Module):
         self._workspace = Workspace()
 
     def _turned(self, name: str, weight: torch.Tensor) -> None:
-        back = weight.flip(2, 3).transpose(0, 1)
+        back = weight.flip(2, 3).transpose(0, 1).to(self.network.dtype)
         self.register_buffer(f"{name}_back", back.contiguous(memory_format=self.network.memory_format))
 
     def forward(
@@ -104,7 +104,9 @@ class Pullback(nn.Module):
                 if behind in NORMS and index != last:
                     norm = NORMS[behind]
                     if note is not None:
-                        arrived[norm] = arrived[norm] + channel_sums(band.narrowed(multipliers, seen, band.own))
+                        arrived[norm] = arrived[norm] + channel_sums(
+                            band.narrowed(multipliers, seen, band.own)
+                        )
                     if norm not in network.merged:  # what arrives holds the gain already
                         multipliers.mul_(network.get_buffer(f"{norm}_gain"))
                 if name == "conv2":

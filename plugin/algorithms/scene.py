@@ -82,7 +82,15 @@ class SceneAlgorithm(FloeLensAlgorithm):
             )
         )
         self.addParameter(
-            declare.choice("DEVICE", "Device", "Where the network runs.", DEVICES, "auto", advanced=True)
+            declare.choice(
+                "DEVICE",
+                "Device",
+                "Where the network runs. Where the memory of a CUDA device does not suffice, tiles become smaller, and "
+                "at last the CPU goes on.",
+                DEVICES,
+                "auto",
+                advanced=True,
+            )
         )
         self.addParameter(
             declare.choice(

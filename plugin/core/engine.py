@@ -8,6 +8,7 @@ not depend on the size of the scene.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -86,7 +87,8 @@ def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib:
     ParameterError
         If the memory is too little, or the region does not lie inside the scene.
     """
-    return plan_work(runner, source, region, memory_mib, runner.logits, per_strip_pixel=runner.outputs)
+    large = runner.takes_large_tiles
+    return plan_work(runner, source, region, memory_mib, runner.logits, runner.outputs, large=large)
 
 
 def plan_components(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
@@ -108,6 +110,7 @@ def plan_work(
     work: Callable[[Inputs], object],
     per_strip_pixel: float,
     per_cell: float = 0,
+    large: bool = False,
 ) -> Plan:
     """Choose tiles for any work on a tile's inputs, by measuring what it takes on a small window.
 
@@ -121,6 +124,8 @@ def plan_work(
         Numbers held for each pixel of a strip.
     per_cell : float
         Numbers of eight bytes held for each coarse cell of the scene.
+    large : bool
+        Whether large tiles cost the work no speed.
 
     Raises
     ------
@@ -138,7 +143,7 @@ def plan_work(
     with told_if_full(runner.device):
         pixel, column = _bytes_needed(runner, work)
     cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column)
-    return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib)
+    return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
 def _bytes_needed(runner: Runner, work: Callable[[Inputs], object]) -> tuple[float, float]:
@@ -164,7 +169,7 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object]) -> tuple[flo
             )
         )
         runner.release()
-        found.append((rows, peak_bytes(lambda probe=probe: work(probe)) / cols))
+        found.append((rows, peak_bytes(functools.partial(work, probe)) / cols))
     runner.release()
     (rows, need), (first_rows, first) = found[-1], found[0]
     if rows == first_rows:

@@ -204,6 +204,7 @@ class PathExplainer:
     ) -> None:
         self._runner, self._network = runner, network
         self._levels, self._check = levels, check
+        self.takes_large_tiles = network is runner and runner.takes_large_tiles
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         self._shares, self._weights = (nodes + 1) / 2, weights / 2
 
@@ -226,6 +227,7 @@ class SmoothExplainer:
 
     def __init__(self, network: Network, noises: Sequence[Noise], check: Check) -> None:
         self._network, self._noises, self._check = network, noises, check
+        self.takes_large_tiles = isinstance(network, Runner) and network.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
@@ -265,5 +267,8 @@ def _scalar(value: float) -> torch.Tensor:
 
 def seeded_sum(seeds: torch.Tensor, logits: torch.Tensor) -> float:
     """Return Σ seeds · logits in float64; unseeded logits need not be finite."""
-    chosen = seeds != 0
-    return float((seeds[chosen].double() * logits[chosen].double()).sum())
+    total = 0.0
+    for seed, logit in zip(seeds.flatten(0, 1), logits.flatten(0, 1)):
+        if seed.any():
+            total += float((seed.double() * logit.double().masked_fill(seed == 0, 0.0)).sum())
+    return total

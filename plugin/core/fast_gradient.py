@@ -21,6 +21,7 @@ class FastGradient:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self.takes_large_tiles = runner.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
@@ -44,6 +45,7 @@ class FastEpsilon:
     def __init__(self, runner: Runner, pullback: Callable) -> None:
         self._runner = runner
         self._pullback = pullback
+        self.takes_large_tiles = runner.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None

@@ -163,6 +163,9 @@ class Runner:
         self.band_rows = int(getattr(self._fast, "band_rows", 0))
         # A forward pass with a way back of its own, where the network has one; else there is autograd.
         self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
+        # Whether large tiles cost neither forward passes nor gradients their speed.
+        in_bands = self.band_rows > 0 and self.pullback is not None
+        self.takes_large_tiles = in_bands or self.device.type == "cuda"
 
     def release(self) -> None:
         """Give back the memory that the network keeps from one tile to the next."""

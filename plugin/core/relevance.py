@@ -110,7 +110,8 @@ def plan_relevance(
             1.5 * number * len(runner_.fine_channels),
             (2 + 2 * number) * len(runner_.coarse_channels),
         )
-        plans.append(plan_work(runner_, source, region, memory_mib, work, fine, cells))
+        large = getattr(replica.explainer, "takes_large_tiles", False)
+        plans.append(plan_work(runner_, source, region, memory_mib, work, fine, cells, large))
     smallest = min(plans, key=lambda plan: plan.tile_rows)
     return dataclasses.replace(
         smallest,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from floelens.models.aspp import AsppFusion
 from floelens.plugin.core.engine import (
     plan_components,
     plan_predictions,
@@ -249,7 +250,8 @@ class Counting:
     def write(self, values):
         self.pixels += values.shape[1] * values.shape[2]
 
-runner, scene, whole = Runner(card, AsppFusion(2, 14, RATIO, "fusion", 1), "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
+network = AsppFusion(2, 14, RATIO, "interpretability_small", 1)
+runner, scene, whole = Runner(card, network, "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
 sink = Counting()
 if work == "predict":
     for strip in stream_predictions(runner, scene, plan_predictions(runner, scene, whole, 1024), Silent()):
@@ -265,7 +267,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["predict", "gradient_x_input"])
+@pytest.mark.parametrize("work", ["predict", "gradient_x_input", "lrp_epsilon"])
 def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     done = subprocess.run(
         [sys.executable, "-c", LARGE_SCENE, str(ROOT), work],
@@ -277,3 +279,13 @@ def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     mebibytes = int(done.stdout)
     print(f"{work}: {mebibytes} MiB at most")
     assert mebibytes < 2048
+
+
+def test_what_a_network_needs_for_its_bands_does_not_limit_its_tiles():
+    network = AsppFusion(2, 3, 4, "interpretability_small")
+    runner, scene = Runner(tiny_card(radius=30), network, "cpu"), tiny_scene()
+    assert runner.band_rows > 0
+    at_once = peak_bytes(lambda: network.eval()(torch.zeros(1, 2, 256, 128), torch.zeros(1, 3, 64, 32)))
+    for memory in (128, 256):
+        side = plan_predictions(runner, scene, scene.window, memory).tile_rows
+        assert at_once / (256 * 128) * side**2 > memory * 2**20

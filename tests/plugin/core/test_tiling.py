@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import ParameterError
-from floelens.plugin.core.tiling import LARGEST_SIDE, Cost, Plan, plan_tiles
+from floelens.plugin.core.tiling import LARGEST_SIDE, LARGEST_SIDE_AT_BEST, Cost, Plan, plan_tiles
 from floelens.plugin.core.window import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +73,15 @@ def test_tiles_are_as_large_as_memory_and_caches_allow():
         needed = cost.fixed + cost.tile * (side + 60) ** 2 + cost.strip * 10_000 * (side + 60)
         assert needed <= memory * 2**20
     assert sides[128] < sides[256] < sides[4096] == LARGEST_SIDE
+
+
+def test_work_in_bands_takes_larger_tiles_and_what_a_band_needs_grows_with_the_columns_only():
+    scene = Window(0, 0, 10_000, 10_000)
+    cost = Cost(tile=500, strip=20, column=100_000)
+    sides = [plan_tiles(scene, scene, 30, 25, cost, memory, True).tile_rows for memory in (512, 8192)]
+    seen = sides[0] + 60
+    assert cost.tile * seen**2 + (cost.column + cost.strip * 10_000) * seen <= 512 * 2**20
+    assert LARGEST_SIDE < sides[0] < sides[1] == LARGEST_SIDE_AT_BEST
 
 
 def test_too_little_memory_is_a_sentence_that_names_what_is_needed():

@@ -50,7 +50,7 @@ def test_nothing_is_left_under_its_final_name(scene, packages, tmp_path, name, s
     settings = (
         {"groups": "sensor"} if name == "ablation" else {"method": "gated"} if name == "contributions" else {}
     )
-    model, small = str(packages / "trial-concentration"), Compute("cpu", memory_mib=60)
+    model, small = str(packages / "trial-concentration"), Compute("cpu", memory_mib=200)
     job = kind(scene=scene.inputs, model=model, compute=small, **settings, **outputs)
     (tmp_path / "job").write_bytes(pickle.dumps(job))
     command = [sys.executable, "-c", SCRIPT, str(ROOT), str(tmp_path / "job"), str(share)]

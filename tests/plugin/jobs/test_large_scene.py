@@ -20,11 +20,19 @@ def scene(qgis_process, tmp_path_factory) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("algorithm", "outputs"),
-    [("predict", ["OUTPUT"]), ("relevance", ["SAR_RELEVANCE", "MWR_RELEVANCE"])],
+    ("algorithm", "outputs", "settings"),
+    [
+        ("predict", ["OUTPUT"], {}),
+        ("relevance", ["SAR_RELEVANCE", "MWR_RELEVANCE"], {"METHOD": "gradient_x_input"}),
+        ("relevance", ["SAR_RELEVANCE", "MWR_RELEVANCE"], {"METHOD": "lrp_epsilon"}),
+    ],
+    ids=["predict", "gradient_x_input", "lrp_epsilon"],
 )
-def test_a_hundred_megapixels_take_less_than_two_gibibytes(qgis_process, scene, tmp_path, algorithm, outputs):
+def test_a_hundred_megapixels_take_less_than_two_gibibytes(
+    qgis_process, scene, tmp_path, algorithm, outputs, settings
+):
     paths = {name: tmp_path / f"{name.lower()}.tif" for name in outputs}
-    cost = measure(qgis_process, qgis_process.command(f"floelens:{algorithm}", **scene, **paths))
+    command = qgis_process.command(f"floelens:{algorithm}", **scene, **settings, **paths)
+    cost = measure(qgis_process, command)
     assert all(path.exists() for path in paths.values())
     assert cost.peak < LIMIT_MIB

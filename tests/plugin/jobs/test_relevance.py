@@ -161,7 +161,7 @@ def test_files_tell_the_steps_that_were_taken_not_those_to_begin_with(explain, s
     def three(runner, source, plan, seeding, method, progress):
         return dataclasses.replace(method, steps=3, refine=False)
 
-    monkeypatch.setattr("floelens.plugin.core.relevance.refined", three)
+    monkeypatch.setattr("floelens.plugin.core.relevance_steps.refined", three)
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
     explain(scene=part, method="integrated_gradients", steps=1)
     assert json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))["settings"]["steps"] == 3

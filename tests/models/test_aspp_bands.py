@@ -1,0 +1,99 @@
+"""Bands of rows, and the memory that tiles share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from floelens.models.aspp import AsppFusion
+from floelens.models.aspp_bands import ROOM, Workspace, bands
+from floelens.models.aspp_head import LinearHead
+from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
+from hypothesis import given
+from hypothesis import strategies as st
+
+INSIDE = (False,) * 4
+
+
+@given(rows=st.integers(1, 500), height=st.integers(1, 200), halo=st.integers(0, 30))
+def test_bands_cover_the_rows_once_and_reach_no_further_than_the_array(rows, height, halo):
+    cut = list(bands(rows, height))
+    assert [row for band in cut for row in range(band.start, band.stop)] == list(range(rows))
+    assert max(band.stop - band.start for band in cut) <= height
+    assert [band.own for band in bands(rows, 0)] == [slice(0, rows)]
+    for band in cut:
+        seen = band.around(halo)
+        assert (seen.start, seen.stop) == (max(0, band.start - halo), min(rows, band.stop + halo))
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("edges", [(True,) * 4, INSIDE, (True, False, False, True)])
+def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
+    network = network_of("interpretability_small", outputs, torch.float64)
+    fine, coarse = inputs_of(151, 120, torch.float64)
+    seeds = torch.randn(1, outputs, 151, 120, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = []
+    for height in (0, 40, 7):
+        fast = network.fast()
+        fast.band_rows = height
+        noted, noted_epsilon = {}, {}
+        logits, pull = fast.pullback()(fine, coarse, edges)
+        multipliers = pull(seeds, noted.__setitem__)
+        epsilon_logits, pull = fast.epsilon_pullback(0.01)(fine, coarse, edges)
+        by_epsilon = pull(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
+        amounts = [torch.stack(list(books.values())) for books in (noted, noted_epsilon)]
+        found.append((fast(fine, coarse, edges), logits, *multipliers, epsilon_logits, *by_epsilon, *amounts))
+    whole, *cut = found
+    for values in cut:
+        assert max(off(mine, theirs) for mine, theirs in zip(values, whole)) < 1e-12
+
+
+@pytest.mark.parametrize("seeded", [[0, 1, 2], [1], []])
+@pytest.mark.parametrize("edges", [(True,) * 4, INSIDE, (False, True, True, False)])
+def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges):
+    torch.manual_seed(1)
+    kernels = {scale: torch.randn(3, 5, 3, 3, dtype=torch.float64) for scale in (2, 4, 8, 16)}
+    head = LinearHead(kernels, torch.float64, torch.float64, torch.contiguous_format)
+    rows, cols = 130, 141
+    seeds = torch.zeros(1, 3, rows, cols, dtype=torch.float64)
+    own = (
+        slice(0 if edges[0] else 24, rows if edges[1] else rows - 24),
+        slice(0 if edges[2] else 24, cols if edges[3] else cols - 24),
+    )
+    for output in seeded:
+        seeds[(0, output, *own)] = torch.randn(rows, cols, dtype=torch.float64)[own]
+    trunk = torch.randn(1, 5, rows, cols, dtype=torch.float64, requires_grad=True)
+    logits = head.by_definition(trunk)
+    (expected,) = torch.autograd.grad(logits, trunk, seeds)
+    assert (head.transpose(seeds, edges) - expected).abs().max() < 1e-11
+    with torch.no_grad():
+        assert (head(trunk, edges) - logits)[(..., *own)].abs().max() < 1e-11
+
+
+def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
+    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    fine, coarse = inputs_of(40, 40, torch.float64)
+    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+        _, pull = pullback(fine, coarse)
+        pullback(fine + 1, coarse)
+        with pytest.raises(RuntimeError, match="later forward pass"):
+            pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
+
+
+def test_arrays_are_used_again_where_they_fit_and_shrink_where_much_less_is_asked_for():
+    workspace, like = Workspace(), torch.zeros(1)
+    first = workspace.take("a", (1, 3, 40, 50), like)
+    assert first.is_contiguous(memory_format=torch.channels_last)
+    address = first.untyped_storage().data_ptr()
+    again = workspace.take("a", (1, 3, 42, 51), like)
+    assert again.untyped_storage().data_ptr() == address
+    assert len(again.untyped_storage()) == 4 * int(ROOM * 6000)
+    assert len(workspace.take("a", (1, 3, 10, 10), like).untyped_storage()) == 4 * int(ROOM * 300)
+    assert workspace.take("a", (1, 3, 10, 10), like.double()).dtype == torch.float64
+
+
+def test_only_in_evaluation_without_gradients_are_rows_cut():
+    network = AsppFusion(2, 3, 25, "interpretability_small").eval().fast()
+    fine, _ = inputs_of(300, 30, torch.float32)
+    with torch.no_grad():
+        assert len(list(network.bands(fine))) == 3
+    assert len(list(network.bands(fine.requires_grad_()))) == 1
