@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .aspp import AsppFusion
     from .aspp_epsilon import EpsilonPullback
     from .aspp_pullback import Pullback
+    from .aspp_rows import GatedRows
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 # Convolutions that read the output of a batch norm.
@@ -146,7 +147,8 @@ class FastAspp(nn.Module):
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
         return convolved(values, weight, bias, padding, scale)
 
-    def _normalise(self, name: str, values: torch.Tensor) -> torch.Tensor:
+    def normalised(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """Return what a batch norm makes of values."""
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
     def bands(
@@ -194,7 +196,7 @@ class FastAspp(nn.Module):
             return self._rectified(name, values).to(self.dtype)
         if norm in self.merged and not torch.is_grad_enabled():
             return self._merged(name, norm, values, edges)
-        return self._rectified(name, self._normalise(norm, values))
+        return self._rectified(name, self.normalised(norm, values))
 
     def _rectified(self, name: str, values: torch.Tensor, weights: str = "") -> torch.Tensor:
         weight = self.get_buffer(f"{weights or name}_weight")
@@ -203,6 +205,13 @@ class FastAspp(nn.Module):
     def _merged(self, name: str, norm: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
         """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
         found = self._rectified(name, values, f"{name}_merged")
+        for seen, own in self.edge_strips(edges):
+            found[own] = self._rectified(name, self.normalised(norm, values[seen]))[own]
+        return found
+
+    @staticmethod
+    def edge_strips(edges: Edges) -> Iterator[tuple[tuple, tuple]]:
+        """Yield for each edge of the scene what its outermost line sees, and the line itself, there and in all."""
         top, bottom, left, right = edges
         everything, first, last = slice(None), slice(0, 1), slice(-1, None)
         sides = (
@@ -213,8 +222,7 @@ class FastAspp(nn.Module):
         )
         for wanted, seen, own in sides:
             if wanted:
-                found[own] = self._rectified(name, self._normalise(norm, values[seen]))[own]
-        return found
+                yield seen, own
 
     def _branches(self, trunk: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield each scale with the components of its branch."""
@@ -292,6 +300,12 @@ class FastAspp(nn.Module):
         from .aspp_pullback import Pullback
 
         return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
+
+    def gated_rows(self) -> GatedRows | None:
+        """Return the forward pass in parts by channels; None for a variant without a linear head."""
+        from .aspp_rows import GatedRows
+
+        return GatedRows(self) if self.folded else None
 
     def epsilon_pullback(self, epsilon: float) -> EpsilonPullback | None:
         """Return the way back by LRP-ε, written out; None for a variant that is left to the walk."""

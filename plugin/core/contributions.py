@@ -207,10 +207,22 @@ class ChannelSplitter:
 
 
 class GatedSplitter(ChannelSplitter):
-    """Splits with the gates frozen."""
+    """Splits with the gates frozen: by the network's own pass in parts where it has one."""
+
+    def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
+        super().__init__(runner, splitting, check)
+        self._own_rows = runner.gated_rows()
 
     def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
         origin = self._runner.constant(inputs, self.splitting.baseline)
+        if self._own_rows is not None:
+            groups = [group.members for group in self.groups]
+            coarse = None if inputs.coarse is None else inputs.coarse - origin.coarse
+            distance = (inputs.fine - origin.fine, coarse)
+            found = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges)
+            for name, row in found:
+                yield (name if name >= 0 else -2), row
+            return
         found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
         for name, row in found.values.items():
             yield (name if name >= 0 else -2), row

@@ -287,6 +287,11 @@ class Runner:
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
 
+    def gated_rows(self) -> Callable | None:
+        """Return the network's own forward pass in parts by channels, or None where it has none."""
+        made = getattr(self._fast, "gated_rows", None)
+        return made() if made is not None else None
+
     def epsilon_pullback(self, epsilon: float) -> Callable | None:
         """Return the network's own way back by LRP-ε, or None where it has none."""
         made = getattr(self._fast, "epsilon_pullback", None)

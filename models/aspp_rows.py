@@ -1,0 +1,151 @@
+"""The logits of the fast fusion network in parts: what each group of channels adds with the gates frozen.
+
+Every layer but a ReLU is linear. Rows, one a group of fine channels and one for the baseline with all biases,
+are taken through the trunk side by side: layers treat the groups' rows without their biases, and a ReLU lets
+pass what it lets pass of the sum of all rows, which is the network's own value. The rows add up to the logits;
+none of them is made of the others. Coarse channels join at the last layer and are weighted on their cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from .aspp_bands import bands
+from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
+from .aspp_head import ALL_EDGES, Edges, convolved
+
+if TYPE_CHECKING:
+    Parts = Sequence[tuple[int, Sequence[int]]]
+
+# Rows at a time: several rows fill the cache that one row of the whole network has. Of 600 columns 48 took 3.7
+# forward passes' time, 128 took 4.05, in one run on a busy machine.
+BAND_ROWS = 48
+BIAS = -1  # the number of the row of the baseline and the biases
+
+
+class GatedRows(nn.Module):
+    """A forward pass of the fusion network in rows.
+
+    Parameters
+    ----------
+    network : FastAspp
+        A network with a linear head.
+    """
+
+    def __init__(self, network: FastAspp) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        distance: tuple[torch.Tensor, torch.Tensor | None],
+        origin: tuple[torch.Tensor, torch.Tensor | None],
+        groups: Sequence[Sequence[int]],
+        edges: Edges = ALL_EDGES,
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield parts of the logits: the number of a group, or :data:`BIAS`, and what is to be added to it.
+
+        Parameters
+        ----------
+        distance, origin : tuple of torch.Tensor
+            Fine (1, channel, row, column) and coarse (1, channel, cell row, cell column): the inputs less the
+            baseline, and the baseline. The coarse ones are None where the network has no coarse channels.
+        groups : sequence of sequence of int
+            The channels of each group, the fine ones first.
+        edges : tuple of bool
+            As in :meth:`.aspp_fast.FastAspp.forward`.
+        """
+        network = self.network
+        number = distance[0].shape[1]
+        fine = [(index, [c for c in group if c < number]) for index, group in enumerate(groups)]
+        fine = [(index, members) for index, members in fine if members]
+        parts = self._from_fine(distance[0], origin[0], fine, edges)
+        parts[-1:] += network.output_bias[:, None, None]
+        for row, name in enumerate([*(index for index, _ in fine), BIAS]):
+            yield name, parts[row : row + 1]
+        if not network.coarse_channels:
+            return
+        for index, group in enumerate(groups):
+            members = [c - number for c in group if c >= number]
+            if members:
+                yield index, self._from_cells(distance[1], members, distance[0])
+        if origin[1].any():
+            yield BIAS, self._from_cells(origin[1], range(origin[1].shape[1]), distance[0])
+
+    def _from_cells(self, cells: torch.Tensor, members: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+        network, chosen = self.network, list(members)
+        values = cells[:, None, chosen].to(network.sum_dtype)
+        return network.upsample((values * network.output_coarse[:, chosen]).sum(2), like)
+
+    def _from_fine(
+        self, distance: torch.Tensor, origin: torch.Tensor, fine: Parts, edges: Edges
+    ) -> torch.Tensor:
+        """Return the rows (part, output, row, column) that come through the trunk, the bias row last."""
+        network, rows = self.network, distance.shape[2]
+        distance, origin = (
+            values.to(network.dtype).contiguous(memory_format=network.memory_format)
+            for values in (distance, origin)
+        )
+        gatherings = [network.head.gathering(distance, edges) for _ in range(len(fine) + 1)]
+        skips = []
+        for band in bands(rows, min(network.band_rows or rows, BAND_ROWS)):
+            seen = band.around(len(CONVOLUTIONS))
+            values = torch.empty(0)
+            for index, name in enumerate(CONVOLUTIONS):
+                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == rows, *edges[2:])
+                if index == 0:
+                    values = self._first(
+                        distance[:, :, seen], origin[:, :, seen], [group for _, group in fine]
+                    )
+                else:
+                    values = self._layer(name, values, sides)
+                _gate(values)
+                wanted = band.around(len(CONVOLUTIONS) - 1 - index)
+                values, seen = band.narrowed(values, seen, wanted), wanted
+                if name == "conv2":
+                    skip = convolved(band.narrowed(values, seen, band.own), network.output_skip)
+                    skips.append(skip.to(network.sum_dtype))
+            for row, gathering in enumerate(gatherings):
+                gathering.add(band.own, values[row : row + 1])
+        found = torch.cat(skips, 2)
+        for row, gathering in enumerate(gatherings):
+            found[row : row + 1] += gathering.logits()
+        return found
+
+    def _first(
+        self, distance: torch.Tensor, origin: torch.Tensor, groups: Sequence[Sequence[int]]
+    ) -> torch.Tensor:
+        weight, bias = self.network.conv1_weight, self.network.conv1_bias
+        rows = [convolved(distance[:, group], weight[:, group], padding=1) for group in groups]
+        return torch.cat([*rows, convolved(origin, weight, bias, padding=1)])
+
+    def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+        """Return what a convolution, and a batch norm in front of it, make of the rows before the ReLU."""
+        network, norm = self.network, NORMS.get(name)
+        if norm is not None and norm not in network.merged:
+            shifted = network.normalised(norm, values[-1:])
+            values = torch.cat([values[:-1] * network.get_buffer(f"{norm}_gain"), shifted])
+            norm = None
+        merged = "" if norm is None else "_merged"
+        weight, bias = (network.get_buffer(f"{name}{merged}_{kind}") for kind in ("weight", "bias"))
+        found = convolved(values, weight, padding=1)
+        found[-1] += bias[:, None, None]
+        if norm is not None:  # merged, the shift of the norm is wrong at edges of the scene
+            weight, bias = (network.get_buffer(f"{name}_{kind}") for kind in ("weight", "bias"))
+            for seen, own in network.edge_strips(edges):
+                shifted = network.normalised(norm, values[-1:][seen])
+                found[-1:][own] = convolved(shifted, weight, bias, padding=1)[own]
+        return found
+
+
+def _gate(rows: torch.Tensor) -> None:
+    """Let pass, in place, what a ReLU lets pass of the sum of the rows (row, channel, image row, column)."""
+    total = rows[0] + rows[1] if len(rows) > 1 else rows[0].clone()
+    for row in rows[2:]:
+        total += row
+    for row in rows.split(1):
+        torch.ops.aten.threshold_backward.grad_input(row, total[None], 0, grad_input=row)
