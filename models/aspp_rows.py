@@ -87,7 +87,7 @@ class GatedRows(nn.Module):
         """Return the rows (part, output, row, column) that come through the trunk, the bias row last."""
         network, rows = self.network, distance.shape[2]
         distance, origin = (
-            values.to(network.dtype).contiguous(memory_format=network.memory_format)
+            values.to(network.conv1_weight.dtype).contiguous(memory_format=network.memory_format)
             for values in (distance, origin)
         )
         gatherings = [network.head.gathering(distance, edges) for _ in range(len(fine) + 1)]
@@ -121,7 +121,7 @@ class GatedRows(nn.Module):
     ) -> torch.Tensor:
         weight, bias = self.network.conv1_weight, self.network.conv1_bias
         rows = [convolved(distance[:, group], weight[:, group], padding=1) for group in groups]
-        return torch.cat([*rows, convolved(origin, weight, bias, padding=1)])
+        return torch.cat([*rows, convolved(origin, weight, bias, padding=1)]).to(self.network.dtype)
 
     def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
         """Return what a convolution, and a batch norm in front of it, make of the rows before the ReLU."""
