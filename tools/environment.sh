@@ -69,6 +69,9 @@ if [ "$(.venv/bin/python -c "import pip; $version" 2>/dev/null)" != "$("$python"
     say "Making .venv on $python, with access to its packages"
     "$python" -m venv --system-site-packages --clear .venv
 fi
+# pyproj looks for PROJ's data under the prefix of its Python, which in .venv is .venv itself.
+mkdir -p .venv/share
+ln -sfn "$("$python" -c 'import pyproj; print(pyproj.datadir.get_data_dir())')" .venv/share/proj
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
 # What QGIS shares with FloeLens keeps its version, whatever a package asks for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from floelens.models.aspp import AsppFusion
@@ -28,7 +29,8 @@ def randomise(network: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            span = math.sqrt(6 / (layer.weight[0].numel() + layer.weight[:, 0].numel()))
+            layer.weight.data.uniform_(-span, span, generator=generator)
             layer.bias.data.uniform_(-0.3, 0.3, generator=generator)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.weight.data.uniform_(0.5, 1.5, generator=generator)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from floelens.tests.plugin.io.rasters import open_to_change
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 ROWS, COLS = 150, 175
@@ -106,7 +107,7 @@ def change(path: str, bands: list[int] | None = None, names: bool = True, **prof
 
 def fill(path: str, value: float) -> None:
     """Put one value everywhere."""
-    with rasterio.open(path, "r+") as raster:
+    with open_to_change(path) as raster:
         for number in raster.indexes:
             raster.write(np.full(raster.shape, value, raster.dtypes[0]), number)
 
@@ -283,7 +284,7 @@ def with_a_map(good, tmp_path) -> dict[str, str]:
     save_package(tmp_path / "map-model", card, build(card).eval())
     path = str(shutil.copy(good["SAR"], tmp_path / "map.tif"))
     change(path, bands=[1])
-    with rasterio.open(path, "r+") as raster:
+    with open_to_change(path) as raster:
         raster.descriptions = ("distance_map",)
     return {**good, "MODEL": str(tmp_path / "map-model"), "ANCILLARY": [path]}
 

@@ -42,7 +42,7 @@ def batch(provider, project):
             except QgsProcessingException:
                 found.append(None)
                 continue
-            assert handleAlgorithmResults(algorithm, context, feedback, False, parameters)
+            assert handleAlgorithmResults(algorithm, context, feedback, parameters=parameters)
             found.append(results)
         return found
 

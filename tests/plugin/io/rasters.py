@@ -28,6 +28,11 @@ PLACES = {
 }
 
 
+def open_to_change(path) -> rasterio.DatasetReader:
+    """Open a raster to change it in place, where GDAL would rather keep its layout for the cloud."""
+    return rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES")
+
+
 def exact_place(
     lon: float, lat: float, rows: int, cols: int, size: float, heading: float, mirrored: bool = False
 ):

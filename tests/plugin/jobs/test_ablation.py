@@ -14,6 +14,7 @@ from floelens.plugin.io.grid import Grid
 from floelens.plugin.jobs.ablation import Ablation
 from floelens.plugin.jobs.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.predict import Predict
+from floelens.tests.plugin.io.rasters import open_to_change
 
 
 def read(path) -> np.ndarray:
@@ -47,7 +48,7 @@ def with_band_at_mean(source: str, target, band: int, mean: float) -> str:
     import shutil
 
     shutil.copy(source, target)
-    with rasterio.open(target, "r+") as raster:
+    with open_to_change(target) as raster:
         raster.write(np.full(raster.shape, mean, "float32"), band)
     return str(target)
 
