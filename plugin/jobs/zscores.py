@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...models.card import Head, ModelCard
 from ..core.channel_evidence import ChannelEvidence
 from ..core.channel_scores import ChannelScores, channel_scores
@@ -40,7 +38,7 @@ from ..report.zscores import (
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
-from .zscore_sample import label_targets, pixel_spool, rereading, sampling, spooled
+from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sampling, spooled
 from .zscore_zones import write_zones, zones_over
 
 if TYPE_CHECKING:
@@ -250,16 +248,15 @@ class ZScores:
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
             spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
-            largest = dict.fromkeys((head.name for head in card.heads), 0.0)
+            kinds = [LabelKind(head) for head in card.heads]
             chosen = sampling(self.sample, card.ratio)
             for batch in stream_components(runner, scene, plan, progress, chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
                 blocks = ladder.blocks(batch.rows, batch.cols)
-                for number, (head, accumulator, reader) in enumerate(zip(card.heads, accumulators, readers)):
+                for number, (accumulator, reader) in enumerate(zip(accumulators, readers)):
                     labels = None
                     if reader is not None:
-                        labels = label_targets(head, reader.read(batch.window)[at])
-                        largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
+                        labels = kinds[number].targets(reader.read(batch.window)[at])
                     accumulator.add(batch.components, labels, {ladder.finest: blocks})
                     if spools and labels is not None:
                         rows = spooled(spools[number], batch.components, labels, blocks)
@@ -268,6 +265,14 @@ class ZScores:
                     numbers = zones.zones(batch.window)[at]
                     for accumulator in collected:
                         accumulator.add(batch.components, numbers)
+            odd = [kind.warning(str(self.labels)) for kind in kinds]
+            if self.labels and not any(kind.usable for kind in kinds):
+                raise SceneError(
+                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
+                    "scene, and its band and codes."
+                )
+            for sentence in filter(None, odd):
+                progress.warn(sentence)
             nested = {ladder.finest: ladder.coarser}
 
             def labels_at(window, rows, cols):
@@ -296,19 +301,6 @@ class ZScores:
                 channels=evidence,
                 software=f"FloeLens {plugin_version()}",
             )
-            if self.labels and not any(head.labelled.n for head in state.heads):
-                raise SceneError(
-                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
-                    "scene, and its band and codes."
-                )
-            warnings = list(scene.warnings)
-            for head in card.heads:
-                if head.kind == "sigmoid" and 0 < largest[head.name] <= 0.01:
-                    warnings.append(
-                        f"LABELS never exceed 1 for head '{head.name}': they are taken for %, and 1 is next to no "
-                        "ice. If they are fractions, multiply them by 100."
-                    )
-                    progress.warn(warnings[-1])
             clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
             refits = {
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
@@ -322,7 +314,7 @@ class ZScores:
                 zones=zones,
                 polygons=_polygons_of(zones),
                 scores=tuple(accumulator.close() for accumulator in collected),
-                warnings=tuple(warnings),
+                warnings=(*scene.warnings, *filter(None, odd)),
                 tags=provenance(
                     card,
                     self.scene,
