@@ -14,7 +14,7 @@ from ..core.channel_scores import ChannelScores, channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
-from ..core.protocols import Progress
+from ..core.protocols import Part, Progress
 from ..core.refit import Refit, refit
 from ..core.scores import COLUMNS, compute_scores
 from ..core.scores import ZScores as Scores
@@ -42,9 +42,11 @@ from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sam
 from .zscore_zones import write_zones, zones_over
 
 if TYPE_CHECKING:
+    from ..core.contribution_reference import ContributionReference
     from ..core.network import Runner
 
 CLUSTERS = ("blocks", "scenes")
+MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
 CHANNEL_METHODS = ("integrated", "gated", "none")
 
 
@@ -83,7 +85,7 @@ class ZScores:
     zone_zscores : str, optional
         Polygons to write, with the scores of each zone.
     standardised : str, optional
-        Raster to write: contributions of each channel to the first head against the model's reference.
+        Raster to write: contributions of each channel to every head against the model's reference.
     report, report_json, report_csv : str, optional
         The report, and its content for programs.
     state : str, optional
@@ -146,14 +148,17 @@ class ZScores:
         card = runner.card
         self._check_reference(card)
         if self.standardised:  # what is missing is told before the work, not after it
-            load_reference(self.model, card, card.heads[0].name, self.channel_method)
+            references = [
+                load_reference(self.model, card, head.name, self.channel_method) for head in card.heads
+            ]
         layers = tuple(
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
         states = [self._read_state(path, card, layers) for path in self.state_in]
         seen = _Seen()
         if self.scene is not None:
-            seen = self._score_scene(runner, layers, progress)
+            end = 1.0 - MAP_SHARE if self.standardised else 1.0
+            seen = self._score_scene(runner, layers, Part(progress, 0.0, end))
             states.append(seen.state)
         state = merge_states(states)
         for name in state.repeated_scenes:
@@ -174,7 +179,7 @@ class ZScores:
             if self.state:
                 state.save(outputs.file(self.state))
             if self.standardised:
-                self._write_standardised(outputs, runner, progress)
+                self._write_standardised(outputs, runner, references, Part(progress, end, 1.0))
             if self.zone_zscores:
                 found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
                 write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
@@ -237,11 +242,12 @@ class ZScores:
     def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
-        from .zscore_channels import collect_evidence
+        from .zscore_channels import collect_evidence, splitting_share
 
         card = runner.card
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
             plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
+            mapped = 1.0 - splitting_share(scene.region, card.ratio, self.channel_method)
             accumulators = [SceneAccumulator(layer) for layer in layers]
             readers = [self._labels(scene, head, stack) for head in card.heads]
             zones = zones_over(scene, self.zones, self.zone_size_km) if self.zone_zscores else None
@@ -250,7 +256,7 @@ class ZScores:
             spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
             kinds = [LabelKind(head) for head in card.heads]
             chosen = sampling(self.sample, card.ratio)
-            for batch in stream_components(runner, scene, plan, progress, chosen):
+            for batch in stream_components(runner, scene, plan, Part(progress, 0.0, mapped), chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
                 blocks = ladder.blocks(batch.rows, batch.cols)
                 for number, (accumulator, reader) in enumerate(zip(accumulators, readers)):
@@ -291,7 +297,7 @@ class ZScores:
                 ladder,
                 nested,
                 self.compute.memory_mib,
-                progress,
+                Part(progress, mapped, 1.0),
             )
             state = ScoreState(
                 model=card.id,
@@ -335,22 +341,25 @@ class ZScores:
             return None
         return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
 
-    def _write_standardised(self, outputs: Outputs, runner: Runner, progress: Progress) -> None:
-        from .reference import load_reference
+    def _write_standardised(
+        self,
+        outputs: Outputs,
+        runner: Runner,
+        references: list[ContributionReference],
+        progress: Progress,
+    ) -> None:
         from .zscore_standardised import write_standardised
 
-        card = runner.card
-        reference = load_reference(self.model, card, card.heads[0].name, self.channel_method)
-        with self.scene.open(card, progress) as scene:
+        with self.scene.open(runner.card, progress) as scene:
             tags = provenance(
-                card,
+                runner.card,
                 self.scene,
                 scene,
                 self.compute,
                 product="standardised contributions",
-                head=reference.head,
-                method=reference.method,
-                reference_pixels=reference.n,
+                head=", ".join(reference.head for reference in references),
+                method=references[0].method,
+                reference_pixels=references[0].n,
             )
             memory = self.compute.memory_mib
             write_standardised(
@@ -358,7 +367,7 @@ class ZScores:
                 self.standardised,
                 runner,
                 scene,
-                reference,
+                references,
                 self.channel_method,
                 memory,
                 tags,
