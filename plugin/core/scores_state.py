@@ -36,7 +36,8 @@ class ScoreState:
     heads : tuple of Information
         One a head.
     scenes : tuple of str
-        Names of the scenes, sorted; a scene merged twice is named twice.
+        What tells the scenes apart, sorted: their names, each perhaps followed by ``|`` and its time and place.
+        A scene merged twice is there twice.
     channels : tuple of ChannelEvidence
         One a head, or none where no contributions were computed.
     software : str
@@ -51,9 +52,15 @@ class ScoreState:
     channels: tuple[ChannelEvidence, ...] = ()
 
     @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes; different scenes may have the same."""
+        return tuple(scene.partition("|")[0] for scene in self.scenes)
+
+    @property
     def repeated_scenes(self) -> tuple[str, ...]:
         """Names of the scenes that are in the state more than once."""
-        return tuple(sorted({name for name in self.scenes if self.scenes.count(name) > 1}))
+        repeated = {scene for scene in self.scenes if self.scenes.count(scene) > 1}
+        return tuple(sorted(scene.partition("|")[0] for scene in repeated))
 
     def merge(self, other: ScoreState) -> ScoreState:
         """Return the state of both, as if their scenes had been seen together.

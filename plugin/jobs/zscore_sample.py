@@ -116,12 +116,15 @@ class LabelKind:
         self._foreign: set[float] = set()
         self._foreign_pixels = 0
         self._largest = 0.0
+        self._range = np.inf, -np.inf  # of what the labels mean
 
     def targets(self, values: np.ndarray) -> np.ndarray:
         """Take values (pixel,) as they stand in the raster, and return what they mean: :func:`label_targets`."""
         targets = label_targets(self._head, values)
         self.usable += int((~np.isnan(targets)).sum())
         self._watch(values)
+        low, high = self._range
+        self._range = np.nanmin(targets, initial=low), np.nanmax(targets, initial=high)
         return targets
 
     def _watch(self, values: np.ndarray) -> None:
@@ -152,8 +155,14 @@ class LabelKind:
             if self._largest <= 1:
                 return known + "and 1 is next to no ice. If they are fractions, multiply them by 100."
             return known + "next to no ice. If they are tenths or class codes, turn them into % first."
+        same = ""
+        if self.usable and self._range[0] == self._range[1]:
+            same = (
+                f"All labels of head '{name}' are the same: no slope or refit is possible, and pixels that were picked "
+                "for what they are cannot judge the network."
+            )
         if not self._foreign:
-            return ""
+            return same
         values = listed([f"{value:g}" for value in sorted(self._foreign)])
         classes = ", ".join(f"{entry.value:g} {entry.name}" for entry in self._head.classes)
         if len(self._found) < 2 or len(self._foreign) > len(self._found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,34 +9,26 @@ from typing import TYPE_CHECKING
 
 from ...models.card import Head, ModelCard
 from ..core.channel_evidence import ChannelEvidence
-from ..core.channel_scores import ChannelScores, channel_scores
+from ..core.channel_scores import channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
+from ..core.estimates import FEW_CLUSTERS
 from ..core.information import Information, OutputLayer, SceneAccumulator
 from ..core.protocols import Part, Progress
-from ..core.refit import Refit, refit
-from ..core.scores import COLUMNS, compute_scores
+from ..core.refit import refit
 from ..core.scores import ZScores as Scores
+from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.zones import ZoneAccumulator, ZoneScores
+from ..core.zones import ZoneAccumulator
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.vector import Polygons, parts_of
+from ..io.vector import Polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid
-from ..report.tables import csv_text, csvt_path
-from ..report.zscore_channels import ChannelJudgement
-from ..report.zscores import (
-    HeadScores,
-    ZoneShape,
-    ZScoresReport,
-    zscores_csvt,
-    zscores_html,
-    zscores_json,
-)
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
-from .provenance import model_facts, provenance
+from .provenance import provenance
+from .zscore_report import Seen, asked, repetitions, write_report, write_table
 from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sampling, spooled
 from .zscore_zones import write_zones, zones_over
 
@@ -155,14 +146,15 @@ class ZScores:
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
         states = [self._read_state(path, card, layers) for path in self.state_in]
-        seen = _Seen()
+        seen = Seen()
         if self.scene is not None:
             end = 1.0 - MAP_SHARE if self.standardised else 1.0
             seen = self._score_scene(runner, layers, Part(progress, 0.0, end))
             states.append(seen.state)
         state = merge_states(states)
-        for name in state.repeated_scenes:
-            progress.warn(f"Scene {name} is in the states more than once: its pixels count as often.")
+        repeated = repetitions(state)
+        for sentence in repeated:
+            progress.warn(sentence)
         scores = tuple(
             compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
             for head in state.heads
@@ -175,7 +167,7 @@ class ZScores:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
         with Outputs() as outputs:
-            _write_table(outputs, self.output, rows)
+            write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
             if self.standardised:
@@ -183,7 +175,17 @@ class ZScores:
             if self.zone_zscores:
                 found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
                 write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
-            self._write_report(outputs, card, state, scores, channels, seen)
+            wishes = asked(
+                state,
+                self.scene is not None,
+                self.sample,
+                self.labels,
+                self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+                channels[0].method if channels else "",
+                len(self.state_in),
+            )
+            reports = self.report, self.report_json, self.report_csv
+            write_report(outputs, reports, card, wishes, scores, channels, seen, seen.warnings + repeated)
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
@@ -218,7 +220,12 @@ class ZScores:
         )
 
     def _channel_clustering(self, evidence: ChannelEvidence) -> str | None:
-        """Return the clustering of the slopes; None where the pixels have no such one in common."""
+        """Return the clustering of the slopes; None where the pixels have no such one in common.
+
+        Whole scenes are the better choice as soon as there are enough of them.
+        """
+        if evidence.scene_count >= FEW_CLUSTERS and SCENES in evidence.sample.clusters:
+            return SCENES
         wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
         return wanted if wanted in evidence.sample.clusters else None
 
@@ -239,10 +246,10 @@ class ZScores:
         softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
         return head.contrasts(self.reference_class) if softmax else head.rows
 
-    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
+    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
-        from .zscore_channels import collect_evidence, splitting_share
+        from .zscore_channels import collect_evidence, scene_identity, splitting_share
 
         card = runner.card
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
@@ -303,7 +310,7 @@ class ZScores:
                 model=card.id,
                 weights_sha256=card.weights.sha256,
                 heads=tuple(accumulator.close(nested) for accumulator in accumulators),
-                scenes=(scene.name,),
+                scenes=(scene_identity(scene),),
                 channels=evidence,
                 software=f"FloeLens {plugin_version()}",
             )
@@ -312,7 +319,7 @@ class ZScores:
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
-            return _Seen(
+            return Seen(
                 state=state,
                 refits=refits,
                 name=scene.name,
@@ -374,69 +381,6 @@ class ZScores:
                 progress,
             )
 
-    def _write_report(
-        self,
-        outputs: Outputs,
-        card: ModelCard,
-        state: ScoreState,
-        scores: tuple[Scores, ...],
-        channels: tuple[ChannelScores, ...],
-        seen: _Seen,
-    ) -> None:
-        sample = f"every {self.sample}. row and column" if self.sample else "one pixel a coarse cell"
-        asked = {
-            "scenes": ", ".join(state.scenes),
-            "sample": sample if self.scene else "as in the states",
-            "labels": Path(self.labels).name if self.labels else "none" if self.scene else "as in the states",
-            "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
-            "logits split over channels": channels[0].method if channels else "not asked for",
-            "states merged": str(len(self.state_in)),
-        }
-        page = ZScoresReport(
-            model=model_facts(card),
-            heads=tuple(HeadScores(**head.as_dict()) for head in scores),
-            channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
-            asked=asked,
-            zones=tuple(self._zone_shapes(card, seen)),
-            provenance=seen.tags
-            or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
-            warnings=seen.warnings,
-        )
-        if self.report:
-            outputs.file(self.report).write_text(zscores_html(page), encoding="utf-8")
-        if self.report_json:
-            outputs.file(self.report_json).write_text(zscores_json(page), encoding="utf-8")
-        if self.report_csv:
-            _write_table(outputs, self.report_csv, [row for head in scores for row in head.rows])
-
-    def _zone_shapes(self, card: ModelCard, seen: _Seen) -> Iterator[ZoneShape]:
-        for head, found in zip(card.heads, seen.scores):
-            for number in sorted(found):
-                polygons, _ = parts_of(seen.polygons.wkb[number])
-                rings = tuple(rings[0] for rings in polygons if rings)
-                yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
-
 
 def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
     return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)
-
-
-def _write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
-    """Write a table, and the types of its fields beside it."""
-    outputs.file(path).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
-    outputs.file(csvt_path(path)).write_text(zscores_csvt(COLUMNS), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a scene has told."""
-
-    state: ScoreState | None = None
-    refits: Mapping[str, Refit] = field(default_factory=dict)
-    name: str = ""
-    start_time: str = ""
-    zones: PolygonIndex | ZoneGrid | None = None
-    polygons: Polygons | None = None
-    scores: tuple[dict[int, ZoneScores], ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ _NAMES = {
     "mean_prediction": "Mean probability",
     "leading_sensor": "Leading sensor",
     "strongest_component": "Component with the largest |z|",
-    "largest_z": "Its z",
+    "largest_z": "Its z (naive)",
     "note": "Note",
 }
 _BY_SENSOR = {

@@ -136,6 +136,16 @@ def test_clusterings_that_differ_leave_no_robust_errors_and_say_so():
     assert "no clusters common" in scores.rows[0]["note"]
 
 
+def test_scenes_of_one_name_are_told_apart_by_time_and_place():
+    first, other = (
+        replace(state(head(), seed), scenes=(f"sar|2019-08-2{seed}T03:30:23Z|0,80 1,81|900x1",))
+        for seed in (3, 4)
+    )
+    assert first.merge(other).repeated_scenes == ()
+    assert first.merge(other).scene_names == ("sar", "sar")
+    assert first.merge(other).merge(first).repeated_scenes == ("sar",)
+
+
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
 def test_a_file_gives_back_the_state_and_the_same_bytes(tmp_path, kind):
     saved = state(head(kind), 2)

@@ -184,6 +184,12 @@ def test_class_codes_and_tenths_given_for_percent_are_a_warning(job, scene, reco
     assert any("turn them into % first" in warning for warning in recorder.warnings)
 
 
+def test_labels_that_are_all_the_same_are_a_warning(job, scene, recorder, tmp_path):
+    water = labels_like(scene, tmp_path / "water.tif", lambda values: 0 * values)
+    replace(job, labels=water, block_size_km=2.5).run(recorder)
+    assert any("All labels of head 'concentration' are the same" in text for text in recorder.warnings)
+
+
 def test_labels_without_any_value_are_a_sentence_before_channels_are_split(job, scene, recorder, tmp_path):
     empty = labels_like(scene, tmp_path / "empty.tif", lambda values: np.ma.masked_all_like(values))
     with pytest.raises(SceneError, match="no usable value"):

@@ -13,6 +13,9 @@ from floelens.models.aspp_card import aspp_card
 from floelens.models.card import Head, HeadClass
 from floelens.models.network import build, save_package
 from floelens.models.registry import load_card
+from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.channel_levels import InputChannel
+from floelens.plugin.core.clusters import SCENES
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.scores_state import ScoreState
@@ -142,6 +145,19 @@ def test_every_head_is_standardised_against_its_own_reference(scene, tmp_path):
         predicted = split[:, -1, valid].argmax(axis=0)
         expected = np.take_along_axis(expected, predicted[None, None], axis=0)[0]
         np.testing.assert_allclose(unusual[first : first + 16, valid], expected, rtol=1e-3, atol=3e-3)
+
+
+@pytest.mark.parametrize(("scenes", "expected"), [(49, "2.5 km blocks"), (50, SCENES)])
+def test_slopes_rest_on_whole_scenes_as_soon_as_there_are_enough(job, scenes, expected):
+    channels = (InputChannel("hh", "sar"), InputChannel("hv", "sar"))
+    evidence = ChannelEvidence.empty("concentration", "sigmoid", ("ice",), channels, "gated")
+    for number in range(scenes):
+        accumulator = ChannelAccumulator(evidence, f"scene {number}")
+        at, parts = np.arange(4), np.random.default_rng(number).normal(size=(4, 2))
+        accumulator.add(np.zeros(4), parts, at, at, np.ones(4), {"2.5 km blocks": at // 2, SCENES: 0 * at})
+        evidence = accumulator.close()
+    assert evidence.scene_count == scenes
+    assert job._channel_clustering(evidence) == expected
 
 
 def two_heads(folder) -> str:
