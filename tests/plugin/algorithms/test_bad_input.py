@@ -312,7 +312,7 @@ def test_the_second_style_of_zones_overwrites_nothing(refused, good, place):
     zones = str(place / "zones.gpkg")
     parameters = {**good, "OUTPUT": str(place / "z.csv"), "ZONE_ZSCORES": zones}
     message = refused("zscores", {**parameters, "STANDARDISED": str(place / "zones_z.tif")})
-    assert "the style of ZONE_ZSCORES by z" in message and "zones_z" in message
+    assert "The style of ZONE_ZSCORES by z" in message and "zones_z.qml" in message
 
 
 def test_a_loaded_layer_is_not_overwritten_by_a_result(refused, context, good):
