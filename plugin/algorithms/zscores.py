@@ -11,7 +11,8 @@ from .scene import SceneAlgorithm
 
 CLUSTERS = {
     "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
-    "scenes": "whole scenes, the better choice where states of many scenes are merged",
+    "scenes": "whole scenes, the better choice where states of many scenes are merged; the slopes of channels use them "
+    "in any case from 50 labelled scenes on",
 }
 CHANNEL_METHODS = {
     "integrated": "integrated gradients, the better judge",
@@ -137,10 +138,14 @@ class ZScores(SceneAlgorithm):
 
     def job(self, values: Destinations):
         """Return the job."""
+        from ..jobs.zscore_zones import z_style_path
         from ..jobs.zscores import ZScores as Job
 
         if not values.given("SAR") and not values.given("STATE_IN"):
             raise ParameterError("Give a scene (SAR and MWR), STATE_IN, or both: there is nothing to score.")
+        zones = values.layer("ZONE_ZSCORES")
+        if zones:
+            values.also("The style of ZONE_ZSCORES by z", str(z_style_path(zones)))
         return Job(
             scene=self.scene(values) if values.given("SAR") else None,
             state_in=values.files("STATE_IN"),
@@ -156,7 +161,7 @@ class ZScores(SceneAlgorithm):
             refit=values.flag("REFIT"),
             reference_class=values.text("REFERENCE_CLASS"),
             output=values.layer("OUTPUT"),
-            zone_zscores=values.layer("ZONE_ZSCORES"),
+            zone_zscores=zones,
             standardised=values.layer("STANDARDISED"),
             **self.report(values),
             state=values.file("STATE"),

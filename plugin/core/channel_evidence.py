@@ -120,6 +120,11 @@ class ChannelEvidence:
             )
         return replace(self, sums=self.sums + other.sums, sample=self.sample.merge(other.sample))
 
+    @property
+    def scene_count(self) -> int:
+        """Number of scenes with labelled pixels in the sample."""
+        return len(np.unique(self.sample.scenes))
+
     def header(self) -> dict:
         """Return what :meth:`arrays` does not hold, as plain values."""
         return {

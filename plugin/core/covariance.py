@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import lapack
 
+from .cluster_sums import ClusterSums
 from .estimable import COLLINEAR, ROUNDING, Kept
-from .information import ClusterSums, OutputLayer, Sums
+from .information import OutputLayer, Sums
 from .products import product
 
 

@@ -9,9 +9,9 @@ What Z-scores need from the pixels are sums: they add up over batches, scenes an
     archive = archive.merge(information)
 
 The Fisher information needs no labels (:mod:`.pixel_sums`). Where there are labels y, the scores
-:math:`u_g=\sum_{i\in g}x_i(y_i-p_i)` of the clusters g are kept as :math:`\sum u u^T`,
-:math:`\sum u` and their number: clusters close within a scene, so that the size of the state does
-not grow with the number of pixels.
+:math:`u_g=\sum_{i\in g}x_i(y_i-p_i)` of the clusters g are kept as :math:`\sum u u^T` (as they are
+while there are few), :math:`\sum u` and their number: clusters close within a scene, so that the size
+of the state does not grow with the number of pixels.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from .cluster_sums import ClusterSums
 from .errors import NumericalError, ParameterError
 from .output_layer import KINDS, Component, Group, OutputLayer, removals
 from .pixel_sums import CHUNK, Fit, Sums, logits_of, pixel_sums, residuals, with_intercept
-from .products import gram, product
+from .products import product
 
 __all__ = [
     "KINDS",
@@ -44,29 +45,6 @@ __all__ = [
 ]
 
 _LABELLED = 4 * CHUNK  # labelled pixels at a time
-
-
-@dataclass(frozen=True, eq=False)
-class ClusterSums:
-    """Sums over the clusters' scores u_g.
-
-    Parameters
-    ----------
-    count : int
-        Number of clusters.
-    total : numpy.ndarray
-        (output * (1 + component),): sum of u_g.
-    outer : numpy.ndarray
-        (the same, the same): sum of u_g u_g^T.
-    """
-
-    count: int
-    total: np.ndarray
-    outer: np.ndarray
-
-    def __add__(self, other: ClusterSums) -> ClusterSums:
-        """Return the sums over the clusters of both; no cluster is in both."""
-        return ClusterSums(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +231,9 @@ class SceneAccumulator:
             keys = np.array(sorted(scores))
             matrix = np.array([scores[key].ravel() for key in keys.tolist()])
             for name, numbers in (coarser or {}).get(finer, {finer: None}).items():
-                clusters[name] = _closed(matrix if numbers is None else _gathered(matrix, numbers[keys]))
+                clusters[name] = ClusterSums.of(
+                    matrix if numbers is None else _gathered(matrix, numbers[keys])
+                )
         clusters = dict(sorted(clusters.items()))
         labels = self._information.labels
         return replace(
@@ -314,11 +294,6 @@ def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
 def _gathered(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return the sums of the scores (cluster, parameter) of each number."""
     return _gathering(numbers)[1] @ scores
-
-
-def _closed(scores: np.ndarray) -> ClusterSums:
-    """Return the sums over the scores (cluster, parameter) of clusters."""
-    return ClusterSums(len(scores), scores.sum(axis=0), gram(scores))
 
 
 def checked_components(layer: OutputLayer, components: np.ndarray) -> np.ndarray:

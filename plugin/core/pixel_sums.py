@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from .output_layer import OutputLayer
-from .products import gram, product
+from .products import add_gram, product, tall_product
 
 CHUNK = 960  # pixels at a time: the work stays in the cache, and 2**960 is still a float64
 _LOG_FLOOR = -600.0  # log-probability below which Pearson's residual of a single pixel is capped
@@ -89,20 +89,23 @@ def pixel_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray)
         (:func:`.removals`); no removal: no divergence is summed.
     """
     sums = Sums.empty(layer, len(removals))
+    scaled = np.empty((CHUNK, 1 + components.shape[1]))
     for start in range(0, len(components), CHUNK):
         x = with_intercept(components[start : start + CHUNK])
         logits = logits_of(layer, x)
         log_p = log_probabilities(layer, logits)
         means = logits if layer.kind == "linear" else np.exp(log_p)
         for pair, (k, other) in enumerate(layer.pairs):
-            root = x * _root_weight(layer, logits, log_p, k, other)[:, None]
-            sums.pairs[pair] += gram(root)
+            root = _root_weight(layer, logits, log_p, k, other)[:, None]
+            add_gram(sums.pairs[pair], np.multiply(x, root, out=scaled[: len(x)]))
         sums.logits[:] += logits.sum(axis=0)
         sums.means[:] += means.sum(axis=0)
         sums.inputs[:] += x[:, 1:].sum(axis=0)
         if len(removals):
             sums.divergence[:] += _divergence(layer, x[:, 1:], logits, log_p, means, removals)
-    return Sums(len(components), sums.pairs, sums.logits, sums.means, sums.inputs, sums.divergence)
+    lower = np.tril(sums.pairs)
+    pairs = lower + np.tril(lower, -1).swapaxes(1, 2)
+    return Sums(len(components), pairs, sums.logits, sums.means, sums.inputs, sums.divergence)
 
 
 def with_intercept(components: np.ndarray) -> np.ndarray:
@@ -115,7 +118,7 @@ def with_intercept(components: np.ndarray) -> np.ndarray:
 
 def logits_of(layer: OutputLayer, x: np.ndarray) -> np.ndarray:
     """Return logits (pixel, output) of components with the 1 before them."""
-    return product(x[:, 1:], layer.weights.T) + layer.bias
+    return tall_product(x[:, 1:], layer.weights.T) + layer.bias
 
 
 def log_probabilities(layer: OutputLayer, logits: np.ndarray) -> np.ndarray:
@@ -158,7 +161,7 @@ def _divergence(
             if len(members) == 1:
                 parts = layer.weights[:, members] * by_component[members]  # (class, pixel)
             else:
-                parts = product(layer.weights[:, members], by_component[members])
+                parts = tall_product(components[:, members], layer.weights[:, members].T).T.copy()
             given = (p_by_class * parts).sum()
             rest = np.subtract(log_by_class, parts, out=parts)
             top = rest.max(axis=0)
@@ -171,7 +174,7 @@ def _divergence(
     # A column of its own for "nothing taken out": what must cancel then cancels to the last bit.
     rest = np.zeros((len(components), len(removals) + 1))
     np.multiply(components, layer.weights[0], out=rest[:, :m])
-    rest[:, m:-1] = product(components, taken[m:].T)
+    rest[:, m:-1] = tall_product(components, taken[m:].T)
     if layer.kind == "linear":
         return 0.5 * np.einsum("ir,ir->r", rest[:, :-1], rest[:, :-1])
     given = product(taken, product(components.T, means))[:, 0]

@@ -47,6 +47,29 @@ class Silent:
         return False
 
 
+class Part:
+    """A progress that is a part of another: its 0 and 1 are `start` and `stop` there."""
+
+    def __init__(self, progress: Progress, start: float, stop: float) -> None:
+        self._progress, self._start, self._length = progress, start, stop - start
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Say that `fraction` of the part is done."""
+        self._progress.report(self._start + self._length * fraction, text)
+
+    def message(self, text: str) -> None:
+        """Put a line of information into the log."""
+        self._progress.message(text)
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the log."""
+        self._progress.warn(text)
+
+    def cancelled(self) -> bool:
+        """Return whether the user asked to stop."""
+        return self._progress.cancelled()
+
+
 @dataclass(frozen=True)
 class Patch:
     """What a source read: the network's channels over one window, in physical units.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .clusters import block_size_of
+from .clusters import SCENES, block_size_of
 from .covariance import sandwich, variances_of
 from .estimable import about_means, dead_components, pooled_information
 from .estimates import FEW_CLUSTERS, Estimation
@@ -147,22 +147,23 @@ def warnings_of(fit: Estimation, clusterings: Sequence[Mapping]) -> tuple[str, .
 
 def _growth(clusterings: Sequence[Mapping], chosen: str | None) -> str:
     """Return a sentence where the errors have not levelled off at the chosen block size, or nothing."""
-    sizes = {row["clustering"]: row for row in clusterings if row["block_km"] is not None}
-    if chosen not in sizes:
+    own = next((row for row in clusterings if row["clustering"] == chosen), None)
+    if own is None or own["block_km"] is None:
         return ""
-    own = sizes[chosen]
     larger = [
         row
-        for row in sizes.values()
-        if row["block_km"] > own["block_km"] and _LEAST_CLUSTERS <= row["clusters"] < own["clusters"]
+        for row in clusterings
+        if (row["clustering"] == SCENES or (row["block_km"] or 0.0) > own["block_km"])
+        and _LEAST_CLUSTERS <= row["clusters"] < own["clusters"]
     ]
     widest = max(larger, key=lambda row: row["ratio_median"], default=None)
     if widest is None or not widest["ratio_median"] > (1 + _LEVEL) * own["ratio_median"]:
         return ""
     share = 100.0 * (widest["ratio_median"] / own["ratio_median"] - 1.0)
+    remedy = "CLUSTERS=scenes" if widest["clustering"] == SCENES else "a larger BLOCK_SIZE"
     return (
         f"The errors still grow by {share:.0f} % from {chosen} to {widest['clustering']}: they have not levelled "
-        "off, and the robust scores are too large. Set a larger BLOCK_SIZE, or merge more scenes."
+        f"off, and the robust scores are too large. Set {remedy}, or merge more scenes."
     )
 
 

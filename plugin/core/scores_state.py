@@ -16,11 +16,12 @@ from os import PathLike
 import numpy as np
 
 from .channel_evidence import ChannelEvidence
+from .cluster_sums import ClusterSums
 from .errors import ParameterError
-from .information import ClusterSums, Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
+from .information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
 
 FORMAT = "floelens-zscores-state"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class ScoreState:
     heads : tuple of Information
         One a head.
     scenes : tuple of str
-        Names of the scenes, sorted; a scene merged twice is named twice.
+        What tells the scenes apart, sorted: their names, each perhaps followed by ``|`` and its time and place.
+        A scene merged twice is there twice.
     channels : tuple of ChannelEvidence
         One a head, or none where no contributions were computed.
     software : str
@@ -51,9 +53,15 @@ class ScoreState:
     channels: tuple[ChannelEvidence, ...] = ()
 
     @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes; different scenes may have the same."""
+        return tuple(scene.partition("|")[0] for scene in self.scenes)
+
+    @property
     def repeated_scenes(self) -> tuple[str, ...]:
         """Names of the scenes that are in the state more than once."""
-        return tuple(sorted({name for name in self.scenes if self.scenes.count(name) > 1}))
+        repeated = {scene for scene in self.scenes if self.scenes.count(scene) > 1}
+        return tuple(sorted(scene.partition("|")[0] for scene in repeated))
 
     def merge(self, other: ScoreState) -> ScoreState:
         """Return the state of both, as if their scenes had been seen together.
@@ -107,7 +115,10 @@ class ScoreState:
             for index, name in enumerate(clusterings):
                 clusters = head.labels.clusters[name]
                 arrays[f"{prefix}clusters{index}/total"] = clusters.total
-                arrays[f"{prefix}clusters{index}/outer"] = _packed(clusters.outer)
+                if clusters.products is None:
+                    arrays[f"{prefix}clusters{index}/scores"] = clusters.scores
+                else:
+                    arrays[f"{prefix}clusters{index}/products"] = _packed(clusters.products)
             heads.append(
                 {
                     "head": head.layer.head,
@@ -217,14 +228,15 @@ def _read_head(arrays, number: int, header: dict) -> Information:
 
     m = len(layer.components)
     size = layer.outputs * (1 + m)
-    clusters = {
-        name: ClusterSums(
-            int(count),
-            read(f"clusters{index}/total", (size,)),
-            symmetric(f"clusters{index}/outer", (size, size)),
-        )
-        for index, (name, count) in enumerate(header["clusterings"])
-    }
+    clusters = {}
+    for index, (name, count) in enumerate(header["clusterings"]):
+        total = read(f"clusters{index}/total", (size,))
+        if f"{prefix}clusters{index}/scores" in arrays:
+            scores = read(f"clusters{index}/scores", (int(count), size))
+            clusters[name] = ClusterSums(int(count), total, scores=scores)
+        else:
+            products = symmetric(f"clusters{index}/products", (size, size))
+            clusters[name] = ClusterSums(int(count), total, products=products)
     return Information(
         layer=layer,
         unlabelled=sums("unlabelled", header["n_unlabelled"]),

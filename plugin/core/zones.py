@@ -30,6 +30,8 @@ class ZoneScores:
         ``components``, ``sensors`` or ``none``: the finest scores that n allows.
     prevailing_class : str
         The class with the largest mean prediction.
+    several_classes : bool
+        Whether the head has more than one: of a single one it says nothing that it prevails.
     mean_logit, mean_prediction : float
         Of the prevailing class.
     strength : dict of str to float or None
@@ -54,6 +56,7 @@ class ZoneScores:
     n: int
     level: str
     prevailing_class: str
+    several_classes: bool
     mean_logit: float
     mean_prediction: float
     strength: dict
@@ -70,7 +73,7 @@ class ZoneScores:
         row = {
             "zone": self.zone,
             "n": self.n,
-            "class": self.prevailing_class,
+            **({"class": self.prevailing_class} if self.several_classes else {}),
             "mean_logit": self.mean_logit,
             "mean_prediction": self.mean_prediction,
             "leading_sensor": self.leading_sensor or None,
@@ -166,6 +169,7 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
         n=n,
         level=level,
         prevailing_class=layer.classes[k],
+        several_classes=layer.outputs > 1,
         mean_logit=float(total.logits[k]) / n,
         mean_prediction=float(total.means[k]) / n,
         strength=strength,

@@ -20,29 +20,6 @@ BLOCK_SIDE = 50
 MAP_SHARE = 0.2
 
 
-class Part:
-    """A progress that is a part of another: its 0 and 1 are `start` and `stop` there."""
-
-    def __init__(self, progress: Progress, start: float, stop: float) -> None:
-        self._progress, self._start, self._length = progress, start, stop - start
-
-    def report(self, fraction: float, text: str = "") -> None:
-        """Say that `fraction` of the part is done."""
-        self._progress.report(self._start + self._length * fraction, text)
-
-    def message(self, text: str) -> None:
-        """Put a line of information into the log."""
-        self._progress.message(text)
-
-    def warn(self, text: str) -> None:
-        """Put a warning into the log."""
-        self._progress.warn(text)
-
-    def cancelled(self) -> bool:
-        """Return whether the user asked to stop."""
-        return self._progress.cancelled()
-
-
 def block_relevance(runner: Runner, scene: Scene, seeding: Seeding) -> BlockRelevance:
     """Return the sink that adds relevance up by blocks while the map is made."""
     from ..core.blocks import BlockGrid, BlockRelevance, whole_cells

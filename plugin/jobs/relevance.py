@@ -11,7 +11,7 @@ import numpy as np
 
 from ...models.card import Channel, ModelCard
 from ..core.errors import ParameterError
-from ..core.protocols import Progress
+from ..core.protocols import Part, Progress
 from ..io.scene import Scene
 from ..io.vector import Polygons
 from ..io.writer import Outputs
@@ -30,7 +30,7 @@ from ..report.relevance_methods import gives_slopes, relevance_unit
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
-from .faithfulness import MAP_SHARE, Part, block_relevance, follow_blocks
+from .faithfulness import MAP_SHARE, block_relevance, follow_blocks
 from .inputs import Compute, SceneInputs
 from .provenance import model_facts, provenance
 from .relevance_layers import Layer, Split, channel_bands, channel_sums, coarse_relevance

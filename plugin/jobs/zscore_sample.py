@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ...models.card import Head
+from ..core.errors import SceneError
 from ..core.information import OutputLayer
 from ..core.protocols import Progress
 from ..core.window import Window
+from ..core.wording import listed
 from ..io.spool import Spool
 
 
@@ -86,3 +88,90 @@ def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
     for position, entry in enumerate(head.classes):
         targets[values == entry.value] = position
     return targets
+
+
+_TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
+_MANY = 64  # different values that are no class: more need not be remembered to know that it is no chart
+
+
+class LabelKind:
+    """Watches whether labels are of the kind a head needs: %, or codes of its classes.
+
+    Parameters
+    ----------
+    head : Head
+        What is judged.
+
+    Attributes
+    ----------
+    usable : int
+        Pixels so far whose value means something to the head.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.usable = 0
+        self._head = head
+        self._codes = {float(entry.value) for entry in head.classes}
+        self._found: set[float] = set()
+        self._foreign: set[float] = set()
+        self._foreign_pixels = 0
+        self._largest = 0.0
+        self._range = np.inf, -np.inf  # of what the labels mean
+
+    def targets(self, values: np.ndarray) -> np.ndarray:
+        """Take values (pixel,) as they stand in the raster, and return what they mean: :func:`label_targets`."""
+        targets = label_targets(self._head, values)
+        self.usable += int((~np.isnan(targets)).sum())
+        self._watch(values)
+        low, high = self._range
+        self._range = np.nanmin(targets, initial=low), np.nanmax(targets, initial=high)
+        return targets
+
+    def _watch(self, values: np.ndarray) -> None:
+        values = values[(values >= 0) & (values <= 100)].astype(np.float64)  # others are masks
+        if self._head.kind != "softmax":
+            self._largest = max(self._largest, values.max(initial=0.0))
+            return
+        different, counts = np.unique(values, return_counts=True)
+        for value, count in zip(different.tolist(), counts.tolist()):
+            if value in self._codes:
+                self._found.add(value)
+                continue
+            self._foreign_pixels += count
+            if len(self._foreign) < _MANY:
+                self._foreign.add(value)
+
+    def warning(self, labels: str) -> str:
+        """Return what a reader must know; empty where nothing is odd.
+
+        Raises
+        ------
+        SceneError
+            If the values cannot be codes of the classes: hardly any of them is one.
+        """
+        name = self._head.name
+        if self._head.kind == "sigmoid" and 0 < self._largest <= _TENTHS:
+            known = f"LABELS never exceed {self._largest:g} for head '{name}': they are taken for %, "
+            if self._largest <= 1:
+                return known + "and 1 is next to no ice. If they are fractions, multiply them by 100."
+            return known + "next to no ice. If they are tenths or class codes, turn them into % first."
+        same = ""
+        if self.usable and self._range[0] == self._range[1]:
+            same = (
+                f"All labels of head '{name}' are the same: no slope or refit is possible, and pixels that were picked "
+                "for what they are cannot judge the network."
+            )
+        if not self._foreign:
+            return same
+        values = listed([f"{value:g}" for value in sorted(self._foreign)])
+        classes = ", ".join(f"{entry.value:g} {entry.name}" for entry in self._head.classes)
+        if len(self._found) < 2 or len(self._foreign) > len(self._found):
+            raise SceneError(
+                f"LABELS {labels} hold {values}, which are no classes of head '{name}' ({classes}). They look like "
+                "concentrations in % or codes of another chart. Give a raster of these class codes, or "
+                "leave LABELS empty."
+            )
+        return (
+            f"{self._foreign_pixels} sampled pixels of LABELS hold {values}, no class of head '{name}' ({classes}): "
+            "they count as having no label."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -27,15 +28,16 @@ def write_standardised(
     path: str,
     runner: Runner,
     scene: Scene,
-    reference: ContributionReference,
+    references: Sequence[ContributionReference],
     method: str,
     memory_mib: float,
     tags: dict[str, str],
     progress: Progress,
 ) -> None:
-    """Write one band a channel: its contribution in standard deviations from the reference mean.
+    """Write one band a head and channel: its contribution in standard deviations from the reference mean.
 
-    Of a head of several classes the contribution to the predicted class, centred over the classes.
+    Bands are called after the channel, and where there are several heads after the head too. Of a head of
+    several classes the contribution to the predicted class, centred over the classes.
 
     Raises
     ------
@@ -45,14 +47,17 @@ def write_standardised(
         Within a tile after the user asked for it.
     """
     card = runner.card
-    own = card.head_slice(reference.head)
     splitter = splitter_for(runner, splitting_of(method), lambda: check_cancelled(progress))
-    channels = len(reference.channels)
+    names = [
+        name if len(references) == 1 else f"{name} ({reference.head})"
+        for reference in references
+        for name in reference.channels
+    ]
     plan = plan_work(
-        runner, scene, scene.region, memory_mib, splitter.split_outputs, per_strip_pixel=channels
+        runner, scene, scene.region, memory_mib, splitter.split_outputs, per_strip_pixel=len(names)
     )
     grid = scene.grid.subset(scene.region)
-    bands = [Band(name, "standard deviations") for name in reference.channels]
+    bands = [Band(name, "standard deviations") for name in names]
 
     def splitter_on(device: Runner) -> tuple[Runner, Splitter]:
         return device, splitter_for(device, splitting_of(method), lambda: check_cancelled(progress))
@@ -60,10 +65,15 @@ def write_standardised(
     def standardise(patch: Patch, ready: tuple[Runner, Splitter], piece: Tile) -> np.ndarray:
         device, splitter = ready
         split = splitter.split_outputs(device.standardise(patch, piece.input))
-        found = device.array(split[(slice(None), own, *piece.output.slices(piece.input))])
-        unusual = reference.standardised(found[:-2].swapaxes(0, 1))
-        predicted = found[-1].argmax(axis=0)  # (row, column): of one output always 0
-        return np.take_along_axis(unusual, predicted[None, None], axis=0)[0]
+        inside = piece.output.slices(piece.input)
+        return np.concatenate(
+            [
+                _of_predicted(
+                    reference, device.array(split[(slice(None), card.head_slice(reference.head), *inside)])
+                )
+                for reference in references
+            ]
+        )
 
     retreat = Retreat(runner, plan, progress, splitter_on)
     raster = Thinned(outputs.raster(path, grid, bands, tags=tags))
@@ -72,7 +82,7 @@ def write_standardised(
         for tile, patch, last in tiles_with_patches(scene, plan, progress, "Standardising contributions"):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                strip = np.full((channels, window.rows, window.cols), np.nan, np.float32)
+                strip = np.full((len(names), window.rows, window.cols), np.nan, np.float32)
             if patch.valid[tile.output.slices(patch.window)].any():
                 for piece, shown in retreat.pieces(tile, partial(standardise, patch)):
                     valid = patch.valid[piece.output.slices(patch.window)]
@@ -80,6 +90,16 @@ def write_standardised(
             if last:
                 behind.write(strip)
                 strip = None
-    leading = int(np.argmax([raster.limit(number) for number in range(channels)]))
-    style = standardised_style(reference.channels[leading], band=leading + 1, start_time=scene.start_time)
+    leading = int(np.argmax([raster.limit(number) for number in range(len(names))]))
+    style = standardised_style(names[leading], band=leading + 1, start_time=scene.start_time)
     outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
+
+
+def _of_predicted(reference: ContributionReference, split: np.ndarray) -> np.ndarray:
+    """Return standardised contributions (channel, row, column) to the predicted class.
+
+    `split` is (channels, then bias, then logit; output, row, column).
+    """
+    unusual = reference.standardised(split[:-2].swapaxes(0, 1))
+    predicted = split[-1].argmax(axis=0)  # (row, column): of one output always 0
+    return np.take_along_axis(unusual, predicted[None, None], axis=0)[0]

@@ -62,8 +62,13 @@ def zone_fields(found: Mapping[str, Zones], names: Sequence[str], scene: str) ->
         fields["pixels"] = [row["n"] for row in rows]
         for key in rows[0]:
             if key not in ("zone", "n"):
-                fields[FIELDS.get(key, key) + suffix] = [row[key] for row in rows]
+                fields[FIELDS.get(key, key) + suffix] = [_legible(row[key]) for row in rows]
     return fields
+
+
+def _legible(value: object) -> object:
+    """Return a number with six digits: an attribute table, and a layout's, print all there are."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def write_zones(

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...models.card import Head, ModelCard
 from ..core.channel_evidence import ChannelEvidence
-from ..core.channel_scores import ChannelScores, channel_scores
+from ..core.channel_scores import channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
+from ..core.estimates import FEW_CLUSTERS
 from ..core.information import Information, OutputLayer, SceneAccumulator
-from ..core.protocols import Progress
-from ..core.refit import Refit, refit
-from ..core.scores import COLUMNS, compute_scores
+from ..core.protocols import Part, Progress
+from ..core.refit import refit
 from ..core.scores import ZScores as Scores
+from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.zones import ZoneAccumulator, ZoneScores
+from ..core.zones import ZoneAccumulator
 from ..io.labels import LabelReader
 from ..io.scene import Scene
-from ..io.vector import Polygons, parts_of
+from ..io.vector import Polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid
-from ..report.tables import csv_text, csvt_path
-from ..report.zscore_channels import ChannelJudgement
-from ..report.zscores import (
-    HeadScores,
-    ZoneShape,
-    ZScoresReport,
-    zscores_csvt,
-    zscores_html,
-    zscores_json,
-)
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs
-from .provenance import model_facts, provenance
-from .zscore_sample import label_targets, pixel_spool, rereading, sampling, spooled
+from .provenance import provenance
+from .zscore_report import Seen, asked, repetitions, write_report, write_table
+from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sampling, spooled
 from .zscore_zones import write_zones, zones_over
 
 if TYPE_CHECKING:
+    from ..core.contribution_reference import ContributionReference
     from ..core.network import Runner
 
 CLUSTERS = ("blocks", "scenes")
+MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
 CHANNEL_METHODS = ("integrated", "gated", "none")
 
 
@@ -85,7 +76,7 @@ class ZScores:
     zone_zscores : str, optional
         Polygons to write, with the scores of each zone.
     standardised : str, optional
-        Raster to write: contributions of each channel to the first head against the model's reference.
+        Raster to write: contributions of each channel to every head against the model's reference.
     report, report_json, report_csv : str, optional
         The report, and its content for programs.
     state : str, optional
@@ -148,18 +139,22 @@ class ZScores:
         card = runner.card
         self._check_reference(card)
         if self.standardised:  # what is missing is told before the work, not after it
-            load_reference(self.model, card, card.heads[0].name, self.channel_method)
+            references = [
+                load_reference(self.model, card, head.name, self.channel_method) for head in card.heads
+            ]
         layers = tuple(
             OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
         )
         states = [self._read_state(path, card, layers) for path in self.state_in]
-        seen = _Seen()
+        seen = Seen()
         if self.scene is not None:
-            seen = self._score_scene(runner, layers, progress)
+            end = 1.0 - MAP_SHARE if self.standardised else 1.0
+            seen = self._score_scene(runner, layers, Part(progress, 0.0, end))
             states.append(seen.state)
         state = merge_states(states)
-        for name in state.repeated_scenes:
-            progress.warn(f"Scene {name} is in the states more than once: its pixels count as often.")
+        repeated = repetitions(state)
+        for sentence in repeated:
+            progress.warn(sentence)
         scores = tuple(
             compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
             for head in state.heads
@@ -172,15 +167,25 @@ class ZScores:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
         with Outputs() as outputs:
-            _write_table(outputs, self.output, rows)
+            write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
             if self.standardised:
-                self._write_standardised(outputs, runner, progress)
+                self._write_standardised(outputs, runner, references, Part(progress, end, 1.0))
             if self.zone_zscores:
                 found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
                 write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
-            self._write_report(outputs, card, state, scores, channels, seen)
+            wishes = asked(
+                state,
+                self.scene is not None,
+                self.sample,
+                self.labels,
+                self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+                channels[0].method if channels else "",
+                len(self.state_in),
+            )
+            reports = self.report, self.report_json, self.report_csv
+            write_report(outputs, reports, card, wishes, scores, channels, seen, seen.warnings + repeated)
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
@@ -215,7 +220,12 @@ class ZScores:
         )
 
     def _channel_clustering(self, evidence: ChannelEvidence) -> str | None:
-        """Return the clustering of the slopes; None where the pixels have no such one in common."""
+        """Return the clustering of the slopes; None where the pixels have no such one in common.
+
+        Whole scenes are the better choice as soon as there are enough of them.
+        """
+        if evidence.scene_count >= FEW_CLUSTERS and SCENES in evidence.sample.clusters:
+            return SCENES
         wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
         return wanted if wanted in evidence.sample.clusters else None
 
@@ -236,30 +246,30 @@ class ZScores:
         softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
         return head.contrasts(self.reference_class) if softmax else head.rows
 
-    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> _Seen:
+    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
-        from .zscore_channels import collect_evidence
+        from .zscore_channels import collect_evidence, scene_identity, splitting_share
 
         card = runner.card
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
             plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
+            mapped = 1.0 - splitting_share(scene.region, card.ratio, self.channel_method)
             accumulators = [SceneAccumulator(layer) for layer in layers]
             readers = [self._labels(scene, head, stack) for head in card.heads]
             zones = zones_over(scene, self.zones, self.zone_size_km) if self.zone_zscores else None
             collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
             spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
-            largest = dict.fromkeys((head.name for head in card.heads), 0.0)
+            kinds = [LabelKind(head) for head in card.heads]
             chosen = sampling(self.sample, card.ratio)
-            for batch in stream_components(runner, scene, plan, progress, chosen):
+            for batch in stream_components(runner, scene, plan, Part(progress, 0.0, mapped), chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
                 blocks = ladder.blocks(batch.rows, batch.cols)
-                for number, (head, accumulator, reader) in enumerate(zip(card.heads, accumulators, readers)):
+                for number, (accumulator, reader) in enumerate(zip(accumulators, readers)):
                     labels = None
                     if reader is not None:
-                        labels = label_targets(head, reader.read(batch.window)[at])
-                        largest[head.name] = max(largest[head.name], np.nanmax(labels, initial=0.0))
+                        labels = kinds[number].targets(reader.read(batch.window)[at])
                     accumulator.add(batch.components, labels, {ladder.finest: blocks})
                     if spools and labels is not None:
                         rows = spooled(spools[number], batch.components, labels, blocks)
@@ -268,6 +278,14 @@ class ZScores:
                     numbers = zones.zones(batch.window)[at]
                     for accumulator in collected:
                         accumulator.add(batch.components, numbers)
+            odd = [kind.warning(str(self.labels)) for kind in kinds]
+            if self.labels and not any(kind.usable for kind in kinds):
+                raise SceneError(
+                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
+                    "scene, and its band and codes."
+                )
+            for sentence in filter(None, odd):
+                progress.warn(sentence)
             nested = {ladder.finest: ladder.coarser}
 
             def labels_at(window, rows, cols):
@@ -286,35 +304,22 @@ class ZScores:
                 ladder,
                 nested,
                 self.compute.memory_mib,
-                progress,
+                Part(progress, mapped, 1.0),
             )
             state = ScoreState(
                 model=card.id,
                 weights_sha256=card.weights.sha256,
                 heads=tuple(accumulator.close(nested) for accumulator in accumulators),
-                scenes=(scene.name,),
+                scenes=(scene_identity(scene),),
                 channels=evidence,
                 software=f"FloeLens {plugin_version()}",
             )
-            if self.labels and not any(head.labelled.n for head in state.heads):
-                raise SceneError(
-                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
-                    "scene, and its band and codes."
-                )
-            warnings = list(scene.warnings)
-            for head in card.heads:
-                if head.kind == "sigmoid" and 0 < largest[head.name] <= 0.01:
-                    warnings.append(
-                        f"LABELS never exceed 1 for head '{head.name}': they are taken for %, and 1 is next to no "
-                        "ice. If they are fractions, multiply them by 100."
-                    )
-                    progress.warn(warnings[-1])
             clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
             refits = {
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
-            return _Seen(
+            return Seen(
                 state=state,
                 refits=refits,
                 name=scene.name,
@@ -322,7 +327,7 @@ class ZScores:
                 zones=zones,
                 polygons=_polygons_of(zones),
                 scores=tuple(accumulator.close() for accumulator in collected),
-                warnings=tuple(warnings),
+                warnings=(*scene.warnings, *filter(None, odd)),
                 tags=provenance(
                     card,
                     self.scene,
@@ -343,22 +348,25 @@ class ZScores:
             return None
         return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
 
-    def _write_standardised(self, outputs: Outputs, runner: Runner, progress: Progress) -> None:
-        from .reference import load_reference
+    def _write_standardised(
+        self,
+        outputs: Outputs,
+        runner: Runner,
+        references: list[ContributionReference],
+        progress: Progress,
+    ) -> None:
         from .zscore_standardised import write_standardised
 
-        card = runner.card
-        reference = load_reference(self.model, card, card.heads[0].name, self.channel_method)
-        with self.scene.open(card, progress) as scene:
+        with self.scene.open(runner.card, progress) as scene:
             tags = provenance(
-                card,
+                runner.card,
                 self.scene,
                 scene,
                 self.compute,
                 product="standardised contributions",
-                head=reference.head,
-                method=reference.method,
-                reference_pixels=reference.n,
+                head=", ".join(reference.head for reference in references),
+                method=references[0].method,
+                reference_pixels=references[0].n,
             )
             memory = self.compute.memory_mib
             write_standardised(
@@ -366,76 +374,13 @@ class ZScores:
                 self.standardised,
                 runner,
                 scene,
-                reference,
+                references,
                 self.channel_method,
                 memory,
                 tags,
                 progress,
             )
 
-    def _write_report(
-        self,
-        outputs: Outputs,
-        card: ModelCard,
-        state: ScoreState,
-        scores: tuple[Scores, ...],
-        channels: tuple[ChannelScores, ...],
-        seen: _Seen,
-    ) -> None:
-        sample = f"every {self.sample}. row and column" if self.sample else "one pixel a coarse cell"
-        asked = {
-            "scenes": ", ".join(state.scenes),
-            "sample": sample if self.scene else "as in the states",
-            "labels": Path(self.labels).name if self.labels else "none" if self.scene else "as in the states",
-            "clusters": self._blocks_name() if self.clusters == "blocks" else "whole scenes",
-            "logits split over channels": channels[0].method if channels else "not asked for",
-            "states merged": str(len(self.state_in)),
-        }
-        page = ZScoresReport(
-            model=model_facts(card),
-            heads=tuple(HeadScores(**head.as_dict()) for head in scores),
-            channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
-            asked=asked,
-            zones=tuple(self._zone_shapes(card, seen)),
-            provenance=seen.tags
-            or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
-            warnings=seen.warnings,
-        )
-        if self.report:
-            outputs.file(self.report).write_text(zscores_html(page), encoding="utf-8")
-        if self.report_json:
-            outputs.file(self.report_json).write_text(zscores_json(page), encoding="utf-8")
-        if self.report_csv:
-            _write_table(outputs, self.report_csv, [row for head in scores for row in head.rows])
-
-    def _zone_shapes(self, card: ModelCard, seen: _Seen) -> Iterator[ZoneShape]:
-        for head, found in zip(card.heads, seen.scores):
-            for number in sorted(found):
-                polygons, _ = parts_of(seen.polygons.wkb[number])
-                rings = tuple(rings[0] for rings in polygons if rings)
-                yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
-
 
 def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
     return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)
-
-
-def _write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
-    """Write a table, and the types of its fields beside it."""
-    outputs.file(path).write_text(csv_text(COLUMNS, rows), encoding="utf-8")
-    outputs.file(csvt_path(path)).write_text(zscores_csvt(COLUMNS), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a scene has told."""
-
-    state: ScoreState | None = None
-    refits: Mapping[str, Refit] = field(default_factory=dict)
-    name: str = ""
-    start_time: str = ""
-    zones: PolygonIndex | ZoneGrid | None = None
-    polygons: Polygons | None = None
-    scores: tuple[dict[int, ZoneScores], ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()

@@ -117,7 +117,9 @@ def component_bars(rows: Sequence[Mapping]) -> tuple[Figure, int]:
                 axes.barh(at, row["z"], 0.72, color="white", edgecolor=colour, linewidth=0.7, hatch=hatch)
             else:
                 axes.barh(at - 0.2, row["z"], 0.36, color="white", edgecolor=colour, linewidth=0.7)
-                axes.barh(at + 0.2, row["z_robust"], 0.36, color=colour, edgecolor=colour, linewidth=0.7)
+                axes.barh(
+                    at + 0.2, row["z_robust"], 0.36, color=colour, edgecolor="white", linewidth=0, hatch=hatch
+                )
         axes.set_yticks(range(len(part)), [label_text(row["component"]) for row in part])
         axes.set_ylim(height - 0.4, -0.6)
         axes.set_xlim(-1.05 * largest, 1.05 * largest)
@@ -128,8 +130,8 @@ def component_bars(rows: Sequence[Mapping]) -> tuple[Figure, int]:
     keys = [
         Patch(
             facecolor=sensor_colour(sensor) if robust else "white",
-            edgecolor=sensor_colour(sensor),
-            hatch="" if robust else HATCHES.get(sensor, "xx"),
+            edgecolor="white" if robust else sensor_colour(sensor),
+            hatch=HATCHES.get(sensor, "xx"),
             label=label_text(sensor or "no sensor"),
         )
         for sensor in dict.fromkeys(row["sensor"] for row in scored)
@@ -176,7 +178,15 @@ def group_bars(groups: Sequence[Mapping]) -> Figure:
             if group["mean_abs_z"] is not None:
                 axes.barh(at - 0.2, group["mean_abs_z"], 0.36, color="white", edgecolor=colour, linewidth=0.8)
             if group["mean_abs_z_robust"] is not None:
-                axes.barh(at + 0.2, group["mean_abs_z_robust"], 0.36, color=colour, edgecolor=colour)
+                axes.barh(
+                    at + 0.2,
+                    group["mean_abs_z_robust"],
+                    0.36,
+                    color=colour,
+                    edgecolor="white",
+                    linewidth=0,
+                    hatch=HATCHES.get(group["group"], "xx") if kind == "sensor" else "",
+                )
         axes.set_yticks(range(len(members[kind])), [label_text(group["group"]) for group in members[kind]])
         axes.set_ylim(tallest - 0.4, -0.6)
         axes.set_title(label_text(f"by {kind}"), fontsize=8, loc="left")
@@ -273,12 +283,20 @@ def zone_map(
                 _outline(rings),
                 facecolor=colour,
                 edgecolor="white" if sensor else "#777777",
-                hatch="" if sensor else "xx",
+                hatch=HATCHES.get(sensor, "xx") if sensor else "xx",
                 linewidth=0.5,
             )
         )
     leading.set_title("leading sensor", fontsize=8, loc="left")
-    keys = [Patch(facecolor=sensor_colour(sensor), label=label_text(sensor)) for sensor in sensors]
+    keys = [
+        Patch(
+            facecolor=sensor_colour(sensor),
+            edgecolor="white",
+            hatch=HATCHES.get(sensor, "xx"),
+            label=label_text(sensor),
+        )
+        for sensor in sensors
+    ]
     keys.append(Patch(facecolor="white", edgecolor="#777777", hatch="xx", label="no score"))
     leading.legend(
         handles=keys, fontsize=6, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3

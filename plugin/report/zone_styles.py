@@ -9,6 +9,7 @@ from .figures import sensor_colour
 from .html import SENSOR_NAMES
 from .styles import DOCTYPE, LegendEntry, zone_category_style, zone_style
 
+_LETTER = 8  # width of a letter in an attribute table, pixels
 _NAMES = {
     "zone": "Zone",
     "scene": "Scene",
@@ -18,7 +19,7 @@ _NAMES = {
     "mean_prediction": "Mean probability",
     "leading_sensor": "Leading sensor",
     "strongest_component": "Component with the largest |z|",
-    "largest_z": "Its z",
+    "largest_z": "Its z (naive)",
     "note": "Note",
 }
 _BY_SENSOR = {
@@ -66,9 +67,16 @@ def _short_name(sensor: str) -> str:
 
 def _with_aliases(style: str, aliases: Mapping[str, str]) -> str:
     root = ElementTree.fromstring(style[len(DOCTYPE) :])
-    root.set("styleCategories", "Symbology|Fields")
+    root.set("styleCategories", "Symbology|Fields|AttributeTable")
     holder = ElementTree.SubElement(root, "aliases")
     for index, (field, name) in enumerate(aliases.items(), start=1):
         ElementTree.SubElement(holder, "alias", field=field, index=str(index), name=name)
+    table = ElementTree.SubElement(root, "attributetableconfig", sortExpression="", sortOrder="0")
+    columns = ElementTree.SubElement(table, "columns")
+    ElementTree.SubElement(columns, "column", type="field", name="fid", width="-1", hidden="1")
+    for field, name in aliases.items():  # as wide as the heading: the usual width cuts most of them
+        width = str(max(80, _LETTER * len(name) + 20))
+        ElementTree.SubElement(columns, "column", type="field", name=field, width=width, hidden="0")
+    ElementTree.SubElement(columns, "column", type="actions", width="-1", hidden="1")
     ElementTree.indent(root)
     return DOCTYPE + ElementTree.tostring(root, encoding="unicode") + "\n"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import figures
-from .html import Figure, Section, Table, listed, number_text, render, sensor_name
+from .html import Figure, Section, Table, render
 from .tables import csv_text, csvt_text, json_text
-from .zscore_channels import ChannelJudgement, channel_sections, slopes_sentence, strength_phrase
+from .zscore_channels import ChannelJudgement, channel_sections
+from .zscore_summary import HeadScores, errors_sentence, summary
 
 FORMAT = "floelens-zscores-report"
 FORMAT_VERSION = 2
@@ -22,7 +23,6 @@ TYPES = {
     **dict.fromkeys(("kind", "group", "leading_sensor", "leading_component"), "String"),
     **dict.fromkeys(("n", "df", "components", "clusters", "zone"), "Integer64"),
 }
-_SIGNIFICANT = 1.959963984540054  # two-sided 5 % of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -53,28 +53,6 @@ class ModelFacts:
                 "not how sea ice should be mapped.",
             )
         return said + tuple(self.limits)
-
-
-@dataclass(frozen=True, eq=False)
-class HeadScores:
-    """Scores of one head; the fields are the keys of ``ZScores.as_dict()``."""
-
-    head: str
-    kind: str
-    classes: tuple[str, ...]
-    components: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
-    groups: tuple[Mapping[str, Any], ...]
-    bias: tuple[Mapping[str, Any], ...]
-    shifts: tuple[Mapping[str, Any], ...]
-    clusterings: tuple[Mapping[str, Any], ...]
-    measures: Mapping[str, Any]
-    correlation: np.ndarray
-    warnings: tuple[str, ...] = ()
-
-    def group(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the groups of a kind."""
-        return [group for group in self.groups if group["kind"] == kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,127 +106,6 @@ class ZScoresReport:
     zones: tuple[ZoneShape, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-def summary(head: HeadScores, judged: ChannelJudgement | None = None) -> tuple[str, str, str]:
-    """Return three sentences: whether trust in the sensors is deserved or else what errors mean, what leads, limits.
-
-    Parameters
-    ----------
-    head : HeadScores
-        Scores of the components.
-    judged : ChannelJudgement, optional
-        Of the same head: its held-out slopes come first where there are any.
-    """
-    leading = _leading(head)
-    phrase = strength_phrase(judged) if judged is not None else ""
-    if phrase:
-        leading = f"{leading[:-1]}; {phrase}."
-    headline = slopes_sentence(judged) if judged is not None else ""
-    if headline:
-        return headline, leading, _limits(head)
-    return leading, _errors(head), _limits(head)
-
-
-def _leading(head: HeadScores) -> str:
-    scored = [row for row in head.rows if row["z"] is not None]
-    if not scored:
-        reason = next((row["note"] for row in head.rows if row["note"]), "nothing could be estimated")
-        return f"The head '{head.head}' has no scores: {reason}."
-    robust = any(row["z_robust"] is not None for row in scored)
-    key, which = ("z_robust", "robust") if robust else ("z", "naive")
-    strongest = max((row for row in scored if row[key] is not None), key=lambda row: abs(row[key]))
-    of_class = f" for '{strongest['class']}'" if head.kind == "softmax" else ""
-    name = f"{strongest['component']} (z = {number_text(strongest[key], 3)}{of_class})"
-    sensors = [group for group in head.group("sensor") if group[f"mean_abs_{key}"] is not None]
-    sensors.sort(key=lambda group: -group[f"mean_abs_{key}"])
-    if len(sensors) < 2:
-        return f"In the head '{head.head}' the component with the largest {which} score is {name}."
-    shares = [
-        f"{number_text(group[f'mean_abs_{key}'], 3)} for {sensor_name(group['group'])}" for group in sensors
-    ]
-    sentence = (
-        f"Component for component the head '{head.head}' is tied most firmly to {sensor_name(sensors[0]['group'])}: "
-        f"the mean {which} |z| is {listed(shares)}; the single largest score is that of {name}."
-    )
-    told = [group for group in sensors if group["information"] is not None]
-    most = max(told, key=lambda group: group["information"], default=None)
-    if most is not None and most is not sensors[0]:
-        sentence = (
-            sentence[:-1]
-            + f", but taking {sensor_name(most['group'])} out as a whole would change the map most."
-        )
-    elif most is not None:
-        sentence = (
-            sentence[:-1]
-            + f", and taking {sensor_name(most['group'])} out as a whole would change the map most."
-        )
-    return sentence
-
-
-def _errors(head: HeadScores) -> str:
-    scored = [row for row in head.rows if row["z"] is not None]
-    both = [row for row in scored if row["se_robust"]]
-    measures = head.measures
-    if not both:
-        if not measures["n_labelled"]:
-            if head.kind == "linear":
-                return "No labels were given, and a linear head has no errors without them: all scores are blank."
-            soft = (
-                ", fractions of ice (which scatter less than yes or no) make them too small"
-                if head.kind == "sigmoid"
-                else ""
-            )
-            return (
-                f"No labels were given, so the errors are naive ones: they count {measures['n']} pixels as "
-                f"independent draws of a class. Neighbours that resemble each other make the z too large{soft}; only "
-                "labelled scenes can tell by how much."
-            )
-        note = next((row["note"] for row in scored if row["note"]), "they could not be computed")
-        return f"Robust errors are missing ({note}), so every z is naive and off by an unknown factor."
-    # The naive error of the labelled pixels alone: that of the table counts those without a label too.
-    wider = [np.sqrt(measures["n_labelled"] / row["n_effective"]) for row in both]
-    ratio = float(np.median(wider))
-    naive = sum(abs(row["z_robust"]) * factor > _SIGNIFICANT for row, factor in zip(both, wider))
-    robust = sum(row["log10_p_robust"] is not None and row["log10_p_robust"] < np.log10(0.05) for row in both)
-    effective = float(np.median([row["n_effective"] for row in both]))
-    worth = f"{measures['n_labelled']} pixels are worth about {round(effective)} independent ones"
-    if effective > measures["n_labelled"]:
-        worth = "the labels scatter less than the naive errors assume"
-        if head.kind == "sigmoid" and measures["dispersion"] is not None:
-            worth += (
-                f" (dispersion {number_text(measures['dispersion'], 2)}: fractions of ice, not yes or no)"
-            )
-    return (
-        f"Allowing the pixels of a cluster to depend on each other ({measures['clusters']} clusters, "
-        f"{measures['clustering']}), the typical error is {number_text(ratio, 2)} times the naive one: "
-        f"{worth}, and {robust} of {len(both)} scores differ from 0 at the 5 % level, against {naive} by the naive "
-        "errors."
-    )
-
-
-def _limits(head: HeadScores) -> str:
-    reasons = ["a score tells how firmly these pixels fix a weight, not whether the channel is right"]
-    clusters = head.measures["clusters"]
-    if head.measures["n_labelled"] and (clusters or 0) < 50:
-        few = "1 cluster is" if clusters == 1 else f"{clusters or 0} clusters are"
-        reasons.append(f"{few} too few for trustworthy robust errors")
-    inflated = sum(row["vif"] is not None and row["vif"] > 30 for row in head.rows)
-    if inflated:
-        reasons.append(
-            f"{inflated} of {len(head.rows)} scores belong to components that others can nearly replace (VIF above "
-            "30), so that single ones must not be ranked"
-        )
-    weight = head.measures["mean_weight"]
-    outputs = max(len(head.classes), 2)
-    if weight is not None and weight < 0.05 * (1 - 1 / outputs):
-        reasons.append("most predictions are nearly certain, which shrinks every z")
-    return (
-        "What cannot be concluded: "
-        + "; ".join(reasons)
-        + "; and scores of other models or scenes may be compared "
-        "only together with the information share."
-    )
 
 
 def zscores_html(report: ZScoresReport) -> str:
@@ -333,7 +190,7 @@ def _head_sections(head: HeadScores, name: str, suffix: str) -> list[Section]:
             Section(
                 "Errors against the size of the clusters" + suffix,
                 text=(
-                    _errors(head),
+                    errors_sentence(head),
                     "Read the picture from left to right: where it levels off, blocks are large enough; errors that "
                     "still grow are not yet large enough.",
                 ),
@@ -376,8 +233,20 @@ def _head_sections(head: HeadScores, name: str, suffix: str) -> list[Section]:
     columns = tuple(pair for pair in _ROW_TABLE if pair[0] != "class" or len(head.classes) > 1)
     if not robust:
         columns = tuple(pair for pair in columns if "robust" not in pair[0] and pair[0] != "n_effective")
-    sections.append(Section("All components" + suffix, tables=(Table(columns, head.rows),)))
+    columns = tuple(pair for pair in columns if not pair[0].startswith(_WITH_LABELS) or _known(head, pair[0]))
+    sections.append(Section("All components" + suffix, tables=(Table(columns, _with_shifts(head)),)))
     return sections
+
+
+def _with_shifts(head: HeadScores) -> list[dict]:
+    """Return the rows of the components, each with its one-step shift in standard errors."""
+    shifts = {(shift["class"], shift["component"]): shift["shift_in_se"] for shift in head.shifts}
+    return [{**row, "shift_in_se": shifts.get((row["class"], row["component"]))} for row in head.rows]
+
+
+def _known(head: HeadScores, key: str) -> bool:
+    """Return whether any row has a value of a column."""
+    return any(row[key] is not None for row in _with_shifts(head))
 
 
 def _zone_sections(report: ZScoresReport) -> list[Section]:
@@ -400,7 +269,8 @@ def _zone_sections(report: ZScoresReport) -> list[Section]:
         columns = [("name", "name")] if any(zone.name for zone in zones) else []
         columns += [(key, _ZONE_HEADINGS.get(key, key.replace("_", " "))) for key in zones[0].row]
         suffix = f" \u2013 head '{name}'" if len(report.heads) > 1 else ""
-        sections.append(Section("Zones" + suffix, figures=pictures, tables=(Table(tuple(columns), rows),)))
+        told = tuple(pair for pair in columns if any(row[pair[0]] not in (None, "") for row in rows))
+        sections.append(Section("Zones" + suffix, figures=pictures, tables=(Table(told, rows),)))
     return sections
 
 
@@ -418,7 +288,7 @@ def _caveats(report: ZScoresReport) -> tuple[str, ...]:
         "Conditional on learned features: the output layer is tested, the layers before it are taken as given. SAR "
         "components mix HH and HV.",
         "Trained weights are no maximum-likelihood estimate on these pixels: with labels, the score statistic tells "
-        "how far the weights are from the data, and REPORT_JSON holds the one-step shift of each (shifts).",
+        "how far the weights are from the data, and the one-step shift where each would move to, in standard errors.",
         *report.model.caveats(),
     )
 
@@ -470,8 +340,15 @@ _ROW_TABLE = (
     ("information", "information share"),
     ("vif", "VIF"),
     ("n_effective", "n effective"),
+    ("shift_in_se", "one-step shift / se"),
+    ("refit_weight", "refit: weight"),
+    ("refit_se", "refit: se"),
+    ("refit_z", "refit: z"),
+    ("refit_se_robust", "refit: se robust"),
+    ("refit_z_robust", "refit: z robust"),
     ("note", "note"),
 )
+_WITH_LABELS = ("shift", "refit")
 _GROUP_TABLE = (
     ("kind", "kind"),
     ("group", "group"),
@@ -504,4 +381,8 @@ _MEASURES = {
     "score_statistic": "score statistic (0: the weights fit these labels best)",
     "score_df": "degrees of freedom of the score statistic",
     "score_log10_p": "log10 p of the score statistic (naive)",
+    "log_loss": "mean log-loss of the labels",
+    "refit_log_loss": "the same after the refit",
+    "refit_steps": "Newton steps of the refit",
+    "refit_dispersion": "dispersion after the refit",
 }

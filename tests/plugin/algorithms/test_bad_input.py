@@ -312,6 +312,13 @@ def test_an_output_the_network_cannot_make_is_refused(refused, good, place):
     assert "leave ANCILLARY_RELEVANCE_FOLDER empty" in message
 
 
+def test_the_second_style_of_zones_overwrites_nothing(refused, good, place):
+    zones = str(place / "zones.gpkg")
+    parameters = {**good, "OUTPUT": str(place / "z.csv"), "ZONE_ZSCORES": zones}
+    message = refused("zscores", {**parameters, "STANDARDISED": str(place / "zones_z.tif")})
+    assert "The style of ZONE_ZSCORES by z" in message and "zones_z.qml" in message
+
+
 def test_a_loaded_layer_is_not_overwritten_by_a_result(refused, context, good):
     """A dialog gives a layer by its id."""
     from qgis.core import QgsProject, QgsRasterLayer

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from floelens.plugin.core.clusters import SCENES
 from floelens.plugin.core.errors import ModelError, NumericalError, ParameterError
 from floelens.plugin.core.estimates import Estimation
-from floelens.plugin.core.information import OutputLayer, SceneAccumulator
+from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
 from floelens.plugin.core.score_rows import score_rows
 from floelens.plugin.core.scores import COLUMNS, GROUP_COLUMNS, compute_scores, summed_strengths
 from floelens.plugin.core.zones import ZoneAccumulator, zone_scores
@@ -548,6 +549,22 @@ def test_errors_that_still_grow_with_the_blocks_give_a_warning():
     assert any("have not levelled off" in warning for warning in small.warnings)
     assert [row["block_km"] for row in small.clusterings] == [8.0, 16.0]
     assert not any("levelled" in warning for warning in compute_scores(information, "16 km blocks").warnings)
+
+
+def test_errors_that_grow_from_blocks_to_scenes_give_a_warning():
+    generator = np.random.default_rng(52)
+    shared, common = (np.repeat(generator.normal(size=60), 40) for _ in range(2))
+    x = common[:, None] + 0.1 * generator.normal(size=(2400, 1))
+    y = (shared + 0.3 * generator.normal(size=2400) > 0).astype(float)
+    whole = Information.empty(layer(np.array([0.05]), 0.0))
+    for number in range(60):
+        accumulator = SceneAccumulator(whole.layer)
+        own = slice(40 * number, 40 * number + 40)
+        accumulator.add(x[own], y[own], {"64 km blocks": np.arange(40) // 10, SCENES: np.zeros(40, int)})
+        whole = whole.merge(accumulator.close())
+    warnings = compute_scores(whole, "64 km blocks").warnings
+    assert any("from 64 km blocks to scenes" in text and "CLUSTERS=scenes" in text for text in warnings)
+    assert not any("levelled" in text for text in compute_scores(whole, SCENES).warnings)
 
 
 def test_fewer_pixels_than_weights_give_a_sentence():

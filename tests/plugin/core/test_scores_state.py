@@ -15,6 +15,7 @@ import pytest
 from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
 from floelens.plugin.core.channel_levels import InputChannel
 from floelens.plugin.core.channel_scores import channel_scores
+from floelens.plugin.core.cluster_sums import ClusterSums
 from floelens.plugin.core.clusters import SCENES, BlockLadder, block_clusters, block_size_of, blocks_name
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
@@ -136,6 +137,16 @@ def test_clusterings_that_differ_leave_no_robust_errors_and_say_so():
     assert "no clusters common" in scores.rows[0]["note"]
 
 
+def test_scenes_of_one_name_are_told_apart_by_time_and_place():
+    first, other = (
+        replace(state(head(), seed), scenes=(f"sar|2019-08-2{seed}T03:30:23Z|0,80 1,81|900x1",))
+        for seed in (3, 4)
+    )
+    assert first.merge(other).repeated_scenes == ()
+    assert first.merge(other).scene_names == ("sar", "sar")
+    assert first.merge(other).merge(first).repeated_scenes == ("sar",)
+
+
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
 def test_a_file_gives_back_the_state_and_the_same_bytes(tmp_path, kind):
     saved = state(head(kind), 2)
@@ -147,6 +158,36 @@ def test_a_file_gives_back_the_state_and_the_same_bytes(tmp_path, kind):
     assert (loaded.model, loaded.weights_sha256, loaded.scenes) == ("model", "ab" * 32, ("scene 2",))
     assert loaded.software == "FloeLens 0.1.0"
     assert loaded.merge(saved).repeated_scenes == ("scene 2",)
+
+
+def test_few_clusters_are_kept_as_they_are_and_many_as_products():
+    rows = np.random.default_rng(1).normal(size=(12, 10))
+    whole = rows.T @ rows
+    few, others = ClusterSums.of(rows[:4]), ClusterSums.of(rows[4:5])
+    assert few.products is None and (few + others).products is None
+    np.testing.assert_allclose((few + others).outer, rows[:5].T @ rows[:5], rtol=1e-12)
+    many = ClusterSums.of(rows[5:])
+    assert many.scores is None
+    for merged in (few + others + many, many + (others + few), ClusterSums.of(rows)):
+        assert merged.count == 12 and merged.scores is None
+        np.testing.assert_allclose(merged.outer, whole, rtol=1e-12)
+        np.testing.assert_allclose(merged.total, rows.sum(axis=0), rtol=1e-12)
+
+
+def test_a_state_of_many_classes_is_small_for_one_scene(tmp_path):
+    output = layer(np.random.default_rng(4).normal(size=(8, 30)), np.zeros(8), "softmax")
+    x = correlated(5, 600, 30)
+    accumulator = SceneAccumulator(output)
+    clusters = {
+        f"{size} km blocks": np.arange(600) * count // 600 for size, count in ((8, 100), (64, 9), (256, 1))
+    }
+    accumulator.add(x, class_labels(6, x, 8), clusters)
+    saved = ScoreState("model", "ab" * 32, (accumulator.close(),), ("scene",), "FloeLens 0.1.0")
+    saved.save(tmp_path / "s.npz")
+    size = 8 * 31  # weights: their products alone take size * (size + 1) / 2 numbers for each clustering
+    pairs = 28 * 31 * 32 // 2
+    assert (tmp_path / "s.npz").stat().st_size < 8 * (pairs + 110 * size) + 60_000
+    assert_same_scores(ScoreState.load(tmp_path / "s.npz").heads[0], saved.heads[0])
 
 
 def test_the_size_of_a_state_does_not_grow_with_pixels(tmp_path):
@@ -216,8 +257,8 @@ def rewritten(path: Path, target: Path, change) -> Path:
 def test_another_format_version_or_shape_is_refused(tmp_path):
     good = tmp_path / "good"
     state(head(), 1).save(good)
-    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=3))
-    with pytest.raises(ParameterError, match="format version 3, this version of FloeLens reads 2"):
+    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=4))
+    with pytest.raises(ParameterError, match="format version 4, this version of FloeLens reads 3"):
         ScoreState.load(newer)
     cut = rewritten(
         good, tmp_path / "cut", lambda _, arrays: arrays.update({"head0/lowest": arrays["head0/lowest"][:2]})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from floelens.models.network import load
-from floelens.plugin.core.errors import ParameterError
+from floelens.plugin.core.errors import ParameterError, SceneError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.scene import Scene
 from floelens.plugin.io.vector import read_polygons
@@ -148,6 +148,52 @@ def test_fractions_given_for_percent_are_a_warning(job, scene, recorder, tmp_pat
     recorder.warnings.clear()
     replace(job, labels=scene.chart, block_size_km=2.5).run(recorder)
     assert not any("multiply them by 100" in warning for warning in recorder.warnings)
+
+
+def labels_like(scene, path, change) -> str:
+    """Write labels made of the scene's concentration in %, (row, column), masked where there is none."""
+    with rasterio.open(scene.chart) as raster:
+        values, profile, gcps = raster.read(1, masked=True), raster.profile, raster.gcps
+    profile.update(count=1, dtype="float32", nodata=-1.0)
+    with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
+        out.write(change(values.astype("float32")).filled(-1.0), 1)
+    return str(path)
+
+
+def test_concentrations_given_to_a_head_of_classes_are_refused(job, scene, packages, tmp_path):
+    percent = labels_like(scene, tmp_path / "percent.tif", lambda values: values)
+    with pytest.raises(
+        SceneError, match=r"hold 3, .* no classes of head 'icetype' \(0 open water, 1 young ice, 2 old"
+    ):
+        replace(job, model=str(packages / "trial-type"), labels=percent).run(Silent())
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_codes_beside_those_of_the_classes_are_told_and_left_out(job, scene, packages, recorder, tmp_path):
+    def codes(values):
+        return np.ma.where(values > 80, 9, np.ma.where(values > 50, 2, np.ma.where(values > 20, 1, 0)))
+
+    labels = labels_like(scene, tmp_path / "codes.tif", codes)
+    replace(job, model=str(packages / "trial-type"), labels=labels, block_size_km=2.5).run(recorder)
+    assert any("hold 9, no class of head 'icetype'" in warning for warning in recorder.warnings)
+
+
+def test_class_codes_and_tenths_given_for_percent_are_a_warning(job, scene, recorder, tmp_path):
+    tenths = labels_like(scene, tmp_path / "tenths.tif", lambda values: np.ma.round(values / 10))
+    replace(job, labels=tenths, block_size_km=2.5).run(recorder)
+    assert any("turn them into % first" in warning for warning in recorder.warnings)
+
+
+def test_labels_that_are_all_the_same_are_a_warning(job, scene, recorder, tmp_path):
+    water = labels_like(scene, tmp_path / "water.tif", lambda values: 0 * values)
+    replace(job, labels=water, block_size_km=2.5).run(recorder)
+    assert any("All labels of head 'concentration' are the same" in text for text in recorder.warnings)
+
+
+def test_labels_without_any_value_are_a_sentence_before_channels_are_split(job, scene, recorder, tmp_path):
+    empty = labels_like(scene, tmp_path / "empty.tif", lambda values: np.ma.masked_all_like(values))
+    with pytest.raises(SceneError, match="no usable value"):
+        replace(job, labels=empty, channel_method="gated").run(recorder)
 
 
 def polygons_of_ice(scene, path) -> str:

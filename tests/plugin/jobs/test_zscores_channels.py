@@ -8,13 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
+import torch
+from floelens.models.aspp_card import aspp_card
+from floelens.models.card import Head, HeadClass
+from floelens.models.network import build, save_package
 from floelens.models.registry import load_card
+from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.channel_levels import InputChannel
+from floelens.plugin.core.clusters import SCENES
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.scores_state import ScoreState
 from floelens.plugin.core.window import Window
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.reference import load_reference
+from floelens.plugin.jobs.inputs import Compute
+from floelens.plugin.jobs.reference import load_reference, make_references, write_references
 from floelens.plugin.jobs.zscore_channels import spread_windows
 from floelens.plugin.jobs.zscores import ZScores
 
@@ -68,6 +76,28 @@ def test_labels_bring_slopes_and_the_state_holds_what_they_rest_on(job, scene, t
     assert json.loads(again.read_text(encoding="utf-8"))["channels"][0]["slopes"] == channels["slopes"]
 
 
+class Watched(Silent):
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.fractions: list[float] = []
+        self.texts: list[str] = []
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Keep it."""
+        self.fractions.append(fraction)
+        self.texts.append(text)
+
+
+def test_progress_runs_once_from_the_first_pixel_to_the_last_contribution(job, tmp_path):
+    progress = Watched()
+    replace(job, model=BUNDLED, standardised=str(tmp_path / "unusual.tif")).run(progress)
+    assert progress.fractions == sorted(progress.fractions)
+    assert progress.fractions[-1] == pytest.approx(1.0)
+    steps = list(dict.fromkeys(text for text in progress.texts if text))
+    assert len(steps) >= 3 and steps[-2:] == ["Splitting logits over channels", "Standardising contributions"]
+
+
 def test_standardised_contributions_are_contributions_against_the_reference(job, scene, tmp_path):
     path, plain = str(tmp_path / "unusual.tif"), str(tmp_path / "plain.tif")
     replace(job, model=BUNDLED, standardised=path).run(Silent())
@@ -82,6 +112,73 @@ def test_standardised_contributions_are_contributions_against_the_reference(job,
     expected = (contributions - reference.mean[0][:, None, None]) / reference.sd[0][:, None, None]
     np.testing.assert_allclose(unusual[:, valid], expected[:, valid], rtol=1e-3, atol=2e-3)
     assert "unusually" in (tmp_path / "unusual.qml").read_text(encoding="utf-8")
+
+
+def test_every_head_is_standardised_against_its_own_reference(scene, tmp_path):
+    package = two_heads(tmp_path / "two")
+    path, plain = tmp_path / "unusual.tif", tmp_path / "plain.tif"
+    ZScores(
+        package,
+        str(tmp_path / "z.csv"),
+        scene=scene.inputs,
+        sample=10,
+        channel_method="gated",
+        standardised=str(path),
+    ).run(Silent())
+    card = load_card(package)
+    with rasterio.open(path) as raster:
+        unusual, names = raster.read(), raster.descriptions
+        assert raster.tags()["FLOELENS_HEAD"] == "concentration, icetype"
+    assert len(names) == 32 and names[1] == "hv (concentration)" and names[17] == "hv (icetype)"
+    for head, first in zip(card.heads, (0, 16)):
+        split = []
+        for entry in head.classes:
+            one = Contributions(
+                scene.inputs, package, str(plain), head=head.name, class_name=entry.name, method="gated"
+            )
+            one.run(Silent())
+            with rasterio.open(plain) as other:
+                split.append(other.read())
+        split = np.array(split)  # (class, channels then bias then logit, row, column)
+        valid = np.isfinite(split).all(axis=(0, 1))
+        expected = load_reference(package, card, head.name, "gated").standardised(split[:, :16, valid])
+        predicted = split[:, -1, valid].argmax(axis=0)
+        expected = np.take_along_axis(expected, predicted[None, None], axis=0)[0]
+        np.testing.assert_allclose(unusual[first : first + 16, valid], expected, rtol=1e-3, atol=3e-3)
+
+
+@pytest.mark.parametrize(("scenes", "expected"), [(49, "2.5 km blocks"), (50, SCENES)])
+def test_slopes_rest_on_whole_scenes_as_soon_as_there_are_enough(job, scenes, expected):
+    channels = (InputChannel("hh", "sar"), InputChannel("hv", "sar"))
+    evidence = ChannelEvidence.empty("concentration", "sigmoid", ("ice",), channels, "gated")
+    for number in range(scenes):
+        accumulator = ChannelAccumulator(evidence, f"scene {number}")
+        at, parts = np.arange(4), np.random.default_rng(number).normal(size=(4, 2))
+        accumulator.add(np.zeros(4), parts, at, at, np.ones(4), {"2.5 km blocks": at // 2, SCENES: 0 * at})
+        evidence = accumulator.close()
+    assert evidence.scene_count == scenes
+    assert job._channel_clustering(evidence) == expected
+
+
+def two_heads(folder) -> str:
+    """Write a model with a head of concentration and one of ice types, with a reference of both."""
+    torch.manual_seed(5)
+    heads = [
+        Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%"),
+        Head(
+            "icetype",
+            "softmax",
+            tuple(
+                HeadClass(name, at, "#0064ff")
+                for at, name in enumerate(("open water", "young ice", "old ice"))
+            ),
+        ),
+    ]
+    card = aspp_card("two", "interpretability_small", 25, heads, title="two", pixel_size_m=80.0)
+    save_package(folder, card, build(card).eval())
+    runner = Compute(device="cpu").runner(str(folder))
+    write_references(folder, make_references(runner, ["gated"], [1]), [1])
+    return str(folder)
 
 
 @pytest.mark.parametrize("model", [BUNDLED, "aspp-icetype-sim"])

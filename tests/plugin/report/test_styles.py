@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from floelens.plugin.report import styles
 from floelens.plugin.report.styles import LegendEntry
+from floelens.plugin.report.zone_styles import leading_sensor_style
 from qgis.core import (
     QgsFeature,
     QgsGeometry,
@@ -223,3 +224,15 @@ def test_the_styles_that_ship_are_what_the_functions_make(name, text):
 
 def test_the_same_result_gives_the_same_style():
     assert styles.relevance_style("ice", 0.1) == styles.relevance_style("ice", 0.1)
+
+
+def test_the_attribute_table_of_zones_shows_whole_headings(tmp_path):
+    layer = zone_layer()
+    aliases = {"z_max": "Component with the largest |z|", "lead": "Leading sensor"}
+    style = tmp_path / "zones.qml"
+    style.write_text(leading_sensor_style("lead", ["sar", "mwr"], aliases), encoding="utf-8")
+    assert layer.loadNamedStyle(str(style))[1]
+    columns = {column.name: column for column in layer.attributeTableConfig().columns()}
+    for field, heading in aliases.items():
+        assert columns[field].width >= 7 * len(heading) and not columns[field].hidden
+        assert layer.attributeAlias(layer.fields().indexOf(field)) == heading

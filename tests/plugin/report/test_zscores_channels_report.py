@@ -75,6 +75,15 @@ def test_useless_channels_are_said_to_be_so():
     assert "trust in SAR is not borne out" in slopes_sentence(channels)
 
 
+def test_of_many_frequencies_one_by_chance_does_not_make_the_headline():
+    found = judged(1.0)
+    at = next(i for i, row in enumerate(found.slopes) if row["group"] == "36.5 GHz")
+    for log10_p, said in ((-1.5, False), (-6.0, True)):  # p = 0.03 of one among seven, and far beyond chance
+        odd = {**found.slopes[at], "reading": "under-trusted", "slope": 1.6, "log10_p_against_1": log10_p}
+        changed = replace(found, slopes=(*found.slopes[:at], odd, *found.slopes[at + 1 :]))
+        assert ("36.5 GHz (under-trusted" in slopes_sentence(changed)) == said
+
+
 def test_a_strength_has_no_p_value(with_channels):
     page = zscores_html(with_channels)
     section = page[page.index("Strength of the input channels") : page.index("Scores by component")]

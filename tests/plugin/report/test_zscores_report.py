@@ -98,6 +98,29 @@ def test_robust_errors_are_compared_with_naive_ones_of_the_same_pixels():
     assert said[1] == said[0]
 
 
+def test_scores_no_larger_than_chance_are_not_called_firm(labelled):
+    head = labelled.heads[0]
+    assert "is tied most firmly to" in summary(head)[0]
+    weak = [
+        {**group, "mean_abs_z_robust": 0.3} if group["kind"] == "sensor" else group for group in head.groups
+    ]
+    first, second, _ = summary(replace(head, groups=tuple(weak)))
+    assert "fix hardly any weight" in first and "pure chance would have 0.8" in first
+    assert "firmly to" not in first
+    assert "and some 4 by chance alone" in second  # of 83 scores at 5 %
+
+
+def test_one_step_shifts_and_the_refit_stand_in_columns_of_their_own(labelled, page):
+    assert "one-step shift / se" in page and "refit: z" not in page
+    head = labelled.heads[0]
+    rows = tuple({**row, "refit_weight": 0.25, "refit_z": 3.125} for row in head.rows)
+    measures = {**head.measures, "refit_log_loss": 0.375}
+    changed = zscores_html(replace(labelled, heads=(replace(head, rows=rows, measures=measures),)))
+    assert "refit: z" in changed and "3.125" in changed.replace("3.13", "3.125")
+    assert "the same after the refit" in changed
+    assert "one-step shift / se" not in zscores_html(report(labels=False))
+
+
 def test_without_labels_the_report_says_why_robust_errors_are_missing():
     unlabelled = report(labels=False)
     assert "No labels were given" in summary(unlabelled.heads[0])[1]
