@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 from floelens.plugin.core.errors import Cancelled, ParameterError
-from floelens.plugin.core.protocols import Silent
+from floelens.plugin.core.protocols import Part, Silent
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.vector import Polygons, polygon_wkb
-from floelens.plugin.jobs.faithfulness import Part
 from floelens.plugin.jobs.inputs import SceneInputs
 from floelens.plugin.jobs.relevance import Relevance
 
