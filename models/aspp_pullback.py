@@ -61,7 +61,9 @@ class Pullback(nn.Module):
             As :meth:`.aspp_fast.FastAspp.forward` takes them.
         """
         rows, cols = fine.shape[-2:]
-        like = self.network.output_skip
+        # Of what a ReLU let through only the sign matters on the way back, and half the bytes keep it.
+        half = self.network.dtype == torch.float32
+        like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
         self._passes += 1
         number = self._passes
         kept = [
@@ -112,7 +114,7 @@ class Pullback(nn.Module):
                 if name == "conv2":
                     direct = seeds[:, :, seen].to(network.dtype)
                     multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
-                passed = kept[index][:, :, seen]
+                passed = kept[index][:, :, seen].to(network.dtype)
                 torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
                 if note is not None:
                     arrived[name] = arrived[name] + channel_sums(band.narrowed(multipliers, seen, band.own))
