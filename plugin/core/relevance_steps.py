@@ -16,7 +16,7 @@ from .accounts import BIAS, Ledger
 from .engine import check_cancelled
 from .explainers import Seeds
 from .methods import INTEGRATED_GRADIENTS, Method, explainer_for
-from .network import Runner
+from .network import Inputs, Runner
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
 from .target import Seeding
