@@ -229,6 +229,19 @@ def test_a_device_without_room_for_a_probe_is_a_sentence():
         plan_predictions(runner, SCENE, SCENE.window, 1024)
 
 
+@pytest.mark.parametrize("step", ["fast", "pullback"])
+def test_a_device_without_room_for_the_network_is_a_sentence(step):
+    class Full(TinyFusion):
+        def fast(self, dtype):
+            return self if step == "pullback" else self.pullback()
+
+        def pullback(self):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB")
+
+    with pytest.raises(ParameterError, match=r"device is full.*DEVICE=cpu"):
+        Runner(full_card(), Full(0), "cpu")
+
+
 def test_other_errors_come_through_at_once():
     runner, listener = DeviceRunner(), Listener()
 
