@@ -64,14 +64,10 @@ class EpsilonPullback(nn.Module):
         }
         self._workspace, self._passes = Workspace(), 0
 
-    def release(self) -> None:
-        """Give back the memory kept for the next tile."""
-        self._workspace = Workspace()
-
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
     ) -> tuple[torch.Tensor, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]]:
-        """Return the logits, and ``pull(multipliers of them, note)``, to be used before the next pass.
+        """Return the logits, and ``pull(multipliers of them, note)``, to be used once and before the next pass.
 
         Parameters
         ----------
@@ -90,7 +86,8 @@ class EpsilonPullback(nn.Module):
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
             if number != self._passes:
-                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+                raise RuntimeError("a later forward pass, or a pull, has used the memory of this one up")
+            self._passes += 1  # what is kept is used up on the way back
             books = _Books(note)
             with torch.no_grad():
                 seeds = self._hand_on(

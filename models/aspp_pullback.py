@@ -53,7 +53,7 @@ class Pullback(nn.Module):
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
     ) -> tuple[torch.Tensor, Pull]:
-        """Return the logits, and the function that hands multipliers of them back; it can be used once.
+        """Return the logits, and the function that hands multipliers of them back, to be used before the next pass.
 
         Parameters
         ----------

@@ -92,7 +92,7 @@ class GatedRows(nn.Module):
         )
         gatherings = [network.head.gathering(distance, edges) for _ in range(len(fine) + 1)]
         skips = []
-        for band in bands(rows, min(network.band_rows or rows, BAND_ROWS)):
+        for band in bands(rows, min(network.band_rows, BAND_ROWS)):
             seen = band.around(len(CONVOLUTIONS))
             values = torch.empty(0)
             for index, name in enumerate(CONVOLUTIONS):

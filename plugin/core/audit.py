@@ -48,10 +48,8 @@ class AuditedWalk(Walk):
         self.lost[name_of(node)] = self.lost.get(name_of(node), 0.0) + missing
 
 
-def leaking_layer(
-    runner: Runner, rules: Rules, windows: Iterable[tuple[Inputs, Seeds]]
-) -> tuple[str, float] | None:
-    """Return the layer that loses most relevance, and its share of Σ|what the layers lose|.
+def lost_by_layer(runner: Runner, rules: Rules, inputs: Inputs, seeds: Seeds) -> dict[str, float]:
+    """Return how much relevance each layer loses on a window.
 
     Parameters
     ----------
@@ -59,8 +57,25 @@ def leaking_layer(
         The network.
     rules : Rules
         Of the method.
-    windows : iterable of (Inputs, Seeds)
-        Where to look.
+    inputs : Inputs
+        What the network sees of the window.
+    seeds : callable
+        How much each logit counts.
+    """
+    inputs = inputs.to(runner.dtype)
+    walk = AuditedWalk(traced(runner.module), rules)
+    logits = walk.forward(inputs.fine, inputs.coarse)
+    walk.backward(seeds(logits), Ledger())
+    return walk.lost
+
+
+def leaking_layer(windows: Iterable[dict[str, float]]) -> tuple[str, float] | None:
+    """Return the layer that loses most relevance, and its share of Σ|what the layers lose|.
+
+    Parameters
+    ----------
+    windows : iterable of dict
+        What each layer loses, by window.
 
     Returns
     -------
@@ -68,12 +83,8 @@ def leaking_layer(
         None where no layer loses anything.
     """
     lost: dict[str, float] = {}
-    for inputs, seeds in windows:
-        inputs = inputs.to(runner.dtype)
-        walk = AuditedWalk(traced(runner.module), rules)
-        logits = walk.forward(inputs.fine, inputs.coarse)
-        walk.backward(seeds(logits), Ledger())
-        for name, amount in walk.lost.items():
+    for found in windows:
+        for name, amount in found.items():
             lost[name] = lost.get(name, 0.0) + amount
     everything = sum(abs(amount) for amount in lost.values())
     if not everything:

@@ -24,12 +24,10 @@ from .network import Inputs, Runner, check_finite, told_if_full
 from .products import product
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
-from .tiling import Cost, Plan, Tile, plan_tiles
+from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
 from .window import Window
 
 TILES_AHEAD = 2
-# Rows of predictions handed on at a time: what is made of them takes little memory then.
-SLAB_ROWS = 128
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 128
 
@@ -306,7 +304,7 @@ def check_cancelled(progress: Progress) -> None:
 
 
 def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Progress) -> Iterator[Strip]:
-    """Yield the logits over the plan's region, strip by strip.
+    """Yield the logits over the plan's region from top to bottom, few rows at a time.
 
     Tiles without a valid pixel are not computed.
 

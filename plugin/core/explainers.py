@@ -111,7 +111,7 @@ AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3, torch.bfloat16: 0.2}
 
 
 class _Agreement:
-    """Compares a walk's logits with those of the network itself, on the first tile.
+    """Compares a walk's logits with those of the network itself, on the first tile that seeds any.
 
     A network may do what its drawn graph does not show, such as to overwrite a value that it reads again.
     """
@@ -129,8 +129,9 @@ class _Agreement:
         """
         if self._checked:
             return
-        self._checked = True
         chosen = (seeds != 0).any(1, keepdim=True).expand_as(logits)
+        if not chosen.any():  # where the predicted class is the reference itself, no logit counts
+            return
         # Everywhere right, as the walk is: at the edges of the tile as at those of the scene.
         expected = self._runner.logits(Inputs(inputs.fine, inputs.coarse))[chosen].double()
         off = (logits[chosen].double() - expected).abs().max()
@@ -140,6 +141,7 @@ class _Agreement:
                 f"{off:.3g}): it may overwrite values that it reads again, by inplace=True or by +=. Write it "
                 "without, or choose METHOD=gradient_x_input or integrated_gradients."
             )
+        self._checked = True
 
 
 class WalkExplainer:

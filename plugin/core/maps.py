@@ -12,11 +12,8 @@ import numpy as np
 from .explainers import Explanation
 from .network import Inputs, Runner
 from .protocols import Patch, Sink
-from .tiling import Plan, Tile
+from .tiling import SLAB_ROWS, Plan, Tile
 from .window import Window
-
-# Rows that are accounted for and written at a time: what that takes beside the strip itself is little then.
-SLAB_ROWS = 128
 
 
 class FineMap:

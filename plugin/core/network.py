@@ -158,11 +158,12 @@ class Runner:
         self.ratio = ratios.pop() if ratios else 1
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
-        self._fast = self._reorganised()
+        with told_if_full(self.device):
+            self._fast = self._reorganised()
+            # A forward pass with a way back of its own, where the network has one; else there is autograd.
+            self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
         # Rows that the network computes at a time, 0 where it takes a tile at once.
         self.band_rows = int(getattr(self._fast, "band_rows", 0))
-        # A forward pass with a way back of its own, where the network has one; else there is autograd.
-        self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
         # Whether large tiles cost neither forward passes nor gradients their speed.
         in_bands = self.band_rows > 0 and self.pullback is not None
         self.takes_large_tiles = in_bands or self.device.type == "cuda"
@@ -198,7 +199,7 @@ class Runner:
         patch : Patch
             What was read, in physical units.
         window : Window, optional
-            The pixels the network shall see: they begin at the patch's first pixel. Default: all.
+            The pixels the network shall see, inside the patch; they begin on a whole coarse cell. Default: all.
 
         Raises
         ------

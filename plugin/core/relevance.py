@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from .accounts import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
-from .audit import leaking_layer
+from .audit import leaking_layer, lost_by_layer
 from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches, writing_behind
 from .errors import NumericalError, ParameterError
 from .explainers import Explanation
@@ -31,7 +31,7 @@ from .maps import CellMap, Cells, FineMap
 from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Sink, Source
-from .relevance_steps import refined, seeded_pixels, seeds_of, windows_of
+from .relevance_steps import pilots_of, refined, seeded_pixels, seeds_of
 from .retreat import Retreat
 from .target import Target
 from .tiling import Plan, Tile
@@ -202,6 +202,12 @@ def run_relevance(
             found.append(_Found(relevance, rest, given, noise, booked))
         return found
 
+    def lost(patch: Patch, mask: np.ndarray, replicas: list[Replica], pilot: Tile) -> dict[str, float]:
+        device = replicas[0].runner
+        inputs = device.standardise(patch, pilot.input)
+        seeds = seeds_of(seeding, mask, device, inputs, fixed=False)
+        return lost_by_layer(device, rules_of(device, method), inputs, seeds)
+
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         margin = method.patch if method.name == OCCLUSION else 0
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
@@ -226,10 +232,9 @@ def run_relevance(
         )
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
     if not accounts.balanced and method.name not in (INTEGRATED_GRADIENTS, DEEPLIFT):
-        looked_at = windows_of(runner, source, plan, seeding)
-        accounts = dataclasses.replace(
-            accounts, leaking=leaking_layer(runner, rules_of(runner, method), looked_at)
-        )
+        pilots = pilots_of(source, plan, seeding)
+        losses = [retreat.whole(pilot, partial(lost, patch, mask)) for pilot, patch, mask in pilots]
+        accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
     _warn(accounts, progress)
     return RelevanceResult(
         cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text

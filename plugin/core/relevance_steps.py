@@ -57,7 +57,7 @@ def refined(
     if method.name != INTEGRATED_GRADIENTS or not method.refine:
         return method
     progress.report(0.0, "Trying how many steps are needed")
-    pilots = _pilots(source, plan, seeding)
+    pilots = pilots_of(source, plan, seeding)
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
     while pilots:
         off = scale = 0.0
@@ -75,15 +75,6 @@ def refined(
             break
         method = dataclasses.replace(method, steps=2 * method.steps)
     return dataclasses.replace(method, refine=False)
-
-
-def windows_of(
-    runner: Runner, source: Source, plan: Plan, seeding: Seeding
-) -> Iterator[tuple[Inputs, Seeds]]:
-    """Yield inputs and seeds of a few small windows around pixels of the target."""
-    for tile, patch, mask in _pilots(source, plan, seeding):
-        inputs = runner.standardise(patch, tile.input)
-        yield inputs, seeds_of(seeding, mask, runner, inputs, fixed=False)
 
 
 def _completeness(
@@ -108,7 +99,7 @@ def _completeness(
     return off, abs(at_origin) + float(sum(part.abs().sum() for part in parts))
 
 
-def _pilots(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:
+def pilots_of(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:
     """Return tile, patch and seeded pixels of a few small windows around pixels of the target."""
     found = []
     for row, col in _spread_pixels(plan.region, seeding, PILOT_CANDIDATES):

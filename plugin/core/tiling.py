@@ -30,6 +30,8 @@ from .window import Window
 LARGEST_SIDE = 400
 LARGEST_SIDE_AT_BEST = 1100
 SMALLEST_SIDE = 32
+# Rows of a finished strip that are handed on at a time: what is made of them takes little memory beside the strip.
+SLAB_ROWS = 128
 MEBIBYTE = 1024 * 1024
 # Share of the memory that arrays may fill: allocators leave room lying between them. Filled whole, MEMORY=1024
 # took the process of a scene of 100 megapixels to 1991 MiB, some 550 of them QGIS and its libraries.

@@ -45,6 +45,23 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
 
 
 @contextlib.contextmanager
+def silent_gdal(**options: str) -> Iterator[None]:
+    """Keep GDAL quiet for one block, as :func:`quiet_gdal` does; its last error stays readable inside.
+
+    GDAL's messages may quote what is not UTF-8, which no handler in Python can be given: here GDAL's own
+    quiet handler lies above that of :func:`quiet_gdal`.
+    """
+    with quiet_gdal(None, **options):
+        gdal.PushErrorHandler("CPLQuietErrorHandler")
+        gdal.ErrorReset()
+        try:
+            yield
+        finally:
+            gdal.PopErrorHandler()
+            gdal.ErrorReset()
+
+
+@contextlib.contextmanager
 def bounded_block_cache(mebibytes: int = 128) -> Iterator[None]:
     """Keep GDAL from holding more than so many MiB of blocks inside; its default is 5 % of the machine.
 

@@ -23,7 +23,7 @@ from typing import Any
 from osgeo import gdal
 
 from ..core.errors import SceneError
-from .gdal_state import quiet_gdal
+from .gdal_state import silent_gdal
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ARRAY_SIGNATURES = (HDF5_SIGNATURE, b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -52,18 +52,9 @@ _LARGE_MEMBER = 16 << 20
 _IMAGES = (".tif", ".tiff")
 
 
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep GDAL quiet, and from writing a note beside a gzipped file.
-
-    Its messages may quote what is not UTF-8, which no handler in Python can be given.
-    """
-    with quiet_gdal(CPL_VSIL_GZIP_WRITE_PROPERTIES="NO"):
-        gdal.PushErrorHandler("CPLQuietErrorHandler")
-        try:
-            yield
-        finally:
-            gdal.PopErrorHandler()
+def _hushed() -> contextlib.AbstractContextManager[None]:
+    """Keep GDAL quiet for one block, and from writing a note beside a gzipped file."""
+    return silent_gdal(CPL_VSIL_GZIP_WRITE_PROPERTIES="NO")
 
 
 class VirtualFile(RawIOBase):

@@ -79,6 +79,14 @@ def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
             pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
 
 
+def test_what_lrp_epsilon_has_used_up_cannot_be_pulled_again():
+    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    _, pull = fast.epsilon_pullback(0.01)(*inputs_of(40, 40, torch.float64))
+    pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
+    with pytest.raises(RuntimeError, match="used the memory of this one up"):
+        pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
+
+
 def test_arrays_are_used_again_where_they_fit_and_shrink_where_much_less_is_asked_for():
     workspace, like = Workspace(), torch.zeros(1)
     first = workspace.take("a", (1, 3, 40, 50), like)

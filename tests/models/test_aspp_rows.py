@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from floelens.models import aspp_rows
 from floelens.models.aspp_rows import BIAS
 from model_networks import VARIANTS, random_inputs, random_network
 
@@ -70,6 +71,17 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
         )
     inside = (..., slice(60, -60), slice(60, -60))
     torch.testing.assert_close(inner[inside], whole[inside], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("height", "number"), [(0, 1), (128, 4), (32, 5)])
+def test_rows_are_cut_where_the_network_cuts_its_own(height, number, monkeypatch):
+    network, *inputs = settings_of("interpretability_small", 150, 20)
+    fine, coarse, base_fine, base_coarse = inputs
+    fast, heights = network.fast(torch.float64), []
+    fast.band_rows = height
+    monkeypatch.setattr(aspp_rows, "_gate", lambda rows: heights.append(rows.shape[2]))
+    list(fast.gated_rows()((fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS))
+    assert len(heights) == 6 * number
 
 
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant not in LINEAR])

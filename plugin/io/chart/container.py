@@ -19,7 +19,7 @@ from typing import Any
 from osgeo import gdal
 
 from ...core.errors import SceneError
-from ..gdal_state import quiet_gdal
+from ..gdal_state import silent_gdal
 from ..sources import (
     ZIP_ERRORS,
     VirtualFile,
@@ -184,23 +184,6 @@ def _try(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) 
 
 
 @contextlib.contextmanager
-def _silent(**options: str) -> Iterator[None]:
-    """Keep GDAL quiet for one block; its last error stays readable.
-
-    GDAL's messages quote a damaged file, and a handler written in Python cannot be called with what
-    is not UTF-8: here GDAL's own quiet handler lies above that of `quiet_gdal`.
-    """
-    with quiet_gdal(None, **options):
-        gdal.PushErrorHandler("CPLQuietErrorHandler")
-        gdal.ErrorReset()
-        try:
-            yield
-        finally:
-            gdal.PopErrorHandler()
-            gdal.ErrorReset()
-
-
-@contextlib.contextmanager
 def opened(vector: VectorFile) -> Iterator[Any]:
     """Open a vector file for one block.
 
@@ -210,7 +193,7 @@ def opened(vector: VectorFile) -> Iterator[Any]:
         GDAL cannot read it.
     """
     # Without the option a chart in EPSG:3411 would be read as one in EPSG:3413.
-    with _silent(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
+    with silent_gdal(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
         dataset, reason = None, ""
         try:
             dataset = gdal.OpenEx(

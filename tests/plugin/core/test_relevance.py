@@ -11,7 +11,7 @@ from floelens.plugin.core import shares
 from floelens.plugin.core.engine import scene_window
 from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError, SceneError
 from floelens.plugin.core.methods import METHODS, Method
-from floelens.plugin.core.network import Runner
+from floelens.plugin.core.network import Inputs, Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.relevance import plan_relevance, run_relevance
 from floelens.plugin.core.target import Target
@@ -257,6 +257,22 @@ def test_contrast_of_two_classes_is_the_difference_of_their_maps():
     water = explain(runner, scene, Target("type", "water"))[1]
     contrast = explain(runner, scene, Target("type", "old ice", "water"))[1]
     assert close(contrast, old - water, 1e-10)
+
+
+@pytest.mark.parametrize("method", ["lrp_composite", "deeplift"])
+def test_where_the_predicted_class_is_the_reference_nothing_is_explained(method):
+    runner, scene = runner_of(TinyFusion()), tiny_scene()
+    logits = runner.logits(Inputs(*standardised(scene)))[0, 1:].numpy()
+    place = tuple(np.argwhere((logits.argmax(0) == 0) & scene.valid)[0])
+
+    def there(window):
+        mask = np.zeros((scene.rows, scene.cols), bool)
+        mask[place] = True
+        return mask[window.slices()]
+
+    result, found = explain(runner, scene, Target("type", "predicted", "water", there), method)
+    assert result.pixels == 1 and result.accounts.target_sum == 0
+    assert not np.nan_to_num(found).any()
 
 
 def test_predicted_class_is_the_sum_over_classes_where_each_is_predicted():

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core import retreat
+from floelens.plugin.core import relevance as core_relevance
+from floelens.plugin.core import retreat, shares
 from floelens.plugin.core.ablation import Ablator, run_ablation
 from floelens.plugin.core.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.channel_groups import channel_groups
@@ -198,6 +199,24 @@ def test_later_tiles_are_cut_at_once():
     assert len(listener.fractions) == plan.count
 
 
+def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypatch):
+    def lossy(layer, values):
+        return values, lambda multipliers, note: (0.9 * multipliers,)
+
+    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    runner, listener = DeviceRunner(), Listener()
+    with device_of(runner, 10**9) as device:
+        balance = core_relevance._balance
+
+        def balanced(*args):
+            device.pixels = 0  # from here on nothing fits
+            return balance(*args)
+
+        monkeypatch.setattr(core_relevance, "_balance", balanced)
+        result = run_relevance(runner, SCENE, PLAN, TARGET, Method("lrp_composite"), None, listener)
+    assert device.refused == 1 and result.accounts.leaking[0] == "drop1"
+
+
 def test_a_failure_on_the_cpu_too_is_raised():
     runner = DeviceRunner()
     with SmallDevice(NEXT_TO_NONE), pytest.raises(torch.cuda.OutOfMemoryError):
@@ -208,6 +227,19 @@ def test_a_device_without_room_for_a_probe_is_a_sentence():
     runner = DeviceRunner()
     with SmallDevice(0), pytest.raises(ParameterError, match=r"device is full.*DEVICE=cpu"):
         plan_predictions(runner, SCENE, SCENE.window, 1024)
+
+
+@pytest.mark.parametrize("step", ["fast", "pullback"])
+def test_a_device_without_room_for_the_network_is_a_sentence(step):
+    class Full(TinyFusion):
+        def fast(self, dtype):
+            return self if step == "pullback" else self.pullback()
+
+        def pullback(self):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB")
+
+    with pytest.raises(ParameterError, match=r"device is full.*DEVICE=cpu"):
+        Runner(full_card(), Full(0), "cpu")
 
 
 def test_other_errors_come_through_at_once():

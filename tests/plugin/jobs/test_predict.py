@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import rasterio
 from floelens.models.network import load
-from floelens.plugin.core.errors import Cancelled, SceneError
+from floelens.plugin.core.errors import Cancelled, OutputError, SceneError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.grid import Grid
 from floelens.plugin.io.scene import Scene
+from floelens.plugin.io.temporary import cannot_write
 from floelens.plugin.io.vector import Polygons
+from floelens.plugin.io.writer import RasterWriter
 from floelens.plugin.jobs.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.predict import Predict
 
@@ -61,6 +65,29 @@ def test_the_map_keeps_every_tie_point_and_says_where_it_came_from(scene, model,
     assert tags["FLOELENS_MODEL"] == "trial-concentration"
     assert tags["start_time"].startswith("2020")
     assert not any(str(tmp_path) in value for value in tags.values())
+
+
+@pytest.mark.parametrize("broken", ["class.tif", "p.tif", "entropy.tif"])
+def test_a_write_that_fails_in_its_thread_ends_the_run_and_leaves_no_file(
+    broken, scene, packages, tmp_path, monkeypatch
+):
+    write, threads = RasterWriter.write, set()
+
+    def failing(self, values):
+        threads.add(threading.current_thread().name)
+        if self.path.name == broken:
+            raise cannot_write(self.path, "no space left on device")
+        write(self, values)
+
+    monkeypatch.setattr(RasterWriter, "write", failing)
+    paths = [str(tmp_path / name) for name in ("class.tif", "p.tif", "entropy.tif")]
+    model = str(packages / "trial-type")
+    job = Predict(scene.inputs, model, paths[0], probabilities=paths[1], uncertainty=paths[2])
+    with pytest.raises(OutputError, match=f"{broken} could not be written"):
+        job.run(Silent())
+    assert threads == {"floelens-writer"}
+    assert not list(tmp_path.iterdir())
+    assert "floelens-writer" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_classes_probabilities_and_entropy_agree(scene, packages, tmp_path):
