@@ -29,7 +29,7 @@ from .window import Window
 
 TILES_AHEAD = 2
 # Columns of the windows on which the need for memory is measured, in pixels.
-PROBE_COLS = 128
+PROBE_COLS = 100
 
 
 @dataclass(frozen=True)
@@ -141,20 +141,22 @@ def plan_work(
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
-        pixel, column = _bytes_needed(runner, work)
+        pixel, column = _bytes_needed(runner, work, runner.band_rows if large else 0)
     cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
-def _bytes_needed(runner: Runner, work: Callable[[Inputs], object]) -> tuple[float, float]:
+def _bytes_needed(
+    runner: Runner, work: Callable[[Inputs], object], band_rows: int
+) -> tuple[float, float]:
     """Return what the work on a tile needs for each of its pixels, and for each of its columns.
 
-    What a network that computes in bands of rows needs for a band does not grow with the rows: it is told
+    What work in bands of `band_rows` rows (0 for none) needs for a band does not grow with the rows: it is told
     from the rest by a window twice as tall.
     """
     step = runner.alignment
     cols = -(-PROBE_COLS // step) * step
-    heights = (2 * runner.band_rows, 4 * runner.band_rows) if runner.band_rows else (cols,)
+    heights = (2 * band_rows, 4 * band_rows) if band_rows else (cols,)
     found = []
     for height in heights:
         rows = -(-height // step) * step

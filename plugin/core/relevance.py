@@ -94,7 +94,7 @@ def plan_relevance(
     """
     uncertainty = uncertainty or Uncertainty()
     # Steps, samples and patches follow one another and take the same memory as a single one.
-    single = dataclasses.replace(method, steps=1, samples=1, patch=max(method.patch, 512))
+    single = dataclasses.replace(method, steps=1, samples=1, patch=max(method.patch, 256))
     replicas = replicas_of(runner, single, uncertainty, lambda: None, scene_window(source))
     number = len(replicas)
     plans = []
