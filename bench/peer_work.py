@@ -64,8 +64,8 @@ class ConvolutionFlops(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """Run and count."""
         result = operation(*args, **(kwargs or {}))
-        # aten::convolution, aten::mkldnn_convolution, mkldnn::_convolution_pointwise; the weight comes second.
-        if "convolution" in operation.name():
+        # aten::conv2d, aten::mkldnn_convolution, mkldnn::_convolution_pointwise; the weight comes second.
+        if "conv" in operation.name():
             self.total += 2.0 * result.numel() * args[1][0].numel()
         return result
 
