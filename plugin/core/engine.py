@@ -8,7 +8,6 @@ not depend on the size of the scene.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -171,7 +170,7 @@ def _bytes_needed(
             )
         )
         runner.release()
-        found.append((rows, peak_bytes(functools.partial(work, probe)) / cols))
+        found.append((rows, peak_bytes(partial(work, probe)) / cols))
     runner.release()
     (rows, need), (first_rows, first) = found[-1], found[0]
     if rows == first_rows:

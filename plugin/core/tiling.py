@@ -34,7 +34,7 @@ SMALLEST_SIDE = 32
 SLAB_ROWS = 128
 MEBIBYTE = 1024 * 1024
 # Share of the memory that arrays may fill: allocators leave room lying between them. Filled whole, MEMORY=1024
-# took the process of a scene of 100 megapixels to 1991 MiB, some 550 of them QGIS and its libraries.
+# took `qgis_process` to 1991 MiB on a scene of 100 megapixels.
 FILLED = 0.8
 
 
