@@ -19,6 +19,8 @@ import torch
 
 # Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
 BAND_ROWS = 128
+# Rows that are worth a core of their own.
+LEAST_SHARE = 64
 # Tiles differ by a coarse cell in their rows and columns.
 ROOM = 1.1
 
@@ -48,6 +50,14 @@ class Band:
         """Return these rows and `halo` more on each side, as far as the array goes."""
         return slice(max(0, self.start - halo), min(self.rows, self.stop + halo))
 
+    def cut(self, height: int) -> Iterator[Band]:
+        """Yield bands of these rows, of about equal height and at most `height`; 0 for one of all."""
+        length = self.stop - self.start
+        number = -(-length // (height or length))
+        breaks = [self.start + length * index // number for index in range(number + 1)]
+        for start, stop in zip(breaks, breaks[1:]):
+            yield Band(start, stop, self.rows)
+
     def narrowed(self, values: torch.Tensor, seen: slice, wanted: slice) -> torch.Tensor:
         """Return the rows `wanted` of values (sample, channel, row, column) of the rows `seen`, as a view."""
         return values[:, :, wanted.start - seen.start : wanted.stop - seen.start]
@@ -55,10 +65,12 @@ class Band:
 
 def bands(rows: int, height: int) -> Iterator[Band]:
     """Yield the bands of an array of `rows` rows, of about equal height and at most `height`; 0 for one of all."""
-    number = -(-rows // (height or rows))
-    breaks = [rows * index // number for index in range(number + 1)]
-    for start, stop in zip(breaks, breaks[1:]):
-        yield Band(start, stop, rows)
+    return Band(0, rows, rows).cut(height)
+
+
+def shares(rows: int, number: int) -> list[Band]:
+    """Return about equal parts of an array of `rows` rows, `number` where none gets less than :data:`LEAST_SHARE`."""
+    return list(bands(rows, -(-rows // max(1, min(number, rows // LEAST_SHARE)))))
 
 
 class Workspace:

@@ -10,12 +10,14 @@ for the branches, whose z and D the logits need at once.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
-from .aspp_bands import Band, Workspace, bands
+from .aspp_bands import Band, Workspace
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
@@ -28,6 +30,7 @@ from .aspp_head import (
 )
 from .aspp_pullback import channel_sums, to_cells
 from .aspp_variants import SCALES
+from .together import together
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
 BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
@@ -63,6 +66,7 @@ class EpsilonPullback(nn.Module):
             for name, weight in self._weights.items()
         }
         self._workspace, self._passes = Workspace(), 0
+        self._of_core: defaultdict[int, Workspace] = defaultdict(Workspace)
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -75,27 +79,27 @@ class EpsilonPullback(nn.Module):
             As :meth:`.aspp_fast.FastAspp.forward` takes them.
         """
         network = self.network
-        fine = fine.to(network.sum_dtype).contiguous(memory_format=network.memory_format)
+        fine = network.laid_out(fine)
         self._passes += 1
         number = self._passes
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
-            for _ in network.bands(fine, edges, list(kept.values())):
-                pass  # what matters is kept
+            shares = network.shares(fine.shape[2])
+            together([partial(self._trunk, share, fine, edges, kept) for share in shares])
             logits, magnitude = self._ahead(fine, coarse, kept)
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
             if number != self._passes:
                 raise RuntimeError("a later forward pass, or a pull, has used the memory of this one up")
             self._passes += 1  # what is kept is used up on the way back
-            books = _Books(note)
+            books = _Books()
             with torch.no_grad():
                 seeds = self._hand_on(
                     books, "output", "output", seeds.to(network.sum_dtype, copy=True), logits, magnitude
                 )
                 cells = to_cells(network, seeds, coarse) if network.coarse_channels else None
                 found = self._back(seeds.to(network.dtype), fine, kept, books)
-            books.close()
+            books.close(note)
             return found, cells
 
         return logits, pull
@@ -108,12 +112,31 @@ class EpsilonPullback(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits and their D from what the trunk has kept; z and D of the branches are added to it."""
         network = self.network
-        skip, trunk = kept["conv2"], kept["conv6"]
         for scale in SCALES:
             for name in (f"scale{scale}", f"scale{scale}_size"):
                 kept[name] = self._array(name, len(self._biases[f"scale{scale}"]), fine)
-        parts = []
-        for band in bands(fine.shape[2], network.band_rows):
+        jobs = [partial(self._branches, share, kept) for share in network.shares(fine.shape[2])]
+        parts = [part for of_share in together(jobs) for part in of_share]
+        logits, magnitude = (torch.cat(each, 2) for each in zip(*parts))
+        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
+        logits, magnitude = logits + bias, magnitude + bias.abs()
+        if network.coarse_channels:
+            cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
+            logits += network.upsample(cells.sum(2), fine)
+            magnitude += network.upsample(cells.abs().sum(2), fine)
+        return logits, magnitude
+
+    def _trunk(self, share: Band, fine: torch.Tensor, edges: Edges, kept: dict[str, torch.Tensor]) -> None:
+        for _ in self.network.bands(share, fine, edges, [kept[name] for name in CONVOLUTIONS]):
+            pass  # what matters is kept
+
+    def _branches(
+        self, share: Band, kept: dict[str, torch.Tensor]
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return logits and their D of a share, band by band, less bias and coarse channels."""
+        network, parts = self.network, []
+        skip, trunk = kept["conv2"], kept["conv6"]
+        for band in share.cut(network.band_rows):
             seen = band.around(BRANCH_HALO)
             logits = convolved(skip[:, :, band.own], self._weights["output_skip"]).to(network.sum_dtype)
             magnitude = convolved(skip[:, :, band.own], self._sizes["output_skip"]).to(network.sum_dtype)
@@ -128,14 +151,7 @@ class EpsilonPullback(nn.Module):
                 kept[f"scale{scale}"][:, :, band.own] = branch
                 kept[f"scale{scale}_size"][:, :, band.own] = size
             parts.append((logits, magnitude))
-        logits, magnitude = (torch.cat(each, 2) for each in zip(*parts))
-        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
-        logits, magnitude = logits + bias, magnitude + bias.abs()
-        if network.coarse_channels:
-            cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
-            logits += network.upsample(cells.sum(2), fine)
-            magnitude += network.upsample(cells.abs().sum(2), fine)
-        return logits, magnitude
+        return parts
 
     def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a convolution's outputs z and their D; the values are not negative."""
@@ -180,18 +196,64 @@ class EpsilonPullback(nn.Module):
     def _back(
         self, seeds: torch.Tensor, fine: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
     ) -> torch.Tensor:
-        height = self.network.band_rows
+        rows = fine.shape[2]
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
-        for band in bands(fine.shape[2], height):
-            behind[:, :, band.around(BRANCH_HALO)] += self._through_branches(band, seeds, kept, books)
-        parts = [
-            self._through_trunk(band, seeds, behind, fine, kept, books)
-            for band in bands(fine.shape[2], height)
+        shares = self.network.shares(rows)
+        found = torch.empty_like(fine, dtype=seeds.dtype, memory_format=self.network.memory_format)
+        own = [_Books() for _ in shares]
+        jobs = [
+            partial(self._behind_trunk, index, share, seeds, kept, behind, own[index])
+            for index, share in enumerate(shares)
         ]
-        return torch.cat(parts, 2)
+        for spilt in together(jobs):
+            for reached, multipliers in spilt:
+                behind[:, :, reached] += multipliers
+        together(
+            [
+                partial(self._share_to_fine, share, seeds, behind, fine, kept, found, books)
+                for share, books in zip(shares, own)
+            ]
+        )
+        for each in own:
+            books.join(each)
+        return found
+
+    def _share_to_fine(
+        self,
+        share: Band,
+        seeds: torch.Tensor,
+        behind: torch.Tensor,
+        fine: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        found: torch.Tensor,
+        books: _Books,
+    ) -> None:
+        for band in share.cut(self.network.band_rows):
+            found[:, :, band.own] = self._through_trunk(band, seeds, behind, fine, kept, books)
+
+    def _behind_trunk(
+        self,
+        index: int,
+        share: Band,
+        seeds: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        behind: torch.Tensor,
+        books: _Books,
+    ) -> list[tuple[slice, torch.Tensor]]:
+        """Add what a share's branches hand on to its rows of `behind`; return rows beyond it, and what they get."""
+        spilt = []
+        for band in share.cut(self.network.band_rows):
+            seen = band.around(BRANCH_HALO)
+            found = self._through_branches(index, band, seeds, kept, books)
+            inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
+            behind[:, :, inner] += band.narrowed(found, seen, inner)
+            for outer in (slice(seen.start, inner.start), slice(inner.stop, seen.stop)):
+                if outer.start < outer.stop:
+                    spilt.append((outer, band.narrowed(found, seen, outer).clone()))
+        return spilt
 
     def _through_branches(
-        self, band: Band, seeds: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
+        self, core: int, band: Band, seeds: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
     ) -> torch.Tensor:
         """Return what a band's branches hand to the trunk's output, for the rows within their halo."""
         seen, pools = band.around(BRANCH_HALO), {}
@@ -208,7 +270,7 @@ class EpsilonPullback(nn.Module):
             spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
             shares = inverse_counts(rows, cols, scale, spread)[near.start - seen.start :][: spread.shape[2]]
             shape = (1, spread.shape[1], rows + before + after, cols + before + after)
-            pools[scale] = self._workspace.take(f"pool{scale}", shape, spread).zero_()
+            pools[scale] = self._of_core[core].take(f"pool{scale}", shape, spread).zero_()
             begin = before + near.start - seen.start
             pools[scale][:, :, begin : begin + spread.shape[2], before : before + cols] = spread.mul_(shares)
         return summed_back(pools)
@@ -254,17 +316,21 @@ class EpsilonPullback(nn.Module):
 
 
 class _Books:
-    """Adds up what single bands note, and notes each sum once."""
+    """Adds up what single bands note, so that each sum is noted once."""
 
-    def __init__(self, note: Note) -> None:
-        self._note = note
+    def __init__(self) -> None:
         self._sums: dict[tuple[str, str], torch.Tensor] = {}
 
     def add(self, account: str, layer: str, amount: torch.Tensor) -> None:
         """Add a float64 scalar."""
         self._sums[account, layer] = self._sums.get((account, layer), 0.0) + amount
 
-    def close(self) -> None:
+    def join(self, others: _Books) -> None:
+        """Add the sums of other books."""
+        for entry, amount in others._sums.items():
+            self.add(*entry, amount)
+
+    def close(self, note: Note) -> None:
         """Note the sums."""
-        for (account, layer), amount in self._sums.items():
-            self._note(account, layer, amount)
+        for entry, amount in self._sums.items():
+            note(*entry, amount)

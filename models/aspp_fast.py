@@ -17,15 +17,17 @@ too and be wrong at the border: merged weights serve everywhere but along the sc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from .aspp_bands import BAND_ROWS, Band, bands
-from .aspp_head import ALL_EDGES, Edges, LinearHead, convolved, doubled_pools, rectified
+from .aspp_bands import BAND_ROWS, Band, shares
+from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, convolved, doubled_pools, rectified
 from .aspp_variants import SCALES
 from .layers import NearestUpsample
+from .together import together
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
@@ -151,26 +153,40 @@ class FastAspp(nn.Module):
         """Return what a batch norm makes of values."""
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
+    def shares(self, rows: int) -> list[Band]:
+        """Return parts of a tile's rows, one for each core that computes at the same time."""
+        # What is to be differentiated is not cut: autograd would keep every piece.
+        cut = self.band_rows and not torch.is_grad_enabled()
+        return shares(rows, torch.get_num_threads() if cut else 1)
+
+    def laid_out(self, fine: torch.Tensor) -> torch.Tensor:
+        """Return standardised inputs (1, fine channel, row, column) as :meth:`bands` takes them."""
+        return fine.to(self.sum_dtype).contiguous(memory_format=self.memory_format)
+
     def bands(
-        self, fine: torch.Tensor, edges: Edges = ALL_EDGES, kept: list[torch.Tensor] | None = None
+        self,
+        share: Band,
+        fine: torch.Tensor,
+        edges: Edges = ALL_EDGES,
+        kept: list[torch.Tensor] | None = None,
     ) -> Iterator[tuple[Band, torch.Tensor, torch.Tensor]]:
-        """Yield bands of rows, with the skip components and the trunk's output of each.
+        """Yield bands of a share, with the skip components and the trunk's output of each.
 
         Parameters
         ----------
+        share : Band
+            Of the rows.
         fine : torch.Tensor
-            (1, fine channel, row, column), standardised.
+            As :meth:`laid_out` returns it.
         edges : tuple of bool
             As in :meth:`forward`.
         kept : list of torch.Tensor, optional
             Arrays that take the outputs of the six convolutions, after their ReLU.
         """
-        whole = fine.to(self.sum_dtype).contiguous(memory_format=self.memory_format)
         rows = fine.shape[2]
-        # What is to be differentiated is not cut: autograd would keep every piece.
-        for band in bands(rows, 0 if torch.is_grad_enabled() else self.band_rows):
+        for band in share.cut(0 if torch.is_grad_enabled() else self.band_rows):
             seen = band.around(len(CONVOLUTIONS))
-            values = whole[:, :, seen]
+            values = fine[:, :, seen]
             for index, name in enumerate(CONVOLUTIONS):
                 wanted = band.around(len(CONVOLUTIONS) - 1 - index)
                 sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == rows, *edges[2:])
@@ -184,7 +200,13 @@ class FastAspp(nn.Module):
 
     def trunk(self, fine: torch.Tensor, edges: Edges = ALL_EDGES) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the skip components and the trunk's output of all rows at once."""
-        parts = [(skip, trunk) for _, skip, trunk in self.bands(fine, edges)]
+        fine = self.laid_out(fine)
+
+        def of(share: Band) -> list[tuple[torch.Tensor, torch.Tensor]]:
+            return [(skip, trunk) for _, skip, trunk in self.bands(share, fine, edges)]
+
+        found = together([partial(of, share) for share in self.shares(fine.shape[2])])
+        parts = [part for share in found for part in share]
         if len(parts) == 1:
             return parts[0]
         skips, trunks = zip(*parts)
@@ -273,12 +295,21 @@ class FastAspp(nn.Module):
         kept: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Return the logits of a network with a linear head, band by band; parameters as of :meth:`bands`."""
-        gathering = self.head.gathering(fine, edges)
-        skips = []
-        for band, skip, trunk in self.bands(fine, edges, kept):
-            skips.append(self._from_skip(skip))
-            gathering.add(band.own, trunk)
-        return self._with_coarse(gathering.logits().add_(torch.cat(skips, 2)), fine, coarse)
+        fine = self.laid_out(fine)
+        shares = self.shares(fine.shape[2])
+        gathering = self.head.gathering(fine, edges, shares)
+
+        def gather(share: Band, part: Gathered) -> list[torch.Tensor]:
+            skips = []
+            for band, skip, trunk in self.bands(share, fine, edges, kept):
+                skips.append(self._from_skip(skip))
+                part.add(band.own, trunk)
+            part.finish()
+            return skips
+
+        skips = together([partial(gather, *each) for each in zip(shares, gathering.parts)])
+        through_skip = torch.cat([skip for of_share in skips for skip in of_share], 2)
+        return self._with_coarse(gathering.logits().add_(through_skip), fine, coarse)
 
     def _from_skip(self, skip: torch.Tensor) -> torch.Tensor:
         return convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)

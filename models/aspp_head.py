@@ -15,14 +15,16 @@ close to them is thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import bands
+from .aspp_bands import Band, bands
 from .layers import SamePool2d
+from .together import together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
 CHUNK_ROWS = 16
@@ -83,19 +85,9 @@ class LinearHead(nn.Module):
     def _keep(self, name: str, weight: torch.Tensor) -> None:
         self.register_buffer(name, weight.to(self.dtype).contiguous(memory_format=self.memory_format))
 
-    def forward(self, trunk: torch.Tensor, edges: Edges = ALL_EDGES) -> torch.Tensor:
-        """Return the part of the logits (1, output, row, column) that comes through the scales."""
-        gathering = self.gathering(trunk, edges)
-        gathering.add(slice(0, trunk.shape[2]), trunk)
-        return gathering.logits()
-
-    def transpose(self, seeds: torch.Tensor, edges: Edges = ALL_EDGES) -> torch.Tensor:
-        """Return the multipliers of the trunk for those of the logits."""
-        return self.spreading(seeds, edges).multipliers(slice(0, seeds.shape[2]))
-
-    def gathering(self, like: torch.Tensor, edges: Edges) -> Gathering:
+    def gathering(self, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> Gathering:
         """Return what takes the trunk's output band by band; of `like` size and device are read."""
-        return Gathering(self, like, edges)
+        return Gathering(self, like, edges, shares)
 
     def spreading(self, seeds: torch.Tensor, edges: Edges) -> Spreading:
         """Return what gives the multipliers of the trunk band by band."""
@@ -193,7 +185,7 @@ class LinearHead(nn.Module):
 
 
 class Gathering:
-    """Logits of a linear head from the trunk's output, which comes in bands of rows.
+    """Logits of a linear head from the trunk's output.
 
     Parameters
     ----------
@@ -203,53 +195,104 @@ class Gathering:
         An array with the tile's size, on its device.
     edges : tuple of bool
         Which sides of the tile are edges of the scene.
+    shares : sequence of Band
+        Parts of the tile's rows, each of which comes from one core.
+
+    Attributes
+    ----------
+    parts : tuple of Gathered
+        One for each share.
     """
 
-    def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges) -> None:
+    def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> None:
         self._head = head
-        rows, cols = like.shape[-2:]
-        self._strips: list[tuple[int, int, slice, Slices, Slices, list[torch.Tensor]]] = []
-        for seen, own, inside in head.strips(rows, cols, edges):
-            first, stop, _ = seen[0].indices(rows)
-            self._strips.append((first, stop, seen[1], own, inside, []))
-        self._whole = any(own == (slice(None),) * 2 for *_, own, _, _ in self._strips)
-        shape = head.outputs, rows, cols
-        kind = {"dtype": head.sum_dtype, "device": like.device}
-        self._sums = {} if self._whole else {scale: torch.zeros(shape, **kind) for scale in head.scales}
-
-    def add(self, rows: slice, trunk: torch.Tensor) -> None:
-        """Take the rows `rows` of the trunk's output; they come from top to bottom, each once."""
-        for first, stop, cols, _, _, parts in self._strips:
-            low, high = max(first, rows.start), min(stop, rows.stop)
-            if low < high:
-                parts.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
-        if self._whole:
-            return
-        for band in bands(trunk.shape[2], _chunk_rows(trunk)):
-            start = rows.start + band.start
-            for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
-                total = self._sums[scale]
-                # A logit `down` rows above and `across` columns to the left sees these.
-                into_rows, of_rows = _overlap(slice(start, rows.start + band.stop), -down, total.shape[1])
-                into_cols, of_cols = _overlap(slice(0, total.shape[2]), -across, total.shape[2])
-                total[:, into_rows, into_cols] += found[:, of_rows, of_cols]
+        self._strips = list(head.strips(*like.shape[-2:], edges))
+        everything = (slice(None),) * 2
+        self._whole = any(own == everything for _, own, _ in self._strips)
+        seen = [seen for seen, _, _ in self._strips]
+        self.parts = tuple(Gathered(head, like, seen, share, self._whole) for share in shares)
 
     def logits(self) -> torch.Tensor:
         """Return the part of the logits (1, output, row, column) that comes through the scales."""
-        head, logits = self._head, None
-        for scale in reversed(head.scales if not self._whole else ()):
+        found = together([partial(self._of_strip, index) for index in range(len(self._strips))])
+        if self._whole:
+            return found[0]
+        logits = self.parts[0].logits
+        if len(self.parts) > 1:
+            logits = logits.new_zeros((*logits.shape[:2], self.parts[-1].rows.stop, logits.shape[3]))
+            for part in self.parts:
+                logits[:, :, part.rows] += part.logits
+        for (_, own, inside), strip in zip(self._strips, found):
+            logits[(..., *own)] = strip[(..., *inside)]
+        return logits
+
+    def _of_strip(self, index: int) -> torch.Tensor:
+        pieces = [piece for part in self.parts for piece in part.pieces[index]]
+        return self._head.by_definition(torch.cat(pieces, 2))
+
+
+class Gathered:
+    """What a share of the rows of the trunk's output adds to the logits.
+
+    Parameters
+    ----------
+    head, like, share
+        See :class:`Gathering`.
+    strips : sequence of tuple of slice
+        What the strips along the edges of the scene see.
+    whole : bool
+        Whether one of them is the whole tile.
+
+    Attributes
+    ----------
+    rows : slice
+        The rows of logits that the share adds to.
+    logits : torch.Tensor
+        (1, output, row, column), what it adds to them; there after :meth:`finish`.
+    pieces : list of list of torch.Tensor
+        For each strip what it sees of the share, from top to bottom.
+    """
+
+    def __init__(
+        self, head: LinearHead, like: torch.Tensor, strips: Sequence[Slices], share: Band, whole: bool
+    ) -> None:
+        self._head = head
+        self._strips = [(*rows.indices(share.rows)[:2], cols) for rows, cols in strips]
+        self.pieces: list[list[torch.Tensor]] = [[] for _ in strips]
+        self.rows = share.around(head.reach)
+        shape = head.outputs, self.rows.stop - self.rows.start, like.shape[3]
+        kind = {"dtype": head.sum_dtype, "device": like.device}
+        self._sums = {} if whole else {scale: torch.zeros(shape, **kind) for scale in head.scales}
+        self.logits = torch.empty(0)
+
+    def add(self, rows: slice, trunk: torch.Tensor) -> None:
+        """Take the rows `rows` of the trunk's output; they come from top to bottom, each once."""
+        for (first, stop, cols), pieces in zip(self._strips, self.pieces):
+            low, high = max(first, rows.start), min(stop, rows.stop)
+            if low < high:
+                pieces.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
+        if not self._sums:
+            return
+        for band in bands(trunk.shape[2], _chunk_rows(trunk)):
+            start, stop = (rows.start - self.rows.start + row for row in (band.start, band.stop))
+            for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
+                total = self._sums[scale]
+                # A logit `down` rows above and `across` columns to the left sees these.
+                into_rows, of_rows = _overlap(slice(start, stop), -down, total.shape[1])
+                into_cols, of_cols = _overlap(slice(0, total.shape[2]), -across, total.shape[2])
+                total[:, into_rows, into_cols] += found[:, of_rows, of_cols]
+
+    def finish(self) -> None:
+        """Put the scales together, when all has been taken."""
+        if not self._sums:
+            return
+        logits = None
+        for scale in reversed(self._head.scales):
             part = self._sums.pop(scale)[None]
             logits = part if logits is None else part.add_(_beside(logits, scale // 2))
-        if logits is not None:
-            logits = functional.pad(logits, (0, 1, 0, 1))
-            logits = logits[:, :, :-1] + logits[:, :, 1:]
-            logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
-        for *_, own, inside, parts in self._strips:
-            found = head.by_definition(torch.cat(parts, 2))
-            if self._whole:
-                return found
-            logits[(..., *own)] = found[(..., *inside)]
-        return logits
+        logits = functional.pad(logits, (0, 1, 0, 1))
+        logits = logits[:, :, :-1] + logits[:, :, 1:]
+        self.logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
 
 
 class Spreading:
@@ -271,14 +314,17 @@ class Spreading:
         rows, cols = seeds.shape[-2:]
         remaining = seeds.to(head.sum_dtype, copy=True)
         self._whole = False
+        jobs = []
         for seen, own, inside in head.strips(rows, cols, edges):
             strip = torch.zeros_like(remaining[(..., *seen)])
             strip[(..., *inside)] = remaining[(..., *own)]
             remaining[(..., *own)] = 0
             self._whole = self._whole or own == (slice(None),) * 2
             if self._whole or strip.any():
-                first, stop, _ = seen[0].indices(rows)
-                self._strips.append((first, stop, seen[1], head.transposed_definition(strip)))
+                jobs.append((seen, partial(head.transposed_definition, strip)))
+        for (seen, _), found in zip(jobs, together([job for _, job in jobs])):
+            first, stop, _ = seen[0].indices(rows)
+            self._strips.append((first, stop, seen[1], found))
         self._sums: dict[int, torch.Tensor] = {}
         if self._whole:
             return

@@ -8,15 +8,17 @@ arrives at its layer. Ahead and back, the trunk is computed in bands of rows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Workspace, bands
+from .aspp_bands import Band, Workspace
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import ALL_EDGES, Edges, convolved
+from .aspp_head import ALL_EDGES, Edges, Spreading, convolved
 from .aspp_variants import SCALES
+from .together import together
 
 # note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
 Note = Callable[[str, torch.Tensor], None]
@@ -94,21 +96,47 @@ class Pullback(nn.Module):
     def _to_fine(
         self, seeds: torch.Tensor, kept: list[torch.Tensor], edges: Edges, note: Note | None
     ) -> torch.Tensor:
-        network, last = self.network, len(CONVOLUTIONS) - 1
+        network = self.network
         spreading = network.head.spreading(seeds, edges)
+        found = seeds.new_empty((1, self.conv1_back.shape[0], *seeds.shape[2:]))
+        found = found.contiguous(memory_format=network.memory_format)
+        shares = [
+            partial(self._share_to_fine, share, seeds, spreading, kept, found, note is not None)
+            for share in network.shares(seeds.shape[2])
+        ]
+        arrived = together(shares)
+        if note is not None:
+            for name in (*reversed(CONVOLUTIONS), *NORMS.values()):
+                weights = (
+                    network.get_buffer(f"{name}_bias").double()
+                    if name in CONVOLUTIONS
+                    else self._shift_of(name)
+                )
+                note(name, (sum(of_share[name] for of_share in arrived) * weights).sum())
+        return found
+
+    def _share_to_fine(
+        self,
+        share: Band,
+        seeds: torch.Tensor,
+        spreading: Spreading,
+        kept: list[torch.Tensor],
+        found: torch.Tensor,
+        noting: bool,
+    ) -> dict[str, torch.Tensor]:
+        """Fill the share's rows of `found`; return what arrived at each layer by channel, float64, if `noting`."""
+        network, last = self.network, len(CONVOLUTIONS) - 1
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
-        found = []
-        for band in bands(seeds.shape[2], network.band_rows):
+        for band in share.cut(network.band_rows):
             seen = band.around(len(CONVOLUTIONS))
             multipliers = spreading.multipliers(seen)
             for index in range(last, -1, -1):
                 name, behind = CONVOLUTIONS[index], CONVOLUTIONS[min(index + 1, last)]
                 if behind in NORMS and index != last:
                     norm = NORMS[behind]
-                    if note is not None:
-                        arrived[norm] = arrived[norm] + channel_sums(
-                            band.narrowed(multipliers, seen, band.own)
-                        )
+                    if noting:
+                        mine = band.narrowed(multipliers, seen, band.own)
+                        arrived[norm] = arrived[norm] + channel_sums(mine)
                     if norm not in network.merged:  # what arrives holds the gain already
                         multipliers.mul_(network.get_buffer(f"{norm}_gain"))
                 if name == "conv2":
@@ -116,18 +144,13 @@ class Pullback(nn.Module):
                     multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
                 passed = kept[index][:, :, seen].to(network.dtype)
                 torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
-                if note is not None:
+                if noting:
                     arrived[name] = arrived[name] + channel_sums(band.narrowed(multipliers, seen, band.own))
                 multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
                 wanted = band.around(index)
                 multipliers, seen = band.narrowed(multipliers, seen, wanted), wanted
-            found.append(multipliers)
-        if note is not None:
-            for name in reversed(CONVOLUTIONS):
-                note(name, (arrived[name] * network.get_buffer(f"{name}_bias").double()).sum())
-            for name in NORMS.values():
-                note(name, (arrived[name] * self._shift_of(name)).sum())
-        return torch.cat(found, 2)
+            found[:, :, band.own] = multipliers
+        return arrived
 
     def _shift_of(self, norm: str) -> torch.Tensor:
         """Return what a norm adds, by channel, in units of what arrives behind it; float64."""

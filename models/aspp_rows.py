@@ -9,14 +9,16 @@ none of them is made of the others. Coarse channels join at the last layer and a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from .aspp_bands import bands
+from .aspp_bands import Band
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import ALL_EDGES, Edges, convolved
+from .aspp_head import ALL_EDGES, Edges, Gathered, convolved
+from .together import together
 
 if TYPE_CHECKING:
     Parts = Sequence[tuple[int, Sequence[int]]]
@@ -90,17 +92,44 @@ class GatedRows(nn.Module):
             values.to(network.conv1_weight.dtype).contiguous(memory_format=network.memory_format)
             for values in (distance, origin)
         )
-        gatherings = [network.head.gathering(distance, edges) for _ in range(len(fine) + 1)]
-        skips = []
-        for band in bands(rows, min(network.band_rows, BAND_ROWS)):
+        shares = network.shares(rows)
+        gatherings = [network.head.gathering(distance, edges, shares) for _ in range(len(fine) + 1)]
+        groups = [group for _, group in fine]
+        jobs = [
+            partial(
+                self._share,
+                share,
+                distance,
+                origin,
+                groups,
+                edges,
+                [each.parts[index] for each in gatherings],
+            )
+            for index, share in enumerate(shares)
+        ]
+        found = torch.cat([skip for of_share in together(jobs) for skip in of_share], 2)
+        for row, gathering in enumerate(gatherings):
+            found[row : row + 1] += gathering.logits()
+        return found
+
+    def _share(
+        self,
+        share: Band,
+        distance: torch.Tensor,
+        origin: torch.Tensor,
+        groups: Sequence[Sequence[int]],
+        edges: Edges,
+        parts: Sequence[Gathered],
+    ) -> list[torch.Tensor]:
+        """Take a share of the rows through the trunk to `parts`; return what comes through the skip, band by band."""
+        network, skips = self.network, []
+        for band in share.cut(min(network.band_rows, BAND_ROWS)):
             seen = band.around(len(CONVOLUTIONS))
             values = torch.empty(0)
             for index, name in enumerate(CONVOLUTIONS):
-                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == rows, *edges[2:])
+                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == band.rows, *edges[2:])
                 if index == 0:
-                    values = self._first(
-                        distance[:, :, seen], origin[:, :, seen], [group for _, group in fine]
-                    )
+                    values = self._first(distance[:, :, seen], origin[:, :, seen], groups)
                 else:
                     values = self._layer(name, values, sides)
                 _gate(values)
@@ -109,12 +138,11 @@ class GatedRows(nn.Module):
                 if name == "conv2":
                     skip = convolved(band.narrowed(values, seen, band.own), network.output_skip)
                     skips.append(skip.to(network.sum_dtype))
-            for row, gathering in enumerate(gatherings):
-                gathering.add(band.own, values[row : row + 1])
-        found = torch.cat(skips, 2)
-        for row, gathering in enumerate(gatherings):
-            found[row : row + 1] += gathering.logits()
-        return found
+            for row, part in enumerate(parts):
+                part.add(band.own, values[row : row + 1])
+        for part in parts:
+            part.finish()
+        return skips
 
     def _first(
         self, distance: torch.Tensor, origin: torch.Tensor, groups: Sequence[Sequence[int]]

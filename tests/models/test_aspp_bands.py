@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_bands import ROOM, Workspace, bands
+from floelens.models.aspp_bands import ROOM, Workspace, bands, shares
 from floelens.models.aspp_head import LinearHead
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
@@ -64,9 +64,17 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
     trunk = torch.randn(1, 5, rows, cols, dtype=torch.float64, requires_grad=True)
     logits = head.by_definition(trunk)
     (expected,) = torch.autograd.grad(logits, trunk, seeds)
-    assert (head.transpose(seeds, edges) - expected).abs().max() < 1e-11
-    with torch.no_grad():
-        assert (head(trunk, edges) - logits)[(..., *own)].abs().max() < 1e-11
+    spreading = head.spreading(seeds, edges)
+    assert (spreading.multipliers(slice(0, rows)) - expected).abs().max() < 1e-11
+    for number in (1, 2):
+        parts = shares(rows, number)
+        assert len(parts) == number
+        with torch.no_grad():
+            gathering = head.gathering(trunk, edges, parts)
+            for share, part in zip(parts, gathering.parts):
+                part.add(share.own, trunk[:, :, share.own])
+                part.finish()
+            assert (gathering.logits() - logits)[(..., *own)].abs().max() < 1e-11
 
 
 def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
@@ -103,5 +111,6 @@ def test_only_in_evaluation_without_gradients_are_rows_cut():
     network = AsppFusion(2, 3, 25, "interpretability_small").eval().fast()
     fine, _ = inputs_of(300, 30, torch.float32)
     with torch.no_grad():
-        assert len(list(network.bands(fine))) == 3
-    assert len(list(network.bands(fine.requires_grad_()))) == 1
+        assert sum(len(list(network.bands(share, fine))) for share in network.shares(300)) >= 3
+    (share,) = network.shares(300)
+    assert len(list(network.bands(share, fine.requires_grad_()))) == 1
