@@ -4,8 +4,8 @@ A layer hands on the share s = |z|/(|z| + ε D) of what arrives at its output z,
 al. 2015, doi 10.1371/journal.pone.0130140, with ε relative to the layer's own contributions). Every layer of
 the definition keeps its own share, so nothing is folded. Where a ReLU follows, s is zero where it is shut.
 
-The outputs z are kept for a whole tile; D is made again on the way back, band by band (:mod:`.aspp_bands`), but
-for the branches, whose z and D the logits need at once.
+The trunk's outputs z are kept for a whole tile. All else, D and the branches, is made on the way back, band by
+band (:mod:`.aspp_bands`), and used up in the band: memory costs more than computing anew.
 """
 
 from __future__ import annotations
@@ -61,17 +61,20 @@ class EpsilonPullback(nn.Module):
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in names}
         layout = {"memory_format": network.memory_format}
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
+        # So much that ε D is never zero, and too little to be seen beside any other D.
+        self._least = torch.finfo(network.dtype).tiny / epsilon
+        self._bias_sizes = {name: bias.abs() + self._least for name, bias in self._biases.items()}
         self._turned = {
             name: weight.flip(2, 3).transpose(0, 1).to(network.dtype).contiguous(**layout)
             for name, weight in self._weights.items()
         }
         self._workspace, self._passes = Workspace(), 0
-        self._of_core: defaultdict[int, Workspace] = defaultdict(Workspace)
+        self._of_share: defaultdict[int, Workspace] = defaultdict(Workspace)
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
     ) -> tuple[torch.Tensor, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]]:
-        """Return the logits, and ``pull(multipliers of them, note)``, to be used once and before the next pass.
+        """Return the logits, and ``pull(multipliers of them, note)``, to be used before the next pass.
 
         Parameters
         ----------
@@ -84,82 +87,18 @@ class EpsilonPullback(nn.Module):
         number = self._passes
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
-            shares = network.shares(fine.shape[2])
-            together([partial(self._trunk, share, fine, edges, kept) for share in shares])
-            logits, magnitude = self._ahead(fine, coarse, kept)
+            logits = network.keeping_logits(fine, coarse, edges, list(kept.values()))
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
             if number != self._passes:
-                raise RuntimeError("a later forward pass, or a pull, has used the memory of this one up")
-            self._passes += 1  # what is kept is used up on the way back
-            books = _Books()
+                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
             with torch.no_grad():
-                seeds = self._hand_on(
-                    books, "output", "output", seeds.to(network.sum_dtype, copy=True), logits, magnitude
-                )
-                cells = to_cells(network, seeds, coarse) if network.coarse_channels else None
-                found = self._back(seeds.to(network.dtype), fine, kept, books)
-            books.close(note)
-            return found, cells
+                return self._back(seeds.to(network.sum_dtype), fine, coarse, kept, note)
 
         return logits, pull
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
         return self._workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["output_skip"])
-
-    def _ahead(
-        self, fine: torch.Tensor, coarse: torch.Tensor | None, kept: dict[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the logits and their D from what the trunk has kept; z and D of the branches are added to it."""
-        network = self.network
-        for scale in SCALES:
-            for name in (f"scale{scale}", f"scale{scale}_size"):
-                kept[name] = self._array(name, len(self._biases[f"scale{scale}"]), fine)
-        jobs = [partial(self._branches, share, kept) for share in network.shares(fine.shape[2])]
-        parts = [part for of_share in together(jobs) for part in of_share]
-        logits, magnitude = (torch.cat(each, 2) for each in zip(*parts))
-        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
-        logits, magnitude = logits + bias, magnitude + bias.abs()
-        if network.coarse_channels:
-            cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
-            logits += network.upsample(cells.sum(2), fine)
-            magnitude += network.upsample(cells.abs().sum(2), fine)
-        return logits, magnitude
-
-    def _trunk(self, share: Band, fine: torch.Tensor, edges: Edges, kept: dict[str, torch.Tensor]) -> None:
-        for _ in self.network.bands(share, fine, edges, [kept[name] for name in CONVOLUTIONS]):
-            pass  # what matters is kept
-
-    def _branches(
-        self, share: Band, kept: dict[str, torch.Tensor]
-    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return logits and their D of a share, band by band, less bias and coarse channels."""
-        network, parts = self.network, []
-        skip, trunk = kept["conv2"], kept["conv6"]
-        for band in share.cut(network.band_rows):
-            seen = band.around(BRANCH_HALO)
-            logits = convolved(skip[:, :, band.own], self._weights["output_skip"]).to(network.sum_dtype)
-            magnitude = convolved(skip[:, :, band.own], self._sizes["output_skip"]).to(network.sum_dtype)
-            for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
-                near = band.around(scale)
-                branch, size = (
-                    band.narrowed(each, near, band.own)
-                    for each in self._affine(f"scale{scale}", band.narrowed(pooled, seen, near), scale)
-                )
-                logits += convolved(branch, self._weights[f"output{scale}"])
-                magnitude += convolved(branch.abs(), self._sizes[f"output{scale}"])
-                kept[f"scale{scale}"][:, :, band.own] = branch
-                kept[f"scale{scale}_size"][:, :, band.own] = size
-            parts.append((logits, magnitude))
-        return parts
-
-    def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a convolution's outputs z and their D; the values are not negative."""
-        bias = self._biases[name]
-        return (
-            convolved(values, self._weights[name], bias, dilation, dilation),
-            convolved(values, self._sizes[name], bias.abs(), dilation, dilation),
-        )
 
     def _hand_on(
         self,
@@ -174,15 +113,12 @@ class EpsilonPullback(nn.Module):
     ) -> torch.Tensor:
         """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`.
 
-        `multipliers` and `size` (D) are used up.
+        `multipliers` and `size` (D, nowhere zero) are used up.
         """
-        withheld = size.mul_(self.epsilon)
-        magnitude = z if rectified else z.abs()
-        total = (magnitude + withheld).clamp_(min=torch.finfo(z.dtype).tiny)
-        multipliers = multipliers.mul_(magnitude).div_(total)
-        withheld = withheld if rectified else withheld.copysign_(z)
+        size = size if rectified else size.copysign_(z)
+        multipliers = multipliers.mul_(z).div_(torch.add(z, size, alpha=self.epsilon))
         mine = multipliers[:, :, own]
-        books.add("epsilon", layer, channel_sums(withheld[:, :, own].mul_(mine)).sum())
+        books.add("epsilon", layer, self.epsilon * channel_sums(size[:, :, own].mul_(mine)).sum())
         books.add("bias", layer, (channel_sums(mine) * self._bias_of(key)).sum())
         return multipliers
 
@@ -194,29 +130,142 @@ class EpsilonPullback(nn.Module):
         return self._biases[key].double()
 
     def _back(
-        self, seeds: torch.Tensor, fine: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
-    ) -> torch.Tensor:
-        rows = fine.shape[2]
+        self,
+        seeds: torch.Tensor,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        kept: dict[str, torch.Tensor],
+        note: Note,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        network = self.network
+        shares = network.shares(fine.shape[2])
+        books = [_Books() for _ in shares]
+        cells = self._cells(fine, coarse)
+        handed = torch.empty_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
-        shares = self.network.shares(rows)
-        found = torch.empty_like(fine, dtype=seeds.dtype, memory_format=self.network.memory_format)
-        own = [_Books() for _ in shares]
-        jobs = [
-            partial(self._behind_trunk, index, share, seeds, kept, behind, own[index])
-            for index, share in enumerate(shares)
-        ]
-        for spilt in together(jobs):
-            for reached, multipliers in spilt:
-                behind[:, :, reached] += multipliers
-        together(
+        spilt = together(
             [
-                partial(self._share_to_fine, share, seeds, behind, fine, kept, found, books)
-                for share, books in zip(shares, own)
+                partial(
+                    self._through_branches, index, share, seeds, cells, kept, handed, behind, books[index]
+                )
+                for index, share in enumerate(shares)
             ]
         )
-        for each in own:
-            books.join(each)
-        return found
+        for reached, multipliers in (each for of_share in spilt for each in of_share):
+            behind[:, :, reached] += multipliers
+        found = torch.empty_like(fine, dtype=network.dtype, memory_format=network.memory_format)
+        together(
+            [
+                partial(self._share_to_fine, share, handed, behind, fine, kept, found, books[index])
+                for index, share in enumerate(shares)
+            ]
+        )
+        total = _Books()
+        for of_share in books:
+            total.join(of_share)
+        total.close(note)
+        return found, to_cells(network, handed, coarse) if network.coarse_channels else None
+
+    def _cells(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return z and D of the output layer as far as they come from bias and coarse channels."""
+        network = self.network
+        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
+        size = bias.abs() + self._least
+        if not network.coarse_channels:
+            return tuple(each.expand(-1, *fine.shape[2:])[None] for each in (bias, size))
+        cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
+        z, total = (network.upsample(each, fine) for each in (cells.sum(2) + bias, cells.abs().sum(2) + size))
+        return z, total
+
+    def _through_branches(
+        self,
+        index: int,
+        share: Band,
+        seeds: torch.Tensor,
+        cells: tuple[torch.Tensor, torch.Tensor],
+        kept: dict[str, torch.Tensor],
+        handed: torch.Tensor,
+        behind: torch.Tensor,
+        books: _Books,
+    ) -> list[tuple[slice, torch.Tensor]]:
+        """Take a share of the rows back to the trunk's output.
+
+        Parameters
+        ----------
+        index : int
+            The number of the share.
+        share, seeds, cells, kept
+            The rows, what is explained, and what :meth:`_cells` and the forward pass found.
+        handed, behind : torch.Tensor
+            Multipliers behind the output layer, and behind the trunk: the share's rows are filled.
+        books : _Books
+            The share's own.
+
+        Returns
+        -------
+        list of tuple of (slice, torch.Tensor)
+            Rows beyond the share, and what is to be added to theirs of `behind`.
+        """
+        network, spilt = self.network, []
+        skip, trunk = kept["conv2"], kept["conv6"]
+        for band in share.cut(network.band_rows):
+            seen = band.around(BRANCH_HALO)
+            logits, magnitude = (each[:, :, band.own].clone() for each in cells)
+            logits += convolved(skip[:, :, band.own], self._weights["output_skip"])
+            magnitude += convolved(skip[:, :, band.own], self._sizes["output_skip"])
+            branches = {}
+            for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
+                near = band.around(scale)
+                branch, size = (
+                    band.narrowed(each, near, band.own)
+                    for each in self._affine(f"scale{scale}", band.narrowed(pooled, seen, near), scale)
+                )
+                logits += convolved(branch, self._weights[f"output{scale}"])
+                magnitude += convolved(branch.abs(), self._sizes[f"output{scale}"])
+                branches[scale] = branch, size
+            own = seeds[:, :, band.own].clone()
+            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, logits, magnitude)
+            found = self._spread(index, band, handed[:, :, band.own].to(network.dtype), branches, books)
+            inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
+            behind[:, :, inner] += band.narrowed(found, seen, inner)
+            for outer in (slice(seen.start, inner.start), slice(inner.stop, seen.stop)):
+                if outer.start < outer.stop:
+                    spilt.append((outer, band.narrowed(found, seen, outer).clone()))
+        return spilt
+
+    def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a convolution's outputs z and their D; the values are not negative."""
+        return (
+            convolved(values, self._weights[name], self._biases[name], dilation, dilation),
+            convolved(values, self._sizes[name], self._bias_sizes[name], dilation, dilation),
+        )
+
+    def _spread(
+        self,
+        index: int,
+        band: Band,
+        seeds: torch.Tensor,
+        branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        books: _Books,
+    ) -> torch.Tensor:
+        """Return what a band's branches (z and D) hand to the trunk's output, for the rows within their halo."""
+        seen, pools = band.around(BRANCH_HALO), {}
+        rows, cols = seen.stop - seen.start, seeds.shape[3]
+        before, after = pool_padding(SCALES)
+        for number, scale in enumerate(SCALES):
+            name = f"scale{scale}"
+            multipliers = convolved(seeds, self._turned[f"output{scale}"])
+            multipliers = self._hand_on(books, name, f"scales.{number}", multipliers, *branches.pop(scale))
+            # Rows beyond the band get their share too: twice the padding makes the result so much taller.
+            spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
+            near = band.around(scale)
+            spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
+            shares = inverse_counts(rows, cols, scale, spread)[near.start - seen.start :][: spread.shape[2]]
+            shape = (1, spread.shape[1], rows + before + after, cols + before + after)
+            pools[scale] = self._of_share[index].take(f"pool{scale}", shape, spread).zero_()
+            begin = before + near.start - seen.start
+            pools[scale][:, :, begin : begin + spread.shape[2], before : before + cols] = spread.mul_(shares)
+        return summed_back(pools)
 
     def _share_to_fine(
         self,
@@ -230,50 +279,6 @@ class EpsilonPullback(nn.Module):
     ) -> None:
         for band in share.cut(self.network.band_rows):
             found[:, :, band.own] = self._through_trunk(band, seeds, behind, fine, kept, books)
-
-    def _behind_trunk(
-        self,
-        index: int,
-        share: Band,
-        seeds: torch.Tensor,
-        kept: dict[str, torch.Tensor],
-        behind: torch.Tensor,
-        books: _Books,
-    ) -> list[tuple[slice, torch.Tensor]]:
-        """Add what a share's branches hand on to its rows of `behind`; return rows beyond it, and what they get."""
-        spilt = []
-        for band in share.cut(self.network.band_rows):
-            seen = band.around(BRANCH_HALO)
-            found = self._through_branches(index, band, seeds, kept, books)
-            inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
-            behind[:, :, inner] += band.narrowed(found, seen, inner)
-            for outer in (slice(seen.start, inner.start), slice(inner.stop, seen.stop)):
-                if outer.start < outer.stop:
-                    spilt.append((outer, band.narrowed(found, seen, outer).clone()))
-        return spilt
-
-    def _through_branches(
-        self, core: int, band: Band, seeds: torch.Tensor, kept: dict[str, torch.Tensor], books: _Books
-    ) -> torch.Tensor:
-        """Return what a band's branches hand to the trunk's output, for the rows within their halo."""
-        seen, pools = band.around(BRANCH_HALO), {}
-        rows, cols = seen.stop - seen.start, seeds.shape[3]
-        before, after = pool_padding(SCALES)
-        for index, scale in enumerate(SCALES):
-            name = f"scale{scale}"
-            multipliers = convolved(seeds[:, :, band.own], self._turned[f"output{scale}"])
-            z, size = kept[name][:, :, band.own], kept[f"{name}_size"][:, :, band.own]
-            multipliers = self._hand_on(books, name, f"scales.{index}", multipliers, z, size)
-            # Rows beyond the band get their share too: twice the padding makes the result so much taller.
-            spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
-            near = band.around(scale)
-            spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
-            shares = inverse_counts(rows, cols, scale, spread)[near.start - seen.start :][: spread.shape[2]]
-            shape = (1, spread.shape[1], rows + before + after, cols + before + after)
-            pools[scale] = self._of_core[core].take(f"pool{scale}", shape, spread).zero_()
-            begin = before + near.start - seen.start
-            pools[scale][:, :, begin : begin + spread.shape[2], before : before + cols] = spread.mul_(shares)
-        return summed_back(pools)
 
     def _through_trunk(
         self,
@@ -300,7 +305,7 @@ class EpsilonPullback(nn.Module):
                 values = torch.addcmul(shift, values, gain)
             # What a ReLU let through is its own size.
             magnitude = values if index and norm is None else values.abs()
-            size = convolved(magnitude, self._sizes[name], self._biases[name].abs(), 1, 1)
+            size = convolved(magnitude, self._sizes[name], self._bias_sizes[name], 1, 1)
             size, z = band.narrowed(size, wider, seen), kept[name][:, :, seen]
             own = slice(band.start - seen.start, band.stop - seen.start)
             multipliers = self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
@@ -308,7 +313,7 @@ class EpsilonPullback(nn.Module):
             multipliers = band.narrowed(convolved(multipliers, self._turned[name], None, 1, 1), seen, wanted)
             seen = wanted
             if norm is not None:
-                size = torch.addcmul(shift.abs(), before[:, :, seen], gain.abs())
+                size = torch.addcmul(shift.abs() + self._least, before[:, :, seen], gain.abs())
                 z = band.narrowed(values, wider, seen)
                 own = slice(band.start - seen.start, band.stop - seen.start)
                 multipliers = self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)

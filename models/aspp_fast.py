@@ -281,7 +281,27 @@ class FastAspp(nn.Module):
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
         if self.folded:
             return self.gathered_logits(fine, coarse, edges)
-        skip, trunk = self.trunk(fine, edges)
+        return self._from_trunk(*self.trunk(fine, edges), fine, coarse)
+
+    def keeping_logits(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges, kept: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the logits of a network without hidden layer; parameters as of :meth:`bands`."""
+        if self.folded:
+            return self.gathered_logits(fine, coarse, edges, kept)
+        fine = self.laid_out(fine)
+        together(
+            [partial(self._keep_trunk, share, fine, edges, kept) for share in self.shares(fine.shape[2])]
+        )
+        return self._from_trunk(kept[CONVOLUTIONS.index("conv2")], kept[-1], fine, coarse)
+
+    def _keep_trunk(self, share: Band, fine: torch.Tensor, edges: Edges, kept: list[torch.Tensor]) -> None:
+        for _ in self.bands(share, fine, edges, kept):
+            pass  # all that matters is kept
+
+    def _from_trunk(
+        self, skip: torch.Tensor, trunk: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
+    ) -> torch.Tensor:
         logits = self._from_skip(skip)
         for scale, branch in self._branches(trunk):
             logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))

@@ -258,11 +258,11 @@ class Gathered:
     ) -> None:
         self._head = head
         self._strips = [(*rows.indices(share.rows)[:2], cols) for rows, cols in strips]
+        self._whole = whole
         self.pieces: list[list[torch.Tensor]] = [[] for _ in strips]
         self.rows = share.around(head.reach)
-        shape = head.outputs, self.rows.stop - self.rows.start, like.shape[3]
-        kind = {"dtype": head.sum_dtype, "device": like.device}
-        self._sums = {} if whole else {scale: torch.zeros(shape, **kind) for scale in head.scales}
+        self._shape = head.outputs, self.rows.stop - self.rows.start, like.shape[3]
+        self._sums: dict[int, torch.Tensor] = {}
         self.logits = torch.empty(0)
 
     def add(self, rows: slice, trunk: torch.Tensor) -> None:
@@ -271,8 +271,11 @@ class Gathered:
             low, high = max(first, rows.start), min(stop, rows.stop)
             if low < high:
                 pieces.append(trunk[:, :, low - rows.start : high - rows.start, cols].clone())
-        if not self._sums:
+        if self._whole:
             return
+        if not self._sums:
+            kind = {"dtype": self._head.sum_dtype, "device": trunk.device}
+            self._sums = {scale: torch.zeros(self._shape, **kind) for scale in self._head.scales}
         for band in bands(trunk.shape[2], _chunk_rows(trunk)):
             start, stop = (rows.start - self.rows.start + row for row in (band.start, band.stop))
             for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
@@ -284,7 +287,7 @@ class Gathered:
 
     def finish(self) -> None:
         """Put the scales together, when all has been taken."""
-        if not self._sums:
+        if self._whole:
             return
         logits = None
         for scale in reversed(self._head.scales):

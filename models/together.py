@@ -17,42 +17,45 @@ Found = TypeVar("Found")
 
 
 def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
-    """Return what the jobs return, each computed by a single core.
+    """Return what the jobs return, each computed by a single core: the next that is free.
 
-    The first runs in the calling thread, the others in threads of their own, with the caller's modes of autograd.
+    They run in the calling thread and in threads of their own, with the caller's modes of autograd.
 
     Parameters
     ----------
     jobs : sequence of callable
-        They write to no memory in common. More than there are cores are done one after the other.
+        They write to no memory in common.
 
     Raises
     ------
     Exception
-        What the first of the jobs that failed raised, once all have come to an end.
+        What the first of the jobs that failed raised, once all that had begun have come to an end.
     """
-    cores = torch.get_num_threads()
-    if len(jobs) < 2 or cores < 2:
+    cores = min(torch.get_num_threads(), len(jobs))
+    if cores < 2:
         return [job() for job in jobs]
-    pool = _pool(cores - 1)
+    allowed = torch.get_num_threads()
+    found: list = [None] * len(jobs)
+    waiting = iter(list(enumerate(jobs)))
     modes = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
-    torch.set_num_threads(1)
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        with torch.inference_mode(modes[0]), torch.set_grad_enabled(modes[1]):
+            for index, job in waiting:
+                found[index] = job()
+
     others: list[Future] = []
     try:
-        others = [pool.submit(_alone, job, *modes) for job in jobs[1:]]
-        first = jobs[0]()
+        others = [_pool(allowed - 1).submit(work) for _ in range(cores - 1)]
+        work()
     finally:
         wait(others)
         # Torch also takes the number for threads yet to be made from the last call.
-        torch.set_num_threads(cores)
-    return [first, *(other.result() for other in others)]
-
-
-def _alone(job: Callable[[], Found], inference: bool, gradients: bool) -> Found:
-    if torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
-    with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
-        return job()
+        torch.set_num_threads(allowed)
+    for other in others:
+        other.result()
+    return found
 
 
 @functools.cache
