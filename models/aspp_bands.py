@@ -53,7 +53,7 @@ class Band:
     def cut(self, height: int) -> Iterator[Band]:
         """Yield bands of these rows, of about equal height and at most `height`; 0 for one of all."""
         length = self.stop - self.start
-        number = -(-length // (height or length))
+        number = -(-length // (height or max(length, 1)))
         breaks = [self.start + length * index // number for index in range(number + 1)]
         for start, stop in zip(breaks, breaks[1:]):
             yield Band(start, stop, self.rows)
@@ -68,9 +68,19 @@ def bands(rows: int, height: int) -> Iterator[Band]:
     return Band(0, rows, rows).cut(height)
 
 
-def shares(rows: int, number: int) -> list[Band]:
-    """Return about equal parts of an array of `rows` rows, `number` where none gets less than :data:`LEAST_SHARE`."""
-    return list(bands(rows, -(-rows // max(1, min(number, rows // LEAST_SHARE)))))
+def shares(rows: Band, number: int) -> list[Band]:
+    """Return about equal parts of some rows: `number` where each gets at least :data:`LEAST_SHARE` of them."""
+    length = rows.stop - rows.start
+    return list(rows.cut(-(-length // max(1, min(number, length // LEAST_SHARE)))))
+
+
+def rows_with(values: torch.Tensor, halo: int) -> Band:
+    """Return the rows that hold all of values (sample, channel, row, column) that are not zero, and `halo` more."""
+    number = values.shape[2]
+    held = values.ne(0).any(3).any(1).any(0).nonzero()
+    if not len(held):
+        return Band(0, 0, number)
+    return Band(max(0, int(held[0]) - halo), min(number, int(held[-1]) + 1 + halo), number)
 
 
 class Workspace:

@@ -16,8 +16,9 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from .aspp_bands import Band, Workspace
+from .aspp_bands import Band, Workspace, bands, rows_with
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
@@ -34,6 +35,11 @@ from .together import together
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
 BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
+# Rows around a seed that relevance reaches.
+RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
+
+# Rows handed on at once: what several operations read and write stays in the inner cache.
+CHUNK_ROWS = 16
 
 # note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
 Note = Callable[[str, str, torch.Tensor], None]
@@ -108,18 +114,26 @@ class EpsilonPullback(nn.Module):
         multipliers: torch.Tensor,
         z: torch.Tensor,
         size: torch.Tensor,
-        own: slice = slice(None),
+        own: slice,
         rectified: bool = False,
     ) -> torch.Tensor:
         """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`.
 
         `multipliers` and `size` (D, nowhere zero) are used up.
         """
-        size = size if rectified else size.copysign_(z)
-        multipliers = multipliers.mul_(z).div_(torch.add(z, size, alpha=self.epsilon))
-        mine = multipliers[:, :, own]
-        books.add("epsilon", layer, self.epsilon * channel_sums(size[:, :, own].mul_(mine)).sum())
-        books.add("bias", layer, (channel_sums(mine) * self._bias_of(key)).sum())
+        epsilon = bias = 0.0
+        for part in bands(z.shape[2], CHUNK_ROWS):
+            arriving, here, withheld = (each[:, :, part.own] for each in (multipliers, z, size))
+            if not rectified:
+                withheld.copysign_(here)
+            arriving.mul_(here).div_(torch.add(here, withheld, alpha=self.epsilon))
+            inside = slice(max(own.start - part.start, 0), min(own.stop, part.stop) - part.start)
+            if inside.start < inside.stop:
+                mine = arriving[:, :, inside]
+                epsilon = epsilon + channel_sums(withheld[:, :, inside].mul_(mine)).sum()
+                bias = bias + channel_sums(mine)
+        books.add("epsilon", layer, self.epsilon * epsilon)
+        books.add("bias", layer, (bias * self._bias_of(key)).sum())
         return multipliers
 
     def _bias_of(self, key: str) -> torch.Tensor:
@@ -138,10 +152,10 @@ class EpsilonPullback(nn.Module):
         note: Note,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         network = self.network
-        shares = network.shares(fine.shape[2])
+        shares = network.shares(rows_with(seeds, 0))
         books = [_Books() for _ in shares]
         cells = self._cells(fine, coarse)
-        handed = torch.empty_like(seeds, dtype=network.sum_dtype)
+        handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
         spilt = together(
             [
@@ -153,10 +167,12 @@ class EpsilonPullback(nn.Module):
         )
         for reached, multipliers in (each for of_share in spilt for each in of_share):
             behind[:, :, reached] += multipliers
-        found = torch.empty_like(fine, dtype=network.dtype, memory_format=network.memory_format)
+        found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
+        shares = network.shares(rows_with(seeds, RADIUS))
+        books += (further := [_Books() for _ in shares])
         together(
             [
-                partial(self._share_to_fine, share, handed, behind, fine, kept, found, books[index])
+                partial(self._share_to_fine, share, handed, behind, fine, kept, found, further[index])
                 for index, share in enumerate(shares)
             ]
         )
@@ -215,16 +231,12 @@ class EpsilonPullback(nn.Module):
             magnitude += convolved(skip[:, :, band.own], self._sizes["output_skip"])
             branches = {}
             for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
-                near = band.around(scale)
-                branch, size = (
-                    band.narrowed(each, near, band.own)
-                    for each in self._affine(f"scale{scale}", band.narrowed(pooled, seen, near), scale)
-                )
+                branch, size = self._affine(f"scale{scale}", _rows_around(pooled, band, seen, scale), scale)
                 logits += convolved(branch, self._weights[f"output{scale}"])
                 magnitude += convolved(branch.abs(), self._sizes[f"output{scale}"])
                 branches[scale] = branch, size
-            own = seeds[:, :, band.own].clone()
-            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, logits, magnitude)
+            own, every = seeds[:, :, band.own].clone(), slice(0, band.stop - band.start)
+            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, logits, magnitude, every)
             found = self._spread(index, band, handed[:, :, band.own].to(network.dtype), branches, books)
             inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
             behind[:, :, inner] += band.narrowed(found, seen, inner)
@@ -234,10 +246,11 @@ class EpsilonPullback(nn.Module):
         return spilt
 
     def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a convolution's outputs z and their D; the values are not negative."""
+        """Return a convolution's outputs z and their D; the values are not negative, rows around them are there."""
+        padding = 0, dilation
         return (
-            convolved(values, self._weights[name], self._biases[name], dilation, dilation),
-            convolved(values, self._sizes[name], self._bias_sizes[name], dilation, dilation),
+            convolved(values, self._weights[name], self._biases[name], padding, dilation),
+            convolved(values, self._sizes[name], self._bias_sizes[name], padding, dilation),
         )
 
     def _spread(
@@ -252,10 +265,13 @@ class EpsilonPullback(nn.Module):
         seen, pools = band.around(BRANCH_HALO), {}
         rows, cols = seen.stop - seen.start, seeds.shape[3]
         before, after = pool_padding(SCALES)
+        every = slice(0, band.stop - band.start)
         for number, scale in enumerate(SCALES):
             name = f"scale{scale}"
             multipliers = convolved(seeds, self._turned[f"output{scale}"])
-            multipliers = self._hand_on(books, name, f"scales.{number}", multipliers, *branches.pop(scale))
+            multipliers = self._hand_on(
+                books, name, f"scales.{number}", multipliers, *branches.pop(scale), every
+            )
             # Rows beyond the band get their share too: twice the padding makes the result so much taller.
             spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
             near = band.around(scale)
@@ -318,6 +334,13 @@ class EpsilonPullback(nn.Module):
                 own = slice(band.start - seen.start, band.stop - seen.start)
                 multipliers = self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)
         return multipliers
+
+
+def _rows_around(values: torch.Tensor, band: Band, seen: slice, halo: int) -> torch.Tensor:
+    """Return a band's rows and `halo` more on each side of values of the rows `seen`; zeros beyond the array."""
+    near = band.around(halo)
+    above, below = near.start - (band.start - halo), band.stop + halo - near.stop
+    return functional.pad(band.narrowed(values, seen, near), (0, 0, above, below))
 
 
 class _Books:

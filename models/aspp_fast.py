@@ -153,11 +153,12 @@ class FastAspp(nn.Module):
         """Return what a batch norm makes of values."""
         return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
 
-    def shares(self, rows: int) -> list[Band]:
-        """Return parts of a tile's rows, one for each core that computes at the same time."""
+    def shares(self, rows: int | Band) -> list[Band]:
+        """Return parts of a tile's rows (or some of them), one for each core that computes at the same time."""
         # What is to be differentiated is not cut: autograd would keep every piece.
         cut = self.band_rows and not torch.is_grad_enabled()
-        return shares(rows, torch.get_num_threads() if cut else 1)
+        some = Band(0, rows, rows) if isinstance(rows, int) else rows
+        return shares(some, torch.get_num_threads() if cut else 1)
 
     def laid_out(self, fine: torch.Tensor) -> torch.Tensor:
         """Return standardised inputs (1, fine channel, row, column) as :meth:`bands` takes them."""

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Workspace
+from .aspp_bands import Band, Workspace, rows_with
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, Spreading, convolved
 from .aspp_variants import SCALES
@@ -98,11 +98,12 @@ class Pullback(nn.Module):
     ) -> torch.Tensor:
         network = self.network
         spreading = network.head.spreading(seeds, edges)
-        found = seeds.new_empty((1, self.conv1_back.shape[0], *seeds.shape[2:]))
+        found = seeds.new_zeros((1, self.conv1_back.shape[0], *seeds.shape[2:]))
         found = found.contiguous(memory_format=network.memory_format)
+        reached = rows_with(seeds, network.head.reach + len(CONVOLUTIONS))
         shares = [
             partial(self._share_to_fine, share, seeds, spreading, kept, found, note is not None)
-            for share in network.shares(seeds.shape[2])
+            for share in network.shares(reached)
         ]
         arrived = together(shares)
         if note is not None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
@@ -151,7 +152,7 @@ def _bytes_needed(
     """Return what the work on a tile needs for each of its pixels, and for each of its columns.
 
     What work in bands of `band_rows` rows (0 for none) needs for a band does not grow with the rows: it is told
-    from the rest by a window twice as tall.
+    from the rest by a window twice as tall. Each core that torch may use works on a band of its own.
     """
     step = runner.alignment
     cols = -(-PROBE_COLS // step) * step
@@ -176,7 +177,7 @@ def _bytes_needed(
     if rows == first_rows:
         return need / rows, 0.0
     pixel = max(0.0, need - first) / (rows - first_rows)
-    return pixel, max(0.0, need - pixel * rows)
+    return pixel, torch.get_num_threads() * max(0.0, need - pixel * rows)
 
 
 def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:

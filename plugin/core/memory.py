@@ -48,7 +48,7 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(work: Callable[[], object]) -> float:
-    """Return the bytes torch holds at most while `work` runs, beyond what existed before.
+    """Return the bytes torch holds at most while `work` runs on one core, beyond what existed before.
 
     Parameters
     ----------
@@ -61,6 +61,11 @@ def peak_bytes(work: Callable[[], object]) -> float:
         The peak of the arrays, times an allowance for the libraries' own workspace.
     """
     counter = _LiveBytes()
-    with counter:
-        work()
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # else other threads take a part of the work, where nothing is counted
+    try:
+        with counter:
+            work()
+    finally:
+        torch.set_num_threads(cores)
     return WORKSPACE * counter.peak

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_bands import ROOM, Workspace, bands, shares
+from floelens.models.aspp_bands import ROOM, Band, Workspace, bands, shares
 from floelens.models.aspp_head import LinearHead
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
@@ -67,7 +67,7 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
     spreading = head.spreading(seeds, edges)
     assert (spreading.multipliers(slice(0, rows)) - expected).abs().max() < 1e-11
     for number in (1, 2):
-        parts = shares(rows, number)
+        parts = shares(Band(0, rows, rows), number)
         assert len(parts) == number
         with torch.no_grad():
             gathering = head.gathering(trunk, edges, parts)
