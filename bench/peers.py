@@ -72,8 +72,6 @@ class Bench:
         path = self._folder / f"map_{task['who']}_{task.get('what', '')}_{task['precision']}.npz"
         task |= {**self._common, "map": str(path)}
         environment = {**os.environ, "OMP_NUM_THREADS": str(task["threads"])}
-        if task["who"] != "ours":
-            environment["THP_MEM_ALLOC_ENABLE"] = "0"  # torch's default, which ours changes
         command = [sys.executable, str(Path(__file__).with_name("peer_work.py")), json.dumps(task)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 
 # Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
-BAND_ROWS = 128
+BAND_ROWS = 96
 # Rows that are worth a core of their own.
 LEAST_SHARE = 64
 # Tiles differ by a coarse cell in their rows and columns.

@@ -23,14 +23,14 @@ from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
     Edges,
-    convolved,
     doubled_pools,
     inverse_counts,
     pool_padding,
     summed_back,
 )
-from .aspp_pullback import channel_sums, to_cells
+from .aspp_pullback import channel_sums, to_cells, turned
 from .aspp_variants import SCALES
+from .convolutions import Filters, convolved
 from .together import together
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
@@ -60,20 +60,21 @@ class EpsilonPullback(nn.Module):
         super().__init__()
         self.network = network
         self.epsilon = epsilon
-        names = (*CONVOLUTIONS, *(f"scale{scale}" for scale in SCALES))
-        self._weights = {name: network.get_buffer(f"{name}_weight") for name in names}
+        branches = [f"scale{scale}" for scale in SCALES]
+        self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
         self._weights |= {f"output{scale}": network.get_buffer(f"output{scale}") for scale in SCALES}
         self._weights["output_skip"] = network.get_buffer("output_skip")
-        self._biases = {name: network.get_buffer(f"{name}_bias") for name in names}
-        layout = {"memory_format": network.memory_format}
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
+        self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
+        self._biases = {name: network.get_buffer(f"{name}_bias") for name in (*CONVOLUTIONS, *branches)}
         # So much that ε D is never zero, and too little to be seen beside any other D.
         self._least = torch.finfo(network.dtype).tiny / epsilon
         self._bias_sizes = {name: bias.abs() + self._least for name, bias in self._biases.items()}
-        self._turned = {
-            name: weight.flip(2, 3).transpose(0, 1).to(network.dtype).contiguous(**layout)
-            for name, weight in self._weights.items()
-        }
+        self._to_size, self._to_before = {}, {}
+        for name in CONVOLUTIONS:
+            weight = network.get_buffer(f"{name}_weight")
+            self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
+            self._to_before[name] = Filters(turned(weight, network))
         self._workspace, self._passes = Workspace(), 0
         self._of_share: defaultdict[int, Workspace] = defaultdict(Workspace)
 
@@ -321,12 +322,12 @@ class EpsilonPullback(nn.Module):
                 values = torch.addcmul(shift, values, gain)
             # What a ReLU let through is its own size.
             magnitude = values if index and norm is None else values.abs()
-            size = convolved(magnitude, self._sizes[name], self._bias_sizes[name], 1, 1)
+            size = self._to_size[name](magnitude)
             size, z = band.narrowed(size, wider, seen), kept[name][:, :, seen]
             own = slice(band.start - seen.start, band.stop - seen.start)
             multipliers = self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
             wanted = band.around(index)
-            multipliers = band.narrowed(convolved(multipliers, self._turned[name], None, 1, 1), seen, wanted)
+            multipliers = band.narrowed(self._to_before[name](multipliers), seen, wanted)
             seen = wanted
             if norm is not None:
                 size = torch.addcmul(shift.abs() + self._least, before[:, :, seen], gain.abs())

@@ -24,8 +24,9 @@ import torch
 from torch import nn
 
 from .aspp_bands import BAND_ROWS, Band, shares
-from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, convolved, doubled_pools, rectified
+from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, doubled_pools
 from .aspp_variants import SCALES
+from .convolutions import Filters, convolved
 from .layers import NearestUpsample
 from .together import together
 
@@ -87,6 +88,10 @@ class FastAspp(nn.Module):
             self._buffer(
                 f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
             )
+        self.filters = nn.ModuleDict()
+        for name in (*CONVOLUTIONS, *(f"{name}_merged" for name in NORMS)):
+            weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+            self.filters[name] = Filters(weight, bias)
         convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
         for scale, convolution in zip(SCALES, convolutions):
             self._keep(f"scale{scale}", convolution)
@@ -216,20 +221,16 @@ class FastAspp(nn.Module):
     def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
         norm = NORMS.get(name)
         if norm is None:
-            return self._rectified(name, values).to(self.dtype)
+            return self.filters[name](values, relu=True).to(self.dtype)
         if norm in self.merged and not torch.is_grad_enabled():
             return self._merged(name, norm, values, edges)
-        return self._rectified(name, self.normalised(norm, values))
-
-    def _rectified(self, name: str, values: torch.Tensor, weights: str = "") -> torch.Tensor:
-        weight = self.get_buffer(f"{weights or name}_weight")
-        return rectified(values, weight, self.get_buffer(f"{weights or name}_bias"))
+        return self.filters[name](self.normalised(norm, values), relu=True)
 
     def _merged(self, name: str, norm: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
         """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
-        found = self._rectified(name, values, f"{name}_merged")
+        found = self.filters[f"{name}_merged"](values, relu=True)
         for seen, own in self.edge_strips(edges):
-            found[own] = self._rectified(name, self.normalised(norm, values[seen]))[own]
+            found[own] = self.filters[name](self.normalised(norm, values[seen]), relu=True)[own]
         return found
 
     @staticmethod

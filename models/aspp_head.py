@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from .aspp_bands import Band, bands
+from .convolutions import convolved
 from .layers import SamePool2d
 from .together import together
 
@@ -485,34 +486,3 @@ def _overlap(span: slice, shift: int, length: int) -> tuple[slice, slice]:
     start, stop = max(0, span.start + shift), min(length, span.stop + shift)
     stop = max(start, stop)
     return slice(start, stop), slice(start - span.start - shift, stop - span.start - shift)
-
-
-def convolved(
-    values: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    padding: int | tuple[int, int] = 0,
-    dilation: int | tuple[int, int] = 1,
-) -> torch.Tensor:
-    """Return a convolution of stride 1.
-
-    With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
-    with another last digit; asked for by name, oneDNN takes them in any program.
-    """
-    if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
-        pads, steps = ([n, n] if isinstance(n, int) else list(n) for n in (padding, dilation))
-        return torch.mkldnn_convolution(values, weight, bias, pads, [1, 1], steps, 1)
-    return functional.conv2d(values, weight, bias, padding=padding, dilation=dilation)
-
-
-def rectified(values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return the ReLU of a 3 x 3 convolution with zero padding, in one pass where torch can."""
-    fused = (
-        getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-        if torch.backends.mkldnn.is_available()
-        else None
-    )
-    suits = values.dtype in (torch.float32, torch.bfloat16) and values.device.type == "cpu"
-    if fused is None or not suits or torch.is_grad_enabled():
-        return convolved(values, weight, bias, padding=1).relu_()
-    return fused(values, weight, bias, [1, 1], [1, 1], [1, 1], 1, "relu", [], "")

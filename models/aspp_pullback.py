@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from .aspp_bands import Band, Workspace, rows_with
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import ALL_EDGES, Edges, Spreading, convolved
+from .aspp_head import ALL_EDGES, Edges, Spreading
 from .aspp_variants import SCALES
+from .convolutions import Filters, convolved
 from .together import together
 
 # note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
@@ -39,18 +40,15 @@ class Pullback(nn.Module):
         super().__init__()
         self.network = network
         self._workspace, self._passes = Workspace(), 0
+        self.filters = nn.ModuleDict()
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
-            self._turned(name, network.get_buffer(f"{name}{merged}_weight"))
-        self._turned("skip", network.get_buffer("output_skip"))
+            self.filters[name] = Filters(turned(network.get_buffer(f"{name}{merged}_weight"), network))
+        self.register_buffer("skip_back", turned(network.get_buffer("output_skip"), network))
 
     def release(self) -> None:
         """Give back the memory kept for the next tile."""
         self._workspace = Workspace()
-
-    def _turned(self, name: str, weight: torch.Tensor) -> None:
-        back = weight.flip(2, 3).transpose(0, 1).to(self.network.dtype)
-        self.register_buffer(f"{name}_back", back.contiguous(memory_format=self.network.memory_format))
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -98,7 +96,7 @@ class Pullback(nn.Module):
     ) -> torch.Tensor:
         network = self.network
         spreading = network.head.spreading(seeds, edges)
-        found = seeds.new_zeros((1, self.conv1_back.shape[0], *seeds.shape[2:]))
+        found = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
         found = found.contiguous(memory_format=network.memory_format)
         reached = rows_with(seeds, network.head.reach + len(CONVOLUTIONS))
         shares = [
@@ -147,7 +145,7 @@ class Pullback(nn.Module):
                 torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
                 if noting:
                     arrived[name] = arrived[name] + channel_sums(band.narrowed(multipliers, seen, band.own))
-                multipliers = convolved(multipliers, self.get_buffer(f"{name}_back"), padding=1)
+                multipliers = self.filters[name](multipliers)
                 wanted = band.around(index)
                 multipliers, seen = band.narrowed(multipliers, seen, wanted), wanted
             found[:, :, band.own] = multipliers
@@ -163,6 +161,12 @@ class Pullback(nn.Module):
         if coarse is None or not self.network.coarse_channels:
             return None
         return to_cells(self.network, seeds, coarse)
+
+
+def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
+    """Return the weights with which a convolution is taken backwards."""
+    back = weight.flip(2, 3).transpose(0, 1).to(network.dtype)
+    return back.contiguous(memory_format=network.memory_format)
 
 
 def to_cells(network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,8 @@ from torch import nn
 
 from .aspp_bands import Band
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import ALL_EDGES, Edges, Gathered, convolved
+from .aspp_head import ALL_EDGES, Edges, Gathered
+from .convolutions import convolved
 from .together import together
 
 if TYPE_CHECKING:
@@ -159,14 +160,13 @@ class GatedRows(nn.Module):
             values = torch.cat([values[:-1] * network.get_buffer(f"{norm}_gain"), shifted])
             norm = None
         merged = "" if norm is None else "_merged"
-        weight, bias = (network.get_buffer(f"{name}{merged}_{kind}") for kind in ("weight", "bias"))
-        found = convolved(values, weight, padding=1)
-        found[-1] += bias[:, None, None]
+        filters = network.filters[f"{name}{merged}"]
+        found = filters(values, bias=False)
+        found[-1] += filters.bias[:, None, None]
         if norm is not None:  # merged, the shift of the norm is wrong at edges of the scene
-            weight, bias = (network.get_buffer(f"{name}_{kind}") for kind in ("weight", "bias"))
             for seen, own in network.edge_strips(edges):
                 shifted = network.normalised(norm, values[-1:][seen])
-                found[-1:][own] = convolved(shifted, weight, bias, padding=1)[own]
+                found[-1:][own] = network.filters[name](shifted)[own]
         return found
 
 
