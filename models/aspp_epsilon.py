@@ -10,7 +10,6 @@ band (:mod:`.aspp_bands`), and used up in the band: memory costs more than compu
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
@@ -25,7 +24,6 @@ from .aspp_head import (
     Edges,
     doubled_pools,
     inverse_counts,
-    pool_padding,
     summed_back,
 )
 from .aspp_pullback import channel_sums, to_cells, turned
@@ -76,7 +74,6 @@ class EpsilonPullback(nn.Module):
             self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
             self._to_before[name] = Filters(turned(weight, network))
         self._workspace, self._passes = Workspace(), 0
-        self._of_share: defaultdict[int, Workspace] = defaultdict(Workspace)
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -160,9 +157,7 @@ class EpsilonPullback(nn.Module):
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
         spilt = together(
             [
-                partial(
-                    self._through_branches, index, share, seeds, cells, kept, handed, behind, books[index]
-                )
+                partial(self._through_branches, share, seeds, cells, kept, handed, behind, books[index])
                 for index, share in enumerate(shares)
             ]
         )
@@ -196,7 +191,6 @@ class EpsilonPullback(nn.Module):
 
     def _through_branches(
         self,
-        index: int,
         share: Band,
         seeds: torch.Tensor,
         cells: tuple[torch.Tensor, torch.Tensor],
@@ -209,8 +203,6 @@ class EpsilonPullback(nn.Module):
 
         Parameters
         ----------
-        index : int
-            The number of the share.
         share, seeds, cells, kept
             The rows, what is explained, and what :meth:`_cells` and the forward pass found.
         handed, behind : torch.Tensor
@@ -238,7 +230,7 @@ class EpsilonPullback(nn.Module):
                 branches[scale] = branch, size
             own, every = seeds[:, :, band.own].clone(), slice(0, band.stop - band.start)
             handed[:, :, band.own] = self._hand_on(books, "output", "output", own, logits, magnitude, every)
-            found = self._spread(index, band, handed[:, :, band.own].to(network.dtype), branches, books)
+            found = self._spread(band, handed[:, :, band.own].to(network.dtype), branches, books)
             inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
             behind[:, :, inner] += band.narrowed(found, seen, inner)
             for outer in (slice(seen.start, inner.start), slice(inner.stop, seen.stop)):
@@ -256,19 +248,17 @@ class EpsilonPullback(nn.Module):
 
     def _spread(
         self,
-        index: int,
         band: Band,
         seeds: torch.Tensor,
         branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
         books: _Books,
     ) -> torch.Tensor:
         """Return what a band's branches (z and D) hand to the trunk's output, for the rows within their halo."""
-        seen, pools = band.around(BRANCH_HALO), {}
+        seen, every = band.around(BRANCH_HALO), slice(0, band.stop - band.start)
         rows, cols = seen.stop - seen.start, seeds.shape[3]
-        before, after = pool_padding(SCALES)
-        every = slice(0, band.stop - band.start)
-        for number, scale in enumerate(SCALES):
-            name = f"scale{scale}"
+
+        def add(scale: int, total: torch.Tensor) -> None:
+            name, number = f"scale{scale}", SCALES.index(scale)
             multipliers = convolved(seeds, self._turned[f"output{scale}"])
             multipliers = self._hand_on(
                 books, name, f"scales.{number}", multipliers, *branches.pop(scale), every
@@ -277,12 +267,12 @@ class EpsilonPullback(nn.Module):
             spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
             near = band.around(scale)
             spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
-            shares = inverse_counts(rows, cols, scale, spread)[near.start - seen.start :][: spread.shape[2]]
-            shape = (1, spread.shape[1], rows + before + after, cols + before + after)
-            pools[scale] = self._of_share[index].take(f"pool{scale}", shape, spread).zero_()
-            begin = before + near.start - seen.start
-            pools[scale][:, :, begin : begin + spread.shape[2], before : before + cols] = spread.mul_(shares)
-        return summed_back(pools)
+            begin = near.start - seen.start
+            shares = inverse_counts(rows, cols, scale, spread)[begin:][: spread.shape[2]]
+            total[:, :, begin : begin + spread.shape[2]].addcmul_(spread, shares)
+
+        shape = 1, self._turned[f"scale{SCALES[0]}"].shape[0], rows, cols
+        return summed_back(SCALES, shape, seeds, self.network.memory_format, add)
 
     def _share_to_fine(
         self,

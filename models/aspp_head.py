@@ -15,7 +15,7 @@ close to them is thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -178,7 +178,9 @@ class LinearHead(nn.Module):
 
     def transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
         """Return the multipliers of the trunk for those of a strip's logits."""
-        return turned_pools({scale: self._convolve("back", seeds, scale) for scale in self.scales})
+        return turned_pools(
+            {scale: self._convolve("back", seeds, scale) for scale in self.scales}, self.memory_format
+        )
 
     def _convolve(self, way: str, values: torch.Tensor, scale: int) -> torch.Tensor:
         kernel = self.get_buffer(f"{way}{scale}")
@@ -390,42 +392,53 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
         yield scale, inside * inverse_counts(rows, cols, scale, values)
 
 
-def turned_pools(multipliers: dict[int, torch.Tensor]) -> torch.Tensor:
+def turned_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
     """Return the transpose of :func:`doubled_pools`.
 
     Parameters
     ----------
     multipliers : dict of int to torch.Tensor
         Scale → (sample, channel, row, column).
+    layout : torch.memory_format
+        Of the result.
     """
-    before, after = pool_padding(tuple(multipliers))
-    padded = {}
-    for scale, values in multipliers.items():
-        rows, cols = values.shape[-2:]
-        padded[scale] = functional.pad(
-            values * inverse_counts(rows, cols, scale, values), (before, after, before, after)
-        )
-    return summed_back(padded)
+
+    def add(scale: int, total: torch.Tensor) -> None:
+        values = multipliers[scale]
+        total.addcmul_(values, inverse_counts(*values.shape[-2:], scale, values))
+
+    largest = max(multipliers)
+    return summed_back(tuple(multipliers), multipliers[largest].shape, multipliers[largest], layout, add)
 
 
-def pool_padding(scales: tuple[int, ...]) -> tuple[int, int]:
-    """Return by how many zeros :func:`summed_back` wants its arrays begun and ended, on both axes."""
-    return scales[-1] // 2, (scales[-1] - 1) // 2
-
-
-def summed_back(padded: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Return mirrored sums over the windows of pools, from the largest scale to the smallest.
+def summed_back(
+    scales: tuple[int, ...],
+    shape: torch.Size | tuple[int, ...],
+    like: torch.Tensor,
+    layout: torch.memory_format,
+    add: Callable[[int, torch.Tensor], None],
+) -> torch.Tensor:
+    """Return mirrored sums over the windows of pools, each as part of the sums over the next larger ones.
 
     Parameters
     ----------
-    padded : dict of int to torch.Tensor
-        Scale → (sample, channel, row, column), with zeros around as :func:`pool_padding` tells; they are used up.
+    scales : tuple of int
+        2, 4, 8, …: each twice the one before.
+    shape : tuple of int
+        (sample, channel, row, column) of the result.
+    like : torch.Tensor
+        Of the type, and on the device, of the result.
+    layout : torch.memory_format
+        Of the result.
+    add : callable
+        ``add(scale, total)`` adds to `total` what goes to that pool's pixels; asked from the largest scale down.
     """
-    scales = tuple(padded)
-    before, after = pool_padding(scales)
-    total = None
+    before, after = scales[-1] // 2, (scales[-1] - 1) // 2
+    samples, channels, rows, cols = shape
+    size = samples, channels, rows + before + after, cols + before + after
+    total = torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout).zero_()
     for scale in reversed(scales):
-        total = padded[scale] if total is None else total.add_(padded[scale])
+        add(scale, total[:, :, before : before + rows, before : before + cols])
         total = _beside(total, scale // 4) if scale > 2 else total
     total = total[:, :, :-1] + total[:, :, 1:]
     total = total[:, :, :, :-1] + total[:, :, :, 1:]
