@@ -97,7 +97,7 @@ class EpsilonPullback(nn.Module):
             if number != self._passes:
                 raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
             with torch.no_grad():
-                return self._back(seeds.to(network.sum_dtype), fine, coarse, kept, note)
+                return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, note)
 
         return logits, pull
 
@@ -144,6 +144,7 @@ class EpsilonPullback(nn.Module):
     def _back(
         self,
         seeds: torch.Tensor,
+        logits: torch.Tensor,
         fine: torch.Tensor,
         coarse: torch.Tensor | None,
         kept: dict[str, torch.Tensor],
@@ -152,12 +153,14 @@ class EpsilonPullback(nn.Module):
         network = self.network
         shares = network.shares(rows_with(seeds, 0))
         books = [_Books() for _ in shares]
-        cells = self._cells(fine, coarse)
+        sizes = self._size_of_cells(fine, coarse)
         handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
         spilt = together(
             [
-                partial(self._through_branches, share, seeds, cells, kept, handed, behind, books[index])
+                partial(
+                    self._through_branches, share, seeds, logits, sizes, kept, handed, behind, books[index]
+                )
                 for index, share in enumerate(shares)
             ]
         )
@@ -178,22 +181,21 @@ class EpsilonPullback(nn.Module):
         total.close(note)
         return found, to_cells(network, handed, coarse) if network.coarse_channels else None
 
-    def _cells(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return z and D of the output layer as far as they come from bias and coarse channels."""
+    def _size_of_cells(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return D of the output layer as far as it comes from bias and coarse channels."""
         network = self.network
-        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None]
-        size = bias.abs() + self._least
+        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None].abs() + self._least
         if not network.coarse_channels:
-            return tuple(each.expand(-1, *fine.shape[2:])[None] for each in (bias, size))
+            return bias.expand(-1, *fine.shape[2:])[None]
         cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
-        z, total = (network.upsample(each, fine) for each in (cells.sum(2) + bias, cells.abs().sum(2) + size))
-        return z, total
+        return network.upsample(cells.abs().sum(2) + bias, fine)
 
     def _through_branches(
         self,
         share: Band,
         seeds: torch.Tensor,
-        cells: tuple[torch.Tensor, torch.Tensor],
+        logits: torch.Tensor,
+        sizes: torch.Tensor,
         kept: dict[str, torch.Tensor],
         handed: torch.Tensor,
         behind: torch.Tensor,
@@ -203,8 +205,8 @@ class EpsilonPullback(nn.Module):
 
         Parameters
         ----------
-        share, seeds, cells, kept
-            The rows, what is explained, and what :meth:`_cells` and the forward pass found.
+        share, seeds, logits, sizes, kept
+            The rows, what is explained, and what the forward pass and :meth:`_size_of_cells` found.
         handed, behind : torch.Tensor
             Multipliers behind the output layer, and behind the trunk: the share's rows are filled.
         books : _Books
@@ -219,17 +221,18 @@ class EpsilonPullback(nn.Module):
         skip, trunk = kept["conv2"], kept["conv6"]
         for band in share.cut(network.band_rows):
             seen = band.around(BRANCH_HALO)
-            logits, magnitude = (each[:, :, band.own].clone() for each in cells)
-            logits += convolved(skip[:, :, band.own], self._weights["output_skip"])
-            magnitude += convolved(skip[:, :, band.own], self._sizes["output_skip"])
+            # What a ReLU let through is its own size.
+            size_of_logits = sizes[:, :, band.own] + convolved(
+                skip[:, :, band.own], self._sizes["output_skip"]
+            )
             branches = {}
             for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
                 branch, size = self._affine(f"scale{scale}", _rows_around(pooled, band, seen, scale), scale)
-                logits += convolved(branch, self._weights[f"output{scale}"])
-                magnitude += convolved(branch.abs(), self._sizes[f"output{scale}"])
+                size_of_logits += convolved(branch.abs(), self._sizes[f"output{scale}"])
                 branches[scale] = branch, size
             own, every = seeds[:, :, band.own].clone(), slice(0, band.stop - band.start)
-            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, logits, magnitude, every)
+            z = logits[:, :, band.own]
+            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, z, size_of_logits, every)
             found = self._spread(band, handed[:, :, band.own].to(network.dtype), branches, books)
             inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
             behind[:, :, inner] += band.narrowed(found, seen, inner)
