@@ -209,7 +209,8 @@ class Gathering:
 
     def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> None:
         self._head = head
-        self._strips = list(head.strips(*like.shape[-2:], edges))
+        rows, cols = like.shape[-2:]
+        self._strips = list(head.strips(rows, cols, edges))
         everything = (slice(None),) * 2
         self._whole = any(own == everything for _, own, _ in self._strips)
         seen = [seen for seen, _, _ in self._strips]
@@ -405,7 +406,8 @@ def turned_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_form
 
     def add(scale: int, total: torch.Tensor) -> None:
         values = multipliers[scale]
-        total.addcmul_(values, inverse_counts(*values.shape[-2:], scale, values))
+        rows, cols = values.shape[-2:]
+        total.addcmul_(values, inverse_counts(rows, cols, scale, values))
 
     largest = max(multipliers)
     return summed_back(tuple(multipliers), multipliers[largest].shape, multipliers[largest], layout, add)

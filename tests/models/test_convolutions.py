@@ -1,0 +1,67 @@
+"""Convolutions that fill the lanes of a register are the convolutions of torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from floelens.models.convolutions import Filters
+from torch.nn import functional
+
+# Left over of 16 outputs: none, few, and too many to gain by it.
+OUTPUTS = [1, 2, 3, 4, 5, 12, 16, 18, 20, 34]
+
+
+def made(outputs, channels, dtype, seed=1):
+    torch.manual_seed(seed)
+    weight = torch.randn(outputs, channels, 3, 3, dtype=torch.float64).to(dtype)
+    return weight.contiguous(memory_format=torch.channels_last), torch.randn(outputs, dtype=torch.float64).to(
+        dtype
+    )
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("cols", [1, 7, 33, 48, 61])
+@pytest.mark.parametrize("relu", [False, True])
+def test_filters_are_a_padded_convolution(outputs, cols, relu):
+    weight, bias = made(outputs, 6, torch.float32)
+    values = torch.randn(1, 6, 9, cols).contiguous(memory_format=torch.channels_last)
+    filters = Filters(weight, bias)
+    for added in (True, False):
+        expected = functional.conv2d(
+            values.double(), weight.double(), bias.double() if added else None, padding=1
+        )
+        with torch.no_grad():
+            found = filters(values, relu=relu, bias=added)
+        # Sums of 54 products of about 1, each rounded to 24 bits.
+        assert found.shape == expected.shape
+        assert (found - (expected.clamp(min=0) if relu else expected)).abs().max() < 54 * 2**-22
+        assert found.is_contiguous(memory_format=torch.channels_last) or cols == 1
+
+
+def test_filters_take_several_samples_and_bfloat16():
+    weight, bias = made(18, 14, torch.bfloat16)
+    values = torch.randn(3, 14, 12, 50).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1)
+    with torch.no_grad():
+        found = Filters(weight, bias)(values)
+    # Rounded once, at the end, to 8 bits.
+    assert found.dtype == torch.bfloat16
+    assert (found - expected).abs().max() <= 2**-8 * expected.abs().max()
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_otherwise(outputs):
+    weight, bias = made(outputs, 4, torch.float64)
+    values = torch.randn(1, 4, 8, 40, dtype=torch.float64, requires_grad=True)
+    found = Filters(weight, bias)(values, relu=True)
+    expected = functional.conv2d(values, weight, bias, padding=1).relu()
+    seeds = torch.randn_like(expected)
+    assert torch.equal(found, expected)
+    assert torch.equal(
+        *(torch.autograd.grad(each, values, seeds, retain_graph=True)[0] for each in (found, expected))
+    )
+
+
+def test_the_few_that_are_left_over_are_computed_for_several_columns_at_once():
+    columns = {outputs: Filters(*made(outputs, 4, torch.float32)).columns for outputs in OUTPUTS}
+    assert columns == {1: 16, 2: 8, 3: 5, 4: 4, 5: 0, 12: 0, 16: 0, 18: 8, 20: 4, 34: 8}
