@@ -27,7 +27,7 @@ ROOM = 1.1
 
 @dataclass(frozen=True)
 class Band:
-    """Rows of an array of `rows` rows.
+    """Rows of an array of `rows` rows (or columns, where it is said).
 
     Parameters
     ----------
@@ -74,13 +74,23 @@ def shares(rows: Band, number: int) -> list[Band]:
     return list(rows.cut(-(-length // max(1, min(number, length // LEAST_SHARE)))))
 
 
-def rows_with(values: torch.Tensor, halo: int) -> Band:
-    """Return the rows that hold all of values (sample, channel, row, column) that are not zero, and `halo` more."""
-    number = values.shape[2]
-    held = values.ne(0).any(3).any(1).any(0).nonzero()
+def span_of(values: torch.Tensor, axis: int, halo: int) -> Band:
+    """Return what holds all of values (sample, channel, row, column) that are not zero, and `halo` more.
+
+    Parameters
+    ----------
+    values : torch.Tensor
+        The values.
+    axis : int
+        2 for a span of rows, 3 for one of columns.
+    halo : int
+        How many more on each side, as far as the array goes.
+    """
+    length = values.shape[axis]
+    held = values.ne(0).any(5 - axis).any(1).any(0).nonzero()
     if not len(held):
-        return Band(0, 0, number)
-    return Band(max(0, int(held[0]) - halo), min(number, int(held[-1]) + 1 + halo), number)
+        return Band(0, 0, length)
+    return Band(max(0, int(held[0]) - halo), min(length, int(held[-1]) + 1 + halo), length)
 
 
 class Workspace:

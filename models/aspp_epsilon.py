@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Workspace, bands, rows_with
+from .aspp_bands import Band, Workspace, bands, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
     Edges,
+    Slices,
     doubled_pools,
     inverse_counts,
     summed_back,
@@ -151,7 +152,7 @@ class EpsilonPullback(nn.Module):
         note: Note,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         network = self.network
-        shares = network.shares(rows_with(seeds, 0))
+        shares, across = network.shares(span_of(seeds, 2, 0)), span_of(seeds, 3, 0)
         books = [_Books() for _ in shares]
         sizes = self._size_of_cells(fine, coarse)
         handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
@@ -159,15 +160,24 @@ class EpsilonPullback(nn.Module):
         spilt = together(
             [
                 partial(
-                    self._through_branches, share, seeds, logits, sizes, kept, handed, behind, books[index]
+                    self._through_branches,
+                    share,
+                    across,
+                    seeds,
+                    logits,
+                    sizes,
+                    kept,
+                    handed,
+                    behind,
+                    books[index],
                 )
                 for index, share in enumerate(shares)
             ]
         )
         for reached, multipliers in (each for of_share in spilt for each in of_share):
-            behind[:, :, reached] += multipliers
+            behind[(..., *reached)] += multipliers
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
-        shares = network.shares(rows_with(seeds, RADIUS))
+        shares = network.shares(span_of(seeds, 2, RADIUS))
         books += (further := [_Books() for _ in shares])
         together(
             [
@@ -193,6 +203,7 @@ class EpsilonPullback(nn.Module):
     def _through_branches(
         self,
         share: Band,
+        across: Band,
         seeds: torch.Tensor,
         logits: torch.Tensor,
         sizes: torch.Tensor,
@@ -200,13 +211,15 @@ class EpsilonPullback(nn.Module):
         handed: torch.Tensor,
         behind: torch.Tensor,
         books: _Books,
-    ) -> list[tuple[slice, torch.Tensor]]:
+    ) -> list[tuple[Slices, torch.Tensor]]:
         """Take a share of the rows back to the trunk's output.
 
         Parameters
         ----------
-        share, seeds, logits, sizes, kept
-            The rows, what is explained, and what the forward pass and :meth:`_size_of_cells` found.
+        share, across : Band
+            The rows, and the columns with seeds.
+        seeds, logits, sizes, kept
+            What is explained, and what the forward pass and :meth:`_size_of_cells` found.
         handed, behind : torch.Tensor
             Multipliers behind the output layer, and behind the trunk: the share's rows are filled.
         books : _Books
@@ -214,65 +227,65 @@ class EpsilonPullback(nn.Module):
 
         Returns
         -------
-        list of tuple of (slice, torch.Tensor)
-            Rows beyond the share, and what is to be added to theirs of `behind`.
+        list of tuple of ((slice, slice), torch.Tensor)
+            Pixels beyond the share's rows, and what is to be added to theirs of `behind`.
         """
         network, spilt = self.network, []
-        skip, trunk = kept["conv2"], kept["conv6"]
+        seen_cols = across.around(BRANCH_HALO)
         for band in share.cut(network.band_rows):
-            seen = band.around(BRANCH_HALO)
+            seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
             # What a ReLU let through is its own size.
-            size_of_logits = sizes[:, :, band.own] + convolved(
-                skip[:, :, band.own], self._sizes["output_skip"]
-            )
+            skip = convolved(kept["conv2"][here], self._sizes["output_skip"])
+            size_of_logits = sizes[here] + skip
             branches = {}
-            for scale, pooled in doubled_pools(trunk[:, :, seen], SCALES):
-                branch, size = self._affine(f"scale{scale}", _rows_around(pooled, band, seen, scale), scale)
+            for scale, pooled in doubled_pools(kept["conv6"][(..., *seen)], SCALES):
+                name, values = f"scale{scale}", _around(pooled, seen, (band, across), scale)
+                branch = convolved(values, self._weights[name], self._biases[name], 0, scale)
+                size = convolved(values, self._sizes[name], self._bias_sizes[name], 0, scale)
                 size_of_logits += convolved(branch.abs(), self._sizes[f"output{scale}"])
                 branches[scale] = branch, size
-            own, every = seeds[:, :, band.own].clone(), slice(0, band.stop - band.start)
-            z = logits[:, :, band.own]
-            handed[:, :, band.own] = self._hand_on(books, "output", "output", own, z, size_of_logits, every)
-            found = self._spread(band, handed[:, :, band.own].to(network.dtype), branches, books)
-            inner = slice(max(seen.start, share.start), min(seen.stop, share.stop))
-            behind[:, :, inner] += band.narrowed(found, seen, inner)
-            for outer in (slice(seen.start, inner.start), slice(inner.stop, seen.stop)):
+            every = slice(0, band.stop - band.start)
+            own = self._hand_on(
+                books, "output", "output", seeds[here].clone(), logits[here], size_of_logits, every
+            )
+            handed[here] = own
+            found = self._spread(band, across, own.to(network.dtype), branches, books)
+            inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
+            behind[..., inner, seen_cols] += band.narrowed(found, seen[0], inner)
+            for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
                 if outer.start < outer.stop:
-                    spilt.append((outer, band.narrowed(found, seen, outer).clone()))
+                    spilt.append(((outer, seen_cols), band.narrowed(found, seen[0], outer).clone()))
         return spilt
-
-    def _affine(self, name: str, values: torch.Tensor, dilation: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a convolution's outputs z and their D; the values are not negative, rows around them are there."""
-        padding = 0, dilation
-        return (
-            convolved(values, self._weights[name], self._biases[name], padding, dilation),
-            convolved(values, self._sizes[name], self._bias_sizes[name], padding, dilation),
-        )
 
     def _spread(
         self,
         band: Band,
+        across: Band,
         seeds: torch.Tensor,
         branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
         books: _Books,
     ) -> torch.Tensor:
-        """Return what a band's branches (z and D) hand to the trunk's output, for the rows within their halo."""
-        seen, every = band.around(BRANCH_HALO), slice(0, band.stop - band.start)
-        rows, cols = seen.stop - seen.start, seeds.shape[3]
+        """Return what some pixels' branches (z and D) hand to the trunk's output, for the pixels within their halo."""
+        seen_rows, seen_cols = band.around(BRANCH_HALO), across.around(BRANCH_HALO)
+        rows, cols = seen_rows.stop - seen_rows.start, seen_cols.stop - seen_cols.start
+        every = slice(0, band.stop - band.start)
 
         def add(scale: int, total: torch.Tensor) -> None:
-            name, number = f"scale{scale}", SCALES.index(scale)
+            name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
             multipliers = convolved(seeds, self._turned[f"output{scale}"])
-            multipliers = self._hand_on(
-                books, name, f"scales.{number}", multipliers, *branches.pop(scale), every
+            multipliers = self._hand_on(books, name, layer, multipliers, *branches.pop(scale), every)
+            # Pixels around them get their share too: with twice the padding the result is so much larger.
+            spread = convolved(multipliers, self._turned[name], None, 2 * scale, scale)
+            near_rows, near_cols = band.around(scale), across.around(scale)
+            from_row, from_col = (
+                near_rows.start - (band.start - scale),
+                near_cols.start - (across.start - scale),
             )
-            # Rows beyond the band get their share too: twice the padding makes the result so much taller.
-            spread = convolved(multipliers, self._turned[name], None, (2 * scale, scale), scale)
-            near = band.around(scale)
-            spread = spread[:, :, near.start - band.start + scale :][:, :, : near.stop - near.start]
-            begin = near.start - seen.start
-            shares = inverse_counts(rows, cols, scale, spread)[begin:][: spread.shape[2]]
-            total[:, :, begin : begin + spread.shape[2]].addcmul_(spread, shares)
+            number, width = near_rows.stop - near_rows.start, near_cols.stop - near_cols.start
+            spread = spread[..., from_row : from_row + number, from_col : from_col + width]
+            top, left = near_rows.start - seen_rows.start, near_cols.start - seen_cols.start
+            place = slice(top, top + number), slice(left, left + width)
+            total[(..., *place)].addcmul_(spread, inverse_counts(rows, cols, scale, spread)[place])
 
         shape = 1, self._turned[f"scale{SCALES[0]}"].shape[0], rows, cols
         return summed_back(SCALES, shape, seeds, self.network.memory_format, add)
@@ -330,11 +343,17 @@ class EpsilonPullback(nn.Module):
         return multipliers
 
 
-def _rows_around(values: torch.Tensor, band: Band, seen: slice, halo: int) -> torch.Tensor:
-    """Return a band's rows and `halo` more on each side of values of the rows `seen`; zeros beyond the array."""
-    near = band.around(halo)
-    above, below = near.start - (band.start - halo), band.stop + halo - near.stop
-    return functional.pad(band.narrowed(values, seen, near), (0, 0, above, below))
+def _around(values: torch.Tensor, seen: Slices, own: tuple[Band, Band], halo: int) -> torch.Tensor:
+    """Return some pixels and `halo` more around them of values of the pixels `seen`; zeros beyond the array."""
+    (rows, cols), (down, across) = seen, own
+    # What is negative is cut off.
+    padding = [
+        cols.start - (across.start - halo),
+        across.stop + halo - cols.stop,
+        rows.start - (down.start - halo),
+        down.stop + halo - rows.stop,
+    ]
+    return functional.pad(values, padding)
 
 
 class _Books:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Workspace, rows_with
+from .aspp_bands import Band, Workspace, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, Spreading
 from .aspp_variants import SCALES
@@ -98,7 +98,7 @@ class Pullback(nn.Module):
         spreading = network.head.spreading(seeds, edges)
         found = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
         found = found.contiguous(memory_format=network.memory_format)
-        reached = rows_with(seeds, network.head.reach + len(CONVOLUTIONS))
+        reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
             partial(self._share_to_fine, share, seeds, spreading, kept, found, note is not None)
             for share in network.shares(reached)

@@ -87,6 +87,31 @@ def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
             pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("corner", [(0, 0), (60, 45), (151 - 20, 120 - 11)])
+def test_what_few_seeds_hand_back_and_what_the_others_do_add_up(outputs, corner):
+    network = network_of("interpretability_small", outputs, torch.float64)
+    fine, coarse = inputs_of(151, 120, torch.float64)
+    seeds = torch.randn(1, outputs, 151, 120, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    few = torch.zeros_like(seeds)
+    here = (..., slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 11))
+    few[here] = seeds[here]
+    fast = network.fast()
+    fast.band_rows = 40
+    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+        _, pull = pullback(fine, coarse)
+        found, books = [], []
+        for part in (seeds, few, seeds - few):
+            noted = {}
+            found.append(pull(part, lambda *note, into=noted: into.__setitem__(note[:-1], note[-1])))
+            books.append(noted)
+        for whole, one, other in zip(*found):
+            assert off(one + other, whole) < 1e-12
+        largest = max(abs(amount) for amount in books[0].values())
+        for entry, amount in books[0].items():
+            assert abs(books[1][entry] + books[2][entry] - amount) < 1e-12 * largest
+
+
 def test_a_pass_can_be_pulled_twice():
     fast = network_of("interpretability_small", 1, torch.float64).fast()
     seeds = torch.ones(1, 1, 40, 40, dtype=torch.float64)
