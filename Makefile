@@ -1,13 +1,15 @@
 # FloeLens. `make help` lists what there is to do.
 #
 # Variables: PYTHON (QGIS's Python), TORCH_INDEX (where torch comes from), SAR and MWR (files for
-# `make demo`), TESTS (what `make test` runs), QGIS_PROFILE (the profile that `make link` links into).
+# `make demo`), TESTS (what `make test` runs), WORKERS (in how many processes; 0 for this one alone),
+# QGIS_PROFILE (the profile that `make link` links into).
 
 PYTHON ?= /usr/bin/python3
 TORCH_INDEX ?=
 SAR ?=
 MWR ?=
 TESTS ?= tests
+WORKERS ?= auto
 QGIS_PROFILE ?= $(HOME)/.local/share/QGIS/QGIS3/profiles/default
 
 READY := .venv/.ready
@@ -26,7 +28,7 @@ demo: $(READY) $(LINK) ## explain a simulated scene, or yours: make demo SAR=sar
 	@$(VENV) tools/demo.py $(if $(SAR),--sar '$(SAR)') $(if $(MWR),--mwr '$(MWR)')
 
 test: $(READY) $(LINK) ## run the tests (minutes): make test TESTS=tests/test_house.py for some
-	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" $(TESTS)
+	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-large: $(READY) $(LINK) ## run the tests on large scenes (long)
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "slow and not fuzz" $(TESTS)

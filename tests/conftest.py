@@ -73,7 +73,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     QGIS objects are destroyed in no certain order: now and then a segmentation fault, which would
     stand in for the result.
     """
-    if "qgis.core" not in sys.modules or EXIT_STATUS not in config.stash:
+    a_worker = hasattr(config, "workerinput")  # it has still to tell the process that gathers the results
+    if a_worker or "qgis.core" not in sys.modules or EXIT_STATUS not in config.stash:
         return
     config.get_terminal_writer().flush()
     sys.__stdout__.flush()

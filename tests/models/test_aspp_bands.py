@@ -11,6 +11,8 @@ from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 INSIDE = (False,) * 4
 
 

@@ -13,6 +13,8 @@ from floelens.plugin.core.rules import BIAS, AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.walk import Walk, traced
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 RATIO = 25
 REACH = 30
 

@@ -8,6 +8,8 @@ from floelens.models import aspp_rows
 from floelens.models.aspp_rows import BIAS
 from model_networks import VARIANTS, random_inputs, random_network
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 LINEAR = ("interpretability_small", "interpretability_large")
 GROUPS = ((0,), (1, 2), (3, 4, 5))  # a fine channel, one fine and one coarse, and the other coarse ones
 
