@@ -37,6 +37,8 @@ BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
 # Rows around a seed that relevance reaches.
 RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
 
+LEAST_EPSILON = 1e-30
+
 # Rows handed on at once: what several operations read and write stays in the inner cache.
 CHUNK_ROWS = 16
 
@@ -52,13 +54,14 @@ class EpsilonPullback(nn.Module):
     network : FastAspp
         A network without ReLU behind its scale convolutions, with cells repeated over their pixels.
     epsilon : float
-        ε, relative to D.
+        ε, relative to D; less than :data:`LEAST_EPSILON` is taken as that.
     """
 
     def __init__(self, network: FastAspp, epsilon: float) -> None:
         super().__init__()
         self.network = network
-        self.epsilon = epsilon
+        # Less is nothing beside the rounding of z, but would be zero in float32.
+        self.epsilon = max(epsilon, LEAST_EPSILON)
         branches = [f"scale{scale}" for scale in SCALES]
         self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
         self._weights |= {f"output{scale}": network.get_buffer(f"output{scale}") for scale in SCALES}
@@ -67,7 +70,7 @@ class EpsilonPullback(nn.Module):
         self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in (*CONVOLUTIONS, *branches)}
         # So much that ε D is never zero, and too little to be seen beside any other D.
-        self._least = torch.finfo(network.dtype).tiny / epsilon
+        self._least = torch.finfo(network.dtype).tiny / self.epsilon
         self._bias_sizes = {name: bias.abs() + self._least for name, bias in self._biases.items()}
         self._to_size, self._to_before = {}, {}
         for name in CONVOLUTIONS:

@@ -6,7 +6,7 @@ Three ways to hand multipliers back through y = g(z):
   y - g'(z) z, is a constant of the network at this input and is booked as a bias.
 - *whole* (LRP): what y received is handed to z whole, m y/z; for ReLU and leaky ReLU the same thing.
 - *rescaled* (DeepLIFT, Shrikumar et al. 2017, arXiv 1704.02685): m Δy/Δz, differences to the values at
-  the baseline; where Δz is too small for a quotient, the slope half way.
+  the baseline; where Δz is too small for a quotient, the slope half way (curved gates only).
 
 A max pool hands on to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
 the maximum larger than it was at the baseline goes to the winner, what made it smaller to the winner at
@@ -150,11 +150,18 @@ class Rescaled:
             return output, _no_way_back
         base = self._kept[name].pop(0)
         step = z - base
-        # Below, the quotient would lose more digits to cancellation than the slope half way is wrong by.
-        size = torch.maximum(z.abs(), base.abs()).clamp_(min=1.0)
-        small = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
-        quotient = (output - gate.value(base)) / torch.where(small, 1.0, step)
-        share = torch.where(small, gate.slope((z + base) / 2).to(z.dtype), quotient)
+        if gate.curved:
+            # Below, the quotient would lose more digits to cancellation than the slope half way is wrong by.
+            size = torch.maximum(z.abs(), base.abs()).clamp_(min=1.0)
+            by_slope = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            slope = gate.slope((z + base) / 2)
+        else:
+            # On one side of the bend the quotient is the slope. Across it neither difference cancels, and a slope
+            # would be wrong however small the step: a rectifier knows no scale.
+            by_slope = (z > 0) == (base > 0)
+            slope = gate.slope(z)
+        quotient = (output - gate.value(base)) / torch.where(by_slope, 1.0, step)
+        share = torch.where(by_slope, slope.to(z.dtype), quotient)
         return output, lambda multipliers, note: (multipliers * share,)
 
     def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:

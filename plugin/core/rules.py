@@ -326,6 +326,11 @@ class Rules:
         """Whether a layer kind or function hands inputs on as they are or as means of them."""
         return kind in WHOLE or kind in WHOLE_FUNCTIONS
 
+    @staticmethod
+    def keeps_inputs(kind: type | Callable) -> bool:
+        """Whether behind a layer kind or function there are still inputs: shared, scaled or padded, but not weighed."""
+        return kind in SHARES or kind in SHARE_FUNCTIONS or kind is nn.BatchNorm2d
+
     def layer(self, name: str, layer: nn.Module, inputs: tuple, first: bool = False) -> Step:
         """Return the output of a layer and its pull; `first`: it reads the inputs of the network.
 

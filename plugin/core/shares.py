@@ -102,10 +102,10 @@ def reshaped(layer: nn.Flatten, values: torch.Tensor) -> Step:
     return layer(values), lambda multipliers, note: (multipliers.reshape(shape),)
 
 
-def concatenated(parts: list, dim: int = 0) -> Step:
+def concatenated(tensors: list, dim: int = 0) -> Step:
     """Hand each part the multipliers of its own place."""
-    sizes = [part.shape[dim] for part in parts]
-    return torch.cat(parts, dim), lambda multipliers, note: tuple(multipliers.split(sizes, dim))
+    sizes = [part.shape[dim] for part in tensors]
+    return torch.cat(tensors, dim), lambda multipliers, note: tuple(multipliers.split(sizes, dim))
 
 
 def added(first: torch.Tensor, second: torch.Tensor, **options: object) -> Step:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import fx, nn
 
-from ...models.layers import trace
+from ...models.layers import UPSAMPLING, trace
 from .accounts import Ledger
 from .errors import ModelError
 from .rules import Handed, Rules
@@ -38,19 +38,31 @@ class Walk(fx.Interpreter):
 
     def _first_layers(self) -> set[fx.Node]:
         """Return the layers with weights whose input is the network's, upsampled or joined at most."""
-        raw, first = set(), set()
+        raw: set[fx.Node] = set()
+        behind: dict[fx.Node, str] = {}  # what stands between a node and the inputs
+        first: set[fx.Node] = set()
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
                 raw.add(node)
             elif node.op in ("call_module", "call_function"):
                 layer = self.fetch_attr(node.target) if node.op == "call_module" else None
-                sources = node.args[0] if isinstance(node.args[0], (list, tuple)) else node.args[:1]
-                if not all(source in raw for source in sources):
+                kind = node.target if layer is None else type(layer)
+                # Of the array that only tells the size nothing is read.
+                sources = node.all_input_nodes[:1] if kind in UPSAMPLING else node.all_input_nodes
+                if not all(source in raw or source in behind for source in sources):
                     continue
+                between = [behind[source] for source in sources if source in behind]
                 if layer is not None and self._rules.weighs(layer):
+                    if between:
+                        raise ModelError(
+                            f"The layer '{node.target}' reads the inputs through '{between[0]}', behind which a first "
+                            "layer can have no rule of its own. Choose FIRST_LAYER=same."
+                        )
                     first.add(node)
-                elif self._rules.whole(node.target if layer is None else type(layer)):
+                elif not between and self._rules.whole(kind):
                     raw.add(node)
+                elif self._rules.keeps_inputs(kind):
+                    behind[node] = name_of(node)
         if not first:
             raise ModelError(
                 "No convolution or linear layer of the network reads the inputs as they are, so none can have a "
@@ -70,6 +82,11 @@ class Walk(fx.Interpreter):
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         if n.op == "call_module":
+            if kwargs:
+                given = ", ".join(f"{name}=" for name in kwargs)
+                raise ModelError(
+                    f"Layer '{n.target}': relevance takes the arguments of a layer by position, not {given}."
+                )
             first = n in self._first
             output, pull = self._rules.layer(n.target, self.fetch_attr(n.target), args, first)
         elif n.op == "call_function":
@@ -121,7 +138,6 @@ class Walk(fx.Interpreter):
         inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
         self.handed = [handed.get(node) for node in inputs]
         return [arrived.get(node) for node in inputs]
-
 
     def passed(
         self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger

@@ -123,6 +123,15 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
         assert all(abs(noted[account][name] - layers[name]) < share * largest for name in layers)
 
 
+def test_an_epsilon_too_small_for_the_precision_leaves_the_gradient():
+    network = network_of("interpretability_small", 1, torch.float32)
+    fine, coarse = inputs_of(20, 20, torch.float32)
+    seeds, notes = torch.ones(1, 1, 20, 20), Ledger()
+    to_fine, _ = network.fast().epsilon_pullback(1e-60)(fine, coarse)[1](seeds, notes.note)
+    assert off(to_fine, network.fast().pullback()(fine, coarse)[1](seeds)[0]) < 1e-5
+    assert abs(sum(notes.by_layer()["epsilon"].values())) < 1e-20
+
+
 def test_a_norm_without_gain_is_not_merged_and_keeps_its_share():
     network = network_of("interpretability_small", 1, torch.float64)
     network.norm1.weight[3] = 0

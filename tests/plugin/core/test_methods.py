@@ -128,6 +128,33 @@ def test_deeplift_equals_its_layers_with_matrices(levels):
     assert sum(part.sum() for part in found) == pytest.approx(target - at_origin, rel=1e-10)
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_deeplift_does_not_depend_on_the_scale_inside_a_network(precision):
+    class Bent(nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.conv, self.output = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 4, 1)
+            draw = torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.copy_(torch.randn(parameter.shape, generator=draw))
+                for parameter in self.conv.parameters():
+                    parameter.mul_(scale)
+                self.output.weight.div_(scale)
+
+        def forward(self, fine, coarse):
+            return self.output(nn.functional.leaky_relu(self.conv(fine), 0.1))
+
+    found = []
+    for scale in (1.0, 2.0**-20):  # a power of two: nothing is rounded otherwise
+        runner = Runner(tiny_card(radius=1), Bent(scale), "cpu", precision)
+        inputs = Inputs(inputs_of().fine.to(runner.dtype), None)
+        found.append(
+            explainer_for(runner, Method("deeplift")).explain(inputs, torch.ones_like, Ledger()).fine.numpy()
+        )
+    same([found[1]], [found[0]], 1e-6 if precision == "float32" else 1e-12)
+
+
 LRP = {
     "lrp_0": (("epsilon", 0.0),) * 3,
     "lrp_epsilon": (("epsilon", 0.02),) * 3,

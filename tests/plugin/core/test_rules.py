@@ -210,6 +210,40 @@ def test_layers_and_functions_without_a_rule_are_named():
             walk.forward(torch.ones(1, 2, 4, 4), None)
 
 
+def test_arguments_by_keyword_are_followed_or_refused():
+    class Named(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, fine, coarse):
+            joined = torch.cat(tensors=[fine, fine], dim=1)
+            return self.layer(input=joined) if isinstance(self.layer, nn.Conv2d) else self.layer(joined)
+
+    rules = Rules(along_gradient, torch.float32, first=along_gradient)
+    walk = Walk(traced(Named(nn.Conv2d(4, 1, 1)).eval()), rules)
+    with pytest.raises(ModelError, match=r"'layer'.*by position, not input="):
+        walk.forward(torch.ones(1, 2, 4, 4), None)
+    walk = Walk(traced(Named(nn.ReLU()).eval()), Rules(along_gradient, torch.float32))
+    assert walk.forward(torch.ones(1, 2, 4, 4), None).shape == (1, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "between", [nn.Dropout(0.1), nn.ZeroPad2d(1), nn.BatchNorm2d(2), nn.AvgPool2d(3, 1, 1)]
+)
+def test_a_first_layer_that_cannot_have_its_rule_is_named(between):
+    class Apart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.between, self.conv, self.other = between, nn.Conv2d(2, 1, 3), nn.Conv2d(2, 1, 3)
+
+        def forward(self, fine, coarse):
+            return self.conv(self.between(fine)).sum_to_size(1) + self.other(fine)
+
+    with pytest.raises(ModelError, match="'conv' reads the inputs through 'between'"):
+        Walk(traced(Apart().eval()), Rules(along_gradient, torch.float32, first=along_gradient))
+
+
 def test_a_network_whose_way_depends_on_data_is_refused():
     class Choosing(nn.Module):
         def forward(self, fine, coarse):
