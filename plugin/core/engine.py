@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 
+from ...models.together import cores
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
 from .network import Inputs, Runner, check_finite, told_if_full
@@ -177,7 +177,7 @@ def _bytes_needed(
     if rows == first_rows:
         return need / rows, 0.0
     pixel = max(0.0, need - first) / (rows - first_rows)
-    return pixel, torch.get_num_threads() * max(0.0, need - pixel * rows)
+    return pixel, cores() * max(0.0, need - pixel * rows)
 
 
 def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:
