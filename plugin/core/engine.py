@@ -145,9 +145,7 @@ def plan_work(
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
-def _bytes_needed(
-    runner: Runner, work: Callable[[Inputs], object], band_rows: int
-) -> tuple[float, float]:
+def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: int) -> tuple[float, float]:
     """Return what the work on a tile needs for each of its pixels, and a band for each of its columns.
 
     What work in bands of `band_rows` rows (0 for none) needs for a band does not grow with the rows: it is told
