@@ -53,7 +53,9 @@ class Band:
     def cut(self, height: int) -> Iterator[Band]:
         """Yield bands of these rows, of about equal height and at most `height`; 0 for one of all."""
         length = self.stop - self.start
-        number = -(-length // (height or max(length, 1)))
+        if not length:
+            return
+        number = -(-length // (height or length))
         breaks = [self.start + length * index // number for index in range(number + 1)]
         for start, stop in zip(breaks, breaks[1:]):
             yield Band(start, stop, self.rows)
@@ -69,7 +71,10 @@ def bands(rows: int, height: int) -> Iterator[Band]:
 
 
 def shares(rows: Band, number: int) -> list[Band]:
-    """Return about equal parts of some rows: `number` where each gets at least :data:`LEAST_SHARE` of them."""
+    """Return about equal parts of some rows: `number` where each gets at least :data:`LEAST_SHARE` of them.
+
+    Of no rows there are none.
+    """
     length = rows.stop - rows.start
     return list(rows.cut(-(-length // max(1, min(number, length // LEAST_SHARE)))))
 

@@ -28,7 +28,7 @@ from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, doubled_pools
 from .aspp_variants import SCALES
 from .convolutions import Filters, convolved
 from .layers import NearestUpsample
-from .together import together
+from .together import cores, together
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
@@ -163,7 +163,7 @@ class FastAspp(nn.Module):
         # What is to be differentiated is not cut: autograd would keep every piece.
         cut = self.band_rows and not torch.is_grad_enabled()
         some = Band(0, rows, rows) if isinstance(rows, int) else rows
-        return shares(some, torch.get_num_threads() if cut else 1)
+        return shares(some, cores() if cut else 1)
 
     def laid_out(self, fine: torch.Tensor) -> torch.Tensor:
         """Return standardised inputs (1, fine channel, row, column) as :meth:`bands` takes them."""

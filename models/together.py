@@ -7,19 +7,39 @@ that do not depend on each other need to wait only once, and keep their data in 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
 Found = TypeVar("Found")
+_here = threading.local()
+
+
+def cores() -> int:
+    """Return how many pieces of work run at once: the cores of torch; 1 inside a job, and in :func:`one_by_one`."""
+    return 1 if getattr(_here, "one_by_one", False) else torch.get_num_threads()
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Let the calling thread do all jobs itself, one after the other."""
+    before, _here.one_by_one = getattr(_here, "one_by_one", False), True
+    try:
+        yield
+    finally:
+        _here.one_by_one = before
 
 
 def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
     """Return what the jobs return, each computed by a single core: the next that is free.
 
-    They run in the calling thread and in threads of their own, with the caller's modes of autograd.
+    They run in threads of their own, with the caller's modes of autograd. Callers in several threads share
+    the cores.
 
     Parameters
     ----------
@@ -29,35 +49,50 @@ def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
     Raises
     ------
     Exception
-        What the first of the jobs that failed raised, once all that had begun have come to an end.
+        What the first of the jobs that failed raised, once all that had begun have come to an end. Those that
+        had not are left out.
     """
-    cores = min(torch.get_num_threads(), len(jobs))
-    if cores < 2:
+    number = cores()
+    if min(number, len(jobs)) < 2:
         return [job() for job in jobs]
-    allowed = torch.get_num_threads()
-    found: list = [None] * len(jobs)
-    waiting = iter(list(enumerate(jobs)))
     modes = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
-    def work() -> None:
-        torch.set_num_threads(1)
+    def work(job: Callable[[], Found]) -> Found:
         with torch.inference_mode(modes[0]), torch.set_grad_enabled(modes[1]):
-            for index, job in waiting:
-                found[index] = job()
+            return job()
 
-    others: list[Future] = []
+    pool = _pool(number)
+    running: list[Future[Found]] = []
     try:
-        others = [_pool(allowed - 1).submit(work) for _ in range(cores - 1)]
-        work()
+        for job in jobs:
+            running.append(pool.submit(work, job))
+        wait(running, return_when=FIRST_EXCEPTION)
     finally:
-        wait(others)
-        # Torch also takes the number for threads yet to be made from the last call.
-        torch.set_num_threads(allowed)
-    for other in others:
-        other.result()
-    return found
+        for each in running:
+            each.cancel()  # which what has begun does not notice
+        wait(running)
+    return [each.result() for each in running]
 
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="floelens-core")
+    """Return threads that have a single core each."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="floelens-core", initializer=_begin)
+    # Torch takes the number of cores of a thread yet to be made from the last call in any thread. So all are made
+    # at once (each waits for the others), and the number is given back before anything is computed.
+    meeting = threading.Barrier(threads, timeout=60)
+    try:
+        wait([pool.submit(meeting.wait) for _ in range(threads)])
+    finally:
+        torch.set_num_threads(threads)
+    return pool
+
+
+def _begin() -> None:
+    torch.get_num_threads()  # a thread's first call takes the number that was set last anywhere, and this is it
+    torch.set_num_threads(1)
+    _here.one_by_one = True
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

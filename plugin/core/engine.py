@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
@@ -142,17 +141,15 @@ def plan_work(
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
         pixel, column = _bytes_needed(runner, work, runner.band_rows if large else 0)
-    cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column)
+    cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column, runner.bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
-def _bytes_needed(
-    runner: Runner, work: Callable[[Inputs], object], band_rows: int
-) -> tuple[float, float]:
-    """Return what the work on a tile needs for each of its pixels, and for each of its columns.
+def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: int) -> tuple[float, float]:
+    """Return what the work on a tile needs for each of its pixels, and a band for each of its columns.
 
     What work in bands of `band_rows` rows (0 for none) needs for a band does not grow with the rows: it is told
-    from the rest by a window twice as tall. Each core that torch may use works on a band of its own.
+    from the rest by a window twice as tall.
     """
     step = runner.alignment
     cols = -(-PROBE_COLS // step) * step
@@ -177,7 +174,7 @@ def _bytes_needed(
     if rows == first_rows:
         return need / rows, 0.0
     pixel = max(0.0, need - first) / (rows - first_rows)
-    return pixel, torch.get_num_threads() * max(0.0, need - pixel * rows)
+    return pixel, max(0.0, need - pixel * rows)
 
 
 def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:

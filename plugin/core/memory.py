@@ -9,6 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from ...models.together import one_by_one
+
 # What the libraries under torch take beside the arrays: reordered copies inside convolutions.
 WORKSPACE = 1.3
 
@@ -48,7 +50,7 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(work: Callable[[], object]) -> float:
-    """Return the bytes torch holds at most while `work` runs on one core, beyond what existed before.
+    """Return the bytes torch holds at most while `work` runs, one piece after the other, beyond what existed before.
 
     Parameters
     ----------
@@ -61,11 +63,6 @@ def peak_bytes(work: Callable[[], object]) -> float:
         The peak of the arrays, times an allowance for the libraries' own workspace.
     """
     counter = _LiveBytes()
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)  # else other threads take a part of the work, where nothing is counted
-    try:
-        with counter:
-            work()
-    finally:
-        torch.set_num_threads(cores)
+    with one_by_one(), counter:  # what other threads take is not counted
+        work()
     return WORKSPACE * counter.peak

@@ -168,6 +168,13 @@ class Runner:
         in_bands = self.band_rows > 0 and self.pullback is not None
         self.takes_large_tiles = in_bands or self.device.type == "cuda"
 
+    def bands_at_once(self, rows: int) -> int:
+        """Return how many bands of a window of `rows` rows the network computes at the same time."""
+        if not hasattr(self._fast, "shares"):
+            return 1
+        with torch.no_grad():
+            return max(1, len(self._fast.shares(rows)))
+
     def release(self) -> None:
         """Give back the memory that the network keeps from one tile to the next."""
         if hasattr(self.pullback, "release"):

@@ -18,7 +18,7 @@ of the coarse ratio. Tiles end where that costs nothing: at the pixels `radius` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .errors import ParameterError
@@ -151,13 +151,16 @@ class Cost:
     fixed : float
         Bytes held throughout, for the coarse cells of the scene.
     column : float
-        Bytes for each column of a tile's input window, however many rows it has: what is computed in bands.
+        Bytes for each column of a tile's input window, however many rows it has: what a band of rows needs.
+    at_once : callable
+        Rows of the input window → how many bands of them are computed at the same time.
     """
 
     tile: float
     strip: float
     fixed: float = 0.0
     column: float = 0.0
+    at_once: Callable[[int], int] = lambda rows: 1
 
 
 def plan_tiles(
@@ -196,7 +199,8 @@ def plan_tiles(
 
     def needed(side: int) -> float:
         seen = side + 2 * radius
-        return cost.fixed + (cost.tile * seen + cost.column + cost.strip * width) * seen
+        bands = cost.column * cost.at_once(seen)
+        return cost.fixed + (cost.tile * seen + bands + cost.strip * width) * seen
 
     budget = FILLED * memory_mib * MEBIBYTE
     if needed(SMALLEST_SIDE) > budget:

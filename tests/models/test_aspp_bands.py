@@ -79,6 +79,18 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
             assert (gathering.logits() - logits)[(..., *own)].abs().max() < 1e-11
 
 
+def test_seeds_that_are_zero_everywhere_reach_nothing():
+    assert not list(bands(0, 7)) and not shares(Band(0, 0, 300), 4)
+    fast = network_of("interpretability_small", 2, torch.float64).fast()
+    fine, coarse = inputs_of(150, 40, torch.float64)
+    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+        amounts = []
+        logits, pull = pullback(fine, coarse)
+        for found in pull(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
+            assert not found.any()
+        assert not any(amounts)
+
+
 def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
     fast = network_of("interpretability_small", 1, torch.float64).fast()
     fine, coarse = inputs_of(40, 40, torch.float64)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
-from floelens.models.together import together
+from floelens.models.together import cores as count
+from floelens.models.together import one_by_one, together
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -70,3 +76,77 @@ def test_an_error_is_raised_when_all_have_ended_and_the_cores_are_given_back(cor
 
 def test_without_jobs_nothing_is_returned(cores):
     assert together([]) == []
+
+
+def test_jobs_of_jobs_are_done_by_the_same_thread(cores):
+    def outer():
+        return threading.get_ident(), together([threading.get_ident] * 3)
+
+    for own, inner in together([outer] * 4):
+        assert inner == [own] * 3
+
+
+def test_one_by_one_the_calling_thread_does_all(cores):
+    with one_by_one():
+        assert together([threading.get_ident] * 3) == [threading.get_ident()] * 3
+        assert count() == 1
+    assert count() == cores == torch.get_num_threads()
+
+
+def test_a_thread_made_during_the_work_gets_all_cores(cores):
+    later = []
+
+    def job():
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+
+    together([job] * 3)
+    assert later == [cores] * 3
+
+
+def test_callers_in_several_threads_share_the_cores(cores):
+    found = {}
+
+    def call(number):
+        torch.set_num_threads(cores)
+        for _ in range(20):
+            found[number] = together([partial(pow, number, power) for power in range(9)])
+        found[number, "cores"] = torch.get_num_threads()
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(2, 6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    for number in range(2, 6):
+        assert found[number] == [number**power for power in range(9)]
+        assert found[number, "cores"] == cores
+
+
+def test_of_several_errors_the_first_job_s_is_raised(cores):
+    def fail(number):
+        raise ValueError(number)
+
+    for _ in range(10):
+        with pytest.raises(ValueError, match="0"):
+            together([partial(fail, number) for number in range(4)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own():
+    script = textwrap.dedent("""
+        import os, signal, sys
+        import torch
+        from together import together
+
+        torch.set_num_threads(2)
+        together([int] * 3)
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            os._exit(together([int] * 3) != [0] * 3)
+        sys.exit(os.waitpid(child, 0)[1] != 0)
+    """)
+    folder = Path(together.__code__.co_filename).parent
+    assert subprocess.run([sys.executable, "-c", script], cwd=folder, check=False).returncode == 0

@@ -25,7 +25,7 @@ from floelens.plugin.core.errors import Cancelled, NumericalError, SceneError
 from floelens.plugin.core.memory import WORKSPACE, peak_bytes
 from floelens.plugin.core.network import Runner
 from floelens.plugin.core.protocols import Silent
-from floelens.plugin.core.tiling import LARGEST_SIDE, Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE, SMALLEST_SIDE, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
@@ -279,6 +279,14 @@ def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     mebibytes = int(done.stdout)
     print(f"{work}: {mebibytes} MiB at most")
     assert mebibytes < 2048
+
+
+def test_on_many_cores_small_tiles_still_fit_since_few_rows_are_worth_few_cores(monkeypatch):
+    network = AsppFusion(2, 3, 4, "interpretability_small")
+    runner, scene = Runner(tiny_card(radius=30), network, "cpu"), tiny_scene()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert [runner.bands_at_once(rows) for rows in (1, 127, 128, 640, 10_000)] == [1, 1, 2, 10, 64]
+    assert plan_predictions(runner, scene, scene.window, 48).tile_rows >= SMALLEST_SIDE
 
 
 def test_what_a_network_needs_for_its_bands_does_not_limit_its_tiles():

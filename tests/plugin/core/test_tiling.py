@@ -84,6 +84,20 @@ def test_work_in_bands_takes_larger_tiles_and_what_a_band_needs_grows_with_the_c
     assert LARGEST_SIDE < sides[0] < sides[1] == LARGEST_SIDE_AT_BEST
 
 
+def test_bands_are_counted_as_often_as_they_are_computed_at_the_same_time():
+    scene, rows = Window(0, 0, 300, 10_000), []
+
+    def at_once(number: int) -> int:
+        rows.append(number)
+        return number // 64
+
+    cost = Cost(tile=0, strip=0, column=100_000, at_once=at_once)
+    side = plan_tiles(scene, scene, 30, 25, cost, 128, True).tile_rows
+    seen = side + 60
+    assert rows[-1] == seen + 1
+    assert seen // 64 * 100_000 * seen <= 0.8 * 128 * 2**20 < (seen + 1) // 64 * 100_000 * (seen + 1)
+
+
 def test_too_little_memory_is_a_sentence_that_names_what_is_needed():
     scene = Window(0, 0, 10_000, 10_000)
     cost = Cost(tile=2000, strip=20)
