@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 
 from floelens.models.layers import SamePool2d  # noqa: E402
 from floelens.models.network import load  # noqa: E402
+from floelens.models.together import one_by_one  # noqa: E402
 from floelens.plugin.core.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
 from floelens.plugin.core.methods import METHODS, Method  # noqa: E402
 from floelens.plugin.core.network import Runner  # noqa: E402
@@ -55,7 +56,7 @@ class Strips:
 
 
 class ConvolutionFlops(TorchDispatchMode):
-    """Counts two operations for each weight of a convolution at each of its outputs."""
+    """Counts two operations for each weight of a convolution, but zeros, at each of its outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +67,8 @@ class ConvolutionFlops(TorchDispatchMode):
         result = operation(*args, **(kwargs or {}))
         # aten::conv2d, aten::mkldnn_convolution, mkldnn::_convolution_pointwise; the weight comes second.
         if "conv" in operation.name():
-            self.total += 2.0 * result.numel() * args[1][0].numel()
+            outputs, weight = result.shape[1], args[1]
+            self.total += 2.0 * result.numel() / outputs * int(weight.count_nonzero())
         return result
 
 
@@ -98,8 +100,7 @@ def ours(task: dict, scene, card, module) -> dict:
         for strip in stream_predictions(runner, scene, plan, Silent()):
             kept.write(strip.logits)
         stop = clocks()
-        torch.set_num_threads(1)  # the counter sees one thread
-        with ConvolutionFlops() as counter:
+        with one_by_one(), ConvolutionFlops() as counter:  # it does not see other threads
             for strip in plan.strips():
                 for tile in strip:
                     runner.logits(runner.standardise(scene.read(tile.read), tile.input))

@@ -5,7 +5,8 @@ al. 2015, doi 10.1371/journal.pone.0130140, with ε relative to the layer's own 
 the definition keeps its own share, so nothing is folded. Where a ReLU follows, s is zero where it is shut.
 
 The trunk's outputs z are kept for a whole tile. All else, D and the branches, is made on the way back, band by
-band (:mod:`.aspp_bands`), and used up in the band: memory costs more than computing anew.
+band (:mod:`.aspp_bands`), and used up in the band: memory costs more than computing anew. Each core takes its
+part of the rows; what it hands to another's is added when all have come to an end.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ What is done differently, each step exact but for rounding:
 - coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
 - where no ReLU follows the scale convolutions (the interpretability variants), the whole way from the
   trunk to the logits is linear and :class:`.aspp_head.LinearHead` takes it, in both directions;
+- on CPUs each core takes a share of a tile's rows, a band at a time (:mod:`.aspp_bands`), and filters fill
+  the lanes of a register (:mod:`.convolutions`);
 - float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
 
 Both batch norms stand before a zero-padded convolution. Merged into it, the shift would reach the padding

@@ -208,7 +208,7 @@ class Gathering:
     """
 
     def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> None:
-        self._head = head
+        self._head, self._device = head, like.device
         rows, cols = like.shape[-2:]
         self._strips = list(head.strips(rows, cols, edges))
         everything = (slice(None),) * 2
@@ -218,7 +218,7 @@ class Gathering:
 
     def logits(self) -> torch.Tensor:
         """Return the part of the logits (1, output, row, column) that comes through the scales."""
-        found = together([partial(self._of_strip, index) for index in range(len(self._strips))])
+        found = _each([partial(self._of_strip, index) for index in range(len(self._strips))], self._device)
         if self._whole:
             return found[0]
         logits = self.parts[0].logits
@@ -329,7 +329,7 @@ class Spreading:
             self._whole = self._whole or own == (slice(None),) * 2
             if self._whole or strip.any():
                 jobs.append((seen, partial(head.transposed_definition, strip)))
-        for (seen, _), found in zip(jobs, together([job for _, job in jobs])):
+        for (seen, _), found in zip(jobs, _each([job for _, job in jobs], seeds.device)):
             first, stop, _ = seen[0].indices(rows)
             self._strips.append((first, stop, seen[1], found))
         self._sums: dict[int, torch.Tensor] = {}
@@ -362,6 +362,11 @@ class Spreading:
                 own = total[:, :, low - rows.start : high - rows.start, cols]
                 own += found[:, :, low - first : high - first]
         return total
+
+
+def _each(jobs: Sequence[Callable[[], torch.Tensor]], device: torch.device) -> list[torch.Tensor]:
+    """Return what jobs return: on CPUs at once; another device has an order of its own for each thread."""
+    return together(jobs) if device.type == "cpu" else [job() for job in jobs]
 
 
 def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
