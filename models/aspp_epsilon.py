@@ -38,6 +38,7 @@ BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
 # Rows around a seed that relevance reaches.
 RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
 
+# A smaller ε is nothing beside the rounding of z, but ε D would be zero in float32, and 0/0 no number.
 LEAST_EPSILON = 1e-30
 
 # Rows handed on at once: what several operations read and write stays in the inner cache.
@@ -61,7 +62,6 @@ class EpsilonPullback(nn.Module):
     def __init__(self, network: FastAspp, epsilon: float) -> None:
         super().__init__()
         self.network = network
-        # Less is nothing beside the rounding of z, but would be zero in float32.
         self.epsilon = max(epsilon, LEAST_EPSILON)
         branches = [f"scale{scale}" for scale in SCALES]
         self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}

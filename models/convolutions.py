@@ -78,8 +78,7 @@ class Filters(nn.Module):
             Whether the bias is added.
         """
         added = self.bias if bias else None
-        fast = values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()
-        if not fast or not self.columns or values.shape[3] < 2 * self.columns:
+        if not _fast(values) or not self.columns or values.shape[3] < 2 * self.columns:
             return _convolved(values, self.weight, added, relu)
         cols = values.shape[3] // self.columns * self.columns
         parts = []
@@ -104,8 +103,12 @@ def _convolved(
     """Return a convolution with padding 1 that moves on by `step` columns; a ReLU in the same pass where torch can."""
     known = torch.backends.mkldnn.is_available()
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
-    fast = values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()
-    if relu and fused is not None and fast:
+    if relu and fused is not None and _fast(values):
         return fused(values, weight, bias, [1, 1], [1, step], [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=1, stride=(1, step))
     return found.relu_() if relu else found
+
+
+def _fast(values: torch.Tensor) -> bool:
+    """Return whether oneDNN computes with registers of these numbers, and nobody wants a gradient of it."""
+    return values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()

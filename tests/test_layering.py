@@ -291,7 +291,9 @@ def test_environment_runs_without_the_libraries_and_names_them(bare_qgis, tmp_pa
 
 def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     qgis = without(qgis_process, tmp_path / "shadow", {"torch"}, broken=True)
-    done = qgis.run("floelens:inspectmodel", MODEL="aspp-concentration-sim", OUTPUT=tmp_path / "model.html")
+    done = qgis.run(
+        "floelens:inspectmodel", MODEL="aspp-concentration-sim", OUTPUT=tmp_path / "model.html"
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "torch" in said

@@ -100,15 +100,7 @@ def installed(archive, tmp_path_factory) -> HeadlessQgis:
 def test_the_unpacked_zip_lists_its_algorithms(installed):
     done = installed.call("list")
     assert done.returncode == 0, done.stderr
-    for name in (
-        "environment",
-        "importscene",
-        "inspectmodel",
-        "predict",
-        "relevance",
-        "simulatescene",
-        "zscores",
-    ):
+    for name in ("environment", "importscene", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"):
         assert f"floelens:{name}" in done.stdout
 
 

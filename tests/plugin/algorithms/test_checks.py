@@ -96,10 +96,7 @@ def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check)
     [
         ({"CLASS": ""}, "CLASS is empty. Leave it out for its default, predicted."),
         ({"STEPS": 0}, "STEPS is 0; it must be a number from 1 to 4096."),
-        (
-            {"POINT": "abc"},
-            "POINT cannot be 'abc'. One place instead of a region, as in -39,69.5 [EPSG:4326]",
-        ),
+        ({"POINT": "abc"}, "POINT cannot be 'abc'. One place instead of a region, as in -39,69.5 [EPSG:4326]"),
         ({"POINT": "91,1 [EPSG:4326]", "EPSILON": "x"}, "EPSILON is x; it must be a number from 1e-12 to 1."),
     ],
 )

@@ -167,15 +167,7 @@ def test_without_a_library_everything_lists_and_says_how_to_get_it(qgis, inputs,
     (shadow / f"{library}.py").write_text(f"raise ModuleNotFoundError('no {library}', name='{library}')\n")
     poor = replace(qgis, shadows=(shadow,))
     listed = poor.call("list")
-    for name in (
-        "importscene",
-        "simulatescene",
-        "predict",
-        "relevance",
-        "zscores",
-        "inspectmodel",
-        "environment",
-    ):
+    for name in ("importscene", "simulatescene", "predict", "relevance", "zscores", "inspectmodel", "environment"):
         assert f"floelens:{name}" in listed.stdout
     done = poor.run("floelens:predict", **inputs, OUTPUT=tmp_path / "ice.tif")
     assert done.returncode == 1
@@ -239,3 +231,4 @@ def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     assert [n for n in names if n.endswith((".tif", ".csv", ".qml"))]
     for name in names:
         assert (folders["command"] / name).read_bytes() == (folders["python"] / name).read_bytes(), name
+

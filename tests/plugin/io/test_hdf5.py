@@ -108,11 +108,7 @@ def test_thousands_of_wrong_bytes_crash_nothing(content, scratch, changes):
         (8 + 2, b"\xff\xff", "no name, or one that does not end"),
         (8 + 8 + 3, b"\x00", "no name, or one that does not end"),
         (8 + 8 + 16, b"\x1f", "a type of values is of no known kind"),
-        (
-            8 + 8 + 16,
-            b"\x53",
-            "damaged or truncated .a type of values is one that only HDF5 1.12 or later writes",
-        ),
+        (8 + 8 + 16, b"\x53", "damaged or truncated .a type of values is one that only HDF5 1.12 or later writes"),
         (8 + 8 + 16 + 4, b"\xff\xff", "fewer values than it says"),
         (8 + 8 + 16 + 8, b"\x07", "the extent of an array is of no known kind"),
         (4, b"\x02", "borrows what cannot be borrowed"),

@@ -313,9 +313,7 @@ def test_how_far_qgis_draws_a_scene_off_its_tie_points_is_told(tmp_path, place):
     }
     assert told["maximum"] > 2 > drawn_off(smooth)["maximum"]
     assert drawn_off(Grid(10, 10, NORTH, transform=(80.0, 0, 0, 0, -80.0, 0))) is None
-    note = drawing_note(
-        {"qgis_draws_off_by_pixels": {"mean": 3.61, "maximum": 25.2}, "pixel_size_m": 40.0}, False
-    )
+    note = drawing_note({"qgis_draws_off_by_pixels": {"mean": 3.61, "maximum": 25.2}, "pixel_size_m": 40.0}, False)
     assert "3.6 pixels (144 m) in the mean and 25 (1008 m) at most" in note
     assert "ask for DISPLAY" in note
     assert drawing_note({"qgis_draws_off_by_pixels": drawn_off(smooth), "pixel_size_m": 40.0}, False) is None

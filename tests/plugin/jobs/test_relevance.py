@@ -277,11 +277,7 @@ def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
     assert results["RELATIVE_RESIDUAL"] <= 1e-4
     with rasterio.open(tmp_path / "map_sar.tif") as raster:
         assert raster.tags()["FLOELENS_BASELINE"] == "hh=-30, other channels at their means"
-    for text, says in (
-        ("hx=1", "no channel 'hx'"),
-        ("hh=cold", "is no value"),
-        ("hh", "no channel with a value"),
-    ):
+    for text, says in (("hx=1", "no channel 'hx'"), ("hh=cold", "is no value"), ("hh", "no channel with a value")):
         with pytest.raises(ParameterError, match=says):
             explain(method="deeplift", baseline=text)
     with pytest.raises(ParameterError, match="has no baseline"):
