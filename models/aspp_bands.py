@@ -1,13 +1,16 @@
 """Bands: the rows of a tile a few at a time, so that what one layer hands to the next stays in the cache.
 
-A 3 x 3 convolution sees one row more on each side. A chain of n of them therefore starts n rows beyond the
-rows a band answers for, and after each layer the outermost row, which the cut has spoiled, is dropped::
+A 3 x 3 convolution sees one row more on each side, so that in a chain of n of them each runs a row ahead of the
+next. Each row is computed once: what the next layer will see again is kept in front of what is new::
 
+    chain = [Rolling(rows) for _ in layers]
     for band in bands(rows):
-        seen = band.around(n)
-        values = fine[:, :, seen]
-        for left in reversed(range(n)):
-            values = band.narrowed(convolved(values), seen, seen := band.around(left))
+        before = given
+        for left, layer, rolling in zip(reversed(range(n)), layers, chain):
+            new = rolling.new(band.around(left))
+            values, own = before.seen_by(new)
+            layer(values, rows=own, out=rolling.room(new, ...))
+            before = rolling
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 import torch
 
 # Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
-BAND_ROWS = 96
+BAND_ROWS = 48
 # Rows that are worth a core of their own.
 LEAST_SHARE = 64
 # Tiles differ by a coarse cell in their rows and columns.
@@ -49,6 +52,19 @@ class Band:
     def around(self, halo: int) -> slice:
         """Return these rows and `halo` more on each side, as far as the array goes."""
         return slice(max(0, self.start - halo), min(self.rows, self.stop + halo))
+
+    def inside(self, other: Band) -> Band:
+        """Return those of these rows that the other band answers for too; they may be none."""
+        start = max(self.start, other.start)
+        return Band(start, max(start, min(self.stop, other.stop)), self.rows)
+
+    def where(self, other: Band) -> slice:
+        """Return where the rows of another band lie among these."""
+        return slice(other.start - self.start, other.stop - self.start)
+
+    def __bool__(self) -> bool:
+        """Whether there are any rows."""
+        return self.stop > self.start
 
     def cut(self, height: int) -> Iterator[Band]:
         """Yield bands of these rows, of about equal height and at most `height`; 0 for one of all."""
@@ -96,6 +112,64 @@ def span_of(values: torch.Tensor, axis: int, halo: int) -> Band:
     if not len(held):
         return Band(0, 0, length)
     return Band(max(0, int(held[0]) - halo), min(length, int(held[-1]) + 1 + halo), length)
+
+
+class Rolling:
+    """What one layer of a chain of 3 x 3 filters puts out: each row once, from top to bottom.
+
+    Parameters
+    ----------
+    rows : int
+        Of the whole array.
+    values : torch.Tensor, optional
+        All of them, where they are there already.
+    """
+
+    KEPT = 2
+
+    def __init__(self, rows: int, values: torch.Tensor | None = None) -> None:
+        self._rows = rows
+        self._values = torch.empty(0) if values is None else values
+        self._held = slice(0, 0) if values is None else slice(0, rows)
+        self._memory = torch.empty(0)
+
+    def new(self, wanted: slice) -> Band:
+        """Return those of the rows `wanted` that were not put out before."""
+        start = max(wanted.start, self._held.stop)
+        return Band(start, max(start, wanted.stop), self._rows)
+
+    def take(self, new: Band, values: torch.Tensor) -> None:
+        """Take the rows `new` as they are; none went before."""
+        self._values, self._held = values, new.own
+
+    def room(self, new: Band, channels: int, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return an array (1, channel, row, column), channels last, for the rows `new`, which follow the last ones.
+
+        Of `like` the columns and the device are read. Earlier rows are lost but for the last two.
+        """
+        kept = self._values[:, :, -self.KEPT :] if self._held.stop > self._held.start else None
+        above = 0 if kept is None else kept.shape[2]
+        rows, cols = above + new.stop - new.start, like.shape[3]
+        number = rows * cols * channels
+        memory = self._memory
+        if len(memory) < number:
+            memory = torch.empty(number, dtype=dtype, device=like.device)
+        values = memory[:number].view(1, rows, cols, channels).permute(0, 3, 1, 2)
+        if kept is not None:
+            # They may lie where they are to go.
+            values[:, :, :above] = kept.clone() if memory is self._memory else kept
+        self._memory, self._values, self._held = memory, values, slice(new.start - above, new.stop)
+        return values[:, :, above:]
+
+    def seen_by(self, new: Band) -> tuple[torch.Tensor, slice]:
+        """Return what a 3 x 3 filter sees for its rows `new`, and where in it they lie themselves."""
+        seen = new.around(1)
+        values = self._values[:, :, seen.start - self._held.start : seen.stop - self._held.start]
+        return values, slice(new.start - seen.start, new.stop - seen.start)
+
+    def of(self, rows: slice) -> torch.Tensor:
+        """Return rows that are at hand."""
+        return self._values[:, :, rows.start - self._held.start : rows.stop - self._held.start]
 
 
 class Workspace:

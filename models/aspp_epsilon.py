@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Workspace, bands, span_of
+from .aspp_bands import Band, Rolling, Workspace, bands, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
@@ -96,7 +96,7 @@ class EpsilonPullback(nn.Module):
         number = self._passes
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
-            logits = network.keeping_logits(fine, coarse, edges, list(kept.values()))
+            logits = network.keeping_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
             if number != self._passes:
@@ -236,7 +236,8 @@ class EpsilonPullback(nn.Module):
         """
         network, spilt = self.network, []
         seen_cols = across.around(BRANCH_HALO)
-        for band in share.cut(network.band_rows):
+        # Pools see a halo of rows, which shorter bands would pool more often.
+        for band in share.cut(2 * network.band_rows):
             seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
             # What a ReLU let through is its own size.
             skip = convolved(kept["conv2"][here], self._sizes["output_skip"])
@@ -304,47 +305,55 @@ class EpsilonPullback(nn.Module):
         found: torch.Tensor,
         books: _Books,
     ) -> None:
-        for band in share.cut(self.network.band_rows):
-            found[:, :, band.own] = self._through_trunk(band, seeds, behind, fine, kept, books)
+        network, rows = self.network, fine.shape[2]
+        # What the convolutions hand on.
+        chain = {name: Rolling(rows) for name in reversed(CONVOLUTIONS)}
+        for band in share.cut(network.band_rows):
+            after = ""  # the convolution behind the one at hand
+            for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                new = rolling.new(band.around(left))
+                if new:
+                    multipliers = rolling.room(new, kept[name].shape[1], fine, network.dtype)
+                    own = new.where(new.inside(share))
+                    if after:
+                        values, wanted = chain[after].seen_by(new)
+                        self._to_before[after](values, rows=wanted, out=multipliers)
+                        if after in NORMS:
+                            self._through_norm(after, kept[name][:, :, new.own], multipliers, own, books)
+                    else:
+                        multipliers.copy_(behind[:, :, new.own])
+                    if name == "conv2":
+                        multipliers.add_(convolved(seeds[:, :, new.own], self._turned["output_skip"]))
+                    before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
+                    size = self._size(name, before, new)
+                    z = kept[name][:, :, new.own]
+                    self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
+                after = name
+            values, wanted = chain[after].seen_by(band)
+            self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
 
-    def _through_trunk(
-        self,
-        band: Band,
-        seeds: torch.Tensor,
-        behind: torch.Tensor,
-        fine: torch.Tensor,
-        kept: dict[str, torch.Tensor],
-        books: _Books,
-    ) -> torch.Tensor:
-        """Return the multipliers of a band's fine inputs."""
-        network = self.network
-        seen = band.around(len(CONVOLUTIONS))
-        multipliers = behind[:, :, seen].clone()
-        for index in range(len(CONVOLUTIONS) - 1, -1, -1):
-            name, before = CONVOLUTIONS[index], kept[CONVOLUTIONS[index - 1]] if index else fine
-            if name == "conv2":
-                multipliers.add_(convolved(seeds[:, :, seen], self._turned["output_skip"]))
-            wider = band.around(index + 2)
-            values = before[:, :, wider]
-            norm = NORMS.get(name)
-            if norm is not None:
-                gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
-                values = torch.addcmul(shift, values, gain)
-            # What a ReLU let through is its own size.
-            magnitude = values if index and norm is None else values.abs()
-            size = self._to_size[name](magnitude)
-            size, z = band.narrowed(size, wider, seen), kept[name][:, :, seen]
-            own = slice(band.start - seen.start, band.stop - seen.start)
-            multipliers = self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
-            wanted = band.around(index)
-            multipliers = band.narrowed(self._to_before[name](multipliers), seen, wanted)
-            seen = wanted
-            if norm is not None:
-                size = torch.addcmul(shift.abs() + self._least, before[:, :, seen], gain.abs())
-                z = band.narrowed(values, wider, seen)
-                own = slice(band.start - seen.start, band.stop - seen.start)
-                multipliers = self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)
-        return multipliers
+    def _size(self, name: str, before: torch.Tensor, new: Band) -> torch.Tensor:
+        """Return D of a convolution in the rows `new`, for its inputs `before` a norm in front of it."""
+        network, norm = self.network, NORMS.get(name)
+        values = before[:, :, new.around(1)]
+        if norm is not None:
+            gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
+            values = torch.addcmul(shift, values, gain).abs_()
+        elif name == CONVOLUTIONS[0]:
+            values = values.abs()
+        # What a ReLU let through is its own size.
+        first = new.start - new.around(1).start
+        return self._to_size[name](values, rows=slice(first, first + new.stop - new.start))
+
+    def _through_norm(
+        self, name: str, before: torch.Tensor, multipliers: torch.Tensor, own: slice, books: _Books
+    ) -> None:
+        """Take multipliers, in place, through the norm in front of a convolution; `before` are the norm's inputs."""
+        network, norm = self.network, NORMS[name]
+        gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
+        size = torch.addcmul(shift.abs() + self._least, before, gain.abs())
+        z = torch.addcmul(shift, before, gain)
+        self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)
 
 
 def _around(values: torch.Tensor, seen: Slices, own: tuple[Band, Band], halo: int) -> torch.Tensor:

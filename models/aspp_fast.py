@@ -18,14 +18,14 @@ too and be wrong at the border: merged weights serve everywhere but along the sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from .aspp_bands import BAND_ROWS, Band, shares
+from .aspp_bands import BAND_ROWS, Band, Rolling, shares
 from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, doubled_pools
 from .aspp_variants import SCALES
 from .convolutions import Filters, convolved
@@ -74,7 +74,7 @@ class FastAspp(nn.Module):
         for name in CONVOLUTIONS:
             # What reads the inputs stays in float32: which gates open is decided there first of all.
             kind = self.sum_dtype if name == "conv1" else dtype
-            self._keep(name, getattr(network, name), kind)
+            self._copy(name, getattr(network, name), kind)
         for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
             gain, shift = self._exact_norm(norm)
             self._buffer(f"{name}_gain", gain[:, None, None])
@@ -96,15 +96,15 @@ class FastAspp(nn.Module):
             self.filters[name] = Filters(weight, bias)
         convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
         for scale, convolution in zip(SCALES, convolutions):
-            self._keep(f"scale{scale}", convolution)
+            self._copy(f"scale{scale}", convolution)
 
         outputs = network.output.out_channels
         self.hidden = network.hidden is not None
         # With more logits than filters the folded convolution would cost more than the one it replaces.
         self.folded = not self.rectified and not self.hidden and outputs <= network.widths.scale
         if self.hidden:
-            self._keep("hidden1", network.hidden)
-            self._keep("output", network.output)
+            self._copy("hidden1", network.hidden)
+            self._copy("output", network.output)
         else:
             self._split_output(network, convolutions)
 
@@ -148,7 +148,7 @@ class FastAspp(nn.Module):
             copy = copy.contiguous(memory_format=self.memory_format)
         self.register_buffer(name, copy)
 
-    def _keep(self, name: str, layer: nn.Conv2d, dtype: torch.dtype | None = None) -> None:
+    def _copy(self, name: str, layer: nn.Conv2d, dtype: torch.dtype | None = None) -> None:
         self._buffer(f"{name}_weight", layer.weight, convolution=True, dtype=dtype)
         self._buffer(f"{name}_bias", layer.bias, dtype=dtype)
 
@@ -176,9 +176,12 @@ class FastAspp(nn.Module):
         share: Band,
         fine: torch.Tensor,
         edges: Edges = ALL_EDGES,
-        kept: list[torch.Tensor] | None = None,
-    ) -> Iterator[tuple[Band, torch.Tensor, torch.Tensor]]:
-        """Yield bands of a share, with the skip components and the trunk's output of each.
+        kept: Mapping[str, torch.Tensor] | None = None,
+    ) -> Iterator[tuple[torch.Tensor, Band, torch.Tensor]]:
+        """Yield skip components, a band of a share, and the trunk's output of the band, to be used before the next.
+
+        The skip components run ahead of the trunk: they too come from top to bottom, each row of the share once,
+        but not always those of the band.
 
         Parameters
         ----------
@@ -188,52 +191,64 @@ class FastAspp(nn.Module):
             As :meth:`laid_out` returns it.
         edges : tuple of bool
             As in :meth:`forward`.
-        kept : list of torch.Tensor, optional
-            Arrays that take the outputs of the six convolutions, after their ReLU.
+        kept : mapping of str to torch.Tensor, optional
+            Arrays of the whole tile that take outputs of convolutions, after their ReLU.
         """
-        rows = fine.shape[2]
-        for band in share.cut(0 if torch.is_grad_enabled() else self.band_rows):
-            seen = band.around(len(CONVOLUTIONS))
-            values = fine[:, :, seen]
-            for index, name in enumerate(CONVOLUTIONS):
-                wanted = band.around(len(CONVOLUTIONS) - 1 - index)
-                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == rows, *edges[2:])
-                values = band.narrowed(self._layer(name, values, sides), seen, wanted)
-                seen = wanted
-                if kept is not None:
-                    kept[index][:, :, band.own] = band.narrowed(values, seen, band.own)
+        rows, recorded = fine.shape[2], torch.is_grad_enabled()
+        kept = kept or {}
+        chain = {name: Rolling(rows) for name in CONVOLUTIONS}
+        for band in share.cut(0 if recorded else self.band_rows):
+            before, skip = Rolling(rows, fine), fine[:, :, :0]
+            for index, (name, rolling) in enumerate(chain.items()):
+                new = rolling.new(band.around(len(CONVOLUTIONS) - 1 - index))
+                if new:
+                    values, own = before.seen_by(new)
+                    sides = (edges[0] and new.start == 0, edges[1] and new.stop == rows, *edges[2:])
+                    if recorded:
+                        rolling.take(new, self._layer(name, values, own, sides))
+                    else:
+                        room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
+                        self._layer(name, values, own, sides, room)
+                mine = new.inside(share)
+                if name in kept and mine:
+                    kept[name][:, :, mine.own] = rolling.of(mine.own)
                 if name == "conv2":
-                    skip = band.narrowed(values, seen, band.own)
-            yield band, skip, values
+                    skip = rolling.of(mine.own)
+                before = rolling
+            yield skip, band, before.of(band.own)
 
     def trunk(self, fine: torch.Tensor, edges: Edges = ALL_EDGES) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the skip components and the trunk's output of all rows at once."""
         fine = self.laid_out(fine)
+        if torch.is_grad_enabled():
+            ((skip, _, trunk),) = self.bands(Band(0, fine.shape[2], fine.shape[2]), fine, edges)
+            return skip, trunk
+        kept = {}
+        for name in ("conv2", "conv6"):
+            shape = 1, self.filters[name].outputs, *fine.shape[2:]
+            kept[name] = fine.new_empty(shape, dtype=self.dtype).contiguous(memory_format=self.memory_format)
+        self._keep(fine, edges, kept)
+        return kept["conv2"], kept["conv6"]
 
-        def of(share: Band) -> list[tuple[torch.Tensor, torch.Tensor]]:
-            return [(skip, trunk) for _, skip, trunk in self.bands(share, fine, edges)]
-
-        found = together([partial(of, share) for share in self.shares(fine.shape[2])])
-        parts = [part for share in found for part in share]
-        if len(parts) == 1:
-            return parts[0]
-        skips, trunks = zip(*parts)
-        return torch.cat(skips, 2), torch.cat(trunks, 2)
-
-    def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+    def _layer(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the rows `own` of a convolution after its ReLU; `out` takes them."""
         norm = NORMS.get(name)
-        if norm is None:
-            return self.filters[name](values, relu=True).to(self.dtype)
-        if norm in self.merged and not torch.is_grad_enabled():
-            return self._merged(name, norm, values, edges)
-        return self.filters[name](self.normalised(norm, values), relu=True)
+        if norm in self.merged and out is not None:
+            return self._merged(name, norm, values, own, edges, out)
+        values = values if norm is None else self.normalised(norm, values)
+        return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
 
-    def _merged(self, name: str, norm: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
+    def _merged(
+        self, name: str, norm: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
+    ) -> torch.Tensor:
         """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
-        found = self.filters[f"{name}_merged"](values, relu=True)
-        for seen, own in self.edge_strips(edges):
-            found[own] = self.filters[name](self.normalised(norm, values[seen]), relu=True)[own]
-        return found
+        self.filters[f"{name}_merged"](values, relu=True, rows=own, out=out)
+        for seen, line in self.edge_strips(edges):
+            found = self.filters[name](self.normalised(norm, values[seen]), relu=True)[line]
+            out[line] = found[:, :, own] if found.shape[2] > 1 else found
+        return out
 
     @staticmethod
     def edge_strips(edges: Edges) -> Iterator[tuple[tuple, tuple]]:
@@ -288,20 +303,26 @@ class FastAspp(nn.Module):
         return self._from_trunk(*self.trunk(fine, edges), fine, coarse)
 
     def keeping_logits(
-        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges, kept: list[torch.Tensor]
+        self,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        edges: Edges,
+        kept: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """Return the logits of a network without hidden layer; parameters as of :meth:`bands`."""
+        """Return the logits of a network without hidden layer; parameters as of :meth:`bands`; all is kept."""
         if self.folded:
             return self.gathered_logits(fine, coarse, edges, kept)
-        fine = self.laid_out(fine)
-        together(
-            [partial(self._keep_trunk, share, fine, edges, kept) for share in self.shares(fine.shape[2])]
-        )
-        return self._from_trunk(kept[CONVOLUTIONS.index("conv2")], kept[-1], fine, coarse)
+        self._keep(self.laid_out(fine), edges, kept)
+        return self._from_trunk(kept["conv2"], kept["conv6"], fine, coarse)
 
-    def _keep_trunk(self, share: Band, fine: torch.Tensor, edges: Edges, kept: list[torch.Tensor]) -> None:
-        for _ in self.bands(share, fine, edges, kept):
-            pass  # all that matters is kept
+    def _keep(self, fine: torch.Tensor, edges: Edges, kept: Mapping[str, torch.Tensor]) -> None:
+        """Fill `kept`; parameters as of :meth:`bands`."""
+
+        def keep(share: Band) -> None:
+            for _ in self.bands(share, fine, edges, kept):
+                pass
+
+        together([partial(keep, share) for share in self.shares(fine.shape[2])])
 
     def _from_trunk(
         self, skip: torch.Tensor, trunk: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
@@ -316,7 +337,7 @@ class FastAspp(nn.Module):
         fine: torch.Tensor,
         coarse: torch.Tensor | None,
         edges: Edges,
-        kept: list[torch.Tensor] | None = None,
+        kept: Mapping[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Return the logits of a network with a linear head, band by band; parameters as of :meth:`bands`."""
         fine = self.laid_out(fine)
@@ -325,8 +346,9 @@ class FastAspp(nn.Module):
 
         def gather(share: Band, part: Gathered) -> list[torch.Tensor]:
             skips = []
-            for band, skip, trunk in self.bands(share, fine, edges, kept):
-                skips.append(self._from_skip(skip))
+            for skip, band, trunk in self.bands(share, fine, edges, kept):
+                if skip.shape[2]:
+                    skips.append(self._from_skip(skip))
                 part.add(band.own, trunk)
             part.finish()
             return skips

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Workspace, span_of
+from .aspp_bands import Band, Rolling, Workspace, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, Spreading
 from .aspp_variants import SCALES
@@ -66,10 +66,10 @@ class Pullback(nn.Module):
         like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
         self._passes += 1
         number = self._passes
-        kept = [
-            self._workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+        kept = {
+            name: self._workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
             for name in CONVOLUTIONS
-        ]
+        }
         with torch.no_grad():
             logits = self.network.gathered_logits(fine, coarse, edges, kept)
 
@@ -92,7 +92,7 @@ class Pullback(nn.Module):
         return [("output", "offset_output"), *scales]
 
     def _to_fine(
-        self, seeds: torch.Tensor, kept: list[torch.Tensor], edges: Edges, note: Note | None
+        self, seeds: torch.Tensor, kept: dict[str, torch.Tensor], edges: Edges, note: Note | None
     ) -> torch.Tensor:
         network = self.network
         spreading = network.head.spreading(seeds, edges)
@@ -119,37 +119,62 @@ class Pullback(nn.Module):
         share: Band,
         seeds: torch.Tensor,
         spreading: Spreading,
-        kept: list[torch.Tensor],
+        kept: dict[str, torch.Tensor],
         found: torch.Tensor,
         noting: bool,
     ) -> dict[str, torch.Tensor]:
         """Fill the share's rows of `found`; return what arrived at each layer by channel, float64, if `noting`."""
-        network, last = self.network, len(CONVOLUTIONS) - 1
+        network, rows = self.network, seeds.shape[2]
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
+        # What arrives behind each convolution, gated.
+        chain = {name: Rolling(rows) for name in reversed(CONVOLUTIONS)}
         for band in share.cut(network.band_rows):
-            seen = band.around(len(CONVOLUTIONS))
-            multipliers = spreading.multipliers(seen)
-            for index in range(last, -1, -1):
-                name, behind = CONVOLUTIONS[index], CONVOLUTIONS[min(index + 1, last)]
-                if behind in NORMS and index != last:
-                    norm = NORMS[behind]
-                    if noting:
-                        mine = band.narrowed(multipliers, seen, band.own)
-                        arrived[norm] = arrived[norm] + channel_sums(mine)
-                    if norm not in network.merged:  # what arrives holds the gain already
-                        multipliers.mul_(network.get_buffer(f"{norm}_gain"))
-                if name == "conv2":
-                    direct = seeds[:, :, seen].to(network.dtype)
-                    multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
-                passed = kept[index][:, :, seen].to(network.dtype)
-                torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
-                if noting:
-                    arrived[name] = arrived[name] + channel_sums(band.narrowed(multipliers, seen, band.own))
-                multipliers = self.filters[name](multipliers)
-                wanted = band.around(index)
-                multipliers, seen = band.narrowed(multipliers, seen, wanted), wanted
-            found[:, :, band.own] = multipliers
+            behind = ""  # the convolution behind the one at hand
+            for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                new = rolling.new(band.around(left))
+                if new:
+                    channels = kept[name].shape[1]
+                    multipliers = rolling.room(new, channels, seeds, network.dtype)
+                    if behind:
+                        values, own = chain[behind].seen_by(new)
+                        self.filters[behind](values, rows=own, out=multipliers)
+                    else:
+                        multipliers.copy_(spreading.multipliers(new.own))
+                    mine = new.inside(share) if noting else None
+                    self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
+                behind = name
+            values, own = chain[behind].seen_by(band)
+            self.filters[behind](values, rows=own, out=found[:, :, band.own])
         return arrived
+
+    def _gate(
+        self,
+        name: str,
+        behind: str,
+        new: Band,
+        mine: Band | None,
+        multipliers: torch.Tensor,
+        seeds: torch.Tensor,
+        passed: torch.Tensor,
+        arrived: dict[str, torch.Tensor],
+    ) -> None:
+        """Turn, in place, what arrives at the convolution `behind` into what arrives at `name`, rows `new`.
+
+        What arrives in the rows `mine` is added to `arrived`, by channel.
+        """
+        network, norm = self.network, NORMS.get(behind)
+        if norm is not None:
+            if mine:
+                arrived[norm] = arrived[norm] + channel_sums(multipliers[:, :, new.where(mine)])
+            if norm not in network.merged:  # what arrives holds the gain already
+                multipliers.mul_(network.get_buffer(f"{norm}_gain"))
+        if name == "conv2":
+            direct = seeds[:, :, new.own].to(network.dtype)
+            multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
+        gates = passed[:, :, new.own].to(network.dtype)
+        torch.ops.aten.threshold_backward.grad_input(multipliers, gates, 0, grad_input=multipliers)
+        if mine:
+            arrived[name] = arrived[name] + channel_sums(multipliers[:, :, new.where(mine)])
 
     def _shift_of(self, norm: str) -> torch.Tensor:
         """Return what a norm adds, by channel, in units of what arrives behind it; float64."""

@@ -65,7 +65,14 @@ class Filters(nn.Module):
             self.register_buffer("wide", wide.flatten(0, 1).contiguous(memory_format=layout))
             self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
 
-    def forward(self, values: torch.Tensor, relu: bool = False, bias: bool = True) -> torch.Tensor:
+    def forward(
+        self,
+        values: torch.Tensor,
+        relu: bool = False,
+        bias: bool = True,
+        rows: slice | None = None,
+        out: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return (sample, output, row, column) of values (sample, input channel, row, column).
 
         Parameters
@@ -76,36 +83,64 @@ class Filters(nn.Module):
             Whether what is negative becomes zero.
         bias : bool
             Whether the bias is added.
+        rows : slice, optional
+            Which rows are wanted; default: all.
+        out : torch.Tensor, optional
+            Takes the result, and is returned.
         """
+        height = values.shape[2]
+        first, stop, _ = (rows or slice(None)).indices(height)
+        inside = first == 1 and stop == height - 1  # then no row of zeros is needed
+        own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
+
+        def part(weight: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor, step: int = 1) -> torch.Tensor:
+            return _convolved(given, weight, bias, relu, int(not inside), step)[:, :, own]
+
         if not _fast(values) or not self.columns or values.shape[3] < 2 * self.columns:
-            return _convolved(values, self.weight, added, relu)
+            found = part(self.weight, added, values)
+            return found if out is None else out.copy_(found)
+        if out is None:
+            shape = len(values), stop - first, values.shape[3], self.outputs
+            out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
         cols = values.shape[3] // self.columns * self.columns
-        parts = []
-        if self.whole:
-            parts.append(
-                _convolved(values, self.first, added if added is None else added[: self.whole], relu)
-            )
         late = None if added is None else added[self.whole :]
-        repeated = late if late is None else late.repeat(self.columns)
-        wide = _convolved(values, self.wide, repeated, relu, self.columns)
+        wide = part(self.wide, late if late is None else late.repeat(self.columns), values, self.columns)
         # Channels last, the columns that were computed together lie one after the other.
-        rest = wide.permute(0, 2, 3, 1).reshape(len(values), values.shape[2], cols, -1).permute(0, 3, 1, 2)
+        rest = wide.permute(0, 2, 3, 1).reshape(len(values), stop - first, cols, -1).permute(0, 3, 1, 2)
+        if self.whole:
+            whole = part(self.first, added if added is None else added[: self.whole], values)
+            _put(out, 0, whole)
+        _put(out[..., :cols], self.whole, rest)
         if cols < values.shape[3]:
-            end = _convolved(values[..., cols - 1 :], self.weight[self.whole :], late, relu)
-            rest = torch.cat([rest, end[..., 1:]], 3)
-        return torch.cat([*parts, rest], 1) if parts else rest
+            end = part(self.weight[self.whole :], late, values[..., cols - 1 :])
+            out[:, self.whole :, :, cols:] = end[..., 1:]
+        return out
+
+
+def _put(out: torch.Tensor, first: int, values: torch.Tensor) -> None:
+    """Write values (sample, channel, row, column) to the channels of `out` from `first` on, channels last."""
+    target = out.permute(0, 2, 3, 1)[..., first : first + values.shape[1]]
+    given = values.permute(0, 2, 3, 1)
+    # Two numbers at a time are moved like one.
+    pair = {torch.float32: torch.float64, torch.bfloat16: torch.float32}[out.dtype]
+    if given.stride(3) == 1 and not any(n % 2 for n in (first, values.shape[1], out.shape[1])):
+        target, given = target.view(pair), given.view(pair)
+    target.copy_(given)
 
 
 def _convolved(
-    values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, step: int = 1
+    values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, above: int, step: int
 ) -> torch.Tensor:
-    """Return a convolution with padding 1 that moves on by `step` columns; a ReLU in the same pass where torch can."""
+    """Return a convolution with a ReLU in the same pass where torch can.
+
+    One column of zeros is added on each side, and `above` rows above and below; it moves on by `step` columns.
+    """
     known = torch.backends.mkldnn.is_available()
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
     if relu and fused is not None and _fast(values):
-        return fused(values, weight, bias, [1, 1], [1, step], [1, 1], 1, "relu", [], "")
-    found = convolved(values, weight, bias, padding=1, stride=(1, step))
+        return fused(values, weight, bias, [above, 1], [1, step], [1, 1], 1, "relu", [], "")
+    found = convolved(values, weight, bias, padding=(above, 1), stride=(1, step))
     return found.relu_() if relu else found
 
 
