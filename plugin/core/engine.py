@@ -319,16 +319,19 @@ def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Pro
     for tile, patch, last in tiles_with_patches(source, plan, progress, "Predicting"):
         if logits is None:
             window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-            logits = np.full((runner.outputs, window.rows, window.cols), np.nan, runner.array_dtype)
-            valid = np.zeros((window.rows, window.cols), bool)
+            logits = np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype)
+            valid = np.empty((window.rows, window.cols), bool)
         rows, cols = tile.output.slices(window)
-        mapped = patch.valid[tile.output.slices(patch.window)]
-        if mapped.any():
-            valid[rows, cols] = mapped
+        valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
+        if not valid[rows, cols].any():
+            logits[:, rows, cols] = np.nan
+        else:
             for piece, found in retreat.pieces(tile, partial(_logits, patch)):
-                here = (slice(None), *piece.output.slices(window))
-                check_finite(found, valid[here[1:]], piece.output)
-                logits[here] = np.where(valid[here[1:]], found, np.nan)
+                here = piece.output.slices(window)
+                mapped, filled = valid[here], logits[(slice(None), *here)]
+                filled[...] = found
+                check_finite(filled, mapped, piece.output)
+                np.copyto(filled, np.nan, where=~mapped)
         if last:
             for slab in window.split(SLAB_ROWS, window.cols):
                 rows, cols = slab.slices(window)

@@ -281,7 +281,12 @@ def _relevance(
     relevance = runner.array(found.fine[0])
     if method.times_input:
         given = inputs.fine if noise is None else inputs.fine + noise.fine
-        relevance = relevance * (runner.array(given[0]) - levels[:, None, None].astype(relevance.dtype))
+        multipliers, relevance = relevance, np.empty(relevance.shape, relevance.dtype)
+        baseline = levels.astype(relevance.dtype)
+        # Plane by plane: of all at once, whose pixels take turns in memory, numpy would go pixel by pixel.
+        for plane, values, level, multiplier in zip(relevance, runner.array(given[0]), baseline, multipliers):
+            np.subtract(values, level, out=plane)
+            plane *= multiplier
     return relevance if handed is None else relevance + handed
 
 

@@ -143,9 +143,11 @@ class Raster:
         where = RasterioWindow(window.col, window.row, window.cols, window.rows)
         for layer, band in zip(out, bands):
             kind = self._masks[band - 1]
+            scale, offset = self.dataset.scales[band - 1], self.dataset.offsets[band - 1]
+            as_stored = self.dataset.dtypes[band - 1] == "float32" and (scale, offset) == (1.0, 0.0)
             try:
                 with self._lock:
-                    values = self.dataset.read(band, window=where)
+                    values = self.dataset.read(band, window=where, out=layer if as_stored else None)
                     mask = self.dataset.read_masks(band, window=where) == 0 if kind == "mask" else None
             except (RasterioError, OSError, ValueError) as error:
                 raise SceneError(
@@ -155,14 +157,13 @@ class Raster:
                 ) from error
             if kind == "nodata":
                 mask = _equals_nodata(values, self.dataset.nodatavals[band - 1])
-            scale, offset = self.dataset.scales[band - 1], self.dataset.offsets[band - 1]
-            if (scale, offset) != (1.0, 0.0):
-                values = values * scale + offset
-            with np.errstate(over="ignore", invalid="ignore"):
-                layer[...] = values
+            if not as_stored:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    layer[...] = values if (scale, offset) == (1.0, 0.0) else values * scale + offset
+            known = np.isfinite(layer)
             if mask is not None:
-                layer[mask] = np.nan
-            layer[~np.isfinite(layer)] = np.nan
+                known &= ~mask
+            np.copyto(layer, np.nan, where=~known)
         return out
 
 

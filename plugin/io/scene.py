@@ -212,9 +212,12 @@ class Scene:
             raise ValueError(f"{window} sticks out of the scene of {self.rows} x {self.cols} pixels")
         if window.row % self.ratio or window.col % self.ratio:
             raise ValueError(f"{window} does not begin at a multiple of {self.ratio}")
-        fine = np.empty((len(self.card.fine_channels), window.rows, window.cols), dtype=np.float32)
-        for part in self._fine:
-            fine[part.channels] = part.source.read(part.bands, window)
+        if len(self._fine) == 1:  # it holds all channels, in their order
+            fine = self._fine[0].source.read(self._fine[0].bands, window)
+        else:
+            fine = np.empty((len(self.card.fine_channels), window.rows, window.cols), dtype=np.float32)
+            for part in self._fine:
+                fine[part.channels] = part.source.read(part.bands, window)
         valid = np.isfinite(fine).all(axis=0)
         cells = window.coarser(self.ratio)
         coarse = np.empty((0, cells.rows, cells.cols), dtype=np.float32)
@@ -222,8 +225,10 @@ class Scene:
             rows, cols = cells.slices()
             coarse = self._cells[:, rows, cols].copy()
             cell_valid = self.sampler.cell_valid[rows, cols]
-            enlarged = cell_valid.repeat(self.ratio, axis=0).repeat(self.ratio, axis=1)
-            valid &= enlarged[: window.rows, : window.cols]
+            if not cell_valid.all():
+                # Columns first: rows are repeated as they lie in memory.
+                wide = cell_valid.repeat(self.ratio, axis=1)[:, : window.cols]
+                valid &= wide.repeat(self.ratio, axis=0)[: window.rows]
         if self.has_land:
             valid &= ~self.land(window)
         return Patch(window, fine, coarse, valid)
