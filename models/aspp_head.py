@@ -158,11 +158,15 @@ class LinearHead(nn.Module):
         pixels = values.permute(0, 2, 3, 1).reshape(-1)
         return pixels.view(1, rows, cols, channels).permute(0, 3, 1, 2)
 
-    def by_definition(self, trunk: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a strip, pools first."""
+    def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:
+        """Return the logits of the pixels `inside` a strip, pools first."""
         logits = None
+        own = [Band(*span.indices(length)[:2], length) for span, length in zip(inside, trunk.shape[2:])]
         for scale, pooled in doubled_pools(trunk, self.scales):
-            part = self._convolve("forward", pooled, scale).to(self.sum_dtype)
+            seen = [band.around(scale) for band in own]
+            part = self._convolve("forward", pooled[(..., *seen)], scale).to(self.sum_dtype)
+            for axis, (band, span) in enumerate(zip(own, seen), 2):
+                part = part.narrow(axis, band.start - span.start, band.stop - band.start)
             logits = part if logits is None else logits.add_(part)
         return logits
 
@@ -216,13 +220,13 @@ class Gathering:
             logits = logits.new_zeros((*logits.shape[:2], self.parts[-1].rows.stop, logits.shape[3]))
             for part in self.parts:
                 logits[:, :, part.rows] += part.logits
-        for (_, own, inside), strip in zip(self._strips, found):
-            logits[(..., *own)] = strip[(..., *inside)]
+        for (_, own, _), strip in zip(self._strips, found):
+            logits[(..., *own)] = strip
         return logits
 
     def _of_strip(self, index: int) -> torch.Tensor:
         pieces = [piece for part in self.parts for piece in part.pieces[index]]
-        return self._head.by_definition(torch.cat(pieces, 2))
+        return self._head.by_definition(torch.cat(pieces, 2), self._strips[index][2])
 
 
 class Gathered:
