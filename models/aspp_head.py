@@ -65,23 +65,19 @@ class LinearHead(nn.Module):
         # A logit this far from an edge sees windows that lie wholly inside.
         self.reach = self.scales[-1] + self.scales[-1] // 2
         self.outputs, self.channels = kernels[self.scales[0]].shape[:2]
-        # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead. On the way
-        # back each logit may be the only one.
+        # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead.
         self.by_taps = self.outputs == 1
         for scale, kernel in kernels.items():
             self._keep(f"forward{scale}", kernel)
             self._keep(f"back{scale}", kernel.flip(2, 3).transpose(0, 1))
-            # Rows of the kernel become channels, so that a band of rows needs none beside it.
-            lines = (kernel / scale**2).permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+            mean = kernel / scale**2
+            self._keep(f"mean{scale}_back", mean.flip(2, 3).transpose(0, 1))
             if not self.by_taps:
-                self._keep(f"lines{scale}", lines)
-                self._keep(f"lines{scale}_back", lines.flip(3).transpose(0, 1))
-        for output in range(self.outputs):
-            means = [kernel[output] / scale**2 for scale, kernel in kernels.items()]
-            taps = torch.cat([mean.permute(1, 2, 0).flatten(0, 1) for mean in means])[:, :, None, None]
-            if self.by_taps:
-                self._keep("taps", taps)
-            self._keep(f"taps{output}_back", taps.transpose(0, 1))
+                # Rows of the kernel become channels, so that a band of rows needs none beside it.
+                self._keep(f"lines{scale}", mean.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None])
+        if self.by_taps:
+            taps = [(kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()]
+            self._keep("taps", torch.cat(taps)[:, :, None, None])
 
     def _keep(self, name: str, weight: torch.Tensor) -> None:
         self.register_buffer(name, weight.to(self.dtype).contiguous(memory_format=self.memory_format))
@@ -135,44 +131,42 @@ class LinearHead(nn.Module):
         Parameters
         ----------
         sums : dict of int to torch.Tensor
-            Scale → multipliers (output, row, column) of all rows.
+            Scale → multipliers (1, output, row, column) of all rows.
         rows : slice
             The band.
         single : int or None
             The output of which `sums` are; None: of all.
         """
-        if single is not None:
-            near = (-1, 0, 1)
-            places = [(k, k * down, k * across) for k in self.scales for down in near for across in near]
-            return convolved(self._moved(sums, rows, places), self.get_buffer(f"taps{single}_back"))
+        outputs = slice(None) if single is None else slice(single, single + 1)
         total = None
         for scale in self.scales:
-            moved = self._moved(sums, rows, [(scale, scale * down, 0) for down in (-1, 0, 1)])
-            weight = self.get_buffer(f"lines{scale}_back")
-            part = convolved(moved, weight, None, (0, scale), (1, scale))
+            seen = Band(rows.start, rows.stop, sums[scale].shape[2]).around(scale)
+            missing = seen.start - rows.start + scale, rows.stop + scale - seen.stop
+            values = sums[scale][:, :, seen].to(self.dtype)
+            if any(missing):
+                values = functional.pad(values, (0, 0, *missing))
+            weight = self.get_buffer(f"mean{scale}_back")[:, outputs]
+            part = convolved(self._laid_out(values), weight, None, (0, scale), scale)
             total = part if total is None else total.add_(part)
         return total
 
-    def _moved(
-        self, sums: dict[int, torch.Tensor], rows: slice, places: list[tuple[int, int, int]]
-    ) -> torch.Tensor:
-        """Return rows of sums, each moved down and across, as one array (1, channel, row, column)."""
-        outputs, height, width = sums[self.scales[0]].shape
-        shape = len(places), outputs, rows.stop - rows.start, width
-        planes = sums[self.scales[0]].new_zeros(shape, dtype=self.dtype)
-        for plane, (scale, down, across) in zip(planes, places):
-            of_rows, into_rows = _overlap(rows, -down, height)
-            of_cols, into_cols = _overlap(slice(0, width), -across, width)
-            plane[:, into_rows, into_cols] = sums[scale][:, of_rows, of_cols]
-        # As a matrix (channel, pixel) it is turned much faster than as an array of four axes.
-        turned = planes.view(len(places) * outputs, -1).t().contiguous()
-        return turned.view(1, rows.stop - rows.start, width, -1).permute(0, 3, 1, 2)
+    def _laid_out(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values (1, channel, row, column) in the head's layout, by its strides even for a single channel."""
+        if self.memory_format != torch.channels_last:
+            return values
+        _, channels, rows, cols = values.shape
+        pixels = values.permute(0, 2, 3, 1).reshape(-1)
+        return pixels.view(1, rows, cols, channels).permute(0, 3, 1, 2)
 
-    def by_definition(self, trunk: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a strip, pools first."""
+    def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:
+        """Return the logits of the pixels `inside` a strip, pools first."""
         logits = None
+        own = [Band(*span.indices(length)[:2], length) for span, length in zip(inside, trunk.shape[2:])]
         for scale, pooled in doubled_pools(trunk, self.scales):
-            part = self._convolve("forward", pooled, scale).to(self.sum_dtype)
+            seen = [band.around(scale) for band in own]
+            part = self._convolve("forward", pooled[(..., *seen)], scale).to(self.sum_dtype)
+            for axis, (band, span) in enumerate(zip(own, seen), 2):
+                part = part.narrow(axis, band.start - span.start, band.stop - band.start)
             logits = part if logits is None else logits.add_(part)
         return logits
 
@@ -226,13 +220,13 @@ class Gathering:
             logits = logits.new_zeros((*logits.shape[:2], self.parts[-1].rows.stop, logits.shape[3]))
             for part in self.parts:
                 logits[:, :, part.rows] += part.logits
-        for (_, own, inside), strip in zip(self._strips, found):
-            logits[(..., *own)] = strip[(..., *inside)]
+        for (_, own, _), strip in zip(self._strips, found):
+            logits[(..., *own)] = strip
         return logits
 
     def _of_strip(self, index: int) -> torch.Tensor:
         pieces = [piece for part in self.parts for piece in part.pieces[index]]
-        return self._head.by_definition(torch.cat(pieces, 2))
+        return self._head.by_definition(torch.cat(pieces, 2), self._strips[index][2])
 
 
 class Gathered:
@@ -344,7 +338,7 @@ class Spreading:
         summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
         for scale in head.scales:
             summed = _beside(summed, scale // 4) if self._sums else summed
-            self._sums[scale] = summed[0]
+            self._sums[scale] = summed
 
     def multipliers(self, rows: slice) -> torch.Tensor:
         """Return the multipliers (1, trunk channel, row, column) of the rows `rows`."""
