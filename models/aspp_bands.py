@@ -3,29 +3,30 @@
 A 3 x 3 convolution sees one row more on each side, so that in a chain of n of them each runs a row ahead of the
 next. Each row is computed once: what the next layer will see again is kept in front of what is new::
 
-    chain = [Rolling(rows) for _ in layers]
-    for band in bands(rows):
-        before = given
-        for left, layer, rolling in zip(reversed(range(n)), layers, chain):
-            new = rolling.new(band.around(left))
-            values, own = before.seen_by(new)
-            layer(values, rows=own, out=rolling.room(new, ...))
-            before = rolling
+    with rolled(layers, rows, workspace) as chain:
+        for band in bands(rows):
+            before = given
+            for left, (layer, rolling) in zip(reversed(range(n)), chain.items()):
+                new = rolling.new(band.around(left))
+                values, own = before.seen_by(new)
+                layer(values, rows=own, out=rolling.room(new, ...))
+                before = rolling
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+
+from .workspace import Workspace
 
 # Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
 BAND_ROWS = 48
 # Rows that are worth a core of their own.
 LEAST_SHARE = 64
-# Tiles differ by a coarse cell in their rows and columns.
-ROOM = 1.1
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,20 @@ class Rolling:
         Of the whole array.
     values : torch.Tensor, optional
         All of them, where they are there already.
+    workspace : Workspace, optional
+        Lends what :meth:`room` needs.
     """
 
     KEPT = 2
 
-    def __init__(self, rows: int, values: torch.Tensor | None = None) -> None:
+    def __init__(
+        self, rows: int, values: torch.Tensor | None = None, workspace: Workspace | None = None
+    ) -> None:
         self._rows = rows
+        self._workspace = workspace
         self._values = torch.empty(0) if values is None else values
         self._held = slice(0, 0) if values is None else slice(0, rows)
-        self._memory = torch.empty(0)
+        self._memory: torch.Tensor | None = None
 
     def new(self, wanted: slice) -> Band:
         """Return those of the rows `wanted` that were not put out before."""
@@ -152,14 +158,22 @@ class Rolling:
         rows, cols = above + new.stop - new.start, like.shape[3]
         number = rows * cols * channels
         memory = self._memory
-        if len(memory) < number:
-            memory = torch.empty(number, dtype=dtype, device=like.device)
+        if memory is None or len(memory) < number:
+            memory = self._workspace.lend(number, dtype, like.device)
         values = memory[:number].view(1, rows, cols, channels).permute(0, 3, 1, 2)
         if kept is not None:
             # They may lie where they are to go.
             values[:, :, :above] = kept.clone() if memory is self._memory else kept
+        if memory is not self._memory:
+            self.close()
         self._memory, self._values, self._held = memory, values, slice(new.start - above, new.stop)
         return values[:, :, above:]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._memory is not None:
+            self._workspace.give_back(self._memory)
+            self._memory = None
 
     def seen_by(self, new: Band) -> tuple[torch.Tensor, slice]:
         """Return what a 3 x 3 filter sees for its rows `new`, and where in it they lie themselves."""
@@ -172,24 +186,12 @@ class Rolling:
         return self._values[:, :, rows.start - self._held.start : rows.stop - self._held.start]
 
 
-class Workspace:
-    """Large arrays that one tile after the other uses: fresh memory costs more than what is computed in it.
-
-    An array is kept under its name, with some room, until the next one does not fit or is less than half as
-    large.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[str, torch.Tensor] = {}
-
-    def take(self, name: str, shape: tuple[int, int, int, int], like: torch.Tensor) -> torch.Tensor:
-        """Return an array (sample, channel, row, column) of any values, channels last, of the kind of `like`."""
-        samples, channels, rows, cols = shape
-        number = samples * channels * rows * cols
-        kept = self._kept.pop(name, None)
-        fits = kept is not None and kept.dtype == like.dtype and kept.device == like.device
-        if not fits or not number <= len(kept) <= 2 * ROOM * number:
-            kept = None  # given back before more is asked for
-            kept = torch.empty(int(ROOM * number), dtype=like.dtype, device=like.device)
-        self._kept[name] = kept
-        return kept[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
+@contextmanager
+def rolled(names: Iterable[str], rows: int, workspace: Workspace) -> Iterator[dict[str, Rolling]]:
+    """Give what layers of a chain over `rows` rows put out, by name, in memory of the workspace."""
+    chain = {name: Rolling(rows, workspace=workspace) for name in names}
+    try:
+        yield chain
+    finally:
+        for rolling in chain.values():
+            rolling.close()

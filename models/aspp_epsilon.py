@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Rolling, Workspace, bands, span_of
+from .aspp_bands import Band, bands, rolled, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import (
     ALL_EDGES,
@@ -78,7 +78,6 @@ class EpsilonPullback(nn.Module):
             weight = network.get_buffer(f"{name}_weight")
             self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
             self._to_before[name] = Filters(turned(weight, network))
-        self._workspace, self._passes = Workspace(), 0
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -92,22 +91,20 @@ class EpsilonPullback(nn.Module):
         """
         network = self.network
         fine = network.laid_out(fine)
-        self._passes += 1
-        number = self._passes
+        number = network.workspace.begin()
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
             logits = network.keeping_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
-            if number != self._passes:
-                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+            network.workspace.check(number)
             with torch.no_grad():
                 return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, note)
 
         return logits, pull
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
-        return self._workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["output_skip"])
+        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["output_skip"])
 
     def _hand_on(
         self,
@@ -307,30 +304,30 @@ class EpsilonPullback(nn.Module):
     ) -> None:
         network, rows = self.network, fine.shape[2]
         # What the convolutions hand on.
-        chain = {name: Rolling(rows) for name in reversed(CONVOLUTIONS)}
-        for band in share.cut(network.band_rows):
-            after = ""  # the convolution behind the one at hand
-            for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
-                new = rolling.new(band.around(left))
-                if new:
-                    multipliers = rolling.room(new, kept[name].shape[1], fine, network.dtype)
-                    own = new.where(new.inside(share))
-                    if after:
-                        values, wanted = chain[after].seen_by(new)
-                        self._to_before[after](values, rows=wanted, out=multipliers)
-                        if after in NORMS:
-                            self._through_norm(after, kept[name][:, :, new.own], multipliers, own, books)
-                    else:
-                        multipliers.copy_(behind[:, :, new.own])
-                    if name == "conv2":
-                        multipliers.add_(convolved(seeds[:, :, new.own], self._turned["output_skip"]))
-                    before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
-                    size = self._size(name, before, new)
-                    z = kept[name][:, :, new.own]
-                    self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
-                after = name
-            values, wanted = chain[after].seen_by(band)
-            self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
+        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+            for band in share.cut(network.band_rows):
+                after = ""  # the convolution behind the one at hand
+                for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                    new = rolling.new(band.around(left))
+                    if new:
+                        multipliers = rolling.room(new, kept[name].shape[1], fine, network.dtype)
+                        own = new.where(new.inside(share))
+                        if after:
+                            values, wanted = chain[after].seen_by(new)
+                            self._to_before[after](values, rows=wanted, out=multipliers)
+                            if after in NORMS:
+                                self._through_norm(after, kept[name][:, :, new.own], multipliers, own, books)
+                        else:
+                            multipliers.copy_(behind[:, :, new.own])
+                        if name == "conv2":
+                            multipliers.add_(convolved(seeds[:, :, new.own], self._turned["output_skip"]))
+                        before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
+                        size = self._size(name, before, new)
+                        z = kept[name][:, :, new.own]
+                        self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
+                    after = name
+                values, wanted = chain[after].seen_by(band)
+                self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
 
     def _size(self, name: str, before: torch.Tensor, new: Band) -> torch.Tensor:
         """Return D of a convolution in the rows `new`, for its inputs `before` a norm in front of it."""

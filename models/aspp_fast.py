@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .aspp_bands import BAND_ROWS, Band, Rolling, shares
+from .aspp_bands import BAND_ROWS, Band, Rolling, rolled, shares
 from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, doubled_pools
 from .aspp_variants import SCALES
 from .convolutions import Filters, convolved
 from .layers import NearestUpsample
 from .together import cores, together
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
@@ -69,6 +70,7 @@ class FastAspp(nn.Module):
         self.upsample = type(network.upsample)(network.ratio)
         # Rows computed at a time; 0 for all at once, where there is no cache to stay in.
         self.band_rows = BAND_ROWS if network.output.weight.device.type == "cpu" else 0
+        self.workspace = Workspace()
 
         self.merged: set[str] = set()
         for name in CONVOLUTIONS:
@@ -196,26 +198,26 @@ class FastAspp(nn.Module):
         """
         rows, recorded = fine.shape[2], torch.is_grad_enabled()
         kept = kept or {}
-        chain = {name: Rolling(rows) for name in CONVOLUTIONS}
-        for band in share.cut(0 if recorded else self.band_rows):
-            before, skip = Rolling(rows, fine), fine[:, :, :0]
-            for index, (name, rolling) in enumerate(chain.items()):
-                new = rolling.new(band.around(len(CONVOLUTIONS) - 1 - index))
-                if new:
-                    values, own = before.seen_by(new)
-                    sides = (edges[0] and new.start == 0, edges[1] and new.stop == rows, *edges[2:])
-                    if recorded:
-                        rolling.take(new, self._layer(name, values, own, sides))
-                    else:
-                        room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
-                        self._layer(name, values, own, sides, room)
-                mine = new.inside(share)
-                if name in kept and mine:
-                    kept[name][:, :, mine.own] = rolling.of(mine.own)
-                if name == "conv2":
-                    skip = rolling.of(mine.own)
-                before = rolling
-            yield skip, band, before.of(band.own)
+        with rolled(CONVOLUTIONS, rows, self.workspace) as chain:
+            for band in share.cut(0 if recorded else self.band_rows):
+                before, skip = Rolling(rows, fine), fine[:, :, :0]
+                for index, (name, rolling) in enumerate(chain.items()):
+                    new = rolling.new(band.around(len(CONVOLUTIONS) - 1 - index))
+                    if new:
+                        values, own = before.seen_by(new)
+                        sides = (edges[0] and new.start == 0, edges[1] and new.stop == rows, *edges[2:])
+                        if recorded:
+                            rolling.take(new, self._layer(name, values, own, sides))
+                        else:
+                            room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
+                            self._layer(name, values, own, sides, room)
+                    mine = new.inside(share)
+                    if name in kept and mine:
+                        kept[name][:, :, mine.own] = rolling.of(mine.own)
+                    if name == "conv2":
+                        skip = rolling.of(mine.own)
+                    before = rolling
+                yield skip, band, before.of(band.own)
 
     def trunk(self, fine: torch.Tensor, edges: Edges = ALL_EDGES) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the skip components and the trunk's output of all rows at once."""

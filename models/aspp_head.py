@@ -29,6 +29,8 @@ from .together import together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
 CHUNK_ROWS = 16
+# Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
+STRIP_LENGTH = 256
 Slices = tuple[slice, slice]
 # Which sides of an array are edges of the scene: top, bottom, left, right.
 Edges = tuple[bool, bool, bool, bool]
@@ -76,7 +78,9 @@ class LinearHead(nn.Module):
                 # Rows of the kernel become channels, so that a band of rows needs none beside it.
                 self._keep(f"lines{scale}", mean.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None])
         if self.by_taps:
-            taps = [(kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()]
+            taps = [
+                (kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()
+            ]
             self._keep("taps", torch.cat(taps)[:, :, None, None])
 
     def _keep(self, name: str, weight: torch.Tensor) -> None:
@@ -100,11 +104,17 @@ class LinearHead(nn.Module):
         near, far = slice(0, 2 * reach), slice(-2 * reach, None)
         top, bottom, left, right = edges
         for wanted, seen, own in ((top, near, first), (bottom, far, last)):
-            if wanted:
-                yield (seen, everything), (own, everything), (own, everything)
+            for along, mine, inside in self._pieces(cols) if wanted else ():
+                yield (seen, along), (own, mine), (own, inside)
         for wanted, seen, own in ((left, near, first), (right, far, last)):
-            if wanted:
-                yield (everything, seen), (everything, own), (everything, own)
+            for along, mine, inside in self._pieces(rows) if wanted else ():
+                yield (along, seen), (mine, own), (inside, own)
+
+    def _pieces(self, length: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Yield what pieces of a strip see along it, what they answer for, and this in it."""
+        for piece in bands(length, STRIP_LENGTH):
+            seen = piece.around(self.reach)
+            yield seen, piece.own, slice(piece.start - seen.start, piece.stop - seen.start)
 
     def products(self, trunk: torch.Tensor) -> Iterator[tuple[int, int, int, torch.Tensor]]:
         """Yield scale, rows down, columns across, and what pixels so far away add to a logit.

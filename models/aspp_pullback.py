@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .aspp_bands import Band, Rolling, Workspace, span_of
+from .aspp_bands import Band, rolled, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, Spreading
 from .aspp_variants import SCALES
@@ -39,16 +39,11 @@ class Pullback(nn.Module):
     def __init__(self, network: FastAspp) -> None:
         super().__init__()
         self.network = network
-        self._workspace, self._passes = Workspace(), 0
         self.filters = nn.ModuleDict()
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
             self.filters[name] = Filters(turned(network.get_buffer(f"{name}{merged}_weight"), network))
         self.register_buffer("skip_back", turned(network.get_buffer("output_skip"), network))
-
-    def release(self) -> None:
-        """Give back the memory kept for the next tile."""
-        self._workspace = Workspace()
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -64,18 +59,17 @@ class Pullback(nn.Module):
         # Of what a ReLU let through only the sign matters on the way back, and half the bytes keep it.
         half = self.network.dtype == torch.float32
         like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
-        self._passes += 1
-        number = self._passes
+        workspace = self.network.workspace
+        number = workspace.begin()
         kept = {
-            name: self._workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+            name: workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
             for name in CONVOLUTIONS
         }
         with torch.no_grad():
             logits = self.network.gathered_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
-            if number != self._passes:
-                raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+            workspace.check(number)
             with torch.no_grad():
                 seeds = seeds.to(self.network.sum_dtype)
                 totals = channel_sums(seeds)
@@ -127,24 +121,24 @@ class Pullback(nn.Module):
         network, rows = self.network, seeds.shape[2]
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
         # What arrives behind each convolution, gated.
-        chain = {name: Rolling(rows) for name in reversed(CONVOLUTIONS)}
-        for band in share.cut(network.band_rows):
-            behind = ""  # the convolution behind the one at hand
-            for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
-                new = rolling.new(band.around(left))
-                if new:
-                    channels = kept[name].shape[1]
-                    multipliers = rolling.room(new, channels, seeds, network.dtype)
-                    if behind:
-                        values, own = chain[behind].seen_by(new)
-                        self.filters[behind](values, rows=own, out=multipliers)
-                    else:
-                        multipliers.copy_(spreading.multipliers(new.own))
-                    mine = new.inside(share) if noting else None
-                    self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
-                behind = name
-            values, own = chain[behind].seen_by(band)
-            self.filters[behind](values, rows=own, out=found[:, :, band.own])
+        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+            for band in share.cut(network.band_rows):
+                behind = ""  # the convolution behind the one at hand
+                for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                    new = rolling.new(band.around(left))
+                    if new:
+                        channels = kept[name].shape[1]
+                        multipliers = rolling.room(new, channels, seeds, network.dtype)
+                        if behind:
+                            values, own = chain[behind].seen_by(new)
+                            self.filters[behind](values, rows=own, out=multipliers)
+                        else:
+                            multipliers.copy_(spreading.multipliers(new.own))
+                        mine = new.inside(share) if noting else None
+                        self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
+                    behind = name
+                values, own = chain[behind].seen_by(band)
+                self.filters[behind](values, rows=own, out=found[:, :, band.own])
         return arrived
 
     def _gate(

@@ -94,7 +94,9 @@ class Filters(nn.Module):
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
 
-        def part(weight: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor, step: int = 1) -> torch.Tensor:
+        def part(
+            weight: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor, step: int = 1
+        ) -> torch.Tensor:
             return _convolved(given, weight, bias, relu, int(not inside), step)[:, :, own]
 
         if not _fast(values) or not self.columns or values.shape[3] < 2 * self.columns:

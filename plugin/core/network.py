@@ -179,8 +179,8 @@ class Runner:
 
     def release(self) -> None:
         """Give back the memory that the network keeps from one tile to the next."""
-        if hasattr(self.pullback, "release"):
-            self.pullback.release()
+        if hasattr(self._fast, "workspace"):
+            self._fast.workspace.release()
 
     def _reorganised(self) -> nn.Module:
         if hasattr(self.module, "fast"):

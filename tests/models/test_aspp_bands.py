@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_bands import ROOM, Band, Workspace, bands, shares
+from floelens.models.aspp_bands import Band, bands, shares
 from floelens.models.aspp_head import LinearHead
+from floelens.models.workspace import ROOM, Workspace
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,0 +1,76 @@
+"""Memory that one tile after the other uses: fresh memory costs more than what is computed in it."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+
+# glibc gives freed memory back to the system, and its pages are cleared anew when they are asked for again, unless a
+# block as large was freed before: mallopt(3), M_MMAP_THRESHOLD. It looks at blocks of less than 32 MiB only.
+LARGEST_KEPT = 31 << 20
+# Tiles differ by a coarse cell in their rows and columns.
+ROOM = 1.1
+
+
+class Workspace:
+    """Arrays kept from one pass over a tile to the next.
+
+    What has a name belongs to the latest pass alone: see :meth:`begin`. What is lent belongs to who asked until it
+    is given back, so that several threads can ask.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str, torch.Tensor] = {}
+        self._free: list[torch.Tensor] = []
+        self._lock = threading.Lock()
+        self._passes = 0
+        torch.empty(LARGEST_KEPT, dtype=torch.uint8)  # freed at once
+
+    def begin(self) -> int:
+        """Return the number of a new pass; what earlier ones have taken may change from now on."""
+        self._passes += 1
+        return self._passes
+
+    def check(self, number: int) -> None:
+        """Raise RuntimeError if a later pass than that of this number has begun."""
+        if number != self._passes:
+            raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+
+    def take(self, name: str, shape: tuple[int, int, int, int], like: torch.Tensor) -> torch.Tensor:
+        """Return an array (sample, channel, row, column) of any values, channels last, of the kind of `like`.
+
+        It is kept under its name, with some room, until the next one does not fit or is less than half as large.
+        """
+        samples, channels, rows, cols = shape
+        number = samples * channels * rows * cols
+        kept = self._named.pop(name, None)
+        if not _serves(kept, number, like.dtype, like.device) or len(kept) > 2 * ROOM * number:
+            kept = None  # given back before more is asked for
+            kept = torch.empty(int(ROOM * number), dtype=like.dtype, device=like.device)
+        self._named[name] = kept
+        return kept[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
+
+    def lend(self, number: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Return at least `number` numbers of any value, until :meth:`give_back`."""
+        with self._lock:
+            for index, memory in enumerate(self._free):
+                if _serves(memory, number, dtype, device):
+                    return self._free.pop(index)
+            if self._free:
+                self._free.pop(0)  # what is too small now would stay so
+        return torch.empty(int(ROOM * number), dtype=dtype, device=device)
+
+    def give_back(self, memory: torch.Tensor) -> None:
+        """Take back what was lent."""
+        with self._lock:
+            self._free.append(memory)
+
+    def release(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._named, self._free = {}, []
+
+
+def _serves(memory: torch.Tensor | None, number: int, dtype: torch.dtype, device: torch.device) -> bool:
+    return memory is not None and memory.dtype == dtype and memory.device == device and len(memory) >= number
