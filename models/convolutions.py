@@ -1,8 +1,8 @@
 """Convolutions on CPUs: by oneDNN whatever the program, and with all lanes of a register at work.
 
 oneDNN computes :data:`LANES` output channels at once, so that 18 cost as much as 32. The few that are left over
-are computed for several neighbouring columns together instead, by a kernel that is as much wider and moves on by
-as many columns: 2 channels of 8 columns are 16 outputs. Each output stays the same sum of products.
+are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger and moves on by
+a block: 2 channels of 2 x 4 pixels are 16 outputs. Each output stays the same sum of products.
 """
 
 from __future__ import annotations
@@ -51,18 +51,19 @@ class Filters(nn.Module):
         self.outputs = len(weight)
         rest = self.outputs % LANES
         # With more left over little is gained by it.
-        self.columns = LANES // rest if 0 < rest <= LANES // 4 else 0
+        self.block = _block(LANES // rest) if 0 < rest <= LANES // 4 else None
         self.whole = self.outputs - rest
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        if self.columns:
-            last = weight[self.whole :]
-            wide = weight.new_zeros((self.columns, rest, weight.shape[1], 3, self.columns + 2))
-            for column, kernel in enumerate(wide):
-                kernel[..., column : column + 3] = last
+        if self.block is not None:
+            last, (down, across) = weight[self.whole :], self.block
+            large = weight.new_zeros((down, across, rest, weight.shape[1], down + 2, across + 2))
+            for row in range(down):
+                for col in range(across):
+                    large[row, col, ..., row : row + 3, col : col + 3] = last
             layout = torch.channels_last if weight.is_contiguous(memory_format=torch.channels_last) else None
             layout = layout or torch.contiguous_format
-            self.register_buffer("wide", wide.flatten(0, 1).contiguous(memory_format=layout))
+            self.register_buffer("large", large.flatten(0, 2).contiguous(memory_format=layout))
             self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
 
     def forward(
@@ -88,61 +89,85 @@ class Filters(nn.Module):
         out : torch.Tensor, optional
             Takes the result, and is returned.
         """
-        height = values.shape[2]
+        height, width = values.shape[2:]
         first, stop, _ = (rows or slice(None)).indices(height)
         inside = first == 1 and stop == height - 1  # then no row of zeros is needed
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
-
-        def part(
-            weight: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor, step: int = 1
-        ) -> torch.Tensor:
-            return _convolved(given, weight, bias, relu, int(not inside), step)[:, :, own]
-
-        if not _fast(values) or not self.columns or values.shape[3] < 2 * self.columns:
-            found = part(self.weight, added, values)
+        direct = _fast(values) and (out is None or out.dtype == values.dtype)
+        if not direct or self.block is None or width < 2 * self.block[1] or stop - first < self.block[0]:
+            found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
         if out is None:
-            shape = len(values), stop - first, values.shape[3], self.outputs
+            shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
-        cols = values.shape[3] // self.columns * self.columns
-        late = None if added is None else added[self.whole :]
-        wide = part(self.wide, late if late is None else late.repeat(self.columns), values, self.columns)
-        # Channels last, the columns that were computed together lie one after the other.
-        rest = wide.permute(0, 2, 3, 1).reshape(len(values), stop - first, cols, -1).permute(0, 3, 1, 2)
         if self.whole:
-            whole = part(self.first, added if added is None else added[: self.whole], values)
-            _put(out, 0, whole)
-        _put(out[..., :cols], self.whole, rest)
-        if cols < values.shape[3]:
-            end = part(self.weight[self.whole :], late, values[..., cols - 1 :])
-            out[:, self.whole :, :, cols:] = end[..., 1:]
+            found = _convolved(values, self.first, _of(added, slice(self.whole)), relu, int(not inside))
+            _copy(found[:, :, own].permute(0, 2, 3, 1), out[:, : self.whole].permute(0, 2, 3, 1))
+        seen = values[:, :, max(0, first - 1) : stop + 1]
+        if not inside:
+            seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
+        self._put_rest(seen, _of(added, slice(self.whole, None)), relu, out)
         return out
 
+    def _put_rest(
+        self, values: torch.Tensor, bias: torch.Tensor | None, relu: bool, out: torch.Tensor
+    ) -> None:
+        """Compute the outputs left over, of values with a row more above and below, into theirs of `out`."""
+        (down, across), (rows, cols) = self.block, out.shape[2:]
+        blocks_down, blocks_across = rows // down, cols // across
+        high, wide = blocks_down * down, blocks_across * across
+        repeated = None if bias is None else bias.repeat(down * across)
+        found = _convolved(values[:, :, : high + 2], self.large, repeated, relu, 0, self.block)
+        place = out.permute(0, 2, 3, 1)[:, :high, :wide, self.whole :]
+        place = place.unflatten(2, (blocks_across, across)).unflatten(1, (blocks_down, down)).transpose(2, 3)
+        # Channels last, the pixels of a block lie one after the other.
+        _copy(found.permute(0, 2, 3, 1).unflatten(3, (down, across, -1)), place)
+        weight = self.weight[self.whole :]
+        if high < rows:
+            out[:, self.whole :, high:] = _convolved(values[:, :, high:], weight, bias, relu, 0)
+        if wide < cols:
+            end = _convolved(values[..., wide - 1 :], weight, bias, relu, 0)
+            out[:, self.whole :, :, wide:] = end[..., 1:]
 
-def _put(out: torch.Tensor, first: int, values: torch.Tensor) -> None:
-    """Write values (sample, channel, row, column) to the channels of `out` from `first` on, channels last."""
-    target = out.permute(0, 2, 3, 1)[..., first : first + values.shape[1]]
-    given = values.permute(0, 2, 3, 1)
+
+def _block(pixels: int) -> tuple[int, int]:
+    """Return rows and columns of a block of at most so many pixels, about as high as wide."""
+    rows = 1 << (pixels.bit_length() - 1) // 2
+    return rows, pixels // rows
+
+
+def _of(bias: torch.Tensor | None, channels: slice) -> torch.Tensor | None:
+    return None if bias is None else bias[channels]
+
+
+def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
+    """Copy values to a place of the same shape, channels in the last axis."""
     # Two numbers at a time are moved like one.
-    pair = {torch.float32: torch.float64, torch.bfloat16: torch.float32}[out.dtype]
-    if given.stride(3) == 1 and not any(n % 2 for n in (first, values.shape[1], out.shape[1])):
-        target, given = target.view(pair), given.view(pair)
-    target.copy_(given)
+    pair = {torch.float32: torch.float64, torch.bfloat16: torch.float32}[place.dtype]
+    steps = [step for array in (values, place) for step in (*array.stride()[:-1], array.storage_offset())]
+    if values.dtype == place.dtype and not any(n % 2 for n in (values.shape[-1], *steps)):
+        place, values = place.view(pair), values.view(pair)
+    place.copy_(values)
 
 
 def _convolved(
-    values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, above: int, step: int
+    values: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    relu: bool,
+    above: int,
+    stride: tuple[int, int] = (1, 1),
 ) -> torch.Tensor:
     """Return a convolution with a ReLU in the same pass where torch can.
 
-    One column of zeros is added on each side, and `above` rows above and below; it moves on by `step` columns.
+    One column of zeros is added on each side, and `above` rows above and below.
     """
     known = torch.backends.mkldnn.is_available()
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
     if relu and fused is not None and _fast(values):
-        return fused(values, weight, bias, [above, 1], [1, step], [1, 1], 1, "relu", [], "")
-    found = convolved(values, weight, bias, padding=(above, 1), stride=(1, step))
+        return fused(values, weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
+    found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
 
 

@@ -62,6 +62,26 @@ def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_
     )
 
 
-def test_the_few_that_are_left_over_are_computed_for_several_columns_at_once():
-    columns = {outputs: Filters(*made(outputs, 4, torch.float32)).columns for outputs in OUTPUTS}
-    assert columns == {1: 16, 2: 8, 3: 5, 4: 4, 5: 0, 12: 0, 16: 0, 18: 8, 20: 4, 34: 8}
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(1, 8), slice(0, 6), slice(3, 9), slice(2, 4), slice(1, 2)])
+@pytest.mark.parametrize("cols", [7, 12, 33])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(outputs, dtype, cols, rows):
+    weight, bias = made(outputs, 6, dtype)
+    values = torch.randn(1, 6, 9, cols).to(dtype).contiguous(memory_format=torch.channels_last)
+    expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1).clamp(min=0)
+    number = rows.stop - rows.start
+    around = torch.full((1, number + 2, cols, outputs), -7, dtype=dtype).permute(0, 3, 1, 2)
+    out = around[:, :, 1:-1]
+    with torch.no_grad():
+        found = Filters(weight, bias)(values, relu=True, rows=rows, out=out)
+    tolerance = {torch.float32: 54 * 2**-22, torch.float64: 1e-12, torch.bfloat16: 2**-8 * expected.max()}
+    assert found.data_ptr() == out.data_ptr()
+    assert (out - expected[:, :, rows]).abs().max() <= tolerance[dtype]
+    assert (around[:, :, [0, -1]] == -7).all()
+
+
+def test_the_few_that_are_left_over_are_computed_for_a_block_of_pixels_at_once():
+    blocks = {outputs: Filters(*made(outputs, 4, torch.float32)).block for outputs in OUTPUTS}
+    none = dict.fromkeys((5, 12, 16))
+    assert blocks == {1: (4, 4), 2: (2, 4), 3: (2, 2), 4: (2, 2), 18: (2, 4), 20: (2, 2), 34: (2, 4)} | none
