@@ -148,19 +148,21 @@ class Rolling:
         """Take the rows `new` as they are; none went before."""
         self._values, self._held = values, new.own
 
-    def room(self, new: Band, channels: int, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return an array (1, channel, row, column), channels last, for the rows `new`, which follow the last ones.
+    def room(
+        self, new: Band, channels: int, like: torch.Tensor, dtype: torch.dtype, samples: int = 1
+    ) -> torch.Tensor:
+        """Return an array (sample, channel, row, column), channels last, for the rows `new`; earlier ones are lost.
 
-        Of `like` the columns and the device are read. Earlier rows are lost but for the last two.
+        All but the last two of the rows before, which `new` follows. Of `like` columns and device are read.
         """
         kept = self._values[:, :, -self.KEPT :] if self._held.stop > self._held.start else None
         above = 0 if kept is None else kept.shape[2]
         rows, cols = above + new.stop - new.start, like.shape[3]
-        number = rows * cols * channels
+        number = samples * rows * cols * channels
         memory = self._memory
         if memory is None or len(memory) < number:
             memory = self._workspace.lend(number, dtype, like.device)
-        values = memory[:number].view(1, rows, cols, channels).permute(0, 3, 1, 2)
+        values = memory[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
         if kept is not None:
             # They may lie where they are to go.
             values[:, :, :above] = kept.clone() if memory is self._memory else kept

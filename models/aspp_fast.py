@@ -238,19 +238,41 @@ class FastAspp(nn.Module):
         """Return the rows `own` of a convolution after its ReLU; `out` takes them."""
         norm = NORMS.get(name)
         if norm in self.merged and out is not None:
-            return self._merged(name, norm, values, own, edges, out)
+            return self._merged(name, values, own, edges, out)
         values = values if norm is None else self.normalised(norm, values)
         return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
 
     def _merged(
-        self, name: str, norm: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
     ) -> torch.Tensor:
         """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
         self.filters[f"{name}_merged"](values, relu=True, rows=own, out=out)
-        for seen, line in self.edge_strips(edges):
-            found = self.filters[name](self.normalised(norm, values[seen]), relu=True)[line]
-            out[line] = found[:, :, own] if found.shape[2] > 1 else found
+        self.correct_edges(name, values, own, edges, out, relu=True)
         return out
+
+    def correct_edges(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor, relu: bool
+    ) -> None:
+        """Compute anew what merged weights made of the outermost lines of the scene.
+
+        Parameters
+        ----------
+        name : str
+            A convolution behind a norm.
+        values : torch.Tensor
+            What the norm reads.
+        own : slice
+            Which of their rows `out` holds.
+        edges : tuple of bool
+            As in :meth:`forward`.
+        out : torch.Tensor
+            The result, to be corrected.
+        relu : bool
+            Whether it is that of the ReLU behind the convolution.
+        """
+        for seen, line in self.edge_strips(edges):
+            found = self.filters[name](self.normalised(NORMS[name], values[seen]), relu=relu)[line]
+            out[line] = found[:, :, own] if found.shape[2] > 1 else found
 
     @staticmethod
     def edge_strips(edges: Edges) -> Iterator[tuple[tuple, tuple]]:

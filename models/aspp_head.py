@@ -31,6 +31,8 @@ from .together import together
 CHUNK_ROWS = 16
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
 STRIP_LENGTH = 256
+# Types by the bytes of a number.
+WIDE = {16: torch.complex128, 8: torch.float64, 4: torch.float32}
 Slices = tuple[slice, slice]
 # Which sides of an array are edges of the scene: top, bottom, left, right.
 Edges = tuple[bool, bool, bool, bool]
@@ -131,8 +133,8 @@ class LinearHead(nn.Module):
             return
         for scale in self.scales:
             weight = self.get_buffer(f"lines{scale}")
-            lines = _planes(convolved(trunk, weight, None, (0, scale), (1, scale)))
-            for down, own in zip((-1, 0, 1), lines.view(3, self.outputs, rows, cols)):
+            lines = _apart(convolved(trunk, weight, None, (0, scale), (1, scale)), 3)
+            for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
 
     def multipliers(self, sums: dict[int, torch.Tensor], rows: slice, single: int | None) -> torch.Tensor:
@@ -282,8 +284,11 @@ class Gathered:
         if self._whole:
             return
         if not self._sums:
+            # The outputs of a pixel side by side, as they are found.
+            outputs, height, width = self._shape
             kind = {"dtype": self._head.sum_dtype, "device": trunk.device}
-            self._sums = {scale: torch.zeros(self._shape, **kind) for scale in self._head.scales}
+            for scale in self._head.scales:
+                self._sums[scale] = torch.zeros((height, width, outputs), **kind).permute(2, 0, 1)
         for band in bands(trunk.shape[2], _chunk_rows(trunk)):
             start, stop = (rows.start - self.rows.start + row for row in (band.start, band.stop))
             for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
@@ -503,6 +508,26 @@ def _planes(values: torch.Tensor) -> torch.Tensor:
     return (
         values.permute(0, 2, 3, 1).reshape(rows * cols, channels).t().contiguous().view(channels, rows, cols)
     )
+
+
+def _apart(values: torch.Tensor, parts: int) -> torch.Tensor:
+    """Return values (1, channel, row, column), channels last, in parts of their channels, each channels last.
+
+    Returns
+    -------
+    torch.Tensor
+        (part, channel, row, column).
+    """
+    _, channels, rows, cols = values.shape
+    number = channels // parts
+    given = values.permute(0, 2, 3, 1).reshape(rows * cols, parts, number)
+    # What lies side by side is moved like one number, where that can be.
+    if given.is_contiguous() and not given.requires_grad:
+        side_by_side = number * given.element_size()
+        unit = next((unit for size, unit in WIDE.items() if side_by_side % size == 0), given.dtype)
+        given = given.view(unit)
+    moved = given.transpose(0, 1).contiguous().view(values.dtype)
+    return moved.view(parts, rows, cols, number).permute(0, 3, 1, 2)
 
 
 def _overlap(span: slice, shift: int, length: int) -> tuple[slice, slice]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .aspp_bands import Band
+from .aspp_bands import Band, Rolling, rolled
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges, Gathered
 from .convolutions import convolved
@@ -24,9 +24,6 @@ from .together import together
 if TYPE_CHECKING:
     Parts = Sequence[tuple[int, Sequence[int]]]
 
-# Rows at a time: several rows fill the cache that one row of the whole network has. Of 600 columns 48 took 3.7
-# forward passes' time, 128 took 4.05, in one run on a busy machine.
-BAND_ROWS = 48
 BIAS = -1  # the number of the row of the baseline and the biases
 
 
@@ -124,50 +121,62 @@ class GatedRows(nn.Module):
     ) -> list[torch.Tensor]:
         """Take a share of the rows through the trunk to `parts`; return what comes through the skip, band by band."""
         network, skips = self.network, []
-        for band in share.cut(min(network.band_rows, BAND_ROWS)):
-            seen = band.around(len(CONVOLUTIONS))
-            values = torch.empty(0)
-            for index, name in enumerate(CONVOLUTIONS):
-                sides = (edges[0] and seen.start == 0, edges[1] and seen.stop == band.rows, *edges[2:])
-                if index == 0:
-                    values = self._first(distance[:, :, seen], origin[:, :, seen], groups)
-                else:
-                    values = self._layer(name, values, sides)
-                _gate(values)
-                wanted = band.around(len(CONVOLUTIONS) - 1 - index)
-                values, seen = band.narrowed(values, seen, wanted), wanted
-                if name == "conv2":
-                    skip = convolved(band.narrowed(values, seen, band.own), network.output_skip)
-                    skips.append(skip.to(network.sum_dtype))
-            for row, part in enumerate(parts):
-                part.add(band.own, values[row : row + 1])
+        with rolled(CONVOLUTIONS, share.rows, network.workspace) as chain:
+            for band in share.cut(network.band_rows):
+                before: Rolling | None = None
+                for left, (name, rolling) in zip(reversed(range(len(CONVOLUTIONS))), chain.items()):
+                    new = rolling.new(band.around(left))
+                    if new:
+                        outputs, samples = network.filters[name].outputs, len(groups) + 1
+                        room = rolling.room(new, outputs, distance, network.dtype, samples)
+                        if before is None:
+                            self._first(distance, origin, groups, new, room)
+                        else:
+                            sides = (
+                                edges[0] and new.start == 0,
+                                edges[1] and new.stop == share.rows,
+                                *edges[2:],
+                            )
+                            self._layer(name, *before.seen_by(new), sides, room)
+                        _gate(room)
+                    if name == "conv2" and (mine := new.inside(share)):
+                        skip = convolved(rolling.of(mine.own), network.output_skip)
+                        skips.append(skip.to(network.sum_dtype))
+                    before = rolling
+                for row, part in enumerate(parts):
+                    part.add(band.own, before.of(band.own)[row : row + 1])
         for part in parts:
             part.finish()
         return skips
 
     def _first(
-        self, distance: torch.Tensor, origin: torch.Tensor, groups: Sequence[Sequence[int]]
-    ) -> torch.Tensor:
-        weight, bias = self.network.conv1_weight, self.network.conv1_bias
-        rows = [convolved(distance[:, group], weight[:, group], padding=1) for group in groups]
-        return torch.cat([*rows, convolved(origin, weight, bias, padding=1)]).to(self.network.dtype)
+        self,
+        distance: torch.Tensor,
+        origin: torch.Tensor,
+        groups: Sequence[Sequence[int]],
+        new: Band,
+        out: torch.Tensor,
+    ) -> None:
+        """Fill `out` with the rows `new` of the first convolution before its ReLU."""
+        weight, bias, seen = self.network.conv1_weight, self.network.conv1_bias, new.around(1)
+        own = slice(new.start - seen.start, new.stop - seen.start)
+        for row, group in enumerate(groups):
+            found = convolved(distance[:, group, seen], weight[:, group], padding=1)
+            out[row : row + 1] = found[:, :, own]
+        out[-1:] = convolved(origin[:, :, seen], weight, bias, padding=1)[:, :, own]
 
-    def _layer(self, name: str, values: torch.Tensor, edges: Edges) -> torch.Tensor:
-        """Return what a convolution, and a batch norm in front of it, make of the rows before the ReLU."""
+    def _layer(self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor) -> None:
+        """Fill `out` with the rows `own` of a convolution, and a batch norm in front of it, before the ReLU."""
         network, norm = self.network, NORMS.get(name)
         if norm is not None and norm not in network.merged:
             shifted = network.normalised(norm, values[-1:])
             values = torch.cat([values[:-1] * network.get_buffer(f"{norm}_gain"), shifted])
             norm = None
-        merged = "" if norm is None else "_merged"
-        filters = network.filters[f"{name}{merged}"]
-        found = filters(values, bias=False)
-        found[-1] += filters.bias[:, None, None]
-        if norm is not None:  # merged, the shift of the norm is wrong at edges of the scene
-            for seen, own in network.edge_strips(edges):
-                shifted = network.normalised(norm, values[-1:][seen])
-                found[-1:][own] = network.filters[name](shifted)[own]
-        return found
+        filters = network.filters[name if norm is None else f"{name}_merged"]
+        filters(values, bias=False, rows=own, out=out)
+        out[-1] += filters.bias[:, None, None]
+        if norm is not None:
+            network.correct_edges(name, values[-1:], own, edges, out[-1:], relu=False)
 
 
 def _gate(rows: torch.Tensor) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from floelens.models import aspp_head
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_bands import Band, bands, shares
+from floelens.models.aspp_bands import Band, Rolling, bands, rolled, shares
 from floelens.models.aspp_head import LinearHead
 from floelens.models.workspace import ROOM, Workspace
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
@@ -26,6 +27,40 @@ def test_bands_cover_the_rows_once_and_reach_no_further_than_the_array(rows, hei
     for band in cut:
         seen = band.around(halo)
         assert (seen.start, seen.stop) == (max(0, band.start - halo), min(rows, band.stop + halo))
+
+
+@given(
+    rows=st.integers(1, 60), part=st.tuples(st.integers(0, 59), st.integers(1, 60)), height=st.integers(0, 20)
+)
+def test_a_chain_sees_each_row_and_its_neighbours_and_computes_it_once(rows, part, height):
+    start = min(part[0], rows - 1)
+    share = Band(start, min(rows, start + part[1]), rows)
+    # Each layer adds up a pixel and those above and below, zero beyond the array: exact in whole numbers.
+    layers, given_rows = range(3), torch.arange(1.0, rows + 1).square()
+    expected = given_rows
+    for _ in layers:
+        padded = torch.cat([torch.zeros(1), expected, torch.zeros(1)])
+        expected = padded[:-2] + padded[1:-1] + padded[2:]
+    computed, found, workspace = [[] for _ in layers], [], Workspace()
+    whole = given_rows.view(1, 1, rows, 1)
+    with rolled(map(str, layers), rows, workspace) as chain:
+        for band in share.cut(height):
+            before = Rolling(rows, whole)
+            for layer, rolling in enumerate(chain.values()):
+                new = rolling.new(band.around(len(layers) - 1 - layer))
+                if new:
+                    values, own = before.seen_by(new)
+                    padded = torch.nn.functional.pad(values, (0, 0, 1, 1))
+                    sums = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+                    rolling.room(new, 1, whole, torch.float32)[:] = sums[:, :, own]
+                    computed[layer] += range(new.start, new.stop)
+                before = rolling
+            found.append(before.of(band.own).flatten().clone())
+    assert torch.equal(torch.cat(found), expected[share.own])
+    for layer, all_rows in enumerate(computed):
+        seen = share.around(len(layers) - 1 - layer)
+        assert all_rows == list(range(seen.start, seen.stop))
+    assert 3 <= len(workspace._free) <= 6  # a larger one is asked for before the other is given back
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -146,6 +181,41 @@ def test_arrays_are_used_again_where_they_fit_and_shrink_where_much_less_is_aske
     assert len(again.untyped_storage()) == 4 * int(ROOM * 6000)
     assert len(workspace.take("a", (1, 3, 10, 10), like).untyped_storage()) == 4 * int(ROOM * 300)
     assert workspace.take("a", (1, 3, 10, 10), like.double()).dtype == torch.float64
+
+
+def test_what_is_lent_belongs_to_one_and_is_lent_again():
+    workspace, kind = Workspace(), (torch.float32, torch.device("cpu"))
+    first, second = (workspace.lend(1000, *kind) for _ in range(2))
+    assert first.data_ptr() != second.data_ptr()
+    workspace.give_back(first)
+    assert workspace.lend(900, *kind) is first
+    workspace.give_back(first)
+    # What is too small goes, so that no more is kept than was ever lent at once.
+    large = workspace.lend(5000, *kind)
+    assert len(large) >= 5000
+    workspace.give_back(large)
+    assert workspace.lend(10, torch.float64, kind[1]).dtype == torch.float64
+    workspace.release()
+    assert not workspace._free
+
+
+def test_strips_in_pieces_are_the_strip(monkeypatch):
+    torch.manual_seed(2)
+    kernels = {scale: torch.randn(2, 3, 3, 3, dtype=torch.float64) for scale in (2, 4, 8, 16)}
+    head = LinearHead(kernels, torch.float64, torch.float64, torch.contiguous_format)
+    trunk = torch.randn(1, 3, 150, 170, dtype=torch.float64)
+    share = Band(0, 150, 150)
+    found = []
+    for length in (1000, 60):
+        monkeypatch.setattr(aspp_head, "STRIP_LENGTH", length)
+        with torch.no_grad():
+            gathering = head.gathering(trunk, (True,) * 4, [share])
+            gathering.parts[0].add(share.own, trunk)
+            gathering.parts[0].finish()
+            found.append(gathering.logits())
+    assert len(list(head.strips(150, 170, (True,) * 4))) == 12
+    assert (found[0] - found[1]).abs().max() < 1e-11
+    assert (found[0] - head.by_definition(trunk)).abs().max() < 1e-11
 
 
 def test_only_in_evaluation_without_gradients_are_rows_cut():

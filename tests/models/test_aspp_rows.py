@@ -75,7 +75,7 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
     torch.testing.assert_close(inner[inside], whole[inside], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(("height", "number"), [(0, 1), (128, 4), (32, 5)])
+@pytest.mark.parametrize(("height", "number"), [(0, 1), (128, 2), (32, 5)])
 def test_rows_are_cut_where_the_network_cuts_its_own(height, number, monkeypatch):
     network, *inputs = settings_of("interpretability_small", 150, 20)
     fine, coarse, base_fine, base_coarse = inputs
