@@ -158,17 +158,9 @@ class LinearHead(nn.Module):
             if any(missing):
                 values = functional.pad(values, (0, 0, *missing))
             weight = self.get_buffer(f"mean{scale}_back")[:, outputs]
-            part = convolved(self._laid_out(values), weight, None, (0, scale), scale)
+            part = convolved(values, weight, None, (0, scale), scale)
             total = part if total is None else total.add_(part)
         return total
-
-    def _laid_out(self, values: torch.Tensor) -> torch.Tensor:
-        """Return values (1, channel, row, column) in the head's layout, by its strides even for a single channel."""
-        if self.memory_format != torch.channels_last:
-            return values
-        _, channels, rows, cols = values.shape
-        pixels = values.permute(0, 2, 3, 1).reshape(-1)
-        return pixels.view(1, rows, cols, channels).permute(0, 3, 1, 2)
 
     def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:
         """Return the logits of the pixels `inside` a strip, pools first."""

@@ -200,5 +200,10 @@ def to_cells(network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor) -> to
 
 
 def channel_sums(values: torch.Tensor) -> torch.Tensor:
-    """Return sums over samples and pixels, float64 of sums that torch accumulates in at least float32."""
+    """Return sums over samples and pixels by channel, float64 of sums of rows that torch adds up in float32 or more."""
+    if values.shape[1] > 1 and values.is_contiguous(memory_format=torch.channels_last):
+        # A register full of columns and channels at once, not the few channels alone.
+        samples, channels, rows, cols = values.shape
+        by_column = values.permute(0, 2, 3, 1).reshape(samples * rows, cols * channels).sum(0)
+        return by_column.view(cols, channels).double().sum(0)
     return values.sum((0, 2, 3)).double()

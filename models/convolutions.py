@@ -29,10 +29,23 @@ def convolved(
     With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
     with another last digit; asked for by name, oneDNN takes them in any program.
     """
+    values = _laid_out(values)
     if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
         pads, steps = ([n, n] if isinstance(n, int) else list(n) for n in (padding, dilation))
         return torch.mkldnn_convolution(values, weight, bias, pads, list(stride), steps, 1)
     return functional.conv2d(values, weight, bias, stride, padding, dilation)
+
+
+def _laid_out(values: torch.Tensor) -> torch.Tensor:
+    """Return values (sample, channel, row, column) that torch takes for channels last, as the weights are.
+
+    A single channel can be either, but by its strides torch takes it for channels first, and so would be the
+    result: slow to compute, and slow to add to what is channels last.
+    """
+    if values.shape[1] > 1 or values.dtype not in FAST or values.device.type != "cpu":
+        return values
+    samples, _, rows, cols = values.shape
+    return values.reshape(samples, rows, cols, 1).permute(0, 3, 1, 2)
 
 
 class Filters(nn.Module):
@@ -166,7 +179,7 @@ def _convolved(
     known = torch.backends.mkldnn.is_available()
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
     if relu and fused is not None and _fast(values):
-        return fused(values, weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
+        return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
 
