@@ -104,13 +104,13 @@ class EpsilonPullback(nn.Module):
         return logits, pull
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
-        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["output_skip"])
+        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self._turned["scale2"])
 
     def _hand_on(
         self,
         books: _Books,
-        key: str,
         layer: str,
+        weights: torch.Tensor,
         multipliers: torch.Tensor,
         z: torch.Tensor,
         size: torch.Tensor,
@@ -119,7 +119,7 @@ class EpsilonPullback(nn.Module):
     ) -> torch.Tensor:
         """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`.
 
-        `multipliers` and `size` (D, nowhere zero) are used up.
+        `multipliers` and `size` (D, nowhere zero) are used up. `weights` are those of the bias, float64.
         """
         epsilon = bias = 0.0
         for part in bands(z.shape[2], CHUNK_ROWS):
@@ -133,12 +133,10 @@ class EpsilonPullback(nn.Module):
                 epsilon = epsilon + channel_sums(withheld[:, :, inside].mul_(mine)).sum()
                 bias = bias + channel_sums(mine)
         books.add("epsilon", layer, self.epsilon * epsilon)
-        books.add("bias", layer, (bias * self._bias_of(key)).sum())
+        books.add("bias", layer, (bias * weights).sum())
         return multipliers
 
     def _bias_of(self, key: str) -> torch.Tensor:
-        if key == "output":
-            return self.network.get_buffer("offset_output")
         if key in NORMS.values():
             return self.network.get_buffer(f"{key}_shift")[:, 0, 0].double()
         return self._biases[key].double()
@@ -153,9 +151,11 @@ class EpsilonPullback(nn.Module):
         note: Note,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         network = self.network
+        seeded = [index for index in range(seeds.shape[1]) if seeds[:, index].any()]
+        seeds, logits, output = seeds[:, seeded], logits[:, seeded], _Output(network, seeded)
         shares, across = network.shares(span_of(seeds, 2, 0)), span_of(seeds, 3, 0)
         books = [_Books() for _ in shares]
-        sizes = self._size_of_cells(fine, coarse)
+        sizes = self._size_of_cells(fine, coarse, output)
         handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
         spilt = together(
@@ -164,6 +164,7 @@ class EpsilonPullback(nn.Module):
                     self._through_branches,
                     share,
                     across,
+                    output,
                     seeds,
                     logits,
                     sizes,
@@ -182,7 +183,7 @@ class EpsilonPullback(nn.Module):
         books += (further := [_Books() for _ in shares])
         together(
             [
-                partial(self._share_to_fine, share, handed, behind, fine, kept, found, further[index])
+                partial(self._share_to_fine, share, output, handed, behind, fine, kept, found, further[index])
                 for index, share in enumerate(shares)
             ]
         )
@@ -190,21 +191,24 @@ class EpsilonPullback(nn.Module):
         for of_share in books:
             total.join(of_share)
         total.close(note)
-        return found, to_cells(network, handed, coarse) if network.coarse_channels else None
+        return found, to_cells(network, handed, coarse, output.coarse) if network.coarse_channels else None
 
-    def _size_of_cells(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+    def _size_of_cells(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, output: _Output
+    ) -> torch.Tensor:
         """Return D of the output layer as far as it comes from bias and coarse channels."""
         network = self.network
-        bias = network.get_buffer("offset_output").to(network.sum_dtype)[:, None, None].abs() + self._least
+        bias = output.bias.to(network.sum_dtype)[:, None, None].abs() + self._least
         if not network.coarse_channels:
             return bias.expand(-1, *fine.shape[2:])[None]
-        cells = coarse.to(network.sum_dtype)[:, None] * network.get_buffer("output_coarse")
+        cells = coarse.to(network.sum_dtype)[:, None] * output.coarse
         return network.upsample(cells.abs().sum(2) + bias, fine)
 
     def _through_branches(
         self,
         share: Band,
         across: Band,
+        output: _Output,
         seeds: torch.Tensor,
         logits: torch.Tensor,
         sizes: torch.Tensor,
@@ -219,6 +223,8 @@ class EpsilonPullback(nn.Module):
         ----------
         share, across : Band
             The rows, and the columns with seeds.
+        output : _Output
+            The seeded logits' weights.
         seeds, logits, sizes, kept
             What is explained, and what the forward pass and :meth:`_size_of_cells` found.
         handed, behind : torch.Tensor
@@ -237,21 +243,21 @@ class EpsilonPullback(nn.Module):
         for band in share.cut(2 * network.band_rows):
             seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
             # What a ReLU let through is its own size.
-            skip = convolved(kept["conv2"][here], self._sizes["output_skip"])
+            skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
             size_of_logits = sizes[here] + skip
             branches = {}
             for scale, pooled in doubled_pools(kept["conv6"][(..., *seen)], SCALES):
                 name, values = f"scale{scale}", _around(pooled, seen, (band, across), scale)
                 branch = convolved(values, self._weights[name], self._biases[name], 0, scale)
                 size = convolved(values, self._sizes[name], self._bias_sizes[name], 0, scale)
-                size_of_logits += convolved(branch.abs(), self._sizes[f"output{scale}"])
+                size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
                 branches[scale] = branch, size
             every = slice(0, band.stop - band.start)
             own = self._hand_on(
-                books, "output", "output", seeds[here].clone(), logits[here], size_of_logits, every
+                books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits, every
             )
             handed[here] = own
-            found = self._spread(band, across, own.to(network.dtype), branches, books)
+            found = self._spread(band, across, output, own.to(network.dtype), branches, books)
             inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
             behind[..., inner, seen_cols] += band.narrowed(found, seen[0], inner)
             for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
@@ -263,6 +269,7 @@ class EpsilonPullback(nn.Module):
         self,
         band: Band,
         across: Band,
+        output: _Output,
         seeds: torch.Tensor,
         branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
         books: _Books,
@@ -274,8 +281,10 @@ class EpsilonPullback(nn.Module):
 
         def add(scale: int, total: torch.Tensor) -> None:
             name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
-            multipliers = convolved(seeds, self._turned[f"output{scale}"])
-            multipliers = self._hand_on(books, name, layer, multipliers, *branches.pop(scale), every)
+            multipliers = convolved(seeds, output.turned[f"output{scale}"])
+            multipliers = self._hand_on(
+                books, layer, self._bias_of(name), multipliers, *branches.pop(scale), every
+            )
             # Pixels around them get their share too: with twice the padding the result is so much larger.
             spread = convolved(multipliers, self._turned[name], None, 2 * scale, scale)
             near_rows, near_cols = band.around(scale), across.around(scale)
@@ -295,6 +304,7 @@ class EpsilonPullback(nn.Module):
     def _share_to_fine(
         self,
         share: Band,
+        output: _Output,
         seeds: torch.Tensor,
         behind: torch.Tensor,
         fine: torch.Tensor,
@@ -320,11 +330,13 @@ class EpsilonPullback(nn.Module):
                         else:
                             multipliers.copy_(behind[:, :, new.own])
                         if name == "conv2":
-                            multipliers.add_(convolved(seeds[:, :, new.own], self._turned["output_skip"]))
+                            multipliers.add_(convolved(seeds[:, :, new.own], output.turned["output_skip"]))
                         before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
                         size = self._size(name, before, new)
                         z = kept[name][:, :, new.own]
-                        self._hand_on(books, name, name, multipliers, z, size, own, rectified=True)
+                        self._hand_on(
+                            books, name, self._bias_of(name), multipliers, z, size, own, rectified=True
+                        )
                     after = name
                 values, wanted = chain[after].seen_by(band)
                 self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
@@ -350,7 +362,7 @@ class EpsilonPullback(nn.Module):
         gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
         size = torch.addcmul(shift.abs() + self._least, before, gain.abs())
         z = torch.addcmul(shift, before, gain)
-        self._hand_on(books, norm, norm, multipliers, z, size, own).mul_(gain)
+        self._hand_on(books, norm, self._bias_of(norm), multipliers, z, size, own).mul_(gain)
 
 
 def _around(values: torch.Tensor, seen: Slices, own: tuple[Band, Band], halo: int) -> torch.Tensor:
@@ -364,6 +376,28 @@ def _around(values: torch.Tensor, seen: Slices, own: tuple[Band, Band], halo: in
         down.stop + halo - rows.stop,
     ]
     return functional.pad(values, padding)
+
+
+class _Output:
+    """The weights of the output layer for some of its logits.
+
+    Attributes
+    ----------
+    sizes, turned : dict of str to torch.Tensor
+        ``output_skip`` and ``output2`` to ``output16`` → absolute weights, and weights backwards.
+    bias : torch.Tensor
+        (logit,), float64.
+    coarse : torch.Tensor
+        (logit, coarse channel, 1, 1).
+    """
+
+    def __init__(self, network: FastAspp, logits: list[int]) -> None:
+        names = "output_skip", *(f"output{scale}" for scale in SCALES)
+        weights = {name: network.get_buffer(name)[logits] for name in names}
+        self.sizes = {name: weight.abs() for name, weight in weights.items()}
+        self.turned = {name: turned(weight, network) for name, weight in weights.items()}
+        self.bias = network.get_buffer("offset_output")[logits]
+        self.coarse = network.get_buffer("output_coarse")[logits]
 
 
 class _Books:

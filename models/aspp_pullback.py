@@ -179,7 +179,7 @@ class Pullback(nn.Module):
     def _to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
         if coarse is None or not self.network.coarse_channels:
             return None
-        return to_cells(self.network, seeds, coarse)
+        return to_cells(self.network, seeds, coarse, self.network.get_buffer("output_coarse"))
 
 
 def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
@@ -188,15 +188,20 @@ def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
     return back.contiguous(memory_format=network.memory_format)
 
 
-def to_cells(network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """Return the multipliers of the coarse cells: those of the logits summed over a cell, and weighted."""
+def to_cells(
+    network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Return the multipliers of the coarse cells: those of the logits summed over a cell, and weighted.
+
+    `weights` are those of the output layer, (logit, coarse channel, 1, 1).
+    """
     ratio = network.upsample.ratio
     cell_rows, cell_cols = coarse.shape[-2:]
     missing = (0, cell_cols * ratio - seeds.shape[3], 0, cell_rows * ratio - seeds.shape[2])
     full = functional.pad(seeds.to(network.sum_dtype), missing)
     sums = full.unflatten(3, (cell_cols, ratio)).unflatten(2, (cell_rows, ratio)).sum((3, 5))
     # (sample, output, coarse channel, cell row, cell column) summed over the outputs: no matrix product.
-    return (sums[:, :, None] * network.get_buffer("output_coarse")).sum(1)
+    return (sums[:, :, None] * weights).sum(1)
 
 
 def channel_sums(values: torch.Tensor) -> torch.Tensor:
