@@ -47,7 +47,7 @@ class Workspace:
         kept = self._named.pop(name, None)
         if not _serves(kept, number, like.dtype, like.device) or len(kept) > 2 * ROOM * number:
             kept = None  # given back before more is asked for
-            kept = torch.empty(int(ROOM * number), dtype=like.dtype, device=like.device)
+            kept = _memory(number, like.dtype, like.device)
         self._named[name] = kept
         return kept[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
 
@@ -59,7 +59,7 @@ class Workspace:
                     return self._free.pop(index)
             if self._free:
                 self._free.pop(0)  # what is too small now would stay so
-        return torch.empty(int(ROOM * number), dtype=dtype, device=device)
+        return _memory(number, dtype, device)
 
     def give_back(self, memory: torch.Tensor) -> None:
         """Take back what was lent."""
@@ -74,3 +74,9 @@ class Workspace:
 
 def _serves(memory: torch.Tensor | None, number: int, dtype: torch.dtype, device: torch.device) -> bool:
     return memory is not None and memory.dtype == dtype and memory.device == device and len(memory) >= number
+
+
+def _memory(number: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    # What is made in torch's inference mode could not be written to outside of it, where it may be used next.
+    with torch.inference_mode(False):
+        return torch.empty(int(ROOM * number), dtype=dtype, device=device)

@@ -225,3 +225,20 @@ def test_only_in_evaluation_without_gradients_are_rows_cut():
         assert sum(len(list(network.bands(share, fine))) for share in network.shares(300)) >= 3
     (share,) = network.shares(300)
     assert len(list(network.bands(share, fine.requires_grad_()))) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back(dtype):
+    network = network_of("interpretability_small", 1, torch.promote_types(dtype, torch.float32))
+    fast = network.fast(dtype)
+    fine, coarse = inputs_of(150, 60, fast.sum_dtype)
+    seeds = torch.ones(1, 1, 150, 60, dtype=fast.sum_dtype)
+    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+        found = []
+        for inference in (True, False, True):
+            with torch.inference_mode(inference):
+                _, pull = pullback(fine, coarse)
+                found.append(pull(seeds, lambda *note: None))
+            with torch.inference_mode():
+                fast(fine, coarse)
+        assert all(torch.equal(one, other) for later in found[1:] for one, other in zip(found[0], later))
