@@ -23,7 +23,7 @@ import torch
 
 from .workspace import Workspace
 
-# Measured with tiles of 1000 columns: shorter bands compute more rows twice, taller ones leave the cache.
+# Measured with tiles of 1000 columns: shorter bands take more steps, taller ones leave the cache.
 BAND_ROWS = 48
 # Rows that are worth a core of their own.
 LEAST_SHARE = 64
@@ -167,15 +167,15 @@ class Rolling:
             # They may lie where they are to go.
             values[:, :, :above] = kept.clone() if memory is self._memory else kept
         if memory is not self._memory:
-            self.close()
+            self.close()  # `kept` is copied
         self._memory, self._values, self._held = memory, values, slice(new.start - above, new.stop)
         return values[:, :, above:]
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back: what was put out is lost."""
         if self._memory is not None:
             self._workspace.give_back(self._memory)
-            self._memory = None
+            self._memory, self._values = None, torch.empty(0)
 
     def seen_by(self, new: Band) -> tuple[torch.Tensor, slice]:
         """Return what a 3 x 3 filter sees for its rows `new`, and where in it they lie themselves."""

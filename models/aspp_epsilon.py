@@ -337,6 +337,8 @@ class EpsilonPullback(nn.Module):
                         self._hand_on(
                             books, name, self._bias_of(name), multipliers, z, size, own, rectified=True
                         )
+                    if band.stop == share.stop and after:
+                        chain[after].close()  # the next layer may have its memory
                     after = name
                 values, wanted = chain[after].seen_by(band)
                 self._to_before[after](values, rows=wanted, out=found[:, :, band.own])

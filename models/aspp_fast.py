@@ -216,6 +216,8 @@ class FastAspp(nn.Module):
                         kept[name][:, :, mine.own] = rolling.of(mine.own)
                     if name == "conv2":
                         skip = rolling.of(mine.own)
+                    if band.stop == share.stop and before is not chain["conv2"]:
+                        before.close()  # the next layer may have its memory
                     before = rolling
                 yield skip, band, before.of(band.own)
 

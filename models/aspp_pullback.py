@@ -136,6 +136,8 @@ class Pullback(nn.Module):
                             multipliers.copy_(spreading.multipliers(new.own))
                         mine = new.inside(share) if noting else None
                         self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
+                    if band.stop == share.stop and behind:
+                        chain[behind].close()  # the next layer may have its memory
                     behind = name
                 values, own = chain[behind].seen_by(band)
                 self.filters[behind](values, rows=own, out=found[:, :, band.own])

@@ -142,6 +142,8 @@ class GatedRows(nn.Module):
                     if name == "conv2" and (mine := new.inside(share)):
                         skip = convolved(rolling.of(mine.own), network.output_skip)
                         skips.append(skip.to(network.sum_dtype))
+                    if band.stop == share.stop and before is not None:
+                        before.close()  # the next layer may have its memory
                     before = rolling
                 for row, part in enumerate(parts):
                     part.add(band.own, before.of(band.own)[row : row + 1])

@@ -62,9 +62,10 @@ class Workspace:
         return _memory(number, dtype, device)
 
     def give_back(self, memory: torch.Tensor) -> None:
-        """Take back what was lent."""
-        with self._lock:
-            self._free.append(memory)
+        """Take back what was lent, and keep it where new memory is slow; other devices' allocators keep it anyway."""
+        if memory.device.type == "cpu":
+            with self._lock:
+                self._free.append(memory)
 
     def release(self) -> None:
         """Keep nothing."""

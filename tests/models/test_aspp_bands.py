@@ -242,3 +242,35 @@ def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back
             with torch.inference_mode():
                 fast(fine, coarse)
         assert all(torch.equal(one, other) for later in found[1:] for one, other in zip(found[0], later))
+
+
+def test_layers_of_a_last_band_give_their_memory_back_as_soon_as_the_next_one_has_seen_it(monkeypatch):
+    held, most = [], []
+
+    def lend(self, number, dtype, device):
+        memory = torch.empty(number, dtype=dtype, device=device)
+        held.append(id(memory))
+        most.append(len(held))
+        return memory
+
+    monkeypatch.setattr(Workspace, "lend", lend)
+    monkeypatch.setattr(Workspace, "give_back", lambda self, memory: held.remove(id(memory)))
+    fast = network_of("interpretability_small", 1, torch.float32).fast()
+    fast.band_rows = 0
+    fine, coarse = inputs_of(60, 40, torch.float32)
+    monkeypatch.setattr(fast, "shares", lambda rows: shares(Band(0, 60, 60), 1))
+    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+        logits, pull = pullback(fine, coarse)
+        pull(torch.ones_like(logits), lambda *note: None)
+    with torch.no_grad():
+        nothing = torch.zeros_like(fine), torch.zeros_like(coarse)
+        list(fast.gated_rows()((fine, coarse), nothing, [[0], [1]]))
+    assert not held
+    assert len(most) == 5 * 6
+    assert max(most) == 3  # what is seen, what is put out, and the skip components
+
+
+def test_only_the_processors_memory_is_kept_for_the_next_to_ask():
+    workspace = Workspace()
+    workspace.give_back(workspace.lend(10, torch.float32, torch.device("meta")))
+    assert not workspace._free
