@@ -211,6 +211,7 @@ def channel_sums(values: torch.Tensor) -> torch.Tensor:
     if values.shape[1] > 1 and values.is_contiguous(memory_format=torch.channels_last):
         # A register full of columns and channels at once, not the few channels alone.
         samples, channels, rows, cols = values.shape
-        by_column = values.permute(0, 2, 3, 1).reshape(samples * rows, cols * channels).sum(0)
+        kind = torch.promote_types(values.dtype, torch.float32)
+        by_column = values.permute(0, 2, 3, 1).reshape(samples * rows, cols * channels).sum(0, dtype=kind)
         return by_column.view(cols, channels).double().sum(0)
     return values.sum((0, 2, 3)).double()
