@@ -16,8 +16,8 @@ ROOM = 1.1
 class Workspace:
     """Arrays kept from one pass over a tile to the next.
 
-    What has a name belongs to the latest pass alone, in a single thread: see :meth:`begin`. What is lent belongs to who asked until it
-    is given back, so that several threads can ask.
+    What has a name belongs to the latest pass alone, in a single thread: see :meth:`begin`. What is lent belongs
+    to who asked until it is given back, so that several threads can ask.
     """
 
     def __init__(self) -> None:
