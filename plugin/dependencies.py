@@ -93,11 +93,14 @@ def _numpy_pin() -> str:
 
 
 def _python() -> str:
-    """Return the Python of this QGIS; inside QGIS on Windows and macOS sys.executable is QGIS itself."""
+    """Return the Python of this QGIS, by its prefix.
+
+    Inside QGIS sys.executable is QGIS itself on Windows and macOS, and on Linux the first python3 of the PATH.
+    """
     candidates = [
-        Path(sys.executable or ""),
         Path(sys.exec_prefix) / "python.exe",
         Path(sys.exec_prefix) / "bin" / "python3",
+        Path(sys.executable or ""),
     ]
     for candidate in candidates:
         if candidate.stem.lower().startswith("python") and candidate.exists():

@@ -23,7 +23,7 @@ def test_the_command_pins_numpy(monkeypatch):
     command = dependencies.install_command(["torch", "safetensors"])
     assert command.endswith(f'torch safetensors "numpy=={numpy.__version__}"')
     assert " -m pip install " in command
-    assert sys.executable in command
+    assert command.startswith(sys.exec_prefix)
 
 
 def test_rasterio_comes_from_the_system_where_there_is_apt(monkeypatch):
@@ -51,6 +51,13 @@ def test_the_python_is_found_where_the_program_is_qgis_itself(monkeypatch, tmp_p
     monkeypatch.setattr(dependencies.sys, "executable", str(program))
     monkeypatch.setattr(dependencies.sys, "exec_prefix", str(tmp_path))
     assert dependencies.install_command(["torch"]).startswith(str(python))
+
+
+def test_another_python_of_the_path_is_not_taken_for_that_of_qgis(monkeypatch, tmp_path):
+    shim = tmp_path / "python3"
+    shim.touch()
+    monkeypatch.setattr(dependencies.sys, "executable", str(shim))
+    assert str(shim) not in dependencies.install_command(["torch"])
 
 
 def test_the_sentence_reads_well():
