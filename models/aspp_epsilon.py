@@ -344,7 +344,7 @@ class EpsilonPullback(nn.Module):
                 self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
 
     def _size(self, name: str, before: torch.Tensor, new: Band) -> torch.Tensor:
-        """Return D of a convolution in the rows `new`, for its inputs `before` a norm in front of it."""
+        """Return D of a convolution in the rows `new`; `before` is what it reads, or the norm in front of it."""
         network, norm = self.network, NORMS.get(name)
         values = before[:, :, new.around(1)]
         if norm is not None:
