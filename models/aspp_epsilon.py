@@ -20,14 +20,8 @@ from torch.nn import functional
 
 from .aspp_bands import Band, bands, rolled, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import (
-    ALL_EDGES,
-    Edges,
-    Slices,
-    doubled_pools,
-    inverse_counts,
-    summed_back,
-)
+from .aspp_head import ALL_EDGES, Edges, Slices
+from .aspp_pools import complete, framed_pools, summed_back
 from .aspp_pullback import channel_sums, to_cells, turned
 from .aspp_variants import SCALES
 from .convolutions import Filters, convolved
@@ -69,6 +63,8 @@ class EpsilonPullback(nn.Module):
         self._weights["output_skip"] = network.get_buffer("output_skip")
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
         self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
+        for scale in SCALES:
+            self._turned[f"scale{scale}"] /= scale**2  # a power of two; of windows that lie inside
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in (*CONVOLUTIONS, *branches)}
         # So much that ε D is never zero, and too little to be seen beside any other D.
         self._least = torch.finfo(network.dtype).tiny / self.epsilon
@@ -239,6 +235,7 @@ class EpsilonPullback(nn.Module):
         """
         network, spilt = self.network, []
         seen_cols = across.around(BRANCH_HALO)
+        own_cols = slice(across.start - seen_cols.start, across.stop - seen_cols.start)
         # Pools see a halo of rows, which shorter bands would pool more often.
         for band in share.cut(2 * network.band_rows):
             seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
@@ -246,10 +243,19 @@ class EpsilonPullback(nn.Module):
             skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
             size_of_logits = sizes[here] + skip
             branches = {}
-            for scale, pooled in doubled_pools(kept["conv6"][(..., *seen)], SCALES):
-                name, values = f"scale{scale}", _around(pooled, seen, (band, across), scale)
-                branch = convolved(values, self._weights[name], self._biases[name], 0, scale)
-                size = convolved(values, self._sizes[name], self._bias_sizes[name], 0, scale)
+            trunk, ends = kept["conv6"][(..., *seen)], (seen[0].start == 0, seen[0].stop == band.rows)
+            for scale, first, means, frame in framed_pools(trunk, SCALES, *ends):
+                name = f"scale{scale}"
+                values = _around(means, seen[0].start + first, band, scale)
+                wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
+                inner = slice(own_cols.start + wide, own_cols.stop + wide)
+                branch, size = (
+                    convolved(values, weight, bias, (0, scale - frame + wide), scale)[..., inner]
+                    for weight, bias in (
+                        (self._weights[name], self._biases[name]),
+                        (self._sizes[name], self._bias_sizes[name]),
+                    )
+                )
                 size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
                 branches[scale] = branch, size
             every = slice(0, band.stop - band.start)
@@ -295,8 +301,9 @@ class EpsilonPullback(nn.Module):
             number, width = near_rows.stop - near_rows.start, near_cols.stop - near_cols.start
             spread = spread[..., from_row : from_row + number, from_col : from_col + width]
             top, left = near_rows.start - seen_rows.start, near_cols.start - seen_cols.start
-            place = slice(top, top + number), slice(left, left + width)
-            total[(..., *place)].addcmul_(spread, inverse_counts(rows, cols, scale, spread)[place])
+            spans = (top, top + number), (left, left + width)
+            complete(spread, scale, spans, (rows, cols))
+            total[(..., *(slice(*span) for span in spans))] += spread
 
         shape = 1, self._turned[f"scale{SCALES[0]}"].shape[0], rows, cols
         return summed_back(SCALES, shape, seeds, self.network.memory_format, add)
@@ -367,17 +374,12 @@ class EpsilonPullback(nn.Module):
         self._hand_on(books, norm, self._bias_of(norm), multipliers, z, size, own).mul_(gain)
 
 
-def _around(values: torch.Tensor, seen: Slices, own: tuple[Band, Band], halo: int) -> torch.Tensor:
-    """Return some pixels and `halo` more around them of values of the pixels `seen`; zeros beyond the array."""
-    (rows, cols), (down, across) = seen, own
-    # What is negative is cut off.
-    padding = [
-        cols.start - (across.start - halo),
-        across.stop + halo - cols.stop,
-        rows.start - (down.start - halo),
-        down.stop + halo - rows.stop,
-    ]
-    return functional.pad(values, padding)
+def _around(values: torch.Tensor, first: int, own: Band, halo: int) -> torch.Tensor:
+    """Return the rows `own` and `halo` more around them of values from row `first` on; zeros beyond the array."""
+    seen = own.around(halo)
+    missing = seen.start - (own.start - halo), own.stop + halo - seen.stop
+    values = values[:, :, seen.start - first : seen.stop - first]
+    return functional.pad(values, (0, 0, *missing)) if any(missing) else values
 
 
 class _Output:

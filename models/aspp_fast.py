@@ -26,7 +26,8 @@ import torch
 from torch import nn
 
 from .aspp_bands import BAND_ROWS, Band, Rolling, rolled, shares
-from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead, doubled_pools
+from .aspp_head import ALL_EDGES, Edges, Gathered, LinearHead
+from .aspp_pools import doubled_pools
 from .aspp_variants import SCALES
 from .convolutions import Filters, convolved
 from .layers import NearestUpsample

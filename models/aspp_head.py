@@ -23,8 +23,8 @@ from torch import nn
 from torch.nn import functional
 
 from .aspp_bands import Band, bands
+from .aspp_pools import beside, doubled_pools, turned_pools
 from .convolutions import convolved
-from .layers import SamePool2d
 from .together import together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
@@ -297,7 +297,7 @@ class Gathered:
         logits = None
         for scale in reversed(self._head.scales):
             part = self._sums.pop(scale)[None]
-            logits = part if logits is None else part.add_(_beside(logits, scale // 2))
+            logits = part if logits is None else part.add_(beside(logits, scale // 2))
         logits = functional.pad(logits, (0, 1, 0, 1))
         logits = logits[:, :, :-1] + logits[:, :, 1:]
         self.logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
@@ -344,7 +344,7 @@ class Spreading:
         summed = summed[:, :, :-1] + summed[:, :, 1:]
         summed = summed[:, :, :, :-1] + summed[:, :, :, 1:]
         for scale in head.scales:
-            summed = _beside(summed, scale // 4) if self._sums else summed
+            summed = beside(summed, scale // 4) if self._sums else summed
             self._sums[scale] = summed
 
     def multipliers(self, rows: slice) -> torch.Tensor:
@@ -368,125 +368,6 @@ class Spreading:
 def _each(jobs: Sequence[Callable[[], torch.Tensor]], device: torch.device) -> list[torch.Tensor]:
     """Return what jobs return: on CPUs at once; another device has an order of its own for each thread."""
     return together(jobs) if device.type == "cpu" else [job() for job in jobs]
-
-
-def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield each scale with the :class:`.layers.SamePool2d` of that size, each from the one before.
-
-    Parameters
-    ----------
-    values : torch.Tensor
-        (sample, channel, row, column).
-    scales : tuple of int
-        2, 4, 8, …: each twice the one before.
-
-    Yields
-    ------
-    tuple of (int, torch.Tensor)
-        The scale, and the means in the shape of `values`.
-    """
-    rows, cols = values.shape[-2:]
-    before = (scales[-1] - 1) // 2
-    after = scales[-1] // 2
-    # sums[i] is the sum over the window that *begins* at padded pixel i.
-    sums = functional.pad(values, (before, after, before, after))
-    for scale in scales:
-        half = scale // 2
-        sums = sums[:, :, :-half] + sums[:, :, half:]
-        sums = sums[:, :, :, :-half] + sums[:, :, :, half:]
-        begin = before - (scale - 1) // 2
-        inside = sums[:, :, begin : begin + rows, begin : begin + cols]
-        yield scale, inside * inverse_counts(rows, cols, scale, values)
-
-
-def turned_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
-    """Return the transpose of :func:`doubled_pools`.
-
-    Parameters
-    ----------
-    multipliers : dict of int to torch.Tensor
-        Scale → (sample, channel, row, column).
-    layout : torch.memory_format
-        Of the result.
-    """
-
-    def add(scale: int, total: torch.Tensor) -> None:
-        values = multipliers[scale]
-        rows, cols = values.shape[-2:]
-        total.addcmul_(values, inverse_counts(rows, cols, scale, values))
-
-    largest = max(multipliers)
-    return summed_back(tuple(multipliers), multipliers[largest].shape, multipliers[largest], layout, add)
-
-
-def summed_back(
-    scales: tuple[int, ...],
-    shape: torch.Size | tuple[int, ...],
-    like: torch.Tensor,
-    layout: torch.memory_format,
-    add: Callable[[int, torch.Tensor], None],
-) -> torch.Tensor:
-    """Return mirrored sums over the windows of pools, each as part of the sums over the next larger ones.
-
-    Parameters
-    ----------
-    scales : tuple of int
-        2, 4, 8, …: each twice the one before.
-    shape : tuple of int
-        (sample, channel, row, column) of the result.
-    like : torch.Tensor
-        Of the type, and on the device, of the result.
-    layout : torch.memory_format
-        Of the result.
-    add : callable
-        ``add(scale, total)`` adds to `total` what goes to that pool's pixels; asked from the largest scale down.
-    """
-    before, after = scales[-1] // 2, (scales[-1] - 1) // 2
-    samples, channels, rows, cols = shape
-    size = samples, channels, rows + before + after, cols + before + after
-    total = torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout).zero_()
-    for scale in reversed(scales):
-        add(scale, total[:, :, before : before + rows, before : before + cols])
-        total = _beside(total, scale // 4) if scale > 2 else total
-    total = total[:, :, :-1] + total[:, :, 1:]
-    total = total[:, :, :, :-1] + total[:, :, :, 1:]
-    return total[:, :, before - 1 : total.shape[2] - after, before - 1 : total.shape[3] - after]
-
-
-def _beside(values: torch.Tensor, distance: int) -> torch.Tensor:
-    """Return the sum of the values `distance` before and after, on both axes; zero lies outside."""
-    for axis in (2, 3):
-        length = values.shape[axis]
-        before, after = (
-            values.narrow(axis, 0, length - distance),
-            values.narrow(axis, distance, length - distance),
-        )
-        summed = torch.empty_like(values)
-        summed.narrow(axis, 0, distance).copy_(after.narrow(axis, 0, distance))
-        summed.narrow(axis, length - distance, distance).copy_(
-            before.narrow(axis, length - 2 * distance, distance)
-        )
-        number = length - 2 * distance
-        inner, pair = (
-            summed.narrow(axis, distance, number),
-            (
-                before.narrow(axis, 0, number),
-                after.narrow(axis, distance, number),
-            ),
-        )
-        if torch.is_grad_enabled():
-            inner.copy_(pair[0] + pair[1])
-        else:
-            torch.add(*pair, out=inner)
-        values = summed
-    return values
-
-
-def inverse_counts(rows: int, cols: int, size: int, like: torch.Tensor) -> torch.Tensor:
-    """Return (row, column): one over the number of pixels of a pool's window that lie inside."""
-    pool = SamePool2d(size)
-    counts = pool.counts(rows, like)[:, None] * pool.counts(cols, like)
-    return 1 / counts
 
 
 def _chunk_rows(values: torch.Tensor) -> int:

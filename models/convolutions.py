@@ -23,6 +23,7 @@ def convolved(
     padding: int | tuple[int, int] = 0,
     dilation: int | tuple[int, int] = 1,
     stride: tuple[int, int] = (1, 1),
+    groups: int = 1,
 ) -> torch.Tensor:
     """Return a convolution, on CPUs in :data:`FAST` types channels last.
 
@@ -32,8 +33,8 @@ def convolved(
     values = _laid_out(values)
     if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
         pads, steps = ([n, n] if isinstance(n, int) else list(n) for n in (padding, dilation))
-        return torch.mkldnn_convolution(values, weight, bias, pads, list(stride), steps, 1)
-    return functional.conv2d(values, weight, bias, stride, padding, dilation)
+        return torch.mkldnn_convolution(values, weight, bias, pads, list(stride), steps, groups)
+    return functional.conv2d(values, weight, bias, stride, padding, dilation, groups)
 
 
 def _laid_out(values: torch.Tensor) -> torch.Tensor:
@@ -107,7 +108,7 @@ class Filters(nn.Module):
         inside = first == 1 and stop == height - 1  # then no row of zeros is needed
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
-        direct = _fast(values) and (out is None or out.dtype == values.dtype)
+        direct = fast(values) and (out is None or out.dtype == values.dtype)
         if not direct or self.block is None or width < 2 * self.block[1] or stop - first < self.block[0]:
             found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
@@ -178,12 +179,12 @@ def _convolved(
     """
     known = torch.backends.mkldnn.is_available()
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
-    if relu and fused is not None and _fast(values):
+    if relu and fused is not None and fast(values):
         return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
 
 
-def _fast(values: torch.Tensor) -> bool:
+def fast(values: torch.Tensor) -> bool:
     """Return whether oneDNN computes with registers of these numbers, and nobody wants a gradient of it."""
     return values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_fast import doubled_pools
+from floelens.models.aspp_pools import doubled_pools
 from floelens.models.aspp_variants import VARIANTS as TABLE
 from floelens.models.layers import SamePool2d
 from floelens.plugin.core.errors import ModelError
