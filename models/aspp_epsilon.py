@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from .aspp_bands import Band, bands, rolled, span_of
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
-from .aspp_head import ALL_EDGES, Edges, Slices
+from .aspp_head import ALL_EDGES, Edges, Slices, apart
 from .aspp_pools import complete, framed_pools, summed_back
 from .aspp_pullback import channel_sums, to_cells, turned
 from .aspp_variants import SCALES
-from .convolutions import Filters, convolved
+from .convolutions import LANES, Filters, convolved
 from .together import together
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
@@ -36,7 +36,7 @@ RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
 LEAST_EPSILON = 1e-30
 
 # Rows handed on at once: what several operations read and write stays in the inner cache.
-CHUNK_ROWS = 16
+CHUNK_ROWS = 32
 
 # note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
 Note = Callable[[str, str, torch.Tensor], None]
@@ -63,8 +63,18 @@ class EpsilonPullback(nn.Module):
         self._weights["output_skip"] = network.get_buffer("output_skip")
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
         self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
+        # Few channels more than fill a register come row by row of their kernels, all at once.
+        channels = len(self._turned["scale2"])
+        rest = channels % LANES
+        self._rest = rest if channels > LANES and rest <= LANES // 3 else 0
+        self._lines = {}
         for scale in SCALES:
-            self._turned[f"scale{scale}"] /= scale**2  # a power of two; of windows that lie inside
+            name = f"scale{scale}"
+            weight = self._turned[name] / scale**2  # a power of two; of windows that lie inside
+            whole = len(weight) - self._rest
+            lines = weight[whole:].permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+            self._lines[name] = lines.contiguous(memory_format=network.memory_format)
+            self._turned[name] = weight[:whole].contiguous(memory_format=network.memory_format)
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in (*CONVOLUTIONS, *branches)}
         # So much that ε D is never zero, and too little to be seen beside any other D.
         self._least = torch.finfo(network.dtype).tiny / self.epsilon
@@ -265,10 +275,13 @@ class EpsilonPullback(nn.Module):
             handed[here] = own
             found = self._spread(band, across, output, own.to(network.dtype), branches, books)
             inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
-            behind[..., inner, seen_cols] += band.narrowed(found, seen[0], inner)
+            channels = behind.split([part.shape[1] for part in found], 1)
+            for part, place in zip(found, channels):
+                place[..., inner, seen_cols] += band.narrowed(part, seen[0], inner)
             for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
                 if outer.start < outer.stop:
-                    spilt.append(((outer, seen_cols), band.narrowed(found, seen[0], outer).clone()))
+                    parts = [band.narrowed(part, seen[0], outer) for part in found]
+                    spilt.append(((outer, seen_cols), torch.cat(parts, 1)))
         return spilt
 
     def _spread(
@@ -279,34 +292,57 @@ class EpsilonPullback(nn.Module):
         seeds: torch.Tensor,
         branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
         books: _Books,
-    ) -> torch.Tensor:
-        """Return what some pixels' branches (z and D) hand to the trunk's output, for the pixels within their halo."""
-        seen_rows, seen_cols = band.around(BRANCH_HALO), across.around(BRANCH_HALO)
-        rows, cols = seen_rows.stop - seen_rows.start, seen_cols.stop - seen_cols.start
-        every = slice(0, band.stop - band.start)
+    ) -> list[torch.Tensor]:
+        """Return what some pixels' branches (z and D) hand to the trunk's output, for the pixels within their halo.
 
-        def add(scale: int, total: torch.Tensor) -> None:
+        It comes in parts of the channels, one after the other.
+        """
+        seen = band.around(BRANCH_HALO), across.around(BRANCH_HALO)
+        size = tuple(span.stop - span.start for span in seen)
+        every = slice(0, band.stop - band.start)
+        arriving = {}
+        for scale in SCALES:
             name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
-            multipliers = convolved(seeds, output.turned[f"output{scale}"])
-            multipliers = self._hand_on(
-                books, layer, self._bias_of(name), multipliers, *branches.pop(scale), every
+            arriving[scale] = self._hand_on(
+                books,
+                layer,
+                self._bias_of(name),
+                convolved(seeds, output.turned[f"output{scale}"]),
+                *branches.pop(scale),
+                every,
             )
-            # Pixels around them get their share too: with twice the padding the result is so much larger.
-            spread = convolved(multipliers, self._turned[name], None, 2 * scale, scale)
-            near_rows, near_cols = band.around(scale), across.around(scale)
-            from_row, from_col = (
-                near_rows.start - (band.start - scale),
-                near_cols.start - (across.start - scale),
-            )
-            number, width = near_rows.stop - near_rows.start, near_cols.stop - near_cols.start
-            spread = spread[..., from_row : from_row + number, from_col : from_col + width]
-            top, left = near_rows.start - seen_rows.start, near_cols.start - seen_cols.start
-            spans = (top, top + number), (left, left + width)
-            complete(spread, scale, spans, (rows, cols))
+
+        def add(spread: torch.Tensor, row: int, col: int, scale: int, total: torch.Tensor) -> None:
+            """Add what begins at a row and column of the tile; what lies outside the tile is cut off."""
+            top, left = max(row, seen[0].start), max(col, seen[1].start)
+            rows, cols = slice(top - row, max(0, seen[0].stop - row)), slice(left - col, seen[1].stop - col)
+            spread = spread[:, :, rows, cols]
+            if not spread.numel():
+                return
+            begin = top - seen[0].start, left - seen[1].start
+            spans = [(first, first + length) for first, length in zip(begin, spread.shape[2:])]
+            complete(spread, scale, spans, size)
             total[(..., *(slice(*span) for span in spans))] += spread
 
-        shape = 1, self._turned[f"scale{SCALES[0]}"].shape[0], rows, cols
-        return summed_back(SCALES, shape, seeds, self.network.memory_format, add)
+        def add_whole(scale: int, total: torch.Tensor) -> None:
+            # Pixels around them get their share too: with more padding the result is so much larger.
+            beyond = [_beyond(own, scale) for own in (band, across)]
+            padding = scale + beyond[0], scale + beyond[1]
+            spread = convolved(arriving[scale], self._turned[f"scale{scale}"], None, padding, scale)
+            add(spread, band.start - beyond[0], across.start - beyond[1], scale, total)
+
+        def add_rest(scale: int, total: torch.Tensor) -> None:
+            beyond = _beyond(across, scale)
+            weight = self._lines[f"scale{scale}"]
+            lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
+            for down, line in zip((1, 0, -1), apart(lines, 3).split(1)):
+                add(line, band.start + down * scale, across.start - beyond, scale, total)
+
+        layout, channels = self.network.memory_format, len(self._turned[f"scale{SCALES[0]}"])
+        found = [summed_back(SCALES, (1, channels, *size), seeds, layout, add_whole)]
+        if self._rest:
+            found.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
+        return found
 
     def _share_to_fine(
         self,
@@ -380,6 +416,12 @@ def _around(values: torch.Tensor, first: int, own: Band, halo: int) -> torch.Ten
     missing = seen.start - (own.start - halo), own.stop + halo - seen.stop
     values = values[:, :, seen.start - first : seen.stop - first]
     return functional.pad(values, (0, 0, *missing)) if any(missing) else values
+
+
+def _beyond(own: Band, distance: int) -> int:
+    """Return how many lines at most, of `distance` on either side of `own`, lie inside the array."""
+    near = own.around(distance)
+    return max(own.start - near.start, near.stop - own.stop)
 
 
 class _Output:

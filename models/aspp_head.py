@@ -133,7 +133,7 @@ class LinearHead(nn.Module):
             return
         for scale in self.scales:
             weight = self.get_buffer(f"lines{scale}")
-            lines = _apart(convolved(trunk, weight, None, (0, scale), (1, scale)), 3)
+            lines = apart(convolved(trunk, weight, None, (0, scale), (1, scale)), 3)
             for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
 
@@ -383,7 +383,7 @@ def _planes(values: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _apart(values: torch.Tensor, parts: int) -> torch.Tensor:
+def apart(values: torch.Tensor, parts: int) -> torch.Tensor:
     """Return values (1, channel, row, column), channels last, in parts of their channels, each channels last.
 
     Returns
