@@ -31,6 +31,8 @@ from .together import together
 CHUNK_ROWS = 16
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
 STRIP_LENGTH = 256
+# Rows of logits whose scales are put together at once, for the same reason.
+FINISHED_ROWS = 48
 # Types by the bytes of a number.
 WIDE = {16: torch.complex128, 8: torch.float64, 4: torch.float32}
 Slices = tuple[slice, slice]
@@ -294,13 +296,21 @@ class Gathered:
         """Put the scales together, when all has been taken."""
         if self._whole:
             return
-        logits = None
-        for scale in reversed(self._head.scales):
-            part = self._sums.pop(scale)[None]
-            logits = part if logits is None else part.add_(beside(logits, scale // 2))
-        logits = functional.pad(logits, (0, 1, 0, 1))
-        logits = logits[:, :, :-1] + logits[:, :, 1:]
-        self.logits = logits[:, :, :, :-1] + logits[:, :, :, 1:]
+        outputs, height, width = self._shape
+        sums, self._sums = self._sums, {}
+        logits = sums[self._head.scales[0]].new_empty((1, height, width, outputs)).permute(0, 3, 1, 2)
+        largest = self._head.scales[-1]
+        for band in bands(height, FINISHED_ROWS if logits.device.type == "cpu" else 0):
+            # Each step of the scheme sees half a window more; what it makes of a band's ends is cut off.
+            seen = band.around(largest // 2)
+            total = sums[largest][None, :, seen]
+            for scale in reversed(self._head.scales[:-1]):
+                total = beside(total, scale // 2).add_(sums[scale][None, :, seen])
+            total = functional.pad(total, (0, 1, 0, 1))
+            total = total[:, :, :-1] + total[:, :, 1:]
+            total = band.narrowed(total, seen, band.own)
+            torch.add(total[:, :, :, :-1], total[:, :, :, 1:], out=logits[:, :, band.own])
+        self.logits = logits
 
 
 class Spreading:
