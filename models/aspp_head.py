@@ -74,13 +74,15 @@ class LinearHead(nn.Module):
         # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead.
         self.by_taps = self.outputs == 1
         for scale, kernel in kernels.items():
-            self._keep(f"forward{scale}", kernel)
+            # Rows of the kernel become channels, so that few logits fill more of a convolution's lanes and a
+            # band of rows needs none beside it.
+            lines = kernel.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+            self._keep(f"forward{scale}", lines)
             self._keep(f"back{scale}", kernel.flip(2, 3).transpose(0, 1))
             mean = kernel / scale**2
             self._keep(f"mean{scale}_back", mean.flip(2, 3).transpose(0, 1))
             if not self.by_taps:
-                # Rows of the kernel become channels, so that a band of rows needs none beside it.
-                self._keep(f"lines{scale}", mean.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None])
+                self._keep(f"lines{scale}", lines / scale**2)
         if self.by_taps:
             taps = [
                 (kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()
@@ -166,25 +168,30 @@ class LinearHead(nn.Module):
 
     def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:
         """Return the logits of the pixels `inside` a strip, pools first."""
-        logits = None
-        own = [Band(*span.indices(length)[:2], length) for span, length in zip(inside, trunk.shape[2:])]
+        down, across = (
+            Band(*span.indices(length)[:2], length) for span, length in zip(inside, trunk.shape[2:])
+        )
+        shape = len(trunk), self.outputs, down.stop - down.start, across.stop - across.start
+        logits = trunk.new_zeros(shape, dtype=self.sum_dtype)
         for scale, pooled in doubled_pools(trunk, self.scales):
-            seen = [band.around(scale) for band in own]
-            part = self._convolve("forward", pooled[(..., *seen)], scale).to(self.sum_dtype)
-            for axis, (band, span) in enumerate(zip(own, seen), 2):
-                part = part.narrow(axis, band.start - span.start, band.stop - band.start)
-            logits = part if logits is None else logits.add_(part)
+            seen, weight = down.around(scale), self.get_buffer(f"forward{scale}")
+            lines = convolved(pooled[:, :, seen], weight, None, (0, scale), (1, scale))[..., across.own]
+            for away, line in zip((-scale, 0, scale), lines.split(self.outputs, 1)):
+                # A logit sees what lies `away` rows below it.
+                rows = slice(seen.start - down.start, seen.stop - down.start)
+                into, of = _overlap(rows, -away, shape[2])
+                logits[:, :, into] += line[:, :, of]
         return logits
 
     def transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
         """Return the multipliers of the trunk for those of a strip's logits."""
         return turned_pools(
-            {scale: self._convolve("back", seeds, scale) for scale in self.scales}, self.memory_format
+            {
+                scale: convolved(seeds.to(self.dtype), self.get_buffer(f"back{scale}"), None, scale, scale)
+                for scale in self.scales
+            },
+            self.memory_format,
         )
-
-    def _convolve(self, way: str, values: torch.Tensor, scale: int) -> torch.Tensor:
-        kernel = self.get_buffer(f"{way}{scale}")
-        return functional.conv2d(values.to(self.dtype), kernel, padding=scale, dilation=scale)
 
 
 class Gathering:
