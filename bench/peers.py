@@ -7,7 +7,11 @@
 
 Each measurement is a process of its own (:mod:`peer_work`). Time is wall-clock and, beside it, processor
 time per megapixel of *mapped* pixels, whatever overlap it took; reading is in ours and not in the peers';
-nobody writes. Peers are slow, so they run on a few tiles only and are scaled by pixels of output.
+nobody writes. Everybody does a tile first that is not counted. Peers are slow, so they run on a few tiles
+only and are scaled by pixels of output.
+
+A shared machine wanders by a third from minute to minute. So what is compared runs in turn, several rounds of
+it: times are medians, and a ratio is the median of those of single rounds, between the least and the largest.
 
 The machine's convolution peak is what one large 3 x 3 convolution of 64 or 128 channels reaches with as many
 threads. Ours is set against it in two ways, operations being two for each weight of a convolution at each
@@ -21,8 +25,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +89,22 @@ class Bench:
                 found["map"], found["window"] = saved["values"], saved["window"]
         return found
 
+    def in_turn(self, tasks: dict[str, dict], rounds: int) -> dict[str, dict]:
+        """Return what several measurements found: medians, the last map, and all ``rounds``."""
+        runs: dict[str, list[dict]] = {name: [] for name in tasks}
+        for _ in range(rounds):
+            for name, task in tasks.items():
+                runs[name].append(self.run(**task))
+        return {name: _middle(found) for name, found in runs.items()}
+
+
+def _middle(rounds: list[dict]) -> dict:
+    for found in rounds:
+        if "missing" in found:
+            return found
+    clocks = {clock: statistics.median(found[clock] for found in rounds) for clock in ("wall", "cpu")}
+    return {**rounds[-1], **clocks, "rounds": rounds}
+
 
 def common(one: dict, other: dict, margin: int) -> tuple[np.ndarray, np.ndarray]:
     """Return what two maps say of the pixels that both have, `margin` within the border of the first."""
@@ -114,7 +136,33 @@ def cells(found: dict) -> str:
     return f"{found['wall']:.2f} | {found['cpu']:.2f} | {found['peak']:.0f} "
 
 
-def compare(bench: Bench, model: str, methods: list[str]) -> None:
+def spread(values: list[float], digits: int = 1) -> str:
+    """Return the median of some values, and the least and the largest."""
+    middle = f"{statistics.median(values):.{digits}f}"
+    return middle if len(values) < 2 else f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def ratio(one: dict, other: dict) -> str:
+    """Return how many times the one took of the other, round by round: by wall and by processor time."""
+    shown = []
+    for clock in ("wall", "cpu"):
+        shares = [a[clock] / b[clock] for a, b in zip(one["rounds"], other["rounds"])]
+        shown.append(spread(shares, 1 if statistics.median(shares) > 3 else 2))
+    return ", ".join(shown)
+
+
+def peak_rows(mine: dict, peak: dict) -> Iterator[str]:
+    """Yield what share of the convolution peak a prediction reaches."""
+    for clock in ("wall", "cpu"):
+        speeds = statistics.median(each[clock] for each in peak["rounds"]) / 1e9
+        shares = []
+        for key, name in (("asked", "asked for"), ("flops", "executed")):
+            rounds = [100 * a[key] / a[clock] / b[clock] for a, b in zip(mine["rounds"], peak["rounds"])]
+            shares.append(f"{name} {spread(rounds, 0)} %")
+        yield f"of {speeds:.0f} GFLOP/s by {clock} time: {', '.join(shares)}"
+
+
+def compare(bench: Bench, model: str, methods: list[str], rounds: int) -> None:
     """Print the table of one model."""
     print(f"\n### {model}\n")
     print("| method | who | s/Mpx | cpu s/Mpx | peak MiB | ratio wall, cpu | max. difference | Pearson |")
@@ -122,38 +170,31 @@ def compare(bench: Bench, model: str, methods: list[str]) -> None:
     for what, who, tiles, side in PAIRS:
         if what not in methods:
             continue
-        mine = bench.run(who="ours", what=what, model=model, side=side)
-        print(f"| {what} | ours | {cells(mine)}| | | |", flush=True)
-        if "missing" in mine:
-            continue
-        for layout in ("contiguous", "channels_last"):
-            theirs = bench.run(who=who, what=what, model=model, tiles=tiles, layout=layout, side=side)
-            row = f"| {what} | {who}, {layout} | {cells(theirs)}"
-            if "missing" not in theirs:
-                row += f"| {theirs['wall'] / mine['wall']:.1f}, {theirs['cpu'] / mine['cpu']:.1f} "
-                # Ours explains a part of the scene only; its border lacks what lies beyond.
-                row += f"| {likeness(mine, theirs, REACH if side else 0)} "
-            print(f"{row}|", flush=True)
-            if who != "plain":
-                break
+        tasks = {"ours": {"who": "ours"}}
+        for layout in ("contiguous", "channels_last") if who == "plain" else ("contiguous",):
+            tasks[f"{who}, {layout}"] = {"who": who, "tiles": tiles, "layout": layout}
         if what in ("predict", "gradient_x_input"):
-            half = bench.run(who="ours", what=what, model=model, precision="bfloat16", side=side)
-            row = f"| {what} | ours, bfloat16 | {cells(half)}"
-            if "missing" not in half:
-                row += f"| {mine['wall'] / half['wall']:.2f}, {mine['cpu'] / half['cpu']:.2f} of ours "
-                row += f"| {likeness(half, mine)} "
-            print(f"{row}|", flush=True)
+            tasks["ours, bfloat16"] = {"who": "ours", "precision": "bfloat16"}
         if what == "predict":
-            peak = bench.run(who="peak", precision="float32")
-            for clock in ("wall", "cpu"):
-                shares = ", ".join(
-                    f"{mine[key] / mine[clock] / 1e9:.0f} GFLOP/s {name}: {mine[key] / mine[clock] / peak[clock]:.0%}"
-                    for key, name in (("asked", "asked for"), ("flops", "executed"))
-                )
-                print(
-                    f"| predict | of {peak[clock] / 1e9:.0f} GFLOP/s by {clock} time {shares} | | | | | | |",
-                    flush=True,
-                )
+            tasks["peak"] = {"who": "peak"}
+        tasks = {name: {"what": what, "model": model, "side": side, **task} for name, task in tasks.items()}
+        # Integrated gradients take minutes, in which the machine has time to even out.
+        found = bench.in_turn(tasks, 1 if what == "integrated_gradients" else rounds)
+        mine = found["ours"]
+        for name, each in found.items():
+            if name == "peak":
+                for shares in peak_rows(mine, each):
+                    print(f"| {what} | {shares} | | | | | | |")
+                continue
+            row = f"| {what} | {name} | {cells(each)}"
+            if "missing" in mine or "missing" in each or each is mine:
+                row += "| | | "
+            elif name.startswith("ours"):
+                row += f"| {ratio(mine, each)} of ours | {likeness(each, mine)} "
+            else:
+                # Ours explains a part of the scene only; its border lacks what lies beyond.
+                row += f"| {ratio(each, mine)} | {likeness(mine, each, REACH if side else 0)} "
+            print(f"{row}|", flush=True)
 
 
 def main() -> int:
@@ -162,6 +203,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=2048, help="rows and columns of the scene")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every process")
     parser.add_argument("--memory", type=int, default=1024, help="the MEMORY parameter of ours, MiB")
+    parser.add_argument("--rounds", type=int, default=3, help="of all that is compared")
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--methods", nargs="*", default=[pair[0] for pair in PAIRS])
     parser.add_argument(
@@ -181,16 +223,23 @@ def main() -> int:
     print(f"{arguments.size} x {arguments.size} pixels, {arguments.threads} threads, load {load}; ", end="")
     print(f"peers over tiles of {TILE} pixels and the receptive field around them")
     for model in arguments.models:
-        compare(bench, model, arguments.methods)
+        compare(bench, model, arguments.methods, arguments.rounds)
     if arguments.scaling:
         print(
-            "\n### Size of the scene\n\n| megapixels | method | s/Mpx | cpu s/Mpx | peak MiB |\n|---|---|---|---|---|"
+            "\n### Size of the scene\n\n| method | megapixels | s/Mpx | cpu s/Mpx | peak MiB | s/Mpx of the first |"
         )
-    for size in arguments.scaling:
-        bench = bench_of(size)
+        print("|---|---|---|---|---|---|")
+        benches = {size: bench_of(size) for size in arguments.scaling}
         for what in ("predict", "gradient_x_input"):
-            found = bench.run(who="ours", what=what, model=MODELS[0])
-            print(f"| {size**2 / 1e6:.0f} | {what} | {cells(found)}|", flush=True)
+            runs: dict[int, list[dict]] = {size: [] for size in benches}
+            for _ in range(arguments.rounds):
+                for size, sized in benches.items():
+                    runs[size].append(sized.run(who="ours", what=what, model=MODELS[0]))
+            sizes = {size: _middle(found) for size, found in runs.items()}
+            first = sizes[arguments.scaling[0]]
+            for size, found in sizes.items():
+                share = "" if "missing" in found or "missing" in first else ratio(found, first)
+                print(f"| {what} | {size**2 / 1e6:.0f} | {cells(found)}| {share} |", flush=True)
     print(f"\nload at the end: {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
     return 0
 

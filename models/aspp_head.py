@@ -30,7 +30,7 @@ from .together import together
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
 CHUNK_ROWS = 16
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
-STRIP_LENGTH = 256
+STRIP_LENGTH = 384
 # Rows of logits whose scales are put together at once, for the same reason.
 FINISHED_ROWS = 48
 # Types by the bytes of a number.
