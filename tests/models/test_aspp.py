@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
-from floelens.models.aspp_pools import doubled_pools
 from floelens.models.aspp_variants import VARIANTS as TABLE
-from floelens.models.layers import SamePool2d
 from floelens.plugin.core.errors import ModelError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,13 +203,6 @@ def test_batch_norm_follows_keras():
     network = AsppFusion()
     assert network.norm1.eps == network.norm2.eps == 1e-3
     assert network.norm1.momentum == 0.01
-
-
-def test_doubled_pools_equal_pools_of_each_size():
-    for rows, cols in ((40, 33), (3, 20), (1, 1)):
-        values = random_inputs(rows, cols, 1)[0]
-        for scale, pooled in doubled_pools(values, (2, 4, 8, 16)):
-            assert worst(pooled, SamePool2d(scale)(values)) < 1e-13
 
 
 def test_an_unknown_variant_is_refused_with_the_known_ones():

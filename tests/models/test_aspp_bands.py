@@ -85,6 +85,22 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
         assert max(off(mine, theirs) for mine, theirs in zip(values, whole)) < 1e-12
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("seeded", [(slice(None),) * 2, (slice(20, 90), slice(3, 60)), (slice(150, 151), slice(0, 1))])
+def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any_height(outputs, seeded):
+    network = network_of("interpretability_small", outputs, torch.float64)
+    fine, coarse = inputs_of(151, 118, torch.float64)
+    seeds = torch.zeros(1, outputs, 151, 118, dtype=torch.float64)
+    seeds[(..., *seeded)] = torch.randn(seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1))
+    expected = network.fast().epsilon_pullback(0.05)(fine, coarse)[1](seeds, lambda *note: None)
+    fast = network.float().fast()
+    for height in (0, 48, 7):
+        fast.band_rows = height
+        pull = fast.epsilon_pullback(0.05)(fine.float(), coarse.float())[1]
+        found = pull(seeds.float(), lambda *note: None)
+        assert max(off(mine.double(), theirs) for mine, theirs in zip(found, expected)) < 1e-5
+
+
 @pytest.mark.parametrize("seeded", [[0, 1, 2], [1], []])
 @pytest.mark.parametrize("edges", [(True,) * 4, INSIDE, (False, True, True, False)])
 def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges):
