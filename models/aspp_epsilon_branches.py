@@ -1,0 +1,229 @@
+"""The way back by LRP-ε from the fusion network's logits through its branches to the trunk's output.
+
+Pools, the branches' outputs z and D are made anew band by band and used up in the band: memory costs more than
+computing them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from .aspp_bands import Band
+from .aspp_fast import FastAspp
+from .aspp_head import Slices, apart
+from .aspp_pools import complete, framed_pools, summed_back
+from .aspp_pullback import turned
+from .aspp_variants import SCALES
+from .convolutions import LANES, convolved
+from .epsilon_rule import Books, EpsilonRule
+
+# Rows around a pixel that its branches see: the largest pool and the dilation behind it.
+BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
+
+
+class OutputWeights:
+    """The weights of the output layer for some of its logits.
+
+    Attributes
+    ----------
+    sizes, turned : dict of str to torch.Tensor
+        ``output_skip`` and ``output2`` to ``output16`` → absolute weights, and weights backwards.
+    bias : torch.Tensor
+        (logit,), float64.
+    coarse : torch.Tensor
+        (logit, coarse channel, 1, 1).
+    """
+
+    def __init__(self, network: FastAspp, logits: list[int]) -> None:
+        names = "output_skip", *(f"output{scale}" for scale in SCALES)
+        weights = {name: network.get_buffer(name)[logits] for name in names}
+        self.sizes = {name: weight.abs() for name, weight in weights.items()}
+        self.turned = {name: turned(weight, network) for name, weight in weights.items()}
+        self.bias = network.get_buffer("offset_output")[logits]
+        self.coarse = network.get_buffer("output_coarse")[logits]
+
+
+class EpsilonBranches:
+    """Takes relevance from the logits to the trunk's output.
+
+    Parameters
+    ----------
+    network : FastAspp
+        A network without ReLU behind its scale convolutions.
+    rule : EpsilonRule
+        Of its layers.
+    """
+
+    def __init__(self, network: FastAspp, rule: EpsilonRule) -> None:
+        self._network, self._rule = network, rule
+        branches = [f"scale{scale}" for scale in SCALES]
+        self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
+        self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
+        self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
+        # Few channels more than fill a register come row by row of their kernels, all at once.
+        channels = len(self._turned["scale2"])
+        rest = channels % LANES
+        self._rest = rest if channels > LANES and rest <= LANES // 3 else 0
+        self._lines = {}
+        for scale in SCALES:
+            name = f"scale{scale}"
+            weight = self._turned[name] / scale**2  # a power of two; of windows that lie inside
+            whole = len(weight) - self._rest
+            lines = weight[whole:].permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+            self._lines[name] = lines.contiguous(memory_format=network.memory_format)
+            self._turned[name] = weight[:whole].contiguous(memory_format=network.memory_format)
+        self._biases = {name: network.get_buffer(f"{name}_bias") for name in branches}
+        self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
+
+    def through(
+        self,
+        share: Band,
+        across: Band,
+        output: OutputWeights,
+        seeds: torch.Tensor,
+        logits: torch.Tensor,
+        sizes: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        handed: torch.Tensor,
+        behind: torch.Tensor,
+        books: Books,
+    ) -> list[tuple[Slices, torch.Tensor]]:
+        """Take a share of the rows back to the trunk's output.
+
+        Parameters
+        ----------
+        share, across : Band
+            The rows, and the columns with seeds.
+        output : OutputWeights
+            The seeded logits' weights.
+        seeds, logits : torch.Tensor
+            What is explained, of the seeded logits: their multipliers, and themselves.
+        sizes : torch.Tensor
+            What bias and coarse channels add to D of these logits.
+        kept : dict of str to torch.Tensor
+            Convolution → its outputs.
+        handed, behind : torch.Tensor
+            Multipliers behind the output layer, and behind the trunk: the share's rows are filled.
+        books : Books
+            The share's own.
+
+        Returns
+        -------
+        list of tuple of ((slice, slice), torch.Tensor)
+            Pixels beyond the share's rows, and what is to be added to theirs of `behind`.
+        """
+        network, spilt = self._network, []
+        seen_cols = across.around(BRANCH_HALO)
+        own_cols = slice(across.start - seen_cols.start, across.stop - seen_cols.start)
+        # Pools see a halo of rows, which shorter bands would pool more often.
+        for band in share.cut(2 * network.band_rows):
+            seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
+            # What a ReLU let through is its own size.
+            skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
+            size_of_logits = sizes[here] + skip
+            branches = {}
+            trunk, ends = kept["conv6"][(..., *seen)], (seen[0].start == 0, seen[0].stop == band.rows)
+            for scale, first, means, frame in framed_pools(trunk, SCALES, *ends):
+                name = f"scale{scale}"
+                values = _around(means, seen[0].start + first, band, scale)
+                wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
+                inner = slice(own_cols.start + wide, own_cols.stop + wide)
+                branch, size = (
+                    convolved(values, weight, bias, (0, scale - frame + wide), scale)[..., inner]
+                    for weight, bias in (
+                        (self._weights[name], self._biases[name]),
+                        (self._sizes[name], self._bias_sizes[name]),
+                    )
+                )
+                size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
+                branches[scale] = branch, size
+            every = slice(0, band.stop - band.start)
+            own = self._rule.hand_on(
+                books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits, every
+            )
+            handed[here] = own
+            found = self._spread(band, across, output, own.to(network.dtype), branches, books)
+            inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
+            channels = behind.split([part.shape[1] for part in found], 1)
+            for part, place in zip(found, channels):
+                place[..., inner, seen_cols] += band.narrowed(part, seen[0], inner)
+            for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
+                if outer.start < outer.stop:
+                    parts = [band.narrowed(part, seen[0], outer) for part in found]
+                    spilt.append(((outer, seen_cols), torch.cat(parts, 1)))
+        return spilt
+
+    def _spread(
+        self,
+        band: Band,
+        across: Band,
+        output: OutputWeights,
+        seeds: torch.Tensor,
+        branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        books: Books,
+    ) -> list[torch.Tensor]:
+        """Return what some pixels' branches (z and D) hand to the trunk's output, for the pixels within their halo.
+
+        It comes in parts of the channels, one after the other.
+        """
+        seen = band.around(BRANCH_HALO), across.around(BRANCH_HALO)
+        size = seen[0].stop - seen[0].start, seen[1].stop - seen[1].start
+        every = slice(0, band.stop - band.start)
+        arriving = {}
+        for scale in SCALES:
+            name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
+            arriving[scale] = self._rule.hand_on(
+                books,
+                layer,
+                self._biases[name].double(),
+                convolved(seeds, output.turned[f"output{scale}"]),
+                *branches.pop(scale),
+                every,
+            )
+
+        def add(spread: torch.Tensor, row: int, col: int, scale: int, total: torch.Tensor) -> None:
+            """Add what begins at a row and column of the tile; what lies outside the tile is cut off."""
+            top, left = max(row, seen[0].start), max(col, seen[1].start)
+            rows, cols = slice(top - row, max(0, seen[0].stop - row)), slice(left - col, seen[1].stop - col)
+            spread = spread[:, :, rows, cols]
+            if not spread.numel():
+                return
+            down, right = top - seen[0].start, left - seen[1].start
+            spans = (down, down + spread.shape[2]), (right, right + spread.shape[3])
+            complete(spread, scale, spans, size)
+            total[(..., *(slice(*span) for span in spans))] += spread
+
+        def add_whole(scale: int, total: torch.Tensor) -> None:
+            # Pixels around them get their share too: with more padding the result is so much larger.
+            beyond = [_beyond(own, scale) for own in (band, across)]
+            padding = scale + beyond[0], scale + beyond[1]
+            spread = convolved(arriving[scale], self._turned[f"scale{scale}"], None, padding, scale)
+            add(spread, band.start - beyond[0], across.start - beyond[1], scale, total)
+
+        def add_rest(scale: int, total: torch.Tensor) -> None:
+            beyond = _beyond(across, scale)
+            weight = self._lines[f"scale{scale}"]
+            lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
+            for down, line in zip((1, 0, -1), apart(lines, 3).split(1)):
+                add(line, band.start + down * scale, across.start - beyond, scale, total)
+
+        layout, channels = self._network.memory_format, len(self._turned[f"scale{SCALES[0]}"])
+        found = [summed_back(SCALES, (1, channels, *size), seeds, layout, add_whole)]
+        if self._rest:
+            found.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
+        return found
+
+
+def _around(values: torch.Tensor, first: int, own: Band, halo: int) -> torch.Tensor:
+    """Return the rows `own` and `halo` more around them of values from row `first` on; zeros beyond the array."""
+    seen = own.around(halo)
+    missing = seen.start - (own.start - halo), own.stop + halo - seen.stop
+    values = values[:, :, seen.start - first : seen.stop - first]
+    return functional.pad(values, (0, 0, *missing)) if any(missing) else values
+
+
+def _beyond(own: Band, distance: int) -> int:
+    """Return how many lines at most, of `distance` on either side of `own`, lie inside the array."""
+    near = own.around(distance)
+    return max(own.start - near.start, near.stop - own.stop)
