@@ -7,8 +7,8 @@
 
 Each measurement is a process of its own (:mod:`peer_work`). Time is wall-clock and, beside it, processor
 time per megapixel of *mapped* pixels, whatever overlap it took; reading is in ours and not in the peers';
-nobody writes. Everybody does a tile first that is not counted. Peers are slow, so they run on a few tiles
-only and are scaled by pixels of output.
+nobody writes. Everybody does a tile first that is not counted (but of what takes minutes). Peers are slow, so
+they run on a few tiles only and are scaled by pixels of output.
 
 A shared machine wanders by a third from minute to minute. So what is compared runs in turn, several rounds of
 it: times are medians, and a ratio is the median of those of single rounds, between the least and the largest.
@@ -72,8 +72,8 @@ class Bench:
         self._common = {name.lower(): str(path) for name, path in scene.items()}
         self._common |= {"threads": threads, "memory": memory}
 
-    def run(self, **task: object) -> dict:
-        """Return what a measurement found, its map included."""
+    def run(self, with_map: bool = True, **task: object) -> dict:
+        """Return what a measurement found, its map included or not."""
         task = {"precision": "float32", "layout": "contiguous", "side": 0, "tile": TILE, "tiles": 1, **task}
         path = self._folder / f"map_{task['who']}_{task.get('what', '')}_{task['precision']}.npz"
         task |= {**self._common, "map": str(path)}
@@ -84,17 +84,17 @@ class Bench:
             last = (done.stderr.strip().splitlines() or ["?"])[-1]
             return {"missing": last}
         found = json.loads(done.stdout.strip().splitlines()[-1])
-        if path.exists() and "missing" not in found and task["who"] != "peak":
+        if with_map and path.exists() and "missing" not in found and task["who"] != "peak":
             with np.load(path) as saved:
                 found["map"], found["window"] = saved["values"], saved["window"]
         return found
 
     def in_turn(self, tasks: dict[str, dict], rounds: int) -> dict[str, dict]:
-        """Return what several measurements found: medians, the last map, and all ``rounds``."""
+        """Return what several measurements found: median times, the largest memory, the last map, all ``rounds``."""
         runs: dict[str, list[dict]] = {name: [] for name in tasks}
-        for _ in range(rounds):
+        for number in range(rounds):
             for name, task in tasks.items():
-                runs[name].append(self.run(**task))
+                runs[name].append(self.run(with_map=number == rounds - 1, **task))
         return {name: _middle(found) for name, found in runs.items()}
 
 
@@ -102,8 +102,10 @@ def _middle(rounds: list[dict]) -> dict:
     for found in rounds:
         if "missing" in found:
             return found
-    clocks = {clock: statistics.median(found[clock] for found in rounds) for clock in ("wall", "cpu")}
-    return {**rounds[-1], **clocks, "rounds": rounds}
+    middle = {clock: statistics.median(found[clock] for found in rounds) for clock in ("wall", "cpu")}
+    if "peak" in rounds[0]:
+        middle["peak"] = max(found["peak"] for found in rounds)
+    return {**rounds[-1], **middle, "rounds": rounds}
 
 
 def common(one: dict, other: dict, margin: int) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +185,8 @@ def compare(bench: Bench, model: str, methods: list[str], rounds: int) -> None:
         mine = found["ours"]
         for name, each in found.items():
             if name == "peak":
-                for shares in peak_rows(mine, each):
+                known = "missing" not in mine and "missing" not in each
+                for shares in peak_rows(mine, each) if known else ():
                     print(f"| {what} | {shares} | | | | | | |")
                 continue
             row = f"| {what} | {name} | {cells(each)}"
@@ -210,6 +213,8 @@ def main() -> int:
         "--scaling", nargs="*", type=int, default=[2000, 4000], help="sides of scenes, pixels"
     )
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds has to be 1 or more")
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     qgis = HeadlessQgis(profile=ROOT / "build" / "profile", plugins=ROOT / "build" / "plugins")
@@ -234,7 +239,7 @@ def main() -> int:
             runs: dict[int, list[dict]] = {size: [] for size in benches}
             for _ in range(arguments.rounds):
                 for size, sized in benches.items():
-                    runs[size].append(sized.run(who="ours", what=what, model=MODELS[0]))
+                    runs[size].append(sized.run(with_map=False, who="ours", what=what, model=MODELS[0]))
             sizes = {size: _middle(found) for size, found in runs.items()}
             first = sizes[arguments.scaling[0]]
             for size, found in sizes.items():

@@ -176,7 +176,11 @@ class EpsilonPullback(nn.Module):
                         else:
                             multipliers.copy_(behind[:, :, new.own])
                         if name == "conv2":
-                            multipliers.add_(convolved(seeds[:, :, new.own], output.turned["output_skip"]))
+                            multipliers.add_(
+                                convolved(
+                                    seeds[:, :, new.own].to(network.dtype), output.turned["output_skip"]
+                                )
+                            )
                         before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
                         size = self._size(name, before, new)
                         z = kept[name][:, :, new.own]

@@ -15,7 +15,7 @@ from .aspp_head import Slices, apart
 from .aspp_pools import complete, framed_pools, summed_back
 from .aspp_pullback import turned
 from .aspp_variants import SCALES
-from .convolutions import LANES, convolved
+from .convolutions import LANES, convolved, kernel_lines
 from .epsilon_rule import Books, EpsilonRule
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
@@ -60,19 +60,19 @@ class EpsilonBranches:
         branches = [f"scale{scale}" for scale in SCALES]
         self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
-        self._turned = {name: turned(weight, network) for name, weight in self._weights.items()}
-        # Few channels more than fill a register come row by row of their kernels, all at once.
-        channels = len(self._turned["scale2"])
-        rest = channels % LANES
-        self._rest = rest if channels > LANES and rest <= LANES // 3 else 0
-        self._lines = {}
+        # Backwards: the channels that fill registers, and the lines of the few kernels left over.
+        self._channels = self._weights["scale2"].shape[1]
+        rest = self._channels % LANES
+        self._rest = rest if self._channels > LANES and 3 * rest <= LANES else 0
+        self._back, self._lines_back = {}, {}
         for scale in SCALES:
             name = f"scale{scale}"
-            weight = self._turned[name] / scale**2  # a power of two; of windows that lie inside
-            whole = len(weight) - self._rest
-            lines = weight[whole:].permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
-            self._lines[name] = lines.contiguous(memory_format=network.memory_format)
-            self._turned[name] = weight[:whole].contiguous(memory_format=network.memory_format)
+            # The pool's mean of a window that lies inside, exactly: a power of two. `complete` does the others.
+            weight = turned(self._weights[name], network) / scale**2
+            back, left_over = weight.split([self._channels - self._rest, self._rest])
+            self._back[name] = back.contiguous(memory_format=network.memory_format)
+            lines = kernel_lines(left_over)
+            self._lines_back[name] = lines.contiguous(memory_format=network.memory_format)
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in branches}
         self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
 
@@ -128,9 +128,9 @@ class EpsilonBranches:
                 name = f"scale{scale}"
                 values = _around(means, seen[0].start + first, band, scale)
                 wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
-                inner = slice(own_cols.start + wide, own_cols.stop + wide)
+                own_inside = slice(own_cols.start + wide, own_cols.stop + wide)
                 branch, size = (
-                    convolved(values, weight, bias, (0, scale - frame + wide), scale)[..., inner]
+                    convolved(values, weight, bias, (0, scale - frame + wide), scale)[..., own_inside]
                     for weight, bias in (
                         (self._weights[name], self._biases[name]),
                         (self._sizes[name], self._bias_sizes[name]),
@@ -138,15 +138,14 @@ class EpsilonBranches:
                 )
                 size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
                 branches[scale] = branch, size
-            every = slice(0, band.stop - band.start)
             own = self._rule.hand_on(
-                books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits, every
+                books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits
             )
             handed[here] = own
             found = self._spread(band, across, output, own.to(network.dtype), branches, books)
             inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
-            channels = behind.split([part.shape[1] for part in found], 1)
-            for part, place in zip(found, channels):
+            places = behind.split([part.shape[1] for part in found], 1)
+            for part, place in zip(found, places):
                 place[..., inner, seen_cols] += band.narrowed(part, seen[0], inner)
             for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
                 if outer.start < outer.stop:
@@ -169,8 +168,7 @@ class EpsilonBranches:
         """
         seen = band.around(BRANCH_HALO), across.around(BRANCH_HALO)
         size = seen[0].stop - seen[0].start, seen[1].stop - seen[1].start
-        every = slice(0, band.stop - band.start)
-        arriving = {}
+        arriving = {}  # of all scales at once: each is asked for twice
         for scale in SCALES:
             name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
             arriving[scale] = self._rule.hand_on(
@@ -179,7 +177,6 @@ class EpsilonBranches:
                 self._biases[name].double(),
                 convolved(seeds, output.turned[f"output{scale}"]),
                 *branches.pop(scale),
-                every,
             )
 
         def add(spread: torch.Tensor, row: int, col: int, scale: int, total: torch.Tensor) -> None:
@@ -191,6 +188,7 @@ class EpsilonBranches:
                 return
             down, right = top - seen[0].start, left - seen[1].start
             spans = (down, down + spread.shape[2]), (right, right + spread.shape[3])
+            # Where what is seen ends inside the tile, nothing arrives so close that a window reached beyond it.
             complete(spread, scale, spans, size)
             total[(..., *(slice(*span) for span in spans))] += spread
 
@@ -198,18 +196,18 @@ class EpsilonBranches:
             # Pixels around them get their share too: with more padding the result is so much larger.
             beyond = [_beyond(own, scale) for own in (band, across)]
             padding = scale + beyond[0], scale + beyond[1]
-            spread = convolved(arriving[scale], self._turned[f"scale{scale}"], None, padding, scale)
+            spread = convolved(arriving[scale], self._back[f"scale{scale}"], None, padding, scale)
             add(spread, band.start - beyond[0], across.start - beyond[1], scale, total)
 
         def add_rest(scale: int, total: torch.Tensor) -> None:
             beyond = _beyond(across, scale)
-            weight = self._lines[f"scale{scale}"]
+            weight = self._lines_back[f"scale{scale}"]
             lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
             for down, line in zip((1, 0, -1), apart(lines, 3).split(1)):
                 add(line, band.start + down * scale, across.start - beyond, scale, total)
 
-        layout, channels = self._network.memory_format, len(self._turned[f"scale{SCALES[0]}"])
-        found = [summed_back(SCALES, (1, channels, *size), seeds, layout, add_whole)]
+        layout, whole = self._network.memory_format, self._channels - self._rest
+        found = [summed_back(SCALES, (1, whole, *size), seeds, layout, add_whole)]
         if self._rest:
             found.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
         return found

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from .aspp_bands import Band, bands
 from .aspp_pools import beside, doubled_pools, turned_pools
-from .convolutions import convolved
+from .convolutions import convolved, kernel_lines
 from .together import together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
@@ -74,15 +74,12 @@ class LinearHead(nn.Module):
         # A single logit wastes a convolution's lanes: its nine taps are channels of a 1 x 1 one instead.
         self.by_taps = self.outputs == 1
         for scale, kernel in kernels.items():
-            # Rows of the kernel become channels, so that few logits fill more of a convolution's lanes and a
-            # band of rows needs none beside it.
-            lines = kernel.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
-            self._keep(f"forward{scale}", lines)
+            self._keep(f"lines{scale}", kernel_lines(kernel))
             self._keep(f"back{scale}", kernel.flip(2, 3).transpose(0, 1))
             mean = kernel / scale**2
             self._keep(f"mean{scale}_back", mean.flip(2, 3).transpose(0, 1))
             if not self.by_taps:
-                self._keep(f"lines{scale}", lines / scale**2)
+                self._keep(f"mean_lines{scale}", kernel_lines(mean))
         if self.by_taps:
             taps = [
                 (kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()
@@ -136,7 +133,7 @@ class LinearHead(nn.Module):
                         yield scale, scale * down, scale * across, own[1 + down, 1 + across]
             return
         for scale in self.scales:
-            weight = self.get_buffer(f"lines{scale}")
+            weight = self.get_buffer(f"mean_lines{scale}")
             lines = apart(convolved(trunk, weight, None, (0, scale), (1, scale)), 3)
             for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
@@ -174,7 +171,7 @@ class LinearHead(nn.Module):
         shape = len(trunk), self.outputs, down.stop - down.start, across.stop - across.start
         logits = trunk.new_zeros(shape, dtype=self.sum_dtype)
         for scale, pooled in doubled_pools(trunk, self.scales):
-            seen, weight = down.around(scale), self.get_buffer(f"forward{scale}")
+            seen, weight = down.around(scale), self.get_buffer(f"lines{scale}")
             lines = convolved(pooled[:, :, seen], weight, None, (0, scale), (1, scale))[..., across.own]
             for away, line in zip((-scale, 0, scale), lines.split(self.outputs, 1)):
                 # A logit sees what lies `away` rows below it.
@@ -290,7 +287,7 @@ class Gathered:
             kind = {"dtype": self._head.sum_dtype, "device": trunk.device}
             for scale in self._head.scales:
                 self._sums[scale] = torch.zeros((height, width, outputs), **kind).permute(2, 0, 1)
-        for band in bands(trunk.shape[2], _chunk_rows(trunk)):
+        for band in bands(trunk.shape[2], _at_once(trunk, CHUNK_ROWS)):
             start, stop = (rows.start - self.rows.start + row for row in (band.start, band.stop))
             for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
                 total = self._sums[scale]
@@ -307,7 +304,7 @@ class Gathered:
         sums, self._sums = self._sums, {}
         logits = sums[self._head.scales[0]].new_empty((1, height, width, outputs)).permute(0, 3, 1, 2)
         largest = self._head.scales[-1]
-        for band in bands(height, FINISHED_ROWS if logits.device.type == "cpu" else 0):
+        for band in bands(height, _at_once(logits, FINISHED_ROWS)):
             # Each step of the scheme sees half a window more; what it makes of a band's ends is cut off.
             seen = band.around(largest // 2)
             total = sums[largest][None, :, seen]
@@ -316,7 +313,7 @@ class Gathered:
             total = functional.pad(total, (0, 1, 0, 1))
             total = total[:, :, :-1] + total[:, :, 1:]
             total = band.narrowed(total, seen, band.own)
-            torch.add(total[:, :, :, :-1], total[:, :, :, 1:], out=logits[:, :, band.own])
+            logits[:, :, band.own] = total[:, :, :, :-1] + total[:, :, :, 1:]
         self.logits = logits
 
 
@@ -371,7 +368,7 @@ class Spreading:
         head, sums = self._head, self._sums
         parts = [
             head.multipliers(sums, slice(rows.start + band.start, rows.start + band.stop), self._single)
-            for band in bands(rows.stop - rows.start, _chunk_rows(sums[head.scales[0]]))
+            for band in bands(rows.stop - rows.start, _at_once(sums[head.scales[0]], CHUNK_ROWS))
         ]
         total = torch.cat(parts, 2)
         for first, stop, cols, found in self._strips:
@@ -387,8 +384,9 @@ def _each(jobs: Sequence[Callable[[], torch.Tensor]], device: torch.device) -> l
     return together(jobs) if device.type == "cpu" else [job() for job in jobs]
 
 
-def _chunk_rows(values: torch.Tensor) -> int:
-    return CHUNK_ROWS if values.device.type == "cpu" else 0
+def _at_once(values: torch.Tensor, rows: int) -> int:
+    """Return how many rows are computed at a time: `rows` where there is a cache to stay in, else all."""
+    return rows if values.device.type == "cpu" else 0
 
 
 def _planes(values: torch.Tensor) -> torch.Tensor:
@@ -416,7 +414,9 @@ def apart(values: torch.Tensor, parts: int) -> torch.Tensor:
         side_by_side = number * given.element_size()
         unit = next((unit for size, unit in WIDE.items() if side_by_side % size == 0), given.dtype)
         given = given.view(unit)
-    moved = given.transpose(0, 1).contiguous().view(values.dtype)
+    moved = given.transpose(0, 1).contiguous()
+    if moved.dtype != values.dtype:  # a view as another type lets no gradient pass
+        moved = moved.view(values.dtype)
     return moved.view(parts, rows, cols, number).permute(0, 3, 1, 2)
 
 

@@ -15,6 +15,8 @@ from torch.nn import functional
 from .convolutions import convolved, fast
 from .layers import SamePool2d
 
+# Of fewer channels, as of logits, sums are made as fast as by a convolution of single channels.
+LEAST_CHANNELS = 8
 # Start and stop along an axis.
 Span = tuple[int, int]
 
@@ -39,6 +41,7 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
     for scale, means in _doubled(functional.pad(values, (before, after, before, after)), scales):
         begin = before - (scale - 1) // 2
         inside = means[:, :, begin : begin + rows, begin : begin + cols]
+        # Not in place: the next scale is made of them, and a gradient may be recorded.
         yield scale, inside * (scale**2 * inverse_counts(rows, cols, scale, values))
 
 
@@ -95,6 +98,8 @@ def complete(
     ends: tuple[bool, bool] = (True, True),
 ) -> None:
     """Turn, in place, sums over windows divided by scale² into means of the pixels that lie inside the array.
+
+    Nothing but factors, so it serves on the way back as well.
 
     Parameters
     ----------
@@ -229,12 +234,13 @@ def _of_four(values: torch.Tensor, distance: int, weight: float, padding: int = 
 
 
 def _depthwise(values: torch.Tensor) -> bool:
-    """Return whether a convolution is the fastest way: not for the one or few channels of logits."""
-    return fast(values) and values.shape[1] >= 8
+    """Return whether a convolution is the fastest way."""
+    return torch.backends.mkldnn.is_available() and fast(values) and values.shape[1] >= LEAST_CHANNELS
 
 
 @lru_cache(maxsize=16)
 def _taps(channels: int, weight: float, dtype: torch.dtype) -> torch.Tensor:
+    # They serve outside of torch's inference mode as well, whatever asks for them first.
     with torch.inference_mode(False):
-        taps = torch.full((channels, 1, 2, 2), weight, dtype=dtype)
+        taps = torch.full((channels, 1, 2, 2), weight, dtype=dtype, device="cpu")
         return taps.contiguous(memory_format=torch.channels_last)

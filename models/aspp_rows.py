@@ -63,8 +63,9 @@ class GatedRows(nn.Module):
         number = distance[0].shape[1]
         fine = [(index, [c for c in group if c < number]) for index, group in enumerate(groups)]
         fine = [(index, members) for index, members in fine if members]
-        parts = self._from_fine(distance[0], origin[0], fine, edges)
-        parts[-1:] += network.output_bias[:, None, None]
+        with torch.no_grad():
+            parts = self._from_fine(distance[0], origin[0], fine, edges)
+            parts[-1:] += network.output_bias[:, None, None]
         for row, name in enumerate([*(index for index, _ in fine), BIAS]):
             yield name, parts[row : row + 1]
         if not network.coarse_channels:

@@ -49,6 +49,15 @@ def _laid_out(values: torch.Tensor) -> torch.Tensor:
     return values.reshape(samples, rows, cols, 1).permute(0, 3, 1, 2)
 
 
+def kernel_lines(weight: torch.Tensor) -> torch.Tensor:
+    """Return weights (3 · output, input channel, 1, column) whose outputs are those of single rows of a kernel.
+
+    Few outputs fill more of the lanes so, and a band of rows needs none beside it. The outputs of the first row
+    come first; each is to be added to what lies a row (times the dilation) below, in the middle, and above.
+    """
+    return weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+
+
 class Filters(nn.Module):
     """3 x 3 filters of stride 1, with one pixel of zeros around the array.
 
@@ -186,5 +195,5 @@ def _convolved(
 
 
 def fast(values: torch.Tensor) -> bool:
-    """Return whether oneDNN computes with registers of these numbers, and nobody wants a gradient of it."""
+    """Return whether numbers of this kind fill a processor's registers, and nobody wants a gradient."""
     return values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()

@@ -72,13 +72,14 @@ class EpsilonRule:
         multipliers: torch.Tensor,
         z: torch.Tensor,
         size: torch.Tensor,
-        own: slice,
+        own: slice | None = None,
         rectified: bool = False,
     ) -> torch.Tensor:
-        """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`.
+        """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`, or all.
 
         `multipliers` and `size` (D, nowhere zero) are used up. `weights` are those of the bias, float64.
         """
+        own = own or slice(0, z.shape[2])
         epsilon = bias = 0.0
         for part in bands(z.shape[2], CHUNK_ROWS):
             arriving, here, withheld = (each[:, :, part.own] for each in (multipliers, z, size))
