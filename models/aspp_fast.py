@@ -2,8 +2,8 @@
 
 What is done differently, each step exact but for rounding:
 
-- the four pools share their sums: a window of 2k pixels is four windows of k, so each scale costs two
-  additions per axis, whatever its size;
+- the four pools share their sums (:mod:`.aspp_pools`): a window of 2k pixels is four windows of k, so each
+  scale costs the same, whatever its size;
 - nothing is concatenated before the output: each group of components is weighted on its own and added;
 - coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
 - where no ReLU follows the scale convolutions (the interpretability variants), the whole way from the

@@ -75,6 +75,16 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
     torch.testing.assert_close(inner[inside], whole[inside], rtol=1e-10, atol=1e-10)
 
 
+def test_inputs_that_require_a_gradient_are_split_the_same_without_one():
+    network, *inputs = settings_of("interpretability_small", 150, 20)
+    fine, coarse, base_fine, base_coarse = inputs
+    rows, origin = network.fast(torch.float64).gated_rows(), (base_fine, base_coarse)
+    expected = dict(rows((fine - base_fine, coarse - base_coarse), origin, GROUPS[:1]))
+    found = dict(rows(((fine - base_fine).requires_grad_(), coarse - base_coarse), origin, GROUPS[:1]))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 @pytest.mark.parametrize(("height", "least"), [(0, 1), (128, 2), (32, 5)])
 def test_rows_are_cut_where_the_network_cuts_its_own(height, least, monkeypatch):
     network, *inputs = settings_of("interpretability_small", 150, 20)
