@@ -15,7 +15,7 @@ from .aspp_head import Slices, apart
 from .aspp_pools import complete, framed_pools, summed_back
 from .aspp_pullback import turned
 from .aspp_variants import SCALES
-from .convolutions import LANES, convolved, kernel_lines
+from .convolutions import LANES, convolved, filled, kernel_lines, narrowed
 from .epsilon_rule import Books, EpsilonRule
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
@@ -58,21 +58,22 @@ class EpsilonBranches:
     def __init__(self, network: FastAspp, rule: EpsilonRule) -> None:
         self._network, self._rule = network, rule
         branches = [f"scale{scale}" for scale in SCALES]
-        self._weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
+        weights = {name: network.get_buffer(f"{name}_weight") for name in branches}
+        self._filters, self._channels = weights["scale2"].shape[:2]
+        self._weights = {name: filled(weight) for name, weight in weights.items()}
         self._sizes = {name: weight.abs() for name, weight in self._weights.items()}
         # Backwards: the channels that fill registers, and the lines of the few kernels left over.
-        self._channels = self._weights["scale2"].shape[1]
         rest = self._channels % LANES
         self._rest = rest if self._channels > LANES and 3 * rest <= LANES else 0
         self._back, self._lines_back = {}, {}
         for scale in SCALES:
             name = f"scale{scale}"
             # The pool's mean of a window that lies inside, exactly: a power of two. `complete` does the others.
-            weight = turned(self._weights[name], network) / scale**2
+            weight = turned(weights[name], network) / scale**2
             back, left_over = weight.split([self._channels - self._rest, self._rest])
             self._back[name] = back.contiguous(memory_format=network.memory_format)
             lines = kernel_lines(left_over)
-            self._lines_back[name] = lines.contiguous(memory_format=network.memory_format)
+            self._lines_back[name] = filled(lines.contiguous(memory_format=network.memory_format))
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in branches}
         self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
 
@@ -130,7 +131,7 @@ class EpsilonBranches:
                 wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
                 own_inside = slice(own_cols.start + wide, own_cols.stop + wide)
                 branch, size = (
-                    convolved(values, weight, bias, (0, scale - frame + wide), scale)[..., own_inside]
+                    self._filtered(values, weight, bias, (0, scale - frame + wide), scale)[..., own_inside]
                     for weight, bias in (
                         (self._weights[name], self._biases[name]),
                         (self._sizes[name], self._bias_sizes[name]),
@@ -152,6 +153,21 @@ class EpsilonBranches:
                     parts = [band.narrowed(part, seen[0], outer) for part in found]
                     spilt.append(((outer, seen_cols), torch.cat(parts, 1)))
         return spilt
+
+    def _filtered(
+        self,
+        values: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        padding: tuple[int, int],
+        dilation: int,
+    ) -> torch.Tensor:
+        """Return a convolution by filled weights without what filled them, which later steps would take along."""
+        more = len(weight) - self._filters
+        if not more:
+            return convolved(values, weight, bias, padding, dilation)
+        found = convolved(values, weight, functional.pad(bias, (0, more)), padding, dilation)
+        return narrowed(found, self._filters)
 
     def _spread(
         self,
@@ -203,7 +219,7 @@ class EpsilonBranches:
             beyond = _beyond(across, scale)
             weight = self._lines_back[f"scale{scale}"]
             lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
-            for down, line in zip((1, 0, -1), apart(lines, 3).split(1)):
+            for down, line in zip((1, 0, -1), apart(lines[:, : 3 * self._rest], 3).split(1)):
                 add(line, band.start + down * scale, across.start - beyond, scale, total)
 
         layout, whole = self._network.memory_format, self._channels - self._rest

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from .aspp_bands import Band, bands
 from .aspp_pools import beside, doubled_pools, turned_pools
-from .convolutions import convolved, kernel_lines
+from .convolutions import convolved, filled, kernel_lines, planes
 from .together import together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
@@ -77,17 +77,18 @@ class LinearHead(nn.Module):
             self._keep(f"lines{scale}", kernel_lines(kernel))
             self._keep(f"back{scale}", kernel.flip(2, 3).transpose(0, 1))
             mean = kernel / scale**2
-            self._keep(f"mean{scale}_back", mean.flip(2, 3).transpose(0, 1))
+            self._keep(f"mean{scale}_back", mean.flip(2, 3).transpose(0, 1), wide=True)
             if not self.by_taps:
-                self._keep(f"mean_lines{scale}", kernel_lines(mean))
+                self._keep(f"mean_lines{scale}", kernel_lines(mean), wide=True)
         if self.by_taps:
             taps = [
                 (kernel[0] / scale**2).permute(1, 2, 0).flatten(0, 1) for scale, kernel in kernels.items()
             ]
             self._keep("taps", torch.cat(taps)[:, :, None, None])
 
-    def _keep(self, name: str, weight: torch.Tensor) -> None:
-        self.register_buffer(name, weight.to(self.dtype).contiguous(memory_format=self.memory_format))
+    def _keep(self, name: str, weight: torch.Tensor, wide: bool = False) -> None:
+        kept = weight.to(self.dtype).contiguous(memory_format=self.memory_format)
+        self.register_buffer(name, filled(kept) if wide else kept)
 
     def gathering(self, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> Gathering:
         """Return what takes the trunk's output band by band; of `like` size and device are read."""
@@ -126,7 +127,7 @@ class LinearHead(nn.Module):
         """
         rows, cols = trunk.shape[-2:]
         if self.by_taps:
-            taps = _planes(convolved(trunk, self.get_buffer("taps"))).view(-1, 3, 3, 1, rows, cols)
+            taps = planes(trunk, self.get_buffer("taps")).view(-1, 3, 3, 1, rows, cols)
             for scale, own in zip(self.scales, taps):
                 for down in (-1, 0, 1):
                     for across in (-1, 0, 1):
@@ -134,7 +135,8 @@ class LinearHead(nn.Module):
             return
         for scale in self.scales:
             weight = self.get_buffer(f"mean_lines{scale}")
-            lines = apart(convolved(trunk, weight, None, (0, scale), (1, scale)), 3)
+            lines = convolved(trunk, weight, None, (0, scale), (1, scale))
+            lines = apart(lines[:, : 3 * self.outputs], 3)
             for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
 
@@ -161,7 +163,7 @@ class LinearHead(nn.Module):
             weight = self.get_buffer(f"mean{scale}_back")[:, outputs]
             part = convolved(values, weight, None, (0, scale), scale)
             total = part if total is None else total.add_(part)
-        return total
+        return total[:, : self.channels]
 
     def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:
         """Return the logits of the pixels `inside` a strip, pools first."""
@@ -389,17 +391,10 @@ def _at_once(values: torch.Tensor, rows: int) -> int:
     return rows if values.device.type == "cpu" else 0
 
 
-def _planes(values: torch.Tensor) -> torch.Tensor:
-    """Return values (1, channel, row, column), channels last, as planes (channel, row, column)."""
-    _, channels, rows, cols = values.shape
-    # As a matrix (pixel, channel) it is turned much faster than as an array of four axes.
-    return (
-        values.permute(0, 2, 3, 1).reshape(rows * cols, channels).t().contiguous().view(channels, rows, cols)
-    )
-
-
 def apart(values: torch.Tensor, parts: int) -> torch.Tensor:
     """Return values (1, channel, row, column), channels last, in parts of their channels, each channels last.
+
+    They may be some channels of an array that has more.
 
     Returns
     -------
@@ -408,12 +403,13 @@ def apart(values: torch.Tensor, parts: int) -> torch.Tensor:
     """
     _, channels, rows, cols = values.shape
     number = channels // parts
-    given = values.permute(0, 2, 3, 1).reshape(rows * cols, parts, number)
+    given = values.permute(0, 2, 3, 1).reshape(rows * cols, channels).unflatten(1, (parts, number))
     # What lies side by side is moved like one number, where that can be.
-    if given.is_contiguous() and not given.requires_grad:
-        side_by_side = number * given.element_size()
-        unit = next((unit for size, unit in WIDE.items() if side_by_side % size == 0), given.dtype)
-        given = given.view(unit)
+    if given.stride(2) == 1 and not given.requires_grad:
+        places = number, *given.stride()[:2], given.storage_offset()
+        bytes_ = [place * given.element_size() for place in places]
+        units = (unit for size, unit in WIDE.items() if not any(each % size for each in bytes_))
+        given = given.view(next(units, given.dtype))
     moved = given.transpose(0, 1).contiguous()
     if moved.dtype != values.dtype:  # a view as another type lets no gradient pass
         moved = moved.view(values.dtype)

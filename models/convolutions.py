@@ -1,18 +1,23 @@
 """Convolutions on CPUs: by oneDNN whatever the program, and with all lanes of a register at work.
 
-oneDNN computes :data:`LANES` output channels at once, so that 18 cost as much as 32. The few that are left over
-are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger and moves on by
-a block: 2 channels of 2 x 4 pixels are 16 outputs. Each output stays the same sum of products.
+oneDNN computes :data:`LANES` output channels at once, so that with 16 of them 18 cost as much as 32. The few that
+are left over are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger
+and moves on by a block: 2 channels of 2 x 4 pixels are 16 outputs. Where that does not serve, filters of zeros fill
+the lanes of a processor that would be slower without. Each output stays the same sum of products.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-# float32 numbers in a register of 512 bits.
-LANES = 16
+# float32 numbers in a register: 256 bits where torch finds no 512.
+LANES = 8 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 16
+# Registers of 512 bits have masks; without, a part of a register costs more than all of it (12 outputs more than 16).
+MASKED_LANES = 16
 FAST = (torch.float32, torch.bfloat16)
 
 
@@ -37,6 +42,22 @@ def convolved(
     return functional.conv2d(values, weight, bias, stride, padding, dilation, groups)
 
 
+def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return a 1 x 1 convolution of values (1, channel, row, column) as planes (output, row, column).
+
+    The pixels take the part of the weights, and these that of the values: so what is found needs no turning.
+    """
+    _, channels, rows, cols = values.shape
+    pixels = values.permute(0, 2, 3, 1).reshape(rows * cols, channels)
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if linear is not None and torch.backends.mkldnn.is_available() and fast(values):
+        found = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
+    else:
+        # As a matrix (pixel, output) it is turned much faster than as an array of four axes.
+        found = convolved(values, weight).permute(0, 2, 3, 1).reshape(rows * cols, -1).t().contiguous()
+    return found.view(-1, rows, cols)
+
+
 def _laid_out(values: torch.Tensor) -> torch.Tensor:
     """Return values (sample, channel, row, column) that torch takes for channels last, as the weights are.
 
@@ -56,6 +77,16 @@ def kernel_lines(weight: torch.Tensor) -> torch.Tensor:
     come first; each is to be added to what lies a row (times the dilation) below, in the middle, and above.
     """
     return weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+
+
+def filled(weight: torch.Tensor) -> torch.Tensor:
+    """Return weights (output, …) with filters of zeros behind, as many as make them faster on this processor."""
+    missing = -len(weight) % LANES
+    if LANES >= MASKED_LANES or not missing or weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return weight
+    layout = torch.channels_last if weight.is_contiguous(memory_format=torch.channels_last) else None
+    wider = torch.cat([weight, weight.new_zeros((missing, *weight.shape[1:]))])
+    return wider.contiguous(memory_format=layout or torch.contiguous_format)
 
 
 class Filters(nn.Module):
@@ -78,6 +109,7 @@ class Filters(nn.Module):
         self.whole = self.outputs - rest
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
+        self.register_buffer("filled", filled(weight) if self.block is None else weight)
         if self.block is not None:
             last, (down, across) = weight[self.whole :], self.block
             large = weight.new_zeros((down, across, rest, weight.shape[1], down + 2, across + 2))
@@ -118,12 +150,19 @@ class Filters(nn.Module):
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
         direct = fast(values) and (out is None or out.dtype == values.dtype)
-        if not direct or self.block is None or width < 2 * self.block[1] or stop - first < self.block[0]:
+        in_blocks = self.block is not None and width >= 2 * self.block[1] and stop - first >= self.block[0]
+        more = len(self.filled) - self.outputs
+        if not direct or not (in_blocks or more):
             found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
         if out is None:
             shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
+        if not in_blocks:
+            added = None if added is None else functional.pad(added, (0, more))
+            found = _convolved(values, self.filled, added, relu, int(not inside))[:, : self.outputs, own]
+            _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
+            return out
         if self.whole:
             found = _convolved(values, self.first, _of(added, slice(self.whole)), relu, int(not inside))
             _copy(found[:, :, own].permute(0, 2, 3, 1), out[:, : self.whole].permute(0, 2, 3, 1))
@@ -174,6 +213,14 @@ def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
     place.copy_(values)
 
 
+def narrowed(values: torch.Tensor, channels: int) -> torch.Tensor:
+    """Return the first channels of values (sample, channel, row, column), channels last, as an array of their own."""
+    samples, _, rows, cols = values.shape
+    own = values.new_empty((samples, rows, cols, channels))
+    _copy(values[:, :channels].permute(0, 2, 3, 1), own)
+    return own.permute(0, 3, 1, 2)
+
+
 def _convolved(
     values: torch.Tensor,
     weight: torch.Tensor,
@@ -196,4 +243,11 @@ def _convolved(
 
 def fast(values: torch.Tensor) -> bool:
     """Return whether numbers of this kind fill a processor's registers, and nobody wants a gradient."""
-    return values.dtype in FAST and values.device.type == "cpu" and not torch.is_grad_enabled()
+    known = values.dtype == torch.float32 or (values.dtype == torch.bfloat16 and computes_bfloat16())
+    return known and values.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+@cache
+def computes_bfloat16() -> bool:
+    """Return whether this processor, by oneDNN, computes in bfloat16; others only imitate it, slower than float32."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...models.convolutions import computes_bfloat16
 from .errors import ModelError, NumericalError, ParameterError
 from .protocols import Patch
 from .window import Window
@@ -50,6 +51,24 @@ def resolve_device(device: str) -> torch.device:
     if device not in ("cpu", "cuda"):
         raise ParameterError(f"Unknown DEVICE '{device}'. Choose auto, cpu or cuda.")
     return torch.device(device)
+
+
+def usable_precision(precision: str, device: torch.device) -> str:
+    """Return the precision that a device computes in when it is asked for `precision`.
+
+    float32 for bfloat16 where the processor has no instructions for it: torch would only imitate them, slower
+    than float32 and less exact.
+
+    Raises
+    ------
+    ParameterError
+        If the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ParameterError(f"Unknown PRECISION '{precision}'. Choose {', '.join(PRECISIONS)}.")
+    if precision == "bfloat16" and device.type == "cpu" and not computes_bfloat16():
+        return "float32"
+    return precision
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -125,7 +144,7 @@ class Runner:
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     precision : str
-        ``float32``, ``bfloat16`` or ``float64``.
+        ``float32``, ``bfloat16`` or ``float64``; see :func:`usable_precision`.
 
     Raises
     ------
@@ -138,12 +157,10 @@ class Runner:
     def __init__(
         self, card: ModelCard, module: nn.Module, device: str = "auto", precision: str = "float32"
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ParameterError(f"Unknown PRECISION '{precision}'. Choose {', '.join(PRECISIONS)}.")
         self.card = card
         self.device = resolve_device(device)
-        self.precision = precision
-        self.dtype = PRECISIONS[precision]
+        self.precision = usable_precision(precision, self.device)
+        self.dtype = PRECISIONS[self.precision]
         # Weights are kept in float32 for bfloat16: what is derived of them is rounded once, at the end.
         self.input_dtype = torch.promote_types(self.dtype, torch.float32)
         with told_if_full(self.device):

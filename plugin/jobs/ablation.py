@@ -79,7 +79,7 @@ class Ablation:
         from ..core.channel_groups import channel_groups
         from ..core.target import Target
 
-        runner = self.compute.runner(self.model)
+        runner = self.compute.runner(self.model, progress)
         card = runner.card
         self._check(card)
         seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)

@@ -77,7 +77,7 @@ class Contributions:
         )
         from ..core.target import Target
 
-        runner = self.compute.runner(self.model)
+        runner = self.compute.runner(self.model, progress)
         card = runner.card
         self._check(card)
         levels = baseline_levels(card, self.baseline)

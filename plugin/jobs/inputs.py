@@ -74,7 +74,7 @@ class Compute:
     device : {'auto', 'cpu', 'cuda'}
         Where the network runs.
     precision : {'float32', 'bfloat16'}
-        Number format of the network's activations.
+        Number format that is asked for; see :attr:`number_format`.
     memory_mib : int
         Memory for tiles and strips, in MiB.
     """
@@ -83,10 +83,23 @@ class Compute:
     precision: str = "float32"
     memory_mib: int = field(default=1024)
 
-    def runner(self, model: str) -> Runner:
-        """Load `model` (an id or a path) and return it ready to run."""
+    @property
+    def number_format(self) -> str:
+        """Number format of the network's activations: float32 where the processor has no bfloat16."""
+        from ..core.network import resolve_device, usable_precision
+
+        return usable_precision(self.precision, resolve_device(self.device))
+
+    def runner(self, model: str, progress: Progress | None = None) -> Runner:
+        """Load `model` (an id or a path) and return it ready to run; what is not as asked for is told."""
         from ...models.network import load
         from ..core.network import Runner
 
         card, module = load(model)
-        return Runner(card, module, device=self.device, precision=self.precision)
+        runner = Runner(card, module, device=self.device, precision=self.precision)
+        if progress is not None and runner.precision != self.precision:
+            progress.warn(
+                f"PRECISION={self.precision}, but this processor has no instructions for it and would be slower: "
+                f"computed in {runner.precision}, which is more exact."
+            )
+        return runner

@@ -63,7 +63,7 @@ class Predict:
         """Write the rasters and return their paths under their published names."""
         from ..core.engine import plan_predictions, stream_predictions, writing_behind
 
-        runner = self.compute.runner(self.model)
+        runner = self.compute.runner(self.model, progress)
         card = runner.card
         head = card.head(self.head)
         if head.kind == "linear" and (self.probabilities or self.uncertainty):

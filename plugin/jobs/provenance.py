@@ -43,7 +43,7 @@ def provenance(
     scene : Scene
         The scene, for its name and time.
     compute : Compute
-        Number format; the device and the memory do not shape the result.
+        Its number format; the device and the memory do not shape the result.
     **parameters
         What was asked for: method, target, steps. None and empty values are left out.
     """
@@ -52,7 +52,7 @@ def provenance(
         "FLOELENS_WEIGHTS_SHA256": card.weights.sha256,
         "FLOELENS_SCENE": scene.name,
         "FLOELENS_SAR": Path(inputs.sar).name,
-        "FLOELENS_PRECISION": compute.precision,
+        "FLOELENS_PRECISION": compute.number_format,
         "FLOELENS_DEMONSTRATION_MODEL": "yes" if card.demonstration else "no",
     }
     if inputs.mwr:

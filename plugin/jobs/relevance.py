@@ -130,7 +130,7 @@ class Relevance:
         from ..core.relevance_steps import refined
         from ..core.target import Target
 
-        runner = self.compute.runner(self.model)
+        runner = self.compute.runner(self.model, progress)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         varied, unit = uncertainty.number > 1, relevance_unit(method.name)

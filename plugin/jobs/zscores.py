@@ -135,7 +135,7 @@ class ZScores:
             )
         from .reference import load_reference
 
-        runner = self.compute.runner(self.model)
+        runner = self.compute.runner(self.model, progress)
         card = runner.card
         self._check_reference(card)
         if self.standardised:  # what is missing is told before the work, not after it

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from floelens.models.convolutions import Filters
+from floelens.models import convolutions
+from floelens.models.convolutions import Filters, convolved, filled, narrowed, planes
 from torch.nn import functional
 
 # Left over of 16 outputs: none, few, and too many to gain by it.
 OUTPUTS = [1, 2, 3, 4, 5, 12, 16, 18, 20, 34]
+
+
+@pytest.fixture(params=[8, 16], autouse=True)
+def lanes(request, monkeypatch):
+    """Registers of 256 and of 512 bits, whatever this machine has."""
+    monkeypatch.setattr(convolutions, "LANES", request.param)
+    return request.param
 
 
 def made(outputs, channels, dtype, seed=1):
@@ -81,7 +89,38 @@ def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(output
     assert (around[:, :, [0, -1]] == -7).all()
 
 
-def test_the_few_that_are_left_over_are_computed_for_a_block_of_pixels_at_once():
+def test_the_few_that_are_left_over_are_computed_for_a_block_of_pixels_at_once(lanes):
     blocks = {outputs: Filters(*made(outputs, 4, torch.float32)).block for outputs in OUTPUTS}
-    none = dict.fromkeys((5, 12, 16))
-    assert blocks == {1: (4, 4), 2: (2, 4), 3: (2, 2), 4: (2, 2), 18: (2, 4), 20: (2, 2), 34: (2, 4)} | none
+    expected = dict.fromkeys(OUTPUTS) | (
+        {1: (2, 4), 2: (2, 2), 18: (2, 2), 34: (2, 2)}
+        if lanes == 8
+        else {1: (4, 4), 2: (2, 4), 3: (2, 2), 4: (2, 2), 18: (2, 4), 20: (2, 2), 34: (2, 4)}
+    )
+    assert blocks == expected
+
+
+def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_all_of_it(lanes):
+    weight, _ = made(12, 4, torch.float32)
+    assert len(filled(weight)) == (16 if lanes == 8 else 12)
+    assert torch.equal(filled(weight)[:12], weight) and not filled(weight)[12:].any()
+    assert filled(weight).is_contiguous(memory_format=torch.channels_last)
+    assert filled(weight.double()).shape == weight.shape  # oneDNN does not compute in float64
+    values = torch.randn(1, 4, 9, 13).contiguous(memory_format=torch.channels_last)
+    found = narrowed(convolved(values, filled(weight)), 12)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert (found - functional.conv2d(values.double(), weight.double())).abs().max() < 36 * 2**-22
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_planes_are_a_convolution_of_single_pixels(dtype, recorded):
+    torch.manual_seed(3)
+    weight = torch.randn(36, 18, 1, 1, dtype=torch.float64).to(dtype)
+    whole = torch.randn(1, 18, 20, 31, dtype=torch.float64).to(dtype)
+    values = whole.contiguous(memory_format=torch.channels_last)[:, :, 4:16]
+    with torch.set_grad_enabled(recorded):
+        found = planes(values, weight)
+    expected = functional.conv2d(values.double(), weight.double())[0]
+    assert found.is_contiguous() and found.dtype == dtype
+    tolerance = {torch.float32: 18 * 2**-22, torch.float64: 1e-13, torch.bfloat16: 2**-8 * expected.abs().max()}
+    assert (found - expected).abs().max() <= tolerance[dtype]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
+from floelens.plugin.core import network
 from floelens.plugin.core.accounts import Ledger
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.methods import Method, explainer_for
@@ -48,6 +49,15 @@ def test_coarse_channels_of_two_ratios_are_refused():
     card.channels[-1].ratio = 8
     with pytest.raises(ModelError, match=r"different ratios \(\[4, 8\]\)"):
         Runner(card, TinyFusion(), "cpu")
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):
+    for able, used in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(network, "computes_bfloat16", lambda able=able: able)
+        runner = Runner(tiny_card(), TinyFusion(), "cpu", "bfloat16")
+        assert (runner.precision, runner.dtype) == (used, getattr(torch, used))
+        assert network.usable_precision("bfloat16", torch.device("cuda")) == "bfloat16"
+        assert network.usable_precision("float64", torch.device("cpu")) == "float64"
 
 
 def test_unknown_words_are_sentences():

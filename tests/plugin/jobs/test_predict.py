@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from floelens.models.network import load
+from floelens.plugin.core import network
 from floelens.plugin.core.errors import Cancelled, OutputError, SceneError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.grid import Grid
@@ -123,6 +124,19 @@ def test_memory_does_not_change_the_map(scene, model, tmp_path):
     for path, memory in zip(paths, (60, 2000)):
         Predict(scene.inputs, model, path, compute=Compute(memory_mib=memory)).run(Silent())
     np.testing.assert_allclose(read(paths[0]), read(paths[1]), atol=1e-3)
+
+
+def test_without_bfloat16_in_the_processor_the_map_is_that_of_float32_and_says_so(
+    scene, model, tmp_path, recorder, monkeypatch
+):
+    monkeypatch.setattr(network, "computes_bfloat16", lambda: False)
+    asked, plain = str(tmp_path / "asked.tif"), str(tmp_path / "plain.tif")
+    Predict(scene.inputs, model, asked, compute=Compute("cpu", "bfloat16")).run(recorder)
+    Predict(scene.inputs, model, plain, compute=Compute("cpu")).run(Silent())
+    np.testing.assert_array_equal(read(asked), read(plain))
+    with rasterio.open(asked) as raster:
+        assert raster.tags()["FLOELENS_PRECISION"] == "float32"
+    assert [text for text in recorder.warnings if "PRECISION=bfloat16" in text and "float32" in text]
 
 
 def test_the_same_parameters_give_the_same_bytes(scene, model, tmp_path):
