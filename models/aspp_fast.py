@@ -381,8 +381,13 @@ class FastAspp(nn.Module):
             return skips
 
         skips = together([partial(gather, *each) for each in zip(shares, gathering.parts)])
-        through_skip = torch.cat([skip for of_share in skips for skip in of_share], 2)
-        return self._with_coarse(gathering.logits().add_(through_skip), fine, coarse)
+        cells = self._weighted_cells(coarse)
+
+        def complete(index: int, logits: torch.Tensor) -> None:
+            logits += torch.cat(skips[index], 2)
+            logits += self._on_pixels(cells, shares[index], fine)
+
+        return gathering.logits(complete)
 
     def _from_skip(self, skip: torch.Tensor) -> torch.Tensor:
         return convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
@@ -391,13 +396,29 @@ class FastAspp(nn.Module):
         self, logits: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
     ) -> torch.Tensor:
         """Add the bias and the coarse channels; of `fine` only the size is read."""
-        bias = self.get_buffer("output_bias")
+        rows = logits.shape[2]
+        return logits + self._on_pixels(self._weighted_cells(coarse), Band(0, rows, rows), fine)
+
+    def _weighted_cells(self, coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return the bias and what coarse cells add to the logits (1, output, cell row, cell column)."""
+        bias = self.get_buffer("output_bias")[:, None, None]
         if not self.coarse_channels:
-            return logits + bias[:, None, None]
+            return bias[None]
         # A plain sum again; the cells are few.
         cells = coarse.to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
-        weighted = cells.sum(2) + bias[:, None, None]
-        return logits + self.upsample(weighted, fine)
+        return cells.sum(2) + bias
+
+    def _on_pixels(self, cells: torch.Tensor, band: Band, fine: torch.Tensor) -> torch.Tensor:
+        """Return weighted cells on the pixels of some rows; of `fine` only the size is read."""
+        if not self.coarse_channels:
+            return cells
+        if not isinstance(self.upsample, NearestUpsample):
+            return self.upsample(cells, fine)[:, :, band.own]
+        ratio = self.upsample.ratio
+        first = band.start // ratio
+        seen = fine[:, :, first * ratio : band.stop]
+        found = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
+        return found[:, :, band.start - first * ratio :]
 
     def pullback(self) -> Pullback | None:
         """Return the way back to the inputs, written out; None for a variant that is left to autograd."""

@@ -25,7 +25,7 @@ from torch.nn import functional
 from .aspp_bands import Band, bands
 from .aspp_pools import beside, doubled_pools, turned_pools
 from .convolutions import convolved, filled, kernel_lines, planes
-from .together import together
+from .together import Found, together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
 CHUNK_ROWS = 16
@@ -214,7 +214,7 @@ class Gathering:
     """
 
     def __init__(self, head: LinearHead, like: torch.Tensor, edges: Edges, shares: Sequence[Band]) -> None:
-        self._head, self._device = head, like.device
+        self._head, self._device, self._shares = head, like.device, shares
         rows, cols = like.shape[-2:]
         self._strips = list(head.strips(rows, cols, edges))
         everything = (slice(None),) * 2
@@ -222,19 +222,45 @@ class Gathering:
         seen = [seen for seen, _, _ in self._strips]
         self.parts = tuple(Gathered(head, like, seen, share, self._whole) for share in shares)
 
-    def logits(self) -> torch.Tensor:
-        """Return the part of the logits (1, output, row, column) that comes through the scales."""
+    def logits(self, complete: Callable[[int, torch.Tensor], None] | None = None) -> torch.Tensor:
+        """Return the part of the logits (1, output, row, column) that comes through the scales.
+
+        Parameters
+        ----------
+        complete : callable, optional
+            ``complete(index, logits of the share)`` adds what comes by other ways, in place.
+        """
         found = _each([partial(self._of_strip, index) for index in range(len(self._strips))], self._device)
         if self._whole:
-            return found[0]
-        logits = self.parts[0].logits
-        if len(self.parts) > 1:
-            logits = logits.new_zeros((*logits.shape[:2], self.parts[-1].rows.stop, logits.shape[3]))
-            for part in self.parts:
-                logits[:, :, part.rows] += part.logits
-        for (_, own, _), strip in zip(self._strips, found):
-            logits[(..., *own)] = strip
+            logits = found[0]
+        else:
+            first = self.parts[0].logits
+            logits = first.new_empty((*first.shape[:2], self._shares[-1].stop, first.shape[3]))
+
+        def put(index: int, share: Band) -> None:
+            mine = logits[:, :, share.own]
+            if not self._whole:
+                self._put(index, share, found, mine)
+            if complete is not None:
+                complete(index, mine)
+
+        _each([partial(put, *each) for each in enumerate(self._shares)], self._device)
         return logits
+
+    def _put(self, index: int, share: Band, strips: Sequence[torch.Tensor], logits: torch.Tensor) -> None:
+        """Fill the logits of a share with what its own rows and its neighbours' add to them, or with strips."""
+        own = self.parts[index]
+        logits.copy_(own.logits[:, :, share.start - own.rows.start : share.stop - own.rows.start])
+        for part in self.parts:
+            into, of = _overlap(
+                slice(part.rows.start - share.start, part.rows.stop - share.start), 0, logits.shape[2]
+            )
+            if part is not own:
+                logits[:, :, into] += part.logits[:, :, of]
+        for (_, (rows, cols), _), strip in zip(self._strips, strips):
+            first, stop, _ = rows.indices(share.rows)
+            into, of = _overlap(slice(first - share.start, stop - share.start), 0, logits.shape[2])
+            logits[:, :, into, cols] = strip[:, :, of]
 
     def _of_strip(self, index: int) -> torch.Tensor:
         pieces = [piece for part in self.parts for piece in part.pieces[index]]
@@ -381,7 +407,7 @@ class Spreading:
         return total
 
 
-def _each(jobs: Sequence[Callable[[], torch.Tensor]], device: torch.device) -> list[torch.Tensor]:
+def _each(jobs: Sequence[Callable[[], Found]], device: torch.device) -> list[Found]:
     """Return what jobs return: on CPUs at once; another device has an order of its own for each thread."""
     return together(jobs) if device.type == "cpu" else [job() for job in jobs]
 
