@@ -72,6 +72,8 @@ class ConvolutionFlops(TorchDispatchMode):
         if "conv" in operation.name():
             outputs, weight = result.shape[1], args[1]
             self.total += 2.0 * result.numel() / outputs * int(weight.count_nonzero())
+        elif "_linear_pointwise" in operation.name():  # a 1 x 1 convolution; pixels and weights have changed places
+            self.total += 2.0 * len(args[1]) * int(args[0].count_nonzero())
         return result
 
 
@@ -100,6 +102,8 @@ def opened(task: dict, card):
 def ours(task: dict, card, module) -> dict:
     """Run our engine from files to strips in memory, after some tiles that do not count."""
     runner = Runner(card, module, device="cpu", precision=task["precision"])
+    if runner.precision != task["precision"]:
+        return {"missing": f"this processor has no {task['precision']}"}
     if task["what"] not in LONG:
         with opened(task, card) as scene:  # its blocks are forgotten when it is closed
             run(task, scene, runner, region_of(scene_window(scene), WARM_UP))
