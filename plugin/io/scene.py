@@ -133,8 +133,8 @@ class Scene:
         Raises
         ------
         SceneError
-            A raster cannot be read, has no georeferencing or lacks a channel; SAR and MWR do not
-            overlap; or nothing in the region is valid.
+            A raster cannot be read, has no georeferencing or lacks a channel; SAR or MWR are results of a
+            network; they do not overlap; or nothing in the region is valid.
         ParameterError
             `channels` names what there is not.
         """
@@ -165,6 +165,7 @@ class Scene:
         roles = [RasterRole(opening(sar), "sar")]
         if mwr:
             roles.append(RasterRole(opening(mwr), "mwr"))
+        _check_measured(roles)
         roles += [RasterRole(opening(path), "ancillary") for path in ancillary]
         grid = Grid.from_raster(roles[0].raster)
         chosen, warnings = choose_bands(card, roles, channels)
@@ -269,6 +270,19 @@ class Scene:
             f"No pixel of {where}{sar} can be mapped: everywhere a channel has no data or LAND covers it. "
             "Check the rasters' nodata values, LAND and EXTENT."
         )
+
+
+def _check_measured(roles: Sequence[RasterRole]) -> None:
+    """Refuse results of a network, whose bands are named like what was measured: their map would look right."""
+    for item in roles:
+        tags, name = item.raster.tags, item.role.upper()
+        if "FLOELENS_MODEL" in tags:
+            made_of = tags.get(f"FLOELENS_{name}")
+            raise SceneError(
+                f"{item.raster.path} holds what FloeLens computed ({tags.get('FLOELENS_PRODUCT', 'a result')} of "
+                f"model '{tags['FLOELENS_MODEL']}'), not what was measured. Choose as {name} the raster it was "
+                f"computed from{f': {made_of}' if made_of else ''}."
+            )
 
 
 def _fine_bands(

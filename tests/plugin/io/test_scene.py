@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import rasterio
 from floelens.plugin.core.errors import ParameterError, SceneError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.grid import Grid
@@ -386,6 +387,16 @@ def test_a_missing_file_is_named(files, which):
     paths = {"sar": files.sar(), "mwr": files.mwr(), "land": None, "ancillary": []}
     paths[which] = ["/nowhere/gone.tif"] if which == "ancillary" else "/nowhere/gone.tif"
     with pytest.raises(SceneError, match=r"no file /nowhere/gone\.tif"):
+        Scene.open(fusion_card(), **paths)
+
+
+@pytest.mark.parametrize("which", ["sar", "mwr"])
+def test_a_result_of_a_network_is_no_measurement(files, which):
+    paths = {"sar": files.sar(), "mwr": files.mwr()}
+    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": "relevance", f"FLOELENS_{which.upper()}": "first.tif"}
+    with rasterio.open(paths[which], "r+") as raster:
+        raster.update_tags(**tags)
+    with pytest.raises(SceneError, match=f"relevance of model 'ice'.*Choose as {which.upper()} .*: first.tif"):
         Scene.open(fusion_card(), **paths)
 
 
