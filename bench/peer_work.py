@@ -11,6 +11,7 @@ They get the scene standardised and in memory; ours reads it from its files.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import sys
@@ -41,21 +42,26 @@ from floelens.plugin.jobs.inputs import SceneInputs  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 STEPS = 32
-# What takes so long that a start does not matter; all else does this many rows and columns, or a tile, before.
+# What takes so long that a start does not matter; all else does its first tile twice, and counts it once.
 LONG = ("integrated_gradients",)
-WARM_UP = 1000
 EPSILON = 1e-6
 
 
 class Strips:
-    """A sink that keeps what it is given."""
+    """A sink that keeps what it is given, or nothing, like a file."""
 
-    def __init__(self) -> None:
-        self.strips: list[np.ndarray] = []
+    def __init__(self, keeping: bool) -> None:
+        self._keeping = keeping
+        self._strips: list[np.ndarray] = []
 
     def write(self, values: np.ndarray) -> None:
-        """Append a strip."""
-        self.strips.append(values)
+        """Take a strip (channel, row, column)."""
+        if self._keeping or not self._strips:
+            self._strips.append(values)
+
+    def map(self) -> np.ndarray:
+        """Return the strips one below the other; the first alone where they are not kept."""
+        return np.concatenate(self._strips, axis=1)
 
 
 class ConvolutionFlops(TorchDispatchMode):
@@ -72,7 +78,9 @@ class ConvolutionFlops(TorchDispatchMode):
         if "conv" in operation.name():
             outputs, weight = result.shape[1], args[1]
             self.total += 2.0 * result.numel() / outputs * int(weight.count_nonzero())
-        elif "_linear_pointwise" in operation.name():  # a 1 x 1 convolution; pixels and weights have changed places
+        elif (
+            "_linear_pointwise" in operation.name()
+        ):  # a 1 x 1 convolution; pixels and weights have changed places
             self.total += 2.0 * len(args[1]) * int(args[0].count_nonzero())
         return result
 
@@ -100,41 +108,48 @@ def opened(task: dict, card):
 
 
 def ours(task: dict, card, module) -> dict:
-    """Run our engine from files to strips in memory, after some tiles that do not count."""
+    """Run our engine from files to strips in memory, after a tile that does not count."""
     runner = Runner(card, module, device="cpu", precision=task["precision"])
     if runner.precision != task["precision"]:
         return {"missing": f"this processor has no {task['precision']}"}
-    if task["what"] not in LONG:
-        with opened(task, card) as scene:  # its blocks are forgotten when it is closed
-            run(task, scene, runner, region_of(scene_window(scene), WARM_UP))
-    with opened(task, card) as scene:
+    with opened(task, card) as scene:  # its blocks are forgotten when it is closed
         region = region_of(scene_window(scene), task["side"])
-        start, stop, plan, values = run(task, scene, runner, region)
+        plan, run = work_on(task, runner, scene, region)
+        if task["what"] not in LONG:
+            first = next(plan.strips())[0].output
+            run(scene, dataclasses.replace(plan, region=first), Strips(keeping=False))
+    kept = Strips(task["keep"])
+    with opened(task, card) as scene:
+        start = clocks()
+        run(scene, plan, kept)
+        stop = clocks()
         flops, asked = 0.0, 0.0
-        if task["what"] == "predict":
+        if task["what"] == "predict" and task["keep"]:
             with one_by_one(), ConvolutionFlops() as counter:  # it does not see other threads
                 for strip in plan.strips():
                     for tile in strip:
                         runner.logits(runner.standardise(scene.read(tile.read), tile.input))
             flops, asked = counter.total, region.rows * region.cols * asked_for(module, runner)
-    return finished(task, start, stop, region.rows * region.cols, region, values, flops, asked)
+    return finished(task, start, stop, region.rows * region.cols, region, kept.map(), flops, asked)
 
 
-def run(task: dict, scene, runner: Runner, region: Window) -> tuple[tuple, tuple, Plan, np.ndarray]:
-    """Return the clocks before and after the work on a region, its plan, and what came of it."""
-    kept = Strips()
+def work_on(
+    task: dict, runner: Runner, scene, region: Window
+) -> tuple[Plan, Callable[[object, Plan, Strips], None]]:
+    """Return the plan of the work on a region, and what does it: ``run(scene, plan, strips of the map)``."""
     if task["what"] == "predict":
-        plan = plan_predictions(runner, scene, region, task["memory"])
-        start = clocks()
-        for strip in stream_predictions(runner, scene, plan, Silent()):
-            kept.write(strip.logits)
-    else:
-        method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
-        plan = plan_relevance(runner, scene, region, method, task["memory"])
-        start = clocks()
-        run_relevance(runner, scene, plan, target_of(runner.card), method, kept, Silent())
-    stop = clocks()
-    return start, stop, plan, np.concatenate(kept.strips, axis=1)
+
+        def predict(scene, plan: Plan, strips: Strips) -> None:
+            for strip in stream_predictions(runner, scene, plan, Silent()):
+                strips.write(strip.logits)
+
+        return plan_predictions(runner, scene, region, task["memory"]), predict
+    method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
+
+    def explain(scene, plan: Plan, strips: Strips) -> None:
+        run_relevance(runner, scene, plan, target_of(runner.card), method, strips, Silent())
+
+    return plan_relevance(runner, scene, region, method, task["memory"]), explain
 
 
 def asked_for(module: torch.nn.Module, runner: Runner) -> float:

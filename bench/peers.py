@@ -7,8 +7,8 @@
 
 Each measurement is a process of its own (:mod:`peer_work`). Time is wall-clock and, beside it, processor
 time per megapixel of *mapped* pixels, whatever overlap it took; reading is in ours and not in the peers';
-nobody writes. Everybody does a tile first that is not counted (but of what takes minutes). Peers are slow, so
-they run on a few tiles only and are scaled by pixels of output.
+nobody writes. Everybody does the first tile once before, which is not counted (but of what takes minutes).
+Peers are slow, so they run on a few tiles only and are scaled by pixels of output.
 
 A shared machine wanders by a third from minute to minute. So what is compared runs in turn, several rounds of
 it: times are medians, and a ratio is the median of those of single rounds, between the least and the largest.
@@ -74,7 +74,7 @@ class Bench:
 
     def run(self, with_map: bool = True, **task: object) -> dict:
         """Return what a measurement found, its map included or not."""
-        task = {"precision": "float32", "layout": "contiguous", "side": 0, "tile": TILE, "tiles": 1, **task}
+        task = {"precision": "float32", "layout": "contiguous", "side": 0, "tile": TILE, "keep": True} | task
         path = self._folder / f"map_{task['who']}_{task.get('what', '')}_{task['precision']}.npz"
         task |= {**self._common, "map": str(path)}
         environment = {**os.environ, "OMP_NUM_THREADS": str(task["threads"])}
@@ -239,7 +239,9 @@ def main() -> int:
             runs: dict[int, list[dict]] = {size: [] for size in benches}
             for _ in range(arguments.rounds):
                 for size, sized in benches.items():
-                    runs[size].append(sized.run(with_map=False, who="ours", what=what, model=MODELS[0]))
+                    runs[size].append(
+                        sized.run(with_map=False, keep=False, who="ours", what=what, model=MODELS[0])
+                    )
             sizes = {size: _middle(found) for size, found in runs.items()}
             first = sizes[arguments.scaling[0]]
             for size, found in sizes.items():

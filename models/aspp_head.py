@@ -127,7 +127,7 @@ class LinearHead(nn.Module):
         """
         rows, cols = trunk.shape[-2:]
         if self.by_taps:
-            taps = planes(trunk, self.get_buffer("taps")).view(-1, 3, 3, 1, rows, cols)
+            taps = planes(trunk, self.get_buffer("taps")).to(self.sum_dtype).view(-1, 3, 3, 1, rows, cols)
             for scale, own in zip(self.scales, taps):
                 for down in (-1, 0, 1):
                     for across in (-1, 0, 1):
@@ -136,7 +136,7 @@ class LinearHead(nn.Module):
         for scale in self.scales:
             weight = self.get_buffer(f"mean_lines{scale}")
             lines = convolved(trunk, weight, None, (0, scale), (1, scale))
-            lines = apart(lines[:, : 3 * self.outputs], 3)
+            lines = apart(lines[:, : 3 * self.outputs], 3).to(self.sum_dtype)
             for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
 
@@ -322,7 +322,8 @@ class Gathered:
                 # A logit `down` rows above and `across` columns to the left sees these.
                 into_rows, of_rows = _overlap(slice(start, stop), -down, total.shape[1])
                 into_cols, of_cols = _overlap(slice(0, total.shape[2]), -across, total.shape[2])
-                total[:, into_rows, into_cols] += found[:, of_rows, of_cols]
+                # Not by `+=`, which would look the place up once more to put the sum there.
+                total[:, into_rows, into_cols].add_(found[:, of_rows, of_cols])
 
     def finish(self) -> None:
         """Put the scales together, when all has been taken."""

@@ -120,6 +120,8 @@ class Filters(nn.Module):
             layout = layout or torch.contiguous_format
             self.register_buffer("large", large.flatten(0, 2).contiguous(memory_format=layout))
             self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
+            repeated = None if bias is None else bias[self.whole :].repeat(down * across)
+            self.register_buffer("large_bias", repeated)
 
     def forward(
         self,
@@ -169,27 +171,25 @@ class Filters(nn.Module):
         seen = values[:, :, max(0, first - 1) : stop + 1]
         if not inside:
             seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
-        self._put_rest(seen, _of(added, slice(self.whole, None)), relu, out)
+        self._put_rest(seen, relu, bias, out)
         return out
 
-    def _put_rest(
-        self, values: torch.Tensor, bias: torch.Tensor | None, relu: bool, out: torch.Tensor
-    ) -> None:
+    def _put_rest(self, values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor) -> None:
         """Compute the outputs left over, of values with a row more above and below, into theirs of `out`."""
         (down, across), (rows, cols) = self.block, out.shape[2:]
         blocks_down, blocks_across = rows // down, cols // across
         high, wide = blocks_down * down, blocks_across * across
-        repeated = None if bias is None else bias.repeat(down * across)
-        found = _convolved(values[:, :, : high + 2], self.large, repeated, relu, 0, self.block)
+        added = self.large_bias if bias else None
+        found = _convolved(values[:, :, : high + 2], self.large, added, relu, 0, self.block)
         place = out.permute(0, 2, 3, 1)[:, :high, :wide, self.whole :]
         place = place.unflatten(2, (blocks_across, across)).unflatten(1, (blocks_down, down)).transpose(2, 3)
         # Channels last, the pixels of a block lie one after the other.
         _copy(found.permute(0, 2, 3, 1).unflatten(3, (down, across, -1)), place)
-        weight = self.weight[self.whole :]
+        weight, added = self.weight[self.whole :], _of(self.bias if bias else None, slice(self.whole, None))
         if high < rows:
-            out[:, self.whole :, high:] = _convolved(values[:, :, high:], weight, bias, relu, 0)
+            out[:, self.whole :, high:] = _convolved(values[:, :, high:], weight, added, relu, 0)
         if wide < cols:
-            end = _convolved(values[..., wide - 1 :], weight, bias, relu, 0)
+            end = _convolved(values[..., wide - 1 :], weight, added, relu, 0)
             out[:, self.whole :, :, wide:] = end[..., 1:]
 
 
