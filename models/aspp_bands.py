@@ -90,7 +90,7 @@ def bands(rows: int, height: int) -> Iterator[Band]:
 def shares(rows: Band, number: int) -> list[Band]:
     """Return about equal parts of some rows: `number` where each gets at least :data:`LEAST_SHARE` of them.
 
-    Of no rows there are none.
+    They come from top to bottom, without gaps; of no rows there are none.
     """
     length = rows.stop - rows.start
     return list(rows.cut(-(-length // max(1, min(number, length // LEAST_SHARE)))))

@@ -413,6 +413,7 @@ class FastAspp(nn.Module):
         if not self.coarse_channels:
             return cells
         if not isinstance(self.upsample, NearestUpsample):
+            # Of all rows for each share; no variant whose logits are gathered by shares comes here.
             return self.upsample(cells, fine)[:, :, band.own]
         ratio = self.upsample.ratio
         first = band.start // ratio

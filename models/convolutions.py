@@ -8,17 +8,21 @@ the lanes of a processor that would be slower without. Each output stays the sam
 
 from __future__ import annotations
 
+import platform
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-# float32 numbers in a register: 256 bits where torch finds no 512.
-LANES = 8 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 16
+# float32 numbers in a register: 256 bits where torch (which tells since 2.1) finds no 512.
+_cpu = getattr(torch.backends, "cpu", None)
+LANES = 8 if _cpu is not None and _cpu.get_cpu_capability() == "AVX2" else 16
 # Registers of 512 bits have masks; without, a part of a register costs more than all of it (12 outputs more than 16).
 MASKED_LANES = 16
 FAST = (torch.float32, torch.bfloat16)
+X86 = ("x86_64", "amd64")
 
 
 def convolved(
@@ -50,7 +54,7 @@ def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     _, channels, rows, cols = values.shape
     pixels = values.permute(0, 2, 3, 1).reshape(rows * cols, channels)
     linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if linear is not None and torch.backends.mkldnn.is_available() and fast(values):
+    if linear is not None and _on_x86() and torch.backends.mkldnn.is_available() and fast(values):
         found = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
     else:
         # As a matrix (pixel, output) it is turned much faster than as an array of four axes.
@@ -109,7 +113,7 @@ class Filters(nn.Module):
         self.whole = self.outputs - rest
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        self.register_buffer("filled", filled(weight) if self.block is None else weight)
+        self.register_buffer("wide", filled(weight) if self.block is None else weight)
         if self.block is not None:
             last, (down, across) = weight[self.whole :], self.block
             large = weight.new_zeros((down, across, rest, weight.shape[1], down + 2, across + 2))
@@ -153,7 +157,7 @@ class Filters(nn.Module):
         added = self.bias if bias else None
         direct = fast(values) and (out is None or out.dtype == values.dtype)
         in_blocks = self.block is not None and width >= 2 * self.block[1] and stop - first >= self.block[0]
-        more = len(self.filled) - self.outputs
+        more = len(self.wide) - self.outputs
         if not direct or not (in_blocks or more):
             found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
@@ -162,7 +166,7 @@ class Filters(nn.Module):
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
         if not in_blocks:
             added = None if added is None else functional.pad(added, (0, more))
-            found = _convolved(values, self.filled, added, relu, int(not inside))[:, : self.outputs, own]
+            found = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
             _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
             return out
         if self.whole:
@@ -249,5 +253,25 @@ def fast(values: torch.Tensor) -> bool:
 
 @cache
 def computes_bfloat16() -> bool:
-    """Return whether this processor, by oneDNN, computes in bfloat16; others only imitate it, slower than float32."""
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Return whether this processor has instructions for bfloat16 that oneDNN uses.
+
+    oneDNN takes bfloat16 from others too, but only imitates it, several times slower than float32.
+    """
+    taken = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # since torch 2.1
+    if taken is None or not torch.backends.mkldnn.is_available() or not taken():
+        return False
+    return not _on_x86() or _has_bfloat16_instructions()
+
+
+def _on_x86() -> bool:
+    return platform.machine().lower() in X86
+
+
+def _has_bfloat16_instructions() -> bool:
+    """Return whether an x86 processor says so; where nobody can be asked, that it has none."""
+    known = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+    if any(known):  # torch 2.6 and later
+        return any(is_supported() for is_supported in known if is_supported)
+    told = Path("/proc/cpuinfo")
+    flags = told.read_text(errors="replace").split() if told.exists() else ()
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -110,13 +110,15 @@ class Retreat(Generic[Ready]):
             self._go_to_cpu()
 
     def _go_to_cpu(self) -> None:
-        self._progress.warn(
-            f"The memory of the {self._runner.device.type} device does not suffice even for the smallest tiles: "
-            "going on on the CPU, which takes longer. Nothing is lost."
-        )
-        self._side, self._on_cpu = None, True
+        device, precision = self._runner.device.type, self._runner.precision
         self._runner.release()
         self._runner = self._runner.on_cpu()
+        finer = f" (in {self._runner.precision})" if self._runner.precision != precision else ""
+        self._progress.warn(
+            f"The memory of the {device} device does not suffice even for the smallest tiles: "
+            f"going on on the CPU{finer}, which takes longer. Nothing is lost."
+        )
+        self._side, self._on_cpu = None, True
         self.ready = self._prepare(self._runner)
         torch.cuda.empty_cache()
 

@@ -133,7 +133,7 @@ class Scene:
         Raises
         ------
         SceneError
-            A raster cannot be read, has no georeferencing or lacks a channel; SAR or MWR are results of a
+            A raster cannot be read, has no georeferencing or lacks a channel; one is a result of a
             network; they do not overlap; or nothing in the region is valid.
         ParameterError
             `channels` names what there is not.
@@ -165,8 +165,8 @@ class Scene:
         roles = [RasterRole(opening(sar), "sar")]
         if mwr:
             roles.append(RasterRole(opening(mwr), "mwr"))
-        _check_measured(roles)
         roles += [RasterRole(opening(path), "ancillary") for path in ancillary]
+        _check_measured(roles)
         grid = Grid.from_raster(roles[0].raster)
         chosen, warnings = choose_bands(card, roles, channels)
         fine = _fine_bands(card, roles, chosen, grid)
@@ -273,16 +273,21 @@ class Scene:
 
 
 def _check_measured(roles: Sequence[RasterRole]) -> None:
-    """Refuse results of a network, whose bands are named like what was measured: their map would look right."""
+    """Refuse results of a network, whose bands are named like what was measured: their map would look right.
+
+    What one network predicts may be an ancillary channel of another.
+    """
     for item in roles:
         tags, name = item.raster.tags, item.role.upper()
-        if "FLOELENS_MODEL" in tags:
-            made_of = tags.get(f"FLOELENS_{name}")
-            raise SceneError(
-                f"{item.raster.path} holds what FloeLens computed ({tags.get('FLOELENS_PRODUCT', 'a result')} of "
-                f"model '{tags['FLOELENS_MODEL']}'), not what was measured. Choose as {name} the raster it was "
-                f"computed from{f': {made_of}' if made_of else ''}."
-            )
+        product = tags.get("FLOELENS_PRODUCT", "a result")
+        if "FLOELENS_MODEL" not in tags or (name == "ANCILLARY" and product == "prediction"):
+            continue
+        made_of = tags.get(f"FLOELENS_{name}")
+        raise SceneError(
+            f"{item.raster.path} holds what FloeLens computed ({product} of model '{tags['FLOELENS_MODEL']}'), not "
+            f"what was measured. Choose as {name} the raster it was computed from"
+            f"{f': {made_of}' if made_of else ''}."
+        )
 
 
 def _fine_bands(

@@ -93,7 +93,7 @@ class Ablation:
                 card,
                 self.scene,
                 scene,
-                self.compute,
+                runner.precision,
                 product="ablation",
                 head=seeding.head.name,
                 target=seeding.text,

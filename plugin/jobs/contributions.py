@@ -95,7 +95,7 @@ class Contributions:
                 card,
                 self.scene,
                 scene,
-                self.compute,
+                runner.precision,
                 product="contributions",
                 head=seeding.head.name,
                 target=seeding.text,

@@ -74,7 +74,8 @@ class Compute:
     device : {'auto', 'cpu', 'cuda'}
         Where the network runs.
     precision : {'float32', 'bfloat16'}
-        Number format that is asked for; see :attr:`number_format`.
+        Number format of the network's activations that is asked for; a processor without bfloat16 computes in
+        float32.
     memory_mib : int
         Memory for tiles and strips, in MiB.
     """
@@ -82,13 +83,6 @@ class Compute:
     device: str = "auto"
     precision: str = "float32"
     memory_mib: int = field(default=1024)
-
-    @property
-    def number_format(self) -> str:
-        """Number format of the network's activations: float32 where the processor has no bfloat16."""
-        from ..core.network import resolve_device, usable_precision
-
-        return usable_precision(self.precision, resolve_device(self.device))
 
     def runner(self, model: str, progress: Progress | None = None) -> Runner:
         """Load `model` (an id or a path) and return it ready to run; what is not as asked for is told."""
@@ -99,7 +93,7 @@ class Compute:
         runner = Runner(card, module, device=self.device, precision=self.precision)
         if progress is not None and runner.precision != self.precision:
             progress.warn(
-                f"PRECISION={self.precision}, but this processor has no instructions for it and would be slower: "
+                f"PRECISION={self.precision}, but this processor (or torch on it) has no fast {self.precision}: "
                 f"computed in {runner.precision}, which is more exact."
             )
         return runner

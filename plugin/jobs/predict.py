@@ -75,7 +75,7 @@ class Predict:
         with self.scene.open(card, progress) as scene, Outputs() as outputs, ExitStack() as stack:
             plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
-            tags = provenance(card, self.scene, scene, self.compute, product="prediction", head=head.name)
+            tags = provenance(card, self.scene, scene, runner.precision, product="prediction", head=head.name)
 
             def behind(raster: RasterWriter) -> Sink:
                 return stack.enter_context(writing_behind(raster))

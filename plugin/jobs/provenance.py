@@ -11,7 +11,7 @@ from ...models.card import ModelCard
 from ..io.scene import Scene
 from ..report.zscores import ModelFacts
 from ..version import plugin_version
-from .inputs import Compute, SceneInputs
+from .inputs import SceneInputs
 
 
 def library_versions() -> dict[str, str]:
@@ -30,7 +30,7 @@ def library_versions() -> dict[str, str]:
 
 
 def provenance(
-    card: ModelCard, inputs: SceneInputs, scene: Scene, compute: Compute, **parameters: object
+    card: ModelCard, inputs: SceneInputs, scene: Scene, precision: str, **parameters: object
 ) -> dict[str, str]:
     """Return the tags of a result of `card` on `scene`.
 
@@ -42,8 +42,8 @@ def provenance(
         What was read; file names are kept, folders are not.
     scene : Scene
         The scene, for its name and time.
-    compute : Compute
-        Its number format; the device and the memory do not shape the result.
+    precision : str
+        Number format of the network's activations; the device and the memory do not shape the result.
     **parameters
         What was asked for: method, target, steps. None and empty values are left out.
     """
@@ -52,7 +52,7 @@ def provenance(
         "FLOELENS_WEIGHTS_SHA256": card.weights.sha256,
         "FLOELENS_SCENE": scene.name,
         "FLOELENS_SAR": Path(inputs.sar).name,
-        "FLOELENS_PRECISION": compute.number_format,
+        "FLOELENS_PRECISION": precision,
         "FLOELENS_DEMONSTRATION_MODEL": "yes" if card.demonstration else "no",
     }
     if inputs.mwr:

@@ -152,7 +152,7 @@ class Relevance:
                 card,
                 self.scene,
                 scene,
-                self.compute,
+                runner.precision,
                 product="relevance",
                 head=seeding.head.name,
                 target=seeding.text,

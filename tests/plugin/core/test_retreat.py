@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from floelens.plugin.core import network, retreat, shares
 from floelens.plugin.core import relevance as core_relevance
-from floelens.plugin.core import retreat, shares
 from floelens.plugin.core.ablation import Ablator, run_ablation
 from floelens.plugin.core.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.channel_groups import channel_groups
@@ -188,6 +188,15 @@ def test_results_are_those_of_enough_memory(work, pixels, smallest_tiles):
         scale = np.nanmax(np.abs(other))
         np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-10 * scale)
+
+
+def test_a_cpu_without_bfloat16_says_that_the_rest_is_in_float32(smallest_tiles, monkeypatch):
+    monkeypatch.setattr(network, "computes_bfloat16", lambda: False)
+    runner, listener = DeviceRunner(), Listener()
+    runner.precision = "bfloat16"  # of the device
+    with device_of(runner, NEXT_TO_NONE):
+        predictions(runner, listener)
+    assert "going on on the CPU (in float32)" in listener.warnings[0]
 
 
 def test_later_tiles_are_cut_at_once():

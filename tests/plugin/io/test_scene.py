@@ -390,14 +390,26 @@ def test_a_missing_file_is_named(files, which):
         Scene.open(fusion_card(), **paths)
 
 
-@pytest.mark.parametrize("which", ["sar", "mwr"])
-def test_a_result_of_a_network_is_no_measurement(files, which):
-    paths = {"sar": files.sar(), "mwr": files.mwr()}
-    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": "relevance", f"FLOELENS_{which.upper()}": "first.tif"}
-    with rasterio.open(paths[which], "r+") as raster:
+@pytest.mark.parametrize(
+    ("which", "product"), [("sar", "relevance"), ("mwr", "prediction"), ("ancillary", "relevance")]
+)
+def test_a_result_of_a_network_is_no_measurement(files, which, product):
+    distance = files.other("distance.tif", ramp(1, ROWS, COLS, seed=5), names=["distance_map"])
+    paths = {"sar": files.sar(), "mwr": files.mwr(), "ancillary": [distance]}
+    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": product, f"FLOELENS_{which.upper()}": "first.tif"}
+    with rasterio.open(distance if which == "ancillary" else paths[which], "r+") as raster:
         raster.update_tags(**tags)
-    with pytest.raises(SceneError, match=f"relevance of model 'ice'.*Choose as {which.upper()} .*: first.tif"):
+    with pytest.raises(SceneError, match=f"{product} of model 'ice'.*Choose as {which.upper()} .*: first.tif"):
         Scene.open(fusion_card(), **paths)
+
+
+def test_what_one_network_predicts_may_be_a_channel_of_another(files):
+    predicted = files.other("distance.tif", ramp(1, ROWS, COLS, seed=5), names=["distance_map"])
+    with rasterio.open(predicted, "r+") as raster:
+        raster.update_tags(FLOELENS_MODEL="ice", FLOELENS_PRODUCT="prediction")
+    card = card_of([channel("hh", "sar"), channel("distance_map", "ancillary")])
+    with Scene.open(card, files.sar(files.sar_values[:1], ["hh"]), ancillary=[predicted]) as scene:
+        assert whole(scene).fine.shape[0] == 2
 
 
 def test_a_failed_opening_closes_what_it_opened(files, monkeypatch):
