@@ -179,7 +179,7 @@ class LinearHead(nn.Module):
                 # A logit sees what lies `away` rows below it.
                 rows = slice(seen.start - down.start, seen.stop - down.start)
                 into, of = _overlap(rows, -away, shape[2])
-                logits[:, :, into] += line[:, :, of]
+                logits[:, :, into].add_(line[:, :, of])
         return logits
 
     def transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:

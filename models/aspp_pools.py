@@ -38,11 +38,14 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
     """
     rows, cols = values.shape[-2:]
     before, after = (scales[-1] - 1) // 2, scales[-1] // 2
-    for scale, means in _doubled(functional.pad(values, (before, after, before, after)), scales):
+    for scale, means in _one_behind(_doubled(functional.pad(values, (before, after, before, after)), scales)):
         begin = before - (scale - 1) // 2
         inside = means[:, :, begin : begin + rows, begin : begin + cols]
-        # Not in place: the next scale is made of them, and a gradient may be recorded.
-        yield scale, inside * (scale**2 * inverse_counts(rows, cols, scale, values))
+        if torch.is_grad_enabled():  # nothing in place where a gradient may be recorded
+            inside = inside * (scale**2 * inverse_counts(rows, cols, scale, values))
+        else:
+            complete(inside, scale, ((0, rows), (0, cols)), (rows, cols))
+        yield scale, inside
 
 
 def framed_pools(
@@ -81,13 +84,8 @@ def framed_pools(
         complete(means[..., frame : frame + cols], scale, spans, (rows, cols), (top, bottom))
         return scale, first, means, frame
 
-    made: tuple[int, torch.Tensor] | None = None
-    for following in _doubled(functional.pad(values, (before, after, above, below)), scales):
-        if made is not None:
-            yield finished(*made)  # nothing is made of them any more
-        made = following
-    if made is not None:
-        yield finished(*made)
+    for scale, means in _one_behind(_doubled(functional.pad(values, (before, after, above, below)), scales)):
+        yield finished(scale, means)
 
 
 def complete(
@@ -120,9 +118,16 @@ def complete(
         far = max(near, start, length - scale // 2) if last else stop
         for begin, end in ((start, near), (far, stop)):
             if begin < end:
-                factors = scale / SamePool2d(scale).counts(length, means)[begin:end]
+                factors = _factors(scale, length, means.dtype, means.device)[begin:end]
                 part = means.narrow(axis, begin - start, end - begin)
                 part.mul_(factors if axis == 3 else factors[:, None])
+
+
+@lru_cache(maxsize=64)
+def _factors(scale: int, length: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return for each pixel of an axis the side of a window over the pixels of it that lie inside."""
+    with torch.inference_mode(False):  # they serve outside of it as well, whatever asks for them first
+        return scale / SamePool2d(scale).counts(length, torch.empty(0, dtype=dtype, device=device))
 
 
 def turned_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
@@ -221,6 +226,17 @@ def _doubled(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tuple[in
     for scale in scales:
         values = _of_four(values, scale // 2, 0.25)
         yield scale, values
+
+
+def _one_behind(pools: Iterator[tuple[int, torch.Tensor]]) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield pools, each when the next has been made of it, so that it may be changed."""
+    made = None
+    for following in pools:
+        if made is not None:
+            yield made
+        made = following
+    if made is not None:
+        yield made
 
 
 def _of_four(values: torch.Tensor, distance: int, weight: float, padding: int = 0) -> torch.Tensor:
