@@ -28,7 +28,7 @@ from .convolutions import convolved, filled, kernel_lines, planes
 from .together import Found, together
 
 # Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
-CHUNK_ROWS = 16
+CHUNK_ROWS = 48
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
 STRIP_LENGTH = 384
 # Rows of logits whose scales are put together at once, for the same reason.

@@ -17,7 +17,7 @@ from .aspp_pullback import channel_sums
 LEAST_EPSILON = 1e-30
 
 # Rows handed on at once: what several operations read and write stays in the cache.
-CHUNK_ROWS = 32
+CHUNK_ROWS = 64
 
 # note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
 Note = Callable[[str, str, torch.Tensor], None]
