@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ from .aspp_pools import beside, doubled_pools, turned_pools
 from .convolutions import convolved, filled, kernel_lines, planes
 from .together import Found, together
 
-# Rows whose planes are turned from (channel, pixel) to (pixel, channel) at once: few enough for the inner cache.
+# Rows of the trunk that are weighted at once, as measured: fewer take more steps, more leave the cache.
 CHUNK_ROWS = 48
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
 STRIP_LENGTH = 384
@@ -127,11 +128,10 @@ class LinearHead(nn.Module):
         """
         rows, cols = trunk.shape[-2:]
         if self.by_taps:
-            taps = planes(trunk, self.get_buffer("taps")).to(self.sum_dtype).view(-1, 3, 3, 1, rows, cols)
+            taps = planes(trunk, self.get_buffer("taps")).to(self.sum_dtype).view(-1, 9, 1, rows, cols)
             for scale, own in zip(self.scales, taps):
-                for down in (-1, 0, 1):
-                    for across in (-1, 0, 1):
-                        yield scale, scale * down, scale * across, own[1 + down, 1 + across]
+                for (down, across), tap in zip(product((-1, 0, 1), repeat=2), own):
+                    yield scale, scale * down, scale * across, tap
             return
         for scale in self.scales:
             weight = self.get_buffer(f"mean_lines{scale}")

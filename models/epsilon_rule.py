@@ -16,7 +16,7 @@ from .aspp_pullback import channel_sums
 # A smaller ε is nothing beside the rounding of z, but ε D would be zero in float32, and 0/0 no number.
 LEAST_EPSILON = 1e-30
 
-# Rows handed on at once: what several operations read and write stays in the cache.
+# Rows handed on at once, as measured: fewer take more steps, more leave the cache.
 CHUNK_ROWS = 64
 
 # note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
