@@ -48,7 +48,7 @@ EPSILON = 1e-6
 
 
 class Strips:
-    """A sink that keeps what it is given, or nothing, like a file."""
+    """A sink that keeps what it is given, or nothing."""
 
     def __init__(self, keeping: bool) -> None:
         self._keeping = keeping
@@ -56,12 +56,12 @@ class Strips:
 
     def write(self, values: np.ndarray) -> None:
         """Take a strip (channel, row, column)."""
-        if self._keeping or not self._strips:
+        if self._keeping:
             self._strips.append(values)
 
-    def map(self) -> np.ndarray:
-        """Return the strips one below the other; the first alone where they are not kept."""
-        return np.concatenate(self._strips, axis=1)
+    def map(self) -> np.ndarray | None:
+        """Return the strips one below the other; None where nothing is kept."""
+        return np.concatenate(self._strips, axis=1) if self._strips else None
 
 
 class ConvolutionFlops(TorchDispatchMode):
@@ -123,14 +123,15 @@ def ours(task: dict, card, module) -> dict:
         start = clocks()
         run(scene, plan, kept)
         stop = clocks()
-        flops, asked = 0.0, 0.0
+        pixels = region.rows * region.cols
+        done = finished(task, start, stop, pixels, region, kept.map())
         if task["what"] == "predict" and task["keep"]:
             with one_by_one(), ConvolutionFlops() as counter:  # it does not see other threads
                 for strip in plan.strips():
                     for tile in strip:
                         runner.logits(runner.standardise(scene.read(tile.read), tile.input))
-            flops, asked = counter.total, region.rows * region.cols * asked_for(module, runner)
-    return finished(task, start, stop, region.rows * region.cols, region, kept.map(), flops, asked)
+            done |= {"flops": counter.total / pixels * 1e6, "asked": asked_for(module, runner) * 1e6}
+    return done
 
 
 def work_on(
@@ -267,18 +268,15 @@ def finished(
     stop: tuple[float, float],
     pixels: int,
     window: Window,
-    values: np.ndarray,
-    flops: float = 0.0,
-    asked: float = 0.0,
+    values: np.ndarray | None,
 ) -> dict:
-    """Save the map and return the numbers."""
-    np.savez(task["map"], values=values, window=[window.row, window.col, window.rows, window.cols])
+    """Save the map, if there is one, and return the numbers."""
+    if values is not None:
+        np.savez(task["map"], values=values, window=[window.row, window.col, window.rows, window.cols])
     return {
         "wall": (stop[0] - start[0]) / pixels * 1e6,
         "cpu": (stop[1] - start[1]) / pixels * 1e6,
         "pixels": pixels,
-        "flops": flops / pixels * 1e6,
-        "asked": asked / pixels * 1e6,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

@@ -128,9 +128,10 @@ class LinearHead(nn.Module):
         """
         rows, cols = trunk.shape[-2:]
         if self.by_taps:
-            taps = planes(trunk, self.get_buffer("taps")).to(self.sum_dtype).view(-1, 9, 1, rows, cols)
+            taps = planes(trunk, self.get_buffer("taps")).view(-1, 9, 1, rows, cols)
             for scale, own in zip(self.scales, taps):
-                for (down, across), tap in zip(product((-1, 0, 1), repeat=2), own):
+                # To sums of another type they would be added several times slower.
+                for (down, across), tap in zip(product((-1, 0, 1), repeat=2), own.to(self.sum_dtype)):
                     yield scale, scale * down, scale * across, tap
             return
         for scale in self.scales:

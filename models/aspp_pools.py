@@ -34,7 +34,7 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
     Yields
     ------
     tuple of (int, torch.Tensor)
-        The scale, and the means in the shape of `values`.
+        The scale, and the means in the shape of `values`; part of a larger array where no gradient is recorded.
     """
     rows, cols = values.shape[-2:]
     before, after = (scales[-1] - 1) // 2, scales[-1] // 2

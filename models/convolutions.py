@@ -269,9 +269,9 @@ def _on_x86() -> bool:
 
 def _has_bfloat16_instructions() -> bool:
     """Return whether an x86 processor says so; where nobody can be asked, that it has none."""
-    known = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
-    if any(known):  # torch 2.6 and later
-        return any(is_supported() for is_supported in known if is_supported)
+    asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+    if all(asked):  # torch 2.6 and later
+        return any(is_supported() for is_supported in asked)
     told = Path("/proc/cpuinfo")
     flags = told.read_text(errors="replace").split() if told.exists() else ()
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -68,10 +68,15 @@ def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
             running.append(pool.submit(work, job))
         wait(running, return_when=FIRST_EXCEPTION)
     finally:
-        for each in running:
-            each.cancel()  # which what has begun does not notice
+        left_out = [each for each in running if each.cancel()]  # what has begun does not notice
         wait(running)
-    return [each.result() for each in running]
+    # Where a job failed, those left out before it have no error worth telling. None of these stays at hand: an
+    # error would keep itself, and with it all that its job had made.
+    running = [each for each in reversed(running) if each not in left_out]
+    found = []
+    while running:
+        found.append(running.pop().result())
+    return found
 
 
 @functools.cache

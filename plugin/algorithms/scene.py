@@ -16,7 +16,7 @@ DEVICES = {
 }
 PRECISIONS = {
     "float32": "exact to about seven digits",
-    "bfloat16": "to about two digits, faster where the processor has instructions for it; float32 where it has none",
+    "bfloat16": "to about two digits, faster where the processor has instructions for it; else float32",
 }
 
 

@@ -56,8 +56,8 @@ def resolve_device(device: str) -> torch.device:
 def usable_precision(precision: str, device: torch.device) -> str:
     """Return the precision that a device computes in when it is asked for `precision`.
 
-    float32 for bfloat16 where the processor has no instructions for it: torch would only imitate them, slower
-    than float32 and less exact.
+    float32 for bfloat16 where the processor is not known to have instructions for it: torch would only imitate
+    them, slower than float32 and less exact.
 
     Raises
     ------

@@ -282,11 +282,13 @@ def _check_measured(roles: Sequence[RasterRole]) -> None:
         product = tags.get("FLOELENS_PRODUCT", "a result")
         if "FLOELENS_MODEL" not in tags or (name == "ANCILLARY" and product == "prediction"):
             continue
-        made_of = tags.get(f"FLOELENS_{name}")
+        made_of = f": {tags[f'FLOELENS_{name}']}" if f"FLOELENS_{name}" in tags else ""
+        advice = f"Choose as {name} the raster it was computed from{made_of}"
+        if name == "ANCILLARY":
+            advice = "Choose as ANCILLARY rasters of what was measured or predicted"
         raise SceneError(
             f"{item.raster.path} holds what FloeLens computed ({product} of model '{tags['FLOELENS_MODEL']}'), not "
-            f"what was measured. Choose as {name} the raster it was computed from"
-            f"{f': {made_of}' if made_of else ''}."
+            f"what was measured. {advice}."
         )
 
 

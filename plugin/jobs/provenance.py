@@ -43,7 +43,8 @@ def provenance(
     scene : Scene
         The scene, for its name and time.
     precision : str
-        Number format of the network's activations; the device and the memory do not shape the result.
+        Number format of the network's activations, the coarsest of a run; the device and the memory do not shape the
+        result.
     **parameters
         What was asked for: method, target, steps. None and empty values are left out.
     """

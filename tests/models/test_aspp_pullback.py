@@ -52,7 +52,9 @@ def walked(network, fine, coarse, seeds):
     ("variant", "outputs"), [("interpretability_small", 1), ("interpretability_large", 4)]
 )
 @pytest.mark.parametrize("size", [(70, 75), (101, 130), (130, 97)])
-@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(
+    ("dtype", "share"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=["float64", "float32"]
+)
 def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
     variant, outputs, size, dtype, share
 ):
@@ -100,6 +102,7 @@ def test_variants_with_gates_behind_the_trunk_are_left_to_autograd():
     ("dtype", "epsilon", "share"),
     # In float32 a tiny ε leaves the sign of what cancels to rounding.
     [(torch.float64, 1e-6, 1e-10), (torch.float64, 0.05, 1e-10), (torch.float32, 0.05, 1e-5)],
+    ids=["tiny", "float64", "float32"],
 )
 def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, epsilon, share):
     network = network_of("interpretability_small", outputs, dtype)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from floelens.models import together as module
 from floelens.models.together import cores as count
 from floelens.models.together import one_by_one, together
 
@@ -124,13 +128,55 @@ def test_callers_in_several_threads_share_the_cores(cores):
         assert found[number, "cores"] == cores
 
 
-def test_of_several_errors_the_first_job_s_is_raised(cores):
+def test_of_several_errors_that_of_the_first_job_that_failed_is_raised(cores):
+    begun = threading.Barrier(cores)
+
     def fail(number):
+        begun.wait(60)
         raise ValueError(number)
 
     for _ in range(10):
         with pytest.raises(ValueError, match="0"):
-            together([partial(fail, number) for number in range(4)])
+            together([partial(fail, number) for number in range(cores)])
+
+
+def test_a_job_that_has_not_begun_when_another_fails_hides_no_error(monkeypatch):
+    class Late(Future):
+        """Begins as soon as it is too late."""
+
+        def cancel(self):
+            return super().cancel() and not self.set_running_or_notify_cancel()
+
+    class Busy(ThreadPoolExecutor):
+        """Has no thread for the first job."""
+
+        def submit(self, work, job):
+            return Late() if job.args == (0,) else super().submit(work, job)
+
+    def fail(number):
+        raise ValueError(number)
+
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "_pool", Busy)
+    with pytest.raises(ValueError, match="1"):
+        together([partial(fail, number) for number in range(2)])
+
+
+def test_what_a_failed_job_had_made_goes_with_its_error(cores):
+    made = []
+
+    def fail():
+        values = torch.empty(3)
+        made.append(weakref.ref(values))
+        raise ValueError(len(values))
+
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="3"):
+            together([fail, fail])
+        assert all(each() is None for each in made)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -396,10 +396,11 @@ def test_a_missing_file_is_named(files, which):
 def test_a_result_of_a_network_is_no_measurement(files, which, product):
     distance = files.other("distance.tif", ramp(1, ROWS, COLS, seed=5), names=["distance_map"])
     paths = {"sar": files.sar(), "mwr": files.mwr(), "ancillary": [distance]}
-    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": product, f"FLOELENS_{which.upper()}": "first.tif"}
+    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": product, "FLOELENS_SAR": "a.tif", "FLOELENS_MWR": "b.tif"}
+    advice = {"sar": "SAR .*: a.tif", "mwr": "MWR .*: b.tif", "ancillary": "ANCILLARY rasters of what was measured"}
     with rasterio.open(distance if which == "ancillary" else paths[which], "r+") as raster:
         raster.update_tags(**tags)
-    with pytest.raises(SceneError, match=f"{product} of model 'ice'.*Choose as {which.upper()} .*: first.tif"):
+    with pytest.raises(SceneError, match=f"{product} of model 'ice'.*Choose as {advice[which]}"):
         Scene.open(fusion_card(), **paths)
 
 
