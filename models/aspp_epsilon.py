@@ -120,7 +120,7 @@ class EpsilonPullback(nn.Module):
             ]
         )
         for reached, multipliers in (each for of_share in spilt for each in of_share):
-            behind[(..., *reached)] += multipliers
+            behind[(..., *reached)].add_(multipliers)
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
         books += (further := [Books() for _ in shares])

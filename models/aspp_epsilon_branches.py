@@ -147,7 +147,7 @@ class EpsilonBranches:
             inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
             places = behind.split([part.shape[1] for part in found], 1)
             for part, place in zip(found, places):
-                place[..., inner, seen_cols] += band.narrowed(part, seen[0], inner)
+                place[..., inner, seen_cols].add_(band.narrowed(part, seen[0], inner))
             for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
                 if outer.start < outer.stop:
                     parts = [band.narrowed(part, seen[0], outer) for part in found]
@@ -206,7 +206,7 @@ class EpsilonBranches:
             spans = (down, down + spread.shape[2]), (right, right + spread.shape[3])
             # Where what is seen ends inside the tile, nothing arrives so close that a window reached beyond it.
             complete(spread, scale, spans, size)
-            total[(..., *(slice(*span) for span in spans))] += spread
+            total[(..., *(slice(*span) for span in spans))].add_(spread)
 
         def add_whole(scale: int, total: torch.Tensor) -> None:
             # Pixels around them get their share too: with more padding the result is so much larger.

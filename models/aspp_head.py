@@ -257,7 +257,7 @@ class Gathering:
                 slice(part.rows.start - share.start, part.rows.stop - share.start), 0, logits.shape[2]
             )
             if part is not own:
-                logits[:, :, into] += part.logits[:, :, of]
+                logits[:, :, into].add_(part.logits[:, :, of])
         for (_, (rows, cols), _), strip in zip(self._strips, strips):
             first, stop, _ = rows.indices(share.rows)
             into, of = _overlap(slice(first - share.start, stop - share.start), 0, logits.shape[2])
