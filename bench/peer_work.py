@@ -78,9 +78,8 @@ class ConvolutionFlops(TorchDispatchMode):
         if "conv" in operation.name():
             outputs, weight = result.shape[1], args[1]
             self.total += 2.0 * result.numel() / outputs * int(weight.count_nonzero())
-        elif (
-            "_linear_pointwise" in operation.name()
-        ):  # a 1 x 1 convolution; pixels and weights have changed places
+        # A 1 x 1 convolution whose pixels and weights have changed places.
+        elif "_linear_pointwise" in operation.name():
             self.total += 2.0 * len(args[1]) * int(args[0].count_nonzero())
         return result
 
@@ -117,7 +116,8 @@ def ours(task: dict, card, module) -> dict:
         plan, run = work_on(task, runner, scene, region)
         if task["what"] not in LONG:
             first = next(plan.strips())[0].output
-            run(scene, dataclasses.replace(plan, region=first), Strips(keeping=False))
+            alone = dataclasses.replace(plan, region=first, tile_rows=first.rows, tile_cols=first.cols)
+            run(scene, alone, Strips(keeping=False))
     kept = Strips(task["keep"])
     with opened(task, card) as scene:
         start = clocks()

@@ -134,7 +134,7 @@ class Scene:
         ------
         SceneError
             A raster cannot be read, has no georeferencing or lacks a channel; one is a result of a
-            network; they do not overlap; or nothing in the region is valid.
+            network (but a prediction among the ancillary ones); they do not overlap; or nothing in the region is valid.
         ParameterError
             `channels` names what there is not.
         """
@@ -283,12 +283,12 @@ def _check_measured(roles: Sequence[RasterRole]) -> None:
         if "FLOELENS_MODEL" not in tags or (name == "ANCILLARY" and product == "prediction"):
             continue
         made_of = f": {tags[f'FLOELENS_{name}']}" if f"FLOELENS_{name}" in tags else ""
-        advice = f"Choose as {name} the raster it was computed from{made_of}"
-        if name == "ANCILLARY":
-            advice = "Choose as ANCILLARY rasters of what was measured or predicted"
+        right = "rasters of what was measured or predicted"
+        if name != "ANCILLARY":
+            right = f"the raster it was computed from{made_of}"
         raise SceneError(
             f"{item.raster.path} holds what FloeLens computed ({product} of model '{tags['FLOELENS_MODEL']}'), not "
-            f"what was measured. {advice}."
+            f"what was measured. Choose as {name} {right}."
         )
 
 

@@ -88,6 +88,13 @@ def test_where_torch_cannot_tell_the_system_is_asked(flags, has, monkeypatch, tm
     assert convolutions._has_bfloat16_instructions() == has
 
 
+@pytest.mark.parametrize(("avx512", "amx"), [(True, False), (False, True), (False, False)])
+def test_one_kind_of_instructions_will_do(avx512, amx, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert convolutions._has_bfloat16_instructions() == (avx512 or amx)
+
+
 def test_a_torch_that_does_not_tell_of_the_processor_will_do(python):
     # 2.0 has neither; the first is read when modules are imported, the other when a network is made ready.
     python(
