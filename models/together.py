@@ -18,6 +18,7 @@ import torch
 
 Found = TypeVar("Found")
 _here = threading.local()
+_making = threading.Lock()
 
 
 def cores() -> int:
@@ -61,7 +62,8 @@ def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
         with torch.inference_mode(modes[0]), torch.set_grad_enabled(modes[1]):
             return job()
 
-    pool = _pool(number)
+    with _making:  # else callers in two threads, each the first, would make threads for twice the cores
+        pool = _pool(number)
     running: list[Future[Found]] = []
     try:
         for job in jobs:
@@ -99,5 +101,12 @@ def _begin() -> None:
     _here.one_by_one = True
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+def _begin_anew() -> None:
+    """Forget the threads, of which a forked process has none, and who was making them."""
+    global _making
+    _making = threading.Lock()
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

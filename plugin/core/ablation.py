@@ -19,11 +19,12 @@ import torch
 from .ablation_effects import AblationResult, Answer, Books
 from .baselines import baseline_inputs
 from .channel_groups import ChannelGroup
-from .engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from .engine import check_cancelled, plan_work, tiles_with_patches
 from .errors import ModelError, ParameterError
 from .forward_gates import Straight
 from .forward_rows import Forward, Rows
 from .network import Inputs, Runner
+from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
 from .shapley import MOST_PLAYERS, shapley_values

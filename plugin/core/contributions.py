@@ -28,11 +28,12 @@ import numpy as np
 import torch
 
 from .channel_groups import CHANNEL_GROUPS, SCALE, ChannelGroup, channel_groups, scale_groups
-from .engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from .engine import check_cancelled, plan_work, tiles_with_patches
 from .errors import ModelError, NumericalError, ParameterError
 from .forward_gates import Frozen, Step
 from .forward_rows import Forward, Rows
 from .network import Inputs, Runner
+from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
 from .target import Seeding

@@ -1,34 +1,33 @@
-"""A scene of any size streamed through a network: reading ahead, computing tile by tile.
+"""A scene of any size streamed through a network, tile by tile.
 
-Tiles come in strips of the region's full width, from top to bottom. While one tile is computed the next
-ones are read in a thread; what goes wrong there is raised here. At most two tiles wait, so memory does
-not depend on the size of the scene.
+Tiles come in strips of the region's full width, from top to bottom. What is done at the same time, reading above
+all, is in :mod:`.pipeline`; only a few tiles are at hand, so memory does not depend on the size of the scene.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
 from .network import Inputs, Runner, check_finite, told_if_full
+from .pipeline import TILES_AHEAD, computed_ahead, read_ahead
 from .products import product
-from .protocols import Patch, Progress, Sink, Source
+from .protocols import Patch, Progress, Source
 from .retreat import Retreat
 from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
 from .window import Window
 
-TILES_AHEAD = 2
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,10 @@ def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib:
     ParameterError
         If the memory is too little, or the region does not lie inside the scene.
     """
-    large = runner.takes_large_tiles
-    return plan_work(runner, source, region, memory_mib, runner.logits, runner.outputs, large=large)
+    large, ahead = runner.takes_large_tiles, runner.tiles_ahead
+    return plan_work(
+        runner, source, region, memory_mib, runner.logits, runner.outputs, large=large, ahead=ahead
+    )
 
 
 def plan_components(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
@@ -110,6 +111,7 @@ def plan_work(
     per_strip_pixel: float,
     per_cell: float = 0,
     large: bool = False,
+    ahead: int = 0,
 ) -> Plan:
     """Choose tiles for any work on a tile's inputs, by measuring what it takes on a small window.
 
@@ -125,6 +127,8 @@ def plan_work(
         Numbers of eight bytes held for each coarse cell of the scene.
     large : bool
         Whether large tiles cost the work no speed.
+    ahead : int
+        How many more tiles the work is done on at the same time.
 
     Raises
     ------
@@ -134,14 +138,15 @@ def plan_work(
     scene = scene_window(source)
     size = runner.array_dtype.itemsize
     channels = len(runner.fine_channels)
-    # Waiting patches (one being read, one in use), and the inputs and masks made of them.
-    reading = (TILES_AHEAD + 2) * (4 * channels + 1) + 3 * channels * 8
+    # Waiting patches (one being read, some in use), and the inputs and masks made of them.
+    reading = (TILES_AHEAD + 2 + ahead) * (4 * channels + 1) + 3 * channels * 8 * (1 + ahead)
     # A strip is held once while it is filled, once while it is turned into what is written.
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
         pixel, column = _bytes_needed(runner, work, runner.band_rows if large else 0)
-    cost = Cost(pixel + reading, strip, 8 * per_cell * cells.rows * cells.cols, column, runner.bands_at_once)
+    tile = (1 + ahead) * pixel + reading
+    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, runner.bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
@@ -177,92 +182,6 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: i
     return pixel, max(0.0, need - pixel * rows)
 
 
-def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:
-    """Yield the patches of `windows` in order, reading the next ones meanwhile.
-
-    Whatever the source raises is raised here. Closing the iterator ends the thread.
-    """
-    waiting: queue.Queue = queue.Queue(maxsize=TILES_AHEAD)
-    stop = threading.Event()
-
-    def hand_over(item: object) -> None:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def read() -> None:
-        try:
-            for window in windows:
-                if stop.is_set():
-                    return
-                hand_over(source.read(window))
-            hand_over(None)
-        except BaseException as error:  # it is raised where the patches are used
-            hand_over(error)
-
-    reader = threading.Thread(target=read, name="floelens-reader", daemon=True)
-    reader.start()
-    try:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        reader.join()
-
-
-@contextmanager
-def writing_behind(sink: Sink) -> Iterator[Sink]:
-    """Give a sink that writes to `sink` in a thread while the next strip is computed.
-
-    At most one strip waits. What `sink` raises is raised at the next write or at the end. When the block
-    is left by an error, strips that wait are dropped.
-    """
-    behind = _WriteBehind(sink)
-    try:
-        yield behind
-    except BaseException:
-        behind.close(discard=True)
-        raise
-    behind.close()
-
-
-class _WriteBehind:
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._waiting: queue.Queue = queue.Queue(maxsize=1)
-        self._error: BaseException | None = None
-        self._discard = False
-        self._writer = threading.Thread(target=self._run, name="floelens-writer", daemon=True)
-        self._writer.start()
-
-    def _run(self) -> None:
-        while (values := self._waiting.get()) is not None:
-            if self._error is None and not self._discard:
-                try:
-                    self._sink.write(values)
-                except BaseException as error:  # it is raised in the thread that computes
-                    self._error = error
-
-    def write(self, values: np.ndarray) -> None:
-        """Take the next strip."""
-        if self._error is not None:
-            raise self._error
-        self._waiting.put(values)
-
-    def close(self, discard: bool = False) -> None:
-        """Wait until all is written."""
-        self._discard = discard
-        self._waiting.put(None)
-        self._writer.join()
-        if self._error is not None and not discard:
-            raise self._error
-
-
 def tiles_with_patches(
     source: Source, plan: Plan, progress: Progress, text: str
 ) -> Iterator[tuple[Tile, Patch, bool]]:
@@ -275,19 +194,52 @@ def tiles_with_patches(
     SceneError
         After the last tile, if no pixel of the region was valid.
     """
+    with closing(tiles_with_work(source, plan, progress, text, lambda tile, patch: None)) as tiles:
+        for tile, patch, _, last in tiles:
+            yield tile, patch, last
+
+
+def tiles_with_work(
+    source: Source,
+    plan: Plan,
+    progress: Progress,
+    text: str,
+    work: Callable[[Tile, Patch], Found],
+    ahead: int = 0,
+) -> Generator[tuple[Tile, Patch, Found, bool], None, None]:
+    """Yield what :func:`tiles_with_patches` does, and with each tile what `work` returns for it.
+
+    Parameters
+    ----------
+    source, plan, progress, text
+        The scene, its tiles, and who is told of each of them in these words.
+    work : callable
+        ``work(tile, patch)``, where `ahead` is not 0 in threads of its own.
+    ahead : int
+        How many tiles are computed beside the one that is waited for.
+
+    Raises
+    ------
+    Exception
+        As of :func:`tiles_with_patches`, and what `work` raises.
+    """
     total, done, any_valid = plan.count, 0, False
+    tiles = (tile for strip in plan.strips() for tile in strip)
     patches = read_ahead(source, (tile.read for strip in plan.strips() for tile in strip))
+    seen = (dataclasses.replace(patch, scene=plan.scene) for patch in patches)
+    computed = computed_ahead(zip(tiles, seen), work, ahead)
     try:
         for strip in plan.strips():
             for tile in strip:
                 check_cancelled(progress)
-                patch = dataclasses.replace(next(patches), scene=plan.scene)
+                (_, patch), found = next(computed)
                 any_valid = any_valid or bool(patch.valid[tile.output.slices(patch.window)].any())
-                yield tile, patch, tile is strip[-1]
+                yield tile, patch, found, tile is strip[-1]
                 done += 1
                 progress.report(done / total, text)
         check_cancelled(progress)  # who cancels during the last tile wants no result either
     finally:
+        computed.close()
         patches.close()
     if not any_valid:
         raise SceneError(
@@ -302,10 +254,12 @@ def check_cancelled(progress: Progress) -> None:
         raise Cancelled("Stopped as asked; nothing was written.")
 
 
-def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Progress) -> Iterator[Strip]:
+def stream_predictions(
+    runner: Runner, source: Source, plan: Plan, progress: Progress
+) -> Generator[Strip, None, None]:
     """Yield the logits over the plan's region from top to bottom, few rows at a time.
 
-    Tiles without a valid pixel are not computed.
+    Tiles without a valid pixel are not computed. What is done with a strip does not keep the next tiles waiting.
 
     Raises
     ------
@@ -314,29 +268,35 @@ def stream_predictions(runner: Runner, source: Source, plan: Plan, progress: Pro
     NumericalError
         If logits are not finite.
     """
-    logits = valid = None
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
-    for tile, patch, last in tiles_with_patches(source, plan, progress, "Predicting"):
-        if logits is None:
-            window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-            logits = np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype)
-            valid = np.empty((window.rows, window.cols), bool)
-        rows, cols = tile.output.slices(window)
-        valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
-        if not valid[rows, cols].any():
-            logits[:, rows, cols] = np.nan
-        else:
-            for piece, found in retreat.pieces(tile, partial(_logits, patch)):
+
+    def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
+        if not patch.valid[tile.output.slices(patch.window)].any():
+            return []
+        return list(retreat.pieces(tile, partial(_logits, patch)))
+
+    logits = valid = None
+    with closing(tiles_with_work(source, plan, progress, "Predicting", work, runner.tiles_ahead)) as computed:
+        for tile, patch, pieces, last in computed:
+            if logits is None:
+                window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
+                logits = np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype)
+                valid = np.empty((window.rows, window.cols), bool)
+            rows, cols = tile.output.slices(window)
+            valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
+            if not pieces:
+                logits[:, rows, cols] = np.nan
+            for piece, found in pieces:
                 here = piece.output.slices(window)
                 mapped, filled = valid[here], logits[(slice(None), *here)]
                 filled[...] = found
                 check_finite(filled, mapped, piece.output)
                 np.copyto(filled, np.nan, where=~mapped)
-        if last:
-            for slab in window.split(SLAB_ROWS, window.cols):
-                rows, cols = slab.slices(window)
-                yield Strip(slab, logits[:, rows], valid[rows])
-            logits = valid = None
+            if last:
+                for slab in window.split(SLAB_ROWS, window.cols):
+                    rows, cols = slab.slices(window)
+                    yield Strip(slab, logits[:, rows], valid[rows])
+                logits = valid = None
 
 
 def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:

@@ -25,9 +25,10 @@ import torch
 
 from .blocks import BlockGrid, BlockRelevance, sample_blocks
 from .curves import Control, Faithfulness, States
-from .engine import check_cancelled, plan_work, read_ahead
+from .engine import check_cancelled, plan_work
 from .errors import NumericalError, ParameterError
 from .network import Inputs, Runner
+from .pipeline import read_ahead
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
 from .target import Seeding

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ...models.convolutions import computes_bfloat16
+from ...models.together import cores
 from .errors import ModelError, NumericalError, ParameterError
 from .protocols import Patch
 from .window import Window
@@ -184,8 +185,13 @@ class Runner:
         # Rows that the network computes at a time, 0 where it takes a tile at once.
         self.band_rows = int(getattr(self._fast, "band_rows", 0))
         # Whether large tiles cost neither forward passes nor gradients their speed.
-        in_bands = self.band_rows > 0 and self.pullback is not None
-        self.takes_large_tiles = in_bands or self.device.type == "cuda"
+        self._in_bands = self.band_rows > 0 and self.pullback is not None
+        self.takes_large_tiles = self._in_bands or self.device.type == "cuda"
+
+    @property
+    def tiles_ahead(self) -> int:
+        """For how many more tiles logits may be computed at the same time: with one no core waits for a tile's end."""
+        return 1 if self._in_bands and cores() > 1 else 0
 
     def bands_at_once(self, rows: int) -> int:
         """Return how many bands of a window of `rows` rows the network computes at the same time."""

@@ -24,12 +24,13 @@ import torch
 
 from .accounts import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
 from .audit import leaking_layer, lost_by_layer
-from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches, writing_behind
+from .engine import check_cancelled, plan_work, scene_window, tiles_with_patches
 from .errors import NumericalError, ParameterError
 from .explainers import Explanation
 from .maps import CellMap, Cells, FineMap
 from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
 from .network import Inputs, Runner
+from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .relevance_steps import pilots_of, refined, seeded_pixels, seeds_of
 from .retreat import Retreat

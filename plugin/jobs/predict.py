@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,7 +61,8 @@ class Predict:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        from ..core.engine import plan_predictions, stream_predictions, writing_behind
+        from ..core.engine import plan_predictions, stream_predictions
+        from ..core.pipeline import writing_behind
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card
@@ -90,19 +91,20 @@ class Predict:
                 uncertainty = behind(entropies)
             if self.coverage:
                 coverage = CoverageMap(outputs, self.coverage, scene, grid, card, tags, progress)
-            for strip in stream_predictions(runner, scene, plan, progress):
-                valid_pixels += int(strip.valid.sum())
-                p = class_probabilities(strip.logits[card.head_slice(head.name)], head)
-                mapped = mapped_values(p, strip.valid, head)
-                if head.kind == "softmax" and scene.has_land:
-                    mapped[scene.land(strip.window)] = CLASS_LAND
-                main.write(mapped[None])
-                if probabilities is not None:
-                    probabilities.write(p)
-                if uncertainty is not None:
-                    uncertainty.write(entropy(p, head)[None])
-                if coverage is not None:
-                    coverage.write(strip.window, strip.valid)
+            with closing(stream_predictions(runner, scene, plan, progress)) as strips:
+                for strip in strips:
+                    valid_pixels += int(strip.valid.sum())
+                    p = class_probabilities(strip.logits[card.head_slice(head.name)], head)
+                    mapped = mapped_values(p, strip.valid, head)
+                    if head.kind == "softmax" and scene.has_land:
+                        mapped[scene.land(strip.window)] = CLASS_LAND
+                    main.write(mapped[None])
+                    if probabilities is not None:
+                        probabilities.write(p)
+                    if uncertainty is not None:
+                        uncertainty.write(entropy(p, head)[None])
+                    if coverage is not None:
+                        coverage.write(strip.window, strip.valid)
             self._write_styles(outputs, head, scene)
         paths = {
             "OUTPUT": self.output,

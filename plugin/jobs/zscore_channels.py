@@ -18,8 +18,9 @@ from ..core.channel_evidence import ChannelAccumulator, ChannelEvidence
 from ..core.channel_levels import InputChannel
 from ..core.clusters import BlockLadder
 from ..core.contributions import Splitter, Splitting, splitter_for
-from ..core.engine import check_cancelled, plan_work, read_ahead
+from ..core.engine import check_cancelled, plan_work
 from ..core.network import Runner
+from ..core.pipeline import read_ahead
 from ..core.protocols import Patch, Progress
 from ..core.retreat import Retreat
 from ..core.tiling import Tile

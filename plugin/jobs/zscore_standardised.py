@@ -9,8 +9,9 @@ import numpy as np
 
 from ..core.contribution_reference import ContributionReference
 from ..core.contributions import Splitter, splitter_for
-from ..core.engine import check_cancelled, plan_work, tiles_with_patches, writing_behind
+from ..core.engine import check_cancelled, plan_work, tiles_with_patches
 from ..core.network import Runner
+from ..core.pipeline import writing_behind
 from ..core.protocols import Patch, Progress
 from ..core.retreat import Retreat
 from ..core.tiling import Tile

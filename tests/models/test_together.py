@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -126,6 +128,32 @@ def test_callers_in_several_threads_share_the_cores(cores):
     for number in range(2, 6):
         assert found[number] == [number**power for power in range(9)]
         assert found[number, "cores"] == cores
+
+
+def test_callers_in_several_threads_that_come_first_make_threads_for_all_cores_only_once(monkeypatch):
+    made, found = [], []
+
+    @functools.cache
+    def slow(number):
+        made.append(number)
+        with suppress(threading.BrokenBarrierError):
+            arrived.wait(0.2)  # the other caller would come here now
+        return ThreadPoolExecutor(number)
+
+    def call():
+        torch.set_num_threads(2)
+        arrived.wait(60)
+        found.append(together([int] * 3))
+
+    monkeypatch.setattr(module, "_pool", slow)
+    arrived = threading.Barrier(2)
+    callers = [threading.Thread(target=call) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert made == [2]
+    assert found == [[0] * 3] * 2
 
 
 def test_of_several_errors_that_of_the_first_job_that_failed_is_raised(cores):

@@ -16,10 +16,8 @@ from floelens.models.aspp import AsppFusion
 from floelens.plugin.core.engine import (
     plan_components,
     plan_predictions,
-    read_ahead,
     stream_components,
     stream_predictions,
-    writing_behind,
 )
 from floelens.plugin.core.errors import Cancelled, NumericalError, SceneError
 from floelens.plugin.core.memory import WORKSPACE, peak_bytes
@@ -31,7 +29,6 @@ from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
     RATIO,
     Listener,
-    ListSink,
     TinyFusion,
     tiny_card,
     tiny_scene,
@@ -127,48 +124,61 @@ def test_progress_rises_to_one():
     assert len(listener.fractions) == plan.count and listener.fractions[-1] == 1
 
 
-def test_what_the_source_raises_while_reading_ahead_is_raised_here():
-    class Broken:
-        def read(self, window):
-            if window.row == 3:
-                raise SceneError("the file ends here")
-            return window
-
-    patches = read_ahead(Broken(), (Window(row, 0, 1, 1) for row in range(9)))
-    assert [next(patches).row for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(SceneError, match="ends here"):
-        next(patches)
+def fast_runner():
+    """Return a runner that computes two tiles at the same time where there are two cores."""
+    return Runner(tiny_card(radius=30), AsppFusion(2, 3, 4, "interpretability_small", outputs=4), "cpu")
 
 
-def test_reading_ahead_waits_and_ends_when_it_is_closed():
-    class Counting:
-        number = 0
-
-        def read(self, window):
-            self.number += 1
-            return window
-
-    source, before = Counting(), threading.active_count()
-    patches = read_ahead(source, (Window(row, 0, 1, 1) for row in range(1000)))
-    next(patches)
-    patches.close()
-    assert source.number <= 5
-    assert threading.active_count() == before
+def test_tiles_computed_at_the_same_time_give_the_same_logits(monkeypatch):
+    torch.manual_seed(1)
+    runner, scene = fast_runner(), tiny_scene(200, 230)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert runner.tiles_ahead == 0
+    expected = predict(runner, scene, 60)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert runner.tiles_ahead == 1
+    for found, wanted in zip(predict(runner, scene, 60), expected):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_strips_written_behind_keep_their_order_and_errors():
-    sink = ListSink()
-    with writing_behind(sink) as behind:
-        for row in range(7):
-            behind.write(np.full((1, 1, 1), row))
-    assert sink.values.ravel().tolist() == list(range(7))
+def test_a_cancel_waits_for_the_tiles_that_are_computed_and_for_no_more(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    runner, scene, listener = fast_runner(), tiny_scene(200, 230), Listener(stop_after=3)
+    plan, computed, before = Plan(scene.window, scene.window, 30, 4, 40, 40), [], threading.active_count()
+    logits = runner.logits
+    runner.logits = lambda inputs: computed.append(None) or logits(inputs)
+    with pytest.raises(Cancelled):
+        list(stream_predictions(runner, scene, plan, listener))
+    assert len(listener.fractions) == 3 and len(computed) <= 4 < plan.count
+    assert sum(thread.name.startswith("floelens-tile") for thread in threading.enumerate()) == 0
+    assert threading.active_count() <= before + 2  # the cores' own stay
 
-    class Full:
-        def write(self, values):
-            raise OSError("no room")
 
-    with pytest.raises(OSError, match="no room"), writing_behind(Full()) as behind:
-        behind.write(np.zeros((1, 1, 1)))
+def test_an_error_in_a_tile_ends_the_others(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    runner, scene, listener = fast_runner(), tiny_scene(200, 230), Listener()
+    plan = Plan(scene.window, scene.window, 30, 4, 40, 40)
+    logits, calls = runner.logits, []
+
+    def third_fails(inputs):
+        calls.append(None)
+        if len(calls) == 3:
+            raise ValueError("no room")
+        return logits(inputs)
+
+    runner.logits = third_fails
+    with pytest.raises(ValueError, match="no room"):
+        list(stream_predictions(runner, scene, plan, listener))
+    assert len(calls) <= 4 and len(listener.fractions) <= 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("floelens-tile")]
+
+
+def test_two_tiles_at_the_same_time_have_memory_for_two(monkeypatch):
+    runner, scene, sides = fast_runner(), tiny_scene(), []
+    for cores in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        sides.append(plan_predictions(runner, scene, scene.window, 64).tile_rows)
+    assert SMALLEST_SIDE < sides[1] < 0.8 * sides[0]
 
 
 def test_a_scene_without_valid_pixels_is_a_sentence():
