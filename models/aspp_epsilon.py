@@ -96,31 +96,10 @@ class EpsilonPullback(nn.Module):
         network = self.network
         seeded = [index for index in range(seeds.shape[1]) if seeds[:, index].any()]
         seeds, logits, output = seeds[:, seeded], logits[:, seeded], OutputWeights(network, seeded)
-        shares, across = network.shares(span_of(seeds, 2, 0)), span_of(seeds, 3, 0)
-        books = [Books() for _ in shares]
         sizes = self._size_of_cells(fine, coarse, output)
         handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
-        spilt = together(
-            [
-                partial(
-                    self._branches.through,
-                    share,
-                    across,
-                    output,
-                    seeds,
-                    logits,
-                    sizes,
-                    kept,
-                    handed,
-                    behind,
-                    books[index],
-                )
-                for index, share in enumerate(shares)
-            ]
-        )
-        for reached, multipliers in (each for of_share in spilt for each in of_share):
-            behind[(..., *reached)].add_(multipliers)
+        books = self._branches.through(output, seeds, logits, sizes, kept, handed, behind)
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
         books += (further := [Books() for _ in shares])

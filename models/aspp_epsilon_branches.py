@@ -6,17 +6,21 @@ computing them.
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+
 import torch
 from torch.nn import functional
 
-from .aspp_bands import Band
+from .aspp_bands import Band, span_of
 from .aspp_fast import FastAspp
-from .aspp_head import Slices, apart
+from .aspp_head import apart
 from .aspp_pools import complete, framed_pools, summed_back
 from .aspp_pullback import turned
 from .aspp_variants import SCALES
 from .convolutions import LANES, convolved, filled, kernel_lines, narrowed
 from .epsilon_rule import Books, EpsilonRule
+from .together import cores, together
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
 BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
@@ -79,8 +83,6 @@ class EpsilonBranches:
 
     def through(
         self,
-        share: Band,
-        across: Band,
         output: OutputWeights,
         seeds: torch.Tensor,
         logits: torch.Tensor,
@@ -88,14 +90,11 @@ class EpsilonBranches:
         kept: dict[str, torch.Tensor],
         handed: torch.Tensor,
         behind: torch.Tensor,
-        books: Books,
-    ) -> list[tuple[Slices, torch.Tensor]]:
-        """Take a share of the rows back to the trunk's output.
+    ) -> list[Books]:
+        """Take all rows with seeds back to the trunk's output, in bands; return the books of each.
 
         Parameters
         ----------
-        share, across : Band
-            The rows, and the columns with seeds.
         output : OutputWeights
             The seeded logits' weights.
         seeds, logits : torch.Tensor
@@ -105,54 +104,82 @@ class EpsilonBranches:
         kept : dict of str to torch.Tensor
             Convolution → its outputs.
         handed, behind : torch.Tensor
-            Multipliers behind the output layer, and behind the trunk: the share's rows are filled.
-        books : Books
-            The share's own.
-
-        Returns
-        -------
-        list of tuple of ((slice, slice), torch.Tensor)
-            Pixels beyond the share's rows, and what is to be added to theirs of `behind`.
+            Multipliers behind the output layer, which are filled, and behind the trunk, to which is added.
         """
-        network, spilt = self._network, []
+        across, cut = span_of(seeds, 3, 0), self._bands(span_of(seeds, 2, 0))
+        books, added = [Books() for _ in cut], [threading.Event() for _ in cut]
+
+        def take(index: int) -> None:
+            try:
+                found, reached = self._from_band(
+                    cut[index], across, output, seeds, logits, sizes, kept, handed, books[index]
+                )
+                # A band reaches rows of the next one, which begun first if its number is even.
+                for neighbour in added[max(0, index - 1) : index + 2 : 2] if index % 2 else ():
+                    neighbour.wait()
+                for part, place in zip(found, behind[reached].split([part.shape[1] for part in found], 1)):
+                    place.add_(part)
+            finally:
+                added[index].set()
+
+        order = [*range(0, len(cut), 2), *range(1, len(cut), 2)]
+        together([partial(take, index) for index in order])
+        return books
+
+    def _bands(self, rows: Band) -> list[Band]:
+        """Return rows in bands so tall that two of them with one between do not reach the same rows."""
+        length, tall = rows.stop - rows.start, 2 * self._network.band_rows
+        if not length or not tall:
+            return [rows][: bool(rows)]
+        # Pools see a halo of rows, which short bands would pool more often; but each core needs some of them.
+        number = max(-(-length // tall), min(2 * cores(), length // (2 * BRANCH_HALO)))
+        return list(rows.cut(-(-length // number)))
+
+    def _from_band(
+        self,
+        band: Band,
+        across: Band,
+        output: OutputWeights,
+        seeds: torch.Tensor,
+        logits: torch.Tensor,
+        sizes: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        handed: torch.Tensor,
+        books: Books,
+    ) -> tuple[list[torch.Tensor], tuple]:
+        """Return what the branches of a band's rows, and of the columns `across`, hand to the trunk's output.
+
+        It comes in parts of the channels, one after the other, with the place of the pixels in the trunk's output.
+        Other parameters as of :meth:`through`.
+        """
+        network = self._network
         seen_cols = across.around(BRANCH_HALO)
         own_cols = slice(across.start - seen_cols.start, across.stop - seen_cols.start)
-        # Pools see a halo of rows, which shorter bands would pool more often.
-        for band in share.cut(2 * network.band_rows):
-            seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
-            # What a ReLU let through is its own size.
-            skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
-            size_of_logits = sizes[here] + skip
-            branches = {}
-            trunk, ends = kept["conv6"][(..., *seen)], (seen[0].start == 0, seen[0].stop == band.rows)
-            for scale, first, means, frame in framed_pools(trunk, SCALES, *ends):
-                name = f"scale{scale}"
-                values = _around(means, seen[0].start + first, band, scale)
-                wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
-                own_inside = slice(own_cols.start + wide, own_cols.stop + wide)
-                branch, size = (
-                    self._filtered(values, weight, bias, (0, scale - frame + wide), scale)[..., own_inside]
-                    for weight, bias in (
-                        (self._weights[name], self._biases[name]),
-                        (self._sizes[name], self._bias_sizes[name]),
-                    )
+        seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
+        # What a ReLU let through is its own size.
+        skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
+        size_of_logits = sizes[here] + skip
+        branches = {}
+        trunk, ends = kept["conv6"][(..., *seen)], (seen[0].start == 0, seen[0].stop == band.rows)
+        for scale, first, means, frame in framed_pools(trunk, SCALES, *ends):
+            name = f"scale{scale}"
+            values = _around(means, seen[0].start + first, band, scale)
+            wide = max(0, frame - scale)  # zeros on each side that no own pixel sees
+            own_inside = slice(own_cols.start + wide, own_cols.stop + wide)
+            branch, size = (
+                self._filtered(values, weight, bias, (0, scale - frame + wide), scale)[..., own_inside]
+                for weight, bias in (
+                    (self._weights[name], self._biases[name]),
+                    (self._sizes[name], self._bias_sizes[name]),
                 )
-                size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
-                branches[scale] = branch, size
-            own = self._rule.hand_on(
-                books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits
             )
-            handed[here] = own
-            found = self._spread(band, across, output, own.to(network.dtype), branches, books)
-            inner = slice(max(seen[0].start, share.start), min(seen[0].stop, share.stop))
-            places = behind.split([part.shape[1] for part in found], 1)
-            for part, place in zip(found, places):
-                place[..., inner, seen_cols].add_(band.narrowed(part, seen[0], inner))
-            for outer in (slice(seen[0].start, inner.start), slice(inner.stop, seen[0].stop)):
-                if outer.start < outer.stop:
-                    parts = [band.narrowed(part, seen[0], outer) for part in found]
-                    spilt.append(((outer, seen_cols), torch.cat(parts, 1)))
-        return spilt
+            size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
+            branches[scale] = branch, size
+        own = self._rule.hand_on(
+            books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits
+        )
+        handed[here] = own
+        return self._spread(band, across, output, own.to(network.dtype), branches, books), (..., *seen)
 
     def _filtered(
         self,
