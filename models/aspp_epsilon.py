@@ -20,7 +20,7 @@ from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges
 from .aspp_pullback import to_cells, turned
 from .convolutions import Filters, convolved
-from .epsilon_rule import Books, EpsilonRule, Note
+from .epsilon_rule import Books, EpsilonRule, Note, close_all
 from .together import together
 
 # Rows around a seed that relevance reaches.
@@ -46,6 +46,9 @@ class EpsilonPullback(nn.Module):
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in CONVOLUTIONS}
         least = self._rule.least
         self._bias_sizes = {name: bias.abs() + least for name, bias in self._biases.items()}
+        # What biases and shifts weigh in the books, float64.
+        self._shares = {name: bias.double() for name, bias in self._biases.items()}
+        self._shares |= {norm: network.get_buffer(f"{norm}_shift")[:, 0, 0].double() for norm in NORMS.values()}
         self._to_size, self._to_before = {}, {}
         for name in CONVOLUTIONS:
             weight = network.get_buffer(f"{name}_weight")
@@ -79,11 +82,6 @@ class EpsilonPullback(nn.Module):
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
         return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
 
-    def _bias_of(self, key: str) -> torch.Tensor:
-        if key in NORMS.values():
-            return self.network.get_buffer(f"{key}_shift")[:, 0, 0].double()
-        return self._biases[key].double()
-
     def _back(
         self,
         seeds: torch.Tensor,
@@ -102,17 +100,14 @@ class EpsilonPullback(nn.Module):
         books = self._branches.through(output, seeds, logits, sizes, kept, handed, behind)
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
-        books += (further := [Books() for _ in shares])
+        further = [Books() for _ in shares]
         together(
             [
                 partial(self._share_to_fine, share, output, handed, behind, fine, kept, found, further[index])
                 for index, share in enumerate(shares)
             ]
         )
-        total = Books()
-        for of_share in books:
-            total.join(of_share)
-        total.close(note)
+        close_all([*books, *further], note)
         return found, to_cells(network, handed, coarse, output.coarse) if network.coarse_channels else None
 
     def _size_of_cells(
@@ -164,7 +159,7 @@ class EpsilonPullback(nn.Module):
                         size = self._size(name, before, new)
                         z = kept[name][:, :, new.own]
                         self._rule.hand_on(
-                            books, name, self._bias_of(name), multipliers, z, size, own, rectified=True
+                            books, name, self._shares[name], multipliers, z, size, own, rectified=True
                         )
                     if band.stop == share.stop and after:
                         chain[after].close()  # the next layer may have its memory
@@ -193,4 +188,4 @@ class EpsilonPullback(nn.Module):
         gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
         size = torch.addcmul(shift.abs() + self._rule.least, before, gain.abs())
         z = torch.addcmul(shift, before, gain)
-        self._rule.hand_on(books, norm, self._bias_of(norm), multipliers, z, size, own).mul_(gain)
+        self._rule.hand_on(books, norm, self._shares[norm], multipliers, z, size, own).mul_(gain)

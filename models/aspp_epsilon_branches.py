@@ -79,6 +79,7 @@ class EpsilonBranches:
             lines = kernel_lines(left_over)
             self._lines_back[name] = filled(lines.contiguous(memory_format=network.memory_format))
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in branches}
+        self._shares = {name: bias.double() for name, bias in self._biases.items()}
         self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
 
     def through(
@@ -114,7 +115,7 @@ class EpsilonBranches:
                 found, reached = self._from_band(
                     cut[index], across, output, seeds, logits, sizes, kept, handed, books[index]
                 )
-                # A band reaches rows of the next one, which begun first if its number is even.
+                # A band reaches rows of its neighbours. Those of even number begin first and wait for nobody.
                 for neighbour in added[max(0, index - 1) : index + 2 : 2] if index % 2 else ():
                     neighbour.wait()
                 for part, place in zip(found, behind[reached].split([part.shape[1] for part in found], 1)):
@@ -127,13 +128,13 @@ class EpsilonBranches:
         return books
 
     def _bands(self, rows: Band) -> list[Band]:
-        """Return rows in bands so tall that two of them with one between do not reach the same rows."""
+        """Return rows in bands, of which two with one between do not reach the same rows."""
         length, tall = rows.stop - rows.start, 2 * self._network.band_rows
         if not length or not tall:
             return [rows][: bool(rows)]
         # Pools see a halo of rows, which short bands would pool more often; but each core needs some of them.
-        number = max(-(-length // tall), min(2 * cores(), length // (2 * BRANCH_HALO)))
-        return list(rows.cut(-(-length // number)))
+        wanted = max(-(-length // tall), 2 * cores())
+        return list(rows.cut(-(-length // max(1, min(wanted, length // (2 * BRANCH_HALO))))))
 
     def _from_band(
         self,
@@ -217,7 +218,7 @@ class EpsilonBranches:
             arriving[scale] = self._rule.hand_on(
                 books,
                 layer,
-                self._biases[name].double(),
+                self._shares[name],
                 convolved(seeds, output.turned[f"output{scale}"]),
                 *branches.pop(scale),
             )

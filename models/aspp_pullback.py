@@ -207,11 +207,21 @@ def to_cells(
 
 
 def channel_sums(values: torch.Tensor) -> torch.Tensor:
-    """Return sums over samples and pixels by channel, float64 of sums of rows that torch adds up in float32 or more."""
+    """Return sums over samples and pixels by channel, float64 of :func:`column_sums`."""
+    return column_sums(values).double().view(-1, values.shape[1]).sum(0)
+
+
+def column_sums(values: torch.Tensor) -> torch.Tensor:
+    """Return sums of values (sample, channel, row, column) over samples and rows, in float32 or more.
+
+    Returns
+    -------
+    torch.Tensor
+        (column · channel,), the channels of a column side by side; where they are not so in memory (channel,).
+    """
     if values.shape[1] > 1 and values.is_contiguous(memory_format=torch.channels_last):
         # A register full of columns and channels at once, not the few channels alone.
         samples, channels, rows, cols = values.shape
         kind = torch.promote_types(values.dtype, torch.float32)
-        by_column = values.permute(0, 2, 3, 1).reshape(samples * rows, cols * channels).sum(0, dtype=kind)
-        return by_column.view(cols, channels).double().sum(0)
-    return values.sum((0, 2, 3)).double()
+        return values.permute(0, 2, 3, 1).reshape(samples * rows, cols * channels).sum(0, dtype=kind)
+    return values.sum((0, 2, 3))

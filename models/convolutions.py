@@ -9,6 +9,7 @@ the lanes of a processor that would be slower without. Each output stays the sam
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -124,8 +125,10 @@ class Filters(nn.Module):
             layout = layout or torch.contiguous_format
             self.register_buffer("large", large.flatten(0, 2).contiguous(memory_format=layout))
             self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
-            repeated = None if bias is None else bias[self.whole :].repeat(down * across)
-            self.register_buffer("large_bias", repeated)
+            first, rest_of = (None, None) if bias is None else bias.split([self.whole, rest])
+            self.register_buffer("first_bias", first)
+            self.register_buffer("last_bias", rest_of)
+            self.register_buffer("large_bias", None if rest_of is None else rest_of.repeat(down * across))
 
     def forward(
         self,
@@ -170,8 +173,9 @@ class Filters(nn.Module):
             _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
             return out
         if self.whole:
-            found = _convolved(values, self.first, _of(added, slice(self.whole)), relu, int(not inside))
-            _copy(found[:, :, own].permute(0, 2, 3, 1), out[:, : self.whole].permute(0, 2, 3, 1))
+            found = _convolved(values, self.first, self.first_bias if bias else None, relu, int(not inside))
+            found = found if inside else found[:, :, own]
+            _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1)[..., : self.whole])
         seen = values[:, :, max(0, first - 1) : stop + 1]
         if not inside:
             seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
@@ -183,17 +187,20 @@ class Filters(nn.Module):
         (down, across), (rows, cols) = self.block, out.shape[2:]
         blocks_down, blocks_across = rows // down, cols // across
         high, wide = blocks_down * down, blocks_across * across
-        added = self.large_bias if bias else None
-        found = _convolved(values[:, :, : high + 2], self.large, added, relu, 0, self.block)
-        place = out.permute(0, 2, 3, 1)[:, :high, :wide, self.whole :]
-        place = place.unflatten(2, (blocks_across, across)).unflatten(1, (blocks_down, down)).transpose(2, 3)
+        seen = values if high == rows else values[:, :, : high + 2]
+        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, self.block)
         # Channels last, the pixels of a block lie one after the other.
-        _copy(found.permute(0, 2, 3, 1).unflatten(3, (down, across, -1)), place)
-        weight, added = self.weight[self.whole :], _of(self.bias if bias else None, slice(self.whole, None))
+        shape = len(values), blocks_down, blocks_across, down, across, self.outputs - self.whole
+        sample, _, row, col = out.stride()
+        steps = sample, down * row, across * col, row, col, 1
+        place = out.as_strided(shape, steps, out.storage_offset() + self.whole)
+        _copy(found.permute(0, 2, 3, 1).view(shape), place)
+        added = self.last_bias if bias else None
         if high < rows:
-            out[:, self.whole :, high:] = _convolved(values[:, :, high:], weight, added, relu, 0)
+            last = self.weight[self.whole :]
+            out[:, self.whole :, high:] = _convolved(values[:, :, high:], last, added, relu, 0)
         if wide < cols:
-            end = _convolved(values[..., wide - 1 :], weight, added, relu, 0)
+            end = _convolved(values[..., wide - 1 :], self.weight[self.whole :], added, relu, 0)
             out[:, self.whole :, :, wide:] = end[..., 1:]
 
 
@@ -201,10 +208,6 @@ def _block(pixels: int) -> tuple[int, int]:
     """Return rows and columns of a block of at most so many pixels, about as high as wide."""
     rows = 1 << (pixels.bit_length() - 1) // 2
     return rows, pixels // rows
-
-
-def _of(bias: torch.Tensor | None, channels: slice) -> torch.Tensor | None:
-    return None if bias is None else bias[channels]
 
 
 def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
@@ -238,11 +241,17 @@ def _convolved(
     One column of zeros is added on each side, and `above` rows above and below.
     """
     known = torch.backends.mkldnn.is_available()
-    fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if known else None
-    if relu and fused is not None and fast(values):
-        return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
+    if relu and known and _fused() is not None and fast(values):
+        return _fused()(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
+
+
+@cache
+def _fused() -> Callable[..., torch.Tensor] | None:
+    """Return torch's convolution with a ReLU in the same pass, where it has one."""
+    packet = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+    return getattr(packet, "default", None)  # named at once, not found anew by the arguments of each call
 
 
 def fast(values: torch.Tensor) -> bool:

@@ -6,12 +6,12 @@ al. 2015, doi 10.1371/journal.pone.0130140, with ε relative to the layer's own 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
 from .aspp_bands import bands
-from .aspp_pullback import channel_sums
+from .aspp_pullback import column_sums
 
 # A smaller ε is nothing beside the rounding of z, but ε D would be zero in float32, and 0/0 no number.
 LEAST_EPSILON = 1e-30
@@ -24,24 +24,40 @@ Note = Callable[[str, str, torch.Tensor], None]
 
 
 class Books:
-    """Adds up what single bands note, so that each sum is noted once."""
+    """Adds up what one thread's bands note, by column, so that each sum is made once."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str], torch.Tensor] = {}
+        # By account and layer: float64 sums over rows, the channels, and their weights.
+        self._sums: dict[tuple[str, str], tuple[torch.Tensor, int, torch.Tensor | float]] = {}
 
-    def add(self, account: str, layer: str, amount: torch.Tensor) -> None:
-        """Add a float64 scalar."""
-        self._sums[account, layer] = self._sums.get((account, layer), 0.0) + amount
+    def add(self, account: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
+        """Add Σ weights · values (sample, channel, row, column); weights: float64 by channel, or one for all.
 
-    def join(self, others: Books) -> None:
-        """Add the sums of other books."""
-        for entry, amount in others._sums.items():
-            self.add(*entry, amount)
+        Of an account of a layer all values have the same columns and all weights are the same.
+        """
+        found = column_sums(values)
+        if (account, layer) in self._sums:
+            self._sums[account, layer][0].add_(found)
+        else:
+            self._sums[account, layer] = found.double(), values.shape[1], weights
 
     def close(self, note: Note) -> None:
         """Note the sums."""
-        for entry, amount in self._sums.items():
-            note(*entry, amount)
+        for (account, layer), (sums, channels, weights) in self._sums.items():
+            note(account, layer, (sums.view(-1, channels).sum(0) * weights).sum())
+
+
+def close_all(books: Iterable[Books], note: Note) -> None:
+    """Note the sums over several books."""
+    total: dict[tuple[str, str], torch.Tensor] = {}
+
+    def add(account: str, layer: str, amount: torch.Tensor) -> None:
+        total[account, layer] = total.get((account, layer), 0.0) + amount
+
+    for each in books:
+        each.close(add)
+    for entry, amount in total.items():
+        note(*entry, amount)
 
 
 class EpsilonRule:
@@ -80,7 +96,6 @@ class EpsilonRule:
         `multipliers` and `size` (D, nowhere zero) are used up. `weights` are those of the bias, float64.
         """
         own = own or slice(0, z.shape[2])
-        epsilon = bias = 0.0
         for part in bands(z.shape[2], CHUNK_ROWS):
             arriving, here, withheld = (each[:, :, part.own] for each in (multipliers, z, size))
             if not rectified:
@@ -89,8 +104,6 @@ class EpsilonRule:
             inside = slice(max(own.start - part.start, 0), min(own.stop, part.stop) - part.start)
             if inside.start < inside.stop:
                 mine = arriving[:, :, inside]
-                epsilon = epsilon + channel_sums(withheld[:, :, inside].mul_(mine)).sum()
-                bias = bias + channel_sums(mine)
-        books.add("epsilon", layer, self.epsilon * epsilon)
-        books.add("bias", layer, (bias * weights).sum())
+                books.add("epsilon", layer, withheld[:, :, inside].mul_(mine), self.epsilon)
+                books.add("bias", layer, mine, weights)
         return multipliers

@@ -30,6 +30,9 @@ from .window import Window
 LARGEST_SIDE = 400
 LARGEST_SIDE_AT_BEST = 1100
 SMALLEST_SIDE = 32
+# Windows have a multiple of so many columns where the scene goes on: networks compute blocks of pixels together, and
+# the few columns left over would cost more than those that are missing.
+BLOCK_COLS = 4
 # Rows of a finished strip that are handed on at a time: what is made of them takes little memory beside the strip.
 SLAB_ROWS = 128
 MEBIBYTE = 1024 * 1024
@@ -105,7 +108,8 @@ class Plan:
         """Return the tile that answers for the pixels `output` (any window inside the scene)."""
         needed = output.grown(self.radius, within=self.scene)
         row, col = (start // self.alignment * self.alignment for start in (needed.row, needed.col))
-        seen = Window(row, col, needed.row_stop - row, needed.col_stop - col)
+        cols = -(-(needed.col_stop - col) // BLOCK_COLS) * BLOCK_COLS
+        seen = Window(row, col, needed.row_stop - row, cols).intersection(self.scene)
         return Tile(output, seen, seen.snapped(self.alignment, within=self.scene))
 
     def strips(self) -> Iterator[tuple[Tile, ...]]:

@@ -7,7 +7,9 @@ import torch
 from floelens.models import aspp_head
 from floelens.models.aspp import AsppFusion
 from floelens.models.aspp_bands import Band, Rolling, bands, rolled, shares
+from floelens.models.aspp_epsilon_branches import BRANCH_HALO, EpsilonBranches
 from floelens.models.aspp_head import LinearHead
+from floelens.models.epsilon_rule import EpsilonRule
 from floelens.models.workspace import ROOM, Workspace
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
@@ -83,6 +85,36 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
     whole, *cut = found
     for values in cut:
         assert max(off(mine, theirs) for mine, theirs in zip(values, whole)) < 1e-12
+
+
+@pytest.mark.parametrize("cores", [1, 2, 7, 64])
+@pytest.mark.parametrize("height", [0, 7, 48, 200])
+def test_of_the_branches_bands_those_taken_at_the_same_time_do_not_reach_the_same_rows(height, cores, monkeypatch):
+    network = network_of("interpretability_small", 1, torch.float64).fast()
+    network.band_rows = height
+    branches = EpsilonBranches(network, EpsilonRule(0.01, torch.float64))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    for start in (0, 5):
+        for length in (*range(300), 683, 1160):
+            rows = Band(start, start + length, start + length + 9)
+            cut = branches._bands(rows)
+            assert [row for band in cut for row in range(band.start, band.stop)] == list(range(start, start + length))
+            for parity in (cut[::2], cut[1::2]):
+                seen = [band.around(BRANCH_HALO) for band in parity]
+                assert all(above.stop <= below.start for above, below in zip(seen, seen[1:]))
+
+
+def test_several_cores_find_the_same_numbers_every_time():
+    fast = network_of("interpretability_small", 3, torch.float32).fast()
+    fine, coarse = inputs_of(310, 120, torch.float32)
+    found = []
+    for _ in range(6):
+        with torch.no_grad():
+            logits, pull = fast.epsilon_pullback(0.01)(fine, coarse)
+            books = {}
+            pulled = pull(torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2]))
+        found.append([logits, *pulled, torch.stack(list(books.values()))])
+    assert all(torch.equal(mine, first) for each in found for mine, first in zip(each, found[0]))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

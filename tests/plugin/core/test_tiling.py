@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import ParameterError
-from floelens.plugin.core.tiling import LARGEST_SIDE, LARGEST_SIDE_AT_BEST, Cost, Plan, plan_tiles
+from floelens.plugin.core.tiling import BLOCK_COLS, LARGEST_SIDE, LARGEST_SIDE_AT_BEST, Cost, Plan, plan_tiles
 from floelens.plugin.core.window import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,7 +51,9 @@ def test_input_windows_hold_the_margin_and_begin_on_the_alignment(plan):
     for tile in (tile for strip in plan.strips() for tile in strip):
         needed = tile.output.grown(plan.radius, within=plan.scene)
         assert tile.input.intersection(needed) == needed
-        assert (tile.input.row_stop, tile.input.col_stop) == (needed.row_stop, needed.col_stop)
+        assert tile.input.row_stop == needed.row_stop
+        assert tile.input.col_stop == plan.scene.col_stop or tile.input.cols % BLOCK_COLS == 0
+        assert tile.input.col_stop - needed.col_stop < BLOCK_COLS
         assert tile.input.row % plan.alignment == tile.input.col % plan.alignment == 0
         assert tile.read == tile.input.snapped(plan.alignment, within=plan.scene)
         assert tile.output.rows <= plan.tile_rows + plan.alignment
@@ -63,6 +65,8 @@ def test_inner_tiles_read_no_more_than_the_radius():
     plan = Plan(scene, scene, 30, 25, 400, 400)
     tile = list(plan.strips())[2][2]
     assert (tile.output.row - tile.input.row, tile.input.row_stop - tile.output.row_stop) == (30, 30)
+    assert tile.output.col - tile.input.col == 30
+    assert 30 <= tile.input.col_stop - tile.output.col_stop < 30 + BLOCK_COLS
 
 
 def test_tiles_are_as_large_as_memory_and_caches_allow():
