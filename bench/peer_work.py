@@ -30,6 +30,12 @@ sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 from floelens.models.layers import SamePool2d  # noqa: E402
 from floelens.models.network import load  # noqa: E402
 from floelens.models.together import one_by_one  # noqa: E402
+from floelens.plugin.core.contributions import (  # noqa: E402
+    GATED,
+    Splitting,
+    plan_contributions,
+    run_contributions,
+)
 from floelens.plugin.core.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
 from floelens.plugin.core.methods import METHODS, Method  # noqa: E402
 from floelens.plugin.core.network import Runner  # noqa: E402
@@ -62,6 +68,14 @@ class Strips:
     def map(self) -> np.ndarray | None:
         """Return the strips one below the other; None where nothing is kept."""
         return np.concatenate(self._strips, axis=1) if self._strips else None
+
+
+class Parts(Strips):
+    """A sink that keeps the sum of what a logit is split into."""
+
+    def write(self, values: np.ndarray) -> None:
+        """Take a strip (groups, bias, logit; row, column)."""
+        super().write(values[:-1].sum(0, keepdims=True))
 
 
 class ConvolutionFlops(TorchDispatchMode):
@@ -118,7 +132,7 @@ def ours(task: dict, card, module) -> dict:
             first = next(plan.strips())[0].output
             alone = dataclasses.replace(plan, region=first, tile_rows=first.rows, tile_cols=first.cols)
             run(scene, alone, Strips(keeping=False))
-    kept = Strips(task["keep"])
+    kept = (Parts if task["what"] == GATED else Strips)(task["keep"])
     with opened(task, card) as scene:
         start = clocks()
         run(scene, plan, kept)
@@ -145,6 +159,13 @@ def work_on(
                 strips.write(strip.logits)
 
         return plan_predictions(runner, scene, region, task["memory"]), predict
+    if task["what"] == GATED:
+        splitting, seeding = Splitting(GATED), target_of(runner.card).resolve(runner.card)
+
+        def split(scene, plan: Plan, strips: Strips) -> None:
+            run_contributions(runner, scene, plan, seeding, splitting, strips, Silent())
+
+        return plan_contributions(runner, scene, region, splitting, seeding, task["memory"]), split
     method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
 
     def explain(scene, plan: Plan, strips: Strips) -> None:
@@ -194,7 +215,8 @@ def peer_work(task: dict, module: torch.nn.Module, logit: int) -> Callable:
 
     who, what = task["who"], task["what"]
     if who == "plain":
-        return lambda fine, coarse: module(fine, coarse)
+        # All logits to predict, the explained one to compare with its parts.
+        return (lambda *pair: module(*pair)[:, logit, None]) if what == GATED else module
     if who == "captum":
         from captum.attr import InputXGradient, IntegratedGradients
 
@@ -310,7 +332,7 @@ def main() -> int:
     if task["who"] == "peak":
         print(json.dumps(convolution_peak(task)))
         return 0
-    if task["who"] == "ours" and task["what"] not in ("predict", *METHODS):
+    if task["who"] == "ours" and task["what"] not in ("predict", GATED, *METHODS):
         print(json.dumps({"missing": f"no method {task['what']} here"}))
         return 0
     card, module = load(task["model"])

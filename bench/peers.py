@@ -10,6 +10,8 @@ time per megapixel of *mapped* pixels, whatever overlap it took; reading is in o
 nobody writes. Everybody does the first tile once before, which is not counted (but of what takes minutes).
 Peers are slow, so they run on a few tiles only and are scaled by pixels of output.
 
+What was reached is set against :data:`TARGETS` at the end; with ``--strict`` a missed one is a failure.
+
 A shared machine wanders by a third from minute to minute. So what is compared runs in turn, several rounds of
 it: times are medians, and a ratio is the median of those of single rounds, between the least and the largest.
 
@@ -47,11 +49,52 @@ REACH = 60  # pixels, the diameter of the receptive field
 # What ours is compared with: (method, peer, tiles of the peer, side of our region in pixels, 0 for all).
 PAIRS = (
     ("predict", "plain", 4, 0),
+    ("gated", "plain", 4, 0),
     ("gradient_x_input", "captum", 2, 0),
     ("integrated_gradients", "captum", 1, 800),
     ("lrp_epsilon", "zennit", 2, 0),
     ("lrp_composite", "zennit", 2, 0),
 )
+BFLOAT16, PEAK, SIZE = "bfloat16", "share of the peak", "size"
+# What is to be reached, by method and by what it is compared with, and in what units. Contributions of the bundled
+# models may take three forward passes: one, and one for each of the two channels that do not enter at the last layer.
+TARGETS = {
+    ("predict", "plain"): (8.0, "times as fast"),
+    ("predict", PEAK): (50.0, "% of the operations asked for"),
+    ("predict", BFLOAT16): (1.8, "times as fast as in float32"),
+    ("gated", "plain"): (1 / 3, "times as fast as a forward pass"),
+    ("gradient_x_input", "captum"): (8.0, "times as fast"),
+    ("gradient_x_input", BFLOAT16): (1.8, "times as fast as in float32"),
+    ("integrated_gradients", "captum"): (8.0, "times as fast"),
+    ("lrp_epsilon", "zennit"): (8.0, "times as fast"),
+    ("predict", SIZE): (1 / 1.1, "times as fast as the smallest scene"),
+    ("gradient_x_input", SIZE): (1 / 1.1, "times as fast as the smallest scene"),
+}
+
+
+class Verdicts:
+    """Which targets were reached: by the median of the rounds."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+        self._lines: list[str] = []
+
+    def add(self, model: str, what: str, beside: str, reached: list[float]) -> None:
+        """Take down what the rounds reached, if it has a target."""
+        if (what, beside) not in TARGETS:
+            return
+        target, unit = TARGETS[what, beside]
+        holds = statistics.median(reached) >= target
+        self.missed += not holds
+        self._lines.append(
+            f"| {model} | {what}, {beside} | {spread(reached, 2)} | {target:.3g} {unit} | "
+            f"{'reached' if holds else '**missed**'} |"
+        )
+
+    def show(self) -> None:
+        """Print them."""
+        print("\n### Targets\n\n| model | what | median (least–largest) | target | |\n|---|---|---|---|---|")
+        print("\n".join(self._lines))
 
 
 class Bench:
@@ -144,28 +187,38 @@ def spread(values: list[float], digits: int = 1) -> str:
     return middle if len(values) < 2 else f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
+def shares_of(one: dict, other: dict, clock: str = "wall") -> list[float]:
+    """Return how many times the one took of the other, round by round."""
+    return [a[clock] / b[clock] for a, b in zip(one["rounds"], other["rounds"])]
+
+
 def ratio(one: dict, other: dict) -> str:
     """Return how many times the one took of the other, round by round: by wall and by processor time."""
     shown = []
     for clock in ("wall", "cpu"):
-        shares = [a[clock] / b[clock] for a, b in zip(one["rounds"], other["rounds"])]
+        shares = shares_of(one, other, clock)
         shown.append(spread(shares, 1 if statistics.median(shares) > 3 else 2))
     return ", ".join(shown)
 
 
+def peak_shares(mine: dict, peak: dict, key: str, clock: str) -> list[float]:
+    """Return what percentage of the convolution peak a prediction reaches, round by round."""
+    return [100 * a[key] / a[clock] / b[clock] for a, b in zip(mine["rounds"], peak["rounds"])]
+
+
 def peak_rows(mine: dict, peak: dict) -> Iterator[str]:
-    """Yield what share of the convolution peak a prediction reaches."""
+    """Yield in words what share of the convolution peak a prediction reaches."""
     for clock in ("wall", "cpu"):
         speeds = statistics.median(each[clock] for each in peak["rounds"]) / 1e9
-        shares = []
-        for key, name in (("asked", "asked for"), ("flops", "executed")):
-            rounds = [100 * a[key] / a[clock] / b[clock] for a, b in zip(mine["rounds"], peak["rounds"])]
-            shares.append(f"{name} {spread(rounds, 0)} %")
+        shares = [
+            f"{name} {spread(peak_shares(mine, peak, key, clock), 0)} %"
+            for key, name in (("asked", "asked for"), ("flops", "executed"))
+        ]
         yield f"of {speeds:.0f} GFLOP/s by {clock} time: {', '.join(shares)}"
 
 
-def compare(bench: Bench, model: str, methods: list[str], rounds: int) -> None:
-    """Print the table of one model."""
+def compare(bench: Bench, model: str, methods: list[str], rounds: int, verdicts: Verdicts) -> None:
+    """Print the table of one model, and take down what was reached."""
     print(f"\n### {model}\n")
     print("| method | who | s/Mpx | cpu s/Mpx | peak MiB | ratio wall, cpu | max. difference | Pearson |")
     print("|---|---|---|---|---|---|---|---|")
@@ -173,7 +226,7 @@ def compare(bench: Bench, model: str, methods: list[str], rounds: int) -> None:
         if what not in methods:
             continue
         tasks = {"ours": {"who": "ours"}}
-        for layout in ("contiguous", "channels_last") if who == "plain" else ("contiguous",):
+        for layout in ("contiguous", "channels_last") if what == "predict" else ("contiguous",):
             tasks[f"{who}, {layout}"] = {"who": who, "tiles": tiles, "layout": layout}
         if what in ("predict", "gradient_x_input"):
             tasks["ours, bfloat16"] = {"who": "ours", "precision": "bfloat16"}
@@ -185,18 +238,21 @@ def compare(bench: Bench, model: str, methods: list[str], rounds: int) -> None:
         mine = found["ours"]
         for name, each in found.items():
             if name == "peak":
-                known = "missing" not in mine and "missing" not in each
-                for shares in peak_rows(mine, each) if known else ():
-                    print(f"| {what} | {shares} | | | | | | |")
+                if "missing" not in mine and "missing" not in each:
+                    for shares in peak_rows(mine, each):
+                        print(f"| {what} | {shares} | | | | | | |")
+                    verdicts.add(model, what, PEAK, peak_shares(mine, each, "asked", "wall"))
                 continue
             row = f"| {what} | {name} | {cells(each)}"
             if "missing" in mine or "missing" in each or each is mine:
                 row += "| | | "
             elif name.startswith("ours"):
                 row += f"| {ratio(mine, each)} of ours | {likeness(each, mine)} "
+                verdicts.add(model, what, BFLOAT16, shares_of(mine, each))
             else:
                 # Ours explains a part of the scene only; its border lacks what lies beyond.
                 row += f"| {ratio(each, mine)} | {likeness(mine, each, REACH if side else 0)} "
+                verdicts.add(model, what, name.removesuffix(", contiguous"), shares_of(each, mine))
             print(f"{row}|", flush=True)
 
 
@@ -212,6 +268,7 @@ def main() -> int:
     parser.add_argument(
         "--scaling", nargs="*", type=int, default=[2000, 4000], help="sides of scenes, pixels"
     )
+    parser.add_argument("--strict", action="store_true", help="fail where a target is missed")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds has to be 1 or more")
@@ -227,8 +284,9 @@ def main() -> int:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{arguments.size} x {arguments.size} pixels, {arguments.threads} threads, load {load}; ", end="")
     print(f"peers over tiles of {TILE} pixels and the receptive field around them")
+    verdicts = Verdicts()
     for model in arguments.models:
-        compare(bench, model, arguments.methods, arguments.rounds)
+        compare(bench, model, arguments.methods, arguments.rounds, verdicts)
     if arguments.scaling:
         print(
             "\n### Size of the scene\n\n| method | megapixels | s/Mpx | cpu s/Mpx | peak MiB | s/Mpx of the first |"
@@ -247,8 +305,11 @@ def main() -> int:
             for size, found in sizes.items():
                 share = "" if "missing" in found or "missing" in first else ratio(found, first)
                 print(f"| {what} | {size**2 / 1e6:.0f} | {cells(found)}| {share} |", flush=True)
+                if share and found is not first:
+                    verdicts.add(f"{MODELS[0]}, {size**2 / 1e6:.0f} Mpx", what, SIZE, shares_of(first, found))
+    verdicts.show()
     print(f"\nload at the end: {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
-    return 0
+    return int(arguments.strict and verdicts.missed > 0)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,8 @@ class Rolling:
         values = memory[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
         if kept is not None:
             # They may lie where they are to go.
-            values[:, :, :above] = kept.clone() if memory is self._memory else kept
+            overlap = memory is self._memory and (samples > 1 or self._values.shape[2] < 2 * self.KEPT)
+            values[:, :, :above].copy_(kept.clone() if overlap else kept)
         if memory is not self._memory:
             self.close()  # `kept` is copied
         self._memory, self._values, self._held = memory, values, slice(new.start - above, new.stop)
