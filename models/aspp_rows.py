@@ -46,6 +46,7 @@ class GatedRows(nn.Module):
         origin: tuple[torch.Tensor, torch.Tensor | None],
         groups: Sequence[Sequence[int]],
         edges: Edges = ALL_EDGES,
+        outputs: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield parts of the logits: the number of a group, or :data:`BIAS`, and what is to be added to it.
 
@@ -58,8 +59,11 @@ class GatedRows(nn.Module):
             The channels of each group, the fine ones first.
         edges : tuple of bool
             As in :meth:`.aspp_fast.FastAspp.forward`.
+        outputs : sequence of int, optional
+            Which logits are wanted; default: all.
         """
         network = self.network
+        outputs = range(len(network.output_bias)) if outputs is None else outputs
         number = distance[0].shape[1]
         fine = [(index, [c for c in group if c < number]) for index, group in enumerate(groups)]
         fine = [(index, members) for index, members in fine if members]
@@ -67,20 +71,23 @@ class GatedRows(nn.Module):
             parts = self._from_fine(distance[0], origin[0], fine, edges)
             parts[-1:] += network.output_bias[:, None, None]
         for row, name in enumerate([*(index for index, _ in fine), BIAS]):
-            yield name, parts[row : row + 1]
+            yield name, parts[row : row + 1, list(outputs)]
         if not network.coarse_channels:
             return
         for index, group in enumerate(groups):
             members = [c - number for c in group if c >= number]
             if members:
-                yield index, self._from_cells(distance[1], members, distance[0])
+                yield index, self._from_cells(distance[1], members, outputs, distance[0])
         if origin[1].any():
-            yield BIAS, self._from_cells(origin[1], range(origin[1].shape[1]), distance[0])
+            yield BIAS, self._from_cells(origin[1], range(origin[1].shape[1]), outputs, distance[0])
 
-    def _from_cells(self, cells: torch.Tensor, members: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    def _from_cells(
+        self, cells: torch.Tensor, members: Sequence[int], outputs: Sequence[int], like: torch.Tensor
+    ) -> torch.Tensor:
         network, chosen = self.network, list(members)
         values = cells[:, None, chosen].to(network.sum_dtype)
-        return network.upsample((values * network.output_coarse[:, chosen]).sum(2), like)
+        weights = network.output_coarse[list(outputs)][:, chosen]
+        return network.upsample((values * weights).sum(2), like)
 
     def _from_fine(
         self, distance: torch.Tensor, origin: torch.Tensor, fine: Parts, edges: Edges

@@ -19,7 +19,8 @@ C_g = Σ_j w_j a_j over the components of the group, b the bias of the last laye
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -28,7 +29,7 @@ import numpy as np
 import torch
 
 from .channel_groups import CHANNEL_GROUPS, SCALE, ChannelGroup, channel_groups, scale_groups
-from .engine import check_cancelled, plan_work, tiles_with_patches
+from .engine import check_cancelled, plan_work, tiles_with_work
 from .errors import ModelError, NumericalError, ParameterError
 from .forward_gates import Frozen, Step
 from .forward_rows import Forward, Rows
@@ -44,6 +45,8 @@ GATED, INTEGRATED = "gated", "integrated"
 METHODS = (INTEGRATED, GATED)
 GROUPS = (*CHANNEL_GROUPS, SCALE)
 # Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
+# Rows whose books are made at once: few enough for the processor's cache.
+BOOKED_ROWS = 16
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
 
@@ -133,6 +136,9 @@ class Splitter(Protocol):
 
     groups: tuple[ChannelGroup, ...]
     splitting: Splitting
+    # Whether large tiles cost it no speed, and for how many more tiles it may run at the same time.
+    takes_large_tiles: bool
+    tiles_ahead: int
 
     def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
         """Return (groups, then bias, then logit; row, column) of a target."""
@@ -155,6 +161,8 @@ def splitter_for(runner: Runner, splitting: Splitting, check: Callable[[], None]
 class ChannelSplitter:
     """What splitting by channels has in common: parts of the inputs, and the seeded sum of the output's."""
 
+    takes_large_tiles, tiles_ahead = False, 0
+
     def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
         self.groups = channel_groups(runner.card, splitting.groups)
         self.splitting = splitting
@@ -167,10 +175,13 @@ class ChannelSplitter:
         with torch.no_grad():
             logits = self._runner.logits(inputs)
             seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
-            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[2:]))
-            bands[-1] = (logits * seeds).sum((0, 1))
-            for band, row in self._carried(inputs):
-                bands[band] += (row.to(seeds.dtype) * seeds).sum((0, 1))
+            outputs = [output for output in range(len(seeds[0])) if seeds[0, output].any()]
+            seeds, logits = seeds[0, outputs], logits[0, outputs]
+            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
+            bands[-1] = (logits * seeds).sum(0)
+            for band, row in self._carried(inputs, outputs):
+                for part, seed in zip(row[0].to(seeds.dtype), seeds):
+                    bands[band].addcmul_(part, seed)
         return bands
 
     def split_outputs(self, inputs: Inputs) -> torch.Tensor:
@@ -183,8 +194,10 @@ class ChannelSplitter:
                 bands[band] += row[0].to(logits.dtype)
         return bands
 
-    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield bands, and what is to be added to them: (1, output, row, column)."""
+    def _carried(
+        self, inputs: Inputs, outputs: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield bands, and what is to be added to them (1, output, row, column): of some outputs, or of all."""
         raise NotImplementedError
 
     def _parts(self, inputs: Inputs, origin: Inputs, base: list[Inputs]) -> list[Rows]:
@@ -213,28 +226,38 @@ class GatedSplitter(ChannelSplitter):
     def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
         super().__init__(runner, splitting, check)
         self._own_rows = runner.gated_rows()
+        if self._own_rows is not None:
+            self.takes_large_tiles, self.tiles_ahead = runner.takes_large_tiles, runner.tiles_ahead
 
-    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
+    def _carried(
+        self, inputs: Inputs, outputs: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
         origin = self._runner.constant(inputs, self.splitting.baseline)
         if self._own_rows is not None:
             groups = [group.members for group in self.groups]
             coarse = None if inputs.coarse is None else inputs.coarse - origin.coarse
             distance = (inputs.fine - origin.fine, coarse)
-            found = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges)
+            found = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges, outputs)
             for name, row in found:
                 yield (name if name >= 0 else -2), row
             return
         found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
         for name, row in found.values.items():
-            yield (name if name >= 0 else -2), row
+            yield (name if name >= 0 else -2), _some(row, outputs)
+
+
+def _some(row: torch.Tensor, outputs: Sequence[int] | None) -> torch.Tensor:
+    return row if outputs is None else row[:, outputs]
 
 
 class PathSplitter(ChannelSplitter):
     """Splits along the straight way from the baseline."""
 
-    def _carried(self, inputs: Inputs) -> Iterator[tuple[int, torch.Tensor]]:
+    def _carried(
+        self, inputs: Inputs, outputs: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
         origin = self._runner.constant(inputs, self.splitting.baseline)
-        yield -2, self._runner.logits(origin)
+        yield -2, _some(self._runner.logits(origin), outputs)
         steps = self.splitting.steps
         ends = [origin, *(inputs.towards(origin, step / steps) for step in range(1, steps)), inputs]
         for ends_of_step in zip(ends, ends[1:]):
@@ -242,11 +265,13 @@ class PathSplitter(ChannelSplitter):
             found = self._forward.rows(self._parts(inputs, origin, list(ends_of_step)), Step())
             for name, row in found.values.items():
                 if name >= 0:
-                    yield name, row / steps
+                    yield name, _some(row, outputs) / steps
 
 
 class ComponentSplitter:
     """Splits over groups of components of the last layer."""
+
+    takes_large_tiles, tiles_ahead = False, 0
 
     def __init__(self, runner: Runner, splitting: Splitting) -> None:
         self.groups = scale_groups(runner.card)
@@ -297,6 +322,8 @@ def plan_contributions(
         memory_mib,
         lambda inputs: splitter.split(inputs, seeding),
         per_strip_pixel=len(splitter.groups) + 2,
+        large=splitter.takes_large_tiles,
+        ahead=splitter.tiles_ahead,
     )
 
 
@@ -344,24 +371,32 @@ def run_contributions(
         return device.array(bands[(slice(None), *piece.output.slices(piece.input))])
 
     retreat = Retreat(runner, plan, progress, splitter_on)
-    groups = retreat.ready[1].groups
-    books = _Books(len(groups))
+
+    def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
+        if not patch.valid[tile.output.slices(patch.window)].any():
+            return []
+        return list(retreat.pieces(tile, partial(split, patch)))
+
+    splitter = retreat.ready[1]
+    books = _Books(len(splitter.groups))
     strip = None
-    with writing_behind(sink) as behind:
-        for tile, patch, last in tiles_with_patches(source, plan, progress, "Splitting"):
+    tiles = tiles_with_work(source, plan, progress, "Splitting", work, splitter.tiles_ahead)
+    with writing_behind(sink) as behind, closing(tiles):
+        for tile, patch, pieces, last in tiles:
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                strip = np.full((len(groups) + 2, window.rows, window.cols), np.nan, runner.array_dtype)
-            if patch.valid[tile.output.slices(patch.window)].any():
-                for piece, found in retreat.pieces(tile, partial(split, patch)):
-                    valid = patch.valid[piece.output.slices(patch.window)]
-                    if valid.any():
-                        books.add(found, valid, piece.output)
-                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)
+                shape = len(splitter.groups) + 2, window.rows, window.cols
+                strip = np.full(shape, np.nan, runner.array_dtype)
+            for piece, found in pieces:
+                valid = patch.valid[piece.output.slices(patch.window)]
+                books.add(found, valid, piece.output)
+                filled = strip[(slice(None), *piece.output.slices(window))]
+                filled[...] = found
+                np.copyto(filled, np.nan, where=~valid)
             if last:
                 behind.write(strip)
                 strip = None
-    shares = books.close(tuple(group.name for group in groups))
+    shares = books.close(tuple(group.name for group in splitter.groups))
     accepted = ROUNDING[runner.precision]
     if not shares.residual <= accepted:
         row, col = shares.place
@@ -384,7 +419,13 @@ class _Books:
 
     def add(self, bands: np.ndarray, valid: np.ndarray, window: Window) -> None:
         """Take the bands of a tile: (groups, bias, logit; row, column)."""
-        chosen = bands[:, valid].astype(np.float64)
+        for slab in window.split(BOOKED_ROWS, window.cols):
+            rows, _ = slab.slices(window)
+            if valid[rows].any():
+                self._take(bands[:, rows][:, valid[rows]].astype(np.float64), valid[rows], slab)
+
+    def _take(self, chosen: np.ndarray, valid: np.ndarray, window: Window) -> None:
+        """Take the bands of the valid pixels: (groups, bias, logit; pixel)."""
         if not np.isfinite(chosen).all():
             raise NumericalError(
                 f"Contributions are not finite at rows {window.row} to {window.row_stop}, columns {window.col} "

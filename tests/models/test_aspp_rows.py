@@ -75,6 +75,18 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
     torch.testing.assert_close(inner[inside], whole[inside], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("outputs", [(1,), (1, 0), ()])
+def test_some_outputs_are_those_of_all(outputs):
+    network, *inputs = settings_of("interpretability_small", 40, 30)
+    fine, coarse, base_fine, base_coarse = inputs
+    rows = network.fast(torch.float64).gated_rows()
+    given = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS
+    expected, found = list(rows(*given)), list(rows(*given, outputs=outputs))
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    for (_, all_of_it), (_, some) in zip(expected, found):
+        assert torch.equal(some, all_of_it[:, list(outputs)])
+
+
 def test_inputs_that_require_a_gradient_are_split_the_same_without_one():
     network, *inputs = settings_of("interpretability_small", 150, 20)
     fine, coarse, base_fine, base_coarse = inputs

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from floelens.models.aspp import AsppFusion
 from floelens.models.network import load
+from floelens.plugin.core import contributions
 from floelens.plugin.core.channel_groups import channel_groups
 from floelens.plugin.core.contribution_steps import settled
 from floelens.plugin.core.contributions import (
@@ -20,7 +22,7 @@ from floelens.plugin.core.contributions import (
     run_contributions,
     splitter_for,
 )
-from floelens.plugin.core.errors import Cancelled, ModelError, ParameterError
+from floelens.plugin.core.errors import Cancelled, ModelError, NumericalError, ParameterError
 from floelens.plugin.core.network import Inputs, Runner
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.target import Target
@@ -330,6 +332,43 @@ def test_tiled_contributions_equal_those_of_the_whole_scene(splitting, precision
     assert np.nanmax(np.abs(tiled - whole) / np.where(scale > 0, scale, 1)) < within
     assert shares.steps == whole_shares.steps
     assert shares.residual < {"float64": 1e-10, "float32": 1e-5}[precision]
+
+
+def test_a_network_with_its_own_pass_in_parts_takes_two_large_tiles_at_the_same_time(monkeypatch):
+    torch.manual_seed(2)
+    network, scene = AsppFusion(2, 3, RATIO, "interpretability_small", outputs=4), tiny_scene(210, 190)
+    card = full_card()
+    card.receptive_field_radius = 30
+    runner = Runner(card, network, "cpu", "float64")
+    found = []
+    for cores, side in ((1, 1000), (2, 60)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        splitter = splitter_for(runner, GATED_ONE)
+        assert splitter.takes_large_tiles and splitter.tiles_ahead == cores - 1
+        found.append(run(runner, GATED_ONE, side=side, scene=scene))
+    (whole_shares, whole), (shares, tiled) = found
+    assert (np.isnan(whole) == ~scene.valid).all()
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-10 * np.nanmax(np.abs(whole)))
+    np.testing.assert_allclose(shares.mean, whole_shares.mean, rtol=1e-9)
+    assert off(tiled[:, scene.valid]) < 1e-10
+    plan = plan_contributions(runner, scene, scene.window, GATED_ONE, TYPE.resolve(runner.card), 4096)
+    assert plan.tile_rows > LARGEST_SIDE
+
+
+def test_where_contributions_are_no_numbers_is_told_by_rows(monkeypatch):
+    runner, scene = runner_of(TinyFusion(1)), tiny_scene()
+    assert scene.valid[20].any()
+    monkeypatch.setattr(contributions, "BOOKED_ROWS", 4)
+    split = contributions.GatedSplitter.split
+
+    def broken(self, inputs, seeding):
+        found = split(self, inputs, seeding)
+        found[0, 20] = float("nan")
+        return found
+
+    monkeypatch.setattr(contributions.GatedSplitter, "split", broken)
+    with pytest.raises(NumericalError, match="not finite at rows 20 to 24, columns 0 to"):
+        run(runner, GATED_ONE, scene=scene)
 
 
 def test_shares_are_means_of_the_bands():
