@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -107,31 +108,23 @@ class EpsilonBranches:
         handed, behind : torch.Tensor
             Multipliers behind the output layer, which are filled, and behind the trunk, to which is added.
         """
-        across, cut = span_of(seeds, 3, 0), self._bands(span_of(seeds, 2, 0))
-        books, added = [Books() for _ in cut], [threading.Event() for _ in cut]
+        across, bands = span_of(seeds, 3, 0), self._bands(span_of(seeds, 2, 0))
+        books, adding = [Books() for _ in bands], threading.Lock()
 
-        def take(index: int) -> None:
-            try:
-                found, reached = self._from_band(
-                    cut[index], across, output, seeds, logits, sizes, kept, handed, books[index]
-                )
-                # A band reaches rows of its neighbours. Those of even number begin first and wait for nobody.
-                for neighbour in added[max(0, index - 1) : index + 2 : 2] if index % 2 else ():
-                    neighbour.wait()
-                for part, place in zip(found, behind[reached].split([part.shape[1] for part in found], 1)):
-                    place.add_(part)
-            finally:
-                added[index].set()
+        def take(band: Band, own: Books) -> None:
+            found, reached = self._from_band(band, across, output, seeds, logits, sizes, kept, handed, own)
+            # Rows that another band reaches too: the sum of two numbers is the same whichever comes first.
+            with adding:
+                _add(found, behind[reached])
 
-        order = [*range(0, len(cut), 2), *range(1, len(cut), 2)]
-        together([partial(take, index) for index in order])
+        together([partial(take, *each) for each in zip(bands, books)])
         return books
 
     def _bands(self, rows: Band) -> list[Band]:
-        """Return rows in bands, of which two with one between do not reach the same rows."""
+        """Return rows in bands; no row is reached by the halos of more than two of them, its own band among these."""
         length, tall = rows.stop - rows.start, 2 * self._network.band_rows
         if not length or not tall:
-            return [rows][: bool(rows)]
+            return [rows] if rows else []
         # Pools see a halo of rows, which short bands would pool more often; but each core needs some of them.
         wanted = max(-(-length // tall), 2 * cores())
         return list(rows.cut(-(-length // max(1, min(wanted, length // (2 * BRANCH_HALO))))))
@@ -147,7 +140,7 @@ class EpsilonBranches:
         kept: dict[str, torch.Tensor],
         handed: torch.Tensor,
         books: Books,
-    ) -> tuple[list[torch.Tensor], tuple]:
+    ) -> tuple[list[torch.Tensor], tuple[Any, slice, slice]]:
         """Return what the branches of a band's rows, and of the columns `across`, hand to the trunk's output.
 
         It comes in parts of the channels, one after the other, with the place of the pixels in the trunk's output.
@@ -255,6 +248,12 @@ class EpsilonBranches:
         if self._rest:
             found.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
         return found
+
+
+def _add(parts: list[torch.Tensor], values: torch.Tensor) -> None:
+    """Add parts of the channels, one after the other, to values of all."""
+    for part, place in zip(parts, values.split([part.shape[1] for part in parts], 1)):
+        place.add_(part)
 
 
 def _around(values: torch.Tensor, first: int, own: Band, halo: int) -> torch.Tensor:

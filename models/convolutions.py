@@ -125,10 +125,10 @@ class Filters(nn.Module):
             layout = layout or torch.contiguous_format
             self.register_buffer("large", large.flatten(0, 2).contiguous(memory_format=layout))
             self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
-            first, rest_of = (None, None) if bias is None else bias.split([self.whole, rest])
-            self.register_buffer("first_bias", first)
-            self.register_buffer("last_bias", rest_of)
-            self.register_buffer("large_bias", None if rest_of is None else rest_of.repeat(down * across))
+            first_bias, last_bias = (None, None) if bias is None else bias.split([self.whole, rest])
+            self.register_buffer("first_bias", first_bias)
+            self.register_buffer("last_bias", last_bias)
+            self.register_buffer("large_bias", None if last_bias is None else last_bias.repeat(down * across))
 
     def forward(
         self,
@@ -158,7 +158,7 @@ class Filters(nn.Module):
         inside = first == 1 and stop == height - 1  # then no row of zeros is needed
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
-        direct = fast(values) and (out is None or out.dtype == values.dtype)
+        direct = fast(values) and (out is None or (out.dtype == values.dtype and out.stride(1) == 1))
         in_blocks = self.block is not None and width >= 2 * self.block[1] and stop - first >= self.block[0]
         more = len(self.wide) - self.outputs
         if not direct or not (in_blocks or more):

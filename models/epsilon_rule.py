@@ -24,7 +24,7 @@ Note = Callable[[str, str, torch.Tensor], None]
 
 
 class Books:
-    """Adds up what one thread's bands note, by column, so that each sum is made once."""
+    """Adds up by column what is noted, by one thread at a time, so that each sum is made once."""
 
     def __init__(self) -> None:
         # By account and layer: float64 sums over rows, the channels, and their weights.
@@ -33,7 +33,7 @@ class Books:
     def add(self, account: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
         """Add Σ weights · values (sample, channel, row, column); weights: float64 by channel, or one for all.
 
-        Of an account of a layer all values have the same columns and all weights are the same.
+        Of an account of a layer all values have the same columns and layout in memory, and all weights are the same.
         """
         found = column_sums(values)
         if (account, layer) in self._sums:

@@ -45,7 +45,7 @@ def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
     Parameters
     ----------
     jobs : sequence of callable
-        They write to no memory in common.
+        They write to no memory in common but under a lock, and wait for none of the others, which may be left out.
 
     Raises
     ------

@@ -15,10 +15,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...models.together import cores
 from .errors import Cancelled, SceneError
 from .memory import peak_bytes
 from .network import Inputs, Runner, check_finite, told_if_full
-from .pipeline import TILES_AHEAD, computed_ahead, read_ahead
+from .pipeline import PATCHES_WAITING, computed_ahead, read_ahead
 from .products import product
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
@@ -138,15 +139,20 @@ def plan_work(
     scene = scene_window(source)
     size = runner.array_dtype.itemsize
     channels = len(runner.fine_channels)
-    # Waiting patches (one being read, some in use), and the inputs and masks made of them.
-    reading = (TILES_AHEAD + 2 + ahead) * (4 * channels + 1) + 3 * channels * 8 * (1 + ahead)
+    # Patches (those that wait, one being read, those in use, the last, which its user still holds), and the inputs and
+    # masks made of them.
+    reading = (PATCHES_WAITING + 3 + ahead) * (4 * channels + 1) + 3 * channels * 8 * (1 + ahead)
     # A strip is held once while it is filled, once while it is turned into what is written.
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
         pixel, column = _bytes_needed(runner, work, runner.band_rows if large else 0)
-    tile = (1 + ahead) * pixel + reading
-    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, runner.bands_at_once)
+    tile, tiles = (1 + ahead) * pixel + reading, 1 + ahead
+
+    def bands_at_once(rows: int) -> int:
+        return min(max(cores(), tiles), tiles * runner.bands_at_once(rows))
+
+    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
@@ -194,6 +200,7 @@ def tiles_with_patches(
     SceneError
         After the last tile, if no pixel of the region was valid.
     """
+    # What is done with a tile is up to the caller.
     with closing(tiles_with_work(source, plan, progress, text, lambda tile, patch: None)) as tiles:
         for tile, patch, _, last in tiles:
             yield tile, patch, last
@@ -207,7 +214,7 @@ def tiles_with_work(
     work: Callable[[Tile, Patch], Found],
     ahead: int = 0,
 ) -> Generator[tuple[Tile, Patch, Found, bool], None, None]:
-    """Yield what :func:`tiles_with_patches` does, and with each tile what `work` returns for it.
+    """Yield tile, patch, what `work` returns for them, and whether the tile is the last of its strip.
 
     Parameters
     ----------
@@ -259,7 +266,8 @@ def stream_predictions(
 ) -> Generator[Strip, None, None]:
     """Yield the logits over the plan's region from top to bottom, few rows at a time.
 
-    Tiles without a valid pixel are not computed. What is done with a strip does not keep the next tiles waiting.
+    Tiles without a valid pixel are not computed. While a strip is used, `runner.tiles_ahead` more tiles are computed;
+    closing the iterator ends their threads.
 
     Raises
     ------

@@ -190,7 +190,7 @@ class Runner:
 
     @property
     def tiles_ahead(self) -> int:
-        """For how many more tiles logits may be computed at the same time: with one no core waits for a tile's end."""
+        """How many more tiles may be predicted at the same time: one on several cores, lest some be idle at the end."""
         return 1 if self._in_bands and cores() > 1 else 0
 
     def bands_at_once(self, rows: int) -> int:

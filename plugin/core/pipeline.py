@@ -1,6 +1,6 @@
 """What goes on beside the tile at hand: the next ones are read and computed, the strips before are written.
 
-Each is done in threads of its own, in order; what goes wrong there is raised where its result is used.
+Each is done in threads of its own, in order; what goes wrong there is raised in the thread that uses it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .protocols import Patch, Sink, Source
 from .tiling import Tile
 from .window import Window
 
-# Patches that wait for being computed.
-TILES_AHEAD = 2
+# Patches that wait to be computed, at most.
+PATCHES_WAITING = 2
 Found = TypeVar("Found")
 
 
@@ -31,7 +31,7 @@ def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, No
 
     Whatever the source raises is raised here. Closing the iterator ends the thread.
     """
-    waiting: queue.Queue = queue.Queue(maxsize=TILES_AHEAD)
+    waiting: queue.Queue = queue.Queue(maxsize=PATCHES_WAITING)
     stop = threading.Event()
 
     def hand_over(item: object) -> None:
@@ -128,6 +128,11 @@ def computed_ahead(
     ahead : int
         For how many more tiles it runs at the same time, each in a thread of its own; 0: none, and in the thread
         that asks.
+
+    Raises
+    ------
+    Exception
+        What `work` raises, in its tile's place; what `tiles` raises, up to `ahead` tiles earlier.
     """
     if not ahead:
         for tile, patch in tiles:

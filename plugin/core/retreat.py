@@ -9,13 +9,14 @@ alike. When not even the smallest tiles fit, the computation goes on on the CPU,
         for piece, found in retreat.pieces(tile, lambda runner, piece: ...):
             ...                         # keep what was found: nothing of a failed attempt arrives here
 
-Work must not change anything outside of itself, since it may be done again.
+Work must not change anything outside of itself, since it may be done again. On a CPU, which nothing retreats from,
+several threads may ask for pieces at the same time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Generic, TypeVar
 
 import torch
@@ -88,7 +89,7 @@ class Retreat(Generic[Ready]):
     def _attempt(self, piece: Tile, work: Callable[[Ready, Tile], Found]) -> tuple[Found] | None:
         """Return what work finds, in a tuple, or None where the memory does not suffice."""
         try:
-            with _exact_convolutions():
+            with _exact_convolutions() if self._runner.device.type == "cuda" else nullcontext():
                 return (work(self.ready, piece),)
         except RuntimeError as error:
             if self._on_cpu or not is_out_of_memory(error):

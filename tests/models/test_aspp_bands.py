@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import torch
-from floelens.models import aspp_head
+from floelens.models import aspp_epsilon_branches, aspp_head
 from floelens.models.aspp import AsppFusion
 from floelens.models.aspp_bands import Band, Rolling, bands, rolled, shares
 from floelens.models.aspp_epsilon_branches import BRANCH_HALO, EpsilonBranches
@@ -89,7 +92,7 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
 
 @pytest.mark.parametrize("cores", [1, 2, 7, 64])
 @pytest.mark.parametrize("height", [0, 7, 48, 200])
-def test_of_the_branches_bands_those_taken_at_the_same_time_do_not_reach_the_same_rows(height, cores, monkeypatch):
+def test_no_row_is_reached_by_more_than_two_bands_of_the_branches(height, cores, monkeypatch):
     network = network_of("interpretability_small", 1, torch.float64).fast()
     network.band_rows = height
     branches = EpsilonBranches(network, EpsilonRule(0.01, torch.float64))
@@ -99,9 +102,34 @@ def test_of_the_branches_bands_those_taken_at_the_same_time_do_not_reach_the_sam
             rows = Band(start, start + length, start + length + 9)
             cut = branches._bands(rows)
             assert [row for band in cut for row in range(band.start, band.stop)] == list(range(start, start + length))
-            for parity in (cut[::2], cut[1::2]):
-                seen = [band.around(BRANCH_HALO) for band in parity]
-                assert all(above.stop <= below.start for above, below in zip(seen, seen[1:]))
+            seen = [band.around(BRANCH_HALO) for band in cut]
+            assert all(above.stop <= below.start for above, below in zip(seen, seen[2:]))
+
+
+def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
+    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    fine, coarse = inputs_of(384, 40, torch.float64)
+    computing, adding, both = threading.Barrier(2, timeout=60), [], []
+    from_band, add = EpsilonBranches._from_band, aspp_epsilon_branches._add
+
+    def two_at_once(*given):
+        found = from_band(*given)
+        computing.wait()  # else this would show nothing
+        return found
+
+    def told(parts, values):
+        adding.append(None)
+        time.sleep(0.05)
+        both.append(len(adding))
+        add(parts, values)
+        adding.pop()
+
+    monkeypatch.setattr(EpsilonBranches, "_from_band", two_at_once)
+    monkeypatch.setattr(aspp_epsilon_branches, "_add", told)
+    with torch.no_grad():
+        logits, pull = fast.epsilon_pullback(0.01)(fine, coarse)
+        pull(torch.ones_like(logits), lambda *note: None)
+    assert both == [1] * 4
 
 
 def test_several_cores_find_the_same_numbers_every_time():

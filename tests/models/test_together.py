@@ -146,13 +146,17 @@ def test_callers_in_several_threads_that_come_first_make_threads_for_all_cores_o
         found.append(together([int] * 3))
 
     monkeypatch.setattr(module, "_pool", slow)
-    arrived = threading.Barrier(2)
+    arrived, before = threading.Barrier(2), torch.get_num_threads()
     callers = [threading.Thread(target=call) for _ in range(2)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(60)
-    assert made == [2]
+    try:
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(60)
+    finally:
+        torch.set_num_threads(before)
+        slow(2).shutdown()
+    assert made[0] == 2 and len(made) == 1
     assert found == [[0] * 3] * 2
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.models.aspp import AsppFusion
+from floelens.plugin.core import engine
 from floelens.plugin.core.engine import (
     plan_components,
     plan_predictions,
@@ -23,7 +24,7 @@ from floelens.plugin.core.errors import Cancelled, NumericalError, SceneError
 from floelens.plugin.core.memory import WORKSPACE, peak_bytes
 from floelens.plugin.core.network import Runner
 from floelens.plugin.core.protocols import Silent
-from floelens.plugin.core.tiling import LARGEST_SIDE, SMALLEST_SIDE, Plan
+from floelens.plugin.core.tiling import LARGEST_SIDE, SMALLEST_SIDE, Cost, Plan
 from floelens.plugin.core.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
@@ -158,19 +159,30 @@ def test_an_error_in_a_tile_ends_the_others(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     runner, scene, listener = fast_runner(), tiny_scene(200, 230), Listener()
     plan = Plan(scene.window, scene.window, 30, 4, 40, 40)
-    logits, calls = runner.logits, []
+    third = next(plan.strips())[2]
+    standardise, begun = runner.standardise, []
 
-    def third_fails(inputs):
-        calls.append(None)
-        if len(calls) == 3:
+    def third_fails(patch, window):
+        begun.append(window)
+        if window == third.input:
             raise ValueError("no room")
-        return logits(inputs)
+        return standardise(patch, window)
 
-    runner.logits = third_fails
+    runner.standardise = third_fails
     with pytest.raises(ValueError, match="no room"):
         list(stream_predictions(runner, scene, plan, listener))
-    assert len(calls) <= 4 and len(listener.fractions) <= 3
+    assert len(begun) <= 4 < plan.count and len(listener.fractions) == 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("floelens-tile")]
+
+
+def test_bands_of_two_tiles_at_the_same_time_are_reckoned_with(monkeypatch):
+    reckoned = []
+    monkeypatch.setattr(engine, "Cost", lambda *given: reckoned.append(given[-1]) or Cost(*given))
+    runner, scene = fast_runner(), tiny_scene()
+    for cores, expected in ((1, [1, 1]), (2, [2, 2]), (16, [2, 12]), (64, [2, 12])):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        plan_predictions(runner, scene, scene.window, 1024)
+        assert [reckoned[-1](rows) for rows in (100, 420)] == expected
 
 
 def test_two_tiles_at_the_same_time_have_memory_for_two(monkeypatch):
@@ -224,6 +236,7 @@ spec.loader.exec_module(sys.modules["floelens"])
 import numpy as np
 from types import SimpleNamespace as Namespace
 from floelens.models.aspp import AsppFusion
+from floelens.plugin.core import engine
 from floelens.plugin.core.engine import plan_predictions, stream_predictions
 from floelens.plugin.core.methods import Method
 from floelens.plugin.core.network import Runner

@@ -277,15 +277,13 @@ def test_errors_of_memory_are_told_from_others(error, expected):
     assert is_out_of_memory(error) is expected
 
 
-def test_convolutions_are_not_rounded_to_tf32_while_tiles_are_computed(monkeypatch):
-    runner, seen = DeviceRunner(), []
-    right = runner.logits
-
-    def logits(inputs):
-        seen.append(torch.backends.cudnn.allow_tf32)
-        return right(inputs)
-
+@pytest.mark.parametrize(("device", "allowed"), [("cuda", False), ("cpu", True)])
+def test_on_a_graphics_card_convolutions_are_not_rounded_to_tf32(device, allowed, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    runner.logits = logits
-    list(stream_predictions(runner, SCENE, PLAN, Listener()))
-    assert seen == [False] and torch.backends.cudnn.allow_tf32
+    tile = next(PLAN.strips())[0]
+    runner = SimpleNamespace(device=torch.device(device))
+    ready = retreat.Retreat(runner, PLAN, Listener(), lambda runner: runner)
+    # Several threads may be at it on a CPU: they must not set what belongs to the whole process.
+    found = list(ready.pieces(tile, lambda runner, piece: torch.backends.cudnn.allow_tf32))
+    assert found == [(tile, allowed)]
+    assert torch.backends.cudnn.allow_tf32
