@@ -71,11 +71,12 @@ class Strips:
 
 
 class Parts(Strips):
-    """A sink that keeps the sum of what a logit is split into."""
+    """A sink that keeps what a logit is split into, or nothing."""
 
-    def write(self, values: np.ndarray) -> None:
-        """Take a strip (groups, bias, logit; row, column)."""
-        super().write(values[:-1].sum(0, keepdims=True))
+    def map(self) -> np.ndarray | None:
+        """Return the sum of the parts (1, row, column), of strips of bands (groups, bias, logit); None for nothing."""
+        bands = super().map()
+        return None if bands is None else bands[:-1].sum(0, keepdims=True)
 
 
 class ConvolutionFlops(TorchDispatchMode):
