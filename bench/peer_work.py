@@ -71,12 +71,12 @@ class Strips:
 
 
 class Parts(Strips):
-    """A sink that keeps what a logit is split into, or nothing."""
+    """A sink that keeps the sum of what a logit is split into, or nothing."""
 
-    def map(self) -> np.ndarray | None:
-        """Return the sum of the parts (1, row, column), of strips of bands (groups, bias, logit); None for nothing."""
-        bands = super().map()
-        return None if bands is None else bands[:-1].sum(0, keepdims=True)
+    def write(self, values: np.ndarray) -> None:
+        """Take a strip of bands (groups, bias, logit; row, column)."""
+        if self._keeping:
+            super().write(values[:-1].sum(0, keepdims=True))
 
 
 class ConvolutionFlops(TorchDispatchMode):
