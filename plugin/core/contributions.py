@@ -44,9 +44,9 @@ from .window import Window
 GATED, INTEGRATED = "gated", "integrated"
 METHODS = (INTEGRATED, GATED)
 GROUPS = (*CHANNEL_GROUPS, SCALE)
-# Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
 # Rows whose books are made at once: few enough for the processor's cache.
 BOOKED_ROWS = 16
+# Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
 
@@ -175,8 +175,8 @@ class ChannelSplitter:
         with torch.no_grad():
             logits = self._runner.logits(inputs)
             seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
-            outputs = [output for output in range(len(seeds[0])) if seeds[0, output].any()]
-            seeds, logits = seeds[0, outputs], logits[0, outputs]
+            outputs = seeding.logits
+            seeds, logits = seeds[0, list(outputs)], logits[0, list(outputs)]
             bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
             bands[-1] = (logits * seeds).sum(0)
             for band, row in self._carried(inputs, outputs):
@@ -247,7 +247,7 @@ class GatedSplitter(ChannelSplitter):
 
 
 def _some(row: torch.Tensor, outputs: Sequence[int] | None) -> torch.Tensor:
-    return row if outputs is None else row[:, outputs]
+    return row if outputs is None else row[:, list(outputs)]
 
 
 class PathSplitter(ChannelSplitter):
@@ -377,15 +377,15 @@ def run_contributions(
             return []
         return list(retreat.pieces(tile, partial(split, patch)))
 
-    splitter = retreat.ready[1]
-    books = _Books(len(splitter.groups))
+    groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
+    books = _Books(len(groups))
     strip = None
-    tiles = tiles_with_work(source, plan, progress, "Splitting", work, splitter.tiles_ahead)
+    tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead)
     with writing_behind(sink) as behind, closing(tiles):
         for tile, patch, pieces, last in tiles:
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                shape = len(splitter.groups) + 2, window.rows, window.cols
+                shape = len(groups) + 2, window.rows, window.cols
                 strip = np.full(shape, np.nan, runner.array_dtype)
             for piece, found in pieces:
                 valid = patch.valid[piece.output.slices(patch.window)]
@@ -396,7 +396,7 @@ def run_contributions(
             if last:
                 behind.write(strip)
                 strip = None
-    shares = books.close(tuple(group.name for group in splitter.groups))
+    shares = books.close(tuple(group.name for group in groups))
     accepted = ROUNDING[runner.precision]
     if not shares.residual <= accepted:
         row, col = shares.place

@@ -117,6 +117,12 @@ class Seeding:
         text = "the predicted class" if self.wanted is None else names[self.wanted]
         return text if self.reference is None else f"{text} rather than {names[self.reference]}"
 
+    @property
+    def logits(self) -> tuple[int, ...]:
+        """The logits, among those of all heads, that may count at some pixel."""
+        within = range(self.outputs) if self.wanted is None else {self.wanted, self.reference} - {None}
+        return tuple(self.first + index for index in sorted(within))
+
     def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:
         """Return which pixels of a window are explained: valid ones inside the region.
 

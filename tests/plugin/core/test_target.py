@@ -35,6 +35,15 @@ def test_a_contrast_subtracts_the_reference():
     assert seeds(Target("type", reference_class="water")) == [[0, -1, 1, 0], [0, 0, 0, 0]]
 
 
+def test_the_logits_that_may_count_hold_all_that_do():
+    card = tiny_card()
+    assert Target().resolve(card).logits == (0,)
+    assert Target("type", "old ice").resolve(card).logits == (3,)
+    assert Target("type", "old ice", "water").resolve(card).logits == (1, 3)
+    assert Target("type").resolve(card).logits == (1, 2, 3)
+    assert Target("type", reference_class="water").resolve(card).logits == (1, 2, 3)
+
+
 def test_pixels_outside_the_mask_are_not_seeded():
     assert seeds(Target("type"), torch.tensor([[False, True]])) == [[0, 0, 0, 0], [0, 1, 0, 0]]
 
