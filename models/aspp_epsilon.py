@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from .aspp_bands import Band, rolled, span_of
-from .aspp_epsilon_branches import BRANCH_HALO, EpsilonBranches, OutputWeights
+from .aspp_epsilon_branches import BRANCH_HALO, EpsilonBranches, Explained, OutputWeights
 from .aspp_fast import CONVOLUTIONS, NORMS, FastAspp
 from .aspp_head import ALL_EDGES, Edges
 from .aspp_pullback import to_cells, turned
@@ -97,7 +97,7 @@ class EpsilonPullback(nn.Module):
         sizes = self._size_of_cells(fine, coarse, output)
         handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
-        books = self._branches.through(output, seeds, logits, sizes, kept, handed, behind)
+        books = self._branches.through(Explained(output, seeds, logits, sizes, kept, handed), behind)
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
         further = [Books() for _ in shares]

@@ -7,6 +7,7 @@ computing them.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -49,6 +50,32 @@ class OutputWeights:
         self.coarse = network.get_buffer("output_coarse")[logits]
 
 
+@dataclass(frozen=True)
+class Explained:
+    """The seeded logits, and what is known of them.
+
+    Parameters
+    ----------
+    output : OutputWeights
+        Their weights.
+    seeds, logits : torch.Tensor
+        Their multipliers, and themselves: (1, logit, row, column).
+    sizes : torch.Tensor
+        What bias and coarse channels add to their D.
+    kept : dict of str to torch.Tensor
+        Convolution → its outputs.
+    handed : torch.Tensor
+        Takes the multipliers behind the output layer.
+    """
+
+    output: OutputWeights
+    seeds: torch.Tensor
+    logits: torch.Tensor
+    sizes: torch.Tensor
+    kept: dict[str, torch.Tensor]
+    handed: torch.Tensor
+
+
 class EpsilonBranches:
     """Takes relevance from the logits to the trunk's output.
 
@@ -83,36 +110,22 @@ class EpsilonBranches:
         self._shares = {name: bias.double() for name, bias in self._biases.items()}
         self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
 
-    def through(
-        self,
-        output: OutputWeights,
-        seeds: torch.Tensor,
-        logits: torch.Tensor,
-        sizes: torch.Tensor,
-        kept: dict[str, torch.Tensor],
-        handed: torch.Tensor,
-        behind: torch.Tensor,
-    ) -> list[Books]:
+    def through(self, explained: Explained, behind: torch.Tensor) -> list[Books]:
         """Take all rows with seeds back to the trunk's output, in bands; return the books of each.
 
         Parameters
         ----------
-        output : OutputWeights
-            The seeded logits' weights.
-        seeds, logits : torch.Tensor
-            What is explained, of the seeded logits: their multipliers, and themselves.
-        sizes : torch.Tensor
-            What bias and coarse channels add to D of these logits.
-        kept : dict of str to torch.Tensor
-            Convolution → its outputs.
-        handed, behind : torch.Tensor
-            Multipliers behind the output layer, which are filled, and behind the trunk, to which is added.
+        explained : Explained
+            What is taken back.
+        behind : torch.Tensor
+            Multipliers behind the trunk, to which is added.
         """
+        seeds = explained.seeds
         across, bands = span_of(seeds, 3, 0), self._bands(span_of(seeds, 2, 0))
         books, adding = [Books() for _ in bands], threading.Lock()
 
         def take(band: Band, own: Books) -> None:
-            found, reached = self._from_band(band, across, output, seeds, logits, sizes, kept, handed, own)
+            found, reached = self._from_band(band, across, explained, own)
             # Rows that another band reaches too: the sum of two numbers is the same whichever comes first.
             with adding:
                 _add(found, behind[reached])
@@ -130,29 +143,20 @@ class EpsilonBranches:
         return list(rows.cut(-(-length // max(1, min(wanted, length // (2 * BRANCH_HALO))))))
 
     def _from_band(
-        self,
-        band: Band,
-        across: Band,
-        output: OutputWeights,
-        seeds: torch.Tensor,
-        logits: torch.Tensor,
-        sizes: torch.Tensor,
-        kept: dict[str, torch.Tensor],
-        handed: torch.Tensor,
-        books: Books,
+        self, band: Band, across: Band, explained: Explained, books: Books
     ) -> tuple[list[torch.Tensor], tuple[Any, slice, slice]]:
         """Return what the branches of a band's rows, and of the columns `across`, hand to the trunk's output.
 
         It comes in parts of the channels, one after the other, with the place of the pixels in the trunk's output.
-        Other parameters as of :meth:`through`.
         """
+        output, kept = explained.output, explained.kept
         network = self._network
         seen_cols = across.around(BRANCH_HALO)
         own_cols = slice(across.start - seen_cols.start, across.stop - seen_cols.start)
         seen, here = (band.around(BRANCH_HALO), seen_cols), (..., band.own, across.own)
         # What a ReLU let through is its own size.
         skip = convolved(kept["conv2"][here], output.sizes["output_skip"])
-        size_of_logits = sizes[here] + skip
+        size_of_logits = explained.sizes[here] + skip
         branches = {}
         trunk, ends = kept["conv6"][(..., *seen)], (seen[0].start == 0, seen[0].stop == band.rows)
         for scale, first, means, frame in framed_pools(trunk, SCALES, *ends):
@@ -170,9 +174,9 @@ class EpsilonBranches:
             size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
             branches[scale] = branch, size
         own = self._rule.hand_on(
-            books, "output", output.bias, seeds[here].clone(), logits[here], size_of_logits
+            books, "output", output.bias, explained.seeds[here].clone(), explained.logits[here], size_of_logits
         )
-        handed[here] = own
+        explained.handed[here] = own
         return self._spread(band, across, output, own.to(network.dtype), branches, books), (..., *seen)
 
     def _filtered(

@@ -73,13 +73,14 @@ def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_
 @pytest.mark.parametrize("rows", [slice(0, 9), slice(1, 8), slice(0, 6), slice(3, 9), slice(2, 4), slice(1, 2)])
 @pytest.mark.parametrize("cols", [7, 12, 33])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("outputs", OUTPUTS)
-def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(outputs, dtype, cols, rows):
+def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(outputs, layout, dtype, cols, rows):
     weight, bias = made(outputs, 6, dtype)
     values = torch.randn(1, 6, 9, cols).to(dtype).contiguous(memory_format=torch.channels_last)
     expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1).clamp(min=0)
     number = rows.stop - rows.start
-    around = torch.full((1, number + 2, cols, outputs), -7, dtype=dtype).permute(0, 3, 1, 2)
+    around = torch.full((1, outputs, number + 2, cols), -7, dtype=dtype).contiguous(memory_format=layout)
     out = around[:, :, 1:-1]
     with torch.no_grad():
         found = Filters(weight, bias)(values, relu=True, rows=rows, out=out)
