@@ -197,6 +197,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             problem = clash(values.written, self._inputs(parameters, context))
             if problem:
                 raise ParameterError(problem)
+            for warning in values.warnings:
+                feedback.pushWarning(warning)
             results = job.run(FeedbackProgress(feedback))
         except FloeLensError as error:
             raise QgsProcessingException(str(error)) from None
