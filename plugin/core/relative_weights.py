@@ -12,6 +12,7 @@ import numpy as np
 
 from .covariance import variances_of
 from .estimates import Estimation
+from .output_layer import Group
 from .wording import finite
 
 RELATIVE_COLUMNS = ("class", "kind", "group", "components", "share", "rank", "mean_abs_z")
@@ -32,12 +33,12 @@ def relative_weights(fit: Estimation) -> tuple[dict, ...]:
         without a scored component have neither share nor rank.
     """
     rows: list[dict] = []
+    scale = _error_scale(fit)
     for name, sizes in _sizes(fit).items():
         total = np.nansum(sizes)
-        mean_scale = _error_scale(fit)
-        groups = [("component", part.name, (j,)) for j, part in enumerate(fit.layer.components)]
-        groups += [(group.kind, group.name, group.members) for group in fit.layer.groups()]
-        made = [_row(name, group, sizes, total, mean_scale) for group in groups]
+        alone = [Group("component", part.name, (j,)) for j, part in enumerate(fit.layer.components)]
+        groups = (*alone, *fit.layer.groups())
+        made = [_row(name, group, sizes, total, scale) for group in groups]
         for kind in dict.fromkeys(row["kind"] for row in made):
             ranked = [row for row in made if row["kind"] == kind and row["share"] is not None]
             for rank, row in enumerate(sorted(ranked, key=lambda row: -row["share"]), start=1):
@@ -93,15 +94,14 @@ def _error_scale(fit: Estimation) -> float:
     return 1.0 / np.sqrt(fit.error_variance) if fit.error_variance else np.nan
 
 
-def _row(name: str, group: tuple, sizes: np.ndarray, total: float, scale: float) -> dict:
-    kind, label, members = group
-    own = sizes[list(members)]
+def _row(name: str, group: Group, sizes: np.ndarray, total: float, scale: float) -> dict:
+    own = sizes[list(group.members)]
     scored = own[np.isfinite(own)]
     known = scored.size and total > 0
     return {
         "class": name,
-        "kind": kind,
-        "group": label,
+        "kind": group.kind,
+        "group": group.name,
         "components": int(scored.size),
         "share": finite(scored.sum() / total) if known else None,
         "rank": None,
