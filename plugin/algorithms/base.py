@@ -7,6 +7,7 @@ given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happ
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import traceback
 from pathlib import Path
@@ -28,8 +29,9 @@ from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
 from .declare import WORDS
 from .destinations import clash, destination_problem
-from .feedback import FeedbackProgress
+from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
+from .job_threads import JOB_THREADS, Caller
 from .layers import dress, layer_name, short_scene
 from .reading import Reading, georeference_problem, given, plain, source_problem
 
@@ -71,6 +73,17 @@ class Destinations(Reading):
         if problem:
             raise ParameterError(problem)
         return self.also(name, path)
+
+
+class CalledReading:
+    """Reads parameters for a job: whatever is asked of the :class:`Destinations` is asked in QGIS's own thread."""
+
+    def __init__(self, values: Destinations, caller: Caller) -> None:
+        self._values, self._caller = values, caller
+
+    def __getattr__(self, name: str):
+        found = getattr(self._values, name)
+        return functools.partial(self._caller.call, found) if callable(found) else found
 
 
 class FloeLensAlgorithm(QgsProcessingAlgorithm):
@@ -186,32 +199,47 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
         """Run the job; every error becomes one sentence and an exit code other than 0."""
+        results, failure = self._attempt(parameters, context, feedback)
+        if not failure:
+            return results
+        # QGIS never gives back the exception it takes here, nor the frames that lead to it.
+        del self, parameters, context, feedback, results
+        raise QgsProcessingException(failure)
+
+    def _attempt(self, parameters, context, feedback) -> tuple[dict, str]:
+        """Return the results, and what went wrong in one sentence; nothing of an error outlives this."""
         try:
             problem = self.problem(parameters)  # a model does not call checkParameterValues of its steps
             if problem:
-                raise ParameterError(problem)
-            for library in self.NEEDS:  # what is found may still be broken
-                dependencies.require(library)
+                return {}, problem
             values = Destinations(self, parameters, context)
-            job = self.job(values)
-            problem = clash(values.written, self._inputs(parameters, context))
-            if problem:
-                raise ParameterError(problem)
-            for warning in values.warnings:
-                feedback.pushWarning(warning)
-            results = job.run(FeedbackProgress(feedback))
+            inputs = self._inputs(parameters, context)
+            results = JOB_THREADS.run(lambda caller: self._work(values, inputs, feedback, caller))
         except FloeLensError as error:
-            raise QgsProcessingException(str(error)) from None
+            return {}, str(error)
         except Exception as error:
-            raise self._unexpected(error, feedback) from error
+            return {}, self._unexpected(error, feedback)
         self._dress(values, results, context)
         declared = {output.name() for output in self.outputDefinitions()}
-        return {name: value for name, value in {**values.written, **results}.items() if name in declared}
+        return {name: value for name, value in {**values.written, **results}.items() if name in declared}, ""
 
-    def _unexpected(self, error: Exception, feedback) -> QgsProcessingException:
+    def _work(self, values: Destinations, inputs: list[str], feedback, caller: Caller) -> dict:
+        """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
+        for library in self.NEEDS:  # what is found may still be broken
+            dependencies.require(library)
+        job = self.job(CalledReading(values, caller))
+        problem = clash(values.written, inputs)
+        if problem:
+            raise ParameterError(problem)
+        progress = CalledProgress(FeedbackProgress(feedback), caller)
+        for warning in values.warnings:
+            progress.warn(warning)
+        return job.run(progress)
+
+    def _unexpected(self, error: Exception, feedback) -> str:
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         feedback.pushDebugInfo(details)
-        return QgsProcessingException(
+        return (
             f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of "
             "FloeLens: please report it with the traceback in the log above."
         )

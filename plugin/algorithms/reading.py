@@ -29,6 +29,7 @@ from qgis.core import (
 )
 
 from ..core.errors import ParameterError, SceneError
+from .job_threads import JOB_THREADS
 
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -353,9 +354,13 @@ def wkt(crs: QgsCoordinateReferenceSystem) -> str:
 
 def _grid_crs(sar: str) -> str:
     """Return the CRS of the file itself; the layer's may have been read with another datum."""
-    from ..io.grid import Grid
 
-    return Grid.from_file(sar).crs
+    def read(_caller: object) -> str:
+        from ..io.grid import Grid
+
+        return Grid.from_file(sar).crs
+
+    return JOB_THREADS.run(read)  # pyproj is used in those threads alone
 
 
 def _flat_wkb(geometry: QgsGeometry, name: str, feature: str) -> bytes:
