@@ -163,11 +163,8 @@ class _Kind:
 
 
 def _kind_of(raster: Raster) -> _Kind:
-    first = raster.measured[0] - 1
-    types, nodata = (
-        {raster.dataset.dtypes[number - 1] for number in raster.measured},
-        raster.dataset.nodatavals[first],
-    )
+    types = {raster.dataset.dtypes[number - 1] for number in raster.measured}
+    nodata = raster.dataset.nodatavals[raster.measured[0] - 1]
     scaled = any(pair != (1.0, 0.0) for pair in zip(raster.dataset.scales, raster.dataset.offsets))
     if not scaled and types == {"uint8"}:
         if nodata is not None and 0 <= nodata <= 255 and nodata == int(nodata):
