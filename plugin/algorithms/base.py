@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import os
 import traceback
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from qgis.PyQt.QtGui import QIcon
 from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
 from .declare import WORDS
-from .destinations import clash, destination_problem
+from .destinations import clash, destination_problem, mended, named_sources
 from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
@@ -213,8 +212,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             if problem:
                 return {}, problem
             values = Destinations(self, parameters, context)
-            inputs = self._inputs(parameters, context)
-            results = JOB_THREADS.run(lambda caller: self._work(values, inputs, feedback, caller))
+            sources = named_sources(self.parameterDefinitions(), parameters, context)
+            results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
         except FloeLensError as error:
             return {}, str(error)
         except Exception as error:
@@ -223,15 +222,17 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         declared = {output.name() for output in self.outputDefinitions()}
         return {name: value for name, value in {**values.written, **results}.items() if name in declared}, ""
 
-    def _work(self, values: Destinations, inputs: list[str], feedback, caller: Caller) -> dict:
+    def _work(self, values: Destinations, sources, feedback, caller: Caller) -> dict:
         """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
         for library in self.NEEDS:  # what is found may still be broken
             dependencies.require(library)
+        progress = CalledProgress(FeedbackProgress(feedback), caller)
+        for sentence in mended(sources):
+            progress.warn(sentence)
         job = self.job(CalledReading(values, caller))
-        problem = clash(values.written, inputs)
+        problem = clash(values.written, sources)
         if problem:
             raise ParameterError(problem)
-        progress = CalledProgress(FeedbackProgress(feedback), caller)
         for warning in values.warnings:
             progress.warn(warning)
         return job.run(progress)
@@ -243,20 +244,6 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of "
             "FloeLens: please report it with the traceback in the log above."
         )
-
-    def _inputs(self, parameters: dict, context) -> list[str]:
-        """Return the input files, which no result may overwrite."""
-        paths = []
-        for definition in self.parameterDefinitions():
-            if not definition.isDestination():
-                value = plain(parameters.get(definition.name()))
-                for item in value if isinstance(value, (list, tuple)) else [value]:
-                    if isinstance(item, str) and not os.path.exists(item):
-                        item = context.getMapLayer(item) or item  # dialogs give a layer by its id or name
-                    source = item.source() if hasattr(item, "source") else item
-                    if isinstance(source, str) and os.path.isfile(source.split("|")[0]):
-                        paths.append(source.split("|")[0])
-        return paths
 
     def _dress(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")
