@@ -36,6 +36,7 @@ from .network import Inputs, Runner
 from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
+from .run_time import Probe
 from .target import Seeding
 from .tiling import Plan, Tile
 from .window import Window
@@ -221,7 +222,8 @@ def run_contributions(
     groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
     books = _Books(len(groups))
     strip = None
-    tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead)
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
+    tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead, probe)
     with writing_behind(sink) as behind, closing(tiles):
         for tile, patch, pieces, last in tiles:
             if strip is None:
