@@ -317,7 +317,7 @@ class Relevance:
             bands = channel_bands(chosen, deviation is not None, unit)
             bands = [Band(band.name, band.unit, {**band.tags, "reading": SUMS}) for band in bands]
             # The second reading comes last: the bands before it keep their numbers.
-            shared = per_pixel(values, sar_pixels(scene))
+            shared = per_pixel(values, sar_pixels(scene, channels[0].ratio))
             writer = outputs.raster(
                 path, scene.coarse_grid, [*bands, *per_pixel_bands(chosen, unit)], tags=tags
             )

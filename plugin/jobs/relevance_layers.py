@@ -99,14 +99,14 @@ def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray,
     return mean, np.where(known, deviation, np.nan) if varied else None
 
 
-def sar_pixels(scene: Scene) -> np.ndarray:
+def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
     """Return how many SAR pixels each pixel of the coarse raster stands for: (row, column), float64, 0 for none.
 
     Sᵀ n, n being the number of SAR pixels in each of the network's cells: where a cell is a weighted mean of
-    several coarse pixels, each stands for its weight of the cell's pixels.
+    several coarse pixels, each stands for its weight of the cell's pixels. `ratio` is the number of pixels along
+    the side of a cell; cells at the edge of the scene may have fewer.
     """
     sampler = scene.sampler
-    ratio = -(-scene.rows // sampler.cell_shape[0])
     inside = [
         np.minimum(ratio, size - ratio * np.arange(cells))
         for size, cells in zip((scene.rows, scene.cols), sampler.cell_shape)

@@ -353,7 +353,7 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
     if report.method == "integrated_gradients":
         said.append(
             "That the books balance tells of sums: errors of single pixels cancel in them, and shrink more slowly as "
-            "steps are added. For the pattern of single pixels run again with more STEPS and compare."
+            "steps are added. Steps were added until twice as many move little; run again with more STEPS to compare."
         )
     if report.slopes:
         said.append(

@@ -149,7 +149,7 @@ def test_radiometry_has_a_second_reading_for_each_sar_pixel_of_a_cell(explain, s
 def test_coarse_pixels_between_cells_stand_for_their_weights_of_them():
     weights = np.array([[0.75, 0.25, 0.0], [0.0, 0.5, 0.5]])
     sampler = Sampler(sparse.csr_matrix(weights), (1, 2), (1, 3), np.ones((1, 2), bool))
-    pixels = sar_pixels(SimpleNamespace(sampler=sampler, rows=4, cols=7))  # cells of 4 x 4 and 4 x 3 pixels
+    pixels = sar_pixels(SimpleNamespace(sampler=sampler, rows=4, cols=7), 4)  # cells of 4 x 4 and 4 x 3 pixels
     np.testing.assert_allclose(pixels, [[12.0, 10.0, 6.0]])
     sums = np.array([[[6.0, 5.0, 0.0]]])
     np.testing.assert_allclose(per_pixel(sums, pixels), [[[0.5, 0.5, 0.0]]])
