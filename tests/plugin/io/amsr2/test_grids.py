@@ -160,7 +160,7 @@ def test_concentrations_are_read_north_up_in_percent_with_flags_counted(tmp_path
     assert recognises(str(path))
     product = open_amsr2([str(path)], OPTIONS, None, None)
     raster = product.rasters["ancillary_coarse"]
-    assert set(product.rasters) == {"ancillary_coarse"} and raster.bands[0].name == "amsr2_sic"
+    assert set(product.rasters) == {"ancillary_coarse", "chart"} and raster.bands[0].name == "amsr2_sic"
     expected = np.where(packed > 250, np.nan, packed * 0.4)
     assert np.allclose(raster.values[0], expected, atol=1e-5, rtol=0, equal_nan=True)
     assert product.found["without_concentration"] == {

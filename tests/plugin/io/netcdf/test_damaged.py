@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
+from floelens.plugin.io.cf.container import Container
 from floelens.plugin.io.hdf5 import check_structure
 from floelens.plugin.io.hdf5_bytes import checksum
 from floelens.plugin.io.netcdf import open_netcdf, recognises
-from floelens.plugin.io.netcdf.container import Container
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product
 from floelens.tests.plugin.io.netcdf.files import (
