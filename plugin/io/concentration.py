@@ -239,6 +239,7 @@ class Cells:
 
     def __init__(self, values: np.ndarray, path: str, names: tuple[str, ...]) -> None:
         self._values, self.path, self.names = values, path, names
+        self.measured = tuple(range(1, len(names) + 1))
 
     def read(self, bands: list[int] | tuple[int, ...], window: Window) -> np.ndarray:
         """Return the bands (from 1) over a window, (band, row, column) float32."""

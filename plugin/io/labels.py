@@ -52,7 +52,7 @@ class LabelReader:
         grid : Grid
             The scene's pixels.
         name : str
-            Name of the band; where it is empty or the bands have no names, the first one.
+            Name of the band; where it is empty or the bands have no names, the first one (no alpha band).
 
         Raises
         ------
@@ -65,8 +65,9 @@ class LabelReader:
         try:
             # Charts and concentrations of many services call the same thing by other names.
             meant = CONCENTRATION_NAMES if name.lower() in CONCENTRATION_NAMES else (name.lower(),)
-            wanted = [number for number, band in enumerate(raster.names, 1) if band.strip().lower() in meant]
-            wanted.sort(key=lambda number: raster.names[number - 1].strip().lower() != name.lower())
+            names = {number: raster.names[number - 1].strip().lower() for number in raster.measured}
+            wanted = [number for number, called in names.items() if called in meant]
+            wanted.sort(key=lambda number: names[number] != name.lower())
             if name and any(raster.names) and not wanted:
                 raise SceneError(
                     f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it."
@@ -79,7 +80,7 @@ class LabelReader:
         except SceneError:
             raster.close()
             raise
-        return cls(registered, wanted[0] if name and wanted else 1)
+        return cls(registered, wanted[0] if name and wanted else raster.measured[0])
 
     def __enter__(self) -> LabelReader:
         return self

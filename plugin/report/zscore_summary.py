@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class HeadScores:
     measures: Mapping[str, Any]
     correlation: np.ndarray
     warnings: tuple[str, ...] = ()
+    relative_weights: tuple[Mapping[str, Any], ...] = ()
+    leading: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def group(self, kind: str) -> list[Mapping[str, Any]]:
         """Return the groups of a kind."""
