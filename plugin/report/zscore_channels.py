@@ -112,7 +112,7 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
     )
     text = (
         "The labels are regressed on what each channel contributes to the logit. Slope 1: the evidence of the channel "
-        "is worth what the network makes of it; 0: it is useless. The bars reach two robust errors to each side, from "
+        "is worth what the network makes of it; 0: it is useless. The slopes rest on "
         f"{measures['n_fitted']} labelled pixels in {clusters}.",
         "This judges the network only on scenes it was not trained on. On training scenes slopes are near 1 by "
         "construction.",
@@ -126,7 +126,8 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
         pictures = (
             Figure(
                 figures.svg(picture, f"{name}s", "slope of each sensor, frequency and channel"),
-                "Held-out slopes with two robust errors to each side; dotted at 0 (useless), solid at 1 (deserved).",
+                f"Held-out slopes with two {_errors_drawn(shown)} errors to each side; dotted at 0 (useless), solid at 1 "
+                "(deserved).",
             ),
         )
     common = _common_notes(shown)
@@ -140,6 +141,14 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
     found = [row["reading"] for row in judged.slopes]
     words = tuple(f"{word}: {meaning}" for word, meaning in READINGS.items() if word in found)
     return [Section(title, text=text, points=(*words, *blanks), figures=pictures, tables=tuple(tables))]
+
+
+def _errors_drawn(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return which errors the picture of slopes shows: naive ones have open markers."""
+    robust = {row["se_robust"] is not None for row in rows}
+    return {(True,): "robust", (False,): "naive"}.get(
+        tuple(robust), "robust (filled marker) or naive (open marker)"
+    )
 
 
 def _common_notes(rows: Sequence[Mapping[str, Any]]) -> set[str]:

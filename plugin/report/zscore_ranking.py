@@ -16,6 +16,10 @@ from .html import Figure, Section, Table, listed, number_text, sensor_name
 CARRIED = 90
 """Percent of the summed absolute z that the leading components carry."""
 
+MEANING = (
+    "The last layer adds up components: features of SAR at several scales, and the radiometer's channels. The score z "
+    "of a component is its weight divided by the weight's standard error."
+)
 _NAMED = 3  # leading components in a sentence
 
 
@@ -100,17 +104,30 @@ def _leading(components: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def sensors_sentence(ranking: Ranking) -> str:
     """Return how the last layer divides its weight over the sensors, in at most 25 words."""
-    said = [(sensor_name(row["group"]), _percent(row["share"])) for row in ranking.kind("sensor")]
-    if len(said) < 2:
+    (first, *others) = ranking.kind("sensor")
+    if not others:
         return (
             "All components belong to one sensor; a score is a weight of the last layer divided by its error."
         )
-    (name, share), *others = said
-    rest = listed([f"{other} {value}" for other, value in others])
-    return (
-        f"{name[0].upper()}{name[1:]} carries {share} of all scores, {rest}; a score is a weight of the last layer "
-        "divided by its error."
-    )
+    rest = [f"{_whose(row)} {row['components']} carry {_percent(row['share'])}" for row in others]
+    name = _whose(first)
+    start = f"{name[0].upper()}{name[1:]} {first['components']} components carry {_percent(first['share'])}"
+    meaning = "; a score is a weight divided by its error" if len(others) == 1 else ""
+    return f"{start} of all scores, {listed(rest)}{meaning}."
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return "the radiometer's" if row["group"] == "mwr" else f"{sensor_name(row['group'])}'s"
+
+
+def mean_sentence(ranking: Ranking) -> str:
+    """Return the mean score by sensor; empty where there is one sensor or no score has a size."""
+    means = [row for row in ranking.kind("sensor") if row["mean_abs_z"] is not None]
+    if len(means) < 2:
+        return ""
+    means.sort(key=lambda row: -row["mean_abs_z"])
+    said = [f"{number_text(row['mean_abs_z'], 2)} for {sensor_name(row['group'])}" for row in means]
+    return f"A sensor with more components has a larger share. Component for component, the mean |z| is {listed(said)}."
 
 
 def components_sentence(ranking: Ranking) -> str:
@@ -132,14 +149,13 @@ def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
         if ranking.refitted
         else "Ranked are the trained weights."
     )
+    shares = (
+        f"{source} A share is the sum of |z| of some components, divided by the sum of all. Shares do not depend on the "
+        "number of pixels."
+    )
     return Section(
         "What the network leans on" + suffix,
-        text=(
-            "The last layer adds up components: features of SAR at several scales, and the radiometer's channels. "
-            "The score z of a component is its weight divided by the weight's standard error.",
-            f"{source} A share is the sum of |z| of some components, divided by the sum of all. Shares do not "
-            "depend on the number of pixels.",
-        ),
+        text=tuple(text for text in (MEANING, shares, mean_sentence(ranking)) if text),
         figures=(
             Figure(
                 figures.svg(
