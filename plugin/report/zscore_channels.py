@@ -126,8 +126,8 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
         pictures = (
             Figure(
                 figures.svg(picture, f"{name}s", "slope of each sensor, frequency and channel"),
-                f"Held-out slopes with two {_errors_drawn(shown)} errors to each side; dotted at 0 (useless), solid at 1 "
-                "(deserved).",
+                f"Held-out slopes with two {_errors_drawn(shown)} errors to each side; dotted at 0 (useless), solid at "
+                "1 (deserved).",
             ),
         )
     common = _common_notes(shown)

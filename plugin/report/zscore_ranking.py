@@ -150,8 +150,8 @@ def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
         else "Ranked are the trained weights."
     )
     shares = (
-        f"{source} A share is the sum of |z| of some components, divided by the sum of all. Shares do not depend on the "
-        "number of pixels."
+        f"{source} A share is the sum of |z| of some components, divided by the sum of all. Shares do not depend on "
+        "the number of pixels."
     )
     return Section(
         "What the network leans on" + suffix,
