@@ -39,7 +39,7 @@ class LabelReader:
         grid : Grid
             The scene's pixels.
         name : str
-            Name of the band; where it is empty or the bands have no names, the first one.
+            Name of the band; where it is empty or the bands have no names, the first one (no alpha band).
 
         Raises
         ------
@@ -48,7 +48,9 @@ class LabelReader:
         """
         raster = open_raster(path)
         try:
-            wanted = [number for number, band in enumerate(raster.names, 1) if band.lower() == name.lower()]
+            wanted = [
+                number for number in raster.measured if raster.names[number - 1].lower() == name.lower()
+            ]
             if name and any(raster.names) and not wanted:
                 raise SceneError(
                     f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it."
@@ -61,7 +63,7 @@ class LabelReader:
         except SceneError:
             raster.close()
             raise
-        return cls(registered, wanted[0] if name and wanted else 1)
+        return cls(registered, wanted[0] if name and wanted else raster.measured[0])
 
     def __enter__(self) -> LabelReader:
         return self
