@@ -1,5 +1,7 @@
 """Reading rasters: bands by name, physical values as float32, NaN where there is no data.
 
+What has no data is decided band by band, from everything that the file says (see :mod:`.missing`).
+
 Every failure (a missing file, a truncated one, a container without bands) is one `SceneError`
 that names the file. Files are opened in rasterio's own environment, with the one setting that
 keeps EPSG:3411 and 3412 from being read as other systems; GDAL's global state stays as it is.
@@ -15,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from ..core.errors import SceneError
 from ..core.window import Window
+from .missing import MissingData
 
 
 def environment() -> rasterio.Env:
@@ -46,6 +48,11 @@ class Raster:
     ------
     SceneError
         The file is missing, not a raster, or a container of several rasters.
+
+    Attributes
+    ----------
+    measured : tuple of int
+        Numbers of the bands that hold values, from 1: all but alpha bands.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -88,19 +95,14 @@ class Raster:
             for key, value in self.dataset.tags().items()
             if key != "AREA_OR_POINT"
         }
-        self._masks = [self._mask_kind(band) for band in range(1, self.count + 1)]
+        self._missing = MissingData.of(self.dataset)
+        self.measured = self._missing.measured
 
     def _name(self, band: int) -> str:
         name = self.dataset.descriptions[band - 1] or ""
         if not name and self.count == 1:
             name = self.dataset.tags(1).get("NETCDF_VARNAME", "")
         return name
-
-    def _mask_kind(self, band: int) -> str:
-        flags = self.dataset.mask_flag_enums[band - 1]
-        if MaskFlags.per_dataset in flags or MaskFlags.alpha in flags:
-            return "mask"
-        return "nodata" if MaskFlags.nodata in flags else "none"
 
     def __enter__(self) -> Raster:
         return self
@@ -115,7 +117,10 @@ class Raster:
 
     def describe_bands(self) -> str:
         """Return the names of the bands for a message: ``hh, band 2``."""
-        return ", ".join(name or f"band {number}" for number, name in enumerate(self.names, start=1))
+        return ", ".join(
+            (name or f"band {number}") + ("" if number in self.measured else " (alpha)")
+            for number, name in enumerate(self.names, start=1)
+        )
 
     def read(self, bands: list[int] | tuple[int, ...], window: Window) -> np.ndarray:
         """Return the bands (numbers from 1) over `window`, which may stick out of the raster.
@@ -141,43 +146,28 @@ class Raster:
     def _read(self, bands: list[int] | tuple[int, ...], window: Window) -> np.ndarray:
         out = np.empty((len(bands), window.rows, window.cols), dtype=np.float32)
         where = RasterioWindow(window.col, window.row, window.cols, window.rows)
+        masks = self._missing.reader(self.dataset, where)
         for layer, band in zip(out, bands):
-            kind = self._masks[band - 1]
             scale, offset = self.dataset.scales[band - 1], self.dataset.offsets[band - 1]
             as_stored = self.dataset.dtypes[band - 1] == "float32" and (scale, offset) == (1.0, 0.0)
             try:
                 with self._lock:
                     values = self.dataset.read(band, window=where, out=layer if as_stored else None)
-                    mask = self.dataset.read_masks(band, window=where) == 0 if kind == "mask" else None
+                    missing = masks(band, values)
             except (RasterioError, OSError, ValueError) as error:
                 raise SceneError(
                     f"{self.path} cannot be read at rows {window.row} to {window.row_stop - 1}, columns "
                     f"{window.col} to {window.col_stop - 1} ({error}). The file is damaged or truncated: "
                     "copy or make it again."
                 ) from error
-            if kind == "nodata":
-                mask = _equals_nodata(values, self.dataset.nodatavals[band - 1])
             if not as_stored:
                 with np.errstate(over="ignore", invalid="ignore"):
                     layer[...] = values if (scale, offset) == (1.0, 0.0) else values * scale + offset
             known = np.isfinite(layer)
-            if mask is not None:
-                known &= ~mask
+            if missing is not None:
+                known &= ~missing
             np.copyto(layer, np.nan, where=~known)
         return out
-
-
-def _equals_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    if nodata is None or np.isnan(nodata):
-        return None
-    if values.dtype.kind == "f":
-        # The file keeps nodata as decimal text, its pixels in their own precision.
-        with np.errstate(over="ignore"):
-            return values == values.dtype.type(nodata)
-    limits = np.iinfo(values.dtype)
-    if nodata != int(nodata) or not limits.min <= nodata <= limits.max:
-        return None
-    return values == values.dtype.type(int(nodata))
 
 
 def _unescape(text: str) -> str:

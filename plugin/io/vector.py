@@ -17,7 +17,8 @@ from osgeo import gdal, ogr, osr
 from ..core.errors import OutputError, SceneError
 from .crs import parse_crs
 from .gdal_state import quiet_gdal
-from .temporary import atomic_path, final_name
+from .temporary import final_name
+from .transaction import atomic_path
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
