@@ -48,28 +48,47 @@ class SecantPullback(Pullback):
         # A slope lies between 0 and 1: half the bytes give it to 3 digits, which average out over the slopes.
         short = like.to(torch.float16) if network.dtype == torch.float32 else like
         before: dict[str, torch.Tensor] = {}
-        with torch.no_grad():
-            for fine in points:
-                shape = fine.shape[-2:]
-                first = not before
-                number = network.workspace.begin()
-                if first:
-                    for name in CONVOLUTIONS:
-                        size = 1, network.filters[name].outputs, *shape
-                        before[name] = network.workspace.take(f"{name}_before", size, like)
-                slopes = {
-                    name: network.workspace.take(f"{name}_slope", tuple(values.shape), short)
-                    for name, values in before.items()
-                }
-                laid_out = network.laid_out(fine)
-                jobs = [
-                    partial(self._share_of_step, share, laid_out, edges, before, None if first else slopes)
-                    for share in network.shares(shape[0])
-                ]
-                together(jobs)
-                if not first:
-                    yield self._to_fine(seeds, slopes, edges, None)
-                    network.workspace.check(number)
+        for fine in points:
+            # Not around the loop: a generator that waits must not change its caller's mode.
+            with torch.no_grad():
+                found = self._step(network.laid_out(fine), seeds, edges, before, short)
+            if found is not None:
+                yield found
+
+    def _step(
+        self,
+        fine: torch.Tensor,
+        seeds: torch.Tensor,
+        edges: Edges,
+        before: dict[str, torch.Tensor],
+        like: torch.Tensor,
+    ) -> torch.Tensor | None:
+        """Return the multipliers over the step to `fine`, None at the first point; renew `before`."""
+        network, shape, first = self.network, fine.shape[-2:], not before
+        number = network.workspace.begin()
+        if first:
+            for name in CONVOLUTIONS:
+                size = 1, network.filters[name].outputs, *shape
+                before[name] = network.workspace.take(
+                    f"{name}_before", size, network.output_skip.new_empty(0)
+                )
+        slopes = None
+        if not first:
+            slopes = {
+                name: network.workspace.take(f"{name}_slope", tuple(values.shape), like)
+                for name, values in before.items()
+            }
+        together(
+            [
+                partial(self._share_of_step, share, fine, edges, before, slopes)
+                for share in network.shares(shape[0])
+            ]
+        )
+        if slopes is None:
+            return None
+        found = self._to_fine(seeds, slopes, edges, None)
+        network.workspace.check(number)
+        return found
 
     def _share_of_step(
         self,
