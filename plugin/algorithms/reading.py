@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -20,6 +19,7 @@ from qgis.core import (
     QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
     QgsProperty,
     QgsRasterLayer,
@@ -28,6 +28,8 @@ from qgis.core import (
 )
 
 from ..core.errors import ParameterError, SceneError
+from ..io.drivers import is_remote
+from ..io.opening import check_file, is_raster
 
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -66,16 +68,37 @@ def source_problem(name: str, value: object) -> str | None:
     path = value.split("|")[0]
     if not os.path.exists(path):
         return f"{name}: there is no file {path}. Check the path."
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
     try:
-        readable = gdal.OpenEx(path, gdal.OF_RASTER) is not None
-    except RuntimeError:
-        readable = False
-    finally:
-        gdal.PopErrorHandler()
+        readable = is_raster(path)
+    except SceneError as error:
+        return f"{name}: {error}"
     if not readable:
         return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
     return None
+
+
+def file_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a file that QGIS would open, where `value` names one that would be fetched or run."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    path = value.split("|")[0] if isinstance(value, str) else ""
+    if not os.path.exists(path):
+        return None
+    try:
+        check_file(path)
+    except SceneError as error:
+        return f"{name}: {error}"
+    return None
+
+
+def names_remote(value: object, context: QgsProcessingContext) -> bool:
+    """Return whether a value is a file on another machine that a person has named, under ``/vsicurl/`` or the like."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    if isinstance(value, (list, tuple)):
+        return any(names_remote(item, context) for item in value)
+    if isinstance(value, str):
+        value = context.getMapLayer(value) or value
+    source = value.source() if isinstance(value, QgsMapLayer) else value
+    return isinstance(source, str) and is_remote(source)
 
 
 def georeference_problem(name: str, value: object) -> str | None:

@@ -8,11 +8,13 @@ where GDAL says that there are some.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
@@ -43,8 +45,7 @@ class MissingData:
     @classmethod
     def of(cls, dataset: DatasetReader) -> MissingData:
         """Return what an open dataset says."""
-        interpretations = dataset.colorinterp
-        alphas = tuple(n for n, kind in enumerate(interpretations, 1) if kind == ColorInterp.alpha)
+        alphas = tuple(n for n, kind in enumerate(_interpretations(dataset), 1) if kind == ColorInterp.alpha)
         nodata = tuple(dataset.nodatavals)
         masked = tuple(_has_mask(flags, value) for flags, value in zip(dataset.mask_flag_enums, nodata))
         return cls(nodata, masked, alphas if len(alphas) < dataset.count else ())
@@ -74,6 +75,13 @@ class MissingData:
             return found
 
         return missing
+
+
+def _interpretations(dataset: DatasetReader) -> tuple[ColorInterp, ...]:
+    with contextlib.suppress(CPLE_BaseError):
+        return tuple(dataset.colorinterp)
+    # What was raised is an error of opening, which the file survived: it is raised once.
+    return tuple(dataset.colorinterp)
 
 
 def _has_mask(flags: Sequence[MaskFlags], nodata: float | None) -> bool:
