@@ -28,7 +28,7 @@ from qgis.core import (
 )
 
 from ..core.errors import ParameterError, SceneError
-from ..io.drivers import is_remote
+from ..io.drivers import SUBDATASETS, is_remote, split_source
 from ..io.opening import check_file, is_raster
 
 # What a yes or no may be called where it is text.
@@ -63,6 +63,9 @@ def _static(value: QgsProperty) -> bool:
 def source_problem(name: str, value: object) -> str | None:
     """Return what is wrong with the raster that `value` names, as far as a path can tell."""
     value = plain(value)
+    problem = file_problem(name, value)
+    if problem:
+        return problem
     if not isinstance(value, str) or not _looks_like_path(value):
         return None
     path = value.split("|")[0]
@@ -81,10 +84,11 @@ def file_problem(name: str, value: object) -> str | None:
     """Return what is wrong with a file that QGIS would open, where `value` names one that would be fetched or run."""
     value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
     path = value.split("|")[0] if isinstance(value, str) else ""
-    if not os.path.exists(path):
+    if not os.path.exists(path) and not _is_gdal_name(path):
         return None
     try:
-        check_file(path)
+        prefix, file = split_source(path)
+        check_file(file if prefix in SUBDATASETS else path)
     except SceneError as error:
         return f"{name}: {error}"
     return None
@@ -113,6 +117,11 @@ def georeference_problem(name: str, value: object) -> str | None:
             "or set the project's CRS before drawing on the map."
         )
     return None
+
+
+def _is_gdal_name(value: str) -> bool:
+    """Return whether a string means something to GDAL without being a file: a path under ``/vsi``, a text, a part."""
+    return value.startswith("/vsi") or value.lstrip().startswith("<") or split_source(value)[0] in SUBDATASETS
 
 
 def _looks_like_path(value: str) -> bool:

@@ -81,6 +81,15 @@ def first_driver(path: str, drivers: tuple[str, ...]) -> str:
     return "" if found is None else str(found.ShortName)
 
 
+def any_driver(path: str) -> str:
+    """Return which of all drivers takes a file; empty where none does."""
+    try:
+        found = gdal.IdentifyDriverEx(path, gdal.OF_RASTER | gdal.OF_VECTOR)
+    except RuntimeError:  # where somebody has switched GDAL's exceptions on
+        return ""
+    return "" if found is None else str(found.ShortName)
+
+
 def sure_driver(path: str) -> str:
     """Return the driver of a raster that another file names; empty where it may be none of :data:`RASTERS`.
 

@@ -41,6 +41,7 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
         # Where somebody has switched GDAL's exceptions on, the call would raise for what is noted here.
         gdal.ErrorReset()
 
+    options = {"CPL_VSIL_ZIP_ALLOWED_EXTENSIONS": "imz", **options}  # zips of ice charts, beside .zip
     before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
     for key, value in options.items():
         gdal.SetThreadLocalConfigOption(key, value)

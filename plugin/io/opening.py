@@ -11,6 +11,7 @@ a file that a person chose goes through here first, and the network is shut whil
 
 from __future__ import annotations
 
+import os
 import re
 
 from osgeo import gdal
@@ -23,9 +24,11 @@ from .drivers import (
     SERVICES,
     SUBDATASETS,
     VECTORS,
+    any_driver,
     first_driver,
     is_remote,
     split_source,
+    sure_driver,
 )
 from .gdal_state import offline_gdal, quiet_gdal
 from .sources import head
@@ -90,24 +93,54 @@ def vector_drivers(path: str) -> list[str]:
 
 
 def check_file(path: str) -> None:
-    """Check a raster or vector file that QGIS or GDAL is to open with all drivers.
+    """Check a raster or vector file, or what GDAL takes for one, that QGIS is to open with all drivers.
 
     A file that no driver knows passes: whoever opens it says what is wrong with it.
 
     Raises
     ------
     SceneError
-        It describes a service, leads to another machine, or runs code.
+        It describes a service, leads to another machine, runs code, or is in a format that is not read.
     """
+    if VIRTUAL in path:
+        check_virtual(path)
+        return
+    if path.lstrip().startswith("<"):
+        raise SceneError("A text that describes where data are to be fetched is no file. Name a file.")
     with quiet_gdal(), offline_gdal(is_remote(path)):
         if is_virtual(path):
             check_virtual(path)
         else:
-            service = service_of(path)
-            if service:
-                raise describes_service(path, service)
+            driver = any_driver(path)
+            if driver and driver not in RASTERS + VECTORS:
+                raise describes_service(path, driver) if driver in SERVICES else _not_read(path, driver)
             _check_json(path)
         check_sidecars(path)
+        _check_overviews(path)
+
+
+def _check_overviews(path: str) -> None:
+    """Check the file that the metadata of a raster names as its overviews: GDAL opens it for QGIS."""
+    drivers = [name for name in RASTERS if name != "VRT"]
+    try:
+        dataset = gdal.OpenEx(path, gdal.OF_RASTER, allowed_drivers=drivers)
+    except RuntimeError:  # where somebody has switched GDAL's exceptions on
+        dataset = None
+    named = dataset.GetMetadataItem("OVERVIEW_FILE", "OVERVIEWS") if dataset is not None else None
+    if not named:
+        return
+    file = named.replace(":::BASE:::", os.path.dirname(path) + "/")
+    if is_virtual(file) or not sure_driver(file) or is_remote(file):
+        raise SceneError(
+            f"{path} names '{named[:150]}' as its overviews, which is no plain raster on this machine. Save it as "
+            "GeoTIFF without overviews first."
+        )
+
+
+def _not_read(path: str, driver: str) -> SceneError:
+    return SceneError(
+        f"{path} is in a format that is not read here ({driver}). Rasters: {NAMED_RASTERS}. Polygons: {NAMED_VECTORS}."
+    )
 
 
 def is_raster(path: str) -> bool:

@@ -270,7 +270,8 @@ def test_formats_of_the_field_are_read(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("path", "remote"),
-    [("/data/vsicurl.tif", False), ("/data/vsicurl/a.tif", False), ("/vsizip/a.zip/b.tif", False), ("/vsizip//vsicurl/http://a/b.zip/c", True),
+    [("/data/vsicurl.tif", False), ("/data/vsicurl/a.tif", False),
+     ("/vsizip/a.zip/b.tif", False), ("/vsizip//vsicurl/http://a/b.zip/c", True),
      ("/vsis3/a", True), ("/vsitar/{/vsigzip/a.gz}/b", False), ("/vsisubfile/0_1,/vsicurl/http://a", True)],
 )  # fmt: skip
 def test_remote_paths_are_known(path, remote):
