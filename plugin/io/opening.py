@@ -63,6 +63,7 @@ def raster_drivers(source: str) -> list[str]:
             f"{source[:200]} lies on another machine. Save it on this one, or give it as GDAL reads it from there, "
             "under /vsicurl/."
         )
+    _check_pieces(source)
     if prefix and prefix not in SUBDATASETS:
         raise SceneError(f"{source[:200]} is no file, nor a part of one that is read here. Name a file.")
     with quiet_gdal(), offline_gdal(is_remote(file)):
@@ -105,6 +106,7 @@ def check_file(path: str) -> None:
     if VIRTUAL in path:
         check_virtual(path)
         return
+    _check_pieces(path)
     if path.lstrip().startswith("<"):
         raise SceneError("A text that describes where data are to be fetched is no file. Name a file.")
     with quiet_gdal(), offline_gdal(is_remote(path)):
@@ -117,6 +119,13 @@ def check_file(path: str) -> None:
             _check_json(path)
         check_sidecars(path)
         _check_overviews(path)
+
+
+def _check_pieces(path: str) -> None:
+    if "/vsisparse/" in path:
+        raise SceneError(
+            f"{path[:200]} is put together from pieces that lie anywhere. Save it as a file first."
+        )
 
 
 def _check_overviews(path: str) -> None:

@@ -110,7 +110,7 @@ class Raster:
             for key, value in self.dataset.tags().items()
             if key != "AREA_OR_POINT"
         }
-        self._missing = MissingData.of(self.dataset)
+        self._missing = MissingData.of(self.dataset).completed(self.dataset, source, drivers)
         self.measured = self._missing.measured
 
     def _unreadable(self, file: str, error: Exception) -> SceneError:

@@ -7,6 +7,7 @@ import pytest
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.channels import RasterRole, choose_bands
+from floelens.plugin.io.gdal_state import quiet_gdal
 from floelens.plugin.io.labels import LabelReader
 from floelens.plugin.io.missing import equals_nodata
 from floelens.plugin.io.raster import open_raster
@@ -165,6 +166,26 @@ def test_values_are_compared_as_files_keep_them(values, nodata, expected):
 )  # fmt: skip
 def test_a_value_that_the_type_cannot_hold_marks_nothing(values, nodata):
     assert equals_nodata(values, nodata) is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored", "text"),
+    [("u2", 65535, "6.554e+04"), ("u4", 2**32 - 1, "4.29497e+09"), ("i2", -32768, "-32770")],
+)
+def test_a_shortened_value_beyond_the_type_is_known_where_rasterio_withholds_it(
+    tmp_path, dtype, stored, text
+):
+    values = np.full((1, ROWS, COLS), 7, dtype)
+    values[0, HOLES[0]] = stored
+    write_raster(tmp_path / "plain.tif", values, GRID)
+    with quiet_gdal():
+        gdal.Translate(str(tmp_path / "a.vrt"), str(tmp_path / "plain.tif"), format="VRT")
+    path = tmp_path / "a.vrt"
+    path.write_text(
+        path.read_text().replace("<ColorInterp>", f"<NoDataValue>{text}</NoDataValue><ColorInterp>", 1)
+    )
+    with open_raster(path) as raster:
+        np.testing.assert_array_equal(np.isnan(raster.read([1], WHOLE)[0]), HOLES[0])
 
 
 def test_no_data_is_compared_with_what_is_stored_before_scale_and_offset(tmp_path):

@@ -209,7 +209,7 @@ def test_the_network_stays_shut_where_a_judgement_should_miss_something(tmp_path
     assert listener.requests == before
 
 
-def test_a_person_may_name_a_file_elsewhere_and_is_told_how(listener):
+def test_a_person_may_name_a_file_elsewhere_and_is_told_how(tmp_path, listener):
     before = len(listener.requests)
     with pytest.raises(SceneError, match="cannot be opened"):
         open_raster(f"/vsicurl/{listener.url}/scene.tif")
@@ -225,6 +225,12 @@ def test_a_person_may_name_a_file_elsewhere_and_is_told_how(listener):
     ):
         with pytest.raises(SceneError, match="no file, nor a part of one"):
             open_raster(source)
+    pieces = tmp_path / "pieces.xml"
+    pieces.write_text(
+        f"<VSISparseFile><SubfileRegion><Filename>/vsicurl/{listener.url}/a</Filename></SubfileRegion></VSISparseFile>"
+    )
+    with pytest.raises(SceneError, match="pieces that lie anywhere"):
+        open_raster(f"/vsisparse/{pieces}")
     assert listener.requests == before
 
 
