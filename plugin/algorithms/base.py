@@ -7,7 +7,6 @@ given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happ
 from __future__ import annotations
 
 import difflib
-import os
 import traceback
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
 from ..io.gdal_state import offline_gdal
 from .declare import WORDS
-from .destinations import clash, destination_problem
+from .destinations import clash, destination_problem, mended, named_sources
 from .feedback import FeedbackProgress
 from .helptext import help_page
 from .layers import dress, layer_name, short_scene
@@ -205,9 +204,12 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             for library in self.NEEDS:  # what is found may still be broken
                 dependencies.require(library)
             values = Destinations(self, parameters, context)
+            sources = named_sources(self.parameterDefinitions(), parameters, context)
+            for sentence in mended(sources):
+                feedback.pushWarning(sentence)
             with self._offline(parameters, context):
                 job = self.job(values)
-                problem = clash(values.written, self._inputs(parameters, context))
+            problem = clash(values.written, sources)
             if problem:
                 raise ParameterError(problem)
             results = job.run(FeedbackProgress(feedback))
@@ -231,20 +233,6 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of "
             "FloeLens: please report it with the traceback in the log above."
         )
-
-    def _inputs(self, parameters: dict, context) -> list[str]:
-        """Return the input files, which no result may overwrite."""
-        paths = []
-        for definition in self.parameterDefinitions():
-            if not definition.isDestination():
-                value = plain(parameters.get(definition.name()))
-                for item in value if isinstance(value, (list, tuple)) else [value]:
-                    if isinstance(item, str) and not os.path.exists(item):
-                        item = context.getMapLayer(item) or item  # dialogs give a layer by its id or name
-                    source = item.source() if hasattr(item, "source") else item
-                    if isinstance(source, str) and os.path.isfile(source.split("|")[0]):
-                        paths.append(source.split("|")[0])
-        return paths
 
     def _dress(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")

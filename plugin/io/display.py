@@ -117,7 +117,7 @@ def write_display_copy(
     with contextlib.ExitStack() as stack:
         raster = stack.enter_context(open_raster(source))
         stack.enter_context(bounded_block_cache())
-        files = stack.enter_context(Outputs()) if outputs is None else outputs
+        files = stack.enter_context(Outputs(progress)) if outputs is None else outputs
         kind = _kind_of(raster)
         own = Grid.from_raster(raster)
         grid = display_grid(own)

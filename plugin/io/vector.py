@@ -19,7 +19,8 @@ from .crs import parse_crs
 from .drivers import NAMED_VECTORS
 from .gdal_state import offline_gdal, quiet_gdal
 from .opening import vector_drivers
-from .temporary import atomic_path, final_name
+from .temporary import final_name
+from .transaction import atomic_path
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 

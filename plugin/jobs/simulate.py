@@ -92,7 +92,7 @@ class SimulateScene:
             reader = chart_reader(given, progress) if given else None
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
             tags = self._tags(scene, pixel_size)
-            outputs = stack.enter_context(Outputs())
+            outputs = stack.enter_context(Outputs(progress))
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
                 self._write_coarse(scene, grid, outputs, tags)
