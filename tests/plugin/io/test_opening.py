@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,3 +293,19 @@ def test_prefixes_are_told_from_files(tmp_path, monkeypatch):
     assert split_source("day:1.tif") == ("", "day:1.tif")
     assert raster_drivers("NETCDF:a.nc:tb") == ["netCDF"]
     assert virtual.VIRTUAL not in raster_drivers("day:1.tif")
+
+
+def test_every_door_names_its_drivers():
+    """Files that a person chose are opened with named drivers; what was written just now needs none."""
+    own = {"writer.py", "netcdf/chart.py"}
+    calls = {"gdal.Open", "gdal.OpenEx", "gdal.OpenShared", "ogr.Open", "rasterio.open", "DatasetReader"}
+    folder = Path(opening.__file__).parents[1]
+    doors = []
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in calls:
+                named = {keyword.arg for keyword in node.keywords}
+                doors.append((str(file.relative_to(folder / "io") if "io" in file.parts else file), named))
+    bare = {name for name, named in doors if not named & {"allowed_drivers", "driver"}}
+    assert len(doors) > 8
+    assert bare <= own, bare - own
