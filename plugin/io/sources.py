@@ -50,6 +50,7 @@ ZIP_ERRORS = (
 MOST_MEMBERS = 20_000
 LARGEST_RATIO = 200  # text of blanks alone may well be packed this tightly
 _LARGE_MEMBER = 16 << 20
+_PACKINGS = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 # What GDAL reads where it is; a text beside it may be packed in any way.
 _DATA = re.compile(
     r"\.(shp|shx|dbf|prj|cpg|(geo)?json|gpkg|nc4?|cdf|h(e)?5|hdf5?|tiff?|xml|safe)$", re.IGNORECASE
@@ -272,7 +273,7 @@ def judged(archive: zipfile.ZipFile, path: str, most_members: int = MOST_MEMBERS
         if member.flag_bits & 1:
             raise SceneError(f"{path} is locked with a password. Unpack it, and choose the file inside.")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and _DATA.search(name):
-            packing = zipfile.compressor_names.get(member.compress_type, f"method {member.compress_type}")
+            packing = _PACKINGS.get(member.compress_type, f"method {member.compress_type}")
             raise SceneError(
                 f"{path} holds '{name[:80]}' packed by {packing}, which is not read inside of a zip. Unpack it, and "
                 "choose the file inside."

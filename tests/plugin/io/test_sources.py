@@ -151,7 +151,7 @@ def test_a_zip_that_gdal_has_no_name_for_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("method", "packing"), [(9, "deflate64"), (12, "bzip2"), (14, "lzma"), (93, "method 93")]
+    ("method", "packing"), [(9, "Deflate64"), (12, "BZIP2"), (14, "LZMA"), (7, "method 7")]
 )
 @pytest.mark.parametrize("reader", READERS)
 def test_a_packing_that_is_not_read_is_named(tmp_path, reader, method, packing):
