@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from .gdal_state import quiet_gdal
 HUGE = 1e30
 """Nothing that is measured is so large: beside a no-data value like it, all such numbers are no data."""
 _LARGE = 1e6
+_ALPHA = re.compile(r"alpha|mask|valid|opac|transparen|coverage", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class MissingData:
     @classmethod
     def of(cls, dataset: DatasetReader) -> MissingData:
         """Return what an open dataset says."""
-        alphas = tuple(n for n, kind in enumerate(_interpretations(dataset), 1) if kind == ColorInterp.alpha)
+        alphas = _alpha_bands(dataset)
         nodata = tuple(dataset.nodatavals)
         masked = tuple(_has_mask(flags, value) for flags, value in zip(dataset.mask_flag_enums, nodata))
         return cls(nodata, masked, alphas if len(alphas) < dataset.count else ())
@@ -99,6 +101,18 @@ class MissingData:
             return found
 
         return missing
+
+
+def _alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """Return the numbers of bands that are marked as alpha, from 1.
+
+    GDAL's ALPHA=YES marks the second band of a GeoTIFF, whatever it holds: a band that has a name of
+    its own is a measurement, and of nameless ones only the last is an alpha band.
+    """
+    marked = [n for n, kind in enumerate(_interpretations(dataset), 1) if kind == ColorInterp.alpha]
+    names = {n: dataset.descriptions[n - 1] or "" for n in marked}
+    nameless = [n for n in marked if not names[n].strip()]
+    return tuple(sorted([n for n in marked if _ALPHA.search(names[n])] + nameless[-1:]))
 
 
 def _interpretations(dataset: DatasetReader) -> tuple[ColorInterp, ...]:

@@ -211,6 +211,29 @@ def test_an_alpha_band_is_no_channel(tmp_path):
             choose_bands(card, [RasterRole(raster, "sar")], "hh=1,hv=3")
 
 
+@pytest.mark.parametrize("names", [["hh", "hv", "alpha"], ["hh", "hv", "dataMask"], []])
+def test_the_second_band_of_an_image_with_alpha_is_a_measurement(tmp_path, names):
+    """GDAL's ALPHA=YES marks the second band, and whoever made the file marks the last one."""
+    bands = np.stack([*ramp(2, ROWS, COLS), MASKS[0]])
+    path = write_raster(tmp_path / "a.tif", bands, GRID, names, photometric="minisblack", ALPHA="YES")
+    out = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_UPDATE)
+    out.GetRasterBand(3).SetColorInterpretation(gdal.GCI_AlphaBand)
+    assert out.GetRasterBand(2).GetColorInterpretation() == gdal.GCI_AlphaBand
+    out = None
+    with open_raster(path) as raster:
+        assert raster.measured == (1, 2)
+        found = raster.read([1, 2], WHOLE)
+    np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(HOLES[0], HOLES.shape))
+
+
+def test_a_channel_that_is_marked_as_alpha_by_mistake_stays_a_channel(tmp_path):
+    values = ramp(2, ROWS, COLS)
+    path = write_raster(tmp_path / "a.tif", values, GRID, ["hh", "hv"], photometric="minisblack", ALPHA="YES")
+    with open_raster(path) as raster:
+        assert raster.measured == (1, 2)
+        np.testing.assert_array_equal(raster.read([1, 2], WHOLE), values)
+
+
 def test_labels_are_not_read_from_an_alpha_band(tmp_path):
     path = write_raster(tmp_path / "a.tif", np.stack([MASKS[0], np.full_like(MASKS[0], 7)]), GRID)
     alone(path, 1)
