@@ -17,6 +17,8 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterMapLayer,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterPoint,
@@ -26,13 +28,22 @@ from qgis.PyQt.QtGui import QIcon
 
 from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
+from ..io.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
 from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
 from .layers import dress, layer_name, short_scene
-from .reading import Reading, georeference_problem, given, plain, source_problem
+from .reading import (
+    Reading,
+    file_problem,
+    georeference_problem,
+    given,
+    names_remote,
+    plain,
+    source_problem,
+)
 
 ICONS = Path(__file__).resolve().parents[2] / "resources" / "icons"
 
@@ -161,7 +172,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         problem = self.problem(parameters)
         if problem:
             return False, problem
-        accepted, message = super().checkParameterValues(parameters, context)
+        with self._offline(parameters, context):  # QGIS opens files to see whether they are layers
+            accepted, message = super().checkParameterValues(parameters, context)
         return accepted, message if accepted else self._refusal(parameters, context) or message
 
     def problem(self, parameters: dict) -> str | None:
@@ -213,7 +225,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
                 return {}, problem
             values = Destinations(self, parameters, context)
             sources = named_sources(self.parameterDefinitions(), parameters, context)
-            results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
+            with self._offline(parameters, context):  # QGIS opens files in this thread
+                results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
         except FloeLensError as error:
             return {}, str(error)
         except Exception as error:
@@ -221,6 +234,11 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         self._dress(values, results, context)
         declared = {output.name() for output in self.outputDefinitions()}
         return {name: value for name, value in {**values.written, **results}.items() if name in declared}, ""
+
+    @staticmethod
+    def _offline(parameters: dict, context):
+        """Return a block in which files are opened without the network, unless a person has named one there."""
+        return offline_gdal(any(names_remote(value, context) for value in parameters.values()))
 
     def _work(self, values: Destinations, sources, feedback, caller: Caller) -> dict:
         """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
@@ -267,7 +285,9 @@ def _value_problem(definition, value: object) -> str | None:
     if definition.isDestination():
         return destination_problem(definition, value)
     if isinstance(definition, (QgsProcessingParameterExtent, QgsProcessingParameterPoint)):
-        return georeference_problem(name, value)
+        return georeference_problem(name, value) or file_problem(name, value)
+    if isinstance(definition, (QgsProcessingParameterFeatureSource, QgsProcessingParameterMapLayer)):
+        return file_problem(name, value)
     if isinstance(definition, QgsProcessingParameterRasterLayer):
         return source_problem(name, value)
     if isinstance(definition, QgsProcessingParameterMultipleLayers):

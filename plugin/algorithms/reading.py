@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Iterable
 
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -22,6 +21,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeatureSource,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
     QgsProperty,
     QgsRasterLayer,
@@ -29,6 +29,8 @@ from qgis.core import (
 )
 
 from ..core.errors import ParameterError, SceneError
+from ..io.drivers import SUBDATASETS, is_remote, split_source
+from ..io.opening import check_file, is_raster
 from .job_threads import JOB_THREADS
 
 # What a yes or no may be called where it is text.
@@ -63,21 +65,46 @@ def _static(value: QgsProperty) -> bool:
 def source_problem(name: str, value: object) -> str | None:
     """Return what is wrong with the raster that `value` names, as far as a path can tell."""
     value = plain(value)
+    problem = file_problem(name, value)
+    if problem:
+        return problem
     if not isinstance(value, str) or not _looks_like_path(value):
         return None
     path = value.split("|")[0]
     if not os.path.exists(path):
         return f"{name}: there is no file {path}. Check the path."
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
     try:
-        readable = gdal.OpenEx(path, gdal.OF_RASTER) is not None
-    except RuntimeError:
-        readable = False
-    finally:
-        gdal.PopErrorHandler()
+        readable = is_raster(path)
+    except SceneError as error:
+        return f"{name}: {error}"
     if not readable:
         return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
     return None
+
+
+def file_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a file that QGIS would open, where `value` names one that would be fetched or run."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    path = value.split("|")[0] if isinstance(value, str) else ""
+    if not os.path.exists(path) and not _is_gdal_name(path):
+        return None
+    try:
+        prefix, file = split_source(path)
+        check_file(file if prefix in SUBDATASETS else path)
+    except SceneError as error:
+        return f"{name}: {error}"
+    return None
+
+
+def names_remote(value: object, context: QgsProcessingContext) -> bool:
+    """Return whether a value is a file on another machine that a person has named, under ``/vsicurl/`` or the like."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    if isinstance(value, (list, tuple)):
+        return any(names_remote(item, context) for item in value)
+    if isinstance(value, str):
+        value = context.getMapLayer(value) or value
+    source = value.source() if isinstance(value, QgsMapLayer) else value
+    return isinstance(source, str) and is_remote(source)
 
 
 def georeference_problem(name: str, value: object) -> str | None:
@@ -92,6 +119,11 @@ def georeference_problem(name: str, value: object) -> str | None:
             "or set the project's CRS before drawing on the map."
         )
     return None
+
+
+def _is_gdal_name(value: str) -> bool:
+    """Return whether a string means something to GDAL without being a file: a path under ``/vsi``, a text, a part."""
+    return value.startswith("/vsi") or value.lstrip().startswith("<") or split_source(value)[0] in SUBDATASETS
 
 
 def _looks_like_path(value: str) -> bool:

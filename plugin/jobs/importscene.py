@@ -330,7 +330,7 @@ def _called(path: str) -> str:
 def _coarse_title(rasters: Mapping[str, ProductRaster]) -> str:
     """Return what the coarse layer is called: weather, or AMSR2's own concentration."""
     coarse = rasters.get("ancillary_coarse")
-    is_ice = coarse is not None and [band.name for band in coarse.bands] == [CONCENTRATION_BAND.name]
+    is_ice = coarse is not None and [band.unit for band in coarse.bands] == [CONCENTRATION_BAND.unit]
     return "Sea-ice concentration" if is_ice else "Weather"
 
 
