@@ -238,7 +238,7 @@ class Forward(fx.Interpreter):
                 for origin, before in bent[source].items():
                     bent[node][origin] = gate or before or bent[node].get(origin, False)
         (output,) = (node for node in self.module.graph.nodes if node.op == "output")
-        inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
+        inputs = self._inputs()
         return tuple(not bent[output].get(node, False) for node in inputs)
 
     def rows(self, inputs: Sequence[Rows | None], gates: Gates) -> Rows:
@@ -247,13 +247,18 @@ class Forward(fx.Interpreter):
         Parameters
         ----------
         inputs : sequence of Rows or None
-            In the order of the network's inputs, with the base rows of `gates`.
+            In the order of the network's inputs, with the base rows of `gates`; those at the end that the network
+            does not use, as the coarse one of a network for SAR alone, may be left out.
         gates : Frozen, Step or Straight
             What activations do.
         """
         self._gates = gates
+        unused = [None] * (len(self._inputs()) - len(inputs))
         with torch.no_grad():
-            return _dense(self.run(*inputs))
+            return _dense(self.run(*inputs, *unused))
+
+    def _inputs(self) -> list[fx.Node]:
+        return [node for node in self.module.graph.nodes if node.op == "placeholder"]
 
     def run_node(self, n: fx.Node):
         """Run one layer on rows."""
