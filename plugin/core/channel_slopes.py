@@ -86,13 +86,12 @@ class Clusters:
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """Slopes (slope,), their naive and robust covariances, the inflation of their variance, dispersion, freedom."""
+    """Slopes (slope,), their naive and robust covariances, the inflation of their variance, and their freedom."""
 
     slopes: np.ndarray
     naive: np.ndarray
     robust: np.ndarray | None
     vif: np.ndarray
-    dispersion: float
     freedom: np.ndarray
 
 
@@ -261,8 +260,12 @@ def _tests(fitted: _Fitted, at: int, n: int) -> dict:
     robust = np.sqrt(fitted.robust[at, at])
     half = float(special.stdtrit(fitted.freedom[at], 0.975)) * robust
     low, high = slope - half, slope + half
-    effective = n * min(1.0, fitted.dispersion * (se / robust) ** 2)
-    found.update(se_robust=finite(robust), n_effective=finite(effective), low=finite(low), high=finite(high))
+    found.update(
+        se_robust=finite(robust),
+        n_effective=finite(n * (se / robust) ** 2),
+        low=finite(low),
+        high=finite(high),
+    )
     p = {}
     for value in (0, 1):
         z = (slope - value) / robust
@@ -336,15 +339,13 @@ def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
     beside = beside_intercepts(information, k, rows.linear)
     vif = np.diag(inverse)[slopes] * np.diag(beside)
     robust, count = None, clusters.count
-    row_score = row_scores(rows, parameters[:k], parameters[k:])
-    dispersion = _dispersion(rows, row_score[:, :k])
     freedom = np.full(g, count - 1.0)
     if clusters.scenes and 1 < count < MANY_SCENES:
         found = jackknife(rows, clusters.numbers, count, parameters, at)
         if found is not None:
             robust, freedom = found[0][slopes, slopes], found[1][slopes]
     elif count > 1:
-        scores = row_score[:, at]
+        scores = row_scores(rows, parameters[:k], parameters[k:])[:, at]
         gathered = np.stack(
             [np.bincount(clusters.numbers, column, minlength=count) for column in scores.T], axis=1
         )
@@ -352,16 +353,7 @@ def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
         n, q = len(rows), len(at)
         factor = count / (count - 1) * (n - 1) / (n - q)
         robust = factor * product(product(inverse, gram(gathered)), inverse)[slopes, slopes]
-    return _Fitted(parameters[k:], scale * inverse[slopes, slopes], robust, vif, dispersion, freedom)
-
-
-def _dispersion(rows: ChannelRows, residual: np.ndarray) -> float:
-    """Return how much less soft labels scatter about predictions than yes or no would, at most 1."""
-    if rows.linear:
-        return 1.0
-    p = rows.targets - residual
-    variance = float((p * (1.0 - p)).sum())
-    return min(1.0, float(np.square(residual).sum()) / variance) if variance > 0 else 1.0
+    return _Fitted(parameters[k:], scale * inverse[slopes, slopes], robust, vif, freedom)
 
 
 def _covariance(here: Curvature, at: np.ndarray) -> np.ndarray | None:

@@ -44,6 +44,7 @@ COLUMNS = (
 )
 
 
+_NARROW = "n_effective exceeds the pixels: labels scatter less than naive errors assume"
 _REFIT = ("weight", "se", "z", "se_robust", "z_robust")
 
 
@@ -98,6 +99,8 @@ def score_rows(
                             "shift_in_se": finite(table[k]["shift_in_se"][at]),
                         }
                     )
+            if (row["n_effective"] or 0.0) > fit.information.labelled.n:
+                row["note"] = "; ".join(text for text in (row["note"], _NARROW) if text)
             row.update(anew.get((k, j), {}))
             row.update(relative.get((row["class"], row["component"]), {}))
             (bias if part is None else rows).append(row)
@@ -179,9 +182,7 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
         with np.errstate(invalid="ignore", divide="ignore"):
             se_robust = np.sqrt(variances_of(centring, estimate.robust))
             z_robust = weights / se_robust
-            narrower = min(1.0, fit.dispersion) if fit.layer.kind == "sigmoid" and fit.dispersion else 1.0
-            worth = narrower * np.square(se_labelled / se_robust)
-            effective = information.labelled.n * np.minimum(worth, 1.0)
+            effective = information.labelled.n * np.square(se_labelled / se_robust)
         log10_p_robust = log10_p_student(
             np.where(np.isfinite(z_robust), z_robust, np.nan), fit.cluster_count - 1
         )

@@ -85,7 +85,7 @@ def test_sigmoid_scores_equal_statsmodels_logit_naive_and_clustered():
     np.testing.assert_allclose(column(scores.rows, "log10_p_robust"), expected_p, rtol=1e-6)
     np.testing.assert_allclose(
         column(scores.rows, "n_effective"),
-        4000 * np.minimum(1, np.square(fit.bse[1:] / robust.bse[1:])),
+        4000 * np.square(fit.bse[1:] / robust.bse[1:]),
         rtol=1e-6,
     )
     p = fit.predict()
@@ -785,16 +785,17 @@ def test_classes_that_no_label_has_get_no_robust_score():
         assert row["z_robust"] is None and row["z"] is not None
 
 
-def test_pixels_are_never_worth_more_than_there_are():
+def test_more_effective_pixels_than_there_are_come_with_the_reason():
     """Fractions scatter less than yes or no: that must not pass for independence."""
     generator = np.random.default_rng(93)
     x = np.repeat(generator.normal(size=(100, 3)), 6, axis=0)
     truth = np.array([0.5, -0.3, 0.2])
-    y = special.expit(x @ truth + np.repeat(0.2 * generator.normal(size=100), 6))
-    found = compute_scores(accumulate(layer(truth, 0.0), x, y, np.arange(600) // 6))
-    effective = column(found.rows, "n_effective")
-    assert found.measures["dispersion"] < 0.1
-    assert (effective <= 600).all() and np.median(effective) == pytest.approx(100, rel=0.3)
+    soft = special.expit(x @ truth + np.repeat(0.2 * generator.normal(size=100), 6))
+    for labels, more in ((soft, True), ((generator.random(600) < soft).astype(float), False)):
+        found = compute_scores(accumulate(layer(truth, 0.0), x, labels, np.arange(600) // 6))
+        for row in found.rows:
+            assert ("labels scatter less" in row["note"]) == (row["n_effective"] > 600)
+        assert (np.median(column(found.rows, "n_effective")) > 600) == more
 
 
 def test_weights_that_are_no_fit_have_no_p_values():

@@ -255,7 +255,7 @@ def test_all_pixels_are_scored_where_there_are_no_labels(job, scene, tmp_path):
     rows = rows_of(job.output)
     x, logits = sampled_components(job.model, scene, 1)
     assert int(rows[0]["n"]) == len(x)
-    p = 1 / (1 + np.exp(-logits[:, 0]))
+    p = 1 / (1 + np.exp(-logits))
     design = np.column_stack([np.ones(len(x)), x])
     live = np.flatnonzero(np.ptp(x, axis=0) > 0)
     design = design[:, np.append(0, live + 1)]
