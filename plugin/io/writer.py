@@ -64,13 +64,23 @@ class Band:
 class Outputs(Together):
     """Files of one run that appear together, when all are complete, or not at all; a context manager."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._rasters: list[RasterWriter] = []
+
     def raster(
         self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], **options: Any
     ) -> RasterWriter:
         """Return a raster to be written (see :class:`RasterWriter`)."""
         writer = RasterWriter(path, grid, bands, **options)
         self.add(writer)
+        self._rasters.append(writer)
         return writer
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to every raster: what is known only once the scene has been read."""
+        for writer in self._rasters:
+            writer.tag(tags)
 
 
 class RasterWriter:
@@ -130,6 +140,7 @@ class RasterWriter:
         self._working = temporary_name(self.path) if self._optimised else self._destination.temporary
         self._written = 0
         self._finished = False
+        self._late_tags: dict[str, str] = {}
         self._dataset: gdal.Dataset | None = None
         row_bytes = grid.cols * len(bands) * self.dtype.itemsize
         self._block = next((size for size in (512, 256, 128) if size * row_bytes <= _BUFFER_BYTES), 64)
@@ -199,6 +210,10 @@ class RasterWriter:
         self._written += self._filled
         self._filled = 0
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to those of the file; until `finish`, from any thread."""
+        self._late_tags.update(tags)
+
     # End
 
     @property
@@ -221,6 +236,8 @@ class RasterWriter:
                 f"{self.path} is not complete: {self._written} of {self.grid.rows} rows were written."
             )
         with self._checked():
+            for key in sorted(self._late_tags):
+                self._dataset.SetMetadataItem(key, str(self._late_tags[key]))
             self._dataset = None  # closes the file
         if self._optimised:
             self._optimise()
