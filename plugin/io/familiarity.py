@@ -95,9 +95,9 @@ def unfamiliar_warning(card: ModelCard, unfamiliar: Sequence[Unfamiliar]) -> str
     )
 
 
-def order_warnings(card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16) -> list[str]:
-    """Return a warning for each pair of polarisations that stands in the wrong order."""
-    warnings = []
+def disordered_pairs(card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16) -> list[str]:
+    """Return each pair of polarisations in the wrong order, with its mean difference: ``hh − hv is -11 dB``."""
+    pairs = []
     for quantity, high, low in _pairs(card):
         if high.name not in samples or low.name not in samples:
             continue
@@ -108,12 +108,17 @@ def order_warnings(card: ModelCard, samples: Mapping[str, np.ndarray], least: in
         if len(difference) < least or difference.mean() >= LEAST_DIFFERENCE[quantity]:
             continue
         unit = "K" if quantity == "temperature" else "dB"
-        warnings.append(
-            f"{high.name} is on average {difference.mean():+.3g} {unit} above {low.name}; over sea and ice it is at "
-            f"least {LEAST_DIFFERENCE[quantity]:g} {unit} above. The bands may be interchanged, or of another sensor: "
-            "check them."
-        )
-    return warnings
+        pairs.append(f"{high.name} − {low.name} is {difference.mean():+.3g} {unit} on average")
+    return pairs
+
+
+def order_warning(pairs: Sequence[str]) -> str:
+    """Return the warning of pairs of polarisations in the wrong order."""
+    more = f"; and {len(pairs) - _TOLD} pairs more" if len(pairs) > _TOLD else ""
+    return (
+        f"Polarisations are not as over sea and ice, where each of these is above 1: {'; '.join(pairs[:_TOLD])}{more}. "
+        "The bands may be interchanged, or of another sensor: check them."
+    )
 
 
 def _pairs(card: ModelCard) -> list[tuple[str, Channel, Channel]]:

@@ -21,6 +21,8 @@ from .units import BASE_UNITS, Unit, is_uncalibrated, parse_unit, split_name, un
 LEAST_VALUES = 16
 # Of the values that are no repeated fill, at least so many lie inside of the range where the unit is right.
 LEAST_INSIDE = 0.5
+# So many lie inside where a unit is named as the likely cause of values that fit nothing declared.
+LIKELY_INSIDE = 0.9
 _UNIT_KEYS = ("units", "unit", "unittype", "unit_type", "uom")
 _ACCEPTED = "Accepted as ACCEPT_RANGE says."
 
@@ -121,15 +123,15 @@ def declared_units(raster: Raster, band: int) -> list[str]:
     return list(dict.fromkeys(text.strip() for text in said if text and text.strip()))
 
 
-def fits(values: np.ndarray, unit: Unit, physical: PhysicalRange) -> bool:
-    """Return whether values (n,) in `unit` can be measurements."""
+def fits(values: np.ndarray, unit: Unit, physical: PhysicalRange, least: float = LEAST_INSIDE) -> bool:
+    """Return whether values (n,) in `unit` can be measurements, a share of `least` of them inside of the range."""
     base = unit.to_base(values)
     inside = np.isfinite(base) & ~physical.outside(base)
     others = values[~inside]
     if others.size:
         _, repeated = _most_frequent(others)
         left = len(values) - repeated
-        if left < LEAST_VALUES or inside.sum() < LEAST_INSIDE * left:
+        if left < LEAST_VALUES or inside.sum() < least * left:
             return False
     return physical.plausible(base[inside])
 
@@ -159,7 +161,7 @@ def _note(
         return f"taken as {found.name}, as its name and values say, and converted to {target}", False
     if declared:
         return (
-            f"declared as '{declared[0]}', which is no unit of {physical.noun}; taken as {target} by its values",
+            f"declared as '{declared[0]}', which is no unit of it; taken as {target} by its values",
             True,
         )
     return f"no unit declared; taken as {target}, which its values fit", False
@@ -214,7 +216,7 @@ def _cause(
             "digital numbers of a product, or an optical image",
             "Calibrate it first, as the algorithm 'Import scene' does.",
         )
-    fitting = [unit for unit in units_of(physical.quantity) if fits(values, unit, physical)]
+    fitting = [unit for unit in units_of(physical.quantity) if fits(values, unit, physical, LIKELY_INSIDE)]
     if fitting:
         base = BASE_UNITS[physical.quantity]
         # Power and amplitude cannot be told apart by their values; of hundredths and thousandths the first is likelier.
@@ -223,7 +225,7 @@ def _cause(
     if backscatter and low >= 0 and high > 10:
         return "uncalibrated intensities", "Calibrate it first, as the algorithm 'Import scene' does."
     return (
-        "another quantity, or numbers that are packed",
+        "another quantity, or values that are packed or standardised",
         "Check that it is the right band, its scale and its unit.",
     )
 

@@ -189,6 +189,8 @@ class MeasuredRaster:
         if count.highest != count.lowest:
             span += f" … {count.highest:.6g}"
             cause = "Check the band's unit, and declare the value that stands for no data"
+        if intake.source.logarithm and count.highest <= 0:
+            cause = "Zero and less have no dB: noise correction left them, or they stand for no data: declare that"
         return (
             f"{100 * count.share:.0f} % of the values of {intake.channel.name} in {self.path} are impossible ({span}): "
             f"{intake.range.noun} are {intake.range.text}{intake.range.fill_text}. {cause}, or set ACCEPT_RANGE to "
@@ -205,25 +207,33 @@ class MeasuredRaster:
 def probe(raster: Raster, bands: Sequence[int], region: Window) -> tuple[np.ndarray, bool]:
     """Return a sample of values, (band, value), and whether it holds all of the region.
 
-    Read are at most sixteen small windows, spread over the region, which begin where blocks of the file do.
+    Read are sixteen small windows, spread over the region, which begin where blocks of the file do; nine times as many
+    where they hold no data.
     """
     if region.rows * region.cols <= PROBE_WINDOWS**2 * PROBE_ROWS * PROBE_COLS // 4:
         return raster.read(list(bands), region).reshape(len(bands), -1), True
+    sample = _probed(raster, bands, region, PROBE_WINDOWS)
+    if not np.isfinite(sample).sum(axis=1).all():  # data are rare: look at more places
+        sample = _probed(raster, bands, region, 3 * PROBE_WINDOWS)
+    return sample, False
+
+
+def _probed(raster: Raster, bands: Sequence[int], region: Window, windows: int) -> np.ndarray:
     block_rows, block_cols = raster.dataset.block_shapes[0]
     parts = []
-    for row in _starts(region.row, region.row_stop, PROBE_ROWS, block_rows):
-        for col in _starts(region.col, region.col_stop, PROBE_COLS, block_cols):
+    for row in _starts(region.row, region.row_stop, PROBE_ROWS, block_rows, windows):
+        for col in _starts(region.col, region.col_stop, PROBE_COLS, block_cols, windows):
             window = Window(row, col, PROBE_ROWS, PROBE_COLS).intersection(region)
             parts.append(raster.read(list(bands), window).reshape(len(bands), -1))
-    return np.concatenate(parts, axis=1), False
+    return np.concatenate(parts, axis=1)
 
 
-def _starts(start: int, stop: int, size: int, block: int) -> list[int]:
+def _starts(start: int, stop: int, size: int, block: int, windows: int) -> list[int]:
     """Return where the probe's windows begin along an axis: spread evenly, at the edges of blocks if small."""
     places = set()
-    for number in range(PROBE_WINDOWS):
-        place = start + (stop - start) * (2 * number + 1) // (2 * PROBE_WINDOWS) - size // 2
-        if block <= (stop - start) // PROBE_WINDOWS:
+    for number in range(windows):
+        place = start + (stop - start) * (2 * number + 1) // (2 * windows) - size // 2
+        if block <= (stop - start) // windows:
             place = place // block * block
         places.add(max(start, min(place, stop - size)))
     return sorted(places)

@@ -14,7 +14,7 @@ import numpy as np
 from ...models.card import Channel, ModelCard
 from ..core.errors import SceneError
 from ..core.window import Window
-from .familiarity import Unfamiliar, order_warnings, unfamiliar_channels, unfamiliar_warning
+from .familiarity import Unfamiliar, disordered_pairs, order_warning, unfamiliar_channels, unfamiliar_warning
 from .intake import LEAST_VALUES, intake_notes, judged
 from .measured import WARNED_SHARE, MeasuredRaster, RangeCount, probe
 from .raster import Raster
@@ -37,6 +37,8 @@ class SceneChecks:
         What was converted or assumed; what a person should look at.
     unfamiliar : tuple of Unfamiliar
         Channels that are distributed otherwise than in training.
+    disordered : list of str
+        Pairs of polarisations whose means are in an order that sea and ice do not have.
     """
 
     card: ModelCard
@@ -44,6 +46,7 @@ class SceneChecks:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unfamiliar: tuple[Unfamiliar, ...] = ()
+    disordered: list[str] = field(default_factory=list)
     _units: list[str] = field(default_factory=list)
     _rasters: list[MeasuredRaster] = field(default_factory=list)
     _samples: dict[str, np.ndarray] = field(default_factory=dict)
@@ -113,7 +116,9 @@ class SceneChecks:
         self.unfamiliar = unfamiliar_channels(self.card, self._samples)
         if self.unfamiliar:
             self.warnings.append(unfamiliar_warning(self.card, self.unfamiliar))
-        self.warnings += order_warnings(self.card, self._samples)
+        self.disordered = disordered_pairs(self.card, self._samples)
+        if self.disordered:
+            self.warnings.append(order_warning(self.disordered))
         self._samples.clear()
 
     @property
@@ -155,8 +160,9 @@ class SceneChecks:
         tags = {}
         if self._units:
             tags["FLOELENS_UNITS"] = "; ".join(self._units)
-        if self.unfamiliar:
-            tags["FLOELENS_UNFAMILIAR"] = "; ".join(odd.text for odd in self.unfamiliar)
+        odd = [*(channel.text for channel in self.unfamiliar), *self.disordered]
+        if odd:
+            tags["FLOELENS_UNFAMILIAR"] = "; ".join(odd)
         if self.out_of_range:
             counted = (f"{name} {count.text}" for name, count in self.out_of_range.items())
             tags["FLOELENS_OUT_OF_RANGE"] = "; ".join(counted)

@@ -329,7 +329,7 @@ def test_a_declared_unit_that_the_values_contradict_is_a_warning(trial):
 def test_a_foreign_unit_is_a_warning_where_the_values_fit(trial):
     fine, _, _, warnings = trial.values(trial.sar(units=("m", "m")))
     np.testing.assert_array_equal(fine, trial.backscatter)
-    assert "declared as 'm', which is no unit of values of backscatter" in warnings
+    assert "declared as 'm', which is no unit of it; taken as dB" in warnings
 
 
 def test_a_network_that_takes_power_or_celsius_gets_it(trial):
@@ -382,8 +382,11 @@ def test_weather_and_angles_are_converted_too(trial, tmp_path):
             lambda k: k + [[[0]], [[0]], [[0]], [[-90]]],
             r"btemp_89_0v is 159.8 ± 3.89 K \(training: 241.3 ± 16.3 K\)",
         ),
-        (lambda k: k[[1, 0, 3, 2]], r"btemp_6_9v is on average -79\S* K above btemp_6_9h"),
-        (lambda k: np.broadcast_to(k[3], k.shape) + [[[0]], [[0.1]], [[0.2]], [[0.3]]], "above btemp_6_9h"),
+        (lambda k: k[[1, 0, 3, 2]], r"btemp_6_9v − btemp_6_9h is -79\S* K on average"),
+        (
+            lambda k: np.broadcast_to(k[3], k.shape) + [[[0]], [[0.1]], [[0.2]], [[0.3]]],
+            r"89_0v − btemp_89_0h is \+0.1 K",
+        ),
     ],
     ids=["far", "interchanged", "one channel as all"],
 )
@@ -396,7 +399,7 @@ def test_a_scene_outside_of_the_networks_experience_is_told_with_both_numbers(tr
 
 def test_interchanged_polarisations_of_sar_are_told(trial):
     with trial.open(trial.sar(trial.backscatter[::-1])) as scene:
-        assert any("hh is on average -1" in warning for warning in scene.warnings)
+        assert any("hh − hv is -1" in warning for warning in scene.warnings)
 
 
 def test_another_polarisation_by_hand_is_told(trial):
