@@ -95,7 +95,7 @@ def test_values_in_the_networks_units_come_bit_by_bit_and_without_a_word(trial):
         (lambda db: db, ("", ""), ("Sigma0_HH_db", "Sigma0_HV_db"), ()),
         (lambda db: db, ("decibel", "DB"), ("HH_dB", "hv in dB"), ()),
     ],
-    ids="one spelled snap names key long_name amplitude hundredths snap_db spelled_db".split(),
+    ids=["one", "spelled", "snap", "names", "key", "long_name", "amplitude", "hundredths", "snap_db", "spelled_db"],
 )
 def test_backscatter_in_any_declared_unit_is_the_right_backscatter(trial, made, units, names, tags):
     fine, _, _, warnings = trial.values(trial.sar(made(trial.backscatter), units, names, tags))
@@ -438,7 +438,7 @@ def test_the_time_between_sar_and_radiometer_is_judged(trial, sar, mwr, told):
         found = [warning for warning in scene.warnings if "apart" in warning]
         assert told in " ".join(found) and bool(found) == bool(told)
     if "days" in told or "48" in told:
-        with pytest.raises(SceneError, match="apart.*ACCEPT_DELAY"):
+        with pytest.raises(SceneError, match=r"apart.*ACCEPT_DELAY"):
             trial.open(*paths)
 
 

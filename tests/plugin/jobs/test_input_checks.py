@@ -132,7 +132,7 @@ def test_the_other_scene_of_an_ablation_is_checked_as_well(scene, model, tmp_pat
     job = Ablation(
         scene.inputs, model, out("tif"), groups="sensor", shapley=False, baseline="scene", baseline_scene=other
     )
-    with pytest.raises(SceneError, match="50 % of the values of hh in .* are impossible"):
+    with pytest.raises(SceneError, match=r"50 % of the values of hh in .* are impossible"):
         job.run(Silent())
     assert not list((tmp_path / "out").iterdir())
 
