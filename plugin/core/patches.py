@@ -135,7 +135,7 @@ class Recipe:
     fit_seed: int = 200_000
     fit_scenes: int = 600
     fit_patches: int = 6
-    ice_free_counts: int = 6
+    ice_free_counts: int = 8
     steps: int = 2400
     batch: int = 14
     crop: int = 75
