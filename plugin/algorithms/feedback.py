@@ -7,6 +7,7 @@ import time
 from qgis.core import QgsProcessingFeedback
 
 from ..core.errors import Cancelled
+from .job_threads import Caller
 
 SECONDS_BETWEEN_TEXTS = 5.0
 
@@ -64,6 +65,29 @@ class FeedbackProgress:
         if fraction < 0.02 or fraction >= 1.0 or elapsed < SECONDS_BETWEEN_TEXTS:
             return ""
         return f"about {duration(elapsed * (1.0 - fraction) / fraction)} left"
+
+
+class CalledProgress:
+    """A :class:`FeedbackProgress` for a job in another thread: QGIS is told in the thread that waits for it."""
+
+    def __init__(self, progress: FeedbackProgress, caller: Caller) -> None:
+        self._progress, self._caller = progress, caller
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Show that `fraction` (0 to 1) is done; raises `Cancelled` as :meth:`FeedbackProgress.report` does."""
+        self._caller.call(self._progress.report, fraction, text)
+
+    def message(self, text: str) -> None:
+        """Put a line into the log."""
+        self._caller.call(self._progress.message, text)
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the log."""
+        self._caller.call(self._progress.warn, text)
+
+    def cancelled(self) -> bool:
+        """Return whether the user pressed Cancel; any thread may ask."""
+        return self._progress.cancelled()
 
 
 def duration(seconds: float) -> str:

@@ -151,6 +151,18 @@ class Estimation:
         clusters = self.information.labels.clusters.get(self.clustering)
         return clusters.count if clusters is not None else 0
 
+    @property
+    def dispersion(self) -> float | None:
+        """Scatter of the labels about the predictions, as a share of what the head's distribution has."""
+        layer, labels, n = self.layer, self.information.labels, self.information.labelled.n
+        columns = len(layer.components) if self.estimate is None else len(self.estimate.kept.columns)
+        spare = n - columns - 1
+        if spare > 0 and layer.kind == "sigmoid" and labels.fit.variance > 0:
+            return finite(labels.fit.squares / labels.fit.variance * n / spare)
+        if spare > 0 and layer.kind == "softmax":
+            return finite(labels.fit.pearson / (spare * (layer.outputs - 1)))
+        return None
+
     def total_score(self) -> np.ndarray:
         """Return the score U of the contrasts, (free, 1 + column)."""
         kept = self.estimate.kept

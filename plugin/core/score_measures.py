@@ -10,10 +10,12 @@ from .clusters import SCENES, block_size_of
 from .covariance import sandwich, variances_of
 from .estimable import about_means, dead_components, pooled_information
 from .estimates import FEW_CLUSTERS, Estimation
+from .fit_distance import fit_distance, weights_fitted
 from .refit import Refit
 from .tails import log10_p_chi2
 from .wording import finite
 
+TRAINED, REFITTED = "trained", "refit"
 _LEAST_CLUSTERS = 20  # fewer tell nothing about where errors level off
 _LEVEL = 0.2  # growth of the median error that a reader must know of
 
@@ -69,19 +71,19 @@ def head_measures(fit: Estimation) -> dict:
         "mean_logit": {name: finite(v / total.n) for name, v in zip(layer.classes, total.logits)},
         "mean_prediction": {name: finite(v / total.n) for name, v in zip(layer.classes, total.means)},
         "mean_weight": None if layer.kind == "linear" else finite(pairs / total.n),
-        "dispersion": None,
+        "dispersion": fit.dispersion,
         "dispersion_pearson": None,
         "error_variance": fit.error_variance,
         "score_statistic": None,
         "score_df": None,
         "score_log10_p": None,
         "log_loss": finite(-labels.fit.log_likelihood / n) if n and layer.kind != "linear" else None,
+        "fit_distance": fit_distance(fit),
+        "weights_fitted": weights_fitted(fit),
+        "basis": TRAINED,
     }
     if spare > 0 and layer.kind == "sigmoid" and labels.fit.variance > 0:
-        measures["dispersion"] = finite(labels.fit.squares / labels.fit.variance * n / spare)
         measures["dispersion_pearson"] = finite(labels.fit.pearson / spare)
-    if spare > 0 and layer.kind == "softmax":
-        measures["dispersion"] = finite(labels.fit.pearson / (spare * (layer.outputs - 1)))
     if n and estimate is not None and estimate.naive_labelled is not None:
         score = fit.total_score()
         statistic = float(np.einsum("fa,fagb,gb->", score, estimate.naive_labelled, score))
@@ -165,6 +167,12 @@ def _growth(clusterings: Sequence[Mapping], chosen: str | None) -> str:
         f"The errors still grow by {share:.0f} % from {chosen} to {widest['clustering']}: they have not levelled "
         f"off, and the robust scores are too large. Set {remedy}, or merge more scenes."
     )
+
+
+def basis_of(fit: Estimation, refitted: Refit | None) -> str:
+    """Return on which weights a summary rests: the refit where the trained ones are far from a fit."""
+    there = refitted is not None and refitted.fit is not None and refitted.fit.estimate is not None
+    return REFITTED if there and weights_fitted(fit) is False else TRAINED
 
 
 def refit_measures(refitted: Refit | None) -> dict:

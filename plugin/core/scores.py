@@ -26,8 +26,11 @@ from .errors import NumericalError, ParameterError
 from .estimates import FEW_CLUSTERS, Estimation
 from .information import Component, Group, Information, OutputLayer, SceneAccumulator
 from .refit import Refit
+from .relative_weights import RELATIVE_COLUMNS, leading_components, relative_weights
 from .score_groups import GROUP_COLUMNS, score_groups
 from .score_measures import (
+    REFITTED,
+    basis_of,
     clustering_rows,
     correlation_of,
     head_measures,
@@ -42,6 +45,7 @@ __all__ = [
     "COLUMNS",
     "FEW_CLUSTERS",
     "GROUP_COLUMNS",
+    "RELATIVE_COLUMNS",
     "Component",
     "Group",
     "Information",
@@ -55,7 +59,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class ZScores:
-    """Scores of one head.
+    r"""Scores of one head.
 
     Parameters
     ----------
@@ -79,11 +83,20 @@ class ZScores:
         ``mean_weight`` (p(1-p), summed over classes: 0 if saturated), ``dispersion``,
         ``dispersion_pearson``, ``error_variance``, ``score_statistic``, ``score_df``,
         ``score_log10_p``, ``log_loss`` (mean -log-likelihood of the labels); with a refit also
-        ``refit_steps``, ``refit_log_loss``, ``refit_dispersion``; None where not available.
+        ``refit_steps``, ``refit_log_loss``, ``refit_dispersion``; None where not available. ``fit_distance``
+        is how far the trained weights are from a fit, in standard errors (:mod:`.fit_distance`; None
+        where no label tells), ``weights_fitted`` whether that is a fit (None: not known), and ``basis``
+        the weights that a summary rests on: ``trained``, or ``refit`` where there is one and the trained
+        weights are no fit.
     correlation : numpy.ndarray
         (component, component): correlation weighted by p(1-p); NaN for components that do not vary.
     warnings : tuple of str
         Sentences a reader must see beside the numbers.
+    relative_weights : tuple of dict
+        Shares and ranks of components, sensors, scales, frequencies and polarisations for each class, keys
+        of :data:`.RELATIVE_COLUMNS`: of the weights of ``basis``, whatever the number of pixels.
+    leading : dict of str to tuple of str
+        For each class the fewest components that carry 90 % of the sum of \|z\|, the largest first.
     """
 
     layer: OutputLayer
@@ -95,6 +108,8 @@ class ZScores:
     measures: dict
     correlation: np.ndarray
     warnings: tuple[str, ...]
+    relative_weights: tuple[dict, ...] = ()
+    leading: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _estimation: Estimation | None = field(default=None, repr=False)
     _refit: Refit | None = field(default=None, repr=False)
 
@@ -139,6 +154,8 @@ class ZScores:
             "measures": self.measures,
             "correlation": self.correlation,
             "warnings": self.warnings,
+            "relative_weights": self.relative_weights,
+            "leading": self.leading,
         }
 
 
@@ -178,6 +195,8 @@ def compute_scores(
     fit = Estimation.of(information, clustering)
     rows, bias, shifts = score_rows(fit, refitted)
     clusterings = clustering_rows(fit)
+    basis = basis_of(fit, refitted)
+    relative = relative_weights(refitted.fit if basis == REFITTED else fit)
     return ZScores(
         layer=layer,
         rows=rows,
@@ -185,9 +204,11 @@ def compute_scores(
         bias=bias,
         shifts=shifts,
         clusterings=clusterings,
-        measures={**head_measures(fit), **refit_measures(refitted)},
+        measures={**head_measures(fit), **refit_measures(refitted), "basis": basis},
         correlation=correlation_of(fit),
         warnings=warnings_of(fit, clusterings) + refit_warnings(layer.head, refitted),
+        relative_weights=relative,
+        leading=leading_components(relative),
         _estimation=fit,
         _refit=refitted,
     )

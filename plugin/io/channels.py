@@ -96,6 +96,8 @@ def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[
 
 def _band_number(raster: Raster, value: str, item: str) -> int:
     if re.fullmatch(r"\d+", value):
+        if int(value) not in raster.measured and 1 <= int(value) <= raster.count:
+            raise ParameterError(f"CHANNELS: {item}, but band {value} of {raster.path} is its alpha band.")
         if not 1 <= int(value) <= raster.count:
             raise ParameterError(
                 f"CHANNELS: {item}, but {raster.path} has {raster.count} bands ({raster.describe_bands()})."
@@ -137,15 +139,19 @@ def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, 
         if not wanted or len(places) != 1 or any(channel.name in chosen for channel in wanted):
             continue
         raster = rasters[places[0]].raster
-        if all(_NO_NAME.fullmatch(name) for name in raster.names) and raster.count == len(wanted):
-            for band, channel in enumerate(wanted, start=1):
+        if _nameless(raster) and len(raster.measured) == len(wanted):
+            for band, channel in zip(raster.measured, wanted):
                 chosen[channel.name] = BandChoice(places[0], band)
-            order = ", ".join(f"{band} = {channel.name}" for band, channel in enumerate(wanted, start=1))
+            order = ", ".join(f"{band} = {channel.name}" for band, channel in zip(raster.measured, wanted))
             warnings.append(
                 f"The bands of {raster.path} have no names; they are taken in the model's order ({order}). "
                 "Name them, or set CHANNELS, if that is wrong."
             )
     return warnings
+
+
+def _nameless(raster: Raster) -> bool:
+    return all(_NO_NAME.fullmatch(raster.names[band - 1]) for band in raster.measured)
 
 
 def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Sequence[Channel]) -> str:
@@ -158,10 +164,10 @@ def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Seque
     noun = "band" if len(missing) == 1 else "bands"
     present = "; ".join(f"{r.raster.path} (bands: {r.raster.describe_bands()})" for r in rasters)
     counts = [
-        f"{r.raster.path} has {r.raster.count} bands without names, the model needs {wanted}"
+        f"{r.raster.path} has {len(r.raster.measured)} bands without names, the model needs {wanted}"
         for r in rasters
-        if all(_NO_NAME.fullmatch(name) for name in r.raster.names)
-        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != r.raster.count
+        if _nameless(r.raster)
+        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != len(r.raster.measured)
     ]
     hint = missing[0]
     where = (

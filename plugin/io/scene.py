@@ -245,7 +245,7 @@ class Scene:
             return np.zeros((window.rows, window.cols), bool)
         if isinstance(self._land, PolygonIndex):
             return self._land.mask(window)
-        return np.nan_to_num(self._land.read([1], window)[0]) != 0
+        return np.nan_to_num(self._land.read(self._land.raster.measured[:1], window)[0]) != 0
 
     def land_distance(self, reach_km: float) -> LandDistance | None:
         """Return distances to land, which is looked for up to `reach_km` around; None without land."""

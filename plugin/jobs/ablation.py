@@ -87,7 +87,7 @@ class Ablation:
         ablator = Ablator(runner, seeding, groups, self.quantity, self.shapley)
         map_unit = "%" if ablator.in_percent else seeding.head.unit
         unit = "logit" if self.quantity == "logit" else map_unit
-        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             plan = plan_ablation(runner, scene, scene.region, ablator, self.compute.memory_mib)
             tags = provenance(
                 card,

@@ -83,7 +83,7 @@ class Contributions:
         levels = baseline_levels(card, self.baseline)
         splitting = Splitting(self.method, self.groups, levels, self.steps)
         seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)
-        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             plan = plan_contributions(
                 runner, scene, scene.region, splitting, seeding, self.compute.memory_mib
             )

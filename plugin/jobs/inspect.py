@@ -46,7 +46,7 @@ class InspectModel:
             "parameters, batch-norm statistics included": measured.parameters,
             "trainable parameters": measured.trainable,
         }
-        with atomic_text(self.output) as file:
+        with atomic_text(self.output, progress=progress) as file:
             file.write(inspect_model_html(card, numbers))
         return {
             "OUTPUT": self.output,

@@ -73,7 +73,7 @@ class Predict:
                 "leave PROBABILITIES and UNCERTAINTY empty."
             )
         valid_pixels = 0
-        with self.scene.open(card, progress) as scene, Outputs() as outputs, ExitStack() as stack:
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs, ExitStack() as stack:
             plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
             tags = provenance(card, self.scene, scene, runner.precision, product="prediction", head=head.name)

@@ -143,7 +143,7 @@ class Relevance:
             raise ParameterError(f"Model '{card.id}' reads no radiometer channel: leave MWR_RELEVANCE empty.")
         if self.faithfulness and not (self.report or self.report_json):
             raise ParameterError("FAITHFULNESS is told in the report alone: name a REPORT, or leave it out.")
-        with self.scene.open(card, progress) as scene, Outputs() as outputs:
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)

@@ -92,7 +92,7 @@ class SimulateScene:
             reader = chart_reader(given, progress) if given else None
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
             tags = self._tags(scene, pixel_size)
-            outputs = stack.enter_context(Outputs())
+            outputs = stack.enter_context(Outputs(progress))
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
                 self._write_coarse(scene, grid, outputs, tags)
@@ -218,12 +218,12 @@ class SimulateScene:
 
 def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.ndarray]:
     """Return what reads the concentration of a chart: its band of that name, else its first."""
-    named = [i for i, name in enumerate(chart.names, start=1) if name.strip().lower() in _CHART_BANDS]
-    band = named[0] if named else 1
-    if chart.count > 1 and not named:
+    named = [i for i in chart.measured if chart.names[i - 1].strip().lower() in _CHART_BANDS]
+    band = named[0] if named else chart.measured[0]
+    if len(chart.measured) > 1 and not named:
         progress.warn(
             f"{chart.path} has no band named concentration (bands: {chart.describe_bands()}): "
-            "band 1 is taken."
+            f"band {band} is taken."
         )
 
     def read(window: Window) -> np.ndarray:

@@ -166,7 +166,7 @@ class ZScores:
             for sentence in head.warnings:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
-        with Outputs() as outputs:
+        with Outputs(progress) as outputs:
             write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))

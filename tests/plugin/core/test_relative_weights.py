@@ -1,0 +1,133 @@
+"""Relative weights: shares and ranks by their definition, whatever the number of pixels; distance from a fit."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from floelens.plugin.core.fit_distance import FITTED, fit_distance, weights_fitted
+from floelens.plugin.core.information import SceneAccumulator
+from floelens.plugin.core.refit import refit
+from floelens.plugin.core.scores import RELATIVE_COLUMNS, compute_scores
+from scipy import special
+
+if "score_data" not in sys.modules:  # a helper beside the test, whatever the import mode
+    spec = importlib.util.spec_from_file_location("score_data", Path(__file__).with_name("score_data.py"))
+    sys.modules["score_data"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["score_data"])
+from score_data import binary_labels, class_labels, correlated, layer
+
+
+def scored(output, x, labels=None, refitted=None, clusters=None):
+    accumulator = SceneAccumulator(output)
+    accumulator.add(x, labels, None if clusters is None else {"blocks": clusters})
+    return compute_scores(accumulator.close(), refitted=refitted)
+
+
+def z_by_hand(weights, bias, x):
+    """Return z of a logistic regression from its definition, weight over error of a matrix inverted."""
+    design = np.column_stack([np.ones(len(x)), x])
+    p = special.expit(design @ np.append(bias, weights))
+    covariance = np.linalg.inv(design.T @ ((p * (1 - p))[:, None] * design))
+    return (np.append(bias, weights) / np.sqrt(np.diag(covariance)))[1:]
+
+
+def test_shares_ranks_and_leading_components_follow_their_definition():
+    x, weights = correlated(1, 2000, 8), np.random.default_rng(2).normal(size=8)
+    output = layer(weights, 0.3)
+    found = scored(output, x)
+    z = np.abs(z_by_hand(weights, 0.3, x))
+    rows = {(row["kind"], row["group"]): row for row in found.relative_weights}
+    names = [part.name for part in output.components]
+    for j, name in enumerate(names):
+        row = rows["component", name]
+        assert set(row) == set(RELATIVE_COLUMNS) and row["class"] == "class_0" and row["components"] == 1
+        assert row["share"] == pytest.approx(z[j] / z.sum(), rel=1e-9)
+        assert row["mean_abs_z"] == pytest.approx(z[j], rel=1e-9)
+        assert row["rank"] == 1 + int((z > z[j]).sum())
+    for group in output.groups():
+        own = z[list(group.members)]
+        assert rows[group.kind, group.name]["share"] == pytest.approx(own.sum() / z.sum(), rel=1e-9)
+        assert rows[group.kind, group.name]["mean_abs_z"] == pytest.approx(own.mean(), rel=1e-9)
+    sensors = [row for (kind, _), row in rows.items() if kind == "sensor"]
+    assert sum(row["share"] for row in sensors) == pytest.approx(1.0)
+    assert sorted(row["rank"] for row in sensors) == [1, 2]
+    order = np.argsort(-z)
+    carried = np.cumsum(z[order]) / z.sum()
+    count = int((carried < 0.9).sum()) + 1
+    assert found.leading == {"class_0": tuple(names[j] for j in order[:count])}
+    assert 1 < count < 8
+    json.dumps(found.as_dict()["relative_weights"])
+    assert found.as_dict()["leading"] == found.leading
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
+def test_relative_weights_do_not_depend_on_the_number_of_pixels(kind):
+    x = correlated(3, 1500, 6)
+    generator = np.random.default_rng(4)
+    classes = 3 if kind == "softmax" else 1
+    output = layer(generator.normal(size=(classes, 6)), np.zeros(classes), kind)
+    once, twice = scored(output, x), scored(output, np.concatenate([x, x]))
+    assert len(once.relative_weights) == classes * (6 + len(output.groups()))
+    for first, second in zip(once.relative_weights, twice.relative_weights):
+        assert first["share"] == pytest.approx(second["share"], rel=1e-10)
+        assert {**first, "share": 0, "mean_abs_z": 0} == {**second, "share": 0, "mean_abs_z": 0}
+        if kind == "linear":  # no errors without labels; shares need none
+            assert first["mean_abs_z"] is None and first["share"] is not None
+        else:
+            assert second["mean_abs_z"] == pytest.approx(np.sqrt(2) * first["mean_abs_z"], rel=1e-9)
+    assert once.leading == twice.leading
+
+
+def test_components_without_a_score_have_no_share_and_no_rank():
+    x = correlated(5, 800, 6)
+    x[:, 1] = 0.0
+    x[:, 4] = 3.0
+    found = scored(layer(np.random.default_rng(6).normal(size=6), 0.0), x)
+    rows = {(row["kind"], row["group"]): row for row in found.relative_weights}
+    for name in ("sar_1", "mwr_4"):
+        assert rows["component", name]["share"] is None and rows["component", name]["rank"] is None
+    assert rows["sensor", "sar"]["components"] == 2
+    ranks = [row["rank"] for row in found.relative_weights if row["kind"] == "component" and row["rank"]]
+    assert sorted(ranks) == [1, 2, 3, 4]
+    assert not {"sar_1", "mwr_4"} & set(found.leading["class_0"])
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
+def test_fitted_weights_are_told_from_a_random_draw_and_the_refit_is_the_basis_then(kind):
+    x = correlated(7, 6000, 6)
+    classes = 3 if kind == "softmax" else 1
+    y = class_labels(8, x, 3) if kind == "softmax" else binary_labels(8, x)
+    clusters = np.arange(6000) // 100
+    drawn = layer(np.random.default_rng(9).normal(size=(classes, 6)), np.zeros(classes), kind)
+    fitted = refit(drawn, lambda: iter([(x, y, {"blocks": clusters})]), "blocks")
+    far = scored(drawn, x, y, fitted, clusters)
+    assert far.measures["fit_distance"] > 1.5 * FITTED
+    assert far.measures["weights_fitted"] is False and far.measures["basis"] == "refit"
+    z = np.array([row["refit_z"] for row in far.rows if row["class"] == "class_0"], dtype=float)
+    shares = [row["share"] for row in far.relative_weights[:6]]
+    np.testing.assert_allclose(shares, np.abs(z) / np.abs(z).sum(), rtol=1e-9)
+    there = layer(fitted.fit.layer.weights, fitted.fit.layer.bias, kind)
+    near = scored(there, x, y, fitted, clusters)
+    assert near.measures["fit_distance"] < 1e-3
+    assert near.measures["weights_fitted"] is True and near.measures["basis"] == "trained"
+    unknown = scored(there, x)
+    assert unknown.measures["fit_distance"] is None and unknown.measures["weights_fitted"] is None
+    assert unknown.measures["basis"] == "trained"
+
+
+def test_weights_fitted_to_other_scenes_of_the_same_kind_count_as_a_fit():
+    truth, generator = 0.5 * np.random.default_rng(10).normal(size=6), np.random.default_rng(101)
+    x = generator.normal(size=(12000, 6))
+    y = (generator.random(12000) < special.expit(x @ truth)).astype(float)
+    clusters = np.arange(6000) // 100
+    start = layer(np.zeros(6), 0.0)
+    fitted = refit(start, lambda: iter([(x[:6000], y[:6000], {})])).fit.layer
+    found = scored(layer(fitted.weights, fitted.bias), x[6000:], y[6000:], None, clusters)
+    assert 0.5 < found.measures["fit_distance"] < 2.5 and found.measures["weights_fitted"]
+    assert fit_distance(found._estimation) == found.measures["fit_distance"]
+    assert weights_fitted(found._estimation)
