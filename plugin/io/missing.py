@@ -8,18 +8,25 @@ where GDAL says that there are some.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from osgeo import gdal
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
+from .gdal_state import quiet_gdal
+
 HUGE = 1e30
 """Nothing that is measured is so large: beside a no-data value like it, all such numbers are no data."""
 _LARGE = 1e6
+_ALPHA = re.compile(r"alpha|mask|valid|opac|transparen|coverage", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,31 @@ class MissingData:
     @classmethod
     def of(cls, dataset: DatasetReader) -> MissingData:
         """Return what an open dataset says."""
-        interpretations = dataset.colorinterp
-        alphas = tuple(n for n, kind in enumerate(interpretations, 1) if kind == ColorInterp.alpha)
+        alphas = _alpha_bands(dataset)
         nodata = tuple(dataset.nodatavals)
         masked = tuple(_has_mask(flags, value) for flags, value in zip(dataset.mask_flag_enums, nodata))
         return cls(nodata, masked, alphas if len(alphas) < dataset.count else ())
+
+    def completed(self, dataset: DatasetReader, source: str, drivers: Sequence[str]) -> MissingData:
+        """Return these with no-data values that rasterio withholds: those outside of a whole-number type.
+
+        Text that was shortened may name such a value, as 6.554e+04 for 65535. The file is opened again only
+        where a band of whole numbers has no value.
+        """
+        whole = [np.dtype(kind).kind in "iu" for kind in dataset.dtypes]
+        known = [value is not None for value in self.nodata]
+        if all(one or not integer for one, integer in zip(known, whole)):
+            return self
+        with quiet_gdal():
+            try:
+                opened = gdal.OpenEx(source, gdal.OF_RASTER, allowed_drivers=list(drivers))
+            except RuntimeError:  # where somebody has switched GDAL's exceptions on
+                opened = None
+            if opened is None or opened.RasterCount != len(self.nodata):
+                return self
+            told = [opened.GetRasterBand(n).GetNoDataValue() for n in range(1, opened.RasterCount + 1)]
+        nodata = [b if integer and a is None else a for a, b, integer in zip(self.nodata, told, whole)]
+        return replace(self, nodata=tuple(nodata))
 
     @property
     def measured(self) -> tuple[int, ...]:
@@ -74,6 +101,25 @@ class MissingData:
             return found
 
         return missing
+
+
+def _alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """Return the numbers of bands that are marked as alpha, from 1.
+
+    GDAL's ALPHA=YES marks the second band of a GeoTIFF, whatever it holds: a band that has a name of
+    its own is a measurement, and of nameless ones only the last is an alpha band.
+    """
+    marked = [n for n, kind in enumerate(_interpretations(dataset), 1) if kind == ColorInterp.alpha]
+    names = {n: dataset.descriptions[n - 1] or "" for n in marked}
+    nameless = [n for n in marked if not names[n].strip()]
+    return tuple(sorted([n for n in marked if _ALPHA.search(names[n])] + nameless[-1:]))
+
+
+def _interpretations(dataset: DatasetReader) -> tuple[ColorInterp, ...]:
+    with contextlib.suppress(CPLE_BaseError):
+        return tuple(dataset.colorinterp)
+    # What was raised is an error of opening, which the file survived: it is raised once.
+    return tuple(dataset.colorinterp)
 
 
 def _has_mask(flags: Sequence[MaskFlags], nodata: float | None) -> bool:

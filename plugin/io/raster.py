@@ -9,20 +9,30 @@ keeps EPSG:3411 and 3412 from being read as other systems; GDAL's global state s
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from ..core.errors import SceneError
 from ..core.window import Window
+from .drivers import NAMED_RASTERS, is_remote, split_source
+from .gdal_state import offline_gdal, quiet_gdal
 from .missing import MissingData
+from .opening import describes_service, raster_drivers, service_of
+from .virtual import VIRTUAL
+
+READ_ERRORS = (RasterioError, CPLE_BaseError, OSError, ValueError)
+"""What reading a damaged raster may raise."""
 
 
 def environment() -> rasterio.Env:
@@ -32,8 +42,7 @@ def environment() -> rasterio.Env:
 
 def file_of(source: str) -> str:
     """Return the file of a source: itself, or what ``NETCDF:"file":variable`` names."""
-    match = re.match(r'^[A-Za-z0-9_]{2,}:(?:"([^"]+)"|([^":]+))(?::.*)?$', source)
-    return (match.group(1) or match.group(2)) if match else source
+    return "virtual raster" if VIRTUAL in source else split_source(source)[1]
 
 
 class Raster:
@@ -42,7 +51,7 @@ class Raster:
     Parameters
     ----------
     path : str or Path
-        A file, or a source such as ``NETCDF:"file.nc":variable``.
+        A file, a source such as ``NETCDF:"file.nc":variable``, or the text of a virtual raster.
 
     Raises
     ------
@@ -59,21 +68,27 @@ class Raster:
         self.path = os.fspath(path)
         if not self.path:
             raise SceneError("The path of a raster is empty. Name a file.")
-        file = file_of(self.path)
-        if not file.startswith("/vsi") and not Path(file).exists():
-            raise SceneError(f"There is no file {file}. Check the path.")
-        if Path(file).is_file() and Path(file).stat().st_size == 0:
-            raise SceneError(f"{file} is empty (0 bytes). Copy or make the file again.")
+        source, file = self.path, file_of(self.path)
+        drivers = raster_drivers(source)
+        if VIRTUAL in source:
+            self.path = file
+        elif not file.startswith("/vsi"):
+            if not Path(file).exists():
+                raise SceneError(f"There is no file {file}. Check the path.")
+            if Path(file).is_file() and Path(file).stat().st_size == 0:
+                raise SceneError(f"{file} is empty (0 bytes). Copy or make the file again.")
         self._lock = threading.Lock()
+        self._remote, self._virtual = is_remote(file), drivers == ["VRT"]
+        with offline_gdal(self._remote):
+            self._open(source, file, drivers)
+
+    def _open(self, source: str, file: str, drivers: list[str]) -> None:
         try:
             with environment(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self.dataset = rasterio.open(self.path)
-        except (RasterioError, OSError, ValueError) as error:
-            raise SceneError(
-                f"{self.path} cannot be opened as a raster ({error}). It may be damaged or truncated, "
-                "or in a format that this GDAL does not read."
-            ) from error
+                self.dataset = DatasetReader(source, driver=drivers)
+        except READ_ERRORS as error:
+            raise self._unreadable(file, error) from error
         # Nothing else may be asked of a container without bands: GDAL's NetCDF driver then crashes.
         if self.dataset.count == 0:
             inside = ", ".join(self.dataset.subdatasets[:20]) or "nothing"
@@ -95,8 +110,18 @@ class Raster:
             for key, value in self.dataset.tags().items()
             if key != "AREA_OR_POINT"
         }
-        self._missing = MissingData.of(self.dataset)
+        self._missing = MissingData.of(self.dataset).completed(self.dataset, source, drivers)
         self.measured = self._missing.measured
+
+    def _unreadable(self, file: str, error: Exception) -> SceneError:
+        with quiet_gdal():
+            service = service_of(file)
+        if service:
+            return describes_service(file, service)
+        return SceneError(
+            f"{self.path} cannot be opened as a raster ({error}). It may be damaged or truncated, or in a format "
+            f"that is not read here. Read are: {NAMED_RASTERS}."
+        )
 
     def _name(self, band: int) -> str:
         name = self.dataset.descriptions[band - 1] or ""
@@ -147,6 +172,21 @@ class Raster:
         out = np.empty((len(bands), window.rows, window.cols), dtype=np.float32)
         where = RasterioWindow(window.col, window.row, window.cols, window.rows)
         masks = self._missing.reader(self.dataset, where)
+        # The files that a virtual raster is made of are opened while it is read.
+        shut = offline_gdal(self._remote) if self._virtual else contextlib.nullcontext()
+        with shut:
+            self._fill(out, bands, window, where, masks)
+        return out
+
+    def _fill(
+        self,
+        out: np.ndarray,
+        bands: list[int] | tuple[int, ...],
+        window: Window,
+        where: RasterioWindow,
+        masks: Callable[[int, np.ndarray], np.ndarray | None],
+    ) -> None:
+        """Fill (band, row, column) with the bands over a window inside of the raster."""
         for layer, band in zip(out, bands):
             scale, offset = self.dataset.scales[band - 1], self.dataset.offsets[band - 1]
             as_stored = self.dataset.dtypes[band - 1] == "float32" and (scale, offset) == (1.0, 0.0)
@@ -154,7 +194,7 @@ class Raster:
                 with self._lock:
                     values = self.dataset.read(band, window=where, out=layer if as_stored else None)
                     missing = masks(band, values)
-            except (RasterioError, OSError, ValueError) as error:
+            except READ_ERRORS as error:
                 raise SceneError(
                     f"{self.path} cannot be read at rows {window.row} to {window.row_stop - 1}, columns "
                     f"{window.col} to {window.col_stop - 1} ({error}). The file is damaged or truncated: "
@@ -167,7 +207,6 @@ class Raster:
             if missing is not None:
                 known &= ~missing
             np.copyto(layer, np.nan, where=~known)
-        return out
 
 
 def _unescape(text: str) -> str:

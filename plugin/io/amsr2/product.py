@@ -11,8 +11,8 @@ import numpy as np
 
 from ...core.errors import FloeLensError, ParameterError, SceneError
 from ...core.protocols import Progress, Silent
+from .. import concentration
 from ..cf.container import Container, is_container, members
-from ..concentration import product_of, variable_in
 from ..grid import Grid
 from ..product import ArrayRaster, ImportOptions, Product
 from ..registration import RegisteredRaster, overlap
@@ -125,7 +125,7 @@ def _kind(source: str) -> str | None:
             return None
         if channels_in(container):
             return "channels"
-        return "concentration" if variable_in(container) else None
+        return "concentration" if concentration.variable_in(container) else None
 
 
 def _swaths(
@@ -247,7 +247,7 @@ def _concentration(
 ) -> Product:
     """Return a concentration on its map projection, and as a chart."""
     name = PurePosixPath(container.path).name.rsplit(".", 1)[0]
-    product = product_of(container, name, options.time, scene, options.scene, scene_time)
+    product = concentration.product_of(container, name, options.time, scene, options.scene, scene_time)
     if "time_step" not in product.found:
         product.time = time_in_attributes(container) or product.time
     product.tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)}

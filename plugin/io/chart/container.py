@@ -19,7 +19,9 @@ from typing import Any
 from osgeo import gdal
 
 from ...core.errors import SceneError
-from ..gdal_state import silent_gdal
+from ..drivers import is_remote
+from ..gdal_state import offline_gdal, silent_gdal
+from ..opening import check_file
 from ..sources import (
     ZIP_ERRORS,
     VirtualFile,
@@ -211,7 +213,9 @@ def opened(vector: VectorFile) -> Iterator[Any]:
         GDAL cannot read it.
     """
     # Without the option a chart in EPSG:3411 would be read as one in EPSG:3413.
-    with silent_gdal(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"):
+    check_file(vector.path)
+    offline = offline_gdal(is_remote(vector.path))
+    with silent_gdal(OSR_USE_NON_DEPRECATED="NO", SHAPE_RESTORE_SHX="NO"), offline:
         dataset, reason = None, ""
         try:
             dataset = gdal.OpenEx(

@@ -15,6 +15,7 @@ from osgeo import ogr
 
 from ...core.errors import SceneError
 from ..crs import LONLAT, parse_crs, transform
+from ..validity import areas_of
 from .container import VectorFile, opened, plain_text
 from .dialects import EGG, concentration_field
 
@@ -143,7 +144,7 @@ def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[
     if geometry is None or geometry.IsEmpty():
         chart.dropped["no geometry"] += 1
         return
-    area = _areas(geometry)
+    area = areas_of(geometry)
     if area is None:
         chart.dropped["no polygon"] += 1
         return
@@ -168,28 +169,8 @@ def _mended(area: Any) -> Any:
         whole = area.MakeValid()
     except RuntimeError:  # where somebody has switched GDAL's exceptions on
         return None
-    area = None if whole is None else _areas(whole)
+    area = None if whole is None else areas_of(whole)
     return area if area is not None and not area.IsEmpty() and area.IsValid() else None
-
-
-def _areas(geometry: Any) -> Any:
-    """Return what of a geometry is polygons, flat and with straight edges; None where nothing is."""
-    geometry = geometry.GetLinearGeometry()
-    geometry.FlattenTo2D()
-    kind = geometry.GetGeometryType()
-    if kind in (ogr.wkbPolygon, ogr.wkbMultiPolygon):
-        return geometry
-    if kind != ogr.wkbGeometryCollection:
-        return None
-    areas = ogr.Geometry(ogr.wkbMultiPolygon)
-    for number in range(geometry.GetGeometryCount()):
-        part = _areas(geometry.GetGeometryRef(number))
-        if part is None:
-            continue
-        parts = [part] if part.GetGeometryType() == ogr.wkbPolygon else list(part)
-        for polygon in parts:
-            areas.AddGeometry(polygon)
-    return areas if areas.GetGeometryCount() else None
 
 
 def _value(feature: Any, number: int) -> Any:

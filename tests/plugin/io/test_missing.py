@@ -7,6 +7,7 @@ import pytest
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.window import Window
 from floelens.plugin.io.channels import RasterRole, choose_bands
+from floelens.plugin.io.gdal_state import quiet_gdal
 from floelens.plugin.io.labels import LabelReader
 from floelens.plugin.io.missing import equals_nodata
 from floelens.plugin.io.raster import open_raster
@@ -167,6 +168,26 @@ def test_a_value_that_the_type_cannot_hold_marks_nothing(values, nodata):
     assert equals_nodata(values, nodata) is None
 
 
+@pytest.mark.parametrize(
+    ("dtype", "stored", "text"),
+    [("u2", 65535, "6.554e+04"), ("u4", 2**32 - 1, "4.29497e+09"), ("i2", -32768, "-32770")],
+)
+def test_a_shortened_value_beyond_the_type_is_known_where_rasterio_withholds_it(
+    tmp_path, dtype, stored, text
+):
+    values = np.full((1, ROWS, COLS), 7, dtype)
+    values[0, HOLES[0]] = stored
+    write_raster(tmp_path / "plain.tif", values, GRID)
+    with quiet_gdal():
+        gdal.Translate(str(tmp_path / "a.vrt"), str(tmp_path / "plain.tif"), format="VRT")
+    path = tmp_path / "a.vrt"
+    path.write_text(
+        path.read_text().replace("<ColorInterp>", f"<NoDataValue>{text}</NoDataValue><ColorInterp>", 1)
+    )
+    with open_raster(path) as raster:
+        np.testing.assert_array_equal(np.isnan(raster.read([1], WHOLE)[0]), HOLES[0])
+
+
 def test_no_data_is_compared_with_what_is_stored_before_scale_and_offset(tmp_path):
     path = write_raster(tmp_path / "a.tif", np.array([[[0, 50, 20000]]], "u2"), affine_grid(1, 3), nodata=0)
     out = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_UPDATE)
@@ -188,6 +209,29 @@ def test_an_alpha_band_is_no_channel(tmp_path):
         assert "no names" in warnings[0]
         with pytest.raises(ParameterError, match=r"band 3 of .* is its alpha band"):
             choose_bands(card, [RasterRole(raster, "sar")], "hh=1,hv=3")
+
+
+@pytest.mark.parametrize("names", [["hh", "hv", "alpha"], ["hh", "hv", "dataMask"], []])
+def test_the_second_band_of_an_image_with_alpha_is_a_measurement(tmp_path, names):
+    """GDAL's ALPHA=YES marks the second band, and whoever made the file marks the last one."""
+    bands = np.stack([*ramp(2, ROWS, COLS), MASKS[0]])
+    path = write_raster(tmp_path / "a.tif", bands, GRID, names, photometric="minisblack", ALPHA="YES")
+    out = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_UPDATE)
+    out.GetRasterBand(3).SetColorInterpretation(gdal.GCI_AlphaBand)
+    assert out.GetRasterBand(2).GetColorInterpretation() == gdal.GCI_AlphaBand
+    out = None
+    with open_raster(path) as raster:
+        assert raster.measured == (1, 2)
+        found = raster.read([1, 2], WHOLE)
+    np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(HOLES[0], HOLES.shape))
+
+
+def test_a_channel_that_is_marked_as_alpha_by_mistake_stays_a_channel(tmp_path):
+    values = ramp(2, ROWS, COLS)
+    path = write_raster(tmp_path / "a.tif", values, GRID, ["hh", "hv"], photometric="minisblack", ALPHA="YES")
+    with open_raster(path) as raster:
+        assert raster.measured == (1, 2)
+        np.testing.assert_array_equal(raster.read([1, 2], WHOLE), values)
 
 
 def test_labels_are_not_read_from_an_alpha_band(tmp_path):
