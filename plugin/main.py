@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsApplication
 
+from .algorithms.job_threads import JOB_THREADS
 from .provider import FloeLensProvider
 
 
@@ -35,3 +36,4 @@ class FloeLensPlugin:
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
+        JOB_THREADS.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from headless import ROOT, HeadlessQgis, results
 
 MODEL = "aspp-concentration-sim"
+SCENES = 4  # simulated: errors of the Z-scores need several
 
 
 class Failed(Exception):
@@ -39,9 +40,44 @@ def run(qgis: HeadlessQgis, title: str, algorithm: str, **parameters: object) ->
     return {name: str(value) for name, value in results(done).items()}
 
 
+def simulated(qgis: HeadlessQgis, folder: Path, seed: int, size: int) -> dict[str, str]:
+    """Simulate a scene with known ice and return its rasters; the first has no number in its names."""
+    number = "" if seed == 1 else f"_{seed}"
+    return run(
+        qgis,
+        f"A simulated scene with known ice ({seed} of {SCENES})",
+        "floelens:simulatescene",
+        SEED=seed,
+        ROWS=size,
+        COLS=size,
+        SAR=folder / f"sar{number}.tif",
+        MWR=folder / f"mwr{number}.tif",
+        CHART=folder / f"chart{number}.tif",
+    )
+
+
+def state_of(qgis: HeadlessQgis, folder: Path, seed: int, scene: dict[str, str]) -> str:
+    """Score a scene and return its state, to be merged with others."""
+    return run(
+        qgis,
+        f"Z-scores of scene {seed}, kept as a state",
+        "floelens:zscores",
+        SAR=scene["SAR"],
+        MWR=scene["MWR"],
+        LABELS=scene["CHART"],
+        MODEL=MODEL,
+        OUTPUT=folder / f"zscores_{seed}.csv",
+        STATE=folder / f"zscores_{seed}.npz",
+    )["STATE"]
+
+
 def shown(algorithm: str, parameters: dict[str, object]) -> str:
     """Return the command line as a person would type it."""
-    words = [f"{name}={value}" for name, value in parameters.items()]
+    words = [
+        f"{name}={one}"
+        for name, value in parameters.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
     return " ".join(["qgis_process run", algorithm, "--", *map(shlex.quote, words)])
 
 
@@ -54,21 +90,23 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         Where a step does not work.
     """
     labels: dict[str, object] = {}
+    earlier: list[str] = []
     if sar is None:
-        scene = run(
-            qgis,
-            "A simulated scene, with known ice",
-            "floelens:simulatescene",
-            SEED=1,
-            ROWS=size,
-            COLS=size,
-            SAR=folder / "sar.tif",
-            MWR=folder / "mwr.tif",
-            CHART=folder / "chart.tif",
-        )
-        sar, mwr = scene["SAR"], scene["MWR"]
-        labels = {"LABELS": scene["CHART"]}
+        scenes = [simulated(qgis, folder, seed, size) for seed in range(1, SCENES + 1)]
+        sar, mwr = scenes[0]["SAR"], scenes[0]["MWR"]
+        labels = {"LABELS": scenes[0]["CHART"]}
+        earlier = [state_of(qgis, folder, seed, scene) for seed, scene in enumerate(scenes[1:], start=2)]
     inputs = {"SAR": sar, **({"MWR": mwr} if mwr else {}), "MODEL": MODEL}
+    scores = run(
+        qgis,
+        "What the network leans on: Z-scores" + (" of all scenes together" if earlier else ""),
+        "floelens:zscores",
+        **inputs,
+        **labels,
+        **({"STATE_IN": earlier} if earlier else {}),
+        OUTPUT=folder / "zscores.csv",
+        REPORT=folder / "zscores.html",
+    )
     ice = run(
         qgis,
         "What the network maps: sea-ice concentration",
@@ -84,15 +122,6 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         SAR_RELEVANCE=folder / "relevance_sar.tif",
         MWR_RELEVANCE=folder / "relevance_mwr.tif",
         REPORT=folder / "relevance.html",
-    )
-    scores = run(
-        qgis,
-        "Which channels carry it: Z-scores",
-        "floelens:zscores",
-        **inputs,
-        **labels,
-        OUTPUT=folder / "zscores.csv",
-        REPORT=folder / "zscores.html",
     )
 
     picture = folder / "map.png"
@@ -128,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sar", help="SAR raster (bands hh, hv in dB); simulated where not given")
     parser.add_argument("--mwr", help="AMSR2 raster (14 brightness temperatures in K)")
-    parser.add_argument("--size", type=int, default=1500, help="rows and columns of the simulated scene")
+    parser.add_argument("--size", type=int, default=1600, help="rows and columns of a simulated scene")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo", help="where the results go")
     arguments = parser.parse_args()
     if arguments.mwr and not arguments.sar:

@@ -7,7 +7,7 @@ given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happ
 from __future__ import annotations
 
 import difflib
-import os
+import functools
 import traceback
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterMapLayer,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterPoint,
@@ -26,12 +28,22 @@ from qgis.PyQt.QtGui import QIcon
 
 from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
+from ..io.gdal_state import offline_gdal
 from .declare import WORDS
-from .destinations import clash, destination_problem
-from .feedback import FeedbackProgress
+from .destinations import clash, destination_problem, mended, named_sources
+from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
+from .job_threads import JOB_THREADS, Caller
 from .layers import dress, layer_name, short_scene
-from .reading import Reading, georeference_problem, given, plain, source_problem
+from .reading import (
+    Reading,
+    file_problem,
+    georeference_problem,
+    given,
+    names_remote,
+    plain,
+    source_problem,
+)
 
 ICONS = Path(__file__).resolve().parents[2] / "resources" / "icons"
 
@@ -71,6 +83,17 @@ class Destinations(Reading):
         if problem:
             raise ParameterError(problem)
         return self.also(name, path)
+
+
+class CalledReading:
+    """Reads parameters for a job: whatever is asked of the :class:`Destinations` is asked in QGIS's own thread."""
+
+    def __init__(self, values: Destinations, caller: Caller) -> None:
+        self._values, self._caller = values, caller
+
+    def __getattr__(self, name: str):
+        found = getattr(self._values, name)
+        return functools.partial(self._caller.call, found) if callable(found) else found
 
 
 class FloeLensAlgorithm(QgsProcessingAlgorithm):
@@ -149,7 +172,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         problem = self.problem(parameters)
         if problem:
             return False, problem
-        accepted, message = super().checkParameterValues(parameters, context)
+        with self._offline(parameters, context):  # QGIS opens files to see whether they are layers
+            accepted, message = super().checkParameterValues(parameters, context)
         return accepted, message if accepted else self._refusal(parameters, context) or message
 
     def problem(self, parameters: dict) -> str | None:
@@ -186,47 +210,58 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
         """Run the job; every error becomes one sentence and an exit code other than 0."""
+        results, failure = self._attempt(parameters, context, feedback)
+        if not failure:
+            return results
+        # QGIS never gives back the exception it takes here, nor the frames that lead to it.
+        del self, parameters, context, feedback, results
+        raise QgsProcessingException(failure)
+
+    def _attempt(self, parameters, context, feedback) -> tuple[dict, str]:
+        """Return the results, and what went wrong in one sentence; nothing of an error outlives this."""
         try:
             problem = self.problem(parameters)  # a model does not call checkParameterValues of its steps
             if problem:
-                raise ParameterError(problem)
-            for library in self.NEEDS:  # what is found may still be broken
-                dependencies.require(library)
+                return {}, problem
             values = Destinations(self, parameters, context)
-            job = self.job(values)
-            problem = clash(values.written, self._inputs(parameters, context))
-            if problem:
-                raise ParameterError(problem)
-            results = job.run(FeedbackProgress(feedback))
+            sources = named_sources(self.parameterDefinitions(), parameters, context)
+            with self._offline(parameters, context):  # QGIS opens files in this thread
+                results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
         except FloeLensError as error:
-            raise QgsProcessingException(str(error)) from None
+            return {}, str(error)
         except Exception as error:
-            raise self._unexpected(error, feedback) from error
+            return {}, self._unexpected(error, feedback)
         self._dress(values, results, context)
         declared = {output.name() for output in self.outputDefinitions()}
-        return {name: value for name, value in {**values.written, **results}.items() if name in declared}
+        return {name: value for name, value in {**values.written, **results}.items() if name in declared}, ""
 
-    def _unexpected(self, error: Exception, feedback) -> QgsProcessingException:
+    @staticmethod
+    def _offline(parameters: dict, context):
+        """Return a block in which files are opened without the network, unless a person has named one there."""
+        return offline_gdal(any(names_remote(value, context) for value in parameters.values()))
+
+    def _work(self, values: Destinations, sources, feedback, caller: Caller) -> dict:
+        """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
+        for library in self.NEEDS:  # what is found may still be broken
+            dependencies.require(library)
+        progress = CalledProgress(FeedbackProgress(feedback), caller)
+        for sentence in mended(sources):
+            progress.warn(sentence)
+        job = self.job(CalledReading(values, caller))
+        problem = clash(values.written, sources)
+        if problem:
+            raise ParameterError(problem)
+        for warning in values.warnings:
+            progress.warn(warning)
+        return job.run(progress)
+
+    def _unexpected(self, error: Exception, feedback) -> str:
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         feedback.pushDebugInfo(details)
-        return QgsProcessingException(
+        return (
             f"{self.TITLE} failed unexpectedly ({type(error).__name__}: {error}). This is a fault of "
             "FloeLens: please report it with the traceback in the log above."
         )
-
-    def _inputs(self, parameters: dict, context) -> list[str]:
-        """Return the input files, which no result may overwrite."""
-        paths = []
-        for definition in self.parameterDefinitions():
-            if not definition.isDestination():
-                value = plain(parameters.get(definition.name()))
-                for item in value if isinstance(value, (list, tuple)) else [value]:
-                    if isinstance(item, str) and not os.path.exists(item):
-                        item = context.getMapLayer(item) or item  # dialogs give a layer by its id or name
-                    source = item.source() if hasattr(item, "source") else item
-                    if isinstance(source, str) and os.path.isfile(source.split("|")[0]):
-                        paths.append(source.split("|")[0])
-        return paths
 
     def _dress(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")
@@ -250,7 +285,9 @@ def _value_problem(definition, value: object) -> str | None:
     if definition.isDestination():
         return destination_problem(definition, value)
     if isinstance(definition, (QgsProcessingParameterExtent, QgsProcessingParameterPoint)):
-        return georeference_problem(name, value)
+        return georeference_problem(name, value) or file_problem(name, value)
+    if isinstance(definition, (QgsProcessingParameterFeatureSource, QgsProcessingParameterMapLayer)):
+        return file_problem(name, value)
     if isinstance(definition, QgsProcessingParameterRasterLayer):
         return source_problem(name, value)
     if isinstance(definition, QgsProcessingParameterMultipleLayers):

@@ -6,17 +6,22 @@ definition with a project. What was not asked for is not touched, so that nothin
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from qgis.core import (
+    QgsProcessingContext,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterVectorDestination,
+    QgsProviderRegistry,
 )
 
+from ..core.errors import FloeLensError
 from .reading import given, plain
 
 TEMPORARY = "TEMPORARY_OUTPUT"
@@ -64,10 +69,19 @@ def destination_problem(definition: QgsProcessingParameterDefinition, value: obj
 
 def clash(destinations: dict[str, str], inputs: Iterable[str] = ()) -> str | None:
     """Return what is wrong where two results, or a result and an input, are one file or share a style."""
+    from ..io.protected import ProtectedFiles, local_path
+
     taken: dict[str, str] = {}
-    for path in inputs:
+    protected = ProtectedFiles()
+    for source in inputs:
+        protected.add(source)
+        path = local_path(source) or source
         taken.update(dict.fromkeys(_claims(path), "an input"))
     for name, path in destinations.items():
+        for file in _touched(path):
+            source = protected.owner(file)
+            if source is not None:
+                return _belongs(name, file, source)
         claims = _claims(path)
         if claims[0] in taken:
             other = taken[claims[0]]
@@ -79,6 +93,81 @@ def clash(destinations: dict[str, str], inputs: Iterable[str] = ()) -> str | Non
             )
         taken.update(dict.fromkeys(claims, name))
     return None
+
+
+def mended(sources: Iterable[str]) -> list[str]:
+    """End what killed runs left beside the inputs; return a sentence for each replacement that was mended."""
+    from ..io.leftovers import clear
+    from ..io.protected import local_path
+
+    paths = [local_path(source) or source for source in sources if not source.startswith("/vsi")]
+    folders = dict.fromkeys(path if os.path.isdir(path) else os.path.dirname(path) for path in paths)
+    return [sentence for folder in folders if folder for sentence in clear(Path(folder))]
+
+
+def named_sources(
+    definitions: Iterable[QgsProcessingParameterDefinition], parameters: dict, context: QgsProcessingContext
+) -> list[str]:
+    """Return what the inputs of a run name: files, folders, connections, and the folder of its model."""
+    from ...models.registry import find
+
+    sources = []
+    for definition in definitions:
+        if definition.isDestination():
+            continue
+        value = plain(parameters.get(definition.name()))
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            source = _source(item, context)
+            if source and definition.name() == "MODEL":
+                with contextlib.suppress(FloeLensError):
+                    source = str(find(source))
+            if source:
+                sources.append(source)
+    return sources
+
+
+def _source(value: object, context: QgsProcessingContext) -> str:
+    """Return what a value names; empty where it is no text and no layer."""
+    from ..io.protected import local_path
+
+    value = plain(value)
+    if hasattr(value, "source") and not hasattr(value, "dataProvider"):
+        value = plain(value.source)  # the definition of a feature source
+    if isinstance(value, str) and value and local_path(value) is None:
+        value = context.getMapLayer(value) or value  # dialogs give a layer by its id or name
+    if hasattr(value, "dataProvider"):
+        parts = QgsProviderRegistry.instance().decodeUri(value.providerType(), value.source())
+        return str(parts.get("path") or value.source())
+    return value if isinstance(value, str) else ""
+
+
+def _touched(path: str) -> list[str]:
+    """Return the files that are written or removed where a result is written to `path`."""
+    stem, extension = os.path.splitext(path)
+    beside = {
+        ".tif": (".aux.xml", ".ovr", ".msk"),
+        ".tiff": (".aux.xml", ".ovr", ".msk"),
+        ".gpkg": ("-wal", "-shm", "-journal"),
+        ".csv": ("t",),
+    }
+    styles = [f"{stem}.qml"] if extension.lower() in (".tif", ".tiff", ".gpkg") else []
+    return [path, *(f"{path}{suffix}" for suffix in beside.get(extension.lower(), ())), *styles]
+
+
+def _belongs(name: str, file: str, source: str) -> str:
+    from ..io.protected import local_path
+
+    if local_path(source) == file or _same(local_path(source) or "") == _same(file):
+        return f"{name} and an input are the same file, {short(file)}. Give each result a file of its own."
+    return (
+        f"{name}: {short(file)} belongs to the input {short(source)} and would be replaced. Give each result a file "
+        "of its own, elsewhere."
+    )
+
+
+def short(path: str) -> str:
+    """Return a path for a sentence, without its middle where it is long."""
+    return path if len(path) <= 140 else f"{path[:40]}…{path[-90:]}"
 
 
 def report_companions(report: str) -> tuple[str, str]:

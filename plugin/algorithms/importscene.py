@@ -48,8 +48,9 @@ class ImportScene(FloeLensAlgorithm):
             declare.file(
                 "INPUT",
                 "File of the scene",
-                "AI4Arctic or ASIP NetCDF; a Sentinel-1 GRD product by its manifest.safe or zip; an AMSR2 file; an "
-                "ice chart (SIGRID-3 shapefile, zip, imz, GeoJSON). Recognised by its content; it may lie in a zip.",
+                "AI4Arctic or ASIP NetCDF; a Sentinel-1 GRD product by its manifest.safe or zip; an AMSR2 file; a "
+                "gridded sea-ice concentration (CF NetCDF: NSIDC, OSI-SAF, Bremen); an ice chart (SIGRID-3 shapefile, "
+                "zip, imz, GeoJSON). Recognised by its content; it may lie in a zip.",
             )
         )
         self.addParameter(
@@ -73,7 +74,10 @@ class ImportScene(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        text = "Raster on whose pixels or cells an ice chart or AMSR2 data are laid, where INPUT is one of these."
+        text = (
+            "Raster on whose pixels or cells an ice chart, a concentration as CHART or AMSR2 swaths are laid, where "
+            "INPUT is one of these. Grids on a map projection keep their own cells in MWR and ANCILLARY_COARSE."
+        )
         scene = declare.raster("SCENE", "Scene to lay it on", text, optional=True)
         self.addParameter(declare.as_advanced(scene))
         self.addParameter(
@@ -87,6 +91,11 @@ class ImportScene(FloeLensAlgorithm):
                 advanced=True,
             )
         )
+        text = (
+            "Of a gridded file with several time steps: a time (UTC) as 2020-03-15T06:00, whose nearest step is "
+            "taken, or the number of a step from 1. Empty: the step nearest to the SAR scene."
+        )
+        self.addParameter(declare.text("TIME", "Time step", text, advanced=True))
         self._declare_outputs()
 
     def _declare_outputs(self) -> None:
@@ -99,7 +108,8 @@ class ImportScene(FloeLensAlgorithm):
             "ANCILLARY_FINE": "Classes of the distance to land; 0 is land.",
             "ANCILLARY_COARSE": "Wind, temperature, water vapour and cloud water; of an AMSR2 product its ice "
             "concentration in %.",
-            "CHART": "Concentration in %, stage of development and floe size as bands.",
+            "CHART": "Concentration in %, stage of development and floe size as bands; of a gridded concentration "
+            "that one alone.",
             "DISPLAY": "A copy of SAR to look at and to lay other layers over: warped through all tie points to a "
             "polar stereographic map. QGIS draws SAR itself through a polynomial, on real scenes some pixels off at "
             "sea and tens of pixels in mountains. The other tools take SAR, not the copy.",
@@ -141,6 +151,7 @@ class ImportScene(FloeLensAlgorithm):
                 multilook=values.whole("MULTILOOK"),
                 dominant_share=values.number("DOMINANT_SHARE"),
                 scene=values.raster("SCENE") or "",
+                time=values.text("TIME"),
             ),
             **{name: values.layer(name.upper()) for name in OUTPUTS},
             display=values.layer("DISPLAY"),

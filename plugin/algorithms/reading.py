@@ -7,10 +7,10 @@ CRS. It needs no project and loads nothing into one.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -20,14 +20,18 @@ from qgis.core import (
     QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeatureSource,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
     QgsProperty,
     QgsRasterLayer,
     QgsVectorLayer,
-    QgsWkbTypes,
 )
 
 from ..core.errors import ParameterError, SceneError
+from ..io.drivers import SUBDATASETS, is_remote, split_source
+from ..io.opening import check_file, is_raster
+from .job_threads import JOB_THREADS
 
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -61,21 +65,46 @@ def _static(value: QgsProperty) -> bool:
 def source_problem(name: str, value: object) -> str | None:
     """Return what is wrong with the raster that `value` names, as far as a path can tell."""
     value = plain(value)
+    problem = file_problem(name, value)
+    if problem:
+        return problem
     if not isinstance(value, str) or not _looks_like_path(value):
         return None
     path = value.split("|")[0]
     if not os.path.exists(path):
         return f"{name}: there is no file {path}. Check the path."
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
     try:
-        readable = gdal.OpenEx(path, gdal.OF_RASTER) is not None
-    except RuntimeError:
-        readable = False
-    finally:
-        gdal.PopErrorHandler()
+        readable = is_raster(path)
+    except SceneError as error:
+        return f"{name}: {error}"
     if not readable:
         return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
     return None
+
+
+def file_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a file that QGIS would open, where `value` names one that would be fetched or run."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    path = value.split("|")[0] if isinstance(value, str) else ""
+    if not os.path.exists(path) and not _is_gdal_name(path):
+        return None
+    try:
+        prefix, file = split_source(path)
+        check_file(file if prefix in SUBDATASETS else path)
+    except SceneError as error:
+        return f"{name}: {error}"
+    return None
+
+
+def names_remote(value: object, context: QgsProcessingContext) -> bool:
+    """Return whether a value is a file on another machine that a person has named, under ``/vsicurl/`` or the like."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    if isinstance(value, (list, tuple)):
+        return any(names_remote(item, context) for item in value)
+    if isinstance(value, str):
+        value = context.getMapLayer(value) or value
+    source = value.source() if isinstance(value, QgsMapLayer) else value
+    return isinstance(source, str) and is_remote(source)
 
 
 def georeference_problem(name: str, value: object) -> str | None:
@@ -90,6 +119,11 @@ def georeference_problem(name: str, value: object) -> str | None:
             "or set the project's CRS before drawing on the map."
         )
     return None
+
+
+def _is_gdal_name(value: str) -> bool:
+    """Return whether a string means something to GDAL without being a file: a path under ``/vsi``, a text, a part."""
+    return value.startswith("/vsi") or value.lstrip().startswith("<") or split_source(value)[0] in SUBDATASETS
 
 
 def _looks_like_path(value: str) -> bool:
@@ -119,6 +153,7 @@ class Reading:
         self._algorithm = algorithm
         self._parameters = parameters
         self._context = context
+        self.warnings: list[str] = []  # about what was read, for the log
 
     def given(self, name: str) -> bool:
         """Return whether the parameter was asked for."""
@@ -200,8 +235,8 @@ class Reading:
         layer = self._algorithm.parameterAsLayer(self._parameters, name, self._context)
         if isinstance(layer, QgsRasterLayer):
             return self._gdal_source(name, layer)
-        if isinstance(layer, QgsVectorLayer):
-            return _polygons(name, layer.getFeatures(), layer.crs())
+        if isinstance(layer, QgsVectorLayer) and layer.isValid():
+            return self._polygons(name, layer.getFeatures(_unchecked()), layer.crs())
         raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
 
     def polygons(self, name: str, name_field: str | None = None):
@@ -223,7 +258,10 @@ class Reading:
         if names_from and source.fields().lookupField(names_from) < 0:
             fields = ", ".join(field.name() for field in source.fields())
             raise ParameterError(f"{name_field}: {name} has no field '{names_from}' (fields: {fields}).")
-        return _polygons(name, source.getFeatures(QgsFeatureRequest()), source.sourceCrs(), names_from)
+        # QGIS's own check of geometries throws through Python, which ends the process.
+        unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
+        features = source.getFeatures(_unchecked(), unchecked)
+        return self._polygons(name, features, source.sourceCrs(), names_from)
 
     def extent(self, name: str, sar: str | None):
         """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""
@@ -268,6 +306,35 @@ class Reading:
             )
         return float(position.x()), float(position.y())
 
+    def _polygons(
+        self, name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""
+    ):
+        from ..io.validity import usable_polygons
+        from ..io.vector import Polygons
+
+        shapes, identities, names = [], [], []
+        for number, feature in enumerate(features, start=1):
+            geometry = feature.geometry()
+            if geometry.isNull() or geometry.isEmpty():
+                continue
+            identity = f"feature {feature.id()}"
+            shapes.append(_flat_wkb(geometry, name, identity))
+            identities.append(identity)
+            value = feature[names_from] if names_from else None
+            names.append(str(value) if given(value) else str(number))
+        usable, warnings = usable_polygons(name, shapes, identities)
+        self.warnings += warnings
+        kept = [(wkb, called) for wkb, called in zip(usable, names) if wkb is not None]
+        if not kept:
+            raise SceneError(f"{name}: the layer holds no polygon. Check its file, filter and selection.")
+        if not crs.isValid():
+            raise SceneError(
+                f"{name}: the layer has no coordinate reference system. Assign one in its properties."
+            )
+        return Polygons(
+            wkb=tuple(wkb for wkb, _ in kept), crs=wkt(crs), names=tuple(called for _, called in kept)
+        )
+
     def _raster_source(self, name: str, value: object) -> str:
         problem = source_problem(name, value)
         if problem:
@@ -305,6 +372,13 @@ class Reading:
         return _grid_crs(sar)
 
 
+def _unchecked() -> QgsFeatureRequest:
+    """Return a request for all features, whatever their geometry."""
+    return QgsFeatureRequest().setInvalidGeometryCheck(
+        QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck
+    )
+
+
 def wkt(crs: QgsCoordinateReferenceSystem) -> str:
     """Return the full definition of a CRS: a custom one has no code."""
     return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
@@ -312,31 +386,25 @@ def wkt(crs: QgsCoordinateReferenceSystem) -> str:
 
 def _grid_crs(sar: str) -> str:
     """Return the CRS of the file itself; the layer's may have been read with another datum."""
-    from ..io.grid import Grid
 
-    return Grid.from_file(sar).crs
+    def read(_caller: object) -> str:
+        from ..io.grid import Grid
+
+        return Grid.from_file(sar).crs
+
+    return JOB_THREADS.run(read)  # pyproj is used in those threads alone
 
 
-def _polygons(name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""):
-    from ..io.vector import Polygons
-
-    if not crs.isValid():
-        raise SceneError(
-            f"{name}: the layer has no coordinate reference system. Assign one in its properties."
-        )
-    parts, names = [], []
-    for number, feature in enumerate(features, start=1):
-        geometry = feature.geometry()
-        if geometry.isNull() or geometry.isEmpty():
-            continue
-        if geometry.type() != QgsWkbTypes.GeometryType.PolygonGeometry:
-            raise SceneError(f"{name}: the layer holds no polygons. Give a polygon layer.")
-        flat = QgsGeometry(geometry.constGet().segmentize())  # curves become straight lines
-        flat.get().dropZValue()
-        flat.get().dropMValue()
-        parts.append(bytes(flat.asWkb()))
-        value = feature[names_from] if names_from else None
-        names.append(str(value) if given(value) else str(number))
-    if not parts:
-        raise SceneError(f"{name}: the layer holds no polygon. Check its filter and selection.")
-    return Polygons(wkb=tuple(parts), crs=wkt(crs), names=tuple(names))
+def _flat_wkb(geometry: QgsGeometry, name: str, feature: str) -> bytes:
+    """Return a geometry without curves and heights as well-known binary."""
+    shape = geometry.constGet()
+    if shape.hasCurvedSegments():
+        if not all(math.isfinite(vertex.x()) and math.isfinite(vertex.y()) for vertex in geometry.vertices()):
+            raise SceneError(
+                f"{name}: {feature} has a curve through a point that is no place. Repair or remove it."
+            )
+        shape = shape.segmentize()
+    flat = QgsGeometry(shape.clone())
+    flat.get().dropZValue()
+    flat.get().dropMValue()
+    return bytes(flat.asWkb())

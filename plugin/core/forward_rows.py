@@ -238,7 +238,7 @@ class Forward(fx.Interpreter):
                 for origin, before in bent[source].items():
                     bent[node][origin] = gate or before or bent[node].get(origin, False)
         (output,) = (node for node in self.module.graph.nodes if node.op == "output")
-        inputs = self._inputs()
+        inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
         return tuple(not bent[output].get(node, False) for node in inputs)
 
     def rows(self, inputs: Sequence[Rows | None], gates: Gates) -> Rows:
@@ -247,18 +247,15 @@ class Forward(fx.Interpreter):
         Parameters
         ----------
         inputs : sequence of Rows or None
-            In the order of the network's inputs, with the base rows of `gates`; those at the end that the network
-            does not use, as the coarse one of a network for SAR alone, may be left out.
+            In the order of the network's inputs, with the base rows of `gates`; inputs that are missing at the end
+            are None, as the coarse one of a network without coarse channels.
         gates : Frozen, Step or Straight
             What activations do.
         """
         self._gates = gates
-        unused = [None] * (len(self._inputs()) - len(inputs))
+        number = sum(node.op == "placeholder" for node in self.module.graph.nodes)
         with torch.no_grad():
-            return _dense(self.run(*inputs, *unused))
-
-    def _inputs(self) -> list[fx.Node]:
-        return [node for node in self.module.graph.nodes if node.op == "placeholder"]
+            return _dense(self.run(*inputs, *[None] * (number - len(inputs))))
 
     def run_node(self, n: fx.Node):
         """Run one layer on rows."""

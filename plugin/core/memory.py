@@ -24,6 +24,11 @@ class _LiveBytes(TorchDispatchMode):
         self.peak = 0
         self._holders: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: torch then leaves out a wrapper whose first call imports its compiler, and triton with it."""
+        return False
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         result = operation(*args, **(kwargs or {}))
         for value in tree_flatten(result)[0]:

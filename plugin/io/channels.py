@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from ...models.card import Channel, ModelCard, normalised
 from ..core.errors import ParameterError, SceneError
 from .raster import Raster
+from .units import split_name
 
+_POLARISATIONS = re.compile(r"(?<![a-z])(hh|hv|vv|vh)(?![a-z])")
 _NO_NAME = re.compile(r"(band[ _]?\d+)?", re.I)
 
 
@@ -50,7 +52,7 @@ def choose_bands(
     Raises
     ------
     SceneError
-        Channels are missing, or several bands go by one name.
+        Channels are missing, several bands go by one name, or one band is to be several channels.
     ParameterError
         `channels` names what there is not.
     """
@@ -64,7 +66,8 @@ def choose_bands(
     missing = [channel for channel in card.channels if channel.name not in chosen]
     if missing:
         raise SceneError(_missing_text(card, rasters, missing))
-    return chosen, warnings
+    _check_once(card, rasters, chosen)
+    return chosen, warnings + _other_names(card, rasters, chosen)
 
 
 def role_of(channel: Channel) -> str:
@@ -96,6 +99,8 @@ def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[
 
 def _band_number(raster: Raster, value: str, item: str) -> int:
     if re.fullmatch(r"\d+", value):
+        if int(value) not in raster.measured and 1 <= int(value) <= raster.count:
+            raise ParameterError(f"CHANNELS: {item}, but band {value} of {raster.path} is its alpha band.")
         if not 1 <= int(value) <= raster.count:
             raise ParameterError(
                 f"CHANNELS: {item}, but {raster.path} has {raster.count} bands ({raster.describe_bands()})."
@@ -116,16 +121,54 @@ def _by_name(channel: Channel, rasters: Sequence[RasterRole]) -> BandChoice | No
     for place in order:
         raster = rasters[place].raster
         names = [normalised(name) for name in raster.names]
-        for wanted in channel.names:
-            bands = [number for number, name in enumerate(names, 1) if name == wanted]
-            if len(bands) > 1:
-                raise SceneError(
-                    f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
-                    f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
-                )
-            if bands:
-                return BandChoice(place, bands[0])
+        without_unit = [normalised(split_name(name)[0]) for name in raster.names]
+        for known in (names, without_unit):
+            for wanted in channel.names:
+                bands = [number for number, name in enumerate(known, 1) if name == wanted]
+                if len(bands) > 1:
+                    raise SceneError(
+                        f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
+                        f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
+                    )
+                if bands:
+                    return BandChoice(place, bands[0])
     return None
+
+
+def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> None:
+    """Refuse one band as two channels."""
+    taken: dict[BandChoice, str] = {}
+    for channel in card.channels:
+        choice = chosen[channel.name]
+        other = taken.setdefault(choice, channel.name)
+        if other != channel.name:
+            raise SceneError(
+                f"Band {choice.band} of {rasters[choice.raster].raster.path} is taken as {other} and {channel.name}. "
+                "Give each channel a band of its own in CHANNELS, or a raster that has both."
+            )
+
+
+def _other_names(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
+    """Return a warning for each band whose own name is another channel's, or another polarisation."""
+    warnings = []
+    for channel in card.channels:
+        choice = chosen[channel.name]
+        raster = rasters[choice.raster].raster
+        name = raster.names[choice.band - 1]
+        plain = split_name(name)[0]
+        if channel.matches(name) or channel.matches(plain):
+            continue
+        said = _POLARISATIONS.findall(name.lower())
+        if not said:
+            said = _POLARISATIONS.findall(raster.dataset.tags(choice.band).get("POLARISATION", "").lower())
+        own = channel.polarisation.lower()
+        radar = bool(_POLARISATIONS.fullmatch(own))
+        if (radar and said and own not in said) or any(c.matches(plain) for c in card.channels):
+            warnings.append(
+                f"Band {choice.band} of {raster.path} is called '{name or said[0]}' but taken as {channel.name}. "
+                "If that is not meant, mend CHANNELS; if it is, trust the result less."
+            )
+    return warnings
 
 
 def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
@@ -137,15 +180,19 @@ def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, 
         if not wanted or len(places) != 1 or any(channel.name in chosen for channel in wanted):
             continue
         raster = rasters[places[0]].raster
-        if all(_NO_NAME.fullmatch(name) for name in raster.names) and raster.count == len(wanted):
-            for band, channel in enumerate(wanted, start=1):
+        if _nameless(raster) and len(raster.measured) == len(wanted):
+            for band, channel in zip(raster.measured, wanted):
                 chosen[channel.name] = BandChoice(places[0], band)
-            order = ", ".join(f"{band} = {channel.name}" for band, channel in enumerate(wanted, start=1))
+            order = ", ".join(f"{band} = {channel.name}" for band, channel in zip(raster.measured, wanted))
             warnings.append(
                 f"The bands of {raster.path} have no names; they are taken in the model's order ({order}). "
                 "Name them, or set CHANNELS, if that is wrong."
             )
     return warnings
+
+
+def _nameless(raster: Raster) -> bool:
+    return all(_NO_NAME.fullmatch(raster.names[band - 1]) for band in raster.measured)
 
 
 def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Sequence[Channel]) -> str:
@@ -158,10 +205,10 @@ def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Seque
     noun = "band" if len(missing) == 1 else "bands"
     present = "; ".join(f"{r.raster.path} (bands: {r.raster.describe_bands()})" for r in rasters)
     counts = [
-        f"{r.raster.path} has {r.raster.count} bands without names, the model needs {wanted}"
+        f"{r.raster.path} has {len(r.raster.measured)} bands without names, the model needs {wanted}"
         for r in rasters
-        if all(_NO_NAME.fullmatch(name) for name in r.raster.names)
-        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != r.raster.count
+        if _nameless(r.raster)
+        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != len(r.raster.measured)
     ]
     hint = missing[0]
     where = (

@@ -49,7 +49,8 @@ class LandDistance:
         if isinstance(land, Polygons):
             mask = PolygonIndex(land, around).mask(around.window)
         else:
-            mask = np.nan_to_num(RegisteredRaster(land, around).read([1], around.window)[0]) != 0
+            values = RegisteredRaster(land, around).read(land.measured[:1], around.window)[0]
+            mask = np.nan_to_num(values) != 0
         self.any = bool(mask.any())
         if self.any:
             self._km = (distance_transform_edt(~mask) * (size * step / 1e3)).astype(np.float32)

@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     import pyproj
 
 LONLAT = "EPSG:4326"
+_REMOTE_GRID = re.compile(r"(grids|file)=[^\s\"]*://|PARAMETERFILE\[[^\]]*://", re.IGNORECASE)
 _NAMELESS_DATUM = re.compile(
     r"unknown|unspecified|not[ _]specified|unnamed|user[ _-]?defined|undefined", re.I
 )
@@ -36,6 +37,11 @@ def parse_crs(text: str) -> pyproj.CRS:
     SceneError
         The text is no CRS, or one that has no place on the Earth.
     """
+    if _REMOTE_GRID.search(text):
+        raise SceneError(
+            f"The coordinate reference system '{text[:60]}' needs a grid from another machine, which is not fetched. "
+            "Assign one without such a grid to the raster or layer."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -168,6 +174,8 @@ class LocalPlane:
         self._geodetic = system.geodetic_crs.to_wkt()
         self._crs = crs
         lon, lat = transform(crs, self._geodetic, x, y)
+        if not np.isfinite(lon).any():
+            raise SceneError("no ground control point has a place in its coordinate reference system")
         lon_0, lat_0 = mean_position(lon, lat)
         # From the CRS's own geodetic system: the plane must not add a change of datum.
         self._project = pyproj.Proj(

@@ -117,7 +117,7 @@ def write_display_copy(
     with contextlib.ExitStack() as stack:
         raster = stack.enter_context(open_raster(source))
         stack.enter_context(bounded_block_cache())
-        files = stack.enter_context(Outputs()) if outputs is None else outputs
+        files = stack.enter_context(Outputs(progress)) if outputs is None else outputs
         kind = _kind_of(raster)
         own = Grid.from_raster(raster)
         grid = display_grid(own)
@@ -137,9 +137,9 @@ def write_display_copy(
             colours=_colours_of(raster) if kind.dtype == "uint8" else None,
             overviews="average" if kind.interpolated else "nearest",
         )
-        bands = list(range(1, raster.count + 1))
+        bands = list(raster.measured)
         for strip in grid.window.split(_BLOCK, grid.cols):
-            values = np.empty((raster.count, strip.rows, strip.cols), dtype=kind.dtype)
+            values = np.empty((len(bands), strip.rows, strip.cols), dtype=kind.dtype)
             for block in strip.split(_BLOCK, _BLOCK):
                 # Often: reading through a network file system is slow.
                 if progress.cancelled():
@@ -163,7 +163,8 @@ class _Kind:
 
 
 def _kind_of(raster: Raster) -> _Kind:
-    types, nodata = set(raster.dataset.dtypes), raster.dataset.nodatavals[0]
+    types = {raster.dataset.dtypes[number - 1] for number in raster.measured}
+    nodata = raster.dataset.nodatavals[raster.measured[0] - 1]
     scaled = any(pair != (1.0, 0.0) for pair in zip(raster.dataset.scales, raster.dataset.offsets))
     if not scaled and types == {"uint8"}:
         if nodata is not None and 0 <= nodata <= 255 and nodata == int(nodata):
@@ -183,16 +184,16 @@ def _bands_of(raster: Raster) -> list[Band]:
                 raster.dataset.units[number - 1] or "",
                 {k: v for k, v in raster.dataset.tags(number).items() if not k.startswith("STATISTICS_")},
             )
-            for number in range(1, raster.count + 1)
+            for number in raster.measured
         ]
 
 
 def _colours_of(raster: Raster) -> dict[int, tuple[int, int, int]] | None:
-    if raster.count != 1:
+    if len(raster.measured) != 1:
         return None
     try:
         with environment():
-            table = raster.dataset.colormap(1)
+            table = raster.dataset.colormap(raster.measured[0])
     except ValueError:
         return None
     return {value: colour[:3] for value, colour in table.items()}

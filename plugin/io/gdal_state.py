@@ -10,6 +10,15 @@ from collections.abc import Iterator
 
 from osgeo import gdal
 
+_NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
+_SHUT = {
+    # Nobody serves as a proxy there, and no file of a server may be read.
+    "GDAL_HTTP_PROXY": "http://127.0.0.1:9",
+    "GDAL_HTTPS_PROXY": "http://127.0.0.1:9",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    **_NO_CODE,
+}
+
 
 @contextlib.contextmanager
 def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None]:
@@ -32,6 +41,7 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
         # Where somebody has switched GDAL's exceptions on, the call would raise for what is noted here.
         gdal.ErrorReset()
 
+    options = {"CPL_VSIL_ZIP_ALLOWED_EXTENSIONS": "imz", **options}  # zips of ice charts, beside .zip
     before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
     for key, value in options.items():
         gdal.SetThreadLocalConfigOption(key, value)
@@ -59,6 +69,29 @@ def silent_gdal(**options: str) -> Iterator[None]:
         finally:
             gdal.PopErrorHandler()
             gdal.ErrorReset()
+
+
+@contextlib.contextmanager
+def offline_gdal(remote: bool = False) -> Iterator[None]:
+    """Shut the network to GDAL for one block and thread, and keep it from running code in virtual rasters.
+
+    Files are judged before they are opened; this holds where a file beside one, or a driver, has a way out
+    of its own.
+
+    Parameters
+    ----------
+    remote : bool
+        Whether a person has named a file on another machine: the network then stays open.
+    """
+    options = _NO_CODE if remote else _SHUT
+    before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
+    for key, value in options.items():
+        gdal.SetThreadLocalConfigOption(key, value)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            gdal.SetThreadLocalConfigOption(key, value)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from ..core.errors import SceneError
 from ..core.window import Window
 from .crs import LONLAT, LocalPlane, geodesic_length, is_projected, parse_crs, same_crs, transform
 from .mesh import Mesh
-from .raster import Raster, environment, open_raster
+from .raster import READ_ERRORS, Raster, environment, open_raster
 
 Coordinates = tuple[np.ndarray, np.ndarray]
 
@@ -135,17 +135,23 @@ class Grid:
         SceneError
             The raster has no georeferencing, or one that cannot be used.
         """
-        with environment():
-            gcps, gcp_crs = raster.dataset.gcps
-            crs = raster.dataset.crs
-            affine = raster.dataset.transform
-            # Serialised inside the environment too, where codes 3411 and 3412 keep their meaning.
-            wkt = (crs.to_wkt() if crs else "") if affine != Affine.identity() else ""
-            gcp_wkt = gcp_crs.to_wkt() if gcps and gcp_crs else ""
+        try:
+            with environment():
+                gcps, gcp_crs = raster.dataset.gcps
+                crs = raster.dataset.crs
+                affine = raster.dataset.transform
+                # Serialised inside the environment too, where codes 3411 and 3412 keep their meaning.
+                wkt = (crs.to_wkt() if crs else "") if affine != Affine.identity() else ""
+                gcp_wkt = gcp_crs.to_wkt() if gcps and gcp_crs else ""
+        except READ_ERRORS as error:
+            raise SceneError(
+                f"The georeferencing of {raster.path} cannot be read ({error}). Assign it again."
+            ) from error
         if affine == Affine.identity() and not gcps:
             raise SceneError(
                 f"{raster.path} has no georeferencing: neither a transform nor ground control points. "
-                "Georeference it, or make it with the algorithm 'Import scene'."
+                "Georeference it in QGIS (Georeferencer); of a Sentinel-1, ASIP or AI4Arctic product give the product "
+                "itself to 'Import scene'."
             )
         if not (gcp_wkt if affine == Affine.identity() else wkt):
             raise SceneError(

@@ -20,15 +20,15 @@ from ..core.errors import SceneError
 from .gdal_state import quiet_gdal
 from .hdf5_bytes import TooNew, Unsound, checksum
 from .hdf5_heaps import Heaps
-from .hdf5_messages import VARIABLE, Datatype, read_attribute, read_dataspace, read_datatype
+from .hdf5_messages import VARIABLE, Datatype, read_attribute, read_dataspace, read_datatype, read_filters
 from .sources import HDF5_SIGNATURE
 
 # Of an object in the old format: extent, type of values, what was never written, filters.
 _SHARED = (0x01, 0x03, 0x04, 0x05, 0x0B)
 
 
-def check_structure(source: str, path: str) -> None:
-    """Check that the tables of an HDF5 file are whole and lead nowhere outside of it.
+def check_structure(source: str, path: str) -> frozenset[int]:
+    """Check that the tables of an HDF5 file are whole and lead nowhere outside of it; return the filters in use.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ def check_structure(source: str, path: str) -> None:
         What GDAL opens, also under ``/vsi…``.
     path : str
         What a person calls it, for messages.
+
+    Returns
+    -------
+    frozenset of int
+        Numbers of the filters that arrays are compressed by, as The HDF Group registers them.
 
     Raises
     ------
@@ -50,7 +55,9 @@ def check_structure(source: str, path: str) -> None:
         with quiet_gdal():
             gdal.VSIFSeekL(file, 0, 2)
             size = gdal.VSIFTellL(file)
-            _Walk(file, size).run()
+            walk = _Walk(file, size)
+            walk.run()
+            return frozenset(walk.filters)
     except TooNew as error:
         raise SceneError(
             f"{path} is written in the newest format of HDF5 ({error}), which the library in many QGIS cannot read. "
@@ -98,6 +105,7 @@ class _Walk(Heaps):
     def __init__(self, file, size: int) -> None:
         super().__init__(file, size)
         self._objects: list[int] = []
+        self.filters: set[int] = set()
         self._chunk_rank = 32  # half the children of a node, unless the file says otherwise
 
     # Superblock
@@ -184,6 +192,8 @@ class _Walk(Heaps):
                 self._attribute(data)
             elif kind == 0x08:
                 self._values(data, layout)
+            elif kind == 0x0B:
+                self.filters.update(read_filters(data))
             elif kind == 0x13:
                 self._chunk_rank = self.number(data, 1, 2)
             elif kind == 0x11:

@@ -16,7 +16,10 @@ from .hdf5_bytes import TooNew, Unsound
 _MOST_DIMENSIONS = 32
 _MOST_MEMBERS = 4096
 _DEEPEST = 16
-_NEWER_TYPES = (4, 5)  # of HDF5 1.12 and 2.0: no product is known that has them, and older libraries fail on them
+_NEWER_TYPES = (
+    4,
+    5,
+)  # of HDF5 1.12 and 2.0: no product is known that has them, and older libraries fail on them
 _ENCODED = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}  # bytes that simple classes add to the eight common ones
 _INTEGER, _REAL, _OPAQUE, _COMPOUND, _ENUM, VARIABLE, _ARRAY = 0, 1, 5, 6, 8, 9, 10
 
@@ -233,3 +236,25 @@ def read_attribute(data: bytes, offset_width: int, length_width: int) -> Attribu
     if values * kind.size > len(data) - at:
         raise Unsound("an attribute has fewer values than it says")
     return Attribute(kind.kind == VARIABLE, data[at : at + values * kind.size], b"")
+
+
+def read_filters(data: bytes) -> list[int]:
+    """Return the numbers of the filters of a pipeline; those after a description that is cut off are left out."""
+    if len(data) < 2 or data[0] not in (1, 2):
+        return []
+    version, count = data[0], data[1]
+    at = 8 if version == 1 else 2
+    found: list[int] = []
+    for _ in range(count):
+        number = int.from_bytes(data[at : at + 2], "little")
+        named = version == 1 or number >= 256  # in version 2 those of HDF5 itself have no name
+        if len(data) < at + (8 if named else 6):
+            break
+        found.append(number)
+        name = int.from_bytes(data[at + 2 : at + 4], "little") if named else 0
+        if version == 1:
+            name += -name % 8
+        at += 8 if named else 6
+        values = int.from_bytes(data[at - 2 : at], "little")
+        at += name + 4 * values + (4 if version == 1 and values % 2 else 0)
+    return found

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import SceneError
 from ..core.window import Window
+from .concentration import open_concentration
 from .grid import Grid
 from .raster import open_raster
-from .registration import RegisteredRaster
+from .registration import RegisteredRaster, overlap
+
+CONCENTRATION_NAMES = (
+    "concentration",
+    "sic",
+    "ct",
+    "sea_ice_concentration",
+    "ice_concentration",
+    "ice_conc",
+    "amsr2_sic",
+)
+"""What bands with the concentration of ice are called, in charts and in the products of services."""
 
 
 class LabelReader:
@@ -35,33 +48,39 @@ class LabelReader:
         Parameters
         ----------
         path : str or Path
-            The raster.
+            The raster, or NetCDF with a gridded sea-ice concentration.
         grid : Grid
             The scene's pixels.
         name : str
-            Name of the band; where it is empty or the bands have no names, the first one.
+            Name of the band; where it is empty or the bands have no names, the first one (no alpha band).
 
         Raises
         ------
         SceneError
             It cannot be read, or does not overlap the scene.
         """
-        raster = open_raster(path)
+        gridded = open_concentration(path)
+        raster: Any = gridded[0] if gridded is not None else open_raster(path)
+        own = gridded[1] if gridded is not None else None
         try:
-            wanted = [number for number, band in enumerate(raster.names, 1) if band.lower() == name.lower()]
+            # Charts and concentrations of many services call the same thing by other names.
+            meant = CONCENTRATION_NAMES if name.lower() in CONCENTRATION_NAMES else (name.lower(),)
+            names = {number: raster.names[number - 1].strip().lower() for number in raster.measured}
+            wanted = [number for number, called in names.items() if called in meant]
+            wanted.sort(key=lambda number: names[number] != name.lower())
             if name and any(raster.names) and not wanted:
                 raise SceneError(
                     f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it."
                 )
-            registered = RegisteredRaster(raster, grid)
-            if not registered.same and not _overlap(registered):
+            registered = RegisteredRaster(raster, grid, own=own)
+            if not registered.same and not overlap(registered):
                 raise SceneError(
                     f"The labels in {path} do not overlap the scene. Give those of the same place."
                 )
         except SceneError:
             raster.close()
             raise
-        return cls(registered, wanted[0] if name and wanted else 1)
+        return cls(registered, wanted[0] if name and wanted else raster.measured[0])
 
     def __enter__(self) -> LabelReader:
         return self
@@ -78,14 +97,3 @@ class LabelReader:
     def read(self, window: Window) -> np.ndarray:
         """Return the labels over `window`: (row, column), float32; NaN where there is no data."""
         return self._registered.read([self._band], window)[0]
-
-
-def _overlap(registered: RegisteredRaster) -> bool:
-    row, col = np.meshgrid(
-        np.linspace(0.5, registered.grid.rows - 0.5, 65), np.linspace(0.5, registered.grid.cols - 0.5, 65)
-    )
-    row, col = registered.grid.pixels_in(registered.own, row, col)
-    with np.errstate(invalid="ignore"):
-        return bool(
-            ((row >= 0) & (row <= registered.own.rows) & (col >= 0) & (col <= registered.own.cols)).any()
-        )

@@ -181,9 +181,13 @@ class ImportOptions:
         Share of the total concentration, in %, that a stage of development must reach to be mapped.
     scene : str
         Raster on whose grid a chart or AMSR2 data are laid; empty for none.
+    time : str
+        Time step of a gridded file that has several: a time, or its number from 1; empty for the nearest to
+        the scene.
     """
 
     decibels: bool = True
     multilook: int = 1
     dominant_share: float = 65.0
     scene: str = ""
+    time: str = ""

@@ -18,8 +18,8 @@ from .raster import open_raster
 from .sources import HDF5_SIGNATURE, array_files, head
 
 FORMATS = (
-    "ASIP v2 and AI4Arctic NetCDF, Sentinel-1 GRD (manifest.safe or zip), AMSR2 (L1B, L1R, gridded), "
-    "SIGRID-3 ice charts (shapefile, zip, imz, GeoJSON)"
+    "ASIP v2 and AI4Arctic NetCDF, Sentinel-1 GRD (manifest.safe or zip), AMSR2 (L1B, L1R, gridded), sea-ice "
+    "concentration (CF NetCDF), SIGRID-3 ice charts (shapefile, zip, imz, GeoJSON)"
 )
 
 
@@ -111,11 +111,11 @@ def read_time(text: str) -> datetime | None:
 
 
 def _unknown(path: str) -> SceneError:
-    from .netcdf.container import Container, is_netcdf, locate
+    from .cf.container import Container, is_container, locate
 
     if not head(path):
         return SceneError(f"There is no file {path}, or it is empty. Check the path.")
-    if is_netcdf(path):
+    if is_container(path):
         try:
             with Container(path) as container:
                 names = ", ".join(container.names[:20]) or "none"

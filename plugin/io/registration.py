@@ -26,13 +26,15 @@ class RegisteredRaster:
     method : {'nearest', 'bilinear'}
         Nearest for codes and masks, bilinear for measurements. It does not matter where the two
         grids are the same.
+    own : Grid, optional
+        Geometry of what is read; the raster's own where it is left out.
     """
 
-    def __init__(self, raster: Raster, grid: Grid, method: str = "nearest") -> None:
+    def __init__(self, raster: Raster, grid: Grid, method: str = "nearest", own: Grid | None = None) -> None:
         if method not in ("nearest", "bilinear"):
             raise ValueError(f"method is 'nearest' or 'bilinear', not '{method}'")
         self.raster, self.grid, self._method = raster, grid, method
-        self.own = Grid.from_raster(raster)
+        self.own = Grid.from_raster(raster) if own is None else own
         self.same = self.own.same_as(grid)
 
     def read(self, bands: list[int] | tuple[int, ...], window: Window) -> np.ndarray:
@@ -77,6 +79,18 @@ class RegisteredRaster:
             return _between(_between(nodes, rows, at_row).T, cols, at_col).T
 
         return everywhere(node_row), everywhere(node_col)
+
+
+def overlap(registered: RegisteredRaster) -> bool:
+    """Return whether any pixel of the grid lies on the raster, of some thousand that are tried."""
+    row, col = np.meshgrid(
+        np.linspace(0.5, registered.grid.rows - 0.5, 65), np.linspace(0.5, registered.grid.cols - 0.5, 65)
+    )
+    row, col = registered.grid.pixels_in(registered.own, row, col)
+    with np.errstate(invalid="ignore"):
+        return bool(
+            ((row >= 0) & (row <= registered.own.rows) & (col >= 0) & (col <= registered.own.cols)).any()
+        )
 
 
 def _nodes(start: int, size: int) -> np.ndarray:

@@ -30,6 +30,8 @@ ARRAY_SIGNATURES = (HDF5_SIGNATURE, b"CDF\x01", b"CDF\x02", b"CDF\x05")
 """How HDF5 (NetCDF-4 is such) and the classic forms of NetCDF begin."""
 
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+# Where GDAL knows the end of a zip's name without braces around it (see quiet_gdal).
+_ZIP_ENDINGS = (".zip", ".imz")
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -48,6 +50,11 @@ ZIP_ERRORS = (
 MOST_MEMBERS = 20_000
 LARGEST_RATIO = 200  # text of blanks alone may well be packed this tightly
 _LARGE_MEMBER = 16 << 20
+_PACKINGS = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+# What GDAL reads where it is; a text beside it may be packed in any way.
+_DATA = re.compile(
+    r"\.(shp|shx|dbf|prj|cpg|(geo)?json|gpkg|nc4?|cdf|h(e)?5|hdf5?|tiff?|xml|safe)$", re.IGNORECASE
+)
 # Images are read window by window after their size has been compared with what belongs there.
 _IMAGES = (".tif", ".tiff")
 
@@ -173,9 +180,34 @@ def zip_of(path: str) -> str:
 
 
 def member_path(path: str, name: str) -> str:
-    """Return the path under which GDAL reads a member of a zip."""
-    # The braces tell GDAL where the zip's name ends, whatever its extension.
-    return f"/vsizip/{{{path if path.startswith('/vsi') else os.path.abspath(path)}}}/{name}"
+    """Return the path under which GDAL reads a member of a zip.
+
+    Raises
+    ------
+    SceneError
+        GDAL has no name for it: a brace without its other half is in the path, and no usual extension.
+    """
+    outer = path if path.startswith("/vsi") else os.path.abspath(path)
+    name = name.replace("\\", "/")  # as GDAL does with names that came from Windows
+    if _braces_match(outer):
+        # The braces tell GDAL where the zip's name ends, whatever its extension.
+        return f"/vsizip/{{{outer}}}/{name}"
+    if not outer.lower().endswith(_ZIP_ENDINGS):
+        raise SceneError(
+            f"{path} cannot be read where it is: its path has a brace without its other half. Rename it, or let its "
+            "name end in .zip."
+        )
+    return f"/vsizip/{outer}/{name}"
+
+
+def _braces_match(path: str) -> bool:
+    """Return whether every brace of a path has its other half, as GDAL counts them."""
+    depth = 0
+    for character in path:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 @contextlib.contextmanager
@@ -216,7 +248,8 @@ def judged(archive: zipfile.ZipFile, path: str, most_members: int = MOST_MEMBERS
     Raises
     ------
     SceneError
-        It reaches out of itself, grows beyond measure, is locked, or has too many members.
+        It reaches out of itself, grows beyond measure, is locked, has too many members, or holds data
+        that are packed in a way that GDAL does not read.
     """
     members = archive.infolist()
     if len(members) > most_members:
@@ -239,6 +272,12 @@ def judged(archive: zipfile.ZipFile, path: str, most_members: int = MOST_MEMBERS
             )
         if member.flag_bits & 1:
             raise SceneError(f"{path} is locked with a password. Unpack it, and choose the file inside.")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and _DATA.search(name):
+            packing = _PACKINGS.get(member.compress_type, f"method {member.compress_type}")
+            raise SceneError(
+                f"{path} holds '{name[:80]}' packed by {packing}, which is not read inside of a zip. Unpack it, and "
+                "choose the file inside."
+            )
     return members
 
 

@@ -16,8 +16,11 @@ from osgeo import gdal, ogr, osr
 
 from ..core.errors import OutputError, SceneError
 from .crs import parse_crs
-from .gdal_state import quiet_gdal
-from .temporary import atomic_path, final_name
+from .drivers import NAMED_VECTORS
+from .gdal_state import offline_gdal, quiet_gdal
+from .opening import vector_drivers
+from .temporary import final_name
+from .transaction import atomic_path
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
@@ -245,7 +248,7 @@ def read_polygons(path: str | os.PathLike, layer: str = "", name_field: str = ""
     Parameters
     ----------
     path : str or Path
-        Any vector file that GDAL reads.
+        A vector file of a format that is read (see :mod:`.drivers`).
     layer : str
         Name of a layer; the first where empty.
     name_field : str
@@ -258,17 +261,21 @@ def read_polygons(path: str | os.PathLike, layer: str = "", name_field: str = ""
     """
     if not Path(path).exists():
         raise SceneError(f"There is no file {path}. Check the path.")
-    with quiet_gdal(OSR_USE_NON_DEPRECATED="NO"):
+    drivers = vector_drivers(str(path))
+    with quiet_gdal(OSR_USE_NON_DEPRECATED="NO"), offline_gdal():
         try:
-            return _read_layer(str(path), layer, name_field)
+            return _read_layer(str(path), layer, name_field, drivers)
         except RuntimeError as error:
             raise SceneError(f"{path} cannot be read as a vector file ({error}).") from error
 
 
-def _read_layer(path: str, name: str, name_field: str) -> Polygons:
-    dataset = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_READONLY)
+def _read_layer(path: str, name: str, name_field: str, drivers: list[str]) -> Polygons:
+    dataset = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_READONLY, allowed_drivers=drivers)
     if dataset is None:
-        raise SceneError(f"{path} cannot be read as a vector file. It may be damaged.")
+        raise SceneError(
+            f"{path} cannot be read as a vector file. It may be damaged, or in a format that is not read here. "
+            f"Read are: {NAMED_VECTORS}."
+        )
     layer = dataset.GetLayerByName(name) if name else dataset.GetLayer(0)
     if layer is None:
         known = ", ".join(dataset.GetLayer(i).GetName() for i in range(dataset.GetLayerCount()))

@@ -24,9 +24,11 @@ import numpy as np
 from osgeo import gdal
 
 from ..core.errors import OutputError, SceneError
+from ..core.protocols import Progress
 from .gdal_state import quiet_gdal
 from .grid import Grid
-from .temporary import Destination, Together, atomic_path, atomic_text, cannot_write, temporary_name
+from .temporary import cannot_write, remove_temporary
+from .transaction import OutputTransaction, atomic_path, atomic_text
 
 __all__ = ["Band", "Outputs", "RasterWriter", "atomic_path", "atomic_text"]
 
@@ -38,8 +40,7 @@ _TYPES = {
     "float64": gdal.GDT_Float64,
 }
 _BUFFER_BYTES = 64 << 20
-# What other programs keep beside a raster: it described the file that is replaced.
-_SIDECARS = (".aux.xml", ".ovr", ".msk")
+_SIDECARS = (".aux.xml", ".ovr", ".msk", ".ovr.msk", ".msk.ovr")
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,29 @@ class Band:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-class Outputs(Together):
+class Outputs(OutputTransaction):
     """Files of one run that appear together, when all are complete, or not at all; a context manager."""
 
+    def __init__(self, progress: Progress | None = None) -> None:
+        super().__init__(progress)
+        self._rasters: list[RasterWriter] = []
+
     def raster(
-        self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], **options: Any
+        self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], keep: bool = True, **options: Any
     ) -> RasterWriter:
-        """Return a raster to be written (see :class:`RasterWriter`)."""
-        writer = RasterWriter(path, grid, bands, **options)
-        self.add(writer)
+        """Return a raster to be written (see :class:`RasterWriter`).
+
+        With `keep` false it never gets the name `path`, and goes at the end: for what others are made of.
+        """
+        writer = RasterWriter(path, grid, bands, transaction=self, **options)
+        (self.add if keep else self.add_scratch)(writer)
+        self._rasters.append(writer)
         return writer
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to every raster: what is known only once the scene has been read."""
+        for writer in self._rasters:
+            writer.tag(tags)
 
 
 class RasterWriter:
@@ -96,6 +110,8 @@ class RasterWriter:
         Name of each value; kept as tags ``CLASS_<value>`` of the band.
     overviews : {'average', 'nearest', None}
         How overviews are made, if at all.
+    transaction : OutputTransaction, optional
+        Whose file it is; without one it stands alone.
 
     Raises
     ------
@@ -114,6 +130,7 @@ class RasterWriter:
         colours: Mapping[int, tuple[int, int, int]] | None = None,
         categories: Mapping[int, str] | None = None,
         overviews: str | None = "average",
+        transaction: OutputTransaction | None = None,
     ) -> None:
         if dtype not in _TYPES:
             raise ValueError(f"rasters of {dtype} are not written; known are {', '.join(_TYPES)}")
@@ -123,13 +140,18 @@ class RasterWriter:
             raise ValueError("a raster needs a band")
         self.grid, self.dtype = grid, np.dtype(dtype)
         self._bands, self._overviews = tuple(bands), overviews
-        self._destination = Destination(path)
-        self.path = self._destination.path
+        self.path = Path(path)
+        self._alone = OutputTransaction() if transaction is None else None
+        owner = transaction or self._alone
+        self._temporary = owner.temporary(path)
         # A COG is a copy of a complete raster: the strips go to a working file first.
         self._optimised = grid.transform is not None
-        self._working = temporary_name(self.path) if self._optimised else self._destination.temporary
+        self._working = owner.temporary(path) if self._optimised else self._temporary
+        if self._alone is not None:
+            self._alone.add(self)
         self._written = 0
         self._finished = False
+        self._late_tags: dict[str, str] = {}
         self._dataset: gdal.Dataset | None = None
         row_bytes = grid.cols * len(bands) * self.dtype.itemsize
         self._block = next((size for size in (512, 256, 128) if size * row_bytes <= _BUFFER_BYTES), 64)
@@ -138,8 +160,10 @@ class RasterWriter:
         try:
             with self._checked():
                 self._create(nodata, dict(tags or {}), colours, categories)
-        except BaseException:
+        except BaseException as error:
             self.discard()
+            if self._alone is not None:
+                self._alone.__exit__(type(error), error, None)
             raise
 
     def __enter__(self) -> RasterWriter:
@@ -148,12 +172,9 @@ class RasterWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                self.finish()
-                self.commit()
-        finally:
-            self.discard()
+        if self._alone is None:
+            raise RuntimeError("a raster of a transaction ends with it")
+        self._alone.__exit__(kind, error, trace)
 
     # Strips
 
@@ -199,15 +220,19 @@ class RasterWriter:
         self._written += self._filled
         self._filled = 0
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to those of the file; until `finish`, from any thread."""
+        self._late_tags.update(tags)
+
     # End
 
     @property
     def temporary(self) -> Path:
-        """Where the complete raster lies between `finish` and `commit`, to be read from."""
-        return self._destination.temporary
+        """Where the complete raster lies after `finish`, until it gets its name; to be read from."""
+        return self._temporary
 
     def finish(self) -> None:
-        """Complete the temporary file and check it; `commit` gives it its name. Once is enough.
+        """Complete the temporary file and check it; its transaction gives it its name. Once is enough.
 
         Raises
         ------
@@ -221,6 +246,8 @@ class RasterWriter:
                 f"{self.path} is not complete: {self._written} of {self.grid.rows} rows were written."
             )
         with self._checked():
+            for key in sorted(self._late_tags):
+                self._dataset.SetMetadataItem(key, str(self._late_tags[key]))
             self._dataset = None  # closes the file
         if self._optimised:
             self._optimise()
@@ -230,25 +257,19 @@ class RasterWriter:
         self._check_geometry()
         self._finished = True
 
-    def commit(self) -> None:
-        """Give the complete file its name."""
-        if not self._finished:
-            raise OutputError(f"{self.path} is not complete.")
-        self._destination.commit()
-        for suffix in _SIDECARS:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}{suffix}")
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """What other programs keep beside a raster: it described the file that is replaced."""
+        return _SIDECARS
 
     def discard(self) -> None:
         """Remove what is temporary; a file that has its name stays."""
         if self._dataset is not None:
             with contextlib.suppress(OutputError), self._checked():
                 self._dataset = None
-        self._destination.discard()
+        remove_temporary(self._temporary)
         if self._optimised:
-            working = Destination.__new__(Destination)
-            working.temporary = self._working
-            working.discard()
+            remove_temporary(self._working)
 
     # GDAL
 
@@ -350,7 +371,7 @@ class RasterWriter:
         with self._checked():
             source = gdal.Open(str(self._working))
             copy = gdal.GetDriverByName("COG").CreateCopy(
-                str(self._destination.temporary), source, options=options
+                str(self._temporary), source, options=options
             )
             failed = source is None or copy is None
             copy = source = None  # closes both, and flushes
@@ -376,9 +397,9 @@ class RasterWriter:
 
     def _check_blocks(self) -> None:
         """Check that every block of every band lies inside of the file: a lost flush leaves gaps."""
-        size = self._destination.temporary.stat().st_size
+        size = self._temporary.stat().st_size
         with self._checked():
-            dataset = gdal.Open(str(self._destination.temporary))
+            dataset = gdal.Open(str(self._temporary))
             if dataset is None:
                 raise cannot_write(self.path, "the file just written cannot be opened")
             for number in range(1, dataset.RasterCount + 1):
@@ -397,7 +418,7 @@ class RasterWriter:
 
     def _check_geometry(self) -> None:
         try:
-            differences = Grid.from_file(self._destination.temporary).differences(self.grid)
+            differences = Grid.from_file(self._temporary).differences(self.grid)
         except SceneError as error:
             raise cannot_write(self.path, error) from error
         if differences:

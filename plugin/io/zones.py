@@ -23,6 +23,9 @@ from .vector import Polygons, parts_of, polygon_wkb
 NO_ZONE = -1
 _MARGIN = 2.0  # pixels around the image that clipped polygons keep
 _LONGEST_EDGE_PX = 32.0
+_EARTH_M = 1e9  # map coordinates of all places but those about the point opposite to a map's centre are less
+_PIECES_ON_EARTH = 4096  # more than an edge of 100,000 km or 1000 degrees has
+_MOST_PIECES = 1 << 17  # of all longer edges together
 
 
 class PolygonIndex:
@@ -150,8 +153,12 @@ class _Place:
         """
         if not self._projected:
             part = _unwrapped(part)
+        else:
+            part = [_on_earth(ring, _EARTH_M / _metres(self._crs)) for ring in part]
         rings, far = [], False
         for ring in part:
+            if len(ring) < 4:
+                continue
             dense = _densified(ring, _pieces(ring, self._step))
             pixels, lonlat = self._convert(dense)
             dense = _densified(dense, self._lengths(pixels))
@@ -259,9 +266,23 @@ def _unwrapped(part: list[np.ndarray]) -> list[np.ndarray]:
     return [ring + np.array([turn, 0.0]) for ring, turn in zip(rings, turns)]
 
 
+def _on_earth(ring: np.ndarray, limit: float) -> np.ndarray:
+    """Return the ring without what lies beyond `limit`: other programs write 1e30 and the like for a pole."""
+    if np.abs(ring).max(initial=0.0) <= limit:
+        return ring
+    finite = np.clip(ring, -1e100, 1e100)  # differences stay numbers
+    return _clipped(finite, (-limit, -limit), (limit, limit))
+
+
 def _pieces(ring: np.ndarray, step: float) -> np.ndarray:
-    """Return into how many pieces each edge is cut, (edge,), so that none is longer than `step`."""
-    return np.maximum(1, np.ceil(np.hypot(*np.diff(ring, axis=0).T) / step).astype(int))
+    """Return into how many pieces each edge is cut, (edge,), so that none is longer than `step`.
+
+    There are at most some 130,000 on the edges that are longer than any on the Earth: there pieces are longer, too.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        pieces = np.nan_to_num(np.ceil(np.hypot(*np.diff(ring, axis=0).T) / step), nan=1.0)
+    most = max(2.0, _MOST_PIECES / max(1, np.count_nonzero(pieces > _PIECES_ON_EARTH)))
+    return np.clip(pieces, 1, np.where(pieces > _PIECES_ON_EARTH, most, pieces)).astype(int)
 
 
 def _densified(ring: np.ndarray, pieces: np.ndarray) -> np.ndarray:

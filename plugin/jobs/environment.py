@@ -41,7 +41,7 @@ class Environment:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Look at the libraries and write the page."""
-        from ..io.temporary import atomic_text
+        from ..io.transaction import atomic_text
         from ..report.pages import environment_html
 
         rows = [
@@ -58,7 +58,7 @@ class Environment:
         wanted = [name for name in absent if name in dependencies.LIBRARIES]
         if wanted:
             progress.warn(dependencies.sentence(wanted))
-        with atomic_text(self.output) as file:
+        with atomic_text(self.output, progress=progress) as file:
             file.write(environment_html(rows))
         return {"OUTPUT": self.output, "MISSING": ", ".join(absent)}
 

@@ -152,6 +152,8 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         note = f"; {100 * land:.1f} % are land" if land else ""
         lines.append(f"Valid pixels of {role.upper()}: {text}{note}.")
     for where in (facts, facts.get("amsr2") or {}):
+        if where.get("laid_on_scene"):
+            lines.append(f"{where['laid_on_scene']}.")
         delay = where.get("delay_s")
         if delay:
             size = f"{delay['min']:.0f} to {delay['max']:.0f} s, {delay['mean']:.0f} s in the mean"
@@ -172,7 +174,11 @@ def drawing_note(facts: Mapping[str, object], has_display: bool) -> str | None:
         f"QGIS draws a raster with tie points through a polynomial, which misses these by {off['mean']:.1f} pixels "
         f"({off['mean'] * metres:.0f} m) in the mean and {off['maximum']:.0f} ({off['maximum'] * metres:.0f} m) at "
         "most. FloeLens follows the points themselves. To look at the scene, and to lay other layers over it, "
-        + ("take the DISPLAY copy, which follows them." if has_display else "ask for DISPLAY, a copy that does.")
+        + (
+            "take the DISPLAY copy, which follows them."
+            if has_display
+            else "ask for DISPLAY, a copy that does."
+        )
     )
 
 

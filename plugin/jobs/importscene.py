@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -99,14 +98,10 @@ class ImportScene:
                 rasters["mwr"], laid = self._amsr2(product, stack, Portion(progress, 0.0, 0.2))
                 tags_of_mwr = {**tags, **laid}
             self._check(product, rasters, wanted)
-            working = {}
-            if self.display and "sar" not in wanted:
-                folder = tempfile.TemporaryDirectory(prefix=".floelens-", dir=Path(self.display).parent)
-                working["sar"] = str(Path(stack.enter_context(folder)) / "sar.tif")
-            outputs = stack.enter_context(Outputs())
+            outputs = stack.enter_context(Outputs(progress))
             tags_of = {role: tags_of_mwr if role == "mwr" else tags for role in rasters}
             begun = Portion(progress, 0.2 if self.amsr2 else 0.0, 0.85)
-            writers, measured = self._write_rasters(outputs, rasters, {**wanted, **working}, tags_of, begun)
+            writers, measured = self._write_rasters(outputs, rasters, wanted, tags_of, begun)
             if self.chart_polygons:
                 self._write_polygons(outputs, self._polygons(product, progress), tags.get("start_time"))
             grid = next((rasters[role].grid for role in rasters), None)
@@ -221,14 +216,18 @@ class ImportScene:
         progress: Progress,
     ) -> tuple[dict[str, RasterWriter], dict[str, Measured]]:
         """Write the rasters strip by strip; return them and what was met in them."""
-        chosen = {role: rasters[role] for role in wanted if role in rasters}
+        paths = dict(wanted)
+        if self.display:
+            paths.setdefault("sar", self.display)  # what the display copy is made of gets no name of its own
+        chosen = {role: rasters[role] for role in paths if role in rasters}
         total = sum(_size(raster) for raster in chosen.values()) or 1
         done, writers, measured = 0, {}, {}
         for role, raster in chosen.items():
             writers[role] = writer = outputs.raster(
-                wanted[role],
+                paths[role],
                 raster.grid,
                 raster.bands,
+                keep=role in wanted,
                 dtype=raster.dtype,
                 nodata=raster.nodata,
                 tags=dict(tags[role]),
@@ -331,7 +330,7 @@ def _called(path: str) -> str:
 def _coarse_title(rasters: Mapping[str, ProductRaster]) -> str:
     """Return what the coarse layer is called: weather, or AMSR2's own concentration."""
     coarse = rasters.get("ancillary_coarse")
-    is_ice = coarse is not None and [band.name for band in coarse.bands] == [CONCENTRATION_BAND.name]
+    is_ice = coarse is not None and [band.unit for band in coarse.bands] == [CONCENTRATION_BAND.unit]
     return "Sea-ice concentration" if is_ice else "Weather"
 
 

@@ -22,7 +22,7 @@ from ..report.styles import (
     uncertainty_style,
 )
 from .coverage import CoverageMap
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 
 
@@ -73,7 +73,7 @@ class Predict:
                 "leave PROBABILITIES and UNCERTAINTY empty."
             )
         valid_pixels = 0
-        with self.scene.open(card, progress) as scene, Outputs() as outputs, ExitStack() as stack:
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs, ExitStack() as stack:
             plan = plan_predictions(runner, scene, scene.region, self.compute.memory_mib)
             grid = scene.grid.subset(scene.region)
             tags = provenance(card, self.scene, scene, runner.precision, product="prediction", head=head.name)
@@ -105,6 +105,7 @@ class Predict:
                         uncertainty.write(entropy(p, head)[None])
                     if coverage is not None:
                         coverage.write(strip.window, strip.valid)
+            conclude(scene, progress, outputs)
             self._write_styles(outputs, head, scene)
         paths = {
             "OUTPUT": self.output,

@@ -24,6 +24,7 @@ from ..core.simulation import (
     SimulatedScene,
 )
 from ..core.window import Window
+from ..io.acquisition import Span, acquisition
 from ..io.gdal_state import bounded_block_cache
 from ..io.grid import Grid, GroundControlPoint
 from ..io.raster import Raster, environment, open_raster
@@ -91,8 +92,8 @@ class SimulateScene:
                 )
             reader = chart_reader(given, progress) if given else None
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
-            tags = self._tags(scene, pixel_size)
-            outputs = stack.enter_context(Outputs())
+            tags = self._tags(scene, pixel_size, acquisition(given) if given else None)
+            outputs = stack.enter_context(Outputs(progress))
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
                 self._write_coarse(scene, grid, outputs, tags)
@@ -132,10 +133,15 @@ class SimulateScene:
             return projected_grid(self.rows, self.cols, self.pixel_size, lon, lat)
         return tie_point_grid(self.rows, self.cols, self.pixel_size, lon, lat)
 
-    def _tags(self, scene: SimulatedScene, pixel_size: float) -> dict[str, str]:
-        """Return the tags of the three rasters: what made them and what was assumed."""
+    def _tags(self, scene: SimulatedScene, pixel_size: float, time: Span | None) -> dict[str, str]:
+        """Return the tags of the three rasters: what made them and what was assumed.
+
+        `time` is that of the chart; a scene that follows it is of its time, so that both can be laid over each other.
+        """
         summer = scene.climate.summer
         start = datetime(2020, 8 if summer else 3, 15, 6) + timedelta(minutes=self.seed % 1440)
+        if time is not None:
+            start = time.first + (time.last - time.first) / 2
         tags = {
             "start_time": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "FLOELENS_PRODUCT": "simulated scene",
@@ -218,12 +224,12 @@ class SimulateScene:
 
 def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.ndarray]:
     """Return what reads the concentration of a chart: its band of that name, else its first."""
-    named = [i for i, name in enumerate(chart.names, start=1) if name.strip().lower() in _CHART_BANDS]
-    band = named[0] if named else 1
-    if chart.count > 1 and not named:
+    named = [i for i in chart.measured if chart.names[i - 1].strip().lower() in _CHART_BANDS]
+    band = named[0] if named else chart.measured[0]
+    if len(chart.measured) > 1 and not named:
         progress.warn(
             f"{chart.path} has no band named concentration (bands: {chart.describe_bands()}): "
-            "band 1 is taken."
+            f"band {band} is taken."
         )
 
     def read(window: Window) -> np.ndarray:

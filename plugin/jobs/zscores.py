@@ -14,7 +14,7 @@ from ..core.channel_scores import channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.information import Information, OutputLayer, SceneAccumulator
-from ..core.protocols import Part, Progress
+from ..core.protocols import Part, Progress, Silent
 from ..core.refit import Refit, refit
 from ..core.refit_sample import RefitSampler, sampled_batches
 from ..core.scene_errors import LEAST_SCENES
@@ -28,7 +28,7 @@ from ..io.vector import Polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid
 from ..version import plugin_version
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .zscore_report import Seen, asked, repetitions, write_report, write_table
 from .zscore_sample import (
@@ -177,7 +177,7 @@ class ZScores:
             for sentence in head.warnings:
                 progress.warn(sentence)
         rows = [row for head in scores for row in self._table(head)]
-        with Outputs() as outputs:
+        with Outputs(progress) as outputs:
             write_table(outputs, self.output, rows)
             if self.state:
                 state.save(outputs.file(self.state))
@@ -387,6 +387,7 @@ class ZScores:
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
+            conclude(scene, progress)
             return Seen(
                 state=state,
                 refits=refits,
@@ -464,6 +465,7 @@ class ZScores:
                 tags,
                 progress,
             )
+            conclude(scene, Silent(), outputs)  # the log has it from the first reading
 
 
 def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:

@@ -46,17 +46,22 @@ class ChannelJudgement:
         return [row for row in rows if row["level"] == name]
 
 
-def slopes_sentence(judged: ChannelJudgement) -> str:
-    """Return the headline where labels exist; empty where no slope could be tested."""
-    level = judged.slopes[0]["level"] if judged.slopes else ""
-    known = [row for row in judged.level(judged.slopes, level) if row["slope"] is not None]
-    tested = [row for row in known if row["reading"]]
+def sensor_slopes(judged: ChannelJudgement | None) -> list[Mapping[str, Any]]:
+    """Return the tested slopes of the coarsest level; none where nothing was tested."""
+    if judged is None or not judged.slopes:
+        return []
+    coarsest = judged.level(judged.slopes, judged.slopes[0]["level"])
+    return [row for row in coarsest if row["slope"] is not None and row["reading"]]
+
+
+def slope_points(judged: ChannelJudgement) -> list[str]:
+    """Return a sentence for each sensor whose slope was tested, and for frequencies that stand out."""
+    tested = sensor_slopes(judged)
     if not tested:
-        return ""
-    said = [
-        f"the network's trust in {_group_name(row)} is {_reading_phrase(row)} (slope "
-        f"{number_text(row['slope'], 2)}; z against 0 {number_text(row['z_against_0'], 2)}, against 1 "
-        f"{number_text(row['z_against_1'], 2)})"
+        return []
+    points = [
+        f"Trust in {_group_name(row)} is {reading_phrase(row)}: slope {number_text(row['slope'], 2)}, z against 0 "
+        f"{number_text(row['z_against_0'], 2)}, z against 1 {number_text(row['z_against_1'], 2)}."
         for row in tested
     ]
     named = {row["group"] for row in tested}
@@ -68,17 +73,17 @@ def slopes_sentence(judged: ChannelJudgement) -> str:
     level = np.log10(0.05 / max(len(finer), 1))  # Bonferroni's: of many tests, some stand out by chance alone
     finer = [row for row in finer if row["log10_p_against_1"] < level]
     finer.sort(key=lambda row: -abs(row["z_against_1"]))
-    sentence = f"Judged by the labels, {listed(said)}"
     if finer:
         names = [f"{row['group']} ({row['reading']}, {number_text(row['slope'], 2)})" for row in finer[:3]]
-        sentence += f"; by frequency {listed(names)} {'stands' if len(names) == 1 else 'stand'} out"
+        points.append(f"By frequency {listed(names)} {'stands' if len(names) == 1 else 'stand'} out.")
     few = judged.measures["clusters"] or 0
     if few < FEW_CLUSTERS:
-        sentence += f"; from {few} clusters only, this is a hint and no finding"
-    return sentence + "."
+        points.append(f"The slopes rest on {few} clusters only: a hint, no finding.")
+    return points
 
 
-def _reading_phrase(row: Mapping[str, Any]) -> str:
+def reading_phrase(row: Mapping[str, Any]) -> str:
+    """Return the verdict on one slope as the end of a sentence on trust."""
     if row["reading"] == "deserved":
         return "deserved" if row["se_robust"] < _ROUGH else "borne out, if only roughly"
     return {
@@ -86,27 +91,8 @@ def _reading_phrase(row: Mapping[str, Any]) -> str:
         "under-trusted": "too small",
         "useless": "not borne out",
         "misleading": "misplaced",
-        "undecided": "not decided by these pixels",
+        "undecided": "undecided",
     }[row["reading"]]
-
-
-def strength_phrase(judged: ChannelJudgement) -> str:
-    """Return which sensor and which input channels the map rests on most firmly; empty where none has a strength."""
-    ranked = sorted(
-        (row for row in judged.strengths if row["strength"] is not None), key=lambda row: -row["strength"]
-    )
-    sensors = [row for row in ranked if row["level"] == "sensor"]
-    rows = [row for row in ranked if row["channels"] == 1 and row["level"] != "sensor"]
-    if len(rows) < 2:
-        return ""
-    names = [f"{row['group']} ({number_text(row['strength'], 3)})" for row in rows[:3]]
-    phrase = f"of single input channels, {listed(names)} have the largest strength"
-    if any(row["vif"] is not None and row["vif"] > 30 for row in judged.strengths):
-        phrase += ", those that others can replace (VIF above 30) having little of their own"
-    if len(sensors) > 1:
-        values = [f"{number_text(row['strength'], 3)} for {sensor_name(row['group'])}" for row in sensors]
-        phrase = f"the strength by sensor is {listed(values)}; {phrase}"
-    return phrase
 
 
 def channel_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Section]:
@@ -126,7 +112,7 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
     )
     text = (
         "The labels are regressed on what each channel contributes to the logit. Slope 1: the evidence of the channel "
-        "is worth what the network makes of it; 0: it is useless. The bars reach two robust errors to each side, from "
+        "is worth what the network makes of it; 0: it is useless. The slopes rest on "
         f"{measures['n_fitted']} labelled pixels in {clusters}.",
         "This judges the network only on scenes it was not trained on. On training scenes slopes are near 1 by "
         "construction.",
@@ -140,7 +126,8 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
         pictures = (
             Figure(
                 figures.svg(picture, f"{name}s", "slope of each sensor, frequency and channel"),
-                "Held-out slopes with two robust errors to each side; dotted at 0 (useless), solid at 1 (deserved).",
+                f"Held-out slopes with two {_errors_drawn(shown)} errors to each side; dotted at 0 (useless), solid at "
+                "1 (deserved).",
             ),
         )
     common = _common_notes(shown)
@@ -154,6 +141,14 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
     found = [row["reading"] for row in judged.slopes]
     words = tuple(f"{word}: {meaning}" for word, meaning in READINGS.items() if word in found)
     return [Section(title, text=text, points=(*words, *blanks), figures=pictures, tables=tuple(tables))]
+
+
+def _errors_drawn(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return which errors the picture of slopes shows: naive ones have open markers."""
+    robust = {row["se_robust"] is not None for row in rows}
+    return {(True,): "robust", (False,): "naive"}.get(
+        tuple(robust), "robust (filled marker) or naive (open marker)"
+    )
 
 
 def _common_notes(rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -12,7 +12,10 @@ from . import figures
 from .html import Figure, Section, Table, render
 from .tables import csv_text, csvt_text, json_text
 from .zscore_channels import ChannelJudgement, channel_sections
-from .zscore_summary import HeadScores, errors_sentence, summary
+from .zscore_head import HeadScores
+from .zscore_ranking import ranking_section
+from .zscore_summary import summary
+from .zscore_trust import trust_section
 
 FORMAT = "floelens-zscores-report"
 FORMAT_VERSION = 2
@@ -111,20 +114,20 @@ class ZScoresReport:
 def zscores_html(report: ZScoresReport) -> str:
     """Return the report as one HTML page."""
     several = len(report.heads) > 1
-    sentences: list[str] = []
     judged = {entry.head: entry for entry in report.channels}
-    for head in report.heads:
-        sentences += summary(head, judged.get(head.head))
-    sections = [
-        Section("What was asked", tables=(Table((("what", ""), ("value", "")), _pairs(report.asked)),))
-    ]
+    sentences = [text for head in report.heads for text in summary(head, judged.get(head.head))]
+    opening, details = [], []
     for index, head in enumerate(report.heads):
         suffix = f" \u2013 head '{head.head}'" if several else ""
+        name = f"h{index}"
+        if head.ranking is not None:
+            opening.append(ranking_section(head.ranking, name, suffix))
+        opening.append(trust_section(head, judged.get(head.head), name, suffix))
         if head.head in judged:
-            sections += channel_sections(judged[head.head], f"h{index}", suffix)
-        sections += _head_sections(head, f"h{index}", suffix)
-    sections += _zone_sections(report)
-    sections.append(Section("How to read this, and how not to", points=_caveats(report)))
+            details += channel_sections(judged[head.head], name, suffix)
+        details += _head_sections(head, name, suffix)
+    asked = Section("What was asked", tables=(Table((("what", ""), ("value", "")), _pairs(report.asked)),))
+    reading = Section("How to read this, and how not to", points=_caveats(report))
     warnings = [
         *report.warnings,
         *(text for head in (*report.heads, *report.channels) for text in head.warnings),
@@ -133,7 +136,7 @@ def zscores_html(report: ZScoresReport) -> str:
         title="Z-scores of the output layer",
         subtitle=f"{report.model.title} ({report.model.id})",
         summary=sentences,
-        sections=sections,
+        sections=[*opening, *_zone_sections(report), *details, reading, asked],
         warnings=list(dict.fromkeys(warnings)),
         provenance=report.provenance,
     )
@@ -183,26 +186,6 @@ def _head_sections(head: HeadScores, name: str, suffix: str) -> list[Section]:
                     ),
                 ),
                 tables=(Table(_GROUP_TABLE, head.groups),),
-            )
-        )
-    if head.clusterings:
-        sections.append(
-            Section(
-                "Errors against the size of the clusters" + suffix,
-                text=(
-                    errors_sentence(head),
-                    "Read the picture from left to right: where it levels off, blocks are large enough; errors that "
-                    "still grow are not yet large enough.",
-                ),
-                figures=(
-                    Figure(
-                        figures.svg(
-                            figures.clustering_plot(head.clusterings), f"{name}c", "error ratio by clustering"
-                        ),
-                        "Robust error divided by naive error: median of the components, and their middle half, by size "
-                        "of the blocks.",
-                    ),
-                ),
             )
         )
     sections.append(

@@ -1,4 +1,4 @@
-"""AMSR2 data that come on a grid: laid over a SAR scene, or on a map projection of their own."""
+"""AMSR2 brightness temperatures that come on a grid: laid over a SAR scene, or where the file says that they lie."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 
 import numpy as np
-import pyproj
 
 from ...core.errors import SceneError
+from ..cf.container import Container, as_numbers
+from ..cf.placement import Places
+from ..cf.quantities import kelvins
+from ..cf.steps import step_of
 from ..crs import parse_crs
 from ..grid import Grid, GroundControlPoint
 from .bands import channel_of_name, in_order
-from .container import Container, as_numbers, as_text
 
-_SAR = re.compile(r"^(nersc_)?sar_|^polygon_icechart$|^(SIC|SOD|FLOE)$", re.I)
-_AXES = {
-    "x": ("projection_x_coordinate", "longitude", "grid_longitude"),
-    "y": ("projection_y_coordinate", "latitude", "grid_latitude"),
-}
-_NAMES = {"x": ("x", "xc", "xgrid", "lon", "longitude"), "y": ("y", "yc", "ygrid", "lat", "latitude")}
-_TO_METRES = {"km": 1000.0, "kilometers": 1000.0, "kilometres": 1000.0, "1000 meter": 1000.0}
-_CONCENTRATION = ("sea_ice_area_fraction", "icecon", "ice_conc", "sic", "sea_ice_concentration")
+_SAR = re.compile(r"^(nersc_)?sar_|^polygon_icechart$|^(SOD|FLOE)$", re.I)
 _SCENE_TIME = re.compile(r"(?:^|_)(\d{8}T\d{6})(?=_)")
 _SCENE_NAME = re.compile(r"S1[A-D]_[A-Z0-9]{2}_\w{4}_\w{4}_\d{8}T\d{6}")
 
@@ -43,42 +38,28 @@ class GriddedChannels:
         (row, column) float32, seconds to the SAR.
     found : dict
         What the file says about itself.
+    time : datetime, optional
+        Time of the step that was taken, UTC.
     """
 
     grid: Grid
     values: dict[str, np.ndarray]
     delay: np.ndarray | None
     found: dict[str, object]
+    time: datetime | None = None
+
+
+def holds_sar(container: Container) -> bool:
+    """Return whether a file holds SAR or a chart as well: then it is a scene, which has a reader of its own."""
+    return any(_SAR.search(name) for name in container.names)
 
 
 def channels_in(container: Container) -> dict[str, str]:
     """Return channel to variable for the brightness temperatures of a file; none if it holds SAR as well."""
-    if any(_SAR.search(name) for name in container.names):
+    if holds_sar(container):
         return {}
     found = {channel_of_name(name): name for name in container.names}
     return {channel: found[channel] for channel in in_order(name for name in found if name)}
-
-
-def concentration_in(container: Container) -> str | None:
-    """Return the variable that holds AMSR2's sea-ice concentration on a map projection, or None."""
-    if any(_SAR.search(name) for name in container.names) or _axes(container) is None:
-        return None
-    said = " ".join(
-        as_text(container.attributes.get(name))
-        for name in ("title", "instrument", "sensor", "source", "summary")
-    )
-    if not re.search(r"AMSR[- _]?2", f"{said} {PurePosixPath(container.path).name}", re.I):
-        return None
-    for name in container.names:
-        standard = as_text(container.attributes_of(name).get("standard_name")).lower()
-        if standard == _CONCENTRATION[0] or name.lower() in _CONCENTRATION:
-            return name
-    return None
-
-
-def has_own_grid(container: Container) -> bool:
-    """Return whether a file says where its cells lie: axes, or a grid mapping."""
-    return _axes(container) is not None
 
 
 def read_over_scene(
@@ -120,7 +101,7 @@ def read_over_scene(
     delay, delays = _delay(container, shape)
     return GriddedChannels(
         grid=_stretched(scene, *shape),
-        values={name: _physical(container, variable, shape)[0] for name, variable in names.items()},
+        values={name: _brightness(container, variable) for name, variable in names.items()},
         delay=delay,
         found={
             "georeferencing": "none of its own: the cells span the scene, same orientation, block-centred",
@@ -131,74 +112,57 @@ def read_over_scene(
     )
 
 
-def read_on_own_grid(container: Container) -> GriddedChannels:
-    """Return channels on the file's own map projection."""
-    names = channels_in(container)
-    grid, arrange = own_grid(container)
-    values = {}
-    for name, variable in names.items():
-        stored, _ = _physical(container, variable, None)
-        values[name] = arrange(stored, variable)
-    return GriddedChannels(grid, values, None, {"georeferencing": parse_crs(grid.crs).name})
-
-
-def read_concentration(container: Container, variable: str) -> tuple[Grid, np.ndarray, dict[str, object]]:
-    """Return grid, concentration (row, column) float32 in %, NaN for every code, and the codes' counts."""
-    grid, arrange = own_grid(container)
-    attributes = container.attributes_of(variable)
-    values, codes = _physical(container, variable, None)
-    unit = as_text(attributes.get("units")).lower()
-    if unit not in ("%", "percent"):
-        values = values * np.float32(100.0)
-    with np.errstate(invalid="ignore"):
-        beyond = (values < 0.0) | (values > 100.0)
-    if beyond.any():
-        codes["outside 0 to 100 %"] = int(beyond.sum())
-        values = np.where(beyond, np.nan, values)
-    found: dict[str, object] = {
-        "variable": variable,
-        "georeferencing": parse_crs(grid.crs).name,
-        "without_concentration": codes,
-    }
-    return grid, arrange(values, variable), found
-
-
-def own_grid(container: Container) -> tuple[Grid, Callable[[np.ndarray, str], np.ndarray]]:
-    """Return the grid of a file with axes, and what puts its arrays upright on it.
+def own_grid(container: Container) -> Grid | None:
+    """Return the grid of the first channel of a file; None where the file does not say where its cells lie.
 
     Raises
     ------
     SceneError
-        The axes are not evenly spaced, or there is no usable grid mapping.
+        What it says cannot be used.
     """
-    axes = _axes(container)
-    if axes is None:
-        raise SceneError(f"{container.path} does not say where its cells lie: it has no x and y axes.")
-    places = {}
-    for axis, name in axes.items():
-        values = container.read(name).astype(np.float64).ravel()
-        unit = as_text(container.attributes_of(name).get("units")).lower()
-        places[axis] = values * _TO_METRES.get(unit, 1.0)
-        steps = np.diff(values)
-        if len(values) < 2 or not np.isfinite(values).all() or np.ptp(steps) > 1e-3 * abs(steps.mean()):
-            raise SceneError(
-                f"The axis '{name}' of {container.path} is not evenly spaced; it cannot be used."
-            )
-    x, y = places["x"], places["y"]
-    dx, dy = (float(v[-1] - v[0]) / (len(v) - 1) for v in (x, y))
-    left, top = min(x[0], x[-1]) - abs(dx) / 2.0, max(y[0], y[-1]) + abs(dy) / 2.0
-    grid = Grid(len(y), len(x), _crs(container, axes), transform=(abs(dx), 0.0, left, 0.0, -abs(dy), top))
+    first = next(iter(channels_in(container).values()))
+    place = Places(container).of(container.variable(first))
+    return place.grid if place is not None else None
 
-    def arrange(values: np.ndarray, variable: str) -> np.ndarray:
-        if values.shape == (len(x), len(y)) and len(x) != len(y):
-            values = values.T
-        if values.shape != (len(y), len(x)):
-            raise SceneError(
-                f"'{variable}' in {container.path} has {values.shape} cells, its axes {len(y)} x {len(x)}."
-            )
-        return np.ascontiguousarray(values[:: 1 if dy < 0 else -1, :: 1 if dx > 0 else -1])
 
-    return grid, arrange
+def read_on_own_grid(
+    container: Container, wanted: str = "", scene_time: datetime | None = None
+) -> GriddedChannels:
+    """Return channels where the file says that they lie.
+
+    Parameters
+    ----------
+    container : Container
+        The file.
+    wanted : str
+        Time or number of the time step; empty for the one nearest to the scene.
+    scene_time : datetime, optional
+        Start of the SAR scene, UTC.
+
+    Raises
+    ------
+    SceneError
+        Channels lie on different grids, or one cannot be read.
+    """
+    places = Places(container)
+    values: dict[str, np.ndarray] = {}
+    grid: Grid | None = None
+    time = None
+    for name, variable in channels_in(container).items():
+        array = container.variable(variable)
+        place = places.of(array)
+        if place is None or (grid is not None and not place.grid.same_as(grid)):
+            raise SceneError(
+                f"The channels of {container.path} lie on several grids ('{variable}' on another one than the first): "
+                "one grid of rows and columns is due. Take them apart, for example by ncks -v."
+            )
+        grid = place.grid
+        step = step_of(container, array, place.dims, wanted, scene_time)
+        time = step.time if step.chosen else None
+        rest = tuple(dim for dim in array.dims if dim not in step.index)
+        values[name] = place.arrange(_brightness(container, variable, step.index), rest)
+    found: dict[str, object] = {"georeferencing": parse_crs(grid.crs).name}
+    return GriddedChannels(grid=grid, values=values, delay=None, found=found, time=time)
 
 
 def scene_time_in_name(path: str) -> datetime | None:
@@ -226,40 +190,6 @@ def time_in_attributes(container: Container) -> datetime | None:
     return None
 
 
-def _axes(container: Container) -> dict[str, str] | None:
-    """Return the names of the one-dimensional x and y axes, or None."""
-    found: dict[str, str] = {}
-    for name in container.names:
-        # Names first: a look into every variable of a large file takes long.
-        for axis in "xy":
-            if name.lower() in _NAMES[axis] and len(container.shape(name)) == 1:
-                standard = as_text(container.attributes_of(name).get("standard_name"))
-                if standard in ("", *_AXES[axis]):
-                    found.setdefault(axis, name)
-    return found if len(found) == 2 else None
-
-
-def _crs(container: Container, axes: dict[str, str]) -> str:
-    for name in container.names:
-        attributes = container.attributes_of(name)
-        if "crs_wkt" in attributes or "spatial_ref" in attributes:
-            return parse_crs(as_text(attributes.get("crs_wkt", attributes.get("spatial_ref")))).to_wkt()
-        if "grid_mapping_name" in attributes:
-            plain = {key: value for key, value in attributes.items() if not key.startswith("_")}
-            try:
-                return pyproj.CRS.from_cf(plain).to_wkt()
-            except (pyproj.exceptions.CRSError, KeyError, TypeError, ValueError) as error:
-                raise SceneError(
-                    f"The grid mapping '{name}' of {container.path} cannot be understood ({error})."
-                ) from error
-    if axes["x"].lower().startswith("lon"):
-        return parse_crs("EPSG:4326").to_wkt()
-    raise SceneError(
-        f"{container.path} has axes but no grid mapping: where its cells lie is not said. "
-        "Get the file with its CF grid mapping."
-    )
-
-
 def _stretched(scene: Grid, rows: int, cols: int) -> Grid:
     """Return the grid of `rows` x `cols` cells that divide the scene evenly."""
     height, width = scene.rows / rows, scene.cols / cols
@@ -280,46 +210,14 @@ def _shape(container: Container, names: dict[str, str]) -> tuple[int, int]:
     return rows, cols
 
 
-def _physical(
-    container: Container, variable: str, shape: tuple[int, int] | None
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Return a variable in its unit, float32, NaN for codes, and how often each code occurs."""
-    attributes = container.attributes_of(variable)
-    stored = container.read(variable)
-    stored = stored.reshape([n for n in stored.shape if n != 1] or [1])
-    if stored.ndim != 2 or (shape is not None and stored.shape != shape):
-        raise SceneError(
-            f"'{variable}' in {container.path} has the shape {stored.shape}; rows and columns are due."
-        )
-    bad = ~np.isfinite(stored) if stored.dtype.kind == "f" else np.zeros(stored.shape, dtype=bool)
-    codes: dict[str, int] = {}
-
-    def take(where: np.ndarray, name: str) -> None:
-        new = where & ~bad
-        if new.any():
-            codes[name] = int(new.sum())
-        bad[new] = True
-
-    meanings = as_text(attributes.get("flag_meanings")).split()
-    flags = as_numbers(attributes.get("flag_values")) if "flag_values" in attributes else []
-    if len(meanings) == len(flags):
-        for flag, meaning in zip(flags, meanings):
-            take(stored == flag, meaning)
-    for fill in (
-        f
-        for key in ("_FillValue", "missing_value")
-        for f in as_numbers(attributes.get(key, []))
-        if key in attributes
-    ):
-        take(stored == fill, "fill value")
-    limits = as_numbers(attributes.get("valid_range")) if "valid_range" in attributes else []
-    if len(limits) == 2:
-        take((stored < limits[0]) | (stored > limits[1]), "outside of the valid range")
-    scale = (as_numbers(attributes.get("scale_factor", 1.0)) or [1.0])[0]
-    offset = (as_numbers(attributes.get("add_offset", 0.0)) or [0.0])[0]
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = (stored * scale + offset).astype(np.float32)
-    return np.where(bad, np.float32(np.nan), values), codes
+def _brightness(container: Container, variable: str, index: dict[str, int] | None = None) -> np.ndarray:
+    """Return a channel in K, float32, NaN where there is no value; dimensions of one cell are gone."""
+    array = container.variable(variable)
+    if index is None:
+        index = {dim: 0 for dim, size in zip(array.dims, array.shape) if size == 1}
+    values, _ = array.counted(index)
+    values = values.astype(np.float32)
+    return kelvins(values, array.unit, variable, container.path, container.warn)
 
 
 def _delay(container: Container, shape: tuple[int, int]) -> tuple[np.ndarray | None, list[float]]:

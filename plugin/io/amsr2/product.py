@@ -11,16 +11,17 @@ import numpy as np
 
 from ...core.errors import FloeLensError, ParameterError, SceneError
 from ...core.protocols import Progress, Silent
+from .. import concentration
+from ..cf.container import Container, is_container, members
 from ..grid import Grid
 from ..product import ArrayRaster, ImportOptions, Product
-from .bands import CHANNELS, CONCENTRATION_BAND, DELAY_BAND, channel_band, in_order
+from ..registration import RegisteredRaster, overlap
+from .bands import CHANNELS, DELAY_BAND, channel_band, in_order
 from .combine import combined, own_grid_of, scene_cells
-from .container import Container, is_container, members
 from .grids import (
     channels_in,
-    concentration_in,
-    has_own_grid,
-    read_concentration,
+    holds_sar,
+    own_grid,
     read_on_own_grid,
     read_over_scene,
     scene_time_in_name,
@@ -97,7 +98,7 @@ def open_amsr2(
         )
     with Container(sources[0]) as container:
         if kinds[0] == "concentration":
-            return _concentration(container)
+            return _concentration(container, options, scene, scene_time)
         return _gridded(container, options, scene, scene_time)
 
 
@@ -115,12 +116,16 @@ def _kind(source: str) -> str | None:
         # Opening says why; asked for recognition only, it is just not ours.
         with Container(source):
             return None
-    with Container(source) as container:
-        if is_swath(container):
+    with Container(source, "HDF5") as container:
+        # NetCDF-4 is HDF5 with dimensions, which the other driver reads.
+        if container.is_hdf5 and is_swath(container):
             return "swath"
+    with Container(source) as container:
+        if holds_sar(container):
+            return None
         if channels_in(container):
             return "channels"
-        return "concentration" if concentration_in(container) else None
+        return "concentration" if concentration.variable_in(container) else None
 
 
 def _swaths(
@@ -130,7 +135,7 @@ def _swaths(
     swaths = []
     for number, source in enumerate(sources):
         progress.report(0.3 * number / len(sources), f"Reading {PurePosixPath(source).name}")
-        with Container(source) as container:
+        with Container(source, "HDF5") as container:
             swaths.append(read_swath(container))
     warnings: list[str] = []
     if scene is not None:
@@ -192,8 +197,17 @@ def _gridded(
     """Return brightness temperatures that come on a grid."""
     warnings: list[str] = []
     name = PurePosixPath(container.path).name.rsplit(".", 1)[0]
-    if has_own_grid(container):
-        read, kind = read_on_own_grid(container), "AMSR2 brightness temperatures on a map projection"
+    own = own_grid(container)
+    if own is not None:
+        if scene is not None and not overlap(RegisteredRaster(None, scene, own=own)):
+            raise SceneError(
+                f"{container.path} does not overlap the scene{f' {options.scene}' if options.scene else ''}. Give "
+                "brightness temperatures of the same region."
+            )
+        read = read_on_own_grid(container, options.time, scene_time)
+        kind = "AMSR2 brightness temperatures on a map projection"
+        if scene is not None:
+            read.found["laid_on_scene"] = "MWR keeps its own grid; the tools lay it over the scene themselves"
     elif scene is None:
         raise SceneError(
             f"{container.path} has no georeferencing: its cells lie over a SAR scene. Give that scene as well "
@@ -220,28 +234,24 @@ def _gridded(
     return Product(
         kind=kind,
         name=name,
-        time=time_in_attributes(container) or scene_time_in_name(container.path) or scene_time,
+        time=read.time or time_in_attributes(container) or scene_time_in_name(container.path) or scene_time,
         rasters=rasters,
         tags=tags,
         found=found,
-        warnings=warnings,
+        warnings=[*warnings, *container.warnings],
     )
 
 
-def _concentration(container: Container) -> Product:
-    """Return a concentration on its map projection."""
-    variable = concentration_in(container)
-    grid, values, found = read_concentration(container, variable)
+def _concentration(
+    container: Container, options: ImportOptions, scene: Grid | None, scene_time: datetime | None
+) -> Product:
+    """Return a concentration on its map projection, and as a chart."""
     name = PurePosixPath(container.path).name.rsplit(".", 1)[0]
-    rasters: dict[str, Any] = {"ancillary_coarse": ArrayRaster(grid, [CONCENTRATION_BAND], values[None])}
-    return Product(
-        kind="AMSR2 sea-ice concentration",
-        name=name,
-        time=time_in_attributes(container),
-        rasters=rasters,
-        tags={"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)},
-        found={"channels": [CONCENTRATION_BAND.name], **found},
-    )
+    product = concentration.product_of(container, name, options.time, scene, options.scene, scene_time)
+    if "time_step" not in product.found:
+        product.time = time_in_attributes(container) or product.time
+    product.tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)}
+    return product
 
 
 def _about(swath: Swath, share: float) -> dict[str, object]:

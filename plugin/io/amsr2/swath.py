@@ -25,8 +25,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ...core.errors import SceneError
+from ..cf.container import Container, as_numbers
 from .bands import channel_of_frequency
-from .container import Container, as_numbers
 
 LOWEST_CODE_WITHOUT_DATA = 65534
 """65535 is missing, 65534 an error in the data (parity)."""

@@ -15,9 +15,10 @@ from osgeo import ogr
 
 from ...core.errors import SceneError
 from ..crs import LONLAT, parse_crs, transform
+from ..validity import areas_of
 from .container import VectorFile, opened, plain_text
+from .dialects import EGG, concentration_field
 
-EGG = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC")
 KNOWN = (*EGG, "CN", "CD", "CF", "POLY_TYPE")
 _MAX_FIELDS = 200
 _EARTH_M = 5e7  # map coordinates of any place lie well within
@@ -86,12 +87,12 @@ def read_layer(vector: VectorFile) -> ChartLayer:
 def _choose(vector: VectorFile, dataset: Any) -> Any:
     layers = [dataset.GetLayer(number) for number in range(dataset.GetLayerCount())]
     for layer in layers:
-        if "CT" in _field_names(layer).values():
+        if concentration_field(_field_names(layer).values()) is not None:
             return layer
-    fields = ", ".join(name for layer in layers[:1] for name in list(_field_names(layer).values())[:30])
+    fields = ", ".join(name for layer in layers[:1] for name in list(_field_names(layer).values())[:20])
     raise SceneError(
-        f"{vector.path} has no field CT, the total concentration of SIGRID-3 (fields: {fields or 'none'}). "
-        "Choose the chart's own polygon file with its table (.dbf)."
+        f"{vector.path} has no field CT, the total concentration of SIGRID-3, nor SGD_CT, E_CT, ICECODE or "
+        f"NIS_CLASS (fields: {fields or 'none'}). Choose the chart's own polygon file with its table (.dbf)."
     )
 
 
@@ -143,7 +144,7 @@ def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[
     if geometry is None or geometry.IsEmpty():
         chart.dropped["no geometry"] += 1
         return
-    area = _areas(geometry)
+    area = areas_of(geometry)
     if area is None:
         chart.dropped["no polygon"] += 1
         return
@@ -168,28 +169,8 @@ def _mended(area: Any) -> Any:
         whole = area.MakeValid()
     except RuntimeError:  # where somebody has switched GDAL's exceptions on
         return None
-    area = None if whole is None else _areas(whole)
+    area = None if whole is None else areas_of(whole)
     return area if area is not None and not area.IsEmpty() and area.IsValid() else None
-
-
-def _areas(geometry: Any) -> Any:
-    """Return what of a geometry is polygons, flat and with straight edges; None where nothing is."""
-    geometry = geometry.GetLinearGeometry()
-    geometry.FlattenTo2D()
-    kind = geometry.GetGeometryType()
-    if kind in (ogr.wkbPolygon, ogr.wkbMultiPolygon):
-        return geometry
-    if kind != ogr.wkbGeometryCollection:
-        return None
-    areas = ogr.Geometry(ogr.wkbMultiPolygon)
-    for number in range(geometry.GetGeometryCount()):
-        part = _areas(geometry.GetGeometryRef(number))
-        if part is None:
-            continue
-        parts = [part] if part.GetGeometryType() == ogr.wkbPolygon else list(part)
-        for polygon in parts:
-            areas.AddGeometry(polygon)
-    return areas if areas.GetGeometryCount() else None
 
 
 def _value(feature: Any, number: int) -> Any:

@@ -16,11 +16,11 @@ from osgeo import gdal, ogr
 
 from ...core.errors import Cancelled, SceneError
 from ...core.window import Window
+from ..cf.container import Variable
 from ..chart.codes import DecodedIce, UnknownCodes, decode_polygon, floe_name, stage_name
 from ..gdal_state import quiet_gdal
 from ..grid import Grid
 from ..product import ChartPolygons
-from .container import Variable
 from .layers import strip_rows
 
 FIELDS = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC", "CN", "CD", "CF", "POLY_TYPE")

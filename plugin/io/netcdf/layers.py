@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from ...core.window import Window
+from ..cf.container import Variable
 from ..grid import Grid
 from ..writer import Band
-from .container import Variable
 
 _STRIP_BYTES = 32 << 20
 

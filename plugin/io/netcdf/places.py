@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.errors import SceneError
+from ..cf.container import Container
 from ..grid import Grid
 from . import geometry
-from .container import Container
 from .schema import ASIP, RATIO, READY
 
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from ....models.standard_channels import MWR_CHANNELS, STANDARD_CHANNELS, WEATHER_CHANNELS
 from ...core.errors import SceneError
+from ..cf.container import Container, Variable, check_size, locate
 from ..chart.raster import CHART_BANDS
 from ..product import ArrayRaster, ChartPolygons, ImportOptions, Product
 from ..writer import Band
 from .chart import ChartTable, parse_codes, polygonise
-from .container import Container, Variable, check_size, locate
 from .layers import ChartRaster, Columns, FineBand, FineRaster, Layer, Standardised
 from .places import Places
 from .schema import ASIP, ESA, NERSC, READY, READY_CHARTS, instant_in, kind_of, scene_name

@@ -125,7 +125,8 @@ class ZipStore(Store):
         self.source = source
         with open_zip(source) as archive:
             members = judged(archive, source)
-        self._members = {member.filename: member for member in members}
+        # Some programs on Windows write backslashes.
+        self._members = {member.filename.replace("\\", "/"): member for member in members}
         self._folder = _manifest_folder(list(self._members), source)
         folder = self._folder.rstrip("/").split("/")[-1]
         self.name = _stem(folder or re.split(r"[/\\]", source.rstrip("/\\"))[-1])

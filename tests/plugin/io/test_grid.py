@@ -10,6 +10,7 @@ import pyproj
 import pytest
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
+from floelens.plugin.io.crs import parse_crs
 from floelens.plugin.io.grid import Grid, GroundControlPoint
 from floelens.tests.plugin.io.rasters import (
     LOCAL,
@@ -25,6 +26,7 @@ from floelens.tests.plugin.io.rasters import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from osgeo import gdal
 
 
 def inside(grid, n=500, seed=0):
@@ -277,3 +279,37 @@ def test_a_file_whose_points_lie_on_a_line_is_refused(tmp_path):
 def test_a_grid_that_makes_no_sense_cannot_be_made(fields):
     with pytest.raises(ValueError):
         Grid(**{"rows": 5, "cols": 5, "crs": UTM33, **fields})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("number", [1, 9])
+def test_control_points_without_a_place_are_told(tmp_path, bad, number):
+    path = str(tmp_path / "points.tif")
+    points = [gdal.GCP(80.0 * i, -1e6 - 80.0 * j, 0, i, j) for i in (0, 20, 40) for j in (0, 15, 30)]
+    for point in points[:number]:
+        point.GCPX = bad
+    raster = gdal.GetDriverByName("GTiff").Create(path, 40, 30, 1)
+    raster.SetGCPs(points, NORTH)
+    raster = None
+    with pytest.raises(
+        SceneError, match=r"georeferencing of .*points\.tif cannot be used: .*ground control point"
+    ):
+        Grid.from_file(path)
+
+
+def test_a_reference_system_whose_grid_lies_elsewhere_is_refused():
+    for text in (
+        "+proj=longlat +ellps=clrk66 +nadgrids=http://127.0.0.1/x.gsb +type=crs",
+        'BOUNDCRS[METHOD["NTv2"],PARAMETERFILE["grid","https://a/x.gsb"]]',
+    ):
+        with pytest.raises(SceneError, match="grid from another machine"):
+            parse_crs(text)
+
+
+def test_what_has_no_georeferencing_is_sent_where_it_can_be_had(tmp_path):
+    memory = gdal.GetDriverByName("MEM").Create("", 40, 30, 2, gdal.GDT_Float32)
+    gdal.GetDriverByName("ENVI").CreateCopy(str(tmp_path / "sar.img"), memory)
+    with pytest.raises(
+        SceneError, match=r"no georeferencing.*Georeference it in QGIS.*the product itself to 'Import"
+    ):
+        Grid.from_file(tmp_path / "sar.img")

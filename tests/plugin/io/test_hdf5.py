@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
-from floelens.plugin.io.amsr2.container import Container as Granule
+from floelens.plugin.io.cf.container import Container
 from floelens.plugin.io.hdf5 import check_structure
 from floelens.plugin.io.hdf5_bytes import Unsound
 from floelens.plugin.io.hdf5_messages import VARIABLE, read_attribute, read_dataspace, read_datatype
-from floelens.plugin.io.netcdf.container import Container as Scene
 from floelens.tests.plugin.io.old_hdf5 import old_hdf5
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+Granule = partial(Container, driver="HDF5")
+Scene = Container
 ARRAYS = {
     "Brightness Temperature (6.9GHz,H)": np.arange(12, dtype=np.uint16).reshape(3, 4),
     "Latitude": np.linspace(60, 80, 6, dtype=np.float32).reshape(2, 3),
@@ -108,7 +110,11 @@ def test_thousands_of_wrong_bytes_crash_nothing(content, scratch, changes):
         (8 + 2, b"\xff\xff", "no name, or one that does not end"),
         (8 + 8 + 3, b"\x00", "no name, or one that does not end"),
         (8 + 8 + 16, b"\x1f", "a type of values is of no known kind"),
-        (8 + 8 + 16, b"\x53", "damaged or truncated .a type of values is one that only HDF5 1.12 or later writes"),
+        (
+            8 + 8 + 16,
+            b"\x53",
+            "damaged or truncated .a type of values is one that only HDF5 1.12 or later writes",
+        ),
         (8 + 8 + 16 + 4, b"\xff\xff", "fewer values than it says"),
         (8 + 8 + 16 + 8, b"\x07", "the extent of an array is of no known kind"),
         (4, b"\x02", "borrows what cannot be borrowed"),

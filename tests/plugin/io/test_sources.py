@@ -14,7 +14,15 @@ from floelens.plugin.io.netcdf import open_netcdf
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product
 from floelens.plugin.io.sentinel1 import open_sentinel1
-from floelens.plugin.io.sources import VirtualFile, array_files, head, judged, leads_out, open_zip
+from floelens.plugin.io.sources import (
+    VirtualFile,
+    array_files,
+    head,
+    judged,
+    leads_out,
+    member_path,
+    open_zip,
+)
 
 OPTIONS = ImportOptions()
 READERS = {
@@ -115,3 +123,65 @@ def test_a_virtual_file_is_read_like_any_other(tmp_path):
     for path in ("missing", ""):
         with pytest.raises(OSError, match=r"no such file|it is a folder"):
             VirtualFile(str(tmp_path / path))
+
+
+PLACES = (
+    "a}b/x.zip",
+    "a{b/x.zip",
+    "a{}b/x.zip",
+    "}{/x}.zip",
+    "a}b/x.imz",
+    "a{}b/x.imz",
+    "{x}/without extension",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_zip_is_read_whatever_braces_are_in_its_path(tmp_path, place):
+    path = tmp_path / place
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in{/}file", "content")
+    assert head(member_path(str(path), "in{/}file")) == b"content"
+
+
+def test_a_zip_that_gdal_has_no_name_for_is_told(tmp_path):
+    with pytest.raises(SceneError, match=r"brace without its other half. Rename it"):
+        member_path(str(tmp_path / "a}b"), "file")
+
+
+@pytest.mark.parametrize(
+    ("method", "packing"), [(9, "Deflate64"), (12, "BZIP2"), (14, "LZMA"), (7, "method 7")]
+)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_packing_that_is_not_read_is_named(tmp_path, reader, method, packing):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in NAMES:
+            archive.writestr(name, "nothing")
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + offset : at + offset + 2] = method.to_bytes(2, "little")
+            at = data.find(signature, at + 4)
+    path.write_bytes(data)
+    with pytest.raises(SceneError, match=rf"holds '[^']+' packed by {packing}.*Unpack it") as error:
+        READERS[reader](str(path))
+    assert "again" not in str(error.value)
+
+
+def test_a_text_beside_the_data_may_be_packed_in_any_way(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("read.me"), "text", compress_type=zipfile.ZIP_LZMA)
+        archive.writestr("data.nc", "data")
+    with open_zip(str(tmp_path / "a.zip")) as archive:
+        assert len(judged(archive, "a.zip")) == 2
+
+
+def test_names_with_backslashes_are_read_as_gdal_names_them(tmp_path):
+    path = str(tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("folder\\data.h5", sources.HDF5_SIGNATURE + b"x")
+    assert array_files(path) == [f"/vsizip/{{{path}}}/folder/data.h5"]
+    assert head(array_files(path)[0]).startswith(sources.HDF5_SIGNATURE)

@@ -218,7 +218,7 @@ def test_a_full_disk_is_noticed_whether_gdal_raises_or_not(tmp_path):
 def test_blocks_that_are_missing_at_the_end_are_noticed(tmp_path, monkeypatch):
     # A file system that loses the last flush without a word: the file is cut after it was closed.
     def lose_the_end(self):
-        path = self._destination.temporary
+        path = self.temporary
         os.truncate(path, path.stat().st_size - 2000)
 
     grid = affine_grid(rows=700, cols=600)
@@ -253,14 +253,11 @@ def test_statistics_that_described_the_old_file_are_removed(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_raster(tmp_path):
-    small, large = (
-        RasterWriter(tmp_path / f"{n}.tif", gcp_grid(rows=n, cols=500), BANDS) for n in (600, 6000)
-    )
-    try:
+    with pytest.raises(OutputError, match="not complete"), Outputs() as outputs:
+        small, large = (
+            outputs.raster(tmp_path / f"{n}.tif", gcp_grid(rows=n, cols=500), BANDS) for n in (600, 6000)
+        )
         assert small._buffer.nbytes == large._buffer.nbytes <= 64 << 20
-    finally:
-        small.discard()
-        large.discard()
     assert files_in(tmp_path) == []
 
 

@@ -57,7 +57,7 @@ def test_nothing_is_left_under_its_final_name(scene, packages, tmp_path, name, s
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     left = {file.name for file in place.iterdir()}
-    assert left and all(file.startswith(".") and "floelens-tmp" in file for file in left)
+    assert left and all(file.startswith(".") and "floelens-" in file for file in left)
     job.run(Silent())
     assert {file.name for file in place.iterdir()} >= set(files.values())
-    assert not any("floelens-tmp" in file.name for file in place.iterdir())
+    assert not any("floelens-" in file.name for file in place.iterdir())

@@ -6,15 +6,17 @@ import csv
 import io
 import json
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
 from floelens.plugin.core.information import Component, OutputLayer, SceneAccumulator
 from floelens.plugin.core.scores import COLUMNS, compute_scores
 from floelens.plugin.report import figures
+from floelens.plugin.report.zscore_head import HeadScores
+from floelens.plugin.report.zscore_summary import MOST_WORDS, summary
+from floelens.plugin.report.zscore_trust import error_points
 from floelens.plugin.report.zscores import (
-    HeadScores,
-    summary,
     zscores_csv,
     zscores_csvt,
     zscores_html,
@@ -36,7 +38,7 @@ def page(labelled):
 
 def test_the_page_is_well_formed_and_needs_nothing_else(page):
     outline = checked(page)
-    assert outline.tags["figure"] == 5  # bars, groups, clusterings, correlation, zones
+    assert outline.tags["figure"] == 7  # ranking, shares, clusterings, zones, bars, groups, correlation
     assert len(page) < 2_000_000
 
 
@@ -45,22 +47,81 @@ def test_the_same_values_give_the_same_bytes(labelled, page):
     assert zscores_json(report()) == zscores_json(labelled)
 
 
-def test_the_summary_comes_first_and_names_the_leading_sensor_and_component(labelled, page):
-    first, second, third = summary(labelled.heads[0])
-    rows = labelled.heads[0].rows
-    strongest = max(
-        (row for row in rows if row["z_robust"] is not None), key=lambda row: abs(row["z_robust"])
+def words(sentence: str) -> int:
+    return len(sentence.split())
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("labels", [True, False])
+def test_the_summary_is_three_sentences_of_at_most_25_words(kind, labels):
+    said = report(kind, labels, zones=False, n=3000, a_scale=3)
+    sentences = summary(said.heads[0])
+    assert len(sentences) == 3
+    assert all(sentence.endswith(".") and 5 < words(sentence) <= MOST_WORDS for sentence in sentences)
+    assert json.loads(zscores_json(said))["heads"][0]["summary"] == list(sentences)
+
+
+def test_the_summary_gives_the_shares_of_the_sensors_and_the_leading_components(labelled, page):
+    head = labelled.heads[0]
+    sizes = {row["component"]: abs(row["z"]) for row in head.rows if row["z"] is not None}
+    radiometer = sum(size for name, size in sizes.items() if name.startswith("btemp"))
+    share = 100 * radiometer / sum(sizes.values())
+    first, second, _ = summary(head)
+    assert first.startswith(f"SAR's 69 components carry {100 - share:.0f} % of all scores, ")
+    assert f"the radiometer's 14 carry {share:.0f} %" in first
+    largest = sorted(sizes, key=sizes.get, reverse=True)
+    carried = np.cumsum(sorted(sizes.values(), reverse=True)) / sum(sizes.values())
+    count = int(np.argmax(carried >= 0.9)) + 1
+    assert second.startswith(f"{count} of {len(sizes)} components carry 90 %")
+    assert second.endswith(f"{largest[0]}, {largest[1]} and {largest[2]}.")
+    assert unescape(page).index(first) < unescape(page).index("What the network leans on")
+
+
+def test_the_ranking_comes_first_then_how_far_it_can_be_trusted_then_the_rest(page):
+    titles = (
+        "What the network leans on",
+        "How far this can be trusted",
+        "Zones",
+        "Scores by component",
+        "All components",
+        "How to read this",
+        "What was asked",
     )
-    assert strongest["component"] in first and "tied most firmly to the radiometer (MWR)" in first
-    assert "65 clusters, 64 km blocks" in second
-    assert third.startswith("What cannot be concluded")
-    assert page.index("What cannot be concluded") < page.index("What was asked")
+    places = [page.index(f"<h2>{title}") for title in titles]
+    assert places == sorted(places)
+
+
+def test_shares_do_not_depend_on_the_number_of_pixels():
+    few, many = report(labels=False, n=2000, a_scale=3), report(labels=False, n=2000, a_scale=3)
+    doubled = replace(
+        many.heads[0], rows=tuple({**row, "z": row["z"] and 2 * row["z"]} for row in many.heads[0].rows)
+    )
+    assert summary(doubled)[:2] == summary(few.heads[0])[:2]
+
+
+def test_the_third_sentence_is_the_one_thing_to_know(labelled):
+    head = labelled.heads[0]
+    far = {**head.measures, "fit_distance": 8.0, "weights_fitted": False, "basis": "trained"}
+    fitted = {**far, "fit_distance": 1.0, "weights_fitted": True}
+    assert "run again with REFIT" in summary(replace(head, measures=far))[2]
+    assert "weights fitted to them anew" in summary(replace(head, measures={**far, "basis": "refit"}))[2]
+    assert "differ from 0 at the 5 % level" in summary(replace(head, measures=fitted))[2]
+    assert "No labels were given" in summary(report(labels=False, zones=False).heads[0])[2]
+    naive = tuple({**row, "se_robust": None, "z_robust": None, "log10_p_robust": None} for row in head.rows)
+    assert "too large by an unknown factor" in summary(replace(head, rows=naive, measures=fitted))[2]
+
+
+def test_refitted_weights_are_said_to_be_ranked(labelled):
+    head = labelled.heads[0]
+    changed = replace(head, measures={**head.measures, "weights_fitted": False, "basis": "refit"})
+    assert "refitted components" in summary(changed)[1]
+    assert "fitted to the labels anew" in zscores_html(replace(labelled, heads=(changed,)))
 
 
 def test_fractional_labels_are_not_called_optimistic(labelled):
     head = labelled.heads[0]
     assert head.measures["dispersion"] < 1
-    assert "scatter less than the naive errors assume" in summary(head)[1]
+    assert any("scatter less than the naive errors assume" in point for point in error_points(head))
 
 
 def test_clustered_class_labels_are_said_to_be_worth_fewer_pixels():
@@ -74,10 +135,10 @@ def test_clustered_class_labels_are_said_to_be_worth_fewer_pixels():
     accumulator = SceneAccumulator(OutputLayer("ice", "sigmoid", ("ice",), parts, [[0.3, 0.2]], [0.0]))
     accumulator.add(x, (shared > 0).astype(float), {"blocks": np.arange(2000) // 25})
     scores = compute_scores(accumulator.close())
-    head = HeadScores(**scores.as_dict())
     effective = round(float(np.median([row["n_effective"] for row in scores.rows])))
     assert effective < 2000
-    assert f"2000 pixels are worth about {effective} independent ones" in summary(head)[1]
+    points = error_points(HeadScores(**scores.as_dict()))
+    assert f"2000 pixels are worth about {effective} independent ones." in points
 
 
 def test_robust_errors_are_compared_with_naive_ones_of_the_same_pixels():
@@ -93,21 +154,9 @@ def test_robust_errors_are_compared_with_naive_ones_of_the_same_pixels():
         accumulator.add(x, y, {"blocks": blocks})
         for _ in range(repeats):
             accumulator.add(x)
-        said.append(summary(HeadScores(**compute_scores(accumulator.close()).as_dict()))[1])
+        said.append(error_points(HeadScores(**compute_scores(accumulator.close()).as_dict()))[0])
     assert "times the naive one" in said[0]
     assert said[1] == said[0]
-
-
-def test_scores_no_larger_than_chance_are_not_called_firm(labelled):
-    head = labelled.heads[0]
-    assert "is tied most firmly to" in summary(head)[0]
-    weak = [
-        {**group, "mean_abs_z_robust": 0.3} if group["kind"] == "sensor" else group for group in head.groups
-    ]
-    first, second, _ = summary(replace(head, groups=tuple(weak)))
-    assert "fix hardly any weight" in first and "pure chance would have 0.8" in first
-    assert "firmly to" not in first
-    assert "and some 4 by chance alone" in second  # of 83 scores at 5 %
 
 
 def test_one_step_shifts_and_the_refit_stand_in_columns_of_their_own(labelled, page):
@@ -123,7 +172,6 @@ def test_one_step_shifts_and_the_refit_stand_in_columns_of_their_own(labelled, p
 
 def test_without_labels_the_report_says_why_robust_errors_are_missing():
     unlabelled = report(labels=False)
-    assert "No labels were given" in summary(unlabelled.heads[0])[1]
     page = zscores_html(unlabelled)
     checked(page)
     assert "z robust" not in page and "no labels: naive errors only" in page
@@ -157,7 +205,7 @@ def test_demonstration_models_and_their_limits_are_told(page):
 
 def test_softmax_heads_get_a_chart_for_each_class():
     outline = checked(zscores_html(report("softmax", zones=False, n=3000, a_scale=3)))
-    assert outline.tags["figure"] == 4 + 3
+    assert outline.tags["figure"] == 4 + 5
 
 
 def test_four_hundred_components_stay_legible():
@@ -176,7 +224,7 @@ def test_a_head_without_scores_gives_sentences_and_no_chart():
     accumulator.add(np.random.default_rng(2).normal(size=(50, 2)))
     head = HeadScores(**compute_scores(accumulator.close()).as_dict())
     blank = replace(report(zones=False), heads=(head,))
-    assert "has no scores: predictions are saturated" in summary(head)[0]
+    assert "has no scores" in summary(head)[0] and "predictions are saturated" in summary(head)[1]
     checked(zscores_html(blank))
     json.loads(zscores_json(blank))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from floelens.plugin.core.errors import FloeLensError, SceneError
 from floelens.plugin.io.amsr2 import open_amsr2, recognises
-from floelens.plugin.io.amsr2.container import Container
+from floelens.plugin.io.cf.container import Container
 from floelens.plugin.io.product import ImportOptions
 from floelens.tests.plugin.io.amsr2.granules import Granule, smooth_field, write_hdf5
 from floelens.tests.plugin.io.amsr2.test_grids import concentration, over_scene

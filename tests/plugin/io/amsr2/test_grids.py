@@ -160,7 +160,7 @@ def test_concentrations_are_read_north_up_in_percent_with_flags_counted(tmp_path
     assert recognises(str(path))
     product = open_amsr2([str(path)], OPTIONS, None, None)
     raster = product.rasters["ancillary_coarse"]
-    assert set(product.rasters) == {"ancillary_coarse"} and raster.bands[0].name == "amsr2_sic"
+    assert set(product.rasters) == {"ancillary_coarse", "chart"} and raster.bands[0].name == "amsr2_sic"
     expected = np.where(packed > 250, np.nan, packed * 0.4)
     assert np.allclose(raster.values[0], expected, atol=1e-5, rtol=0, equal_nan=True)
     assert product.found["without_concentration"] == {
@@ -193,9 +193,13 @@ def test_axes_that_cannot_be_used_are_a_sentence(tmp_path):
     concentration(path, crs="")
     with pytest.raises(SceneError, match="no grid mapping"):
         open_amsr2([str(path)], OPTIONS, None, None)
-    concentration(path, title="Concentrations of another instrument")
-    renamed = path.rename(tmp_path / "other.nc")
-    assert not recognises(str(renamed))
+
+
+def test_concentrations_of_another_instrument_have_another_name(tmp_path):
+    concentration(tmp_path / "other.nc", title="Concentrations of another instrument")
+    product = open_amsr2([str(tmp_path / "other.nc")], OPTIONS, None, None)
+    assert product.rasters["ancillary_coarse"].bands[0].name == "sea_ice_concentration"
+    assert product.kind == "Sea-ice concentration"
 
 
 def test_brightness_temperatures_on_a_map_projection_keep_it(tmp_path):

@@ -13,7 +13,8 @@ from floelens.models.standard_channels import MWR_CHANNELS
 from floelens.plugin.core.errors import Cancelled, ParameterError, SceneError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.window import Window
-from floelens.plugin.io.amsr2 import container, open_amsr2, recognises
+from floelens.plugin.io.amsr2 import open_amsr2, recognises
+from floelens.plugin.io.cf import container
 from floelens.plugin.io.crs import same_crs
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
-from floelens.plugin.io.amsr2.container import Container
 from floelens.plugin.io.amsr2.swath import (
     SPACING_89_KM,
     SPACING_KM,
@@ -16,6 +15,7 @@ from floelens.plugin.io.amsr2.swath import (
     read_swath,
     utc_of_tai93,
 )
+from floelens.plugin.io.cf.container import Container
 from floelens.tests.plugin.io.amsr2.granules import (
     A1,
     A2,
@@ -36,7 +36,7 @@ SMALL = {"scans": 6, "samples": 20}
 
 
 def read(path: str):
-    with Container(path) as container:
+    with Container(path, "HDF5") as container:
         assert is_swath(container)
         return read_swath(container)
 

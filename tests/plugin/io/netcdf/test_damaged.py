@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from floelens.plugin.core.errors import SceneError
 from floelens.plugin.core.window import Window
+from floelens.plugin.io.cf.container import Container
 from floelens.plugin.io.hdf5 import check_structure
 from floelens.plugin.io.hdf5_bytes import checksum
 from floelens.plugin.io.netcdf import open_netcdf, recognises
-from floelens.plugin.io.netcdf.container import Container
 from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.products import open_product
 from floelens.tests.plugin.io.netcdf.files import (
@@ -306,9 +306,10 @@ def test_a_foreign_netcdf_lists_its_variables(tmp_path):
         open_product(path, ImportOptions())
 
 
-def test_a_classic_netcdf_is_told(tmp_path):
-    path = write_netcdf(tmp_path / "a.nc", {"x": 2}, {"sic": Variable(("x",), np.zeros(2))}, {}, kind="NC")
-    with pytest.raises(SceneError, match="classic NetCDF"):
+@pytest.mark.parametrize("kind", ["NC", "NC2", "NC4C"])
+def test_classic_netcdf_is_judged_by_what_it_holds(tmp_path, kind):
+    path = write_netcdf(tmp_path / "a.nc", {"x": 2}, {"sic": Variable(("x",), np.zeros(2))}, {}, kind=kind)
+    with pytest.raises(SceneError, match=r"no ASIP or AI4Arctic scene.*variables: sic"):
         open_netcdf(path, ImportOptions())
 
 

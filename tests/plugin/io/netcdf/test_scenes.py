@@ -320,7 +320,7 @@ def test_scale_offset_fill_and_valid_range_of_packed_values_are_respected(tmp_pa
         },
         {},
     )
-    from floelens.plugin.io.netcdf.container import Container
+    from floelens.plugin.io.cf.container import Container
 
     with Container(path) as container:
         values = container.variable("packed").whole()

@@ -1,0 +1,138 @@
+"""No algorithm lets a result take the place of a file that belongs to its inputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from floelens.plugin.io.leftovers import clear
+from floelens.tests.plugin.conftest import write_raster
+from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsRasterLayer
+
+
+@pytest.fixture
+def refusal(provider, context, packages, monkeypatch):
+    """Return a function that runs an algorithm and returns the sentence of its refusal."""
+    monkeypatch.setenv("FLOELENS_MODELS", str(packages))
+
+    def call(name: str, **parameters) -> str:
+        with pytest.raises(QgsProcessingException) as caught:
+            algorithm = provider.algorithm(name).create()
+            algorithm.run(parameters, context, QgsProcessingFeedback(), {}, False)
+        return str(caught.value)
+
+    return call
+
+
+def stamps(folder):
+    return {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("spelling", ["itself", "link", "hard link", "folder link", "zip"])
+def test_a_product_is_not_replaced_by_its_import(refusal, tmp_path, spelling):
+    manifest = make_safe(tmp_path, rows=60, cols=80)
+    measurement = next((manifest.parent / "measurement").iterdir())
+    source, target = str(manifest), measurement
+    if spelling == "link":
+        target = tmp_path / "sar.tif"
+        target.symlink_to(measurement)
+    elif spelling == "hard link":
+        target = tmp_path / "sar.tif"
+        os.link(measurement, target)
+    elif spelling == "folder link":
+        (tmp_path / "link").symlink_to(measurement.parent)
+        target = tmp_path / "link" / measurement.name
+    elif spelling == "zip":
+        target = tmp_path / "packed.tif"
+        shutil.move(zip_safe(manifest), target)
+        source = str(target)
+    before = stamps(tmp_path)
+    sentence = refusal("importscene", INPUT=source, SAR=str(target))
+    assert "SAR" in sentence
+    assert "Give each result a file of its own" in sentence
+    assert len(sentence) < 500
+    assert stamps(tmp_path) == before
+
+
+def mosaic(folder, raster):
+    path = folder / "mosaic.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="8" rasterYSize="8"><VRTRasterBand dataType="Float32" band="1"><SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">{raster.name}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("way", ["path", "layer", "id", "mosaic"])
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("predict", "OUTPUT"),
+        ("relevance", "SAR_RELEVANCE"),
+        ("contributions", "OUTPUT"),
+        ("ablation", "OUTPUT"),
+        ("zscores", "STANDARDISED"),
+    ],
+)
+def test_no_result_takes_the_place_of_the_radar_raster(refusal, context, tmp_path, name, output, way):
+    path = write_raster(tmp_path / "sar.tif", {"hh": np.zeros((8, 8)), "hv": np.zeros((8, 8))})
+    sar = mosaic(tmp_path, path) if way == "mosaic" else str(path)
+    if way in ("layer", "id"):
+        layer = QgsRasterLayer(sar, "radar")
+        context.temporaryLayerStore().addMapLayer(layer)
+        sar = layer if way == "layer" else layer.id()
+    before = stamps(tmp_path)
+    sentence = refusal(name, SAR=sar, MODEL="trial-concentration", **{output: str(path)})
+    assert sentence.startswith(output)
+    assert "sar.tif" in sentence
+    assert stamps(tmp_path) == before
+
+
+@pytest.mark.parametrize("by", ["path", "card", "id"])
+def test_a_model_is_not_replaced_by_a_report(refusal, packages, tmp_path, by):
+    folder = packages / "protected"
+    shutil.copytree(packages / "trial-concentration", folder)
+    try:
+        (folder / "page.html").write_text("what came with the model")
+        model = {"path": str(folder), "card": str(folder / "card.json"), "id": "protected"}[by]
+        card = (folder / "card.json").read_text().replace('"trial-concentration"', '"protected"')
+        (folder / "card.json").write_text(card)
+        assert "OUTPUT" in refusal("inspectmodel", MODEL=model, OUTPUT=str(folder / "page.html"))
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_state_is_not_replaced_by_the_merged_one(refusal, tmp_path):
+    state = tmp_path / "state.npz"
+    state.write_text("of an earlier run")
+    sentence = refusal("zscores", STATE_IN=[str(state)], STATE=str(state), MODEL="trial-concentration")
+    assert "STATE and an input are the same file" in sentence
+
+
+def test_a_replacement_that_was_killed_beside_an_input_is_mended_before_it_is_read(
+    provider, context, packages, tmp_path
+):
+    from floelens.tests.plugin.io.test_transaction import killed_while_replacing
+
+    sar = write_raster(tmp_path / "sar.tif", {"hh": np.zeros((8, 8))})
+    killed_while_replacing(tmp_path)
+
+    class Log(QgsProcessingFeedback):
+        warnings = ""
+
+        def pushWarning(self, text):  # noqa: N802
+            self.warnings += text
+
+    log = Log()
+    algorithm = provider.algorithm("predict").create()
+    parameters = {"SAR": str(sar), "MODEL": "none", "OUTPUT": str(tmp_path.parent / "other.tif")}
+    with pytest.raises(QgsProcessingException):
+        algorithm.run(parameters, context, log, {}, False)
+    assert "A run was killed while it replaced files" in log.warnings
+    assert clear(tmp_path) == []
+    assert (tmp_path / "b.csv").read_text() == "new content"

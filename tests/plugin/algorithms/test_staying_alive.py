@@ -1,0 +1,44 @@
+"""Many runs in one QGIS: it neither ends nor grows, whatever fails and whichever thread runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = (Path(__file__).parent / "mixed_runs.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def mixed(qgis_process, packages, plugin_folder, tmp_path):
+    """Return a function that runs so many tools in one QGIS and returns what it held meanwhile."""
+
+    def run(count: int) -> list[dict[str, float]]:
+        arguments = (str(count), str(tmp_path), str(packages), str(plugin_folder))
+        qgis_process.variables.setdefault("OMP_NUM_THREADS", "1")
+        done = qgis_process.python(SCRIPT, *arguments)
+        assert done.returncode == 0, f"QGIS ended with {done.returncode}: {done.stderr[-2000:]}"
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+        assert found["wrong"] == []
+        assert found["ended"] >= 1  # the plugin's own threads end with it
+        return found["seen"]
+
+    return run
+
+
+def assert_steady(seen: list[dict[str, float]], mib: float) -> None:
+    for what in ("files", "threads"):
+        assert seen[-1][what] <= seen[0][what] + 1, (what, seen)
+    assert seen[-1]["mib"] - seen[0]["mib"] < mib, seen
+
+
+def test_background_and_failing_runs_neither_end_qgis_nor_make_it_grow(mixed):
+    assert_steady(mixed(40), 30)
+
+
+@pytest.mark.slow
+def test_500_runs_of_which_half_fail_stay_within_100_mib(mixed):
+    seen = mixed(500)
+    print(f"{seen[0]['mib']:.0f} MiB after the first of each, {seen[-1]['mib']:.0f} MiB after 500 more")
+    assert_steady(seen, 100)
