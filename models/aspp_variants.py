@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..plugin.core.errors import ModelError
+from .files import shown
 
 SCALES = (2, 4, 8, 16)
 
@@ -54,5 +55,5 @@ def variant_named(name: str) -> Variant:
         If there is none of that name.
     """
     if name not in VARIANTS:
-        raise ModelError(f"No network variant '{name}'. Use one of: {', '.join(sorted(VARIANTS))}.")
+        raise ModelError(f"No network variant {shown(name)}. Use one of: {', '.join(sorted(VARIANTS))}.")
     return VARIANTS[name]

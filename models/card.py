@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ..plugin.core.errors import ModelError
+from .files import listed, read_json, short_path, shown, shown_text
 
 FORMAT = "floelens-model"
 FORMAT_VERSION = 1
@@ -35,6 +36,17 @@ CLASS_LAND = 254
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
 GRIDS = ("fine", "coarse")
 KINDS = ("sigmoid", "softmax", "linear")
+# What no network has more of, and beyond which 32-bit numbers or a screen do not reach.
+_MOST_NAME = 100  # characters
+_MOST_TEXT = 20_000
+_MOST_ENTRIES = 2_000
+_MOST_OUTPUTS = 1_000
+_MOST_PIXELS = 100_000
+_LARGEST = 1e9
+_SMALLEST = 1e-9
+_MOST_DEVIATIONS = 1e7
+_MOST_FILL = 1e6
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Names of parameters' values that a class cannot have as well.
 RESERVED_CLASS_NAMES = ("predicted",)
 
@@ -43,6 +55,7 @@ class CardError(ModelError):
     """A field of a card cannot be used; :meth:`inside` tells where the field stands."""
 
     def __init__(self, where: str, problem: str) -> None:
+        where, problem = shown_text(where, 100), shown_text(problem, 260)
         super().__init__(where, problem)
         self.where = where
         self.problem = problem
@@ -100,7 +113,7 @@ class Architecture:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _text(self.name, "name", "Name the architecture, such as aspp_fusion.")
+        _name(self.name, "name", "Name the architecture, such as aspp_fusion.")
         _json_mapping(self, "arguments")
 
 
@@ -120,24 +133,24 @@ class Weights:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        _text(self.file, "file", "Name the file, such as weights.safetensors.")
+        _name(self.file, "file", "Name the file, such as weights.safetensors.")
         suffix = os.path.splitext(self.file)[1].lower()
         if suffix in PICKLES:
             raise CardError(
                 "file",
-                f"'{self.file}' may hold pickled code, which runs when it is read. "
+                f"{shown(self.file)} may hold pickled code, which runs when it is read. "
                 "Save the weights as safetensors (.safetensors) instead.",
             )
         if suffix != ".safetensors":
-            raise CardError("file", f"'{self.file}' is not a .safetensors file. Save the weights as one.")
+            raise CardError("file", f"{shown(self.file)} is not a .safetensors file. Save the weights as one.")
         if self.file != os.path.basename(self.file.replace("\\", "/")):
             raise CardError(
-                "file", f"'{self.file}' is a path. Keep the file beside card.json and give its name."
+                "file", f"{shown(self.file)} is a path. Keep the file beside card.json and give its name."
             )
         if not isinstance(self.sha256, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.sha256):
             raise CardError(
                 "sha256",
-                f"{self.sha256!r} is not a checksum. Give 64 lower-case hexadecimal digits (sha256sum).",
+                f"{shown(self.sha256)} is not a checksum. Give 64 lower-case hexadecimal digits (sha256sum).",
             )
 
 
@@ -185,30 +198,43 @@ class Channel:
     footprint_km: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        _text(self.name, "name", "Name the channel, such as hh.")
-        _text(self.sensor, "sensor", "Name the sensor, such as sar or mwr.")
+        _name(self.name, "name", "Name the channel, such as hh.")
+        _name(self.sensor, "sensor", "Name the sensor, such as sar or mwr.")
         _one_of(self.grid, GRIDS, "grid")
-        _text(
+        _name(
             self.unit,
             "unit",
             "Give the unit of the raster's values, such as dB or K (1 where there is none).",
         )
-        _number(self, "mean")
-        _number(self, "sd", above=0, remedy="Give the standard deviation the network was trained with.")
-        _number(self, "fill")
+        _number(self, "mean", least=-_LARGEST, most=_LARGEST, remedy="Give the mean of the training data.")
+        _number(
+            self,
+            "sd",
+            above=0,
+            least=_SMALLEST,
+            most=_LARGEST,
+            remedy="Give the standard deviation the network was trained with.",
+        )
+        if abs(self.mean) > _MOST_DEVIATIONS * self.sd:
+            raise CardError(
+                "sd",
+                f"{self.sd:g} is too small beside the mean {self.mean:g}: 32-bit numbers cannot tell values apart. "
+                "Give the standard deviation the network was trained with.",
+            )
+        _number(self, "fill", least=-_MOST_FILL, most=_MOST_FILL, remedy="It is in standard deviations: 0 is the mean.")
         _texts(self, "aliases")
         if self.grid == "coarse":
-            _integer(self.ratio, "ratio", 1, "Give the pixels along one side of a coarse cell.")
+            _integer(self.ratio, "ratio", 1, "Give the pixels along one side of a coarse cell.", most=_MOST_PIXELS)
         elif self.ratio is not None:
             raise CardError("ratio", "only a coarse channel has one. Remove it, or set the grid to coarse.")
         if self.frequency_ghz is not None:
-            _number(self, "frequency_ghz", above=0, remedy="Give GHz, or leave it out.")
-        _text(self.polarisation, "polarisation")
+            _number(self, "frequency_ghz", above=0, most=1e6, remedy="Give GHz, or leave it out.")
+        _name(self.polarisation, "polarisation")
         if self.footprint_km is not None:
             _numbers(self, "footprint_km", 2)
-            if min(self.footprint_km) <= 0:
+            if min(self.footprint_km) <= 0 or max(self.footprint_km) > 40_000:
                 raise CardError(
-                    "footprint_km", f"{list(self.footprint_km)} are not two lengths in km above 0."
+                    "footprint_km", f"{list(self.footprint_km)} are not two lengths in km above 0 on the Earth."
                 )
 
     @property
@@ -243,7 +269,7 @@ class HeadClass:
     percent: float | None = None
 
     def __post_init__(self) -> None:
-        _text(self.name, "name", "Name the class.")
+        _name(self.name, "name", "Name the class.")
         if self.name.lower() in RESERVED_CLASS_NAMES:
             raise CardError("name", f"'{self.name}' means the class the network predicts. Use another name.")
         _integer(self.value, "value", 0, f"Give its code in class rasters, below {CLASS_LAND}.")
@@ -253,7 +279,7 @@ class HeadClass:
                 f"{self.value} is not below {CLASS_LAND}, which stands for land ({CLASS_NODATA} for no data).",
             )
         if not isinstance(self.colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
-            raise CardError("colour", f"{self.colour!r} is not a colour. Write it as #rrggbb.")
+            raise CardError("colour", f"{shown(self.colour)} is not a colour. Write it as #rrggbb.")
         if self.percent is not None:
             _number(self, "percent")
             if not 0 <= self.percent <= 100:
@@ -287,9 +313,9 @@ class Head:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        _text(self.name, "name", "Name the head, such as concentration.")
+        _name(self.name, "name", "Name the head, such as concentration.")
         _one_of(self.kind, KINDS, "kind")
-        _text(self.unit, "unit")
+        _name(self.unit, "unit")
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.kind == "softmax" and len(self.classes) < 2:
             raise CardError("classes", f"a softmax needs at least two classes, not {len(self.classes)}.")
@@ -333,12 +359,12 @@ class Component:
     polarisation: str = ""
 
     def __post_init__(self) -> None:
-        _text(self.name, "name", "Name the component.")
-        _text(self.sensor, "sensor", "Name the sensor it comes from, such as sar or mwr.")
+        _name(self.name, "name", "Name the component.")
+        _name(self.sensor, "sensor", "Name the sensor it comes from, such as sar or mwr.")
         for name in ("scale", "channel", "polarisation"):
-            _text(getattr(self, name), name)
+            _name(getattr(self, name), name)
         if self.frequency_ghz is not None:
-            _number(self, "frequency_ghz", above=0, remedy="Give GHz, or leave it out.")
+            _number(self, "frequency_ghz", above=0, most=1e6, remedy="Give GHz, or leave it out.")
 
 
 @dataclass(frozen=True)
@@ -396,10 +422,10 @@ class ModelCard:
     limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]+[a-z0-9]", self.id):
+        if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):
             raise CardError(
                 "id",
-                f"{self.id!r} is no id. Use lower-case letters, digits and hyphens, at least three (my-model).",
+                f"{shown(self.id)} is no id. Use lower-case letters, digits and hyphens, 3 to 100 of them (my-model).",
             )
         _text(self.title, "title", "Give the model a title.")
         _text(self.licence, "licence", "Name the licence of the weights.")
@@ -407,15 +433,23 @@ class ModelCard:
         _texts(self, "citation")
         _texts(self, "limits")
         if not isinstance(self.demonstration, bool):
-            raise CardError("demonstration", f"{self.demonstration!r} is neither true nor false.")
+            raise CardError("demonstration", f"{shown(self.demonstration)} is neither true nor false.")
         _json_mapping(self, "skill")
         _number(
-            self, "pixel_size_m", above=0, remedy="Give the size of the pixels it was trained on, in metres."
+            self,
+            "pixel_size_m",
+            above=0,
+            least=0.001,
+            most=1e6,
+            remedy="Give the size of the pixels it was trained on, in metres.",
         )
         for name in ("channels", "heads", "components"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             if not getattr(self, name):
                 raise CardError(name, "the list is empty. A network has at least one.")
+            _few(getattr(self, name), name)
+        if self.outputs > _MOST_OUTPUTS:
+            raise CardError("heads", f"they have {self.outputs} classes together; at most {_MOST_OUTPUTS} are read.")
         self._check_channels()
         _unique([head.name.lower() for head in self.heads], "heads", "name")
         _unique([component.name.lower() for component in self.components], "components", "name")
@@ -424,12 +458,16 @@ class ModelCard:
             if component.channel and component.channel not in known:
                 raise CardError(
                     f"components[{position}].channel",
-                    f"no channel '{component.channel}'. Use one of {', '.join(sorted(known))}, or leave it out.",
+                    f"no channel {shown(component.channel)}. Use one of {listed(sorted(known))}, or leave it out.",
                 )
         _integer(
-            self.receptive_field_radius, "receptive_field_radius", 0, "Give the measured radius in pixels."
+            self.receptive_field_radius,
+            "receptive_field_radius",
+            0,
+            "Give the measured radius in pixels.",
+            most=_MOST_PIXELS,
         )
-        _integer(self.alignment, "alignment", 1, "Give the measured alignment in pixels.")
+        _integer(self.alignment, "alignment", 1, "Give the measured alignment in pixels.", most=_MOST_PIXELS)
         if self.alignment % self.ratio:
             raise CardError(
                 "alignment",
@@ -451,7 +489,7 @@ class ModelCard:
             raise CardError("channels", "none is fine. The map is made on the grid of the fine channels.")
         ratios = sorted({channel.ratio for channel in self.coarse_channels})
         if len(ratios) > 1:
-            raise CardError("channels", f"the coarse channels have several ratios ({ratios}). Give them one.")
+            raise CardError("channels", f"the coarse channels have several ratios ([{listed(ratios)}]). Give them one.")
 
     @property
     def fine_channels(self) -> tuple[Channel, ...]:
@@ -484,8 +522,8 @@ class ModelCard:
         for channel in self.channels:
             if channel.matches(name):
                 return channel
-        names = ", ".join(channel.name for channel in self.channels)
-        raise ModelError(f"The model '{self.id}' has no channel '{name}'. Its channels are {names}.")
+        names = listed(channel.name for channel in self.channels)
+        raise ModelError(f"The model '{self.id}' has no channel {shown(name)}. Its channels are {names}.")
 
     def head(self, name: str = "") -> Head:
         """Return the head called `name`, the first one where it is empty.
@@ -500,8 +538,8 @@ class ModelCard:
         for head in self.heads:
             if head.name.lower() == name.lower():
                 return head
-        names = ", ".join(head.name for head in self.heads)
-        raise ModelError(f"The model '{self.id}' has no head '{name}'. Its heads are {names}.")
+        names = listed(head.name for head in self.heads)
+        raise ModelError(f"The model '{self.id}' has no head {shown(name)}. Its heads are {names}.")
 
     def head_slice(self, name: str = "") -> slice:
         """Return where the logits of a head lie among the network's outputs."""
@@ -534,24 +572,18 @@ class ModelCard:
         if isinstance(source, Mapping):
             return _read_card(source, "model card")
         path = Path(source)
-        path = path / "card.json" if path.is_dir() else path
+        path = path / "card.json" if os.path.isdir(path) else path
         try:
-            text = path.read_text(encoding="utf-8")
+            content = read_json(path)
         except FileNotFoundError:
-            raise ModelError(f"There is no model card {path}. Give the folder of a model package.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"The model card {path} cannot be read: {error}.") from None
-        try:
-            content = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
-        except ValueError as error:
             raise ModelError(
-                f"The model card {path} is no valid JSON: {error}. Mend or download it again."
+                f"There is no model card {short_path(path)}. Give the folder of a model package."
             ) from None
         if not isinstance(content, Mapping):
             raise ModelError(
-                f"The model card {path} is no JSON object. Give the card.json of a model package."
+                f"The model card {short_path(path)} is no JSON object. Give the card.json of a model package."
             )
-        return _read_card(content, str(path))
+        return _read_card(content, short_path(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON values; what :meth:`from_json` reads."""
@@ -630,33 +662,60 @@ def _stac_class(head_class: HeadClass) -> dict[str, Any]:
 # --- checks of single fields -------------------------------------------------------------------
 
 
-def _text(value: Any, where: str, remedy: str = "") -> None:
+def _text(value: Any, where: str, remedy: str = "", most: int = _MOST_TEXT) -> None:
     """Check a text; with a remedy it must not be blank."""
     if not isinstance(value, str):
-        raise CardError(where, f"{value!r} is not a text. {remedy}".rstrip())
+        raise CardError(where, f"{shown(value)} is not a text. {remedy}".rstrip())
     if remedy and not value.strip():
         raise CardError(where, f"it is empty. {remedy}")
+    if len(value) > most:
+        raise CardError(where, f"it has {len(value)} characters; at most {most} are read. Shorten it.")
+    if "\0" in value or (most == _MOST_NAME and _CONTROL.search(value)):
+        raise CardError(where, f"{shown(value)} holds control characters. Remove them.")
+
+
+def _name(value: Any, where: str, remedy: str = "") -> None:
+    """Check a text of one line."""
+    _text(value, where, remedy, _MOST_NAME)
+
+
+def _few(values: Sequence[Any], where: str) -> None:
+    if len(values) > _MOST_ENTRIES:
+        raise CardError(where, f"the list has {len(values)} entries; at most {_MOST_ENTRIES} are read.")
 
 
 def _texts(owner: object, name: str) -> None:
     values = getattr(owner, name)
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise CardError(name, f"{values!r} is not a list of texts.")
+        raise CardError(name, f"{shown(values)} is not a list of texts.")
+    _few(values, name)
     for position, value in enumerate(values):
         _text(value, f"{name}[{position}]", "Remove it or fill it in.")
     object.__setattr__(owner, name, tuple(values))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
-def _number(owner: object, name: str, above: float = -math.inf, remedy: str = "") -> None:
+def _number(
+    owner: object,
+    name: str,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+    remedy: str = "",
+) -> None:
     value = getattr(owner, name)
     if not _is_number(value):
-        raise CardError(name, f"{value!r} is not a finite number. {remedy}".rstrip())
+        raise CardError(name, f"{shown(value)} is not a finite number. {remedy}".rstrip())
     if value <= above:
         raise CardError(name, f"{value} is not above {above:g}. {remedy}".rstrip())
+    if not least <= value <= most:
+        raise CardError(name, f"{value:g} is not between {least:g} and {most:g}. {remedy}".rstrip())
     object.__setattr__(owner, name, float(value))
 
 
@@ -664,18 +723,20 @@ def _numbers(owner: object, name: str, count: int) -> None:
     values = getattr(owner, name)
     fits = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == count
     if not fits or not all(_is_number(value) for value in values):
-        raise CardError(name, f"{values!r} is not a list of {count} numbers.")
+        raise CardError(name, f"{shown(values)} is not a list of {count} numbers.")
     object.__setattr__(owner, name, tuple(float(value) for value in values))
 
 
-def _integer(value: Any, where: str, least: int, remedy: str) -> None:
+def _integer(value: Any, where: str, least: int, remedy: str, most: int | None = None) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise CardError(where, f"{value!r} is not a whole number of at least {least}. {remedy}")
+        raise CardError(where, f"{shown(value)} is not a whole number of at least {least}. {remedy}")
+    if most is not None and value > most:
+        raise CardError(where, f"{shown(value)} is more than {most}. {remedy}")
 
 
 def _one_of(value: Any, known: Sequence[str], where: str) -> None:
-    if value not in known:
-        raise CardError(where, f"{value!r} is not one of {', '.join(known)}.")
+    if not isinstance(value, str) or value not in known:
+        raise CardError(where, f"{shown(value)} is not one of {', '.join(known)}.")
 
 
 def _unique(values: Sequence[Any], where: str, what: str) -> None:
@@ -684,7 +745,7 @@ def _unique(values: Sequence[Any], where: str, what: str) -> None:
         if value in seen:
             raise CardError(
                 f"{where}[{position}].{what}",
-                f"{value!r} is taken by {where}[{seen[value]}] already. Give each its own {what}.",
+                f"{shown(value)} is taken by {where}[{seen[value]}] already. Give each its own {what}.",
             )
         seen[value] = position
 
@@ -693,30 +754,17 @@ def _json_mapping(owner: object, name: str) -> None:
     """Check that a mapping holds JSON values, and keep a copy of it."""
     values = getattr(owner, name)
     if not isinstance(values, Mapping):
-        raise CardError(name, f"{values!r} is not an object with named entries.")
+        raise CardError(name, f"{shown(values)} is not an object with named entries.")
     try:
         kept = json.loads(json.dumps(dict(values), allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise CardError(
-            name, f"it holds what JSON cannot: {error}. Use texts, finite numbers and lists."
+            name, f"it holds what JSON cannot: {shown_text(error, 100)}. Use texts, finite numbers and lists."
         ) from None
     object.__setattr__(owner, name, kept)
 
 
 # --- JSON --------------------------------------------------------------------------------------
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            raise ValueError(f"the field '{key}' stands there twice")
-        content[key] = value
-    return content
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number JSON knows")
 
 
 def _to_values(value: Any) -> Any:
@@ -750,7 +798,7 @@ def _read_fields(content: Mapping[str, Any]) -> ModelCard:
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise CardError(
             "format_version",
-            f"{version!r} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
+            f"{shown(version)} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
         )
     parts: dict[str, Callable[[Any, str], Any]] = {
         "architecture": lambda value, where: _build(Architecture, value, where),
@@ -768,21 +816,22 @@ def _read_fields(content: Mapping[str, Any]) -> ModelCard:
 
 def _build_list(kind: type, values: Any, where: str) -> tuple:
     if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
-        raise CardError(where, f"{values!r} is not a list.")
+        raise CardError(where, f"{shown(values)} is not a list.")
+    _few(values, where)
     return tuple(_build(kind, value, f"{where}[{position}]") for position, value in enumerate(values))
 
 
 def _build(kind: type, values: Any, where: str) -> Any:
     """Return a dataclass made of JSON values; `where` is its path in the card."""
     if not isinstance(values, Mapping):
-        raise CardError(where, f"{values!r} is not an object with named entries.")
+        raise CardError(where, f"{shown(values)} is not an object with named entries.")
     fields = {entry.name: entry for entry in dataclasses.fields(kind)}
     prefix = f"{where}." if where else ""
     for name in values:
         if name not in fields:
-            close = difflib.get_close_matches(name, fields, 1)
+            close = difflib.get_close_matches(name[:50], fields, 1)
             remedy = f"Did you mean '{close[0]}'?" if close else "Remove it."
-            raise CardError(f"{prefix}{name}", f"no such field is known. {remedy}")
+            raise CardError(f"{prefix}{shown_text(name, 60)}", f"no such field is known. {remedy}")
     for name, entry in fields.items():
         no_default = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
         if no_default and name not in values:

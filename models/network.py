@@ -15,6 +15,7 @@ from ..plugin.core.errors import ModelError, OutputError
 from ..plugin.dependencies import require
 from . import registry, weights
 from .card import ModelCard
+from .files import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,7 +54,7 @@ def build(card: ModelCard) -> nn.Module:
     where = f"The card of '{card.id}'"
     if card.architecture.name not in ARCHITECTURES:
         raise ModelError(
-            f"{where} names the architecture '{card.architecture.name}', which is not known. "
+            f"{where} names the architecture {shown(card.architecture.name)}, which is not known. "
             f"Known are: {', '.join(ARCHITECTURES)}."
         )
     builder, known = ARCHITECTURES[card.architecture.name]
@@ -61,7 +62,7 @@ def build(card: ModelCard) -> nn.Module:
     for name in arguments:
         if name not in known:
             raise ModelError(
-                f"{where} gives the architecture an argument '{name}', which is not known. "
+                f"{where} gives the architecture an argument {shown(name)}, which is not known. "
                 f"Known are: {', '.join(known)}."
             )
     # Facts a card tells twice must agree: else one of the two is wrong.
@@ -70,7 +71,7 @@ def build(card: ModelCard) -> nn.Module:
             told = arguments.get(name, value)
             if told != value:
                 raise ModelError(
-                    f"{where} gives the architecture {name} = {told!r}, but its "
+                    f"{where} gives the architecture {name} = {shown(told)}, but its "
                     f"{'channels' if name == 'ratio' else 'heads'} make it {value}. Correct one of them."
                 )
     if not isinstance(arguments.get("variant"), str):
@@ -103,7 +104,7 @@ def load(model: str | os.PathLike) -> tuple[ModelCard, nn.Module]:
     folder = registry.find(model)
     card = ModelCard.from_json(folder / registry.CARD)
     module = build(card)
-    weights.fill(module, weights.load_weights(card, folder), card)
+    weights.fill(module, weights.load_weights(card, folder, weights.most_bytes(module)), card)
     return card, module.eval().requires_grad_(False)
 
 

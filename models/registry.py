@@ -6,17 +6,19 @@ user's lies inside the plugin, whose folder is deleted when it is updated.
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 import sys
 from pathlib import Path
 
 from ..plugin.core.errors import ModelError
 from .card import PICKLES, ModelCard
+from .files import is_file, listed, read_json, short_path, shown_text
 
 BUNDLED = Path(__file__).resolve().parent
 VARIABLE = "FLOELENS_MODELS"
 CARD = "card.json"
+_MOST_FOLDERS = 10_000
 
 
 def user_folder() -> Path:
@@ -61,27 +63,28 @@ def find(model: str | os.PathLike) -> Path:
         raise ModelError(f"No model is given. {_known()}")
     matches = [folder for identifier, folder in _packages() if identifier == text]
     if len(matches) > 1:
-        folders = " and ".join(str(folder) for folder in matches)
+        folders = " and ".join(shown_text(short_path(folder), 120) for folder in matches[:2])
         raise ModelError(
             f"The model '{text}' is installed more than once: {folders}. Give the path of the one meant."
         )
     if matches:
         return matches[0]
-    path = Path(text).expanduser()
-    if path.is_file() and path.name == CARD:
+    named = short_path(text)
+    path = _expanded(text)
+    if is_file(path) and path.name == CARD:
         return path.parent
-    if (path / CARD).is_file():
+    if is_file(path / CARD):
         return path
     if path.suffix.lower() in PICKLES:
         raise ModelError(
-            f"'{text}' may hold pickled code, which runs when it is read, and is not opened. "
+            f"'{named}' may hold pickled code, which runs when it is read, and is not opened. "
             "Give a model package: a folder with card.json and weights in safetensors format."
         )
-    if path.is_dir():
-        raise ModelError(f"The folder '{text}' is no model package: it has no {CARD}. {_known()}")
-    if path.exists():
-        raise ModelError(f"'{text}' is no model package. Give the folder that holds its {CARD}. {_known()}")
-    raise ModelError(f"There is no model '{text}'. {_known()}")
+    if os.path.isdir(path):
+        raise ModelError(f"The folder '{named}' is no model package: it has no {CARD}. {_known()}")
+    if os.path.lexists(text.replace("\0", "?")[:4000]):
+        raise ModelError(f"'{named}' is no model package. Give the folder that holds its {CARD}. {_known()}")
+    raise ModelError(f"There is no model '{named}'. {_known()}")
 
 
 def load_card(model: str | os.PathLike) -> ModelCard:
@@ -96,38 +99,57 @@ def load_card(model: str | os.PathLike) -> ModelCard:
 
 
 def _known() -> str:
-    names = ", ".join(installed())
+    names = installed()
     if not names:
         return f"No model is installed; put packages into {user_folder()} or name a folder in {VARIABLE}."
-    return f"Installed are: {names}. A path to a package works as well."
+    return f"Installed are: {listed(names, 5)}. A path to a package works as well."
+
+
+def _expanded(text: str) -> Path:
+    """Return a path with the home folder for ``~``, where there is one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def _packages() -> list[tuple[str, Path]]:
     """Return (id, folder) of all packages, each folder once, in the order of the places."""
     places = [BUNDLED]
-    places += [Path(place).expanduser() for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
+    places += [_expanded(place) for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
     places.append(user_folder())
-    packages: dict[Path, str] = {}
+    packages: dict[str, tuple[str, Path]] = {}
     for place in places:
         # A place may be a package itself: FLOELENS_MODELS=/data/my-model
         for folder in (place, *_subfolders(place)):
-            if (folder / CARD).is_file():
-                packages.setdefault(folder.resolve(), _id_of(folder))
-    return [(identifier, folder) for folder, identifier in packages.items()]
+            if is_file(folder / CARD):
+                real = os.path.realpath(folder)
+                if real not in packages:
+                    packages[real] = (_id_of(folder), Path(real))
+    return list(packages.values())
 
 
 def _subfolders(place: Path) -> list[Path]:
+    """Return the folders in a place, by name; none of hidden ones, which are packages just being written."""
+    found = []
     try:
-        # Hidden folders are packages that are just being written.
-        return sorted(f for f in place.iterdir() if f.is_dir() and not f.name.startswith((".", "_")))
+        with os.scandir(place) as entries:
+            for entry in itertools.islice(entries, _MOST_FOLDERS):
+                try:
+                    usable = entry.is_dir() and not entry.name.startswith((".", "_"))
+                except OSError:
+                    continue
+                if usable:
+                    found.append(place / entry.name)
     except OSError:
-        return []
+        pass
+    return sorted(found)
 
 
 def _id_of(folder: Path) -> str:
     """Return the card's id; the folder's name where the card is damaged, so that others still list."""
     try:
-        identifier = json.loads((folder / CARD).read_text(encoding="utf-8"))["id"]
-    except (OSError, ValueError, KeyError, TypeError):
+        identifier = read_json(folder / CARD)["id"]
+    except (OSError, ModelError, KeyError, TypeError):
         return folder.name
-    return identifier if isinstance(identifier, str) and identifier else folder.name
+    return identifier if isinstance(identifier, str) and 0 < len(identifier) <= 100 else folder.name

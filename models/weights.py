@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..plugin.core.errors import ModelError
 from ..plugin.dependencies import require
 from .card import ModelCard
+from .files import read_regular, short_path, shown, shown_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,9 +21,19 @@ _PICKLE_STARTS = (b"PK", b"\x80")
 _HDF5_START = b"\x89HDF"
 # Batch norm counts its batches; nothing depends on the count in evaluation.
 _IGNORED = "num_batches_tracked"
+# Names, shapes and metadata before the numbers; and numbers as 64-bit ones, where 32 would do.
+_MOST_HEADER = 4 << 20
+_NUMBER_BYTES = 8
+_MOST_BYTES = 4 << 30
 
 
-def load_weights(card: ModelCard, folder: str | os.PathLike) -> dict[str, Tensor]:
+def most_bytes(module: nn.Module) -> int:
+    """Return what a file with the weights of a network can have at most."""
+    numbers = sum(value.numel() for value in module.state_dict().values())
+    return _MOST_HEADER + _NUMBER_BYTES * numbers
+
+
+def load_weights(card: ModelCard, folder: str | os.PathLike, most: int = _MOST_BYTES) -> dict[str, Tensor]:
     """Return the tensors of a model by name.
 
     Parameters
@@ -31,6 +42,8 @@ def load_weights(card: ModelCard, folder: str | os.PathLike) -> dict[str, Tensor
         Names the file and its checksum.
     folder : path
         The model package.
+    most : int
+        Bytes that the file may have; see `most_bytes`.
 
     Returns
     -------
@@ -45,15 +58,14 @@ def load_weights(card: ModelCard, folder: str | os.PathLike) -> dict[str, Tensor
     DependencyError
         If safetensors or torch is not installed.
     """
-    path = Path(folder) / card.weights.file
+    file = Path(folder) / card.weights.file
+    path = short_path(file)
     try:
-        content = path.read_bytes()  # once, so that what was checked is what is used
+        content = read_regular(file, most)  # once, so that what was checked is what is used
     except FileNotFoundError:
         raise ModelError(
             f"The weights {path} of the model '{card.id}' are missing. Download or save the package again."
         ) from None
-    except OSError as error:
-        raise ModelError(f"The weights {path} cannot be read: {error}.") from None
     if content.startswith(_PICKLE_STARTS):
         raise ModelError(
             f"The weights {path} hold pickled code, which runs when it is read, and are not opened. "
@@ -78,12 +90,13 @@ def load_weights(card: ModelCard, folder: str | os.PathLike) -> dict[str, Tensor
         tensors = safetensors.load(content)
     except Exception as error:  # the library's own errors do not share a class over its versions
         raise ModelError(
-            f"The weights {path} are no valid safetensors file: {error}. Download or save the package again."
+            f"The weights {path} are no valid safetensors file: {shown_text(error, 150)}. Download or save the "
+            "package again."
         ) from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(
-                f"The weights {path} hold values in '{name}' that are not finite. The model is damaged."
+                f"The weights {path} hold values in {shown(name)} that are not finite. The model is damaged."
             )
     return tensors
 
@@ -98,19 +111,20 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], card: ModelCard) -> N
     """
     wanted = {name: value for name, value in module.state_dict().items() if not name.endswith(_IGNORED)}
     given = {name: value for name, value in tensors.items() if not name.endswith(_IGNORED)}
-    problems = [f"'{name}' is missing" for name in sorted(wanted.keys() - given.keys())]
-    problems += [f"'{name}' is unknown" for name in sorted(given.keys() - wanted.keys())]
+    problems = [f"{shown(name)} is missing" for name in sorted(wanted.keys() - given.keys())]
+    problems += [f"{shown(name)} is unknown" for name in sorted(given.keys() - wanted.keys())]
     problems += [
-        f"'{name}' is {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
+        f"{shown(name)} is {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in sorted(wanted.keys() & given.keys())
         if given[name].shape != wanted[name].shape
     ]
     if problems:
-        shown = ", ".join(problems[:3]) + (f" and {len(problems) - 3} more" if len(problems) > 3 else "")
+        more = f" and {len(problems) - 2} more" if len(problems) > 2 else ""
         raise ModelError(
-            f"The card of '{card.id}' does not match its weights: in {card.weights.file} {shown} for the architecture "
-            f"'{card.architecture.name}' with {dict(card.architecture.arguments)}. Correct the card's architecture "
-            "and channels, or use the weights it was written for."
+            f"The card of '{card.id}' does not match its weights: in {shown_text(card.weights.file, 60)} "
+            f"{', '.join(problems[:2])}{more} for the architecture '{card.architecture.name}' with "
+            f"{shown(dict(card.architecture.arguments), 100)}. Correct the card's architecture and channels, or use "
+            "the weights it was written for."
         )
     module.load_state_dict(given, strict=False)
 

@@ -7,21 +7,29 @@ model, of other weights or of another format is refused.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike
+from os import PathLike, fstat
+from typing import BinaryIO
 
 import numpy as np
 
+from ...models.files import open_regular, short_path, shown, shown_text
 from .channel_evidence import ChannelEvidence
 from .cluster_sums import ClusterSums
-from .errors import ParameterError
+from .errors import ModelError, ParameterError
 from .information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
 
 FORMAT = "floelens-zscores-state"
 FORMAT_VERSION = 3
+# What no state is: states of many scenes have hundreds of arrays and shrink little when packed.
+_MOST_ARRAYS = 20_000
+_FREE_BYTES = 128 << 20
+_MOST_RATIO = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +165,14 @@ class ScoreState:
             If the file is no state, is damaged, or has another format version.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
                 header = json.loads(str(arrays["header"][()]))
                 if header["format"] != FORMAT:
                     raise KeyError("format")
                 if header["format_version"] != FORMAT_VERSION:
                     raise ParameterError(
-                        f"State {path} has format version {header['format_version']}, this version of FloeLens reads "
-                        f"{FORMAT_VERSION}; make the state again."
+                        f"State {short_path(path)} has format version {shown(header['format_version'])}, this version "
+                        f"of FloeLens reads {FORMAT_VERSION}; make the state again."
                     )
                 heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
                 channels = tuple(
@@ -180,7 +188,9 @@ class ScoreState:
                     channels=channels,
                 )
         except FileNotFoundError:
-            raise ParameterError(f"There is no state file {path}; check STATE_IN.") from None
+            raise ParameterError(f"There is no state file {short_path(path)}; check STATE_IN.") from None
+        except ModelError as error:
+            raise ParameterError(str(error)) from None
         except (
             OSError,
             ValueError,
@@ -188,12 +198,32 @@ class ScoreState:
             TypeError,
             AttributeError,
             EOFError,
+            RecursionError,
+            MemoryError,
+            OverflowError,
+            NotImplementedError,
+            zlib.error,
             zipfile.BadZipFile,
         ) as error:
+            reason = shown_text(f"{type(error).__name__}: {error}", 120)
             raise ParameterError(
-                f"{path} is no readable state of FloeLens ({type(error).__name__}: {error}); give a file that zscores "
-                "wrote as STATE."
+                f"{short_path(path)} is no readable state of FloeLens ({reason}); give a file that zscores wrote as "
+                "STATE."
             ) from None
+
+
+@contextlib.contextmanager
+def _opened(path: str | PathLike) -> Iterator[BinaryIO]:
+    """Open a zip of arrays that does not grow beyond reason when it is read."""
+    with open_regular(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            expanded = sum(member.file_size for member in members)
+        packed = fstat(file.fileno()).st_size
+        if len(members) > _MOST_ARRAYS or expanded > max(_FREE_BYTES, _MOST_RATIO * packed):
+            raise ValueError(f"{len(members)} arrays of {expanded / 2**20:.0f} MiB in {packed / 2**20:.3g} MiB")
+        file.seek(0)
+        yield file
 
 
 def _read_head(arrays, number: int, header: dict) -> Information:

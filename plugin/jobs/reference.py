@@ -21,6 +21,7 @@ import torch
 
 from ...models import registry
 from ...models.card import ModelCard
+from ...models.files import read_json, short_path, shown_text
 from ..core.channel_evidence import ChannelAccumulator, ChannelEvidence
 from ..core.contribution_reference import ContributionReference
 from ..core.contributions import splitter_for
@@ -49,20 +50,23 @@ def load_reference(model: str, card: ModelCard, head: str, method: str) -> Contr
         If the model has none, or a damaged one.
     """
     path = registry.find(model) / FILE
-    if not path.is_file():
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
         raise ModelError(
             f"Model '{card.id}' has no reference of contributions ({FILE} beside its card), so nothing can be "
             "standardised. Leave STANDARDISED empty, or use a model that has one."
-        )
+        ) from None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         entries = [
             entry
             for entry in content["references"]
             if entry["head"] == head and entry["method"] == method_text(method)
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error}). Make it again, or remove it.") from None
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{short_path(path)} is damaged ({shown_text(error, 100)}). Make it again, or remove it."
+        ) from None
     if not entries:
         raise ModelError(
             f"The reference of model '{card.id}' has no contributions to head '{head}' by {method_text(method)}. "

@@ -27,7 +27,7 @@ from model_networks import CONCENTRATION, ICE_TYPE, changed, make_card
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12).filter(str.strip)
 NUMBER = st.floats(-1e6, 1e6, allow_nan=False)
-POSITIVE = st.floats(1e-3, 1e6, allow_nan=False)
+POSITIVE = st.floats(0.5, 4e4, allow_nan=False)  # lengths on the Earth, and spreads of such means
 
 
 @st.composite
