@@ -30,14 +30,12 @@ sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 from floelens.models.layers import SamePool2d  # noqa: E402
 from floelens.models.network import load  # noqa: E402
 from floelens.models.together import one_by_one  # noqa: E402
-from floelens.plugin.core.contributions import (  # noqa: E402
-    GATED,
-    Splitting,
-    plan_contributions,
-    run_contributions,
-)
+from floelens.plugin.core.accounts import Ledger  # noqa: E402
+from floelens.plugin.core.channel_splitters import GATED, INTEGRATED, Splitting  # noqa: E402
+from floelens.plugin.core.contributions import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
-from floelens.plugin.core.methods import METHODS, Method  # noqa: E402
+from floelens.plugin.core.explainers import PathExplainer  # noqa: E402
+from floelens.plugin.core.methods import METHODS, NODES_A_STEP, Method, explainer_for  # noqa: E402
 from floelens.plugin.core.network import Runner  # noqa: E402
 from floelens.plugin.core.protocols import Silent  # noqa: E402
 from floelens.plugin.core.relevance import plan_relevance, run_relevance  # noqa: E402
@@ -51,6 +49,10 @@ STEPS = 32
 # What takes so long that a start does not matter; all else does its first tile twice, and counts it once.
 LONG = ("integrated_gradients",)
 EPSILON = 1e-6
+BY_SENSOR = "integrated contributions by sensor"
+SPLITTINGS = {GATED: Splitting(GATED), BY_SENSOR: Splitting(INTEGRATED, "sensor")}
+# Nodes of the reference that errors at single pixels are taken against, and the side of the window, in pixels.
+REFERENCE, WINDOW = 512, 125
 
 
 class Strips:
@@ -133,7 +135,7 @@ def ours(task: dict, card, module) -> dict:
             first = next(plan.strips())[0].output
             alone = dataclasses.replace(plan, region=first, tile_rows=first.rows, tile_cols=first.cols)
             run(scene, alone, Strips(keeping=False))
-    kept = (Parts if task["what"] == GATED else Strips)(task["keep"])
+    kept = (Parts if task["what"] in SPLITTINGS else Strips)(task["keep"])
     with opened(task, card) as scene:
         start = clocks()
         run(scene, plan, kept)
@@ -160,8 +162,8 @@ def work_on(
                 strips.write(strip.logits)
 
         return plan_predictions(runner, scene, region, task["memory"]), predict
-    if task["what"] == GATED:
-        splitting, seeding = Splitting(GATED), target_of(runner.card).resolve(runner.card)
+    if task["what"] in SPLITTINGS:
+        splitting, seeding = SPLITTINGS[task["what"]], target_of(runner.card).resolve(runner.card)
 
         def split(scene, plan: Plan, strips: Strips) -> None:
             run_contributions(runner, scene, plan, seeding, splitting, strips, Silent())
@@ -285,6 +287,42 @@ def peer(task: dict, scene, card, module) -> dict:
     return finished(task, start, stop, pixels, own, found)
 
 
+def passes(task: dict, card, module) -> dict:
+    """Return how few steps are as close to integrated gradients, pixel by pixel, as :data:`STEPS` nodes.
+
+    The error is Σ|R - R'| over Σ|R'| of the fine channels, R' being that of :data:`REFERENCE` nodes in float64.
+    """
+    runner = Runner(card, module, device="cpu", precision="float64")
+    with opened(task, card) as scene:
+        whole = scene_window(scene)
+        side, ratio = min(WINDOW, whole.rows, whole.cols), card.ratio
+        row, col = ((size - side) // 2 // ratio * ratio for size in (whole.rows, whole.cols))
+        inputs = runner.standardise(scene.read(Window(row, col, side, side)))
+    seeding, origin = target_of(card).resolve(card), runner.constant(inputs)
+
+    def relevance(explainer) -> np.ndarray:
+        def seeds(logits: torch.Tensor) -> torch.Tensor:
+            return seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
+
+        multipliers = explainer.explain(inputs, seeds, Ledger()).fine
+        return (multipliers * (inputs.fine - origin.fine)).numpy()
+
+    def nodes(number: int) -> np.ndarray:
+        return relevance(PathExplainer(runner, runner, (), number, lambda: None))
+
+    reference = nodes(REFERENCE)
+
+    def error(found: np.ndarray) -> float:
+        return float(np.abs(found - reference).sum() / np.abs(reference).sum())
+
+    allowed = error(nodes(STEPS))
+    for steps in (4, 8, 12, 16, 24, 32):
+        method = Method("integrated_gradients", steps=NODES_A_STEP * steps)
+        if (reached := error(relevance(explainer_for(runner, method)))) <= allowed:
+            return {"steps": steps, "nodes": STEPS, "reference": REFERENCE, "error": reached}
+    return {"missing": f"no number of steps is as exact as {STEPS} nodes ({allowed:.3g})"}
+
+
 def finished(
     task: dict,
     start: tuple[float, float],
@@ -333,11 +371,13 @@ def main() -> int:
     if task["who"] == "peak":
         print(json.dumps(convolution_peak(task)))
         return 0
-    if task["who"] == "ours" and task["what"] not in ("predict", GATED, *METHODS):
+    if task["who"] == "ours" and task["what"] not in ("predict", *SPLITTINGS, *METHODS):
         print(json.dumps({"missing": f"no method {task['what']} here"}))
         return 0
     card, module = load(task["model"])
-    if task["who"] == "ours":
+    if task["who"] == "passes":
+        done = passes(task, card, module)
+    elif task["who"] == "ours":
         done = ours(task, card, module)
     else:
         with opened(task, card) as scene:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .aspp_epsilon import EpsilonPullback
     from .aspp_pullback import Pullback
     from .aspp_rows import GatedRows
+    from .aspp_secant import SecantPullback
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 # Convolutions that read the output of a batch norm.
@@ -245,12 +246,22 @@ class FastAspp(nn.Module):
         values = values if norm is None else self.normalised(norm, values)
         return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
 
-    def _merged(
+    def before_relu(
         self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
     ) -> torch.Tensor:
+        """Return the rows `own` of a convolution before its ReLU; `out` takes them."""
+        norm = NORMS.get(name)
+        if norm in self.merged:
+            return self._merged(name, values, own, edges, out, relu=False)
+        values = values if norm is None else self.normalised(norm, values)
+        return self.filters[name](values, rows=own, out=out)
+
+    def _merged(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor, relu: bool = True
+    ) -> torch.Tensor:
         """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
-        self.filters[f"{name}_merged"](values, relu=True, rows=own, out=out)
-        self.correct_edges(name, values, own, edges, out, relu=True)
+        self.filters[f"{name}_merged"](values, relu=relu, rows=own, out=out)
+        self.correct_edges(name, values, own, edges, out, relu=relu)
         return out
 
     def correct_edges(
@@ -426,6 +437,12 @@ class FastAspp(nn.Module):
         from .aspp_pullback import Pullback
 
         return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
+
+    def secant_pullback(self) -> SecantPullback | None:
+        """Return the way back over steps of a path, written out; None for a variant without :meth:`pullback`."""
+        from .aspp_secant import SecantPullback
+
+        return SecantPullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
 
     def gated_rows(self) -> GatedRows | None:
         """Return the forward pass in parts by channels; None for a variant without a linear head."""

@@ -167,10 +167,13 @@ class Pullback(nn.Module):
         if name == "conv2":
             direct = seeds[:, :, new.own].to(network.dtype)
             multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
-        gates = passed[:, :, new.own].to(network.dtype)
-        torch.ops.aten.threshold_backward.grad_input(multipliers, gates, 0, grad_input=multipliers)
+        self._let_pass(multipliers, passed[:, :, new.own].to(network.dtype))
         if mine:
             arrived[name] = arrived[name] + channel_sums(multipliers[:, :, new.where(mine)])
+
+    def _let_pass(self, multipliers: torch.Tensor, passed: torch.Tensor) -> None:
+        """Take multipliers, in place, back through a ReLU that put out `passed`."""
+        torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
 
     def _shift_of(self, norm: str) -> torch.Tensor:
         """Return what a norm adds, by channel, in units of what arrives behind it; float64."""

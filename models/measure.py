@@ -20,6 +20,10 @@ _LARGEST_FIELD = 2048
 _TOLERANCE = 1e-9
 # Networks that halve their grid do so up to four times, mostly.
 _COMMON_STRIDE = 16
+_LONGEST_PERIOD = 128
+# Pixels across the strips on which a receptive field is measured, at least.
+_NARROW = 64
+_SIDES = ("up", "down", "left", "right", "cells")
 
 
 @dataclass(frozen=True)
@@ -110,36 +114,32 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
         If an output pixel reads farther than 1024 pixels.
     """
     open_copy = _with_positive_weights(module)
-    ratio = card.ratio
-    # What a pixel reads depends on its place in the period: the first, middle and last one are tried.
-    period = _period(card)
+    fields = [_field(open_copy, card, period) for period in _periods(card)]
+    return ReceptiveField(*(max(getattr(f, side) for f in fields) for side in _SIDES))
+
+
+def _field(open_copy: nn.Module, card: ModelCard, period: int) -> ReceptiveField:
+    """Return what output pixels at a few places of a period read, on strips along either axis.
+
+    A strip as long as the field and no wider than needed takes a small share of a square's memory and time.
+    """
     size = 2 * (card.receptive_field_radius + 1)
     while size <= _LARGEST_FIELD:
         middle = -(-size // 2 // period) * period
-        reach = [0, 0, 0, 0]
-        cells = 0
-        clipped = False
-        for pixel in sorted({middle, middle + period // 2, middle + period - 1}):
-            side = 2 * middle + period
-            fine, coarse = _inputs(card, side, torch.ones)
-            fine.requires_grad_(True)
-            if coarse is not None:
-                coarse.requires_grad_(True)
-            open_copy(fine, coarse)[:, :, pixel, pixel].sum().backward()
-            rows = fine.grad.abs().amax(dim=(0, 1, 3)).nonzero().flatten()
-            cols = fine.grad.abs().amax(dim=(0, 1, 2)).nonzero().flatten()
-            for axis, seen in ((0, rows), (2, cols)):
-                if len(seen):
-                    reach[axis] = max(reach[axis], pixel - int(seen[0]))
-                    reach[axis + 1] = max(reach[axis + 1], int(seen[-1]) - pixel)
-                    clipped = clipped or int(seen[0]) == 0 or int(seen[-1]) == side - 1
-            if coarse is not None and coarse.grad is not None:
-                for axis in (2, 3):
-                    others = tuple(a for a in range(4) if a != axis)
-                    seen = coarse.grad.abs().amax(dim=others).nonzero().flatten()
-                    if len(seen):
-                        own = pixel // ratio
-                        cells = max(cells, own - int(seen[0]), int(seen[-1]) - own)
+        across = -(-_NARROW // 2 // period) * period
+        reach, cells, clipped = [0, 0, 0, 0], 0, False
+        # What a pixel reads depends on its place in the period: the first, middle and last one are tried.
+        for place in sorted({0, period // 2, period - 1}):
+            for axis in (0, 1):
+                pixel, sides = (middle + place, across + place), (2 * middle + period, 2 * across + period)
+                if axis == 1:
+                    pixel, sides = (pixel[1], pixel[0]), (sides[1], sides[0])
+                seen, own = _read_by(open_copy, card, pixel, sides, axis)
+                first, last = seen
+                reach[2 * axis] = max(reach[2 * axis], pixel[axis] - first)
+                reach[2 * axis + 1] = max(reach[2 * axis + 1], last - pixel[axis])
+                clipped = clipped or first == 0 or last == sides[axis] - 1
+                cells = max(cells, own)
         if not clipped:
             return ReceptiveField(reach[0], reach[1], reach[2], reach[3], cells)
         size *= 2
@@ -147,6 +147,27 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
         f"The network of '{card.id}' reads farther than {_LARGEST_FIELD // 2} pixels around an output pixel. "
         "Networks that look at a whole scene cannot be run in tiles."
     )
+
+
+def _read_by(
+    open_copy: nn.Module, card: ModelCard, pixel: tuple[int, int], sides: tuple[int, int], axis: int
+) -> tuple[tuple[int, int], int]:
+    """Return the first and last pixel read along an axis (0: rows), and how many cells beyond the pixel's own."""
+    fine, coarse = _inputs(card, sides[0], torch.ones, sides[1])
+    fine.requires_grad_(True)
+    if coarse is not None:
+        coarse.requires_grad_(True)
+    open_copy(fine, coarse)[:, :, pixel[0], pixel[1]].sum().backward()
+    others = tuple(other for other in range(4) if other != 2 + axis)
+    seen = fine.grad.abs().amax(dim=others).nonzero().flatten()
+    span = (int(seen[0]), int(seen[-1])) if len(seen) else (pixel[axis], pixel[axis])
+    cells = 0
+    if coarse is not None and coarse.grad is not None:
+        read = coarse.grad.abs().amax(dim=others).nonzero().flatten()
+        if len(read):
+            own = pixel[axis] // card.ratio
+            cells = max(0, own - int(read[0]), int(read[-1]) - own)
+    return span, cells
 
 
 def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 128) -> int:
@@ -164,7 +185,7 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
     # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
     margin = field.radius + field.cells * card.ratio
-    period = _period(card)
+    period = _periods(card)[0]
     rows = -(-32 // period) * period
     width = -(-(2 * margin + 64) // period) * period
     generator = torch.Generator().manual_seed(0)
@@ -197,9 +218,18 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     )
 
 
-def _period(card: ModelCard) -> int:
-    """Return a step at which a network of this card repeats itself: test images hold whole ones."""
-    return card.alignment if card.coarse_channels else math.lcm(card.alignment, _COMMON_STRIDE)
+def _periods(card: ModelCard) -> tuple[int, ...]:
+    """Return steps at which a network of this card repeats itself: test images hold whole ones.
+
+    One that holds both the card's alignment and the stride of most networks, where it is no longer than
+    :data:`_LONGEST_PERIOD`; else each of the two: images of their common multiple would fill the memory.
+    """
+    if card.coarse_channels:
+        return (card.alignment if card.alignment <= _LONGEST_PERIOD else card.ratio,)
+    both = math.lcm(card.alignment, _COMMON_STRIDE)
+    if both <= _LONGEST_PERIOD:
+        return (both,)
+    return (card.alignment, _COMMON_STRIDE) if card.alignment <= _LONGEST_PERIOD else (_COMMON_STRIDE,)
 
 
 def _inputs(card: ModelCard, rows: int, values, cols: int = 0) -> tuple[torch.Tensor, torch.Tensor | None]:

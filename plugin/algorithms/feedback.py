@@ -25,7 +25,7 @@ class FeedbackProgress:
         self._feedback = feedback
         self._started = time.monotonic()
         self._step = ""
-        self._told = float("-inf")
+        self._next, self._shown = float("-inf"), ""
 
     def report(self, fraction: float, text: str = "") -> None:
         """Show that `fraction` (0 to 1) is done.
@@ -40,11 +40,15 @@ class FeedbackProgress:
         fraction = min(1.0, max(0.0, float(fraction)))
         self._feedback.setProgress(100.0 * fraction)
         now = time.monotonic()
-        if (text and text != self._step) or now - self._told >= SECONDS_BETWEEN_TEXTS:
+        if (text and text != self._step) or now >= self._next:
             self._step = text or self._step
-            self._told = now
-            shown = ", ".join(part for part in (self._step, self._remaining(fraction, now)) if part)
-            if shown:
+            left = self._remaining(fraction, now)
+            # Said again when half of it should be over: the log does not fill with estimates.
+            self._next = now + max(SECONDS_BETWEEN_TEXTS, (left or 0.0) / 2)
+            told = "" if left is None else f"about {duration(left)} left"
+            shown = ", ".join(part for part in (self._step, told) if part)
+            if shown and shown != self._shown:
+                self._shown = shown
                 self._feedback.setProgressText(shown)
 
     def message(self, text: str) -> None:
@@ -59,12 +63,12 @@ class FeedbackProgress:
         """Return whether the user pressed Cancel."""
         return self._feedback.isCanceled()
 
-    def _remaining(self, fraction: float, now: float) -> str:
-        """Return the time left, once enough is done to tell."""
+    def _remaining(self, fraction: float, now: float) -> float | None:
+        """Return the seconds left, once enough is done to tell."""
         elapsed = now - self._started
         if fraction < 0.02 or fraction >= 1.0 or elapsed < SECONDS_BETWEEN_TEXTS:
-            return ""
-        return f"about {duration(elapsed * (1.0 - fraction) / fraction)} left"
+            return None
+        return elapsed * (1.0 - fraction) / fraction
 
 
 class CalledProgress:

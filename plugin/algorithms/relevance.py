@@ -66,7 +66,9 @@ class Relevance(ExplainingAlgorithm):
             declare.raster_output(
                 "MWR_RELEVANCE",
                 "Relevance of MWR",
-                "One band a radiometer channel, on the MWR raster's own grid. A channel's evidence is no "
+                "On the MWR raster's own grid two bands a radiometer channel: first the sum over all SAR pixels that "
+                "a cell covers (these add up to the logits), then, in bands named …_per_pixel, the same for each of "
+                "these pixels. QGIS shows the second, in the colours and limits of SAR. A channel's evidence is no "
                 "finer than its footprint, which the legend gives.",
                 optional=True,
             )

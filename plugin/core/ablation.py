@@ -27,6 +27,7 @@ from .network import Inputs, Runner
 from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
+from .run_time import Probe
 from .shapley import MOST_PLAYERS, shapley_values
 from .target import Seeding
 from .tiling import Plan, Tile
@@ -245,8 +246,9 @@ def run_ablation(
     retreat = Retreat(runner, plan, progress, ablator_on)
     books = Books(len(ablator.groups))
     strip = None
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(take_out, patch)))
     with writing_behind(sink) as behind:
-        for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out"):
+        for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out", probe):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)

@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from .channel_groups import SCALE
-from .contributions import INTEGRATED, Splitting, splitter_for
+from .channel_splitters import INTEGRATED
+from .contributions import Splitting, splitter_for
 from .engine import check_cancelled
 from .network import Runner
 from .protocols import Patch, Progress, Source
@@ -37,6 +38,11 @@ def settled(
     """
     if splitting.method != INTEGRATED or splitting.groups == SCALE:
         return splitting
+    if not splitter_for(runner, splitting).takes_steps:
+        progress.message(
+            "Contributions along the path: exact without steps, as one group at most is not linear."
+        )
+        return dataclasses.replace(splitting, steps=1)
     progress.report(0.0, "Trying how many steps are needed")
     pilots = _pilots(source, plan)
     retreat = Retreat(runner, plan, progress, lambda runner: runner)

@@ -19,7 +19,7 @@ C_g = Σ_j w_j a_j over the components of the group, b the bias of the last laye
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -28,71 +28,23 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from .channel_groups import CHANNEL_GROUPS, SCALE, ChannelGroup, channel_groups, scale_groups
+from .channel_groups import SCALE, ChannelGroup, scale_groups
+from .channel_splitters import GATED, GatedSplitter, PathSplitter, Splitting
 from .engine import check_cancelled, plan_work, tiles_with_work
-from .errors import ModelError, NumericalError, ParameterError
-from .forward_gates import Frozen, Step
-from .forward_rows import Forward, Rows
+from .errors import ModelError, NumericalError
 from .network import Inputs, Runner
 from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
 from .retreat import Retreat
+from .run_time import Probe
 from .target import Seeding
 from .tiling import Plan, Tile
 from .window import Window
 
-GATED, INTEGRATED = "gated", "integrated"
-METHODS = (INTEGRATED, GATED)
-GROUPS = (*CHANNEL_GROUPS, SCALE)
 # Rows whose books are made at once: few enough for the processor's cache.
 BOOKED_ROWS = 16
 # Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
-
-
-@dataclass(frozen=True)
-class Splitting:
-    """How logits are split.
-
-    Parameters
-    ----------
-    method : str
-        A word of :data:`METHODS`.
-    groups : str
-        A word of :data:`GROUPS`.
-    baseline : tuple of float
-        x₀: one standardised value per channel, the fine ones first; empty: 0 for all, each channel's mean.
-    steps : int
-        Steps of ``integrated`` to begin with.
-    settled : float
-        Steps are doubled until no band moves by more than this share of |bias| + Σ|bands|.
-    most_steps : int
-        Where the doubling ends.
-
-    Raises
-    ------
-    ParameterError
-        If a value makes no sense.
-    """
-
-    method: str = INTEGRATED
-    groups: str = "channel"
-    baseline: tuple[float, ...] = ()
-    steps: int = 4
-    settled: float = 0.01
-    most_steps: int = 64
-
-    def __post_init__(self) -> None:
-        for name, word, known in (("METHOD", self.method, METHODS), ("GROUPS", self.groups, GROUPS)):
-            if word not in known:
-                raise ParameterError(f"Unknown {name} '{word}'. Choose one of: {', '.join(known)}.")
-        if self.steps < 1:
-            raise ParameterError(f"The path takes at least 1 step, not {self.steps}. Change STEPS.")
-        if self.baseline and self.groups == SCALE:
-            raise ParameterError(
-                "GROUPS=scale splits at the last layer and has no baseline of channels. "
-                "Choose other GROUPS, or leave BASELINE empty."
-            )
 
 
 @dataclass(frozen=True)
@@ -139,6 +91,8 @@ class Splitter(Protocol):
     # Whether large tiles cost it no speed, and for how many more tiles it may run at the same time.
     takes_large_tiles: bool
     tiles_ahead: int
+    # Whether the number of steps along the path matters.
+    takes_steps: bool
 
     def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
         """Return (groups, then bias, then logit; row, column) of a target."""
@@ -158,120 +112,10 @@ def splitter_for(runner: Runner, splitting: Splitting, check: Callable[[], None]
     return kind(runner, splitting, check)
 
 
-class ChannelSplitter:
-    """What splitting by channels has in common: parts of the inputs, and the seeded sum of the output's."""
-
-    takes_large_tiles, tiles_ahead = False, 0
-
-    def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
-        self.groups = channel_groups(runner.card, splitting.groups)
-        self.splitting = splitting
-        self._runner = runner
-        self._check = check
-        self._forward = Forward(runner.module, runner.dtype)
-
-    def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
-        """Return (groups, then bias, then logit; row, column) of a target."""
-        with torch.no_grad():
-            logits = self._runner.logits(inputs)
-            seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
-            outputs = seeding.logits
-            seeds, logits = seeds[0, list(outputs)], logits[0, list(outputs)]
-            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
-            bands[-1] = (logits * seeds).sum(0)
-            for band, row in self._carried(inputs, outputs):
-                for part, seed in zip(row[0].to(seeds.dtype), seeds):
-                    bands[band].addcmul_(part, seed)
-        return bands
-
-    def split_outputs(self, inputs: Inputs) -> torch.Tensor:
-        """Return (groups, then bias, then logit; output, row, column) of every output of the network."""
-        with torch.no_grad():
-            logits = self._runner.logits(inputs)
-            bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
-            bands[-1] = logits[0]
-            for band, row in self._carried(inputs):
-                bands[band] += row[0].to(logits.dtype)
-        return bands
-
-    def _carried(
-        self, inputs: Inputs, outputs: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield bands, and what is to be added to them (1, output, row, column): of some outputs, or of all."""
-        raise NotImplementedError
-
-    def _parts(self, inputs: Inputs, origin: Inputs, base: list[Inputs]) -> list[Rows]:
-        """Return the rows of fine and coarse inputs: `base`, and the groups' distances from the baseline."""
-        fine = len(self._runner.fine_channels)
-        found = [self._rows(inputs.fine - origin.fine, [point.fine for point in base], 0)]
-        if inputs.coarse is not None:
-            found.append(self._rows(inputs.coarse - origin.coarse, [point.coarse for point in base], fine))
-        return found
-
-    def _rows(self, distance: torch.Tensor, base: list[torch.Tensor], first: int) -> Rows:
-        rows = {number - len(base): point for number, point in enumerate(base)}
-        for number, group in enumerate(self.groups):
-            members = [
-                channel - first for channel in group.members if first <= channel < first + distance.shape[1]
-            ]
-            if members:
-                rows[number] = torch.zeros_like(distance)
-                rows[number][:, members] = distance[:, members]
-        return Rows({name: row.to(self._runner.dtype) for name, row in rows.items()})
-
-
-class GatedSplitter(ChannelSplitter):
-    """Splits with the gates frozen: by the network's own pass in parts where it has one."""
-
-    def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
-        super().__init__(runner, splitting, check)
-        self._own_rows = runner.gated_rows()
-        if self._own_rows is not None:
-            self.takes_large_tiles, self.tiles_ahead = runner.takes_large_tiles, runner.tiles_ahead
-
-    def _carried(
-        self, inputs: Inputs, outputs: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        origin = self._runner.constant(inputs, self.splitting.baseline)
-        if self._own_rows is not None:
-            groups = [group.members for group in self.groups]
-            coarse = None if inputs.coarse is None else inputs.coarse - origin.coarse
-            distance = (inputs.fine - origin.fine, coarse)
-            found = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges, outputs)
-            for name, row in found:
-                yield (name if name >= 0 else -2), row
-            return
-        found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
-        for name, row in found.values.items():
-            yield (name if name >= 0 else -2), _some(row, outputs)
-
-
-def _some(row: torch.Tensor, outputs: Sequence[int] | None) -> torch.Tensor:
-    return row if outputs is None else row[:, list(outputs)]
-
-
-class PathSplitter(ChannelSplitter):
-    """Splits along the straight way from the baseline."""
-
-    def _carried(
-        self, inputs: Inputs, outputs: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        origin = self._runner.constant(inputs, self.splitting.baseline)
-        yield -2, _some(self._runner.logits(origin), outputs)
-        steps = self.splitting.steps
-        ends = [origin, *(inputs.towards(origin, step / steps) for step in range(1, steps)), inputs]
-        for ends_of_step in zip(ends, ends[1:]):
-            self._check()
-            found = self._forward.rows(self._parts(inputs, origin, list(ends_of_step)), Step())
-            for name, row in found.values.items():
-                if name >= 0:
-                    yield name, _some(row, outputs) / steps
-
-
 class ComponentSplitter:
     """Splits over groups of components of the last layer."""
 
-    takes_large_tiles, tiles_ahead = False, 0
+    takes_large_tiles, tiles_ahead, takes_steps = False, 0, False
 
     def __init__(self, runner: Runner, splitting: Splitting) -> None:
         self.groups = scale_groups(runner.card)
@@ -380,7 +224,8 @@ def run_contributions(
     groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
     books = _Books(len(groups))
     strip = None
-    tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead)
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
+    tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead, probe)
     with writing_behind(sink) as behind, closing(tiles):
         for tile, patch, pieces, last in tiles:
             if strip is None:

@@ -23,6 +23,7 @@ from .pipeline import PATCHES_WAITING, computed_ahead, read_ahead
 from .products import product
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
+from .run_time import Probe, announce
 from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
 from .window import Window
 
@@ -189,9 +190,11 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: i
 
 
 def tiles_with_patches(
-    source: Source, plan: Plan, progress: Progress, text: str
+    source: Source, plan: Plan, progress: Progress, text: str, probe: Probe | None = None
 ) -> Iterator[tuple[Tile, Patch, bool]]:
     """Yield each tile with what was read for it, and whether it is the last of its strip.
+
+    Parameters are those of :func:`tiles_with_work`.
 
     Raises
     ------
@@ -201,7 +204,7 @@ def tiles_with_patches(
         After the last tile, if no pixel of the region was valid.
     """
     # What is done with a tile is up to the caller.
-    with closing(tiles_with_work(source, plan, progress, text, lambda tile, patch: None)) as tiles:
+    with closing(tiles_with_work(source, plan, progress, text, lambda *_: None, probe=probe)) as tiles:
         for tile, patch, _, last in tiles:
             yield tile, patch, last
 
@@ -213,6 +216,7 @@ def tiles_with_work(
     text: str,
     work: Callable[[Tile, Patch], Found],
     ahead: int = 0,
+    probe: Probe | None = None,
 ) -> Generator[tuple[Tile, Patch, Found, bool], None, None]:
     """Yield tile, patch, what `work` returns for them, and whether the tile is the last of its strip.
 
@@ -224,12 +228,16 @@ def tiles_with_work(
         ``work(tile, patch)``, where `ahead` is not 0 in threads of its own.
     ahead : int
         How many tiles are computed beside the one that is waited for.
+    probe : Probe, optional
+        How to time what is done with a tile: the estimate is put into the log before the first one.
 
     Raises
     ------
     Exception
         As of :func:`tiles_with_patches`, and what `work` raises.
     """
+    if probe is not None:
+        announce(source, plan, progress, text, probe)
     total, done, any_valid = plan.count, 0, False
     tiles = (tile for strip in plan.strips() for tile in strip)
     patches = read_ahead(source, (tile.read for strip in plan.strips() for tile in strip))
@@ -284,7 +292,9 @@ def stream_predictions(
         return list(retreat.pieces(tile, partial(_logits, patch)))
 
     logits = valid = None
-    with closing(tiles_with_work(source, plan, progress, "Predicting", work, runner.tiles_ahead)) as computed:
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(_logits, patch)))
+    tiles = tiles_with_work(source, plan, progress, "Predicting", work, runner.tiles_ahead, probe)
+    with closing(tiles) as computed:
         for tile, patch, pieces, last in computed:
             if logits is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
@@ -338,7 +348,12 @@ def stream_components(
     """
     weight, bias = runner.output_weights()
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
-    for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components"):
+
+    def components(patch: Patch, runner: Runner, tile: Tile) -> object:
+        return runner.components(runner.standardise(patch, tile.input))
+
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(components, patch)))
+    for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components", probe):
         valid = patch.valid[tile.output.slices(patch.window)]
         chosen = valid if choose is None else valid & choose(tile.output, valid)
         if not chosen.any():

@@ -5,9 +5,9 @@ Occlusion has a module of its own, :mod:`.occlusion`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from .network import Inputs, Runner
 from .rules import DropoutRule, Rules, along_gradient
 from .walk import Walk, traced
 from .window import Window
+
+if TYPE_CHECKING:
+    from ...models.aspp_secant import SecantPullback
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,58 @@ class PathExplainer:
         points = (inputs.towards(origin, float(share)) for share in self._shares)
         fine, coarse = _mean_gradient(self._network, points, self._weights, seeded, self._check)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+class SecantExplainer:
+    """Explains along the path from the baseline in steps, over each of which every gate has its secant as slope.
+
+    Relevance adds up whatever the number of steps. They are the shorter the closer to the baseline, where most
+    gates change: the ends lie at (i/n)² of the path.
+
+    Parameters
+    ----------
+    runner : Runner
+        A network with a way back over steps.
+    pullback : SecantPullback
+        That way back.
+    levels : tuple of float
+        The baseline.
+    steps : int
+        Their number.
+    check : callable
+        Called before each step, and may raise.
+    """
+
+    def __init__(
+        self, runner: Runner, pullback: SecantPullback, levels: tuple[float, ...], steps: int, check: Check
+    ) -> None:
+        self._runner, self._pullback = runner, pullback
+        self._levels, self._check = levels, check
+        self.takes_large_tiles = runner.takes_large_tiles
+        self._ends = [(number / steps) ** 2 for number in range(steps + 1)]
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits = self._runner.logits(inputs)
+        seeded = seeds(logits).clone()
+        origin = self._runner.constant(inputs, self._levels)
+        at_origin = seeded_sum(seeded, self._runner.logits(origin))
+        ledger.note(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        fine = torch.zeros_like(inputs.fine)
+        found = self._pullback.steps(self._points(inputs, origin), seeded, inputs.edges)
+        for multipliers, begin, end in zip(found, self._ends, self._ends[1:]):
+            fine.add_(multipliers, alpha=end - begin)
+        coarse = self._pullback.cells(seeded, inputs.coarse)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+    def _points(self, inputs: Inputs, origin: Inputs) -> Iterator[torch.Tensor]:
+        for end in self._ends:
+            self._check()
+            yield inputs.towards(origin, end).fine
 
 
 class SmoothExplainer:

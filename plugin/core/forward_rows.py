@@ -247,13 +247,15 @@ class Forward(fx.Interpreter):
         Parameters
         ----------
         inputs : sequence of Rows or None
-            In the order of the network's inputs, with the base rows of `gates`.
+            In the order of the network's inputs, with the base rows of `gates`; inputs that are missing at the end
+            are None, as the coarse one of a network without coarse channels.
         gates : Frozen, Step or Straight
             What activations do.
         """
         self._gates = gates
+        number = sum(node.op == "placeholder" for node in self.module.graph.nodes)
         with torch.no_grad():
-            return _dense(self.run(*inputs))
+            return _dense(self.run(*inputs, *[None] * (number - len(inputs))))
 
     def run_node(self, n: fx.Node):
         """Run one layer on rows."""

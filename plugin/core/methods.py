@@ -38,6 +38,7 @@ from .explainers import (
     Explainer,
     PathExplainer,
     RescaleExplainer,
+    SecantExplainer,
     SmoothExplainer,
     Walked,
     WalkExplainer,
@@ -79,6 +80,8 @@ METHODS = (
 )  # fmt: skip
 WITH_BASELINE = (INTEGRATED_GRADIENTS, DEEPLIFT, OCCLUSION)
 FIRST_LAYERS = ("default", "same", "w_square", "flat", "z_box")
+# As many Gauss-Legendre nodes are as far from the integral, pixel by pixel, as one step with secants.
+NODES_A_STEP = 4
 # Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
@@ -92,11 +95,12 @@ class Method:
     name : str
         One of :data:`METHODS`.
     steps : int
-        Steps of integrated gradients; with `refine`, the number to begin with.
+        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a way
+        back over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is as exact.
     refine : bool
-        Whether steps are doubled, up to `most_steps`, until the books balance within `tolerance`.
+        Whether `steps` is doubled, up to `most_steps`, until relevance stands still and adds up within `tolerance`.
     tolerance : float
-        Largest residual of integrated gradients, relative to Σ|R| + |bias|.
+        Largest residual of integrated gradients, relative to Σ|R| of the channels that are not linear.
     most_steps : int
         Where the doubling ends; `steps` where these are more.
     baseline : tuple of float
@@ -210,7 +214,7 @@ class Method:
         said = {
             GRADIENT: "gradient",
             GRADIENT_X_INPUT: "gradient x input",
-            INTEGRATED_GRADIENTS: f"integrated gradients from {origin}, {self.steps} Gauss-Legendre steps",
+            INTEGRATED_GRADIENTS: f"integrated gradients from {origin}, as exact as {self.steps} Gauss-Legendre nodes",
             SMOOTHGRAD: f"SmoothGrad: mean gradient over {self.samples} draws of noise of {self.noise:g} standard "
             "deviations",
             DEEPLIFT: f"DeepLIFT, rescale rule, from {origin}",
@@ -253,6 +257,8 @@ def explainer_for(
     """
     network = Walked(runner, dropout) if dropout else runner
     if method.name == INTEGRATED_GRADIENTS:
+        if dropout is None and (secants := runner.secant_pullback()) is not None:
+            return SecantExplainer(runner, secants, method.baseline, -(-method.steps // NODES_A_STEP), check)
         return PathExplainer(runner, network, method.baseline, method.steps, check)
     if method.name == SMOOTHGRAD:
         noises = [Noise(method.noise, runner.ratio, method.seed, sample) for sample in range(method.samples)]

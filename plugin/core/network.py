@@ -23,6 +23,7 @@ from .protocols import Patch
 from .window import Window
 
 if TYPE_CHECKING:
+    from ...models.aspp_secant import SecantPullback
     from ...models.card import ModelCard
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -35,6 +36,16 @@ REFUSED = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
+
+
+@contextmanager
+def host_tensors() -> Iterator[None]:
+    """Make tensors on the host unless told otherwise, whatever default device another program set for this thread."""
+    if torch.empty(0).device.type == "cpu":
+        yield
+        return
+    with torch.device("cpu"):
+        yield
 
 
 def resolve_device(device: str) -> torch.device:
@@ -327,6 +338,11 @@ class Runner:
             found = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
+
+    def secant_pullback(self) -> SecantPullback | None:
+        """Return the network's own way back over steps of a path, or None where it has none."""
+        made = getattr(self._fast, "secant_pullback", None)
+        return made() if made is not None else None
 
     def gated_rows(self) -> Callable | None:
         """Return the network's own forward pass in parts by channels, or None where it has none."""

@@ -32,9 +32,10 @@ from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method
 from .network import Inputs, Runner
 from .pipeline import writing_behind
 from .protocols import Patch, Progress, Sink, Source
-from .relevance_steps import pilots_of, refined, seeded_pixels, seeds_of
+from .relevance_steps import around_seeds, pilots_of, refined, seeded_pixels, seeds_of
 from .retreat import Retreat
-from .target import Target
+from .run_time import Probe
+from .target import Seeding, Target
 from .tiling import Plan, Tile
 from .uncertainty import Replica, Uncertainty, replicas_of
 from .window import Window
@@ -185,7 +186,9 @@ def run_relevance(
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     target_sum, pixels = 0.0, 0
 
-    def explain(patch: Patch, replicas: list[Replica], piece: Tile) -> list[_Found]:
+    def explain(
+        patch: Patch, replicas: list[Replica], piece: Tile, seeding: Seeding = seeding
+    ) -> list[_Found]:
         mask = seeded_pixels(seeding, piece, patch)
         if not mask.any():
             return []
@@ -203,6 +206,20 @@ def run_relevance(
             found.append(_Found(relevance, rest, given, noise, booked))
         return found
 
+    everywhere = dataclasses.replace(seeding, region=None)
+
+    def needed(tile: Tile) -> Tile | None:
+        mask = np.zeros((tile.input.rows, tile.input.cols), bool)
+        meant = np.ones((tile.output.rows, tile.output.cols), bool)
+        mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, meant)
+        if not mask.any():
+            return None
+        return around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+
+    probe = Probe(
+        lambda tile, patch: retreat.whole(tile, partial(explain, patch, seeding=everywhere)), needed
+    )
+
     def lost(patch: Patch, mask: np.ndarray, replicas: list[Replica], pilot: Tile) -> dict[str, float]:
         device = replicas[0].runner
         inputs = device.standardise(patch, pilot.input)
@@ -212,11 +229,13 @@ def run_relevance(
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         margin = method.patch if method.name == OCCLUSION else 0
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
-        for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining"):
+        for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining", probe):
             fine.see(tile, patch)
             mask = seeded_pixels(seeding, tile, patch)
             if mask.any():
-                for piece, explained in retreat.pieces(tile, partial(explain, patch)):
+                # Steps are many: they are not spent on pixels that nothing explained depends on.
+                own = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+                for piece, explained in retreat.pieces(own, partial(explain, patch)):
                     for index, found in enumerate(explained):
                         explanation = found.explanation
                         fine.add(index, explanation.fine_window or piece.input, found.relevance)

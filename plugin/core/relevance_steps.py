@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from .accounts import BIAS, Ledger
 from .engine import check_cancelled
 from .explainers import Seeds
-from .methods import INTEGRATED_GRADIENTS, Method, explainer_for
+from .methods import INTEGRATED_GRADIENTS, NODES_A_STEP, Method, explainer_for
 from .network import Inputs, Runner
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
@@ -27,6 +28,10 @@ from .window import Window
 PILOT_SIDE = 48
 PILOT_CANDIDATES = 16
 PILOTS = 4
+# Twice as many steps move relevance by at most this share of Σ|relevance|: about what is wrong with it, pixel by pixel.
+MOVED = 0.1
+# A channel that moves by less than this share of its relevance is linear: what moves is rounding.
+LINEAR = 1e-4
 
 
 def seeded_pixels(seeding: Seeding, tile: Tile, patch: Patch) -> np.ndarray:
@@ -51,6 +56,11 @@ def refined(
 ) -> Method:
     """Double the steps of integrated gradients until they suffice on windows fixed in the scene.
 
+    They suffice where relevance adds up within the method's tolerance and, for a network with a way back over
+    steps, where it adds up anyway, twice as many move it by no more than :data:`MOVED`. Both are judged on the
+    channels that are not linear: the others are exact with any number of steps, and large sums of theirs would
+    hide what is wrong with the rest.
+
     The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
     that does not ask for it comes back as it is; one that did asks no more.
     """
@@ -59,25 +69,70 @@ def refined(
     progress.report(0.0, "Trying how many steps are needed")
     pilots = pilots_of(source, plan, seeding)
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    secants = runner.secant_pullback() is not None
+
+    def trial(method: Method) -> list[_Trial]:
+        return [
+            retreat.whole(
+                tile, partial(_tried, patch, mask, seeding, method, lambda: check_cancelled(progress))
+            )
+            for tile, patch, mask in pilots
+        ]
+
+    found = trial(method)
     while pilots:
-        off = scale = 0.0
-        for tile, patch, mask in pilots:
-            work = partial(_completeness, patch, mask, seeding, method, lambda: check_cancelled(progress))
-            missing, size = retreat.whole(tile, work)
-            off += missing
-            scale += size
-        share = off / scale if scale else 0.0
-        if share <= method.tolerance or 2 * method.steps > method.most_steps:
+        steps = 2 * max(method.steps, NODES_A_STEP if secants else 1)
+        finer = dataclasses.replace(method, steps=steps)
+        after = trial(finer)
+        moved, off = _unsettled(found, after)
+        enough = off <= method.tolerance and (moved <= MOVED or not secants)
+        if enough or 2 * method.steps > method.most_steps:
+            number = (
+                f"{-(-method.steps // NODES_A_STEP)} steps" if secants else f"{method.steps} steps (nodes)"
+            )
             progress.message(
-                f"Integrated gradients: {method.steps} steps; in {len(pilots)} small window{'s'[: len(pilots) != 1]} "
-                f"tried, what does not add up is {share:.2g} of Σ|relevance| + |logits of the baseline|."
+                f"Integrated gradients: {number}; in {len(pilots)} small window{'s'[: len(pilots) != 1]} tried, "
+                f"twice as many move relevance by {100 * moved:.2g} %, and what does not add up is {off:.2g} of "
+                "Σ|relevance|, both of the channels that are not linear."
             )
             break
-        method = dataclasses.replace(method, steps=2 * method.steps)
+        method, found = finer, after
     return dataclasses.replace(method, refine=False)
 
 
-def _completeness(
+@dataclass(frozen=True)
+class _Trial:
+    """Integrated gradients on a pilot.
+
+    Parameters
+    ----------
+    relevance : tuple of numpy.ndarray
+        (row, column) by channel, the fine ones first, float64.
+    missing : float
+        What they lack of the difference of the logits.
+    """
+
+    relevance: tuple[np.ndarray, ...]
+    missing: float
+
+
+def _unsettled(found: list[_Trial], finer: list[_Trial]) -> tuple[float, float]:
+    """Return by how much relevance moves to `finer`, and what is missing of it: shares of Σ|relevance|.
+
+    Of the channels that are not linear; a linear one is the same with any number of steps.
+    """
+    moved = size = 0.0
+    for channel in range(len(found[0].relevance) if found else 0):
+        pairs = [(one.relevance[channel], other.relevance[channel]) for one, other in zip(found, finer)]
+        change = sum(float(np.abs(after - before).sum()) for before, after in pairs)
+        whole = sum(float(np.abs(after).sum()) for _, after in pairs)
+        if change > LINEAR * whole:
+            moved, size = moved + change, size + whole
+    missing = sum(abs(trial.missing) for trial in found)
+    return (moved / size, missing / size) if size else (0.0, 0.0)
+
+
+def _tried(
     patch: Patch,
     mask: np.ndarray,
     seeding: Seeding,
@@ -85,18 +140,35 @@ def _completeness(
     check: Callable[[], None],
     runner: Runner,
     tile: Tile,
-) -> tuple[float, float]:
-    """Return what integrated gradients miss on a pilot, and Σ|relevance| + |logits of the baseline|."""
+) -> _Trial:
     inputs, ledger = runner.standardise(patch, tile.input), Ledger()
     seeds = seeds_of(seeding, mask, runner, inputs, fixed=False)
     found = explainer_for(runner, method, check).explain(inputs, seeds, ledger)
     origin = runner.constant(inputs, method.baseline)
-    parts = [(found.fine * (inputs.fine - origin.fine)).double()]
+    parts = list((found.fine * (inputs.fine - origin.fine))[0].double())
     if inputs.coarse is not None:
-        parts.append((found.coarse * (inputs.coarse - origin.coarse)).double())
+        parts += (found.coarse * (inputs.coarse - origin.coarse))[0].double()
     at_origin = sum(ledger.by_layer()[BIAS].values())
-    off = abs(found.target_sum - at_origin - float(sum(part.sum() for part in parts)))
-    return off, abs(at_origin) + float(sum(part.abs().sum() for part in parts))
+    missing = found.target_sum - at_origin - float(sum(part.sum() for part in parts))
+    return _Trial(tuple(part.cpu().numpy() for part in parts), missing)
+
+
+def around_seeds(plan: Plan, tile: Tile, mask: np.ndarray) -> Tile:
+    """Return the tile of the smallest window of `tile.output` that holds all seeded pixels.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the tile.
+    tile : Tile
+        A tile with seeded pixels.
+    mask : numpy.ndarray
+        Which pixels of its input window are seeded.
+    """
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    first, left = tile.input.row + int(rows[0]), tile.input.col + int(cols[0])
+    last, right = tile.input.row + int(rows[-1]), tile.input.col + int(cols[-1])
+    return plan.tile(Window(first, left, last - first + 1, right - left + 1))
 
 
 def pilots_of(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:

@@ -14,7 +14,7 @@ from ..core.errors import ParameterError
 from ..core.protocols import Part, Progress
 from ..io.scene import Scene
 from ..io.vector import Polygons
-from ..io.writer import Outputs
+from ..io.writer import Band, Outputs
 from ..io.zones import PolygonIndex
 from ..report.relevance import (
     PREDICTED_CLASS,
@@ -26,14 +26,24 @@ from ..report.relevance import (
     relevance_html,
     relevance_json,
 )
-from ..report.relevance_methods import gives_slopes, relevance_unit
+from ..report.relevance_methods import gives_slopes, relevance_unit, short_unit
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
 from .faithfulness import MAP_SHARE, block_relevance, follow_blocks
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import model_facts, provenance
-from .relevance_layers import Layer, Split, channel_bands, channel_sums, coarse_relevance
+from .relevance_layers import (
+    SUMS,
+    Layer,
+    Split,
+    channel_bands,
+    channel_sums,
+    coarse_relevance,
+    per_pixel,
+    per_pixel_bands,
+    sar_pixels,
+)
 from .relevance_settings import method_settings, told_settings
 
 if TYPE_CHECKING:
@@ -59,7 +69,8 @@ class Relevance:
     sar_relevance : str
         Raster to write: relevance of the SAR channels, one band a channel, in units of the logit.
     mwr_relevance : str, optional
-        The same of the radiometer's channels, on the grid of their own raster.
+        The same of the radiometer's channels, on the grid of their own raster: first sums over the SAR pixels
+        that a cell covers, then, in bands named ``…_per_pixel``, the same for each of these pixels.
     ancillary_folder : str, optional
         Folder for one raster a further channel (incidence angle, distance map, weather).
     report, report_json, report_csv : str, optional
@@ -184,14 +195,26 @@ class Relevance:
             if blocks:
                 memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
                 curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
+            tags.update(conclude(scene, progress, outputs))
             coarse, coarse_sd = coarse_relevance(scene, result)
-            maps = {layer.path: (layer.channels, layer.sample()) for layer in layers}
+            maps = {layer.path: Shown(layer.channels, layer.sample()) for layer in layers}
             maps.update(
                 self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, method, tags)
             )
             shown = seeding.shown
-            for path, (channels, sample) in maps.items():
-                style = self._style(shown, channels, sample, method, scene.start_time)
+            # One scale for both sensors: the same colour means as much relevance for each SAR pixel.
+            sensors = [maps[path].limit for path in (self.sar_relevance, self.mwr_relevance) if path in maps]
+            for path, each in maps.items():
+                common = path in (self.sar_relevance, self.mwr_relevance)
+                style = relevance_style(
+                    shown,
+                    max(sensors) if common else each.limit,
+                    band=each.first_band + each.leading,
+                    footprint_km=each.channels[each.leading][1].footprint_km,
+                    start_time=scene.start_time,
+                    slopes=gives_slopes(method.name),
+                    unit=f"{short_unit(method.name)} per SAR pixel",
+                )
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
             channels = channel_sums(card, split.positive, split.negative, coarse, unit)
             self._write_report(
@@ -280,14 +303,8 @@ class Relevance:
         deviation: np.ndarray | None,
         method: Method,
         tags: Mapping[str, str],
-    ) -> dict[str, tuple[list[tuple[int, Channel]], np.ndarray]]:
-        """Write the relevance of coarse channels on the grid of their own raster.
-
-        Returns
-        -------
-        dict
-            Path → (channels with their positions, relevance (channel, row, column)).
-        """
+    ) -> dict[str, Shown]:
+        """Write the relevance of coarse channels on the grid of their own raster: sums, and then by SAR pixel."""
         numbered = list(enumerate(channels))
         wanted = {}
         if self.mwr_relevance:
@@ -296,12 +313,17 @@ class Relevance:
             wanted.update({self._ancillary(c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
         written = {}
         for path, chosen in wanted.items():
-            values = relevance[[i for i, _ in chosen]]
-            bands = channel_bands(chosen, deviation is not None, relevance_unit(method.name))
-            writer = outputs.raster(path, scene.coarse_grid, bands, tags=tags)
+            values, unit = relevance[[i for i, _ in chosen]], relevance_unit(method.name)
             told = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
-            writer.write(np.concatenate(told).astype(np.float32))
-            written[path] = chosen, values
+            bands = channel_bands(chosen, deviation is not None, unit)
+            bands = [Band(band.name, band.unit, {**band.tags, "reading": SUMS}) for band in bands]
+            # The second reading comes last: the bands before it keep their numbers.
+            shared = per_pixel(values, sar_pixels(scene, channels[0].ratio))
+            writer = outputs.raster(
+                path, scene.coarse_grid, [*bands, *per_pixel_bands(chosen, unit)], tags=tags
+            )
+            writer.write(np.concatenate([*told, shared]).astype(np.float32))
+            written[path] = Shown(chosen, shared, first_band=len(bands) + 1)
         return written
 
     def _write_report(
@@ -347,25 +369,33 @@ class Relevance:
         if self.report_csv:
             outputs.file(csvt_path(self.report_csv)).write_text(relevance_csvt(), encoding="utf-8")
 
-    def _style(
-        self,
-        shown: str,
-        channels: Sequence[tuple[int, Channel]],
-        sample: np.ndarray,
-        method: Method,
-        start_time: str | None,
-    ) -> str:
-        """Return the style of a raster: the channel with most relevance, colours to a high percentile."""
-        size = np.nansum(np.abs(sample), axis=(1, 2))
-        band = int(np.argmax(size))
-        values = np.abs(sample[band][np.isfinite(sample[band])])
-        limit = float(np.percentile(values[values > 0], SHOWN_PERCENTILE)) if (values > 0).any() else 0.0
-        footprint = channels[band][1].footprint_km
-        return relevance_style(
-            shown,
-            limit,
-            band=band + 1,
-            footprint_km=footprint,
-            start_time=start_time,
-            slopes=gives_slopes(method.name),
-        )
+
+@dataclass(frozen=True)
+class Shown:
+    """What the style of a raster looks at.
+
+    Parameters
+    ----------
+    channels : sequence
+        Channels with their positions.
+    sample : numpy.ndarray
+        (channel, row, column): relevance for each SAR pixel.
+    first_band : int
+        The band of the first of them, from 1.
+    """
+
+    channels: Sequence[tuple[int, Channel]]
+    sample: np.ndarray
+    first_band: int = 1
+
+    @property
+    def leading(self) -> int:
+        """The channel with most relevance, from 0."""
+        return int(np.argmax(np.nansum(np.abs(self.sample), axis=(1, 2))))
+
+    @property
+    def limit(self) -> float:
+        """Where its colours end: a high percentile of the absolute relevance; 0 where it has none."""
+        values = np.abs(self.sample[self.leading])
+        values = values[np.isfinite(values)]
+        return float(np.percentile(values[values > 0], SHOWN_PERCENTILE)) if (values > 0).any() else 0.0

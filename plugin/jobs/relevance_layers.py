@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # How many pixels of a raster are looked at for the limits of its colours, about.
 SHOWN_PIXELS = 250_000
+# What the bands of a coarse raster hold: the first keep what adds up to the logit.
+SUMS = "sum over all SAR pixels that the cell covers; these sums add up to the explained logits"
+PER_PIXEL = "the sum divided by the number of SAR pixels that the cell covers: comparable with SAR relevance"
 
 
 def channel_sums(
@@ -94,6 +97,34 @@ def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray,
     deviation = np.sqrt(squares / (len(result.cells) - 1)) if varied else None
     mean = np.where(known, mean, np.nan)
     return mean, np.where(known, deviation, np.nan) if varied else None
+
+
+def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
+    """Return how many SAR pixels each pixel of the coarse raster stands for: (row, column), float64, 0 for none.
+
+    Sᵀ n, n being the number of SAR pixels in each of the network's cells: where a cell is a weighted mean of
+    several coarse pixels, each stands for its weight of the cell's pixels. `ratio` is the number of pixels along
+    the side of a cell; cells at the edge of the scene may have fewer.
+    """
+    sampler = scene.sampler
+    inside = [
+        np.minimum(ratio, size - ratio * np.arange(cells))
+        for size, cells in zip((scene.rows, scene.cols), sampler.cell_shape)
+    ]
+    return sampler.adjoint(np.where(sampler.cell_valid, np.outer(*inside), 0.0)[None])[0]
+
+
+def per_pixel(relevance: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return relevance (channel, row, column) of coarse pixels divided by the SAR pixels each stands for."""
+    return np.divide(relevance, pixels, out=np.full(relevance.shape, np.nan), where=pixels > 0)
+
+
+def per_pixel_bands(channels: Sequence[tuple[int, Channel]], unit: str) -> list[Band]:
+    """Return the bands of the second reading of a coarse raster: on one scale with relevance of SAR pixels."""
+    return [
+        Band(f"{band.name}_per_pixel", f"{unit} per SAR pixel", {**band.tags, "reading": PER_PIXEL})
+        for band in channel_bands(channels, False, unit)
+    ]
 
 
 def channel_bands(channels: Sequence[tuple[int, Channel]], varied: bool, unit: str) -> list[Band]:

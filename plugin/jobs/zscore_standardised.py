@@ -14,6 +14,7 @@ from ..core.network import Runner
 from ..core.pipeline import writing_behind
 from ..core.protocols import Patch, Progress
 from ..core.retreat import Retreat
+from ..core.run_time import Probe
 from ..core.tiling import Tile
 from ..core.window import Window
 from ..io.scene import Scene
@@ -79,8 +80,11 @@ def write_standardised(
     retreat = Retreat(runner, plan, progress, splitter_on)
     raster = Thinned(outputs.raster(path, grid, bands, tags=tags))
     strip = None
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(standardise, patch)))
     with writing_behind(raster) as behind:
-        for tile, patch, last in tiles_with_patches(scene, plan, progress, "Standardising contributions"):
+        for tile, patch, last in tiles_with_patches(
+            scene, plan, progress, "Standardising contributions", probe
+        ):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(names), window.rows, window.cols), np.nan, np.float32)

@@ -14,7 +14,7 @@ from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
 from ..core.estimates import FEW_CLUSTERS
 from ..core.information import Information, OutputLayer, SceneAccumulator
-from ..core.protocols import Part, Progress
+from ..core.protocols import Part, Progress, Silent
 from ..core.refit import refit
 from ..core.scores import ZScores as Scores
 from ..core.scores import compute_scores
@@ -26,7 +26,7 @@ from ..io.vector import Polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid
 from ..version import plugin_version
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .zscore_report import Seen, asked, repetitions, write_report, write_table
 from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sampling, spooled
@@ -319,6 +319,7 @@ class ZScores:
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
+            conclude(scene, progress)
             return Seen(
                 state=state,
                 refits=refits,
@@ -380,6 +381,7 @@ class ZScores:
                 tags,
                 progress,
             )
+            conclude(scene, Silent(), outputs)  # the log has it from the first reading
 
 
 def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:

@@ -29,6 +29,7 @@ COLUMNS = (
     "absolute",
     "share",
     "speaks",
+    "net_per_pixel",
 )
 TYPES = dict.fromkeys(("channel", "sensor", "unit", "polarisation", "footprint_km", "speaks"), "String")
 # How a report calls the target where each pixel has its own class.
@@ -180,9 +181,14 @@ class RelevanceReport:
                 "absolute": channel.absolute,
                 "share": channel.absolute / self.total if self.total else None,
                 "speaks": channel.speaks,
+                "net_per_pixel": self._per_pixel(channel.net),
             }
             for channel in self.channels
         ]
+
+    def _per_pixel(self, amount: float) -> float | None:
+        """Return a sum for each pixel explained: what a channel adds to the logit of one, on average."""
+        return amount / self.pixels if self.pixels else None
 
     def sensor_rows(self) -> list[dict]:
         """Return the same by sensor."""
@@ -197,6 +203,7 @@ class RelevanceReport:
                     "net": sum(channel.net for channel in members),
                     "absolute": absolute,
                     "share": absolute / self.total if self.total else None,
+                    "net_per_pixel": self._per_pixel(sum(channel.net for channel in members)),
                 }
             )
         return rows
@@ -219,7 +226,9 @@ def summary(report: RelevanceReport) -> list[str]:
     what = "The evidence, by share of absolute relevance, lies"
     if report.slopes:
         what = "Its slopes, by share of their absolute sum, lie"
-    sentences = [f"Explained: the logit of {report.target} over {where}. {what} {listed(shares)}."]
+    sentences = [
+        f"Explained: the logit of {report.target} over {where}. {_net(report)}{what} {listed(shares)}."
+    ]
     ordered = sorted(report.channels, key=lambda channel: -channel.absolute)
     lead = ordered[0]
     way = {"for": "speaks for", "against": "speaks against", "both ways": "speaks as much for as against"}[
@@ -247,6 +256,18 @@ def summary(report: RelevanceReport) -> list[str]:
     if report.faithfulness:
         sentences.append(verdict(report.faithfulness))
     return sentences
+
+
+def _net(report: RelevanceReport) -> str:
+    """Return what each sensor adds to the logit of a pixel, in a sentence; empty for slopes and of no pixel."""
+    if report.slopes or not report.pixels:
+        return ""
+    parts = [
+        f"{row['net_per_pixel']:+.2g} in {sensor_name(row['sensor'])}".replace("-", "\u2212", 1)
+        for row in report.sensor_rows()
+    ]
+    mean = "" if report.pixels == 1 else ", on average for each pixel"
+    return f"For and against together{mean}: {listed(parts)}. "
 
 
 def _percent(share: float | None) -> str:
@@ -332,7 +353,7 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
     if report.method == "integrated_gradients":
         said.append(
             "That the books balance tells of sums: errors of single pixels cancel in them, and shrink more slowly as "
-            "steps are added. For the pattern of single pixels run again with more STEPS and compare."
+            "steps are added. Steps were added until twice as many move little; run again with more STEPS to compare."
         )
     if report.slopes:
         said.append(
@@ -422,6 +443,7 @@ _SENSOR_TABLE: Sequence[tuple[str, str]] = (
     ("sensor", "sensor"),
     ("channels", "channels"),
     ("net", "net (logit)"),
+    ("net_per_pixel", "net per pixel explained (logit)"),
     ("absolute", "absolute (logit)"),
     ("share", "share"),
 )
@@ -432,6 +454,7 @@ _CHANNEL_TABLE: Sequence[tuple[str, str]] = (
     ("positive", "for (logit)"),
     ("negative", "against (logit)"),
     ("net", "net (logit)"),
+    ("net_per_pixel", "net per pixel explained (logit)"),
     ("share", "share"),
     ("speaks", "speaks"),
 )

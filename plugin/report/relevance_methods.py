@@ -47,3 +47,8 @@ def gives_slopes(method: str) -> bool:
 def relevance_unit(method: str) -> str:
     """Return the unit of a method's maps; inputs count in standard deviations of their training data."""
     return "logit per standard deviation" if gives_slopes(method) else "logit"
+
+
+def short_unit(method: str) -> str:
+    """Return the short unit of a method's maps."""
+    return "logit per sd" if gives_slopes(method) else "logit"

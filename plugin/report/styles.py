@@ -190,6 +190,7 @@ def relevance_style(
     footprint_km: Sequence[float] | None = None,
     start_time: str | None = None,
     slopes: bool = False,
+    unit: str = "",
 ) -> str:
     """Return the style of a relevance raster: purple speaks against the class, orange for it.
 
@@ -212,9 +213,12 @@ def relevance_style(
         Start of the scene, ISO 8601.
     slopes : bool
         Whether the values are slopes, not relevance: what a rise of the channel would do.
+    unit : str
+        Of the values, for the legend; default: logit, or logit per sd for slopes.
     """
     limit = about_zero(limit)
-    speaks, unit = (": a rise speaks", "logit per sd") if slopes else (" speaks", "logit")
+    speaks = ": a rise speaks" if slopes else " speaks"
+    unit = unit or ("logit per sd" if slopes else "logit")
     limits = (
         # The number first: the layer panel cuts what is long.
         f"≤ −{_short(limit)}{speaks} against {class_name} ({unit})",

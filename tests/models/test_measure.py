@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from floelens.models import measure as module_of_measure
 from floelens.models import network
 from floelens.models.aspp import AsppFusion
 from floelens.models.measure import alignment, measure, parameter_counts, receptive_field
@@ -114,3 +115,44 @@ def test_a_network_that_looks_at_everything_is_refused(monkeypatch):
     card = make_card(channels=standard_channels(("hh",)))
     with pytest.raises(ModelError, match="cannot be run in tiles"):
         receptive_field(Global(), card)
+
+
+def test_an_alignment_that_shares_no_factor_with_common_strides_takes_no_large_image(monkeypatch):
+    """25 and 16 repeat together after 400 pixels only: squares of 1200 pixels took gigabytes."""
+    card = make_card(channels=standard_channels(("hh",)))
+    card = changed(card, alignment=25, receptive_field_radius=30)
+    largest = []
+    plain = module_of_measure._inputs
+
+    def inputs(*given):
+        fine, coarse = plain(*given)
+        largest.append(fine[0, 0].numel())
+        return fine, coarse
+
+    monkeypatch.setattr(module_of_measure, "_inputs", inputs)
+    result = measure(card, Wide())
+    assert (result.field.up, result.field.down, result.field.left, result.field.right) == (16, 16, 15, 17)
+    assert result.alignment == 1
+    assert max(largest) <= 200 * 200
+
+
+@pytest.mark.parametrize("alignment_", [200, 400])
+def test_an_alignment_longer_than_any_that_is_tried_is_bounded_too(alignment_):
+    card = changed(
+        make_card(channels=standard_channels(("hh",))), alignment=alignment_, receptive_field_radius=3
+    )
+    torch.manual_seed(0)
+    result = measure(card, Strided())
+    assert result.field.radius == 3 and result.alignment == 4
+
+
+class Wide(nn.Module):
+    """A network that reads up to 16 pixels up and down, 15 to the left and 17 to the right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(1, 2, 3, padding=16, dilation=16)
+        self.output = nn.Conv2d(2, 1, 1)
+
+    def forward(self, fine, coarse):
+        return self.output(functional.pad(self.wide(fine), (0, 1))[..., 1:])

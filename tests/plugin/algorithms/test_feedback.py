@@ -48,6 +48,17 @@ def test_many_reports_give_few_texts(clock):
     assert 2 <= len(listener.texts) <= 2 + 10 / module.SECONDS_BETWEEN_TEXTS
 
 
+def test_the_time_left_is_told_again_when_half_of_it_should_be_over(clock):
+    listener = Listener()
+    progress = FeedbackProgress(listener)
+    for step in range(0, 3601):
+        clock[0] = 100.0 + step
+        progress.report(step / 3600, "Mapping")
+    left = [text for text in listener.texts if "left" in text]
+    assert left[0] == "Mapping, about 59 min left" and 5 < len(left) < 20
+    assert len(set(listener.texts)) == len(listener.texts)
+
+
 def test_a_new_step_is_told_at_once(clock):
     listener = Listener()
     progress = FeedbackProgress(listener)

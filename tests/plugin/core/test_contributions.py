@@ -13,10 +13,9 @@ from floelens.models.aspp import AsppFusion
 from floelens.models.network import load
 from floelens.plugin.core import contributions
 from floelens.plugin.core.channel_groups import channel_groups
+from floelens.plugin.core.channel_splitters import GATED, INTEGRATED
 from floelens.plugin.core.contribution_steps import settled
 from floelens.plugin.core.contributions import (
-    GATED,
-    INTEGRATED,
     Splitting,
     plan_contributions,
     run_contributions,
@@ -212,6 +211,49 @@ def test_integrated_contributions_are_the_mean_jacobian_along_the_path(network):
     assert errors[2] < errors[1] / 2 < errors[0] / 4
 
 
+@pytest.mark.parametrize(
+    ("groups", "network"), [("sensor", TinyFusion(1)), ("frequency", TinyFusion(2, bilinear=True))]
+)
+def test_one_group_that_is_not_linear_needs_no_steps(groups, network, monkeypatch):
+    """Its contribution is what the linear groups leave: integrated gradients of any number of nodes come to it."""
+    runner, inputs, nodes = runner_of(network), draw_inputs(8, 8), 150
+    splitting = Splitting(INTEGRATED, groups, baseline=BASELINE)
+    splitter = splitter_for(runner, splitting)
+    passes, plain = [], runner.logits
+    monkeypatch.setattr(runner, "logits", lambda inputs: passes.append(1) or plain(inputs))
+    bands = splitter.split(inputs, TYPE.resolve(runner.card)).numpy()
+    assert len(passes) == 2  # at the inputs and at the baseline
+    again = splitter.split(inputs, TYPE.resolve(runner.card)).numpy()
+    assert len(passes) == 3  # the baseline's logits are known now
+    np.testing.assert_array_equal(again, bands)
+    origin = runner.constant(inputs, BASELINE)
+    channels = sum(
+        jacobian_parts(network, inputs.towards(origin, (node + 0.5) / nodes), between(inputs, origin)) / nodes
+        for node in range(nodes)
+    )
+    expected = np.stack([channels[list(group.members)].sum(axis=0) for group in splitter.groups])
+    assert np.abs(bands[:-2] - expected).max() < 2 / nodes * np.abs(expected).max()
+    np.testing.assert_allclose(bands[1:-2], expected[1:], rtol=0, atol=1e-12)  # linear: exact
+
+
+@pytest.mark.parametrize("method", [GATED, INTEGRATED])
+def test_a_network_without_coarse_channels_is_split(method):
+    class Fine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.output = nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 4, 1)
+
+        def forward(self, fine, coarse):
+            return self.output(self.relu(self.conv(fine)))
+
+    card = full_card()
+    card.channels = card.channels[:2]
+    runner = Runner(card, Fine(), "cpu", "float64")
+    inputs = Inputs(draw_inputs().fine, None)
+    bands = bands_of(runner, Splitting(method, steps=3), inputs)
+    assert bands.shape[0] == 4 and off(bands) < 1e-10
+
+
 @pytest.mark.parametrize("model", BUNDLED)
 @pytest.mark.parametrize(("precision", "accepted"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_contributions_of_the_bundled_models_add_up_at_every_pixel(model, precision, accepted):
@@ -393,6 +435,8 @@ def test_steps_are_doubled_until_the_split_stands_still_and_told():
     assert loose.steps == 1 < firm.steps
     assert capped.steps == 4
     assert "1 steps" in listener.messages[0] and "the most" in listener.messages[-1]
+    exact, _ = run(runner, Splitting(INTEGRATED, "sensor"), progress=listener, scene=scene)
+    assert exact.steps == 1 and "exact without steps" in listener.messages[-1]
 
 
 def test_bands_that_do_not_add_up_are_a_warning_with_the_place(monkeypatch):

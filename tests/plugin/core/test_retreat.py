@@ -13,8 +13,9 @@ from floelens.plugin.core import relevance as core_relevance
 from floelens.plugin.core.ablation import Ablator, run_ablation
 from floelens.plugin.core.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.channel_groups import channel_groups
+from floelens.plugin.core.channel_splitters import GATED, INTEGRATED
 from floelens.plugin.core.contribution_steps import settled
-from floelens.plugin.core.contributions import GATED, INTEGRATED, Splitting, run_contributions
+from floelens.plugin.core.contributions import Splitting, run_contributions
 from floelens.plugin.core.curves import Control
 from floelens.plugin.core.engine import plan_predictions, stream_components, stream_predictions
 from floelens.plugin.core.errors import ParameterError

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,16 +16,22 @@ from floelens.models.network import load, save_package
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.grid import Grid
+from floelens.plugin.io.sampler import Sampler
 from floelens.plugin.io.vector import Polygons
 from floelens.plugin.jobs.inputs import SceneInputs
 from floelens.plugin.jobs.relevance import Relevance
+from floelens.plugin.jobs.relevance_layers import per_pixel, sar_pixels
+from scipy import sparse
 
 METHODS = ["gradient_x_input", "integrated_gradients", "lrp_epsilon"]
 
 
-def read(path) -> np.ndarray:
+def read(path, second: bool = False) -> np.ndarray:
+    """Return the bands of a raster but those of the second reading, or only these."""
     with rasterio.open(path) as raster:
-        return raster.read().astype(np.float64)
+        named = [name.endswith("_per_pixel") for name in raster.descriptions]
+        assert named == sorted(named)  # behind all others
+        return raster.read([i for i, each in enumerate(named, 1) if each == second]).astype(np.float64)
 
 
 @pytest.fixture
@@ -121,6 +129,33 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
     assert abs(total - results["TARGET_SUM"]) <= 1e-4 * scale
 
 
+def test_radiometry_has_a_second_reading_for_each_sar_pixel_of_a_cell(explain, scene, tmp_path):
+    """Cells at the edge of the scene, 330 x 410 pixels, hold fewer pixels: 5 of 25 rows, 10 of 25 columns."""
+    _, sar, mwr = explain()
+    second = read(tmp_path / "map_mwr.tif", second=True)
+    rows, cols = (np.diff([*range(0, size, 25), size]) for size in (330, 410))
+    np.testing.assert_allclose(second, mwr / np.outer(rows, cols), rtol=1e-6)
+    limits = [
+        re.search(r"≥ ([\d.]+) speaks for .*?\(logit per SAR pixel\)", (tmp_path / name).read_text("utf-8"))[
+            1
+        ]
+        for name in ("map_sar.qml", "map_mwr.qml")
+    ]
+    shown = [np.abs(each)[np.nansum(np.abs(each), axis=(1, 2)).argmax()] for each in (sar, second)]
+    expected = max(np.nanpercentile(each[each > 0], 98) for each in shown)
+    assert limits[0] == limits[1] and float(limits[0]) == pytest.approx(expected, rel=0.05)
+
+
+def test_coarse_pixels_between_cells_stand_for_their_weights_of_them():
+    weights = np.array([[0.75, 0.25, 0.0], [0.0, 0.5, 0.5]])
+    sampler = Sampler(sparse.csr_matrix(weights), (1, 2), (1, 3), np.ones((1, 2), bool))
+    pixels = sar_pixels(SimpleNamespace(sampler=sampler, rows=4, cols=7), 4)  # cells of 4 x 4 and 4 x 3 pixels
+    np.testing.assert_allclose(pixels, [[12.0, 10.0, 6.0]])
+    sums = np.array([[[6.0, 5.0, 0.0]]])
+    np.testing.assert_allclose(per_pixel(sums, pixels), [[[0.5, 0.5, 0.0]]])
+    assert np.isnan(per_pixel(sums, np.zeros((1, 3)))).all()
+
+
 def test_maps_of_two_regions_add_up_to_the_map_of_both(explain, scene):
     first, second = square(scene, 60, 60, 40), square(scene, 150, 200, 50)
     both = Polygons(first.wkb + second.wkb, first.crs)
@@ -143,7 +178,9 @@ def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
     explain(aoi=square(scene, 120, 150, 30))
     with rasterio.open(tmp_path / "map_mwr.tif") as raster:
         assert raster.descriptions[0] == "btemp_6_9h"
-        assert set(raster.units) == {"logit"}
+        assert raster.units == ("logit",) * 14 + ("logit per SAR pixel",) * 14
+        assert raster.descriptions[14] == "btemp_6_9h_per_pixel"
+        assert "add up" in raster.tags(1)["reading"] and "comparable with SAR" in raster.tags(15)["reading"]
         assert raster.tags(1)["footprint_km"] == "35 x 62"
         assert raster.tags()["FLOELENS_METHOD"] == "gradient_x_input"
     assert "for ice" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
@@ -277,7 +314,11 @@ def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
     assert results["RELATIVE_RESIDUAL"] <= 1e-4
     with rasterio.open(tmp_path / "map_sar.tif") as raster:
         assert raster.tags()["FLOELENS_BASELINE"] == "hh=-30, other channels at their means"
-    for text, says in (("hx=1", "no channel 'hx'"), ("hh=cold", "is no value"), ("hh", "no channel with a value")):
+    for text, says in (
+        ("hx=1", "no channel 'hx'"),
+        ("hh=cold", "is no value"),
+        ("hh", "no channel with a value"),
+    ):
         with pytest.raises(ParameterError, match=says):
             explain(method="deeplift", baseline=text)
     with pytest.raises(ParameterError, match="has no baseline"):
