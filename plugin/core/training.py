@@ -1,13 +1,12 @@
-"""Training a fusion network on simulated scenes, and measuring what it learned on unseen ones.
+"""Training a fusion network on patches of simulated scenes.
 
-A *patch* is one block of a simulated scene: 200 x 200 pixels at 80 m with its 8 x 8 radiometer cells.
-The radiometer sees the whole scene around the patch, so footprints are right up to its edge.
+Its trunk learns by Adam's steps; its last layer, a regression on what the trunk puts out and on the radiometer's
+channels, is fitted by Newton's method now and then, so that both go on from what the other can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,167 +14,11 @@ from torch import nn
 from torch.nn import functional
 
 from ...models.layers import SamePool2d
+from .last_layer import Rows, fit_last_layer
+from .patches import Patches, Recipe, tensors
 from .protocols import Progress
-from .simulation import BLOCK, CHANNELS, LAND, NO_DATA, SimulatedScene
+from .simulation import NO_DATA
 from .window import Window
-
-SCENE_PIXELS = 5000
-"""Side of the simulated scenes patches are taken from: 400 km at 80 m, as wide as a Sentinel-1 EW scene."""
-
-PIXEL_SIZE = 80.0
-"""Pixel size of the scenes, m; a radiometer cell of 2 km is 25 pixels."""
-
-
-@dataclass(frozen=True)
-class Standards:
-    """Mean and standard deviation by which a network's channels are standardised.
-
-    Parameters
-    ----------
-    fine, coarse : numpy.ndarray
-        (channel, 2) float64: mean and standard deviation.
-    """
-
-    fine: np.ndarray
-    coarse: np.ndarray
-
-    @staticmethod
-    def apply(values: np.ndarray, standards: np.ndarray) -> np.ndarray:
-        """Return (channel, row, column) `values` standardised, 0 (the mean) where they are NaN."""
-        mean, deviation = standards[:, 0, None, None], standards[:, 1, None, None]
-        return np.nan_to_num((values - mean) / deviation, nan=0.0)
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Standardised input and truth of many patches.
-
-    Parameters
-    ----------
-    fine : numpy.ndarray
-        (patch, channel, row, column) float16.
-    coarse : numpy.ndarray
-        (patch, channel, cell row, cell column) float32.
-    concentration : numpy.ndarray
-        (patch, row, column) float16, 0..1, NaN on land.
-    icetype : numpy.ndarray
-        (patch, row, column) uint8, 0..3, 255 on land.
-    """
-
-    fine: np.ndarray
-    coarse: np.ndarray
-    concentration: np.ndarray
-    icetype: np.ndarray
-
-    def __len__(self) -> int:
-        """Return the number of patches."""
-        return len(self.fine)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is trained on, and how.
-
-    Parameters
-    ----------
-    first_seed : int
-        Scenes are simulated from the seeds that follow, one by one.
-    scenes : int
-        Number of scenes.
-    patches : int
-        Patches of each.
-    epochs : int
-        How often each patch is seen.
-    batch : int
-        Patches in a step.
-    crop : int
-        Side of the part of a patch that a step looks at, pixels: another part every time.
-    margin : int
-        Pixels at the border of that part that do not enter the loss, since zeros lie beyond them.
-    rate : float
-        Adam's learning rate at the start; it falls to zero along a cosine.
-    test_seed, test_scenes : int
-        Seeds of the scenes the skill is measured on.
-    test_blocks : int
-        Side of the part of each test scene, in blocks.
-    """
-
-    first_seed: int = 100_000
-    scenes: int = 240
-    patches: int = 6
-    epochs: int = 3
-    batch: int = 4
-    crop: int = 150
-    margin: int = 16
-    rate: float = 4e-3
-    test_seed: int = 900_000
-    test_scenes: int = 120
-    test_blocks: int = 2
-
-    @property
-    def steps(self) -> int:
-        """Number of optimisation steps."""
-        return self.epochs * (self.scenes * self.patches // self.batch)
-
-
-def choose_blocks(scene: SimulatedScene, draw: np.random.Generator, count: int) -> list[tuple[int, int]]:
-    """Return blocks to train on: half anywhere, half where the concentration is between 3 and 97 %.
-
-    Blocks mostly on land are left out; where there are not enough of the second kind, the first serves.
-    """
-    fractions, _ = scene.cell_fractions()
-    cells = BLOCK // scene.ratio
-    rows, cols = scene.rows // BLOCK, scene.cols // BLOCK
-    blocks = fractions[:, : rows * cells, : cols * cells].reshape(len(fractions), rows, cells, cols, cells)
-    water, land = blocks[0].mean(axis=(1, 3)), blocks[4].mean(axis=(1, 3))
-    ice = 1.0 - water / np.maximum(1.0 - land, 1e-6)
-    sea = land < 0.5
-    anywhere = np.argwhere(sea)
-    mixed = np.argwhere(sea & (ice > 0.03) & (ice < 0.97))
-    chosen = list(draw.permutation(mixed)[: count // 2])
-    chosen += list(draw.permutation(anywhere)[: count - len(chosen)])
-    return [(int(row), int(col)) for row, col in chosen]
-
-
-def _damaged(fine: np.ndarray, coarse: np.ndarray, classes: np.ndarray, draw: np.random.Generator) -> None:
-    """Blank what may be missing in a real scene, in place: land, a border, a few cells."""
-    if draw.uniform() < 0.5:
-        fine[:, classes == LAND] = np.nan
-    if draw.uniform() < 0.05:
-        edge = int(draw.integers(10, BLOCK // 2))
-        fine[:, :, :edge] = np.nan
-    if draw.uniform() < 0.05:
-        coarse[:, draw.uniform(size=coarse.shape[1:]) < 0.2] = np.nan
-
-
-def simulate_patches(recipe: Recipe, standards: Standards, progress: Progress) -> Patches:
-    """Return the training patches of a recipe."""
-    total = recipe.scenes * recipe.patches
-    fine = np.zeros((total, len(standards.fine), BLOCK, BLOCK), np.float16)
-    cells = round(BLOCK * PIXEL_SIZE / 2000.0)
-    coarse = np.zeros((total, len(CHANNELS), cells, cells), np.float32)
-    concentration = np.full((total, BLOCK, BLOCK), np.nan, np.float16)
-    icetype = np.full((total, BLOCK, BLOCK), NO_DATA, np.uint8)
-    filled = 0
-    for number in range(recipe.scenes):
-        seed = recipe.first_seed + number
-        scene = SimulatedScene(seed, SCENE_PIXELS, SCENE_PIXELS, PIXEL_SIZE)
-        draw = np.random.default_rng(seed)
-        temperature = scene.brightness_temperature()
-        for row, col in choose_blocks(scene, draw, recipe.patches):
-            window = Window(row * BLOCK, col * BLOCK, BLOCK, BLOCK)
-            surface = scene.surface(window)
-            backscatter = scene.backscatter(window)
-            seen = temperature[(slice(None), *window.coarser(scene.ratio).slices())].copy()
-            _damaged(backscatter, seen, surface.classes, draw)
-            fine[filled] = Standards.apply(backscatter, standards.fine)
-            coarse[filled] = Standards.apply(seen, standards.coarse)
-            concentration[filled] = surface.concentration
-            icetype[filled] = surface.icetype
-            filled += 1
-        if number % 25 == 24:
-            progress.report((number + 1) / recipe.scenes, f"simulated {number + 1} scenes")
-    return Patches(fine[:filled], coarse[:filled], concentration[:filled], icetype[:filled])
 
 
 class DoublingPool(nn.Module):
@@ -224,204 +67,246 @@ def concentration_loss(logits: torch.Tensor, concentration: np.ndarray, icetype:
 
 
 def icetype_loss(logits: torch.Tensor, concentration: np.ndarray, icetype: np.ndarray) -> torch.Tensor:
-    """Return the mean cross-entropy of the ice type, over the sea; the rarer young ice counts double."""
+    """Return the mean cross-entropy of the ice type, over the sea."""
     target = torch.from_numpy(icetype.astype(np.int64))
-    weight = torch.tensor([1.0, 2.0, 1.0, 1.0])
-    return functional.cross_entropy(logits, target, weight=weight, ignore_index=NO_DATA)
+    return functional.cross_entropy(logits, target, ignore_index=NO_DATA)
 
 
 LOSSES = {"concentration": concentration_loss, "icetype": icetype_loss}
 
+REFIT_PIXELS, LAST_PIXELS = (3, 5), (4, 4)
+"""Where the last layer is fitted while the network learns and at the end: side in cells, every n-th pixel."""
 
-def train(module: nn.Module, patches: Patches, recipe: Recipe, task: str, progress: Progress) -> list[float]:
-    """Train a network in place and return the mean loss of each hundredth of the steps.
+OUTPUTS = {"concentration": 1, "icetype": 4}
+"""Logits of each task; a network trained on both puts out one task's after the other's, in this order."""
+
+
+def outputs_of(task: str, tasks: Sequence[str]) -> slice:
+    """Return where the logits of one of the tasks lie."""
+    before = sum(OUTPUTS[name] for name in tasks[: tasks.index(task)])
+    return slice(before, before + OUTPUTS[task])
+
+
+class DecorrelatedLayer(nn.Module):
+    """A last 1 x 1 convolution while it learns: its inputs decorrelated, so that one rate fits all.
+
+    The radiometer's channels are so much alike, and so are the parts of a scale, that their weights would need
+    thousands of steps otherwise.
+
+    Parameters
+    ----------
+    outputs, components : int
+        Of the layer.
+    """
+
+    _LEAST = 1e-4  # smallest variance told apart, as a share of the largest
+
+    def __init__(self, outputs: int, components: int) -> None:
+        super().__init__()
+        self.register_buffer("mixing", torch.eye(components))
+        self.register_buffer("centre", torch.zeros(components))
+        self.mixed = nn.Parameter(torch.zeros(outputs, components))
+        self.shift = nn.Parameter(torch.zeros(outputs))
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weights (output, component) on the components as they are."""
+        return self.mixed @ self.mixing
+
+    @property
+    def bias(self) -> torch.Tensor:
+        """The constants (output,) beside them."""
+        return self.shift - self.weight @ self.centre
+
+    def forward(self, components: torch.Tensor) -> torch.Tensor:
+        """Return the logits of components (sample, component, row, column)."""
+        return functional.conv2d(components, self.weight[:, :, None, None], self.bias)
+
+    def fit(
+        self, components: np.ndarray, targets: Sequence[tuple[np.ndarray, int]], prior: float
+    ) -> list[float]:
+        """Decorrelate anew, fit the weights, and return the mean cross-entropy of each target.
+
+        Parameters
+        ----------
+        components : numpy.ndarray
+            (row, component).
+        targets : sequence of (numpy.ndarray, int)
+            Targets and number of classes of each task, as for :class:`.Rows`.
+        prior : float
+            As for :func:`.fit_last_layer`.
+        """
+        centre = components.mean(axis=0, dtype=np.float64)
+        variances, directions = np.linalg.eigh(np.cov(components.T.astype(np.float64)))
+        mixing = (directions / np.sqrt(np.maximum(variances, self._LEAST * variances[-1]))).T
+        mixed = ((components - centre) @ mixing.T).astype(np.float32)
+        fits = [fit_last_layer(Rows(mixed, *wanted), prior=prior, tolerance=1e-2) for wanted in targets]
+        weights = torch.from_numpy(np.concatenate([fit.weights for fit in fits]))
+        with torch.no_grad():
+            self.mixing.copy_(torch.from_numpy(mixing))
+            self.centre.copy_(torch.from_numpy(centre))
+            self.mixed.copy_(weights[:, 1:])
+            self.shift.copy_(weights[:, 0])
+        return [fit.loss for fit in fits]
+
+    def write(self, layer: nn.Conv2d) -> None:
+        """Write the weights into the layer of a network."""
+        with torch.no_grad():
+            layer.weight.copy_(self.weight[:, :, None, None])
+            layer.bias.copy_(self.bias)
+
+
+def settle(module: nn.Module, patches: Patches, count: int = 48, batch: int = 8) -> None:
+    """Measure the statistics of a network's batch norms on patches from all over, in place; no dropout."""
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    module.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all that comes
+    count = min(count, len(patches))
+    chosen = np.linspace(0, len(patches) - 1, count).astype(int)
+    for start in range(0, count if norms else 0, batch):
+        with torch.no_grad():
+            part = tensors(patches, chosen[start : start + batch], Window(0, 0, patches.cells, patches.cells))
+            module.components(*part)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    module.eval()
+
+
+def gather_rows(
+    module: nn.Module,
+    patches: Patches,
+    order: np.ndarray,
+    pixels: tuple[int, int],
+    inset: int,
+    draw: np.random.Generator,
+    batch: int = 32,
+) -> tuple[np.ndarray, ...]:
+    """Return inputs of a network's last layer and the truth at sea pixels of a part of each patch.
 
     Parameters
     ----------
     module : torch.nn.Module
-        ``forward(fine, coarse)`` → logits.
+        ``components(fine, coarse)``.
+    patches : Patches
+        Where the pixels come from.
+    order : numpy.ndarray
+        Which patches.
+    pixels : tuple of int
+        Side of the part in cells, and the step from one pixel taken to the next, down and across.
+    inset : int
+        Pixels at the border of the part that are left out, since their neighbours lie beyond it.
+    draw : numpy.random.Generator
+        Chooses the part, anew for each `batch` of patches.
+    batch : int
+        Patches at a time.
+
+    Returns
+    -------
+    components : numpy.ndarray
+        (row, component) float32.
+    concentration, icetype : numpy.ndarray
+        (row,) float32 and uint8.
+    ice_free : numpy.ndarray
+        (row,) bool: there is no ice in the whole patch.
+    """
+    module.eval()
+    side = min(pixels[0], patches.cells)
+    places = slice(inset, side * patches.ratio - inset, pixels[1])
+    gathered: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(order), batch):
+        chosen = np.sort(order[start : start + batch])
+        row, col = (int(place) for place in draw.integers(0, patches.cells - side + 1, size=2))
+        cells = Window(row, col, side, side)
+        with torch.no_grad():
+            values = module.components(*tensors(patches, chosen, cells))
+        values = values[:, :, places, places].permute(0, 2, 3, 1).numpy()
+        part = (chosen, *patches.pixels(cells).slices())
+        concentration, icetype = (
+            truth[part][:, places, places] for truth in (patches.concentration, patches.icetype)
+        )
+        sea = icetype != NO_DATA
+        free = np.isin(patches.icetype[chosen], (0, NO_DATA)).all(axis=(1, 2))
+        free = np.broadcast_to(free[:, None, None], sea.shape)[sea]
+        gathered.append((values[sea], concentration[sea].astype(np.float32), icetype[sea], free))
+    return tuple(np.concatenate(part) for part in zip(*gathered))
+
+
+def targets_of(
+    tasks: Sequence[str], concentration: np.ndarray, icetype: np.ndarray
+) -> list[tuple[np.ndarray, int]]:
+    """Return the target and the number of classes of each task, as :class:`.Rows` takes them."""
+    known = {"concentration": concentration, "icetype": icetype}
+    return [(known[task], OUTPUTS[task]) for task in tasks]
+
+
+def train(
+    module: nn.Module, patches: Patches, recipe: Recipe, tasks: Sequence[str], progress: Progress
+) -> list[float]:
+    """Train a network in place and return the mean loss of each hundredth of the steps.
+
+    Batch norm and dropout are in evaluation mode all along: a batch of a few patches, all ice or all water, has
+    no statistics of its own worth the name. At some steps the last layer is fitted to many patches at once, so
+    that the layers before it learn what it cannot know already from the radiometer.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        ``components(fine, coarse)`` → inputs of its last layer ``output``.
     patches : Patches
         What to learn from.
     recipe : Recipe
         How.
-    task : {'concentration', 'icetype'}
-        Which truth.
+    tasks : sequence of {'concentration', 'icetype'}
+        Which truths; their losses are summed.
     progress : Progress
         Told about every hundredth.
     """
-    loss_of = LOSSES[task]
-    module.train()
-    optimiser = torch.optim.Adam(module.parameters(), lr=recipe.rate)
-    steps = recipe.epochs * (len(patches) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    last = DecorrelatedLayer(*module.output.weight.shape[:2])
+    trunk = [value for name, value in module.named_parameters() if not name.startswith("output.")]
+    optimiser = torch.optim.Adam([*trunk, *last.parameters()], lr=recipe.rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.rate, total_steps=max(recipe.steps, 20), pct_start=0.1
+    )
     draw = np.random.default_rng(recipe.first_seed)
-    cells = patches.coarse.shape[-1]
-    ratio = patches.fine.shape[-1] // cells
-    crop_cells = min(cells, max(1, recipe.crop // ratio))
+    side = min(patches.cells, max(1, recipe.crop // patches.ratio))
+    within = Window(0, 0, side * patches.ratio, side * patches.ratio)
+    inner = within.grown(-recipe.margin, within=within)
     history: list[float] = []
     recent: list[float] = []
-    done = 0
-    for _ in range(recipe.epochs):
-        order = draw.permutation(len(patches))
-        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            chosen = np.sort(order[start : start + recipe.batch])
-            row, col = draw.integers(0, cells - crop_cells + 1, size=2)
-            part = Window(int(row), int(col), crop_cells, crop_cells)
-            pixels = Window(part.row * ratio, part.col * ratio, crop_cells * ratio, crop_cells * ratio)
-            inner = pixels.grown(-recipe.margin, within=pixels)
-            fine = torch.from_numpy(patches.fine[(chosen, slice(None), *pixels.slices())].astype(np.float32))
-            coarse = torch.from_numpy(patches.coarse[(chosen, slice(None), *part.slices())])
-            logits = module(fine.contiguous(memory_format=torch.channels_last), coarse)
-            truth = (chosen, *inner.slices())
-            loss = loss_of(
-                logits[(slice(None), slice(None), *inner.slices(pixels))],
-                patches.concentration[truth],
-                patches.icetype[truth],
+    order = np.empty(0, dtype=int)
+    for step in range(recipe.steps):
+        if step in recipe.refits:
+            settle(module, patches)
+            few = draw.permutation(len(patches))[: recipe.refit_patches]
+            components, *truth, _ = gather_rows(module, patches, few, REFIT_PIXELS, recipe.inset, draw)
+            losses = last.fit(components, targets_of(tasks, *truth), recipe.prior)
+            for value in last.parameters():
+                optimiser.state.pop(value, None)
+            progress.report(step / recipe.steps, f"last layer fitted, losses {np.round(losses, 4)}")
+        if len(order) < recipe.batch:
+            order = draw.permutation(len(patches))
+        chosen, order = np.sort(order[: recipe.batch]), order[recipe.batch :]
+        row, col = (int(place) for place in draw.integers(0, patches.cells - side + 1, size=2))
+        cells = Window(row, col, side, side)
+        logits = last(module.components(*tensors(patches, chosen, cells)))[(..., *inner.slices())]
+        part = (chosen, *patches.pixels(cells).slices())
+        truth = [values[part][(..., *inner.slices())] for values in (patches.concentration, patches.icetype)]
+        loss = sum(LOSSES[task](logits[:, outputs_of(task, tasks)], *truth) for task in tasks)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        recent.append(float(loss.detach()))
+        if (step + 1) % max(1, recipe.steps // 100) == 0:
+            history.append(float(np.mean(recent)))
+            recent.clear()
+            progress.report(
+                (step + 1) / recipe.steps, f"step {step + 1} of {recipe.steps}, loss {history[-1]:.4f}"
             )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            recent.append(float(loss.detach()))
-            done += 1
-            if done % max(1, steps // 100) == 0:
-                history.append(float(np.mean(recent)))
-                recent.clear()
-                progress.report(done / steps, f"step {done} of {steps}, loss {history[-1]:.4f}")
-    module.eval()
+    settle(module, patches)
+    last.write(module.output)
     return history
-
-
-@dataclass(frozen=True)
-class TestScene:
-    """Truth and prediction over a part of one unseen scene.
-
-    Parameters
-    ----------
-    seed : int
-        The scene's seed.
-    summer : bool
-        Whether it is a melting scene.
-    concentration : numpy.ndarray
-        (row, column) float32, 0..1, NaN on land.
-    icetype : numpy.ndarray
-        (row, column) uint8, 255 on land.
-    logits : numpy.ndarray
-        (output, row, column) float32.
-    """
-
-    __test__ = False  # not a test, whatever its name says to pytest
-
-    seed: int
-    summer: bool
-    concentration: np.ndarray
-    icetype: np.ndarray
-    logits: np.ndarray
-
-
-def predicted_scenes(
-    module: nn.Module, standards: Standards, seeds: Sequence[int], blocks: int, margin: int = 50
-) -> Iterator[TestScene]:
-    """Yield what a network maps in unseen scenes: one place anywhere in each, cut by `margin` pixels.
-
-    The land is left in the images as the sensors see it.
-    """
-    module.eval()
-    for seed in seeds:
-        scene = SimulatedScene(seed, SCENE_PIXELS, SCENE_PIXELS, PIXEL_SIZE)
-        draw = np.random.default_rng(seed)
-        row, col = draw.integers(0, SCENE_PIXELS // BLOCK - blocks + 1, size=2) * BLOCK
-        window = Window(int(row), int(col), blocks * BLOCK, blocks * BLOCK)
-        surface = scene.surface(window)
-        cells = window.coarser(scene.ratio).slices()
-        fine = Standards.apply(scene.backscatter(window), standards.fine)
-        coarse = Standards.apply(scene.brightness_temperature()[(slice(None), *cells)], standards.coarse)
-        with torch.no_grad():
-            logits = module(
-                torch.from_numpy(fine.astype(np.float32))[None],
-                torch.from_numpy(coarse.astype(np.float32))[None],
-            )[0].numpy()
-        inner = (slice(margin, window.rows - margin), slice(margin, window.cols - margin))
-        yield TestScene(
-            seed,
-            scene.climate.summer,
-            surface.concentration[inner],
-            surface.icetype[inner],
-            logits[(slice(None), *inner)],
-        )
-
-
-CONCENTRATION_RANGES = ((0.0, 0.0), (0.0, 0.3), (0.3, 0.7), (0.7, 0.95), (0.95, 1.0))
-
-
-def concentration_skill(scenes: Sequence[TestScene]) -> dict:
-    """Return R², RMSE and bias of the concentration over all test pixels, by season and by range.
-
-    R² is 1 − Σ(y − p)² / Σ(y − ȳ)² over the pixels of all scenes together.
-    """
-
-    def numbers(truth: np.ndarray, found: np.ndarray) -> dict:
-        error = found - truth
-        spread = float(np.var(truth))
-        return {
-            "pixels": int(truth.size),
-            "rmse_percent": round(100.0 * float(np.sqrt(np.mean(error**2))), 2),
-            "bias_percent": round(100.0 * float(np.mean(error)), 2),
-            "r2": round(1.0 - float(np.mean(error**2)) / spread, 4) if spread > 1e-6 else None,
-        }
-
-    def pooled(part: Sequence[TestScene]) -> tuple[np.ndarray, np.ndarray]:
-        truth = np.concatenate([scene.concentration.ravel() for scene in part]).astype(np.float64)
-        found = np.concatenate(
-            [1.0 / (1.0 + np.exp(-scene.logits[0].ravel().astype(np.float64))) for scene in part]
-        )
-        return truth[np.isfinite(truth)], found[np.isfinite(truth)]
-
-    truth, found = pooled(scenes)
-    skill = {"scenes": len(scenes), **numbers(truth, found)}
-    for season, summer in (("winter", False), ("summer", True)):
-        part = [scene for scene in scenes if scene.summer == summer]
-        if part:
-            skill[season] = {"scenes": len(part), **numbers(*pooled(part))}
-    skill["by_concentration"] = []
-    for low, high in CONCENTRATION_RANGES:
-        inside = (truth == 0.0) if high == 0.0 else (truth > low) & (truth <= high)
-        if inside.any():
-            entry = numbers(truth[inside], found[inside])
-            entry.pop("r2")
-            skill["by_concentration"].append({"from_percent": 100 * low, "to_percent": 100 * high, **entry})
-    return skill
-
-
-def icetype_skill(scenes: Sequence[TestScene], names: Sequence[str]) -> dict:
-    """Return macro F1, F1 by class, accuracy and the confusion matrix over all test pixels, and by season.
-
-    F1 of a class is 2 TP / (2 TP + FP + FN); macro F1 is their mean over the classes that occur.
-    """
-
-    def numbers(part: Sequence[TestScene]) -> dict:
-        confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-        for scene in part:
-            sea = scene.icetype != NO_DATA
-            truth, found = scene.icetype[sea].astype(np.int64), scene.logits[:, sea].argmax(axis=0)
-            confusion += np.bincount(truth * len(names) + found, minlength=confusion.size).reshape(
-                confusion.shape
-            )
-        hits = np.diag(confusion)
-        f1 = 2.0 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
-        occurs = confusion.sum(axis=1) > 0
-        return {
-            "scenes": len(part),
-            "pixels": int(confusion.sum()),
-            "macro_f1": round(float(f1[occurs].mean()), 4),
-            "accuracy": round(float(hits.sum() / max(confusion.sum(), 1)), 4),
-            "f1": {name: round(float(value), 4) for name, value, there in zip(names, f1, occurs) if there},
-            "confusion_rows_truth": confusion.tolist(),
-        }
-
-    skill = numbers(scenes)
-    for season, summer in (("winter", False), ("summer", True)):
-        part = [scene for scene in scenes if scene.summer == summer]
-        if part:
-            skill[season] = numbers(part)
-    return skill

@@ -27,8 +27,8 @@ from ..core.contribution_reference import ContributionReference
 from ..core.contributions import splitter_for
 from ..core.errors import ModelError, ParameterError
 from ..core.network import Inputs, Runner
+from ..core.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
 from ..core.simulation import BLOCK, SimulatedScene
-from ..core.training import PIXEL_SIZE, SCENE_PIXELS, Standards
 from ..core.window import Window
 from ..version import ROOT
 from .inputs import Compute

@@ -1,0 +1,102 @@
+"""The README of a demonstration model's package: what it is, how good it is, what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ...models.card import ModelCard
+
+
+def readme(card: ModelCard) -> str:
+    """Return the README of a package whose card has the skill and training of the demonstration models."""
+    skill = card.skill
+    own = _concentration if "r2" in skill else _types
+    return "\n".join(
+        [
+            f"# {card.title}",
+            "",
+            card.summary,
+            "",
+            f"The truth is {skill['truth']}. Skill on {skill['measured_on']}: {_headline(skill)}.",
+            "",
+            *own(card),
+            "",
+            *_beside(skill),
+            "",
+            f"Trained on {card.training.data}, by `{card.training.script}`. {_last_layer(card)} The network is the "
+            "small interpretability variant of Malmgren-Hansen et al.; citations are in `card.json`.",
+            "",
+            "Limits:",
+            "",
+            *(f"- {limit}" for limit in card.limits),
+            "",
+        ]
+    )
+
+
+def _figures(part: Mapping) -> str:
+    if "rmse_percent" in part:
+        return f"R² {part['r2']:.3f}, RMSE {part['rmse_percent']:.1f} %, bias {part['bias_percent']:+.1f} %"
+    return f"macro F1 {part['macro_f1']:.3f}, accuracy {part['accuracy']:.3f}"
+
+
+def _headline(skill: Mapping) -> str:
+    seasons = []
+    for season in ("winter", "summer"):
+        part = skill.get(season, {})
+        number = part.get("r2", part.get("macro_f1"))
+        if number is not None:
+            seasons.append(f"{season} {number:.3f} ({part['scenes']} scenes)")
+    return "; ".join([_figures(skill), ", ".join(seasons)] if seasons else [_figures(skill)])
+
+
+def _concentration(card: ModelCard) -> Iterator[str]:
+    yield "| true concentration | RMSE, % | bias, % |"
+    yield "|---|---|---|"
+    for entry in card.skill["by_concentration"]:
+        low, high = entry["from_percent"], entry["to_percent"]
+        yield f"| {low:g}–{high:g} % | {entry['rmse_percent']:.1f} | {entry['bias_percent']:+.1f} |"
+    free = card.skill.get("ice_free", {}).get("far", {})
+    if free.get("pixels"):
+        yield ""
+        yield (
+            f"Of ice-free sea more than 30 km from ice and land, {100 * free['mapped_below_1_percent']:.1f} % maps "
+            f"under 1 %; its mean is {free['mean_percent']:.2f} %."
+        )
+
+
+def _types(card: ModelCard) -> Iterator[str]:
+    names = [entry.name for entry in card.head().classes]
+    yield "| truth \\ map | " + " | ".join(names) + " | F1 |"
+    yield "|---" * (len(names) + 2) + "|"
+    for name, counts in zip(names, card.skill["confusion_rows_truth"]):
+        shares = (f"{100.0 * count / max(sum(counts), 1):.1f} %" for count in counts)
+        score = card.skill["f1"].get(name, float("nan"))
+        yield f"| {name} | " + " | ".join(shares) + f" | {score:.3f} |"
+
+
+def _beside(skill: Mapping) -> Iterator[str]:
+    """Yield the table of the network beside radiometry alone, where the skill has it."""
+    alone = skill.get("radiometer_alone")
+    if not alone:
+        return
+    places = {
+        "all sea": (skill, alone),
+        "marginal zone (chart 15–80 %)": (skill.get("marginal_zone", {}), alone.get("marginal_zone", {})),
+        "against the smooth chart": (skill.get("against_chart", {}), alone.get("against_chart", {})),
+    }
+    yield f"Beside radiometry alone ({alone['method']}):"
+    yield ""
+    yield "| where | network | radiometry alone |"
+    yield "|---|---|---|"
+    for name, parts in places.items():
+        if all(part.get("pixels") for part in parts):
+            yield f"| {name} | {_figures(parts[0])} | {_figures(parts[1])} |"
+
+
+def _last_layer(card: ModelCard) -> str:
+    last = card.training.details["last_layer"]
+    return (
+        f"The last layer is at its maximum: fitted by Newton's method to {last['pixels']:,} pixels, and in float32 "
+        f"the next step would be {last['largest_next_step_in_standard_errors']:.0e} standard errors at most."
+    )
