@@ -146,7 +146,23 @@ def _check_overviews(path: str) -> None:
         )
 
 
+def is_radar_product(path: str) -> bool:
+    """Return whether a path names a Sentinel-1 product, of digital numbers: its manifest or folder."""
+    name = os.path.basename(path.rstrip("/\\")).lower()
+    return name == "manifest.safe" or name.endswith(".safe")
+
+
+def uncalibrated(path: str) -> SceneError:
+    """Return the error of a product that is given in place of a raster of backscatter."""
+    return SceneError(
+        f"{path} is a Sentinel-1 product of digital numbers. Make calibrated rasters of it with the algorithm 'Import "
+        "scene', and give those."
+    )
+
+
 def _not_read(path: str, driver: str) -> SceneError:
+    if driver == "SAFE":
+        return uncalibrated(path)
     return SceneError(
         f"{path} is in a format that is not read here ({driver}). Rasters: {NAMED_RASTERS}. Polygons: {NAMED_VECTORS}."
     )
@@ -160,6 +176,8 @@ def is_raster(path: str) -> bool:
     SceneError
         It leads to another machine, describes a service, or runs code.
     """
+    if is_radar_product(path):
+        raise uncalibrated(path)
     drivers = raster_drivers(path)
     with quiet_gdal(), offline_gdal(is_remote(path)):
         try:
