@@ -488,11 +488,3 @@ def test_real_radiometry_is_familiar(real_data, tmp_path):
         out.descriptions = ("hh", "hv")
     with Scene.open(card, str(tmp_path / "sar.tif"), str(mwr)) as scene:
         assert not scene.warnings
-
-
-@pytest.mark.parametrize("name", ["manifest.safe", "Manifest.SAFE", "S1A_EW_GRDM_1SDH_20190823T033023.SAFE"])
-def test_a_product_in_place_of_its_backscatter_is_sent_to_import_scene(trial, name):
-    path = trial.folder / name
-    path.write_text("<xfdu:XFDU/>") if name.lower().startswith("manifest") else path.mkdir()
-    with pytest.raises(SceneError, match=r"Sentinel-1 product of digital numbers.*'Import scene'"):
-        trial.open(sar=str(path))
