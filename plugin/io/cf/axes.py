@@ -29,6 +29,8 @@ _STANDARD = {
 }
 _EAST = re.compile(r"degrees?[_ ]?e(ast)?", re.I)
 _NORTH = re.compile(r"degrees?[_ ]?n(orth)?", re.I)
+# What libraries call dimensions without a name: the same one for all of one length, or for all arrays.
+_NAMELESS = re.compile(r"phony_dim_\d+( \(\d+\))?|dim\d+( \(\d+\))?")
 _WORDS = {
     X: "x xc nx xgrid xdim lon lons longitude easting eastings col cols column columns",
     Y: "y yc ny ygrid ydim lat lats latitude northing northings row rows line lines",
@@ -105,6 +107,8 @@ class Dimensions:
 
     def coordinate(self, dim: str) -> Variable | None:
         """Return the coordinate variable of a dimension: of its name, else another one along it with a role."""
+        if _NAMELESS.fullmatch(dim):
+            return None
         along = [variable for variable in self._lines if variable.dims == (dim,)]
         own = [variable for variable in along if variable.name == dim]
         if own:

@@ -26,6 +26,7 @@ SMALLEST_CELL_M = 100.0
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4_string", "proj4string", "proj4", "proj4text")
+_EPSG = ("epsg_code", "EPSG_code", "spatial_epsg", "epsg")
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def _named(told: str, axes: set[str]) -> str:
 
 
 def _is_mapping(variable: Variable) -> bool:
-    return any(key in variable.attributes for key in ("grid_mapping_name", *_WKT, *_PROJ))
+    return any(key in variable.attributes for key in ("grid_mapping_name", *_WKT, *_PROJ, *_EPSG))
 
 
 def _crs_of(container: Container, name: str) -> pyproj.CRS:
@@ -264,6 +265,10 @@ def _crs_of(container: Container, name: str) -> pyproj.CRS:
         for key in _PROJ:
             if as_text(attributes.get(key)):
                 return parse_crs(as_text(attributes[key]))
+        for key in _EPSG:
+            code = re.search(r"\d{4,6}", as_text(attributes.get(key)))
+            if code:
+                return parse_crs(f"EPSG:{code[0]}")
         reason = str(error) if not isinstance(error, KeyError) else f"no {error}"
         raise SceneError(
             f"The grid mapping '{name}' of {container.path} cannot be understood ({reason[:120]}). Get the file with a "

@@ -14,8 +14,9 @@ from ..grid import Grid
 from ..product import ChartPolygons, ImportOptions, Product
 from ..vector import Polygons
 from .codes import NO_DATA, DecodedIce, UnknownCodes, decode_polygon, floe_name, is_interval, stage_name
-from .container import VectorFile, find_vector
-from .polygons import EGG, ChartLayer, read_layer
+from .container import VectorFile, find_vectors
+from .dialects import EGG, as_sigrid
+from .polygons import ChartLayer, read_layer
 from .raster import ChartRaster
 
 _TIME = re.compile(r"(?<!\d)(19[5-9]\d|20\d\d)-?(\d\d)-?(\d\d)(?:[T _]?(\d\d):?(\d\d)(?::?(\d\d))?)?(?!\d)")
@@ -40,8 +41,8 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
         It cannot be read, has no total concentration (CT), or does not touch the scene.
     """
     options = options or ImportOptions()
-    vector = find_vector(path)
-    layer = read_layer(vector)
+    vector, layer = _read_first(find_vectors(path))
+    layer.columns, told = as_sigrid(layer.columns)
     unknown = UnknownCodes()
     ice = decode_layer(layer, options.dominant_share, unknown)
     kinds = [str(kind or "").upper() for kind in layer.column("POLY_TYPE")]
@@ -77,7 +78,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
             "chart_land_value": "254",
         },
         found=found,
-        warnings=_warnings(vector, layer, unknown, missing),
+        warnings=[*_warnings(vector, layer, unknown, missing), *told],
     )
     if options.scene:
         grid = Grid.from_file(options.scene)
@@ -93,6 +94,17 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
             "The chart was imported as polygons only: name a scene to have it as a raster on the scene's pixels."
         )
     return product
+
+
+def _read_first(vectors: Sequence[VectorFile]) -> tuple[VectorFile, ChartLayer]:
+    """Return the first of some vector files that is a chart: a zip may hold forecasts or land beside."""
+    first: SceneError | None = None
+    for vector in vectors:
+        try:
+            return vector, read_layer(vector)
+        except SceneError as error:
+            first = first or error
+    raise first or SceneError("There is no ice chart. Name a file.")
 
 
 def decode_layer(

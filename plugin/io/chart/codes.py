@@ -49,6 +49,7 @@ FLOES: tuple[tuple[int, str, str], ...] = (
 
 _WATER = frozenset({0, 1, 2, 55})  # ice free (both of its codes), below 1/10, bergy water
 _NOT_GIVEN = frozenset({-9, 99})  # not given, and undetermined
+_ABSENT = frozenset({-9, 0, 99})  # the same in a part of a polygon that has ice
 _TENTHS = {number: float(number) for number in range(10, 100, 10)}
 # "35" reads three to five tenths; "81" eight to ten, because "80" is eight.
 _INTERVALS = {10 * low + high: 5.0 * (low + high) for low in range(1, 9) for high in range(low + 1, 10)}
@@ -224,7 +225,8 @@ def decode_polygon(
         return OPEN_WATER
     if total is None:
         return NO_DATA
-    if code_number(ca) == -9 and code_number(sb) == -9:
+    # Some charts write 00 or 99 where nothing is given.
+    if code_number(ca) in _ABSENT and code_number(sb) in _ABSENT:
         ca = ct
     shares = [
         concentration_percent(part, name, unknown) for part, name in ((ca, "CA"), (cb, "CB"), (cc, "CC"))

@@ -35,6 +35,7 @@ from ..sources import (
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 1 << 30  # unpacked; the largest charts have some tens of MB
+_MOST_TRIED = 12  # vector files of one zip
 _HEAD = 1 << 16
 
 _DRIVERS = {"shapefile": "ESRI Shapefile", "GeoJSON": "GeoJSON", "GeoPackage": "GPKG"}
@@ -92,7 +93,12 @@ def recognises(path: str | os.PathLike) -> bool:
 
 
 def find_vector(path: str | os.PathLike) -> VectorFile:
-    """Return the vector file that `path` is, or holds.
+    """Return the vector file that `path` is, or the likeliest chart of those that it holds."""
+    return find_vectors(path)[0]
+
+
+def find_vectors(path: str | os.PathLike) -> list[VectorFile]:
+    """Return the vector file that `path` is, or those that it holds, shapefiles first.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def find_vector(path: str | os.PathLike) -> VectorFile:
             f"{path} is no ice chart that can be read. Give a shapefile (.shp), a zip or .imz of one, "
             "GeoJSON or a GeoPackage."
         )
-    return VectorFile(path, kind, False, (PurePosixPath(path.replace("\\", "/")).stem,))
+    return [VectorFile(path, kind, False, (PurePosixPath(path.replace("\\", "/")).stem,))]
 
 
 def _kind(head: bytes) -> str | None:
@@ -132,7 +138,7 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _inside(path: str) -> VectorFile:
+def _inside(path: str) -> list[VectorFile]:
     try:
         with open_zip(path) as archive:
             entries = judged(archive, path, MAX_ENTRIES)
@@ -152,18 +158,22 @@ def _inside(path: str) -> VectorFile:
                     f"{path} holds no ice chart: no .shp, .geojson or .gpkg is in it. Choose the agency's "
                     "SIGRID-3 archive."
                 )
-            chosen = min(vectors, key=lambda name: list(_SUFFIXES).index(PurePosixPath(name).suffix.lower()))
-            _try(archive, entries, chosen)
+            vectors.sort(key=lambda name: list(_SUFFIXES).index(PurePosixPath(name).suffix.lower()))
+            vectors = vectors[:_MOST_TRIED]
+            _try(archive, entries, vectors[0])
+            vectors = [vectors[0], *(name for name in vectors[1:] if _is_whole(archive, entries, name))]
     except ZIP_ERRORS as error:
         raise damaged_zip(path, error) from error
-    inner = PurePosixPath(chosen)
-    return VectorFile(
-        member_path(path, chosen),
-        _SUFFIXES[inner.suffix.lower()],
-        True,
-        (PurePosixPath(path.replace("\\", "/")).stem, inner.stem),
-        tuple(name for name in vectors if name != chosen),
-    )
+    return [
+        VectorFile(
+            member_path(path, name),
+            _SUFFIXES[PurePosixPath(name).suffix.lower()],
+            True,
+            (PurePosixPath(path.replace("\\", "/")).stem, PurePosixPath(name).stem),
+            tuple(other for other in vectors if other != name),
+        )
+        for name in vectors
+    ]
 
 
 def _hidden(name: str) -> bool:
@@ -183,6 +193,14 @@ def _try(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) 
             with archive.open(entry) as stream:
                 while stream.read(1 << 20):
                     pass
+
+
+def _is_whole(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], chosen: str) -> bool:
+    try:
+        _try(archive, entries, chosen)
+    except ZIP_ERRORS:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from ...core.errors import SceneError
 from ..crs import LONLAT, parse_crs, transform
 from ..validity import areas_of
 from .container import VectorFile, opened, plain_text
+from .dialects import EGG, concentration_field
 
-EGG = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC")
 KNOWN = (*EGG, "CN", "CD", "CF", "POLY_TYPE")
 _MAX_FIELDS = 200
 _EARTH_M = 5e7  # map coordinates of any place lie well within
@@ -87,12 +87,12 @@ def read_layer(vector: VectorFile) -> ChartLayer:
 def _choose(vector: VectorFile, dataset: Any) -> Any:
     layers = [dataset.GetLayer(number) for number in range(dataset.GetLayerCount())]
     for layer in layers:
-        if "CT" in _field_names(layer).values():
+        if concentration_field(_field_names(layer).values()) is not None:
             return layer
-    fields = ", ".join(name for layer in layers[:1] for name in list(_field_names(layer).values())[:30])
+    fields = ", ".join(name for layer in layers[:1] for name in list(_field_names(layer).values())[:20])
     raise SceneError(
-        f"{vector.path} has no field CT, the total concentration of SIGRID-3 (fields: {fields or 'none'}). "
-        "Choose the chart's own polygon file with its table (.dbf)."
+        f"{vector.path} has no field CT, the total concentration of SIGRID-3, nor SGD_CT, E_CT, ICECODE or "
+        f"NIS_CLASS (fields: {fields or 'none'}). Choose the chart's own polygon file with its table (.dbf)."
     )
 
 

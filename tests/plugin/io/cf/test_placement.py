@@ -22,6 +22,7 @@ from floelens.tests.plugin.io.cf.gridded import (
     truth,
     write_map,
 )
+from floelens.tests.plugin.io.old_hdf5 import old_hdf5
 from floelens.tests.plugin.io.rasters import affine_grid, gcp_grid
 
 
@@ -281,6 +282,30 @@ def test_wkt_in_other_units_than_metres_is_met_by_the_axes(tmp_path):
         grid.transform[0] == pytest.approx(5.0)
         and parse_crs(grid.crs).axis_info[0].unit_conversion_factor == 1000.0
     )
+
+
+def test_a_code_or_a_proj_string_is_a_grid_mapping_too(tmp_path):
+    for mapping in (
+        {"epsg_code": "EPSG:3413"},
+        {"proj4_string": "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +datum=WGS84"},
+    ):
+        assert misses(read(write_map(tmp_path / "amsr2.nc", mapping=mapping))) < 1e-3
+
+
+@pytest.mark.parametrize("rows", [12, 9])
+def test_dimensions_without_names_are_rows_and_columns_in_this_order(tmp_path, rows):
+    lat, lon = (
+        (80.0 - 0.5 * np.arange(rows)).astype(np.float32),
+        (10.0 + 0.5 * np.arange(12)).astype(np.float32),
+    )
+    values = 200.0 + 2.0 * lon[None, :] - lat[:, None]
+    path = tmp_path / "amsr2.h5"
+    path.write_bytes(old_hdf5({"tb36v": values, "lat": lat, "lon": lon}, {"title": "AMSR2"}))
+    product = read(path)
+    grid = product.rasters["mwr"].grid
+    np.testing.assert_array_equal(product.rasters["mwr"].values[0], values)
+    assert grid.transform == (0.5, 0.0, 9.75, 0.0, -0.5, 80.25)
+    assert any("does not name the dimensions" in text for text in product.warnings)
 
 
 def test_channels_on_different_grids_are_refused(tmp_path):
