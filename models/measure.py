@@ -131,8 +131,9 @@ def _field(open_copy: nn.Module, card: ModelCard, period: int) -> ReceptiveField
         # What a pixel reads depends on its place in the period: the first, middle and last one are tried.
         for place in sorted({0, period // 2, period - 1}):
             for axis in (0, 1):
-                pixel = (middle + place, across + place)[:: 1 - 2 * axis]
-                sides = (2 * middle + period, 2 * across + period)[:: 1 - 2 * axis]
+                pixel, sides = (middle + place, across + place), (2 * middle + period, 2 * across + period)
+                if axis == 1:
+                    pixel, sides = (pixel[1], pixel[0]), (sides[1], sides[0])
                 seen, own = _read_by(open_copy, card, pixel, sides, axis)
                 first, last = seen
                 reach[2 * axis] = max(reach[2 * axis], pixel[axis] - first)
@@ -140,7 +141,7 @@ def _field(open_copy: nn.Module, card: ModelCard, period: int) -> ReceptiveField
                 clipped = clipped or first == 0 or last == sides[axis] - 1
                 cells = max(cells, own)
         if not clipped:
-            return ReceptiveField(*reach, cells)
+            return ReceptiveField(reach[0], reach[1], reach[2], reach[3], cells)
         size *= 2
     raise ModelError(
         f"The network of '{card.id}' reads farther than {_LARGEST_FIELD // 2} pixels around an output pixel. "

@@ -112,6 +112,29 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
+        self.declare_acceptance()
+
+    def declare_acceptance(self) -> None:
+        """Add what lets a person overrule the checks of a scene's rasters."""
+        self.addParameter(
+            declare.flag(
+                "ACCEPT_RANGE",
+                "Accept values outside of the physical range",
+                "Values that no measurement can have (brightness temperatures outside of 50 to 350 K, say) are missing "
+                "data. Where they are more than 20 % of a band, or where the values fit no unit of their channel or do "
+                "not vary, the run ends with an error; with this it goes on with a warning.",
+                advanced=True,
+            )
+        )
+        self.addParameter(
+            declare.flag(
+                "ACCEPT_DELAY",
+                "Accept a delay of more than a day",
+                "SAR and radiometer data that are dated more than a day apart are an error, since the ice has drifted "
+                "between them; with this they are a warning, as more than three hours are.",
+                advanced=True,
+            )
+        )
 
     def declare_report(self, help_text: str) -> None:
         """Add the report: HTML, with the same content as JSON and CSV beside it."""
@@ -148,7 +171,12 @@ class SceneAlgorithm(FloeLensAlgorithm):
             land=values.raster_or_polygons("LAND"),
             channels=values.text("CHANNELS"),
             extent=values.extent("EXTENT", sar),
+            **self.acceptance(values),
         )
+
+    def acceptance(self, values: Destinations) -> dict[str, bool]:
+        """Return which checks of a scene's rasters a person overrules, as :class:`SceneInputs` takes them."""
+        return {"accept_range": values.flag("ACCEPT_RANGE"), "accept_delay": values.flag("ACCEPT_DELAY")}
 
     def compute(self, values: Destinations):
         """Return the :class:`Compute` that the parameters describe."""

@@ -12,7 +12,7 @@ from .scene import SceneAlgorithm
 CLUSTERS = {
     "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
     "scenes": "whole scenes, the better choice where states of many scenes are merged; the slopes of channels use them "
-    "in any case from 50 labelled scenes on",
+    "in any case from three labelled scenes on",
 }
 CHANNEL_METHODS = {
     "integrated": "integrated gradients, the better judge",
@@ -112,16 +112,20 @@ class ZScores(SceneAlgorithm):
             declare.number(
                 "ZONE_SIZE",
                 "Zone size (km)",
-                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for.",
-                100.0,
-                1.0,
+                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for; 0 takes a size "
+                "whose pixels suffice for scores, 100 km at most where they do.",
+                0.0,
+                0.0,
                 10000.0,
             ),
         )
 
     def _how(self) -> tuple:
         """Return the parameters of the sample and the errors."""
-        help_sample = "Every n-th pixel in row and column is used; 0 takes one pixel a coarse cell."
+        help_sample = (
+            "Every n-th pixel in row and column is used: 1 takes all pixels, 0 one a coarse cell. -1 takes all where "
+            "there are no LABELS, and one a coarse cell for tests against LABELS."
+        )
         help_clusters = "What counts as one observation in robust errors."
         help_channels = (
             "How logits are split over the input channels, for their strengths and held-out slopes."
@@ -131,7 +135,7 @@ class ZScores(SceneAlgorithm):
             declare.choice(
                 "CHANNEL_METHOD", "Input channels", help_channels, CHANNEL_METHODS, "integrated", True
             ),
-            declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, 0, 0, 1000, advanced=True),
+            declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, -1, -1, 1000, advanced=True),
             declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, "blocks", True),
             declare.number("BLOCK_SIZE", "Block size (km)", "Side of the blocks.", *size, advanced=True),
         )

@@ -203,13 +203,14 @@ class ChannelAccumulator:
     empty : ChannelEvidence
         Of no pixel: says which head, channels and method.
     scene : str
-        What identifies the scene among all others, whatever run or machine sees it: its name with its
-        time and place.
+        What identifies the scene among all others, whatever run or machine sees it.
+    drawn_by : str, optional
+        What the pixels of the sample are drawn by, `scene` by default: two scenes may be drawn alike.
     """
 
-    def __init__(self, empty: ChannelEvidence, scene: str) -> None:
+    def __init__(self, empty: ChannelEvidence, scene: str, drawn_by: str | None = None) -> None:
         self._evidence = empty
-        self._scene = scene
+        self._scene, self._drawn_by = scene, drawn_by or scene
 
     def add(
         self,
@@ -270,7 +271,7 @@ class ChannelAccumulator:
         sums = evidence.sums + self._sums(offset, contributions, labels, known)
         new = RowSample(
             evidence.sample.capacity,
-            pixel_keys(self._scene, rows, cols)[known],
+            pixel_keys(self._drawn_by, rows, cols)[known],
             np.full(int(known.sum()), scene_number(self._scene)),
             offset[known].astype(np.float32),
             contributions[known].astype(np.float32),

@@ -4,8 +4,11 @@ On labelled scenes that were not used in training, :math:`f=b+a+\sum_c\gamma_c C
 labels, with the contributions :math:`C_c` of the channels as regressors and the rest b of the logit as
 offset. :math:`\gamma_c=0`: the channel's evidence is useless; 1: it deserves the trust it gets; below
 1 it is over-trusted, above 1 under-trusted. Errors let the pixels of a cluster depend on each other
-(reference t with G - 1 degrees of freedom). Unlike a strength this is a test: one regressor a channel,
-however many features it enters through.
+(reference t with G - 1 degrees of freedom); from few scenes they are those of :mod:`.scene_errors`. Unlike a
+strength this is a test: one regressor a channel, however many features it enters through.
+
+Every word is a test at the 5 % level. That a slope differs from 1 needs an interval without 1; that trust is
+deserved needs one that lies within :data:`EQUIVALENT`, lest a wide interval pass for agreement.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from .channel_evidence import ChannelEvidence
 from .channel_levels import LevelGroup, level_groups
 from .channel_regression import ChannelRows, Curvature, curvature, row_scores
 from .channel_strength import beside_intercepts, combining, group_row
+from .clusters import SCENES
 from .covariance import inverse_of
 from .estimable import independent_columns
 from .estimates import FEW_CLUSTERS
 from .products import gram, product
+from .scene_errors import FEW_SCENES, LEAST_SCENES, MANY_SCENES, jackknife
 from .tails import log10_p_student
 from .wording import finite, listed
 
@@ -47,22 +53,46 @@ SLOPE_COLUMNS = (
     "clusters",
     "n_effective",
     "note",
+    "low",
+    "high",
+    "scenes",
+    "hint",
 )
+EQUIVALENT = (0.5, 2.0)  # slopes of trust that is deserved: right within a factor of two
 LARGEST_VIF = 30.0  # of a channel or frequency whose slope is still shown
 _STEPS = 60
 _CONVERGED = 1e-10  # largest Newton step in standard errors
 _STILL = 1e-6  # largest Newton step in logits: where labels are separated steps stay at about 1
-_LOG10_LEVEL = np.log10(0.05)
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Pixels that may depend on each other.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray or None
+        (row,): the cluster of each, from 0; None where none is known.
+    count : int
+        Number of clusters.
+    scenes : bool
+        Whether they are whole scenes.
+    """
+
+    numbers: np.ndarray | None
+    count: int
+    scenes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """Slopes (slope,), their naive and robust covariances, and the inflation of their variance."""
+    """Slopes (slope,), their naive and robust covariances, the inflation of their variance, and their freedom."""
 
     slopes: np.ndarray
     naive: np.ndarray
     robust: np.ndarray | None
     vif: np.ndarray
+    freedom: np.ndarray
 
 
 def channel_slopes(
@@ -80,10 +110,12 @@ def channel_slopes(
     Returns
     -------
     rows : tuple of dict
-        Keys of :data:`SLOPE_COLUMNS`. ``reading`` is at the 5 % level: ``misleading`` (below 0),
-        ``useless`` (below 1 and not told from 0), ``over-trusted`` (between), ``deserved`` (above 0 and
-        not told from 1), ``under-trusted`` (above 1) or ``undecided`` (told from neither). What is
-        not known is None, with a note.
+        Keys of :data:`SLOPE_COLUMNS`. ``low`` and ``high`` bound the 95 % interval, from
+        :data:`.LEAST_SCENES` scenes on. ``reading`` is at the 5 %
+        level: ``misleading`` (below 0), ``useless`` (below 1, and 0 in the interval), ``over-trusted``
+        (between), ``deserved`` (1 in the interval, which lies within :data:`EQUIVALENT`), ``under-trusted``
+        (above 1) or ``undecided``. ``hint`` is true of fewer scenes: blocks within them say nothing of other
+        scenes. What is not known is None, with a note.
     warnings : tuple of str
         Sentences a reader must see beside the numbers.
     """
@@ -105,11 +137,7 @@ def channel_slopes(
             f"Head '{head}': the labelled pixels have no clusters in common, so the slopes of channels have naive "
             "errors only and no test. Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
         )
-    elif count < FEW_CLUSTERS:
-        warnings.append(
-            f"Head '{head}': the slopes of channels rest on {count} cluster{'' if count == 1 else 's'}; below "
-            f"{FEW_CLUSTERS} their errors are themselves uncertain, and mostly too small. Add labelled scenes."
-        )
+    scenes = evidence.scene_count
     rows = ChannelRows.of(evidence.kind, sample.offset, sample.contributions, sample.labels)
     reason = ""
     if np.ptp(sample.labels) == 0:
@@ -123,12 +151,20 @@ def channel_slopes(
                 "among the other classes."
             )
             rows = rows.of_classes(present)
+    if clusters is not None and scenes < FEW_SCENES:
+        warnings.append(_few_scenes(head, scenes))
     groups = level_groups(evidence.channels)
     found: list[dict] = []
     for level in dict.fromkeys(group.level for group in groups):
         members = [group for group in groups if group.level == level]
         level_rows = [
-            {**group_row(SLOPE_COLUMNS, head, group), "n": len(sample), "clusters": count or None}
+            {
+                **group_row(SLOPE_COLUMNS, head, group),
+                "n": len(sample),
+                "clusters": count or None,
+                "scenes": scenes,
+                "hint": scenes < LEAST_SCENES,
+            }
             for group in members
         ]
         if reason:
@@ -136,7 +172,7 @@ def channel_slopes(
                 row["note"] = reason
         else:
             summed = rows.summed(combining(members, len(evidence.channels)))
-            _fill(level_rows, members, summed, clusters, count)
+            _fill(level_rows, members, summed, Clusters(clusters, count, clustering == SCENES))
         found += level_rows
     return tuple(found), tuple(warnings)
 
@@ -145,8 +181,7 @@ def _fill(
     table: list[dict],
     groups: Sequence[LevelGroup],
     rows: ChannelRows,
-    clusters: np.ndarray | None,
-    count: int,
+    clusters: Clusters,
 ) -> None:
     """Write the slopes of one level into its rows."""
 
@@ -182,7 +217,8 @@ def _fill(
     if not kept:
         return
     chosen = ChannelRows(rows.offset, rows.contributions[:, :, kept], rows.targets, rows.linear)
-    fitted = _fitted(chosen, clusters, count)
+    fitted = _fitted(chosen, clusters)
+    count = clusters.count
     if fitted is None:
         for at in kept:
             note(at, "the labels are separated perfectly, or too few: no finite slope fits them")
@@ -198,43 +234,80 @@ def _fill(
             continue
         if not fitted.vif[position] <= LARGEST_VIF:
             note(at, f"VIF above {LARGEST_VIF:g}: nearly the same evidence as others")
-        table[at].update(_tests(fitted, position, len(rows), count))
+        table[at].update(_tests(fitted, position, len(rows)))
+        if table[at]["hint"]:
+            table[at].update(low=None, high=None)
+            note(
+                at,
+                "from one scene: a hint"
+                if table[at]["scenes"] == 1
+                else f"{table[at]['scenes']} scenes: a hint",
+            )
         if fitted.robust is None:
-            note(at, "no clusters: naive error only" if count == 0 else f"{count} cluster: no test")
-        elif count <= size:
+            note(at, _no_test(count))
+        elif count <= size and not clusters.scenes:
             note(at, f"{count} clusters for {size} parameters: the errors are uncertain")
-        elif count < FEW_CLUSTERS:
+        elif count < FEW_CLUSTERS and not clusters.scenes:
             note(at, f"{count} clusters only: the errors are uncertain")
 
 
-def _tests(fitted: _Fitted, at: int, n: int, count: int) -> dict:
+def _tests(fitted: _Fitted, at: int, n: int) -> dict:
     """Return the slope at a position, its errors and its tests against 0 and 1."""
     slope, se = fitted.slopes[at], np.sqrt(fitted.naive[at, at])
     found = {"slope": finite(slope), "se": finite(se), "reading": ""}
     if fitted.robust is None or not fitted.robust[at, at] > 0:
         return found
     robust = np.sqrt(fitted.robust[at, at])
-    found.update(se_robust=finite(robust), n_effective=finite(n * (se / robust) ** 2))
+    half = float(special.stdtrit(fitted.freedom[at], 0.975)) * robust
+    low, high = slope - half, slope + half
+    found.update(
+        se_robust=finite(robust),
+        n_effective=finite(n * (se / robust) ** 2),
+        low=finite(low),
+        high=finite(high),
+    )
     p = {}
     for value in (0, 1):
         z = (slope - value) / robust
-        p[value] = float(log10_p_student(np.array([z]), count - 1)[0])
+        p[value] = float(log10_p_student(np.array([z]), fitted.freedom[at])[0])
         found[f"z_against_{value}"], found[f"log10_p_against_{value}"] = finite(z), finite(p[value])
-    found["reading"] = _reading(slope, p[0] < _LOG10_LEVEL, p[1] < _LOG10_LEVEL)
+    found["reading"] = _reading(low, high)
     return found
 
 
-def _reading(slope: float, differs_from_0: bool, differs_from_1: bool) -> str:
-    if differs_from_1:
-        if slope > 1:
-            return "under-trusted"
-        if not differs_from_0:
-            return "useless"
-        return "over-trusted" if slope > 0 else "misleading"
-    return "deserved" if differs_from_0 else "undecided"
+def _reading(low: float, high: float) -> str:
+    """Return what a 95 % interval says of a slope."""
+    if low > 1:
+        return "under-trusted"
+    if high < 0:
+        return "misleading"
+    if high < 1:
+        return "over-trusted" if low > 0 else "useless"
+    return "deserved" if EQUIVALENT[0] <= low and high <= EQUIVALENT[1] else "undecided"
 
 
-def _fitted(rows: ChannelRows, clusters: np.ndarray | None, count: int) -> _Fitted | None:
+def _no_test(count: int) -> str:
+    """Return why a slope has no robust error."""
+    if count == 0:
+        return "no clusters: naive error only"
+    return "1 cluster: no test" if count == 1 else "one of the scenes alone fixes it: no test"
+
+
+def _few_scenes(head: str, scenes: int) -> str:
+    """Return what a reader must know of slopes from few scenes."""
+    if scenes < LEAST_SCENES:
+        known = "one scene" if scenes < 2 else f"{scenes} scenes"
+        return (
+            f"Head '{head}': the slopes of channels come from {known}; they hold there alone, and their words are "
+            f"hints. Merge {FEW_SCENES} labelled scenes or more through STATE_IN."
+        )
+    return (
+        f"Head '{head}': the slopes of channels rest on {scenes} scenes; their intervals allow for so few, and are "
+        f"wide. Merge {FEW_SCENES} labelled scenes or more."
+    )
+
+
+def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
     """Fit intercepts and slopes by Newton steps from what the network believes; None without a finite fit."""
     k, g = rows.classes, rows.contributions.shape[2]
     free = np.arange(k) if rows.linear else np.arange(1, k)
@@ -265,15 +338,22 @@ def _fitted(rows: ChannelRows, clusters: np.ndarray | None, count: int) -> _Fitt
     slopes = slice(len(free), None)
     beside = beside_intercepts(information, k, rows.linear)
     vif = np.diag(inverse)[slopes] * np.diag(beside)
-    robust = None
-    if clusters is not None and count > 1:
+    robust, count = None, clusters.count
+    freedom = np.full(g, count - 1.0)
+    if clusters.scenes and 1 < count < MANY_SCENES:
+        found = jackknife(rows, clusters.numbers, count, parameters, at)
+        if found is not None:
+            robust, freedom = found[0][slopes, slopes], found[1][slopes]
+    elif count > 1:
         scores = row_scores(rows, parameters[:k], parameters[k:])[:, at]
-        gathered = np.stack([np.bincount(clusters, column, minlength=count) for column in scores.T], axis=1)
+        gathered = np.stack(
+            [np.bincount(clusters.numbers, column, minlength=count) for column in scores.T], axis=1
+        )
         gathered -= gathered.mean(axis=0)
         n, q = len(rows), len(at)
         factor = count / (count - 1) * (n - 1) / (n - q)
         robust = factor * product(product(inverse, gram(gathered)), inverse)[slopes, slopes]
-    return _Fitted(parameters[k:], scale * inverse[slopes, slopes], robust, vif)
+    return _Fitted(parameters[k:], scale * inverse[slopes, slopes], robust, vif, freedom)
 
 
 def _covariance(here: Curvature, at: np.ndarray) -> np.ndarray | None:

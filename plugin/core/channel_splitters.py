@@ -73,7 +73,7 @@ class Splitting:
 class ChannelSplitter:
     """What splitting by channels has in common: parts of the inputs, and the seeded sum of the output's."""
 
-    takes_large_tiles, tiles_ahead = False, 0
+    takes_large_tiles, tiles_ahead, takes_steps = False, 0, False
 
     def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
         self.groups = channel_groups(runner.card, splitting.groups)
@@ -199,14 +199,10 @@ class PathSplitter(ChannelSplitter):
             for index, group in enumerate(self.groups)
             if not all(self._straight[member >= number] for member in group.members)
         )
+        self.takes_steps = len(self.bent) > 1
         self.takes_large_tiles = not self.takes_steps and runner.takes_large_tiles
         # Logits of the baseline: the same for every tile of one size that touches the same edges of the scene.
         self._at_origin: tuple[object, torch.Tensor | None] = (None, None)
-
-    @property
-    def takes_steps(self) -> bool:
-        """Whether the number of steps matters."""
-        return len(self.bent) > 1
 
     def _carried(
         self, inputs: Inputs, outputs: Sequence[int] | None = None

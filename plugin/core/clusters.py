@@ -18,6 +18,7 @@ from .window import Window
 
 LADDER_KM = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCENES = "scenes"
+SHORT = 1e-3  # part by which a block may miss its size: pixels measured on the ground are not exactly nominal
 _BLOCKS = " km blocks"
 
 
@@ -73,7 +74,7 @@ class BlockLadder:
         pixel_size_m : float
             Width of a pixel on the ground, m.
         block_size_km : float
-            A size that must be among them; no larger block is cut smaller than its own size.
+            A size that must be among them; no larger block is cut smaller than its own size, but for a thousandth.
         sizes_km : tuple of float
             The other sizes.
 
@@ -103,7 +104,7 @@ class BlockLadder:
 
 def _gathered(count: int, least: float) -> tuple[np.ndarray, int]:
     """Return which of the larger blocks each of `count` small ones belongs to, at least `least` in each."""
-    together = max(1, int(np.ceil(least - 1e-9)))
+    together = max(1, int(np.ceil(least * (1 - SHORT))))
     larger = max(1, count // together)
     return (np.arange(count) * larger // count).astype(np.int64), larger
 
@@ -112,7 +113,7 @@ def _counts(scene: Window, pixel_size_m: float, block_size_km: float) -> tuple[i
     """Return the number of blocks down and across."""
     if not block_size_km > 0:
         raise ParameterError(f"BLOCK_SIZE must be a positive number of km, not {block_size_km}.")
-    least = 1000.0 * block_size_km / pixel_size_m
+    least = 1000.0 * block_size_km / pixel_size_m * (1 - SHORT)
     return max(1, int(scene.rows / least)), max(1, int(scene.cols / least))
 
 
@@ -121,8 +122,9 @@ def block_clusters(
 ) -> np.ndarray:
     """Return the number of the block that each pixel lies in.
 
-    The scene is cut into equal blocks, each at least `block_size_km` wide (as wide as the scene where
-    that is narrower): no sliver is left over at an edge.
+    The scene is cut into equal blocks, each at least `block_size_km` wide but for a thousandth (as wide as the
+    scene where that is narrower): no sliver is left over at an edge, and a scene of two blocks whose pixels are
+    a little short of their nominal size still has both.
 
     Parameters
     ----------

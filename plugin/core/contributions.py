@@ -91,6 +91,8 @@ class Splitter(Protocol):
     # Whether large tiles cost it no speed, and for how many more tiles it may run at the same time.
     takes_large_tiles: bool
     tiles_ahead: int
+    # Whether the number of steps along the path matters.
+    takes_steps: bool
 
     def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
         """Return (groups, then bias, then logit; row, column) of a target."""
@@ -113,7 +115,7 @@ def splitter_for(runner: Runner, splitting: Splitting, check: Callable[[], None]
 class ComponentSplitter:
     """Splits over groups of components of the last layer."""
 
-    takes_large_tiles, tiles_ahead = False, 0
+    takes_large_tiles, tiles_ahead, takes_steps = False, 0, False
 
     def __init__(self, runner: Runner, splitting: Splitting) -> None:
         self.groups = scale_groups(runner.card)

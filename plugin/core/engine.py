@@ -29,6 +29,7 @@ from .window import Window
 
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
+SLAB_PIXELS = 1 << 15  # whose components are held in double precision at a time
 Found = TypeVar("Found")
 
 
@@ -58,7 +59,7 @@ class ComponentSample:
     Parameters
     ----------
     window : Window
-        The tile's pixels.
+        The tile's pixels, or the rows of them that the chosen ones lie in.
     rows, cols : numpy.ndarray
         (n,), the chosen pixels, in scene coordinates.
     components : numpy.ndarray
@@ -93,15 +94,22 @@ def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib:
     )
 
 
-def plan_components(runner: Runner, source: Source, region: Window, memory_mib: float) -> Plan:
-    """Choose tiles for :func:`stream_components`.
+def plan_components(
+    runner: Runner, source: Source, region: Window, memory_mib: float, every: bool = False
+) -> Plan:
+    """Choose tiles for :func:`stream_components`; `every`: for all pixels, whose components need room once more.
 
     Raises
     ------
     ParameterError
         If the memory is too little, or the region does not lie inside the scene.
     """
-    return plan_work(runner, source, region, memory_mib, runner.components, per_strip_pixel=0)
+
+    def work(inputs: Inputs) -> object:
+        found = runner.components(inputs)
+        return (found, found.clone()) if every else found
+
+    return plan_work(runner, source, region, memory_mib, work, per_strip_pixel=0)
 
 
 def plan_work(
@@ -330,7 +338,7 @@ def stream_components(
     progress: Progress,
     choose: Callable[[Window, np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[ComponentSample]:
-    """Yield the components of the last layer at chosen pixels, tile by tile.
+    """Yield the components of the last layer at chosen pixels, tile by tile, few pixels of a large one at a time.
 
     Parameters
     ----------
@@ -368,9 +376,14 @@ def stream_components(
             rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
             if not len(rows):
                 continue
-            picked = picked.astype(np.float64)
-            logits = product(picked, weight.T) + bias
-            check_finite(logits.T, np.ones(len(rows), bool), piece.output)
-            yield ComponentSample(
-                piece.output, rows + piece.output.row, cols + piece.output.col, picked, logits
-            )
+            for start in range(0, len(rows), SLAB_PIXELS):
+                slab = slice(start, start + SLAB_PIXELS)
+                values = picked[slab].astype(np.float64)
+                logits = product(values, weight.T) + bias
+                check_finite(logits.T, np.ones(len(logits), bool), piece.output)
+                place = rows[slab] + piece.output.row, cols[slab] + piece.output.col
+                window = piece.output
+                if len(logits) < len(rows):
+                    first, last = int(place[0][0]), int(place[0][-1])
+                    window = Window(first, window.col, last + 1 - first, window.cols)
+                yield ComponentSample(window, *place, values, logits)

@@ -163,6 +163,14 @@ class Estimation:
             return finite(labels.fit.pearson / (spare * (layer.outputs - 1)))
         return None
 
+    def without_labels(self) -> tuple[int, ...]:
+        """Return the outputs of a softmax that no labelled pixel has: labels say nothing of their errors."""
+        information = self.information
+        if self.layer.kind != "softmax" or not information.labelled.n:
+            return ()
+        counts = information.labels.score[:, 0] + information.labelled.means  # of y - p, and of p
+        return tuple(np.flatnonzero(counts < 0.5).tolist())
+
     def total_score(self) -> np.ndarray:
         """Return the score U of the contrasts, (free, 1 + column)."""
         kept = self.estimate.kept

@@ -306,21 +306,43 @@ def checked_components(layer: OutputLayer, components: np.ndarray) -> np.ndarray
     NumericalError
         If a value is not finite.
     """
+    components = checked_width(layer, components)
+    if not np.isfinite(components).all():
+        refuse_infinite(layer, components)
+    return components
+
+
+def checked_width(layer: OutputLayer, components: np.ndarray) -> np.ndarray:
+    """Return components as they are where their number is the layer's.
+
+    Raises
+    ------
+    ParameterError
+        If it is not.
+    """
     components = np.asarray(components)
     if components.ndim != 2 or components.shape[1] != len(layer.components):
         raise ParameterError(
             f"Head '{layer.head}' has {len(layer.components)} components, but the pixels come as an array of "
             f"shape {components.shape}; give (pixel, component)."
         )
-    finite = np.isfinite(components).all(axis=0)
-    if not finite.all():
-        first = int(np.flatnonzero(~finite)[0])
-        count = int((~np.isfinite(components[:, first])).sum())
-        raise NumericalError(
-            f"Component '{layer.components[first].name}' is not a finite number at {count} of "
-            f"{len(components)} pixels; mask these pixels, or check the scene's values and the model's precision."
-        )
     return components
+
+
+def refuse_infinite(layer: OutputLayer, components: np.ndarray) -> None:
+    """Say which component is not finite, and at how many pixels.
+
+    Raises
+    ------
+    NumericalError
+        Always.
+    """
+    first = int(np.flatnonzero(~np.isfinite(components).all(axis=0))[0])
+    count = int((~np.isfinite(components[:, first])).sum())
+    raise NumericalError(
+        f"Component '{layer.components[first].name}' is not a finite number at {count} of "
+        f"{len(components)} pixels; mask these pixels, or check the scene's values and the model's precision."
+    )
 
 
 def _checked_labels(layer: OutputLayer, labels: np.ndarray, n: int) -> np.ndarray:

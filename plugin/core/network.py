@@ -38,6 +38,16 @@ REFUSED = (
 )
 
 
+@contextmanager
+def host_tensors() -> Iterator[None]:
+    """Make tensors on the host unless told otherwise, whatever default device another program set for this thread."""
+    if torch.empty(0).device.type == "cpu":
+        yield
+        return
+    with torch.device("cpu"):
+        yield
+
+
 def resolve_device(device: str) -> torch.device:
     """Return the device a word means: ``auto`` is a CUDA device where there is one.
 

@@ -7,7 +7,7 @@ own. It needs the pixels again for every step: a state of sums allows one step o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from .wording import listed
 
 Batch = tuple[np.ndarray, np.ndarray, Mapping[str, np.ndarray]]  # components, labels, clusters
 
+ACTIVE = 10  # pixels, in effect, that a component must vary at: fewer fix no weight
 _STEPS = 50
 _HALVINGS = 20
 _CONVERGED = 1e-10  # largest Newton step, as a share of the error or of the weight
@@ -66,19 +67,19 @@ def refit(
     coarser : mapping, optional
         As in :meth:`.SceneAccumulator.close`.
     """
-    low, high = np.inf, -np.inf
-    present: set[int] = set()
-    for _, labels, _ in batches():
-        known = labels[~np.isnan(labels)]
-        if known.size:
-            low, high = min(low, known.min()), max(high, known.max())
-            if layer.kind == "softmax":
-                present |= set(np.unique(known).astype(int).tolist())
-    if not low < high:
-        return Refit(None, (), 0, "all labels are the same" if low == high else "no pixel has a label")
-    classes = tuple(sorted(present)) if layer.kind == "softmax" else (0,)
+    seen_labels = _labels_of(layer, batches)
+    if not seen_labels.low < seen_labels.high:
+        same = seen_labels.low == seen_labels.high
+        return Refit(None, (), 0, "all labels are the same" if same else "no pixel has a label")
+    classes = tuple(sorted(seen_labels.present)) if layer.kind == "softmax" else (0,)
     absent = [name for k, name in enumerate(layer.classes) if k not in classes]
-    note = f"no pixel is labelled {listed(absent)}: the refit leaves it out" if absent else ""
+    notes = [f"no pixel is labelled {listed(absent)}: the refit leaves it out"] if absent else []
+    scarce = _scarce_components(seen_labels, batches)
+    if scarce:
+        names = [layer.components[j].name for j in scarce]
+        notes.append(f"left out, since they vary at fewer than {ACTIVE} labelled pixels: {', '.join(names)}")
+        batches = _without(scarce, batches)
+    note = "; ".join(notes)
     weights = np.zeros((len(classes), 1 + len(layer.components)))
     fit, seen = _at(layer, classes, weights, batches)
     first = fit
@@ -100,7 +101,73 @@ def refit(
         fit, seen, weights = _advanced(layer, classes, weights, whole, seen, batches)
     if fit.blank and fit is first:
         return Refit(None, classes, 0, fit.blank)
-    return Refit(None, classes, 0, "the components separate the labels: no finite weights fit them best")
+    return Refit(None, classes, 0, _separation(layer, weights, seen))
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Range of the labels, the classes among them, and the mean of each component over the labelled pixels."""
+
+    low: float
+    high: float
+    present: frozenset[int]
+    count: int
+    mean: np.ndarray
+
+
+def _labels_of(layer: OutputLayer, batches: Callable[[], Iterable[Batch]]) -> _Labels:
+    low, high, count = np.inf, -np.inf, 0
+    present: set[int] = set()
+    total = np.zeros(len(layer.components))
+    for components, labels, _ in batches():
+        known = ~np.isnan(labels)
+        if known.any():
+            low, high = min(low, labels[known].min()), max(high, labels[known].max())
+            count += int(known.sum())
+            total += components[known].sum(axis=0, dtype=np.float64)
+            if layer.kind == "softmax":
+                present |= set(np.unique(labels[known]).astype(int).tolist())
+    return _Labels(low, high, frozenset(present), count, total / max(count, 1))
+
+
+def _scarce_components(seen: _Labels, batches: Callable[[], Iterable[Batch]]) -> tuple[int, ...]:
+    """Return the components whose variation comes from few pixels: those active at two pixels of thousands.
+
+    The number of pixels, in effect, is that of the squares about the mean: (sum d^2)^2 / sum d^4. Components
+    that do not vary at all are left to the estimation.
+    """
+    squares, fourths = np.zeros(len(seen.mean)), np.zeros(len(seen.mean))
+    for components, labels, _ in batches():
+        away = np.square(components[~np.isnan(labels)] - seen.mean)
+        squares += away.sum(axis=0)
+        fourths += np.square(away).sum(axis=0)
+    varies = squares > 1e-12 * seen.count * np.square(seen.mean)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        active = np.where(varies, np.square(squares) / fourths, np.inf)
+    least = min(ACTIVE, 0.1 * seen.count)  # of few pixels every component varies at few
+    return tuple(np.flatnonzero(active < least).tolist())
+
+
+def _without(
+    columns: tuple[int, ...], batches: Callable[[], Iterable[Batch]]
+) -> Callable[[], Iterable[Batch]]:
+    """Return the batches with some components held at 0, which the estimation then leaves out."""
+
+    def held() -> Iterator[Batch]:
+        for components, labels, clusters in batches():
+            components = components.copy()
+            components[:, columns] = 0.0
+            yield components, labels, clusters
+
+    return held
+
+
+def _separation(layer: OutputLayer, weights: np.ndarray, seen: Information) -> str:
+    """Return that labels are separated, and by which component most of all."""
+    reach = np.maximum(np.abs(seen.lowest), np.abs(seen.highest))
+    size = np.abs(weights[:, 1:]).max(axis=0) * np.where(np.isfinite(reach), reach, 0.0)
+    name = layer.components[int(np.argmax(size))].name
+    return f"the components separate the labels ('{name}' most of all): no finite weights fit them best"
 
 
 def _same(fit: Estimation, first: Estimation) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .covariance import variances_of
+from .estimable import about_means, pooled_information
 from .estimates import Estimation
 from .output_layer import Group
 from .wording import finite
@@ -69,6 +70,32 @@ def leading_components(relative: Sequence[dict], share: float = LEADING_SHARE) -
         count = min(len(ranked), int(np.searchsorted(carried, share * (1 - 1e-12))) + 1)
         leading[name] = tuple(row["group"] for row in ranked[:count])
     return leading
+
+
+def information_shares(fit: Estimation) -> dict[tuple[str, str, str], float | None]:
+    r"""Return what part of the information each component, sensor, scale and so on has, by class, kind and name.
+
+    With C the information of the weights about the weighted means, :math:`\beta_g^TC_{gg}\beta_g` over the sum of
+    the same of all groups of the kind: how much the part of the logit that *varies* would change the map.
+    From 0 to 1, the same for one pixel as for many; what is constant has none.
+    """
+    layer, pooled = fit.layer, pooled_information(fit.information.total)
+    if fit.estimate is None or not pooled[0, 0] > 0:
+        return {}
+    centred = about_means(pooled)
+    weights = layer.weights - layer.weights.mean(axis=0) if layer.kind == "softmax" else layer.weights
+    found: dict[tuple[str, str, str], float | None] = {}
+    for k, name in enumerate(layer.classes):
+        parts = weights[k][:, None] * centred * weights[k]
+        alone = {("component", part.name): (j,) for j, part in enumerate(layer.components)}
+        groups = {**alone, **{(group.kind, group.name): group.members for group in layer.groups()}}
+        sizes = {key: max(0.0, float(parts[np.ix_(at, at)].sum())) for key, at in groups.items()}
+        for kind in dict.fromkeys(kind for kind, _ in sizes):
+            total = sum(size for (of, _), size in sizes.items() if of == kind)
+            for (of, group), size in sizes.items():
+                if of == kind:
+                    found[name, kind, group] = size / total if total > 0 else None
+    return found
 
 
 def _sizes(fit: Estimation) -> dict[str, np.ndarray]:

@@ -234,8 +234,8 @@ def run_relevance(
             mask = seeded_pixels(seeding, tile, patch)
             if mask.any():
                 # Steps are many: they are not spent on pixels that nothing explained depends on.
-                needed = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
-                for piece, explained in retreat.pieces(needed, partial(explain, patch)):
+                own = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+                for piece, explained in retreat.pieces(own, partial(explain, patch)):
                     for index, found in enumerate(explained):
                         explanation = found.explanation
                         fine.add(index, explanation.fine_window or piece.input, found.relevance)

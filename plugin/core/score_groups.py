@@ -8,7 +8,9 @@ import numpy as np
 
 from .covariance import wald_statistic
 from .estimates import Estimation
+from .fit_distance import weights_fitted
 from .output_layer import Group
+from .relative_weights import information_shares, relative_weights
 from .tails import log10_p_chi2, log10_p_f
 from .wording import finite
 
@@ -26,14 +28,33 @@ GROUP_COLUMNS = (
     "mean_abs_z_robust",
     "information",
     "note",
+    "share",
+    "rank",
+    "information_share",
 )
 
 
 def score_groups(fit: Estimation, rows: Sequence[Mapping]) -> tuple[dict, ...]:
-    """Return the Wald tests of the groups."""
+    """Return the Wald tests of the groups; no p-values unless the weights are known to be a fit."""
     layer = fit.layer
     m = len(layer.components)
-    return tuple(_group(fit, group, m + index, rows) for index, group in enumerate(layer.groups()))
+    found = tuple(_group(fit, group, m + index, rows) for index, group in enumerate(layer.groups()))
+    informed, relative = information_shares(fit), relative_weights(fit)
+    for row in found:
+        key = row["kind"], row["group"]
+        row["share"] = _mean([part["share"] for part in relative if (part["kind"], part["group"]) == key])
+        row["information_share"] = _mean([informed.get((name, *key)) for name in layer.classes])
+    for kind in dict.fromkeys(row["kind"] for row in found):
+        ranked = [row for row in found if row["kind"] == kind and row["share"] is not None]
+        for rank, row in enumerate(sorted(ranked, key=lambda row: -row["share"]), start=1):
+            row["rank"] = rank
+    return found
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean over the classes of what is known."""
+    known = [value for value in values if value is not None]
+    return finite(np.mean(known)) if known else None
 
 
 def _group(fit: Estimation, group: Group, removal: int, rows: Sequence[Mapping]) -> dict:
@@ -72,13 +93,16 @@ def _group(fit: Estimation, group: Group, removal: int, rows: Sequence[Mapping])
             )
         else:
             row["log10_p"] = finite(log10_p_chi2(statistic, freedom))
+    fitted = weights_fitted(fit)
+    if not fitted:
+        row["log10_p"] = None
     count = fit.cluster_count
     if estimate.robust is not None and count >= freedom + 1:
         statistic = wald_statistic(weights, estimate.robust[:, at][:, :, :, at].reshape(freedom, freedom))
         row["chi2_robust"] = finite(statistic)
         # Hotelling's T^2 with G-1 degrees of freedom: for one weight it is the square of its t(G-1)
         ratio = statistic * (count - freedom) / ((count - 1) * freedom)
-        row["log10_p_robust"] = finite(log10_p_f(ratio, freedom, count - freedom))
+        row["log10_p_robust"] = finite(log10_p_f(ratio, freedom, count - freedom)) if fitted else None
     elif estimate.robust is not None:
         notes.append(f"{count} clusters: a robust test of {freedom} weights needs {freedom + 1}")
     else:

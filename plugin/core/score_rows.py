@@ -6,7 +6,9 @@ import numpy as np
 
 from .covariance import variances_of
 from .estimates import Estimation
+from .fit_distance import weights_fitted
 from .refit import Refit
+from .relative_weights import information_shares, relative_weights
 from .tails import log10_p_normal, log10_p_student
 from .wording import finite
 
@@ -36,9 +38,13 @@ COLUMNS = (
     "refit_se_robust",
     "refit_z_robust",
     "note",
+    "share",
+    "rank",
+    "information_share",
 )
 
 
+_NARROW = "n_effective exceeds the pixels: labels scatter less than naive errors assume"
 _REFIT = ("weight", "se", "z", "se_robust", "z_robust")
 
 
@@ -48,9 +54,11 @@ def score_rows(
     """Return rows of the components, of the biases, and the one-step shifts.
 
     `against` names the output that the others are compared with; None: centred weights. `refitted`
-    fills the columns of the refit.
+    fills the columns of the refit. There are no p-values unless the weights are known to be a fit, and no robust
+    errors of classes that no label has.
     """
     layer, estimate = fit.layer, fit.estimate
+    relative = {} if against is not None else _relative(fit)
     outputs = [k for k in range(layer.outputs) if k != against]
     table = _statistics(fit, against) if estimate is not None else {}
     position = {} if estimate is None else {int(j): at + 1 for at, j in enumerate(estimate.kept.columns)}
@@ -91,9 +99,24 @@ def score_rows(
                             "shift_in_se": finite(table[k]["shift_in_se"][at]),
                         }
                     )
+            if (row["n_effective"] or 0.0) > fit.information.labelled.n:
+                row["note"] = "; ".join(text for text in (row["note"], _NARROW) if text)
             row.update(anew.get((k, j), {}))
+            row.update(relative.get((row["class"], row["component"]), {}))
             (bias if part is None else rows).append(row)
     return tuple(rows), tuple(bias), tuple(shifts)
+
+
+def _relative(fit: Estimation) -> dict[tuple[str, str], dict]:
+    """Return by class and component share and rank of its score, and its share of the information."""
+    found = {}
+    for row in relative_weights(fit):
+        if row["kind"] == "component":
+            found[row["class"], row["group"]] = {"share": row["share"], "rank": row["rank"]}
+    for (name, kind, group), share in information_shares(fit).items():
+        if kind == "component" and (name, group) in found:
+            found[name, group]["information_share"] = share
+    return found
 
 
 def _refit_columns(refitted: Refit | None, against: int | None) -> dict[tuple[int, int], dict]:
@@ -163,6 +186,11 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
         log10_p_robust = log10_p_student(
             np.where(np.isfinite(z_robust), z_robust, np.nan), fit.cluster_count - 1
         )
+        unknown = [at for at, k in enumerate(classes) if {k, against} & set(fit.without_labels())]
+        for values in (se_robust, z_robust, log10_p_robust, effective):
+            values[unknown] = np.nan
+    if not weights_fitted(fit):
+        log10_p, log10_p_robust = none, none
     shift = None
     if estimate.naive_labelled is not None:
         shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())
@@ -202,6 +230,8 @@ def _note(fit: Estimation, k: int, j: int, against: int | None = None) -> str:
         parts.append(fit.notes[j])
     if j in fit.shared:
         parts.append(fit.shared[j])
+    if {k, against} & set(fit.without_labels()):
+        parts.append("no pixel is labelled so: no robust error")
     if not parts or j in fit.shared:
         parts.append(fit.robust_note())
     return "; ".join(part for part in parts if part)

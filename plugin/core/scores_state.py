@@ -12,7 +12,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike, fstat
 from typing import BinaryIO
 
@@ -23,9 +23,12 @@ from .channel_evidence import ChannelEvidence
 from .cluster_sums import ClusterSums
 from .errors import ModelError, ParameterError
 from .information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
+from .refit_sample import empty_sample
+from .row_sample import RowSample
 
 FORMAT = "floelens-zscores-state"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+READABLE = (3, 4)  # 3: without the pixels that a refit needs
 # What no state is: states of many scenes have hundreds of arrays and shrink little when packed.
 _MOST_ARRAYS = 20_000
 _FREE_BYTES = 128 << 20
@@ -45,12 +48,15 @@ class ScoreState:
     heads : tuple of Information
         One a head.
     scenes : tuple of str
-        What tells the scenes apart, sorted: their names, each perhaps followed by ``|`` and its time and place.
-        A scene merged twice is there twice.
+        What tells the scenes apart, sorted: their names, each perhaps followed by ``|`` and its time and place, and
+        by another and a checksum of values. A scene merged twice is there twice.
     channels : tuple of ChannelEvidence
         One a head, or none where no contributions were computed.
     software : str
         Name and version of the software that made it.
+    samples : dict of str to RowSample
+        By head, labelled pixels for a refit (:mod:`.refit_sample`); none for a head without labels, or one of
+        whose states was made without.
     """
 
     model: str
@@ -59,6 +65,7 @@ class ScoreState:
     scenes: tuple[str, ...] = ()
     software: str = ""
     channels: tuple[ChannelEvidence, ...] = ()
+    samples: Mapping[str, RowSample] = field(default_factory=dict)
 
     @property
     def scene_names(self) -> tuple[str, ...]:
@@ -68,8 +75,9 @@ class ScoreState:
     @property
     def repeated_scenes(self) -> tuple[str, ...]:
         """Names of the scenes that are in the state more than once."""
-        repeated = {scene for scene in self.scenes if self.scenes.count(scene) > 1}
-        return tuple(sorted(scene.partition("|")[0] for scene in repeated))
+        marks = [_mark_of(scene, self.scenes) for scene in self.scenes]
+        repeated = {scene for scene, mark in zip(self.scenes, marks) if marks.count(mark) > 1}
+        return tuple(sorted({scene.partition("|")[0] for scene in repeated}))
 
     def merge(self, other: ScoreState) -> ScoreState:
         """Return the state of both, as if their scenes had been seen together.
@@ -103,6 +111,7 @@ class ScoreState:
             scenes=tuple(sorted(self.scenes + other.scenes)),
             software=self.software,
             channels=_merged_channels(self.channels, other.channels),
+            samples=_merged_samples(self, other),
         )
 
     def save(self, path: str | PathLike) -> None:
@@ -142,6 +151,12 @@ class ScoreState:
         for number, evidence in enumerate(self.channels):
             for name, values in evidence.arrays().items():
                 arrays[f"channels{number}/{name}"] = values
+        samples = {}
+        for number, head in enumerate(self.heads):
+            sample = self.samples.get(head.layer.head)
+            if sample is not None:
+                samples[str(number)] = {"capacity": sample.capacity, "clusterings": sorted(sample.clusters)}
+                arrays.update(_sample_arrays(sample, f"head{number}/sample/"))
         header = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -151,6 +166,7 @@ class ScoreState:
             "scenes": self.scenes,
             "heads": heads,
             "channels": [evidence.header() for evidence in self.channels],
+            "samples": samples,
         }
         with open(path, "wb") as file:  # a file object: a name would get ".npz" added
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
@@ -169,16 +185,24 @@ class ScoreState:
                 header = json.loads(str(arrays["header"][()]))
                 if header["format"] != FORMAT:
                     raise KeyError("format")
-                if header["format_version"] != FORMAT_VERSION:
+                if header["format_version"] not in READABLE:
                     raise ParameterError(
                         f"State {short_path(path)} has format version {shown(header['format_version'])}, this version "
-                        f"of FloeLens reads {FORMAT_VERSION}; make the state again."
+                        f"of FloeLens reads {' and '.join(map(str, READABLE))}; make the state again."
                     )
                 heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
                 channels = tuple(
                     ChannelEvidence.of_file(known, _Under(arrays, f"channels{number}/"))
                     for number, known in enumerate(header["channels"])
                 )
+                samples = {
+                    heads[int(number)].layer.head: _read_sample(
+                        known,
+                        _Under(arrays, f"head{number}/sample/"),
+                        len(heads[int(number)].layer.components),
+                    )
+                    for number, known in header.get("samples", {}).items()
+                }
                 return cls(
                     model=header["model"],
                     weights_sha256=header["weights_sha256"],
@@ -186,6 +210,7 @@ class ScoreState:
                     scenes=tuple(header["scenes"]),
                     software=header["software"],
                     channels=channels,
+                    samples=samples,
                 )
         except FileNotFoundError:
             raise ParameterError(f"There is no state file {short_path(path)}; check STATE_IN.") from None
@@ -212,6 +237,18 @@ class ScoreState:
             ) from None
 
 
+_WITH_CHECKSUM = 5  # parts of what tells a scene apart: name, time, corners, size, checksum
+
+
+def _mark_of(scene: str, scenes: Sequence[str]) -> str:
+    """Return what a scene is recognised by: its checksum, time and place where all of its kind have one."""
+    parts = scene.split("|")
+    if len(parts) < _WITH_CHECKSUM:
+        return scene
+    older = "|".join(parts[: _WITH_CHECKSUM - 1])  # of a state made before there were checksums
+    return older if older in scenes else "|".join(parts[1:])
+
+
 @contextlib.contextmanager
 def _opened(path: str | PathLike) -> Iterator[BinaryIO]:
     """Open a zip of arrays that does not grow beyond reason when it is read."""
@@ -221,7 +258,9 @@ def _opened(path: str | PathLike) -> Iterator[BinaryIO]:
             expanded = sum(member.file_size for member in members)
         packed = fstat(file.fileno()).st_size
         if len(members) > _MOST_ARRAYS or expanded > max(_FREE_BYTES, _MOST_RATIO * packed):
-            raise ValueError(f"{len(members)} arrays of {expanded / 2**20:.0f} MiB in {packed / 2**20:.3g} MiB")
+            raise ValueError(
+                f"{len(members)} arrays of {expanded / 2**20:.0f} MiB in {packed / 2**20:.3g} MiB"
+            )
         file.seek(0)
         yield file
 
@@ -309,6 +348,50 @@ class _Under(Mapping):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+_SAMPLE = ("keys", "scenes", "contributions", "labels")
+
+
+def _sample_arrays(sample: RowSample, prefix: str) -> dict[str, np.ndarray]:
+    """Return the numbers of a sample of labelled pixels, for a file."""
+    arrays = {f"{prefix}{name}": getattr(sample, name) for name in _SAMPLE}
+    for at, name in enumerate(sorted(sample.clusters)):
+        arrays[f"{prefix}clusters{at}"] = sample.clusters[name]
+    return arrays
+
+
+def _read_sample(header: dict, arrays: Mapping[str, np.ndarray], components: int) -> RowSample:
+    empty = replace(empty_sample(components), capacity=int(header["capacity"]))
+    rows = len(arrays["keys"])
+
+    def checked(name: str, like: np.ndarray) -> np.ndarray:
+        values = arrays[name]
+        if values.shape != (rows, *like.shape[1:]) or values.dtype != like.dtype:
+            raise ValueError(f"array sample/{name} has shape {values.shape}, not {(rows, *like.shape[1:])}")
+        return values
+
+    held = {name: checked(name, getattr(empty, name)) for name in _SAMPLE}
+    clusters = {
+        name: checked(f"clusters{at}", np.zeros(0, np.int32)) for at, name in enumerate(header["clusterings"])
+    }
+    return replace(empty, **held, offset=np.zeros((rows, 1), np.float32), clusters=clusters)
+
+
+def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:
+    """Return by head the samples of both; none where one of two labelled parts has none."""
+    found = {}
+    labelled = {head.layer.head: head.labelled.n for head in second.heads}
+    for head in first.heads:
+        name = head.layer.head
+        ours, theirs = first.samples.get(name), second.samples.get(name)
+        if ours is not None and theirs is not None:
+            found[name] = ours.merge(theirs)
+        elif ours is not None and not labelled[name]:
+            found[name] = ours
+        elif theirs is not None and not head.labelled.n:
+            found[name] = theirs
+    return found
 
 
 def _merged_channels(

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .dense_sums import DenseAccumulator
 from .information import Information, OutputLayer, SceneAccumulator, checked_components
 from .scores import ZScores, compute_scores, summed_strengths
+from .window import Window
 
 PIXELS_A_WEIGHT = 10
 
@@ -126,6 +128,54 @@ class ZoneAccumulator:
     def close(self) -> dict[int, ZoneScores]:
         """Return the scores by the number of the zone, in its order; zones without pixels are absent."""
         return {zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones)}
+
+
+class DenseZones:
+    """Collects the information of every zone of a scene, and of the pixels outside of all, in one go.
+
+    Parameters
+    ----------
+    layer : OutputLayer
+        The regression whose Z-scores are wanted.
+    region : Window
+        As for :class:`.DenseAccumulator`.
+    """
+
+    def __init__(self, layer: OutputLayer, region: Window) -> None:
+        self._layer, self._region = layer, region
+        self._zones: dict[int, DenseAccumulator] = {}
+
+    def add(
+        self, components: np.ndarray, rows: np.ndarray, cols: np.ndarray, zones: np.ndarray | None = None
+    ) -> None:
+        """Take a batch of unlabelled pixels: as :meth:`.DenseAccumulator.add`, and as of :meth:`ZoneAccumulator.add`.
+
+        Without `zones` all pixels are outside.
+        """
+        if zones is None:
+            self._of(-1).add(components, rows, cols)
+            return
+        zones = np.maximum(zones, -1)
+        present = np.unique(zones)
+        for zone in present.tolist():
+            here = slice(None) if len(present) == 1 else zones == zone
+            self._of(zone).add(components[here], rows[here], cols[here])
+
+    def whole(self) -> Information:
+        """Return the information of all pixels."""
+        whole = Information.empty(self._layer)
+        for zone in sorted(self._zones):
+            whole = whole.merge(self._zones[zone].close())
+        return whole
+
+    def close(self) -> dict[int, ZoneScores]:
+        """Return the scores by the number of the zone, as :meth:`ZoneAccumulator.close`."""
+        return {
+            zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones) if zone >= 0
+        }
+
+    def _of(self, zone: int) -> DenseAccumulator:
+        return self._zones.setdefault(zone, DenseAccumulator(self._layer, self._region))
 
 
 def zone_scores(zone: int, information: Information) -> ZoneScores:

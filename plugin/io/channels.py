@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from ...models.card import Channel, ModelCard, normalised
 from ..core.errors import ParameterError, SceneError
 from .raster import Raster
+from .units import split_name
 
+_POLARISATIONS = re.compile(r"(?<![a-z])(hh|hv|vv|vh)(?![a-z])")
 _NO_NAME = re.compile(r"(band[ _]?\d+)?", re.I)
 
 
@@ -50,7 +52,7 @@ def choose_bands(
     Raises
     ------
     SceneError
-        Channels are missing, or several bands go by one name.
+        Channels are missing, several bands go by one name, or one band is to be several channels.
     ParameterError
         `channels` names what there is not.
     """
@@ -64,7 +66,8 @@ def choose_bands(
     missing = [channel for channel in card.channels if channel.name not in chosen]
     if missing:
         raise SceneError(_missing_text(card, rasters, missing))
-    return chosen, warnings
+    _check_once(card, rasters, chosen)
+    return chosen, warnings + _other_names(card, rasters, chosen)
 
 
 def role_of(channel: Channel) -> str:
@@ -118,16 +121,54 @@ def _by_name(channel: Channel, rasters: Sequence[RasterRole]) -> BandChoice | No
     for place in order:
         raster = rasters[place].raster
         names = [normalised(name) for name in raster.names]
-        for wanted in channel.names:
-            bands = [number for number, name in enumerate(names, 1) if name == wanted]
-            if len(bands) > 1:
-                raise SceneError(
-                    f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
-                    f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
-                )
-            if bands:
-                return BandChoice(place, bands[0])
+        without_unit = [normalised(split_name(name)[0]) for name in raster.names]
+        for known in (names, without_unit):
+            for wanted in channel.names:
+                bands = [number for number, name in enumerate(known, 1) if name == wanted]
+                if len(bands) > 1:
+                    raise SceneError(
+                        f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
+                        f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
+                    )
+                if bands:
+                    return BandChoice(place, bands[0])
     return None
+
+
+def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> None:
+    """Refuse one band as two channels."""
+    taken: dict[BandChoice, str] = {}
+    for channel in card.channels:
+        choice = chosen[channel.name]
+        other = taken.setdefault(choice, channel.name)
+        if other != channel.name:
+            raise SceneError(
+                f"Band {choice.band} of {rasters[choice.raster].raster.path} is taken as {other} and {channel.name}. "
+                "Give each channel a band of its own in CHANNELS, or a raster that has both."
+            )
+
+
+def _other_names(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
+    """Return a warning for each band whose own name is another channel's, or another polarisation."""
+    warnings = []
+    for channel in card.channels:
+        choice = chosen[channel.name]
+        raster = rasters[choice.raster].raster
+        name = raster.names[choice.band - 1]
+        plain = split_name(name)[0]
+        if channel.matches(name) or channel.matches(plain):
+            continue
+        said = _POLARISATIONS.findall(name.lower())
+        if not said:
+            said = _POLARISATIONS.findall(raster.dataset.tags(choice.band).get("POLARISATION", "").lower())
+        own = channel.polarisation.lower()
+        radar = bool(_POLARISATIONS.fullmatch(own))
+        if (radar and said and own not in said) or any(c.matches(plain) for c in card.channels):
+            warnings.append(
+                f"Band {choice.band} of {raster.path} is called '{name or said[0]}' but taken as {channel.name}. "
+                "If that is not meant, mend CHANNELS; if it is, trust the result less."
+            )
+    return warnings
 
 
 def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:

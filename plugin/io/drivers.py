@@ -14,7 +14,7 @@ from osgeo import gdal
 RASTERS = (
     "VRT", "GTiff", "HFA", "ENVI", "EHdr", "netCDF", "HDF5", "HDF5Image", "HDF4", "HDF4Image", "GRIB",
     "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JPEG", "PNG", "GPKG", "AAIGrid", "GSAG", "GSBG", "GS7BG",
-    "PCRaster", "RST", "SAGA",
+    "PCRaster", "RST", "SAGA", "AIG", "KEA",
 )  # fmt: skip
 """Drivers of rasters that services and programs of the field write; virtual ones are judged first."""
 
@@ -29,6 +29,9 @@ SERVICES = (
     "PLMOSAIC", "PLSCENES", "NGW", "MRF", "OGR_VRT", "GMLAS",
 )  # fmt: skip
 """Drivers of files that describe where data are to be fetched."""
+
+PRODUCT = "SAFE"
+"""Driver of Sentinel-1 products, which gives their numbers as they are, without calibration."""
 
 NAMED_RASTERS = (
     "GeoTIFF, ENVI, NetCDF, HDF5, HDF4, Erdas Imagine, GRIB, JPEG 2000, PNG, JPEG, GeoPackage, text grids and virtual "

@@ -20,6 +20,7 @@ from ..core.errors import SceneError
 from .drivers import (
     NAMED_RASTERS,
     NAMED_VECTORS,
+    PRODUCT,
     RASTERS,
     SERVICES,
     SUBDATASETS,
@@ -115,7 +116,7 @@ def check_file(path: str) -> None:
         else:
             driver = any_driver(path)
             if driver and driver not in RASTERS + VECTORS:
-                raise describes_service(path, driver) if driver in SERVICES else _not_read(path, driver)
+                raise not_read(path, driver)
             _check_json(path)
         check_sidecars(path)
         _check_overviews(path)
@@ -146,12 +147,6 @@ def _check_overviews(path: str) -> None:
         )
 
 
-def _not_read(path: str, driver: str) -> SceneError:
-    return SceneError(
-        f"{path} is in a format that is not read here ({driver}). Rasters: {NAMED_RASTERS}. Polygons: {NAMED_VECTORS}."
-    )
-
-
 def is_raster(path: str) -> bool:
     """Return whether a file is a raster that can be opened.
 
@@ -168,19 +163,29 @@ def is_raster(path: str) -> bool:
             found = False
         service = "" if found else service_of(path)
     if service:
-        raise describes_service(path, service)
+        raise not_read(path, service)
     return found
 
 
 def service_of(path: str) -> str:
-    """Return the service that a file describes in place of data, as GDAL names its driver; empty for none."""
-    return "" if first_driver(path, RASTERS + VECTORS) else first_driver(path, SERVICES)
+    """Return the service that a file describes, or the product that it is, as GDAL names its driver; else nothing."""
+    return "" if first_driver(path, RASTERS + VECTORS) else first_driver(path, (*SERVICES, PRODUCT))
 
 
-def describes_service(path: str, service: str) -> SceneError:
-    """Return the error of a file that holds no data but where to fetch them."""
+def not_read(path: str, driver: str) -> SceneError:
+    """Return the error of a file that is known to a driver of GDAL's which is not asked here."""
+    if driver == PRODUCT:
+        return SceneError(
+            f"{path} is a satellite product, whose numbers are not calibrated. Give it to 'Import scene', and "
+            "choose the raster that it writes."
+        )
+    if driver not in SERVICES:
+        return SceneError(
+            f"{path} is in a format that is not read here ({driver}). Rasters: {NAMED_RASTERS}. Polygons: "
+            f"{NAMED_VECTORS}."
+        )
     return SceneError(
-        f"{path} holds no data but describes where they are to be fetched ({service}). Nothing is fetched: save "
+        f"{path} holds no data but describes where they are to be fetched ({driver}). Nothing is fetched: save "
         f"what you need as a file first. Rasters: {NAMED_RASTERS}. Polygons: {NAMED_VECTORS}."
     )
 

@@ -28,7 +28,7 @@ from ..core.window import Window
 from .drivers import NAMED_RASTERS, is_remote, split_source
 from .gdal_state import offline_gdal, quiet_gdal
 from .missing import MissingData
-from .opening import describes_service, raster_drivers, service_of
+from .opening import not_read, raster_drivers, service_of
 from .virtual import VIRTUAL
 
 READ_ERRORS = (RasterioError, CPLE_BaseError, OSError, ValueError)
@@ -117,7 +117,7 @@ class Raster:
         with quiet_gdal():
             service = service_of(file)
         if service:
-            return describes_service(file, service)
+            return not_read(file, service)
         return SceneError(
             f"{self.path} cannot be opened as a raster ({error}). It may be damaged or truncated, or in a format "
             f"that is not read here. Read are: {NAMED_RASTERS}."

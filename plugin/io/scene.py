@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import numpy as np
 
@@ -19,12 +20,14 @@ from ...models.card import ModelCard
 from ..core.errors import SceneError
 from ..core.protocols import Patch
 from ..core.window import Window
+from .acquisition import delay_warning
 from .channels import BandChoice, RasterRole, choose_bands
 from .coast import LandDistance
 from .grid import Grid
 from .raster import Raster, file_of, open_raster
 from .registration import RegisteredRaster
 from .sampler import Sampler
+from .scene_checks import SceneChecks
 from .vector import Polygons
 from .zones import PolygonIndex
 
@@ -73,6 +76,8 @@ class Scene:
     sampler, coarse_grid, coarse_values
         How the MWR raster reaches the network's cells; its own grid; (coarse channel, row, column)
         in float32 on that grid, NaN where invalid. None where the network has no coarse channel.
+    notes : tuple of str
+        What was converted or assumed on the way in.
     warnings : tuple of str
         What a person should know before they trust the result.
     """
@@ -86,6 +91,7 @@ class Scene:
         coarse: _Coarse | None,
         land: PolygonIndex | RegisteredRaster | None,
         rasters: Sequence[Raster],
+        checks: SceneChecks,
     ) -> None:
         self.card, self.grid, self.region = card, grid, region
         self.rows, self.cols = grid.rows, grid.cols
@@ -95,6 +101,8 @@ class Scene:
         self.coarse_values = coarse.values if coarse else None
         self.sampler = coarse.sampler if coarse else None
         self._cells = coarse.sampler.forward(coarse.values).astype(np.float32) if coarse else None
+        self._checks = checks
+        self.notes: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self.name = ""
         self.start_time: str | None = None
@@ -110,6 +118,8 @@ class Scene:
         land: str | Polygons | None = None,
         channels: str = "",
         region: Polygons | None = None,
+        accept_range: bool = False,
+        accept_delay: bool = False,
     ) -> Scene:
         """Open the rasters that the network of `card` reads.
 
@@ -129,18 +139,24 @@ class Scene:
             Bands by hand, ``hh=1,hv=2``.
         region : Polygons, optional
             What to process: the rectangle of pixels around it, snapped outward to whole cells.
+        accept_range : bool
+            Whether values that fit no unit of their channel, or are impossible too often, are a warning and no error.
+        accept_delay : bool
+            Whether more than a day between SAR and radiometer is a warning and no error.
 
         Raises
         ------
         SceneError
             A raster cannot be read, has no georeferencing or lacks a channel; one is a result of a
-            network (but a prediction among the ancillary ones); they do not overlap; or nothing in the region is valid.
+            network (but a prediction among the ancillary ones); they do not overlap; nothing in the region is valid;
+            or the values cannot be those of the channels.
         ParameterError
             `channels` names what there is not.
         """
         opened: list[Raster] = []
         try:
-            return cls._open(opened, card, sar, mwr, ancillary, land, channels, region)
+            checks = SceneChecks(card, accept_range)
+            return cls._open(opened, checks, sar, mwr, ancillary, land, channels, region, accept_delay)
         except BaseException:
             for raster in opened:
                 raster.close()
@@ -150,14 +166,17 @@ class Scene:
     def _open(
         cls,
         opened: list[Raster],
-        card: ModelCard,
+        checks: SceneChecks,
         sar: str,
         mwr: str | None,
         ancillary: Sequence[str],
         land: str | Polygons | None,
         channels: str,
         region: Polygons | None,
+        accept_delay: bool,
     ) -> Scene:
+        card = checks.card
+
         def opening(path: str) -> Raster:
             opened.append(open_raster(path))
             return opened[-1]
@@ -169,20 +188,29 @@ class Scene:
         _check_measured(roles)
         grid = Grid.from_raster(roles[0].raster)
         chosen, warnings = choose_bands(card, roles, channels)
-        fine = _fine_bands(card, roles, chosen, grid)
         window = _region_window(region, grid, card.ratio, sar)
-        coarse = _open_coarse(card, roles, chosen, grid, window)
+        fine = _fine_bands(checks, roles, chosen, grid, window)
+        coarse = _open_coarse(checks, roles, chosen, grid, window)
+        checks.compare()
         if isinstance(land, Polygons):
             mask: PolygonIndex | RegisteredRaster | None = PolygonIndex(land, grid)
         else:
             mask = RegisteredRaster(opening(land), grid) if land else None
-        scene = cls(card, grid, window, fine, coarse, mask, opened)
+        scene = cls(card, grid, window, fine, coarse, mask, opened, checks)
         scene.name = Path(file_of(sar)).stem
         scene.tags = _tags(roles)
         scene.start_time = scene.tags.get("start_time") or _time_in(scene.name)
         if scene.start_time:
             scene.tags["start_time"] = scene.start_time
-        scene.warnings = (*warnings, *_size_warnings(card, grid, sar), *_unused_warnings(card, roles, chosen))
+        late = [delay_warning(roles[0].raster, roles[1].raster, accept_delay)] if mwr else []
+        scene.notes = tuple(checks.notes)
+        scene.warnings = (
+            *warnings,
+            *checks.warnings,
+            *filter(None, late),
+            *_size_warnings(card, grid, sar),
+            *_unused_warnings(card, roles, chosen),
+        )
         scene._check_not_empty(sar)
         return scene
 
@@ -198,6 +226,24 @@ class Scene:
         """Close all files."""
         for raster in self._rasters:
             raster.close()
+
+    def conclude(self) -> tuple[list[str], list[str]]:
+        """Return notes and warnings of the impossible values that were read; the scene keeps the warnings.
+
+        To be called when everything is read, before results get their names.
+
+        Raises
+        ------
+        SceneError
+            They are too many.
+        """
+        notes, warnings = self._checks.conclude()
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *warnings)))
+        return notes, warnings
+
+    def check_tags(self) -> dict[str, str]:
+        """Return what the tags of results say of the checks so far; nothing where there is nothing to say."""
+        return self._checks.tags()
 
     def read(self, window: Window) -> Patch:
         """Return the channels over `window` (aligned to the coarse ratio, inside the scene).
@@ -293,20 +339,26 @@ def _check_measured(roles: Sequence[RasterRole]) -> None:
 
 
 def _fine_bands(
-    card: ModelCard, roles: Sequence[RasterRole], chosen: dict[str, BandChoice], grid: Grid
+    checks: SceneChecks,
+    roles: Sequence[RasterRole],
+    chosen: dict[str, BandChoice],
+    grid: Grid,
+    region: Window,
 ) -> list[_FineBands]:
     parts = []
     for place, role in enumerate(roles):
         wanted = [
-            (position, chosen[channel.name].band)
-            for position, channel in enumerate(card.fine_channels)
+            (position, channel, chosen[channel.name].band)
+            for position, channel in enumerate(checks.card.fine_channels)
             if chosen[channel.name].raster == place
         ]
         if wanted:
             source = RegisteredRaster(role.raster, grid, "bilinear")
-            parts.append(
-                _FineBands(source, [band for _, band in wanted], [position for position, _ in wanted])
-            )
+            bands = [(channel, band) for _, channel, band in wanted]
+            # Values are judged and converted before anything is interpolated between them.
+            own = region if source.same else source.own.window
+            source.raster = cast(Raster, checks.measure(role.raster, bands, own))
+            parts.append(_FineBands(source, [band for _, band in bands], [position for position, _, _ in wanted]))
     return parts
 
 
@@ -320,9 +372,14 @@ def _region_window(region: Polygons | None, grid: Grid, ratio: int, sar: str) ->
 
 
 def _open_coarse(
-    card: ModelCard, roles: Sequence[RasterRole], chosen: dict[str, BandChoice], grid: Grid, region: Window
+    checks: SceneChecks,
+    roles: Sequence[RasterRole],
+    chosen: dict[str, BandChoice],
+    grid: Grid,
+    region: Window,
 ) -> _Coarse | None:
     """Read the coarse channels onto the grid of the first raster that holds some, MWR before others."""
+    card = checks.card
     names = [channel.name for channel in card.coarse_channels]
     if not names:
         return None
@@ -334,12 +391,18 @@ def _open_coarse(
     values = np.empty((len(names), part.rows, part.cols), dtype=np.float32)
     for place in places:
         wanted = [i for i, name in enumerate(names) if chosen[name].raster == place]
-        bands = [chosen[names[i]].band for i in wanted]
+        bands = [(card.coarse_channels[i], chosen[names[i]].band) for i in wanted]
+        numbers = [band for _, band in bands]
         if place == places[0]:
-            values[wanted] = base.read(bands, part)
+            read = base.read(numbers, part)
+            over = _window_over(grid, region, own).intersection(part)
+            seen = read[(slice(None), *over.slices(part))]
+            checks.measure(base, bands, over, seen).take(read, numbers, part)
+            values[wanted] = read
         else:
             source = RegisteredRaster(roles[place].raster, coarse_grid, "bilinear")
-            values[wanted] = source.read(bands, coarse_grid.window)
+            source.raster = cast(Raster, checks.measure(roles[place].raster, bands, source.own.window))
+            values[wanted] = source.read(numbers, coarse_grid.window)
     finite = np.isfinite(values).all(axis=0)
     values[:, ~finite] = np.nan
     sampler = Sampler.build(grid, card.ratio, coarse_grid, finite)
@@ -366,15 +429,7 @@ def _needed_window(grid: Grid, ratio: int, own: Grid, raster: Raster, channels: 
     """Return all pixels of a coarse raster, or those around the scene where it is large."""
     if channels * own.rows * own.cols <= _WHOLE_COARSE_VALUES:
         return own.window
-    row, col = np.meshgrid(np.linspace(0, grid.rows, 65), np.linspace(0, grid.cols, 65), indexing="ij")
-    row, col = grid.pixels_in(own, row, col)
-    known = np.isfinite(row) & np.isfinite(col)
-    window = Window(0, 0, 0, 0)
-    if known.any():
-        low = np.floor([row[known].min() - 2, col[known].min() - 2]).astype(int)
-        high = np.ceil([row[known].max() + 2, col[known].max() + 2]).astype(int)
-        around = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-        window = around.intersection(own.window)
+    window = _window_over(grid, grid.window, own)
     if window.empty:
         raise SceneError(
             f"{raster.path} does not overlap the scene. Give the radiometry of the same scene, "
@@ -386,6 +441,20 @@ def _needed_window(grid: Grid, ratio: int, own: Grid, raster: Raster, channels: 
             f"cells of {ratio} pixels. Resample it to about the radiometer's own grid first."
         )
     return window
+
+
+def _window_over(grid: Grid, region: Window, own: Grid) -> Window:
+    """Return the pixels of a coarse raster around a region of the scene; empty where they do not overlap."""
+    rows = np.linspace(region.row, region.row_stop, 65)
+    cols = np.linspace(region.col, region.col_stop, 65)
+    row, col = grid.pixels_in(own, *np.meshgrid(rows, cols, indexing="ij"))
+    known = np.isfinite(row) & np.isfinite(col)
+    if not known.any():
+        return Window(0, 0, 0, 0)
+    low = np.floor([row[known].min() - 2, col[known].min() - 2]).astype(int)
+    high = np.ceil([row[known].max() + 2, col[known].max() + 2]).astype(int)
+    around = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    return around.intersection(own.window)
 
 
 def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:

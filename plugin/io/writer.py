@@ -24,6 +24,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..core.errors import OutputError, SceneError
+from ..core.protocols import Progress
 from .gdal_state import quiet_gdal
 from .grid import Grid
 from .temporary import cannot_write, remove_temporary
@@ -64,6 +65,10 @@ class Band:
 class Outputs(OutputTransaction):
     """Files of one run that appear together, when all are complete, or not at all; a context manager."""
 
+    def __init__(self, progress: Progress | None = None) -> None:
+        super().__init__(progress)
+        self._rasters: list[RasterWriter] = []
+
     def raster(
         self, path: str | os.PathLike, grid: Grid, bands: Sequence[Band], keep: bool = True, **options: Any
     ) -> RasterWriter:
@@ -73,7 +78,13 @@ class Outputs(OutputTransaction):
         """
         writer = RasterWriter(path, grid, bands, transaction=self, **options)
         (self.add if keep else self.add_scratch)(writer)
+        self._rasters.append(writer)
         return writer
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to every raster: what is known only once the scene has been read."""
+        for writer in self._rasters:
+            writer.tag(tags)
 
 
 class RasterWriter:
@@ -140,6 +151,7 @@ class RasterWriter:
             self._alone.add(self)
         self._written = 0
         self._finished = False
+        self._late_tags: dict[str, str] = {}
         self._dataset: gdal.Dataset | None = None
         row_bytes = grid.cols * len(bands) * self.dtype.itemsize
         self._block = next((size for size in (512, 256, 128) if size * row_bytes <= _BUFFER_BYTES), 64)
@@ -208,6 +220,10 @@ class RasterWriter:
         self._written += self._filled
         self._filled = 0
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to those of the file; until `finish`, from any thread."""
+        self._late_tags.update(tags)
+
     # End
 
     @property
@@ -230,6 +246,8 @@ class RasterWriter:
                 f"{self.path} is not complete: {self._written} of {self.grid.rows} rows were written."
             )
         with self._checked():
+            for key in sorted(self._late_tags):
+                self._dataset.SetMetadataItem(key, str(self._late_tags[key]))
             self._dataset = None  # closes the file
         if self._optimised:
             self._optimise()

@@ -18,7 +18,7 @@ from ..report.ablation_table import ablation_csv, ablation_csvt
 from ..report.styles import sidecar
 from ..report.tables import csvt_path
 from .contributions import group_tags
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .thinned import Thinned
 
@@ -106,6 +106,7 @@ class Ablation:
             thinned = Thinned(outputs.raster(self.output, grid, bands, tags=tags))
             with self._source(card, scene, progress) as source:
                 result = run_ablation(runner, source, plan, ablator, thinned, progress)
+            conclude(scene, progress, outputs)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: result.effects[number].rmse_map)
             style = ablation_style(
@@ -170,6 +171,7 @@ class Ablation:
         elif self.baseline == "scene":
             with self.baseline_scene.open(card, progress) as other:
                 yield PairedSource(scene, other, card.ratio)
+                conclude(other, progress)
         else:
             yield scene
 

@@ -12,7 +12,7 @@ from ..core.protocols import Progress
 from ..io.writer import Band, Outputs
 from ..report.styles import relevance_style, sidecar
 from .baseline import baseline_levels
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .thinned import Thinned
 
@@ -115,6 +115,7 @@ class Contributions:
                 if self.resolution == "coarse":
                     sink = stack.enter_context(CellMeans(thinned, card.ratio))
                 shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
+            conclude(scene, progress, outputs)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: shares.mean_abs[number])
             style = relevance_style(

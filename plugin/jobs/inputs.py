@@ -16,6 +16,7 @@ from ..core.protocols import Progress
 from ..io.gdal_state import bounded_block_cache
 from ..io.scene import Scene
 from ..io.vector import Polygons
+from ..io.writer import Outputs
 
 if TYPE_CHECKING:  # torch is imported only when a job runs
     from ..core.network import Runner
@@ -39,6 +40,10 @@ class SceneInputs:
         Bands by hand, ``hh=1,hv=2``.
     extent : Polygons, optional
         The part of the scene to process; all of it where None.
+    accept_range : bool
+        Whether values that fit no unit of their channel, or are impossible too often, are a warning and no error.
+    accept_delay : bool
+        Whether more than a day between SAR and radiometer is a warning and no error.
     """
 
     sar: str
@@ -47,11 +52,15 @@ class SceneInputs:
     land: str | Polygons | None = None
     channels: str = ""
     extent: Polygons | None = None
+    accept_range: bool = False
+    accept_delay: bool = False
 
     @contextmanager
     def open(self, card: ModelCard, progress: Progress) -> Iterator[Scene]:
-        """Open the scene for the network of `card`; its warnings go to the log."""
-        with bounded_block_cache(), Scene.open(
+        """Open the scene for the network of `card`; its notes and warnings go to the log."""
+        from ..core.network import host_tensors
+
+        with host_tensors(), bounded_block_cache(), Scene.open(
             card,
             self.sar,
             self.mwr,
@@ -59,10 +68,47 @@ class SceneInputs:
             land=self.land,
             channels=self.channels,
             region=self.extent,
+            accept_range=self.accept_range,
+            accept_delay=self.accept_delay,
         ) as scene:
+            for note in scene.notes:
+                progress.message(note)
             for warning in scene.warnings:
                 progress.warn(warning)
             yield scene
+
+
+def conclude(scene: Scene, progress: Progress, outputs: Outputs | None = None) -> dict[str, str]:
+    """Judge what was read of a scene, when all of it has been, and before results get their names.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene; it keeps the warnings.
+    progress : Progress
+        Its log gets the impossible values of every band.
+    outputs : Outputs, optional
+        Their rasters get the tags.
+
+    Returns
+    -------
+    dict
+        Tags of the checks; empty where there is nothing to say.
+
+    Raises
+    ------
+    SceneError
+        Too many values are impossible.
+    """
+    notes, warnings = scene.conclude()
+    for note in notes:
+        progress.message(note)
+    for warning in warnings:
+        progress.warn(warning)
+    tags = scene.check_tags()
+    if outputs is not None:
+        outputs.tag(tags)
+    return tags
 
 
 @dataclass(frozen=True)
@@ -87,10 +133,11 @@ class Compute:
     def runner(self, model: str, progress: Progress | None = None) -> Runner:
         """Load `model` (an id or a path) and return it ready to run; what is not as asked for is told."""
         from ...models.network import load
-        from ..core.network import Runner
+        from ..core.network import Runner, host_tensors
 
-        card, module = load(model)
-        runner = Runner(card, module, device=self.device, precision=self.precision)
+        with host_tensors():
+            card, module = load(model)
+            runner = Runner(card, module, device=self.device, precision=self.precision)
         if progress is not None and runner.precision != self.precision:
             progress.warn(
                 f"PRECISION={self.precision}, but this processor (or torch on it) has no fast {self.precision}: "

@@ -26,13 +26,15 @@ class InspectModel:
         """Measure the network, write the page, and warn where the card states too little."""
         from ...models.measure import measure
         from ...models.network import load
+        from ..core.network import host_tensors
         from ..io.writer import atomic_text
         from ..report.pages import inspect_model_html
 
         progress.report(0.1, "Loading the model")
-        card, module = load(self.model)  # checks the weights against card and checksum
-        progress.report(0.3, "Measuring the receptive field")
-        measured = measure(card, module)
+        with host_tensors():
+            card, module = load(self.model)  # checks the weights against card and checksum
+            progress.report(0.3, "Measuring the receptive field")
+            measured = measure(card, module)
         for sentence in measured.mismatches(card):
             progress.warn(sentence)
         field = measured.field

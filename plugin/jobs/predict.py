@@ -22,7 +22,7 @@ from ..report.styles import (
     uncertainty_style,
 )
 from .coverage import CoverageMap
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 
 
@@ -105,6 +105,7 @@ class Predict:
                         uncertainty.write(entropy(p, head)[None])
                     if coverage is not None:
                         coverage.write(strip.window, strip.valid)
+            conclude(scene, progress, outputs)
             self._write_styles(outputs, head, scene)
         paths = {
             "OUTPUT": self.output,

@@ -68,6 +68,7 @@ def provenance(
             if value not in (None, "")
         }
     )
+    tags.update(scene.check_tags())
     tags.update({f"FLOELENS_VERSION_{key.upper()}": value for key, value in library_versions().items()})
     return tags
 

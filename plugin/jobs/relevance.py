@@ -31,7 +31,7 @@ from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
 from .faithfulness import MAP_SHARE, block_relevance, follow_blocks
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import model_facts, provenance
 from .relevance_layers import (
     SUMS,
@@ -195,6 +195,7 @@ class Relevance:
             if blocks:
                 memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
                 curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
+            tags.update(conclude(scene, progress, outputs))
             coarse, coarse_sd = coarse_relevance(scene, result)
             maps = {layer.path: Shown(layer.channels, layer.sample()) for layer in layers}
             maps.update(

@@ -24,6 +24,7 @@ from ..core.simulation import (
     SimulatedScene,
 )
 from ..core.window import Window
+from ..io.acquisition import Span, acquisition
 from ..io.gdal_state import bounded_block_cache
 from ..io.grid import Grid, GroundControlPoint
 from ..io.raster import Raster, environment, open_raster
@@ -91,7 +92,7 @@ class SimulateScene:
                 )
             reader = chart_reader(given, progress) if given else None
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
-            tags = self._tags(scene, pixel_size)
+            tags = self._tags(scene, pixel_size, acquisition(given) if given else None)
             outputs = stack.enter_context(Outputs(progress))
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
@@ -132,10 +133,15 @@ class SimulateScene:
             return projected_grid(self.rows, self.cols, self.pixel_size, lon, lat)
         return tie_point_grid(self.rows, self.cols, self.pixel_size, lon, lat)
 
-    def _tags(self, scene: SimulatedScene, pixel_size: float) -> dict[str, str]:
-        """Return the tags of the three rasters: what made them and what was assumed."""
+    def _tags(self, scene: SimulatedScene, pixel_size: float, time: Span | None) -> dict[str, str]:
+        """Return the tags of the three rasters: what made them and what was assumed.
+
+        `time` is that of the chart; a scene that follows it is of its time, so that both can be laid over each other.
+        """
         summer = scene.climate.summer
         start = datetime(2020, 8 if summer else 3, 15, 6) + timedelta(minutes=self.seed % 1440)
+        if time is not None:
+            start = time.first + (time.last - time.first) / 2
         tags = {
             "start_time": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "FLOELENS_PRODUCT": "simulated scene",

@@ -7,6 +7,7 @@ the region alone, never on the tiles.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from ..io.scene import Scene
 
 NONE = "none"
 METHODS = ("integrated", "gated", NONE)
+CHECKED_CELLS = 5  # down and across, whose values tell a scene from another of its name and place
 STEPS = 4  # fixed: contributions of different scenes are comparable only if they were made in one way
 WINDOW_SIDE = 200  # about so many pixels; less would waste most of the work on the margin around
 # Time that splitting a pixel takes, the margin around its window included, against that of mapping one: for progress.
@@ -59,7 +61,31 @@ def input_channels(card: ModelCard) -> tuple[InputChannel, ...]:
 
 
 def scene_identity(scene: Scene) -> str:
-    """Return what tells a scene from all others: its name, time and place."""
+    """Return what tells a scene from all others: its name, time and place, and a checksum of some of its values.
+
+    Files of different scenes may have one name, no time and one place, as simulated ones do.
+    """
+    return f"{scene_place(scene)}|{_checksum(scene)}"
+
+
+def _checksum(scene: Scene) -> str:
+    """Return a checksum of the fine channels in cells spread over the scene."""
+    digest = hashlib.sha256()
+    cells = Window(0, 0, -(-scene.rows // scene.ratio), -(-scene.cols // scene.ratio))
+    down, across = (
+        np.unique(np.linspace(0, count - 1, CHECKED_CELLS).astype(int)).tolist()
+        for count in (cells.rows, cells.cols)
+    )
+    whole = Window(0, 0, scene.rows, scene.cols)
+    for row in down:
+        for col in across:
+            cell = Window(row * scene.ratio, col * scene.ratio, scene.ratio, scene.ratio)
+            digest.update(np.nan_to_num(scene.read(cell.intersection(whole)).fine).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def scene_place(scene: Scene) -> str:
+    """Return the name, time and place of a scene."""
     rows, cols = np.array([0.5, scene.grid.rows - 0.5]), np.array([0.5, scene.grid.cols - 0.5])
     lon, lat = scene.grid.pixel_to_lonlat(rows, cols)
     corners = " ".join(f"{x:.3f},{y:.3f}" for x, y in zip(lon, lat))
@@ -174,6 +200,7 @@ def split_pixels(
 def collect_evidence(
     runner: Runner,
     scene: Scene,
+    identity: str,
     method: str,
     choose: Choose,
     labels_at: Labels,
@@ -188,6 +215,8 @@ def collect_evidence(
     ----------
     runner, scene : Runner, Scene
         The network and the scene.
+    identity : str
+        As of :func:`scene_identity`.
     method : str
         A word of :data:`METHODS`.
     choose : callable
@@ -206,12 +235,12 @@ def collect_evidence(
     if method == NONE:
         return ()
     card = runner.card
-    channels, identity = input_channels(card), scene_identity(scene)
+    channels, place = input_channels(card), scene_place(scene)
     accumulators = []
     for head in card.heads:
         classes = [entry.name for entry in head.classes]
         empty = ChannelEvidence.empty(head.name, head.kind, classes, channels, method_text(method))
-        accumulators.append(ChannelAccumulator(empty, identity))
+        accumulators.append(ChannelAccumulator(empty, identity, place))
     windows = spread_windows(scene.region, card.ratio, LARGEST_AREA[method])
     for batch in split_pixels(runner, scene, method, windows, choose, memory_mib, progress):
         blocks = {ladder.finest: ladder.blocks(batch.rows, batch.cols)}

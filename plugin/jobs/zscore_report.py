@@ -27,6 +27,7 @@ from ..report.zscores import (
     zscores_json,
 )
 from .provenance import model_facts
+from .zscore_sample import sampling_text
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def repetitions(state: ScoreState) -> tuple[str, ...]:
 
 
 def asked(
-    state: ScoreState, scene: bool, sample: int, labels: str | None, clusters: str, method: str, states: int
+    state: ScoreState, scene: bool, step: int, labels: str | None, clusters: str, method: str, states: int
 ) -> dict[str, str]:
     """Return what was asked for, in the reader's words.
 
@@ -64,7 +65,7 @@ def asked(
         Everything together.
     scene : bool
         Whether a scene was read in this run.
-    sample : int
+    step : int
         Every n-th row and column; 0: one pixel a coarse cell.
     labels : str or None
         The raster.
@@ -73,13 +74,12 @@ def asked(
     states : int
         How many were merged.
     """
-    steps = f"every {sample}. row and column" if sample else "one pixel a coarse cell"
     known = ([Path(labels).name] if labels else ["none"] if scene else []) + ["as in the states"] * bool(
         states
     )
     return {
         "scenes": f"{len(state.scenes)}: {listed(state.scene_names)}",
-        "sample": ", ".join([steps] * scene + ["as in the states"] * bool(states)),
+        "sample": ", ".join([sampling_text(step)] * scene + ["as in the states"] * bool(states)),
         "labels": ", ".join(known),
         "clusters": clusters,
         "logits split over channels": method or "not asked for",

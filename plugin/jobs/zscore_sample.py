@@ -41,6 +41,28 @@ def rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[],
     return batches
 
 
+AUTOMATIC = -1  # as SAMPLE: every pixel without labels, one a coarse cell with them
+EVERY = 1
+
+
+def sampling_step(sample: int, labelled: bool) -> int:
+    """Return the step that :func:`sampling` takes: that of SAMPLE, or the one that suits a scene.
+
+    Without labels nothing depends on how pixels depend on each other, so that all of them are taken; tests with
+    labels take one pixel a coarse cell, whose pixels share their radiometry.
+    """
+    if sample != AUTOMATIC:
+        return sample
+    return 0 if labelled else EVERY
+
+
+def sampling_text(step: int) -> str:
+    """Return a step in words."""
+    if step == EVERY:
+        return "all pixels"
+    return f"every {step}. row and column" if step else "one pixel a coarse cell"
+
+
 def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
     """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
 

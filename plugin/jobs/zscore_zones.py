@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..core.errors import ParameterError, SceneError
-from ..core.zones import ZoneScores
+from ..core.information import OutputLayer
+from ..core.zones import PIXELS_A_WEIGHT, ZoneScores
 from ..io.scene import Scene
 from ..io.vector import Polygons, write_polygons
 from ..io.writer import Outputs
@@ -22,6 +25,39 @@ FIELDS = {
     "leading_component": "strongest_component",
     "leading_z": "largest_z",
 }
+
+
+LARGEST_KM = 100.0  # of zones of automatic size, as far as their pixels suffice
+ZONES_ACROSS = 3  # of a scene that is smaller than so many of the largest zones
+SPARE = 3  # times the pixels that scores need: some zones lie half on land, or are cut narrower
+
+
+def automatic_size(
+    shape: tuple[int, int], pixel_km: float, step: int, layers: Sequence[OutputLayer]
+) -> float:
+    """Return the side in km of zones whose pixels allow scores of components, else of sensors.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the region.
+    pixel_km : float
+        Width of a pixel.
+    step : int
+        Pixels between two that are sampled.
+    layers : sequence of OutputLayer
+        The heads: the one of most components decides.
+    """
+    shorter, longer = sorted(length * pixel_km for length in shape)
+    wanted = min(LARGEST_KM, shorter / ZONES_ACROSS)
+    components = PIXELS_A_WEIGHT * (1 + max(len(layer.components) for layer in layers))
+    sensors = PIXELS_A_WEIGHT * (
+        1 + max(sum(group.kind == "sensor" for group in layer.groups()) for layer in layers)
+    )
+    for needed in (components, sensors):
+        if needed <= shorter * longer / (step * pixel_km) ** 2:
+            return max(wanted, float(np.sqrt(SPARE * needed)) * step * pixel_km)
+    return longer
 
 
 def zones_over(scene: Scene, polygons: Polygons | None, size_km: float) -> PolygonIndex | ZoneGrid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,25 +13,37 @@ from ..core.channel_evidence import ChannelEvidence
 from ..core.channel_scores import channel_scores
 from ..core.clusters import SCENES, BlockLadder, blocks_name
 from ..core.errors import ParameterError, SceneError
-from ..core.estimates import FEW_CLUSTERS
 from ..core.information import Information, OutputLayer, SceneAccumulator
-from ..core.protocols import Part, Progress
-from ..core.refit import refit
+from ..core.protocols import Part, Progress, Silent
+from ..core.refit import Refit, refit
+from ..core.refit_sample import RefitSampler, sampled_batches
+from ..core.scene_errors import LEAST_SCENES
 from ..core.scores import ZScores as Scores
 from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.zones import ZoneAccumulator
+from ..core.zones import DenseZones, ZoneAccumulator
 from ..io.labels import LabelReader
 from ..io.scene import Scene
 from ..io.vector import Polygons
 from ..io.writer import Outputs
 from ..io.zones import PolygonIndex, ZoneGrid
 from ..version import plugin_version
-from .inputs import Compute, SceneInputs
+from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .zscore_report import Seen, asked, repetitions, write_report, write_table
-from .zscore_sample import LabelKind, label_targets, pixel_spool, rereading, sampling, spooled
-from .zscore_zones import write_zones, zones_over
+from .zscore_sample import (
+    AUTOMATIC,
+    EVERY,
+    LabelKind,
+    label_targets,
+    pixel_spool,
+    rereading,
+    sampling,
+    sampling_step,
+    sampling_text,
+    spooled,
+)
+from .zscore_zones import automatic_size, write_zones, zones_over
 
 if TYPE_CHECKING:
     from ..core.contribution_reference import ContributionReference
@@ -60,9 +73,10 @@ class ZScores:
     zones : Polygons, optional
         Zones to be scored one by one.
     zone_size_km : float
-        Side of the square zones that are made where `zones` is None.
+        Side of the square zones that are made where `zones` is None; 0: as their pixels allow.
     sample : int
-        Every n-th pixel in row and column; 0 is one pixel a coarse cell.
+        Every n-th pixel in row and column; 1 is all, 0 one a coarse cell, -1 all without labels and one a coarse
+        cell with them.
     clusters : {'blocks', 'scenes'}
         What counts as one observation in robust errors.
     block_size_km : float
@@ -91,8 +105,8 @@ class ZScores:
     state_in: tuple[str, ...] = ()
     labels: str | None = None
     zones: Polygons | None = None
-    zone_size_km: float = 100.0
-    sample: int = 0
+    zone_size_km: float = 0.0
+    sample: int = AUTOMATIC
     clusters: str = "blocks"
     block_size_km: float = 64.0
     refit: bool = False
@@ -113,9 +127,10 @@ class ZScores:
         if self.channel_method not in CHANNEL_METHODS:
             known = ", ".join(CHANNEL_METHODS)
             raise ParameterError(f"CHANNEL_METHOD is '{self.channel_method}': use one of {known}.")
-        if self.sample < 0:
+        if self.sample < AUTOMATIC:
             raise ParameterError(
-                f"SAMPLE is {self.sample}: give 0 for one pixel a cell, or a step in pixels."
+                f"SAMPLE is {self.sample}: give a step in pixels, 1 for all pixels, 0 for one a cell, or {AUTOMATIC} "
+                "for what suits the scene."
             )
         if self.zone_zscores and self.scene is None:
             raise ParameterError("ZONE_ZSCORES needs a scene: states know no places. Give SAR and MWR.")
@@ -124,14 +139,10 @@ class ZScores:
                 "STANDARDISED needs a scene, and contributions of its channels: give SAR and MWR, and set "
                 "CHANNEL_METHOD to integrated or gated."
             )
-        if self.refit and (not self.labels or self.scene is None):
+        if self.refit and not self.state_in and (not self.labels or self.scene is None):
             raise ParameterError(
-                "REFIT fits the output layer to labels: give a scene and LABELS, or leave it off."
-            )
-        if self.refit and self.state_in:
-            raise ParameterError(
-                "REFIT needs the pixels of all scenes, which states do not hold: leave STATE_IN empty, or read the "
-                "one-step shifts in the report instead."
+                "REFIT fits the output layer to labels: give a scene and LABELS, or STATE_IN of labelled scenes, or "
+                "leave it off."
             )
         from .reference import load_reference
 
@@ -155,9 +166,9 @@ class ZScores:
         repeated = repetitions(state)
         for sentence in repeated:
             progress.warn(sentence)
+        refits = self._refits(state, seen, progress)
         scores = tuple(
-            compute_scores(head, self._clustering(head), seen.refits.get(head.layer.head))
-            for head in state.heads
+            compute_scores(head, self._clustering(head), refits.get(head.layer.head)) for head in state.heads
         )
         channels = tuple(
             channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
@@ -178,7 +189,7 @@ class ZScores:
             wishes = asked(
                 state,
                 self.scene is not None,
-                self.sample,
+                self._step,
                 self.labels,
                 self._blocks_name() if self.clusters == "blocks" else "whole scenes",
                 channels[0].method if channels else "",
@@ -219,15 +230,51 @@ class ZScores:
             "Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
         )
 
+    def _refits(self, state: ScoreState, seen: Seen, progress: Progress) -> Mapping[str, Refit]:
+        """Return the refits by head: of the pixels of the scene, of several scenes of what their states carry.
+
+        Raises
+        ------
+        ParameterError
+            If no state carries what a refit needs.
+        """
+        if not self.refit or not self.state_in:
+            return seen.refits
+        if not state.samples:
+            raise ParameterError(
+                "REFIT needs labelled pixels, which the states of STATE_IN do not carry: they had no LABELS, or an "
+                "earlier version made one of them. Make these states again with LABELS, or leave REFIT off."
+            )
+        found = {}
+        for head in state.heads:
+            sample = state.samples.get(head.layer.head)
+            if sample is None:
+                progress.warn(
+                    f"Head '{head.layer.head}' has no refit: one of its states carries no labelled pixels."
+                )
+                continue
+            clustering = self._clustering(head)
+            found[head.layer.head] = refit(head.layer, sampled_batches(sample, clustering), clustering)
+            if len(sample) < head.labelled.n:
+                progress.warn(
+                    f"The refit of head '{head.layer.head}' rests on a random sample of {len(sample)} of "
+                    f"{head.labelled.n} labelled pixels."
+                )
+        return found
+
     def _channel_clustering(self, evidence: ChannelEvidence) -> str | None:
         """Return the clustering of the slopes; None where the pixels have no such one in common.
 
-        Whole scenes are the better choice as soon as there are enough of them.
+        Whole scenes as soon as there are enough for intervals: what differs from scene to scene, blocks cannot tell.
         """
-        if evidence.scene_count >= FEW_CLUSTERS and SCENES in evidence.sample.clusters:
+        if evidence.scene_count >= LEAST_SCENES and SCENES in evidence.sample.clusters:
             return SCENES
         wanted = SCENES if self.clusters == "scenes" else self._blocks_name()
         return wanted if wanted in evidence.sample.clusters else None
+
+    @property
+    def _step(self) -> int:
+        return sampling_step(self.sample, bool(self.labels))
 
     def _blocks_name(self) -> str:
         return blocks_name(self.block_size_km)
@@ -249,35 +296,51 @@ class ZScores:
     def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> Seen:
         """Collect the information of one scene, and of its zones."""
         from ..core.engine import plan_components, stream_components
-        from .zscore_channels import collect_evidence, scene_identity, splitting_share
+        from .zscore_channels import collect_evidence, scene_identity, scene_place, splitting_share
 
         card = runner.card
+        dense = self._step == EVERY and not self.labels
         with self.scene.open(card, progress) as scene, ExitStack() as stack:
-            plan = plan_components(runner, scene, scene.region, self.compute.memory_mib)
+            identity = scene_identity(scene)
+            plan = plan_components(runner, scene, scene.region, self.compute.memory_mib, dense)
             mapped = 1.0 - splitting_share(scene.region, card.ratio, self.channel_method)
             accumulators = [SceneAccumulator(layer) for layer in layers]
             readers = [self._labels(scene, head, stack) for head in card.heads]
-            zones = zones_over(scene, self.zones, self.zone_size_km) if self.zone_zscores else None
-            collected = [ZoneAccumulator(layer) for layer in layers] if zones is not None else []
+            zones = self._zones(scene, layers) if self.zone_zscores else None
+            collected = (
+                [ZoneAccumulator(layer) for layer in layers] if zones is not None and not dense else []
+            )
+            whole = [DenseZones(layer, scene.region) for layer in layers] if dense else []
             ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
-            spools = [stack.enter_context(pixel_spool(layer)) for layer in layers] if self.refit else []
+            spools = (
+                [stack.enter_context(pixel_spool(layer)) for layer in layers]
+                if self.refit and not self.state_in
+                else []
+            )
+            samplers = self._samplers(layers, identity, scene_place(scene))
             kinds = [LabelKind(head) for head in card.heads]
-            chosen = sampling(self.sample, card.ratio)
+            chosen = sampling(self._step, card.ratio)
             for batch in stream_components(runner, scene, plan, Part(progress, 0.0, mapped), chosen):
                 at = batch.rows - batch.window.row, batch.cols - batch.window.col
+                numbers = None if zones is None else zones.zones(batch.window)[at]
+                if dense:
+                    for each in whole:
+                        each.add(batch.components, batch.rows, batch.cols, numbers)
+                    continue
                 blocks = ladder.blocks(batch.rows, batch.cols)
                 for number, (accumulator, reader) in enumerate(zip(accumulators, readers)):
                     labels = None
                     if reader is not None:
                         labels = kinds[number].targets(reader.read(batch.window)[at])
                     accumulator.add(batch.components, labels, {ladder.finest: blocks})
+                    if samplers and labels is not None:
+                        place = batch.rows, batch.cols
+                        samplers[number].add(batch.components, *place, labels, {ladder.finest: blocks})
                     if spools and labels is not None:
                         rows = spooled(spools[number], batch.components, labels, blocks)
                         spools[number].append(rows)
-                if collected:
-                    numbers = zones.zones(batch.window)[at]
-                    for accumulator in collected:
-                        accumulator.add(batch.components, numbers)
+                for each in collected:
+                    each.add(batch.components, numbers)
             odd = [kind.warning(str(self.labels)) for kind in kinds]
             if self.labels and not any(kind.usable for kind in kinds):
                 raise SceneError(
@@ -298,6 +361,7 @@ class ZScores:
             evidence = collect_evidence(
                 runner,
                 scene,
+                identity,
                 self.channel_method,
                 chosen,
                 labels_at,
@@ -309,16 +373,21 @@ class ZScores:
             state = ScoreState(
                 model=card.id,
                 weights_sha256=card.weights.sha256,
-                heads=tuple(accumulator.close(nested) for accumulator in accumulators),
-                scenes=(scene_identity(scene),),
+                heads=tuple(each.whole() for each in whole)
+                or tuple(accumulator.close(nested) for accumulator in accumulators),
+                scenes=(identity,),
                 channels=evidence,
                 software=f"FloeLens {plugin_version()}",
+                samples={
+                    layer.head: each.close(nested) for layer, each in zip(layers, samplers) if not each.empty
+                },
             )
             clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
             refits = {
                 layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
                 for layer, spool in zip(layers, spools)
             }
+            conclude(scene, progress)
             return Seen(
                 state=state,
                 refits=refits,
@@ -326,7 +395,9 @@ class ZScores:
                 start_time=scene.start_time or "",
                 zones=zones,
                 polygons=_polygons_of(zones),
-                scores=tuple(accumulator.close() for accumulator in collected),
+                scores=tuple(each.close() for each in (whole if dense else collected))
+                if zones is not None
+                else (),
                 warnings=(*scene.warnings, *filter(None, odd)),
                 tags=provenance(
                     card,
@@ -334,13 +405,27 @@ class ZScores:
                     scene,
                     runner.precision,
                     product="zscores",
-                    sample=self.sample or "one pixel a coarse cell",
+                    sample=self._step if self._step > EVERY else sampling_text(self._step),
                     labels=Path(self.labels).name if self.labels else None,
                     clusters=clustering,
                     refit="yes" if self.refit else None,
                     channel_method=self.channel_method,
                 ),
             )
+
+    def _samplers(self, layers: tuple[OutputLayer, ...], identity: str, place: str) -> list[RefitSampler]:
+        """Return what keeps labelled pixels for a refit over several scenes, one a head; none where none is due."""
+        if not self.labels or not (self.state or (self.refit and self.state_in)):
+            return []
+        return [RefitSampler(len(layer.components), identity, place) for layer in layers]
+
+    def _zones(self, scene: Scene, layers: tuple[OutputLayer, ...]) -> PolygonIndex | ZoneGrid:
+        """Return the zones of a scene."""
+        size = self.zone_size_km
+        if not size and self.zones is None:
+            shape, step = (scene.region.rows, scene.region.cols), self._step or scene.ratio
+            size = automatic_size(shape, scene.grid.pixel_size() / 1000.0, step, layers)
+        return zones_over(scene, self.zones, size)
 
     def _labels(self, scene: Scene, head: Head, stack: ExitStack) -> LabelReader | None:
         """Return a reader of the labels of a head; None where there are none."""
@@ -380,6 +465,7 @@ class ZScores:
                 tags,
                 progress,
             )
+            conclude(scene, Silent(), outputs)  # the log has it from the first reading
 
 
 def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:

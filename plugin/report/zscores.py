@@ -24,7 +24,7 @@ TYPES = {
         ("head", "class", "component", "channel", "sensor", "scale", "polarisation", "note"), "String"
     ),
     **dict.fromkeys(("kind", "group", "leading_sensor", "leading_component"), "String"),
-    **dict.fromkeys(("n", "df", "components", "clusters", "zone"), "Integer64"),
+    **dict.fromkeys(("n", "df", "components", "clusters", "zone", "rank"), "Integer64"),
 }
 
 

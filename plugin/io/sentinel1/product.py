@@ -13,8 +13,8 @@ from .border import LIMIT, WIDTH
 from .calibration import Calibration
 from .noise import Noise
 from .raster import Sentinel1Raster
-from .store import Store, inside, open_store
-from .xml import Node, parse
+from .store import MANIFEST_LIMIT, Store, inside, open_store
+from .xml import MANIFEST_ELEMENTS, Node, parse
 
 POLARISATIONS = ("hh", "hv", "vv", "vh")
 """In the order of bands: co-polarised before cross-polarised."""
@@ -76,7 +76,8 @@ def read_manifest(store: Store) -> Manifest:
     SceneError
         It is malformed, names files outside of the product, or the product is no GRD.
     """
-    root = parse(store.read(store.manifest), f"{store.manifest} of {store.name}")
+    data = store.read(store.manifest, MANIFEST_LIMIT)
+    root = parse(data, f"{store.manifest} of {store.name}", MANIFEST_ELEMENTS)
     kind = root.text(".//standAloneProductInformation/productType", default="")
     if not kind:
         kind = "GRD" if "_GRD" in store.name.upper() else "unknown"

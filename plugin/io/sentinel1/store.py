@@ -27,8 +27,10 @@ from ..sources import (
 )
 
 MANIFEST = "manifest.safe"
-XML_LIMIT = 64 << 20
+XML_LIMIT = 32 << 20
 """Bytes an XML file may have; the largest of real products have 12 MiB."""
+MANIFEST_LIMIT = 4 << 20
+"""Bytes a manifest may have; real ones have some 30 KiB."""
 _HEAD = 16384
 _ENDS = 65536
 # Every Sentinel-1 manifest declares this namespace; Sentinel-2's and Sentinel-3's do not.
@@ -62,8 +64,8 @@ class Store:
         """Return the path under which GDAL reads a file of the product."""
         raise NotImplementedError
 
-    def read(self, name: str) -> bytes:
-        """Return an XML file of the product.
+    def read(self, name: str, limit: int = XML_LIMIT) -> bytes:
+        """Return an XML file of the product of up to `limit` bytes.
 
         Raises
         ------
@@ -75,15 +77,15 @@ class Store:
             raise SceneError(
                 f"{self.source} lacks the file {name}. Copy or download the whole product again."
             )
-        if size > XML_LIMIT:
+        if size > limit:
             raise _too_large(self.source, name, size)
         try:
-            data = self._bytes(name, XML_LIMIT + 1)
+            data = self._bytes(name, limit + 1)
         except ZIP_ERRORS as error:
             raise SceneError(
                 f"{name} in {self.source} cannot be read ({error}). Copy or download the product again."
             ) from error
-        if len(data) > XML_LIMIT:
+        if len(data) > limit:
             raise _too_large(self.source, name, len(data))
         return data
 
@@ -93,7 +95,7 @@ class Store:
 
 def _too_large(source: str, name: str, size: int) -> SceneError:
     return SceneError(
-        f"{name} in {source} has {size / 2**20:.0f} MiB, more than any Sentinel-1 annotation. "
+        f"{name} in {source} has {size / 2**20:.0f} MiB, more than any of its kind. "
         "The product is damaged or forged: download it from its provider."
     )
 

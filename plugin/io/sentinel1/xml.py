@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -10,8 +11,14 @@ import numpy as np
 
 from ...core.errors import SceneError
 
+# Real annotations have up to 20,000 elements, manifests some 200; none has more than four attributes.
+ELEMENTS = 200_000
+MANIFEST_ELEMENTS = 10_000
 _DEPTH = 64
-_ELEMENTS = 2_000_000
+_ATTRIBUTES = 64
+_NAME = 200  # characters, with the namespace
+_VALUE = 65536
+_HUGE_TAG = re.compile(rb"<[^<>]{131072}")
 
 
 class _Refused(Exception):
@@ -99,8 +106,17 @@ class Node:
         return SceneError(f"{self.file} {what}. The product is damaged: copy or download it again.")
 
 
-def parse(data: bytes, file: str) -> Node:
+def parse(data: bytes, file: str, most_elements: int = ELEMENTS) -> Node:
     """Return the root element of an XML file.
+
+    Parameters
+    ----------
+    data : bytes
+        Its content.
+    file : str
+        Its name, for messages.
+    most_elements : int
+        How many elements it may have.
 
     Raises
     ------
@@ -115,8 +131,12 @@ def parse(data: bytes, file: str) -> Node:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth, count
         depth, count = depth + 1, count + 1
-        if depth > _DEPTH or count > _ELEMENTS:
-            raise _Refused("more elements than any annotation")
+        if depth > _DEPTH or count > most_elements:
+            raise _Refused(f"more than {most_elements} elements, or more than {_DEPTH} inside one another")
+        if len(name) > _NAME or len(attributes) > _ATTRIBUTES:
+            raise _Refused("an element with a huge name or a crowd of attributes")
+        if any(len(key) > _NAME or len(value) > _VALUE for key, value in attributes.items()):
+            raise _Refused("a huge attribute")
         builder.start(name.rpartition("}")[2], attributes)
 
     def end(name: str) -> None:
@@ -134,11 +154,13 @@ def parse(data: bytes, file: str) -> Node:
     parser.EntityDeclHandler = refuse
     parser.ExternalEntityRefHandler = refuse
     try:
+        if _HUGE_TAG.search(data):  # what is in it would be taken apart before any of it can be refused
+            raise _Refused("a huge element")
         parser.Parse(data, True)
         return Node(builder.close(), file)
     except _Refused as error:
         raise SceneError(
-            f"{file} holds {error}, which no Sentinel-1 file does. Download the product from its provider."
+            f"{file} holds {error}: no Sentinel-1 file does. Download the product from its provider."
         ) from error
     except (expat.ExpatError, ValueError, LookupError, AssertionError) as error:
         raise SceneError(

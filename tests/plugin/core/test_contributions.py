@@ -501,3 +501,47 @@ def test_tiles_shrink_with_the_memory():
         for memory in (4, 16, 4096)
     ]
     assert sides[0] < sides[1] < sides[2] == LARGEST_SIDE
+
+
+class SarOnly(nn.Module):
+    """A network without radiometry that is given none: its second input stays unused."""
+
+    def __init__(self, seed: int = 9) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.output = nn.Conv2d(6, 4, 1)
+        draw = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.5)
+
+    def forward(self, fine, coarse):
+        return self.output(self.relu(self.conv(fine)))
+
+
+def sar_only_networks():
+    """Return networks for SAR alone: one of no known kind, and the published one of every variant's branches."""
+    torch.manual_seed(4)
+    own = [
+        AsppFusion(outputs=4, fine_channels=2, coarse_channels=0, ratio=RATIO, variant=variant)
+        for variant in ("fusion", "interpretability_small", "v2")
+    ]
+    return [SarOnly(), *own]
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("method", [GATED, INTEGRATED])
+def test_networks_for_sar_alone_are_split(method, number):
+    network = sar_only_networks()[number].double().eval()
+    card = full_card()
+    card.channels = card.channels[:2]
+    runner = Runner(card, network, "cpu", "float64")
+    inputs = Inputs(draw_inputs(40, 44).fine, None)
+    splitter = splitter_for(runner, Splitting(method, "channel"))
+    bands = splitter.split_outputs(inputs)
+    expected = network(inputs.fine, None)[0].detach()
+    assert bands.shape == (4, 4, 40, 44)
+    torch.testing.assert_close(bands[-1], expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(bands[:-1].sum(0), expected, rtol=1e-9, atol=1e-9)
+    assert (bands[:2].abs().amax((1, 2, 3)) > 1e-3).all()

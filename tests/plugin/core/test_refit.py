@@ -149,3 +149,31 @@ def test_a_refit_that_is_not_asked_for_leaves_its_columns_empty():
     scores = compute_scores(accumulator.close())
     assert all(row["refit_weight"] is None for row in scores.rows)
     assert "refit_steps" not in scores.measures
+
+
+@pytest.mark.parametrize("active", [1, 2, 7])
+def test_units_active_at_few_pixels_are_left_out_by_name_and_leave_a_fit_of_chance_alone(active):
+    """Coin flips cannot be explained: a unit active at two pixels of 3,600 separates no labels."""
+    x = correlated(31, 3600, 5)
+    generator = np.random.default_rng(32)
+    y = (generator.random(3600) < 0.5).astype(float)
+    rare = np.flatnonzero(y)[:active]  # all where the coin fell on one side
+    x[:, 2] = 0.0
+    x[rare, 2] = 1.0 + generator.random(active)
+    found = refit(layer(np.zeros(5), 0.0), lambda: iter([(x[:2000], y[:2000], {}), (x[2000:], y[2000:], {})]))
+    assert found.fit is not None and "sar_" not in found.note.replace(found.fit.layer.components[2].name, "")
+    assert found.fit.layer.components[2].name in found.note and "fewer than 10" in found.note
+    others = np.delete(x, 2, axis=1)
+    import statsmodels.api as sm
+
+    expected = sm.Logit(y, sm.add_constant(others)).fit(disp=0, method="newton").params[1:]
+    kept = np.delete(found.fit.layer.weights[0], 2)
+    np.testing.assert_allclose(kept, expected, rtol=1e-6, atol=1e-9)
+    assert np.abs(kept).max() < 0.5
+
+
+def test_labels_that_a_component_separates_name_it():
+    x = correlated(33, 900, 5)
+    y = (x[:, 3] > x[:, 3].mean()).astype(float)
+    found = refit(layer(np.zeros(5), 0.0), lambda: iter([(x, y, {})]))
+    assert found.fit is None and f"'{layer(np.zeros(5), 0.0).components[3].name}' most of all" in found.note

@@ -84,7 +84,9 @@ def test_sigmoid_scores_equal_statsmodels_logit_naive_and_clustered():
     expected_p = np.log10(2 * stats.t.sf(np.abs(robust.tvalues[1:]), 79))
     np.testing.assert_allclose(column(scores.rows, "log10_p_robust"), expected_p, rtol=1e-6)
     np.testing.assert_allclose(
-        column(scores.rows, "n_effective"), 4000 * np.square(fit.bse[1:] / robust.bse[1:]), rtol=1e-6
+        column(scores.rows, "n_effective"),
+        4000 * np.square(fit.bse[1:] / robust.bse[1:]),
+        rtol=1e-6,
     )
     p = fit.predict()
     np.testing.assert_allclose(column(scores.rows, "vif"), weighted_vif(design, p * (1 - p)), rtol=1e-6)
@@ -766,3 +768,64 @@ def test_a_saturated_zone_and_a_linear_head_say_so():
     assert saturated.leading_sensor == "" and "saturated" in saturated.note
     linear = zone_scores(1, accumulate(layer(np.ones(6), 0.0, "linear"), x))
     assert "no errors without labels" in linear.note and linear.contribution["sar"] is not None
+
+
+def test_classes_that_no_label_has_get_no_robust_score():
+    x = correlated(90, 4000, 4)
+    y = class_labels(91, x, 4)
+    y[y == 3] = np.nan
+    weights = np.random.default_rng(92).normal(size=(4, 4))
+    scores = compute_scores(accumulate(layer(weights, np.zeros(4), "softmax"), x, y, np.arange(4000) // 40))
+    for row in (*scores.rows, *scores.bias):
+        assert row["z"] is not None
+        known = row["class"] != "class_3"
+        assert (row["z_robust"] is not None) == known and (row["n_effective"] is not None) == known
+        assert ("no pixel is labelled so" in row["note"]) != known
+    for row in scores.contrasts("class_3"):
+        assert row["z_robust"] is None and row["z"] is not None
+
+
+def test_more_effective_pixels_than_there_are_come_with_the_reason():
+    """Fractions scatter less than yes or no: that must not pass for independence."""
+    generator = np.random.default_rng(93)
+    x = np.repeat(generator.normal(size=(100, 3)), 6, axis=0)
+    truth = np.array([0.5, -0.3, 0.2])
+    soft = special.expit(x @ truth + np.repeat(0.2 * generator.normal(size=100), 6))
+    for labels, more in ((soft, True), ((generator.random(600) < soft).astype(float), False)):
+        found = compute_scores(accumulate(layer(truth, 0.0), x, labels, np.arange(600) // 6))
+        for row in found.rows:
+            assert ("labels scatter less" in row["note"]) == (row["n_effective"] > 600)
+        assert (np.median(column(found.rows, "n_effective")) > 600) == more
+
+
+def test_weights_that_are_no_fit_have_no_p_values():
+    x = correlated(94, 3000, 5)
+    y = binary_labels(95, x)
+    clusters = np.arange(3000) // 30
+    drawn = layer(2 * np.random.default_rng(96).normal(size=5), 0.0)
+    for given in ((x, y, clusters), (x,)):
+        scores = compute_scores(accumulate(drawn, *given))
+        assert not scores.measures["weights_fitted"]
+        for row in (*scores.rows, *scores.groups):
+            assert row["log10_p"] is None and row["log10_p_robust"] is None
+        assert all(row["z"] is not None for row in scores.rows)
+
+
+def test_shares_of_the_information_do_not_grow_with_the_sample_and_count_no_constants():
+    x = correlated(97, 1500, 6)
+    x[:, 4] = 2.5
+    weights = np.random.default_rng(98).normal(size=6)
+    once = compute_scores(accumulate(layer(weights, 0.1), x))
+    twice = compute_scores(accumulate(layer(weights, 0.1), np.concatenate([x, x])))
+    p = special.expit(x @ weights + 0.1)
+    w = p * (1 - p)
+    expected = np.array([np.average((c - np.average(c, weights=w)) ** 2, weights=w) for c in (x * weights).T])
+    found = column(once.rows, "information_share")
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(column(twice.rows, "information_share"), found, rtol=1e-9, atol=1e-15)
+    assert found[4] < 1e-15 and once.rows[4]["information"] > 1  # the old column counts it
+    np.testing.assert_allclose(column(twice.rows, "share"), column(once.rows, "share"), rtol=1e-9)
+    sensors = [group for group in once.groups if group["kind"] == "sensor"]
+    assert sum(group["information_share"] for group in sensors) == pytest.approx(1.0)
+    assert sum(group["share"] for group in sensors) == pytest.approx(1.0)
+    assert COLUMNS[-4:] == ("note", "share", "rank", "information_share")

@@ -19,6 +19,8 @@ from floelens.plugin.core.cluster_sums import ClusterSums
 from floelens.plugin.core.clusters import SCENES, BlockLadder, block_clusters, block_size_of, blocks_name
 from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.information import Information, OutputLayer, SceneAccumulator
+from floelens.plugin.core.refit import refit
+from floelens.plugin.core.refit_sample import RefitSampler, sampled_batches
 from floelens.plugin.core.scores import compute_scores
 from floelens.plugin.core.scores_state import ScoreState, check_state, merge_states
 from floelens.plugin.core.window import Window
@@ -257,8 +259,8 @@ def rewritten(path: Path, target: Path, change) -> Path:
 def test_another_format_version_or_shape_is_refused(tmp_path):
     good = tmp_path / "good"
     state(head(), 1).save(good)
-    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=4))
-    with pytest.raises(ParameterError, match="format version 4, this version of FloeLens reads 3"):
+    newer = rewritten(good, tmp_path / "newer", lambda header, _: header.update(format_version=5))
+    with pytest.raises(ParameterError, match="format version 5, this version of FloeLens reads 3 and 4"):
         ScoreState.load(newer)
     cut = rewritten(
         good, tmp_path / "cut", lambda _, arrays: arrays.update({"head0/lowest": arrays["head0/lowest"][:2]})
@@ -369,3 +371,114 @@ def test_the_evidence_of_channels_travels_in_the_state(tmp_path):
     )
     with pytest.raises(ParameterError, match="array labels has shape"):
         ScoreState.load(damaged)
+
+
+# --- blocks of pixels that are a little short; scenes of one name; pixels for a refit --------------
+
+
+@pytest.mark.parametrize("pixel", [80.0, 79.999993, 79.96, 40.0000013])
+@pytest.mark.parametrize(("side_km", "expected"), [(128, 4), (192, 9), (384, 36), (100, 1)])
+def test_blocks_are_not_lost_to_rounding(pixel, side_km, expected):
+    pixels = round(side_km * 1000.0 / round(pixel, -1))
+    window = Window(0, 0, pixels, pixels)
+    rows, cols = (at.ravel() for at in np.mgrid[0:pixels:31, 0:pixels:31])
+    assert np.unique(block_clusters(rows, cols, window, pixel, 64.0)).size == expected
+    ladder = BlockLadder.over(window, pixel, 64.0)
+    assert np.unique(ladder.coarser[blocks_name(64)][ladder.blocks(rows, cols)]).size == expected
+    assert np.unique(ladder.coarser[blocks_name(32)][ladder.blocks(rows, cols)]).size == (side_km // 32) ** 2
+
+
+def test_blocks_are_never_much_narrower_than_asked():
+    for pixels in range(700, 1700, 37):
+        window = Window(0, 0, pixels, 10)
+        count = np.unique(block_clusters(np.arange(pixels), np.zeros(pixels, int), window, 80.0, 64.0)).size
+        assert pixels * 0.08 / count >= 63.9 or count == 1
+
+
+def test_scenes_of_one_name_and_place_are_told_apart_by_their_values():
+    place = "sar||1.000,80.000 2.000,79.000|400x400"
+    first = replace(state(head("sigmoid"), 1), scenes=(place + "|0123456789abcdef",))
+    second = replace(state(head("sigmoid"), 2), scenes=(place + "|fedcba9876543210",))
+    assert first.merge(second).repeated_scenes == ()
+    assert first.merge(first).repeated_scenes == ("sar",)
+    copy = replace(
+        first, scenes=("copy" + place[3:] + "|0123456789abcdef",)
+    )  # the same file under another name
+    assert first.merge(copy).repeated_scenes == ("copy", "sar")
+    older = replace(state(head("sigmoid"), 3), scenes=(place,))  # of a version without checksums
+    assert older.merge(first).repeated_scenes == ("sar",)
+
+
+def refit_samples(layer_, pixels, capacity=None, scenes=3):
+    """Return states of scenes with labels and pixels for a refit, and all pixels together."""
+    made, seen = [], []
+    for number in range(scenes):
+        x = correlated(40 + number, pixels, 4).astype(np.float32)
+        y = binary_labels(5, x)
+        y[::9] = np.nan
+        at = np.arange(pixels)
+        sampler = RefitSampler(4, f"scene {number}", f"scene {number}")
+        if capacity:
+            sampler._sample = replace(sampler._sample, capacity=capacity)
+        accumulator = SceneAccumulator(layer_)
+        for start in range(0, pixels, 170):
+            part = slice(start, start + 170)
+            accumulator.add(x[part], y[part], {"blocks": at[part] // 50})
+            sampler.add(x[part], at[part], at[part], y[part], {"blocks": at[part] // 50})
+        sample = sampler.close({})
+        made.append(
+            ScoreState("m", "0" * 64, (accumulator.close(),), (f"scene {number}",), samples={"head": sample})
+        )
+        seen.append((x, y))
+    return made, tuple(np.concatenate(parts) for parts in zip(*seen))
+
+
+def test_a_refit_over_merged_states_is_that_of_all_their_pixels(tmp_path):
+    output = layer(np.zeros(4), 0.0)
+    states, (x, y) = refit_samples(output, 500)
+    merged = merge_states([states[2], states[0], states[1]])
+    merged.save(tmp_path / "state.npz")
+    back = ScoreState.load(tmp_path / "state.npz")
+    clusters = np.arange(1500) // 50
+    expected = refit(output, lambda: iter([(x, y, {"blocks": clusters})]), "blocks").fit
+    found = refit(output, sampled_batches(back.samples["head"], "blocks"), "blocks").fit
+    np.testing.assert_allclose(found.layer.weights, expected.layer.weights, rtol=1e-8)
+    np.testing.assert_allclose(found.estimate.robust, expected.estimate.robust, rtol=1e-7, atol=1e-15)
+    scores = compute_scores(
+        back.heads[0], "blocks", refit(output, sampled_batches(back.samples["head"], "blocks"))
+    )
+    assert all(row["refit_z"] is not None for row in scores.rows)
+
+
+def test_the_pixels_for_a_refit_are_bounded_and_the_same_in_any_order_and_batches():
+    output = layer(np.zeros(4), 0.0)
+    states, (x, y) = refit_samples(output, 900, capacity=400)
+    one = merge_states(states).samples["head"]
+    other = merge_states([states[1], states[2], states[0]]).samples["head"]
+    assert len(one) == 400 < np.isfinite(y).sum()
+    for name in ("keys", "scenes", "contributions", "labels"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    weights = refit(output, sampled_batches(one, "blocks"), "blocks").fit.layer.weights
+    whole = refit(output, lambda: iter([(x, y, {})])).fit
+    error = np.sqrt(np.einsum("fafa->fa", whole.estimate.naive)[0, 1:] * 2400 / 400)
+    assert (np.abs(weights - whole.layer.weights) < 4 * error).all()
+
+
+def test_states_of_the_version_before_are_read_and_carry_no_pixels_for_a_refit(tmp_path):
+    output = layer(np.zeros(4), 0.0)
+    (first, second, _), _ = refit_samples(output, 300)
+    first.save(tmp_path / "new.npz")
+
+    def older(header, arrays):
+        header["format_version"] = 3
+        del header["samples"]
+        for name in [name for name in arrays if "/sample/" in name]:
+            del arrays[name]
+
+    old = ScoreState.load(rewritten(tmp_path / "new.npz", tmp_path / "old", older))
+    assert old.samples == {} and old.heads[0].labelled.n == first.heads[0].labelled.n
+    assert old.merge(second).samples == {} and second.merge(old).samples == {}
+    unlabelled = SceneAccumulator(output)
+    unlabelled.add(correlated(1, 90, 4))
+    bare = ScoreState("m", "0" * 64, (unlabelled.close(),), ("bare",))
+    assert len(bare.merge(second).samples["head"]) == len(second.merge(bare).samples["head"]) > 0

@@ -131,9 +131,9 @@ def write_raster(
 
 
 def channel(name: str, sensor: str, ratio: int | None = None, aliases: Sequence[str] = ()) -> Channel:
-    """Return a channel; coarse where it has a ratio."""
+    """Return a channel; coarse where it has a ratio. It has no unit, and a mean between those of the rasters here."""
     grid = "fine" if ratio is None else "coarse"
-    return Channel(name, sensor, grid, "1", mean=0.0, sd=1.0, ratio=ratio, aliases=tuple(aliases))
+    return Channel(name, sensor, grid, "1", mean=100.0, sd=60.0, ratio=ratio, aliases=tuple(aliases))
 
 
 def card_of(channels: Sequence[Channel], pixel_size: float = 80.0) -> ModelCard:

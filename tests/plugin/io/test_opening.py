@@ -253,6 +253,19 @@ def test_other_formats_are_refused_with_those_that_are_read(tmp_path):
     sentence(error)
 
 
+def test_a_product_is_sent_to_the_import(tmp_path):
+    path = tmp_path / "manifest.safe"
+    path.write_text(
+        '<?xml version="1.0"?><xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" version="esa/safe/sentinel-1.0"/>'
+    )
+    for opens in (read_all, check_file):
+        with pytest.raises(
+            SceneError, match=r"manifest\.safe is a satellite product.*'Import scene'"
+        ) as error:
+            opens(str(path))
+        sentence(error)
+
+
 @pytest.mark.parametrize("name", ["ENVI", "HFA", "netCDF", "PNG", "GPKG", "AAIGrid", "SAGA", "RST", "EHdr"])
 def test_formats_of_the_field_are_read(tmp_path, name):
     extension = {

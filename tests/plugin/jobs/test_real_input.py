@@ -33,7 +33,8 @@ def part_of_the_concentration(data: Path, window: Window, path: Path) -> Path:
     with rasterio.open(source) as raster:
         rows, cols = window.slices()
         values = raster.read(1, window=rasterio.windows.Window.from_slices(rows, cols))
-    with RasterWriter(path, grid, [Band("concentration", "%")], dtype="uint8", nodata=255) as out:
+    tags = {"start_time": "2019-08-23T03:30:23Z"}
+    with RasterWriter(path, grid, [Band("concentration", "%")], dtype="uint8", nodata=255, tags=tags) as out:
         out.write(values[None])
     return path
 

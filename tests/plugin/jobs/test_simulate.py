@@ -197,3 +197,12 @@ def test_a_real_chart_keeps_its_points_and_its_datum(tmp_path, real_data):
         ice = (scene.surface(window).classes[sea] != 0).mean()
         assert ice == pytest.approx(truth[sea].mean() / 100.0, abs=0.08)
     assert "6378273" in grid.crs
+
+
+def test_a_scene_that_follows_a_dated_chart_is_of_its_time(tmp_path):
+    chart = tmp_path / "chart_20190823T033023.tif"
+    SimulateScene(seed=3, rows=100, cols=100, chart=str(chart)).run(Silent())
+    with rasterio.open(chart, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
+        raster.update_tags(start_time="")
+    results = SimulateScene(seed=4, concentration=str(chart), sar=str(tmp_path / "sar.tif")).run(Silent())
+    assert results["START_TIME"] == "2019-08-23T03:30:23Z"

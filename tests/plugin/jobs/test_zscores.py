@@ -12,9 +12,13 @@ import pytest
 import rasterio
 from floelens.models.network import load
 from floelens.plugin.core.errors import ParameterError, SceneError
+from floelens.plugin.core.output_layer import Component, OutputLayer
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.scene import Scene
 from floelens.plugin.io.vector import read_polygons
+from floelens.plugin.jobs.zscore_channels import scene_identity, scene_place
+from floelens.plugin.jobs.zscore_sample import sampling_step
+from floelens.plugin.jobs.zscore_zones import automatic_size
 from floelens.plugin.jobs.zscores import ZScores, label_targets, sampling
 
 
@@ -223,11 +227,93 @@ def test_a_refit_fills_columns_of_its_own_with_the_fit_of_a_plain_regression(job
     assert all(not row["refit_weight"] for row in plain)
 
 
-def test_a_refit_without_labels_or_with_states_is_refused(job, tmp_path):
+def test_a_refit_without_labels_is_refused(job, tmp_path):
     with pytest.raises(ParameterError, match="give a scene and LABELS"):
         replace(job, refit=True).run(Silent())
-    with pytest.raises(ParameterError, match="leave STATE_IN empty"):
-        replace(job, refit=True, labels="chart.tif", state_in=("a.npz",)).run(Silent())
+    state = str(tmp_path / "unlabelled.npz")
+    replace(job, state=state).run(Silent())
+    with pytest.raises(ParameterError, match="the states of STATE_IN do not carry"):
+        replace(job, scene=None, refit=True, state_in=(state,)).run(Silent())
+
+
+def test_a_refit_over_states_is_that_of_the_scenes_they_come_from(job, scene, tmp_path):
+    chart = polygons_of_ice(scene, tmp_path / "polygons.tif")
+    state = str(tmp_path / "state.npz")
+    labelled = replace(job, labels=chart, block_size_km=2.5, refit=True)
+    replace(labelled, state=state).run(Silent())
+    direct = rows_of(job.output)
+    replace(labelled, scene=None, labels=None, state_in=(state,)).run(Silent())
+    merged = rows_of(job.output)
+    for name in ("refit_weight", "refit_z", "refit_z_robust"):
+        np.testing.assert_allclose(column(merged, name), column(direct, name), rtol=1e-5)
+    assert np.isfinite(column(merged, "refit_z")).sum() > 60
+
+
+def test_all_pixels_are_scored_where_there_are_no_labels(job, scene, tmp_path):
+    path = str(tmp_path / "zones.gpkg")
+    replace(job, sample=-1, zone_zscores=path).run(Silent())
+    rows = rows_of(job.output)
+    x, logits = sampled_components(job.model, scene, 1)
+    assert int(rows[0]["n"]) == len(x)
+    p = 1 / (1 + np.exp(-logits))
+    design = np.column_stack([np.ones(len(x)), x])
+    live = np.flatnonzero(np.ptp(x, axis=0) > 0)
+    design = design[:, np.append(0, live + 1)]
+    covariance = np.linalg.inv(design.T @ ((p * (1 - p))[:, None] * design))
+    found = column(rows, "se")[live]
+    np.testing.assert_allclose(found, np.sqrt(np.diag(covariance))[1:], rtol=1e-3)
+    from osgeo import ogr
+
+    layer = ogr.Open(path)
+    fields = [dict(feature.items()) for feature in layer.GetLayer(0)]
+    assert len(fields) >= 4 and all(row["strongest_component"] for row in fields)
+    assert sum(row["pixels"] for row in fields) == len(x)
+
+
+def test_the_sample_follows_from_the_labels_unless_it_is_given():
+    assert [sampling_step(-1, labelled) for labelled in (False, True)] == [1, 0]
+    assert [sampling_step(given, True) for given in (0, 1, 7)] == [0, 1, 7]
+    assert [sampling_step(given, False) for given in (0, 1, 7)] == [0, 1, 7]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "step", "components", "scored"),
+    [
+        (1000, 1000, 1, 84, "components"),
+        (1000, 1000, 50, 84, "sensors"),  # 400 pixels: one a cell
+        (5241, 5353, 1, 140, "components"),
+        (5241, 5353, 50, 84, "components"),
+        (330, 410, 8, 84, "components"),
+        (200, 200, 1, 84, "components"),
+        (1200, 90, 1, 84, "components"),
+    ],
+)
+def test_zones_of_automatic_size_hold_the_pixels_that_scores_need(rows, cols, step, components, scored):
+    parts = tuple(Component(f"c{at}", "sar" if at % 2 else "mwr") for at in range(components))
+    output = OutputLayer("ice", "sigmoid", ("ice",), parts, np.ones((1, components)), np.zeros(1))
+    size = automatic_size((rows, cols), 0.08, step, (output,))
+    needed = {"components": 10 * (components + 1), "sensors": 30}[scored]
+    down, across = (max(1, round(length * 0.08 / size)) for length in (rows, cols))
+    assert rows * cols / step**2 / (down * across) >= needed
+    assert size <= max(100.0, 0.08 * max(rows, cols))
+    if (rows, step) == (5241, 1):
+        assert size == 100.0
+
+
+def test_scenes_of_one_name_place_and_time_are_told_apart_by_their_values(job, scene, tmp_path):
+    from shutil import copy
+
+    other = tmp_path / "other"
+    other.mkdir()
+    changed = str(other / "sar.tif")
+    copy(scene.sar, changed)
+    with rasterio.open(changed, "r+") as raster:
+        raster.write(raster.read() + np.float32(0.5))
+    card, _ = load(job.model)
+    with Scene.open(card, scene.sar, scene.mwr) as one, Scene.open(card, changed, scene.mwr) as two:
+        assert one.name == two.name and scene_place(one) == scene_place(two)
+        assert scene_identity(one) != scene_identity(two)
+        assert scene_identity(one) == scene_identity(one)
 
 
 def test_the_table_compares_with_a_reference_class_on_request(job, packages):

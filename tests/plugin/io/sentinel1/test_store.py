@@ -142,7 +142,7 @@ def test_an_xml_file_that_is_too_large_is_refused(manifest, tmp_path):
     shutil.copytree(manifest.parent, copy)
     with open(next((copy / "annotation").glob("*.xml")), "ab") as file:
         file.truncate(XML_LIMIT + 1)
-    with pytest.raises(SceneError, match="more than any Sentinel-1 annotation"):
+    with pytest.raises(SceneError, match="more than any of its kind"):
         open_sentinel1(str(copy), ImportOptions())
 
 
