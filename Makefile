@@ -19,7 +19,7 @@ LINK := build/plugins/floelens
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large fuzz lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory fuzz lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: $(READY) $(LINK) ## run the tests (minutes): make test TESTS=tests/test_ho
 
 test-large: $(READY) $(LINK) ## run the tests on large scenes (long)
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "slow and not fuzz" $(TESTS)
+
+test-memory: $(READY) $(LINK) ## run 500 tools in one QGIS, half of them failing: it may not grow (long)
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m slow -s tests/plugin/algorithms/test_staying_alive.py
 
 fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
@@ -71,10 +74,10 @@ package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 	@$(PYTHON) tools/package.py
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
-	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.train
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.train
 
 reference: $(READY) $(LINK) ## make the models' reference of contributions again (minutes)
-	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.reference
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.reference
 
 docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
 	@$(VENV) tools/reference.py

@@ -7,12 +7,17 @@ plugins are compiled against that one, and it must never be replaced.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import os
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -31,10 +36,16 @@ def install_command(names: Sequence[str]) -> str:
     """Return the exact command that installs `names` for the Python of this QGIS."""
     steps = []
     by_pip = list(names)
+    by_apt = []
     if "rasterio" in names and shutil.which("apt-get"):
         # The system's package shares QGIS's GDAL; the wheel would bring a second one.
-        by_pip.remove("rasterio")
-        steps.append("sudo apt-get install --yes python3-rasterio")
+        by_apt.append("rasterio")
+    if "torch" in names and _packaged_torch() >= 2:
+        # pip's default on Linux is the build for CUDA, some gigabytes; the system's is that for the CPU.
+        by_apt.append("torch")
+    if by_apt:
+        by_pip = [name for name in by_pip if name not in by_apt]
+        steps.append(f"sudo apt-get install --yes {' '.join(f'python3-{name}' for name in by_apt)}")
     if by_pip:
         options = ""
         if sys.prefix == sys.base_prefix:  # not in a virtual environment
@@ -90,6 +101,25 @@ def _numpy_pin() -> str:
         return f' "numpy=={metadata.version("numpy")}"'
     except metadata.PackageNotFoundError:
         return ""
+
+
+@lru_cache(maxsize=1)
+def _packaged_torch() -> int:
+    """Return the major version of torch that apt would install; 0 where it has none."""
+    if not shutil.which("apt-cache"):
+        return 0
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(
+            ["apt-cache", "policy", "python3-torch"],
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        ).stdout
+        found = re.search(r"Candidate: (\d+)\.", told)
+        return int(found[1]) if found else 0
+    return 0
 
 
 def _python() -> str:

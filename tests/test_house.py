@@ -169,6 +169,23 @@ def test_set_up_without_apt_says_what_is_needed(tmp_path):
     assert "make env PYTHON=" in done.stderr
 
 
+def test_qgis_is_given_the_libraries_it_lacks_and_no_others(tmp_path, monkeypatch):
+    site, system = tmp_path / "site", tmp_path / "system"
+    for name, module, own in (("Run-Time", "run_time", False), ("pandas", "pandas", False), ("attrs", "attr", True)):
+        record = site / f"{module}-1.dist-info"
+        record.mkdir(parents=True)
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (record / "RECORD").write_text(f"{module}/__init__.py,,\n{module}-1.dist-info/METADATA,,\n../../bin/x,,\n")
+        for folder in (site, system) if own else (site,):
+            (folder / module).mkdir(parents=True)
+            (folder / module / "__init__.py").touch()
+    monkeypatch.setattr("sys.path", [str(site), str(system)])
+    for _ in range(2):  # it may be gathered again
+        found = link.gather_libraries(tmp_path / "libraries", ["run_time", "attrs"], site)
+        assert sorted(path.name for path in found.iterdir()) == ["run_time", "run_time-1.dist-info"]
+        assert (found / "run_time" / "__init__.py").exists()
+
+
 def test_link_replaces_a_link_but_never_a_folder(tmp_path):
     path = link.link(tmp_path)
     assert path.resolve() == ROOT

@@ -36,6 +36,13 @@ missing=$(missing_packages)
 if [ "$missing" = " python3-rasterio" ] && ! apt-cache show python3-rasterio >/dev/null 2>&1; then
     missing="" # a wheel of it will do
 fi
+# Debian 13 and later have torch 2 built for the CPU; pip's default on Linux is the build for CUDA.
+packaged_torch() { LC_ALL=C apt-cache policy python3-torch 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\)\..*/\1/p'; }
+as_root_here() { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }
+if [ -z "$torch_index" ] && ! imports torch && ! .venv/bin/python -c 'import torch' >/dev/null 2>&1 &&
+    [ "$(packaged_torch)" -ge 2 ] 2>/dev/null && as_root_here; then
+    missing="$missing python3-torch"
+fi
 if [ -n "$missing" ]; then
     if ! have apt-get; then
         stop "FloeLens needs QGIS 3.22 or newer and, in its Python ($python), what Debian calls:$missing.

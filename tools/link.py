@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import sysconfig
+from collections.abc import Iterable
+from importlib.machinery import PathFinder
+from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +35,46 @@ def link(profile: Path) -> Path:
     return path
 
 
+def gather_libraries(folder: Path, names: Iterable[str], site: Path) -> Path:
+    """Link into `folder` what QGIS's own Python lacks of the run-time libraries, and return the folder.
+
+    QGIS looks there before its own libraries: what it has, and what only development needs, must not be in it.
+
+    Parameters
+    ----------
+    folder : Path
+        Emptied of links first.
+    names : iterable of str
+        Distributions.
+    site : Path
+        Folder that they are installed in.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.is_symlink():
+            old.unlink()
+    others = [path for path in sys.path if path and Path(path).resolve() != site.resolve()]
+    for distribution in distributions(path=[str(site)]):
+        if _plain(distribution.metadata["Name"]) not in {_plain(name) for name in names}:
+            continue
+        tops = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
+        modules = {top.split(".")[0] for top in tops if not top.endswith((".dist-info", ".libs", ".pth"))}
+        if modules and all(PathFinder.find_spec(module, others) for module in modules):
+            continue
+        for top in tops:
+            (folder / top).symlink_to(site / top)
+    return folder
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _needed() -> list[str]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line.split("==")[0] for line in lines if "==" in line]
+
+
 def main(profile: str) -> int:
     """Link, and say what is left to do."""
     try:
@@ -38,7 +82,7 @@ def main(profile: str) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    libraries = sysconfig.get_path("purelib")
+    libraries = str(gather_libraries(ROOT / ".venv" / "libraries", _needed(), Path(sysconfig.get_path("purelib"))))
     print(f"Linked {path} -> {ROOT}")
     print("Start QGIS so that it finds torch, rasterio and safetensors:\n")
     print(f"    PYTHONPATH={shlex.quote(libraries)} qgis\n")

@@ -9,6 +9,12 @@ import pytest
 from floelens.plugin import dependencies
 
 
+@pytest.fixture(autouse=True)
+def no_packaged_torch(monkeypatch):
+    """Have no torch of the system's, whatever machine this is."""
+    monkeypatch.setattr(dependencies, "_packaged_torch", lambda: 0)
+
+
 def test_what_is_there_is_not_missing():
     assert dependencies.missing(("json", "numpy")) == ()
 
@@ -32,6 +38,23 @@ def test_rasterio_comes_from_the_system_where_there_is_apt(monkeypatch):
     first, second = dependencies.install_command(["torch", "rasterio"]).split(" && ")
     assert "rasterio" in first
     assert "rasterio" not in second
+
+
+@pytest.mark.parametrize("policy", ["2.6.0+dfsg-7", "1.13.1+dfsg-4", "(none)"])
+def test_torch_comes_from_the_system_where_that_is_new_enough(monkeypatch, tmp_path, policy):
+    monkeypatch.undo()
+    program = tmp_path / "apt-cache"
+    program.write_text(f"#!/bin/sh\nprintf 'python3-torch:\\n  Installed: (none)\\n  Candidate: {policy}\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    dependencies._packaged_torch.cache_clear()
+    command = dependencies.install_command(["torch", "safetensors"])
+    dependencies._packaged_torch.cache_clear()
+    if policy.startswith("2"):
+        assert command.startswith("sudo apt-get install --yes python3-torch && ")
+        assert " torch" not in command
+    else:
+        assert " torch safetensors" in command and "apt-get" not in command
 
 
 def test_a_system_python_is_told_to_install_for_the_user_even_where_debian_objects(monkeypatch, tmp_path):

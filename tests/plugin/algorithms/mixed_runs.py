@@ -76,6 +76,8 @@ def runs(folder: Path, packages: Path, size: int) -> tuple[list, list]:
         ("relevance", {**both, "AOI": aoi, "SAR_RELEVANCE": f"{folder}/relevance.tif"}),
         ("zscores", {**both, "OUTPUT": f"{folder}/scores.csv"}),
         ("contributions", {**both, "OUTPUT": f"{folder}/parts.tif"}),
+        ("ablation", {**both, "GROUPS": "sensor", "OUTPUT": f"{folder}/lost.tif"}),
+        ("inspectmodel", {"MODEL": both["MODEL"], "OUTPUT": f"{folder}/model.html"}),
     ]
     ice = {**both, "OUTPUT": f"{folder}/never.tif"}
     bad = [
@@ -118,7 +120,8 @@ def main(count: int, folder: Path, packages: Path, size: int = 120) -> None:
     threads = held()["threads"]
     plugin.unload()
     time.sleep(0.2)
-    print(json.dumps({"seen": seen, "wrong": wrong, "ended": threads - held()["threads"]}))
+    ended = threads - held()["threads"]
+    print(json.dumps({"seen": seen, "wrong": wrong, "ended": ended, "compiler": "torch._dynamo" in sys.modules}))
     sys.stdout.flush()
     os._exit(0)  # the interpreter's own end destroys objects of Qt in no certain order
 
