@@ -74,10 +74,10 @@ package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 	@$(PYTHON) tools/package.py
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
-	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.train
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.train
 
 reference: $(READY) $(LINK) ## make the models' reference of contributions again (minutes)
-	cd build/plugins && ../../$(VENV) -m floelens.plugin.jobs.reference
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.reference
 
 docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
 	@$(VENV) tools/reference.py

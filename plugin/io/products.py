@@ -128,6 +128,11 @@ def _unknown(path: str) -> SceneError:
         locate(path)
     except SceneError as error:
         return error  # a zip of several scenes
+    start = head(path, 512)
+    if start[257:262] == b"ustar" or (
+        start[:2] == b"\x1f\x8b" and path.lower().endswith((".tgz", ".tar.gz"))
+    ):
+        return SceneError(f"{path} is a tar archive. Unpack it, and choose the file inside.")
     return SceneError(
         f"{path} is in no format that is known here, or damaged. Known are: {FORMATS}. Of a Sentinel-1 product "
         "give its manifest.safe or its zip."

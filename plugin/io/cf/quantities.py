@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from ...core.errors import SceneError
+from ..units import Unit, parse_unit
 
 LOWEST_K, HIGHEST_K = 50.0, 350.0
 """What a radiometer sees of the Earth: open water has 70 K at 6.9 GHz, nothing exceeds 340 K."""
@@ -24,65 +24,7 @@ _CAUSES = (
     ("tenths of K", lambda values: values / 10.0),
 )
 
-_NUMBER = re.compile(r"(\d*\.?\d+(?:e[-+]?\d+)?)\s*[*x]?\s*(.*)")
-# Unit of a quantity → scale and offset to K or %, and its spellings in small letters.
-_SPELLINGS: dict[str, tuple[tuple[float, float, str], ...]] = {
-    "temperature": (
-        (1.0, 0.0, "k|kelvin|kelvins|degk|deg k|degree k|degrees k|degree kelvin|degrees kelvin|°k"),
-        (
-            1.0,
-            273.15,
-            "c|°c|degc|deg c|degree c|degrees c|celsius|degree celsius|degrees celsius|deg celsius|centigrade",
-        ),
-        (
-            5 / 9,
-            459.67 * 5 / 9,
-            "f|°f|degf|deg f|degree f|degrees f|fahrenheit|degree fahrenheit|degrees fahrenheit",
-        ),
-        (
-            0.01,
-            0.0,
-            "ck|centikelvin|hundredths of k|hundredths of kelvin|hundredths of a kelvin|k*100|k x 100",
-        ),
-        (0.1, 0.0, "dk|decikelvin|tenths of k|tenths of kelvin|k*10|k x 10"),
-    ),
-    "concentration": (
-        (1.0, 0.0, "%|percent|pct|percentage|per cent|percents|prozent|per hundred"),
-        (100.0, 0.0, "fraction|fractions|ratio|unitless|dimensionless|none|-|proportion|area fraction"),
-        (10.0, 0.0, "tenths|tenth|1/10|tenths of coverage"),
-    ),
-}
-
 Warn = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A unit: K or % = value × scale + offset."""
-
-    scale: float = 1.0
-    offset: float = 0.0
-
-    def to_base(self, values: np.ndarray) -> np.ndarray:
-        """Return values in K or %, in the same type."""
-        if (self.scale, self.offset) == (1.0, 0.0):
-            return values
-        return (values.astype(np.float64) * self.scale + self.offset).astype(values.dtype)
-
-
-def parse_unit(text: str, quantity: str) -> Unit | None:
-    """Return the unit of ``temperature`` or ``concentration`` that a text means; None where it is none."""
-    plain = re.sub(r"\s+", " ", text.strip().lower().replace("_", " "))
-    for scale, offset, words in _SPELLINGS[quantity]:
-        if plain in words.split("|"):
-            return Unit(scale, offset)
-    # A number is a unit, too, and may stand before one: 0.01 K; concentrations in 1 are fractions.
-    multiple = _NUMBER.fullmatch(plain)
-    if multiple and float(multiple[1]) > 0.0:
-        whole = Unit(100.0) if not multiple[2] and quantity == "concentration" else None
-        unit = parse_unit(multiple[2], quantity) if multiple[2] else whole
-        return unit if unit is None else Unit(unit.scale * float(multiple[1]), unit.offset)
-    return None
 
 
 def kelvins(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> np.ndarray:
@@ -104,7 +46,7 @@ def kelvins(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
     SceneError
         The unit is none of temperature, or the values cannot be brightness temperatures in it.
     """
-    meant = _loosely(unit, "temperature") if unit.strip() else Unit()
+    meant = _loosely(unit, "temperature") if unit.strip() else Unit("temperature", "K")
     if meant is None:
         raise SceneError(
             f"'{name}' in {path} is in '{unit}', which is no unit of temperature that is known here. Correct its "
@@ -116,7 +58,7 @@ def kelvins(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
         return converted
     middle = float(np.median(known))
     if LOWEST_K <= middle <= HIGHEST_K:
-        if meant != Unit():
+        if not meant.is_base:
             warn(f"the unit is {unit.strip()}; converted to K.", name)
         return converted
     told = f"in '{unit.strip()}'" if unit.strip() else "without a unit"
@@ -142,7 +84,7 @@ def percent(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
     Parameters and errors are those of :func:`kelvins`.
     """
     plain = unit.strip()
-    meant = _loosely(plain, "concentration") if plain else Unit(100.0)
+    meant = _loosely(plain, "concentration") if plain else Unit("concentration", "fraction", 100.0)
     if meant is None:
         raise SceneError(
             f"'{name}' in {path} is in '{unit}', which is no unit of concentration that is known here. Correct its "
@@ -175,6 +117,9 @@ def _loosely(unit: str, quantity: str) -> Unit | None:
         meant = parse_unit(text, quantity) if text.strip() else None
         if meant is not None:
             return meant
+    # A number is a unit, too: concentrations in 0.01 are in %.
+    if quantity == "concentration" and re.fullmatch(r"\d*\.?\d+(e[-+]?\d+)?", unit.strip(), re.I):
+        return Unit(quantity, unit.strip(), 100.0 * float(unit)) if float(unit) > 0.0 else None
     return None
 
 

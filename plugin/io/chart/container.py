@@ -40,6 +40,7 @@ _HEAD = 1 << 16
 
 _DRIVERS = {"shapefile": "ESRI Shapefile", "GeoJSON": "GeoJSON", "GeoPackage": "GPKG"}
 _SUFFIXES = {".shp": "shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".gpkg": "GeoPackage"}
+_INNER = re.compile(rb"[\w)\]-]\.(zip|imz)(?!\.)", re.IGNORECASE)
 _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 # What follows a name in a zip may be any byte: an extra field ("UT"), data, or the next entry ("PK").
 _INSIDE = re.compile(rb"[\w)\]-]\.(shp|geojson|gpkg)(?!\.)", re.IGNORECASE)
@@ -88,7 +89,12 @@ def recognises(path: str | os.PathLike) -> bool:
             return kind is not None
         file.seek(max(0, file.size - _HEAD))
         ends = head + file.read(_HEAD)
-        return bool(_INSIDE.search(ends)) and b"manifest.safe" not in ends
+        if b"manifest.safe" in ends:
+            return False
+        if _INSIDE.search(ends):
+            return True
+        # What an inner zip holds is packed, its name is not.
+        return bool(_INNER.search(ends)) and bool(find_vectors(path))
     return False
 
 
@@ -138,7 +144,9 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _inside(path: str) -> list[VectorFile]:
+def _inside(path: str, outer: bool = True) -> list[VectorFile]:
+    """Return the vector files in a zip; where it has none, those in the zips inside of it."""
+    inner: list[str] = []
     try:
         with open_zip(path) as archive:
             entries = judged(archive, path, MAX_ENTRIES)
@@ -153,17 +161,25 @@ def _inside(path: str) -> list[VectorFile]:
                 for entry in entries
                 if PurePosixPath(entry.filename).suffix.lower() in _SUFFIXES and not _hidden(entry.filename)
             )
-            if not vectors:
+            inner = [
+                entry.filename
+                for entry in entries
+                if outer and PurePosixPath(entry.filename).suffix.lower() in (".zip", ".imz")
+            ][:_MOST_TRIED]
+            if not vectors and not inner:
                 raise SceneError(
                     f"{path} holds no ice chart: no .shp, .geojson or .gpkg is in it. Choose the agency's "
                     "SIGRID-3 archive."
                 )
             vectors.sort(key=lambda name: list(_SUFFIXES).index(PurePosixPath(name).suffix.lower()))
             vectors = vectors[:_MOST_TRIED]
-            _try(archive, entries, vectors[0])
-            vectors = [vectors[0], *(name for name in vectors[1:] if _is_whole(archive, entries, name))]
+            if vectors:
+                _try(archive, entries, vectors[0])
+            vectors = vectors[:1] + [name for name in vectors[1:] if _is_whole(archive, entries, name)]
     except ZIP_ERRORS as error:
         raise damaged_zip(path, error) from error
+    if not vectors:
+        return _in_inner_zips(path, inner)
     return [
         VectorFile(
             member_path(path, name),
@@ -174,6 +190,19 @@ def _inside(path: str) -> list[VectorFile]:
         )
         for name in vectors
     ]
+
+
+def _in_inner_zips(path: str, names: list[str]) -> list[VectorFile]:
+    found: list[VectorFile] = []
+    first: SceneError | None = None
+    for name in names:
+        try:
+            found += _inside(member_path(path, name), outer=False)
+        except SceneError as error:
+            first = first or error
+    if not found:
+        raise first or SceneError(f"{path} holds no ice chart. Choose the agency's SIGRID-3 archive.")
+    return found[:_MOST_TRIED]
 
 
 def _hidden(name: str) -> bool:

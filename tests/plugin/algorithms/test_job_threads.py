@@ -114,15 +114,16 @@ def test_closing_ends_idle_threads_and_busy_ones_after_their_job(threads):
         return sum(thread.name == "FloeLens job" for thread in threading.enumerate())
 
     before = alive()
-    go = threading.Event()
+    began, go = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as others:
-        busy = others.submit(threads.run, lambda _caller: go.wait(5))
+        busy = others.submit(threads.run, lambda _caller: began.set() or go.wait(30))
+        assert began.wait(30)
         threads.run(here)
         assert alive() == before + 2
         threads.close()
         go.set()
         assert busy.result()
-    for _ in range(100):
+    for _ in range(500):
         if alive() == before:
             break
         time.sleep(0.02)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
+from floelens.plugin.core.errors import SceneError
 from floelens.plugin.io.chart.chart import open_chart
 from floelens.plugin.io.chart.codes import decode_polygon
 from floelens.plugin.io.chart.dialects import EGG, as_sigrid
+from floelens.plugin.io.product import ImportOptions
+from floelens.plugin.io.products import open_product
 from floelens.tests.plugin.io.chart.files import BOXES, write_chart
 
 
@@ -88,3 +92,19 @@ def test_of_two_shapefiles_in_a_zip_the_one_with_a_chart_is_read(tmp_path):
     assert len(product.polygons.wkb) == len(BOXES)
     assert any("only one was read, z_chart; left out: a_land.shp" in text for text in product.warnings)
     assert np.isfinite([v for v in product.polygons.fields["concentration_percent"] if v is not None]).all()
+
+
+def test_a_zip_in_a_zip_is_opened_and_a_tar_archive_is_named(tmp_path):
+    write_chart(tmp_path / "chart.shp")
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in tmp_path.glob("chart.*"):
+            archive.write(path, path.name)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "inner.zip", "week/20200315_chart.zip")
+        archive.writestr("readme.txt", "the chart of this week")
+    with open_product(str(tmp_path / "outer.zip"), ImportOptions()) as product:
+        assert len(product.polygons.wkb) == len(BOXES)
+    with tarfile.open(tmp_path / "chart.tar", "w") as archive:
+        archive.add(tmp_path / "chart.shp", "chart.shp")
+    with pytest.raises(SceneError, match="is a tar archive"):
+        open_product(str(tmp_path / "chart.tar"), ImportOptions())
