@@ -16,15 +16,14 @@ from . import channel_figures, figures
 from .html import Figure, Section, Table, listed, number_text, sensor_name
 
 READINGS = {
-    "deserved": "its evidence is worth what the network makes of it (told from 0, not from 1)",
-    "over-trusted": "it helps, but the network makes too much of it (between 0 and 1, told from both)",
-    "under-trusted": "it deserves more weight than it gets (above 1)",
-    "useless": "no evidence that it helps (below 1, not told from 0)",
-    "misleading": "it speaks against the truth (below 0)",
-    "undecided": "these pixels cannot tell (told neither from 0 nor from 1)",
+    "deserved": "its evidence is worth what the network makes of it (the whole interval lies between 0.5 and 2)",
+    "over-trusted": "it helps, but the network makes too much of it (the interval lies between 0 and 1)",
+    "under-trusted": "it deserves more weight than it gets (the interval lies above 1)",
+    "useless": "no evidence that it helps (the interval lies below 1 and holds 0)",
+    "misleading": "it speaks against the truth (the interval lies below 0)",
+    "undecided": "these pixels cannot tell (the interval is too wide)",
 }
 FEW_CLUSTERS = 50  # below, robust errors are themselves uncertain
-_ROUGH = 0.5  # robust error of a slope from which on it hardly tells 1 from 0
 _LEVELS = {"sensor": "By sensor", "frequency": "By frequency", "channel": "By channel"}
 
 
@@ -60,8 +59,7 @@ def slope_points(judged: ChannelJudgement) -> list[str]:
     if not tested:
         return []
     points = [
-        f"Trust in {_group_name(row)} is {reading_phrase(row)}: slope {number_text(row['slope'], 2)}, z against 0 "
-        f"{number_text(row['z_against_0'], 2)}, z against 1 {number_text(row['z_against_1'], 2)}."
+        f"Trust in {_group_name(row)} is {reading_phrase(row)}: slope {number_text(row['slope'], 2)}{_interval(row)}."
         for row in tested
     ]
     named = {row["group"] for row in tested}
@@ -76,17 +74,21 @@ def slope_points(judged: ChannelJudgement) -> list[str]:
     if finer:
         names = [f"{row['group']} ({row['reading']}, {number_text(row['slope'], 2)})" for row in finer[:3]]
         points.append(f"By frequency {listed(names)} {'stands' if len(names) == 1 else 'stand'} out.")
-    few = judged.measures["clusters"] or 0
-    if few < FEW_CLUSTERS:
-        points.append(f"The slopes rest on {few} clusters only: a hint, no finding.")
+    if any(row["hint"] for row in tested):
+        points.append("The slopes rest on too few scenes for an interval: a hint, no finding.")
     return points
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None or row["high"] is None:
+        return ""
+    return f" (95 % interval {number_text(row['low'], 2)} to {number_text(row['high'], 2)})"
 
 
 def reading_phrase(row: Mapping[str, Any]) -> str:
     """Return the verdict on one slope as the end of a sentence on trust."""
-    if row["reading"] == "deserved":
-        return "deserved" if row["se_robust"] < _ROUGH else "borne out, if only roughly"
     return {
+        "deserved": "deserved",
         "over-trusted": "too large",
         "under-trusted": "too small",
         "useless": "not borne out",
@@ -205,6 +207,9 @@ _SLOPE_TABLE = (
     ("reading", "reading"),
     ("slope", "slope"),
     ("se_robust", "robust error"),
+    ("low", "95 % from"),
+    ("high", "to"),
+    ("scenes", "scenes"),
     ("z_against_0", "z against 0"),
     ("log10_p_against_0", "log10 p"),
     ("z_against_1", "z against 1"),

@@ -26,18 +26,21 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
             "No labels were given: this order describes the network, tests nothing, and cannot say whether the map "
             "is right."
         )
-    if measures.get("weights_fitted") is False:
-        if measures.get("basis") == "refit":
-            return "The trained weights are no fit to the labels, so the ranking uses weights fitted to them anew."
+    fitted = measures.get("weights_fitted")
+    if measures.get("basis") == "refit":
+        why = "no fit to the labels" if fitted is False else "not known to be a fit"
+        return f"The trained weights are {why}, so the ranking uses weights fitted to the labels anew."
+    if fitted is False:
         return (
             "The trained weights are no fit to the labels: run again with REFIT before you rank components."
         )
     tested = sensor_slopes(judged)
     if tested:
         said = [f"{sensor_name(row['group'])} is {reading_phrase(row)}" for row in tested]
-        few = (judged.measures["clusters"] or 0) < FEW_CLUSTERS
-        hint = ", as a hint from few clusters" if few else ""
+        hint = ", as a hint from few scenes" if any(row["hint"] for row in tested) else ""
         return f"Against the labels, the network's trust in {listed(said)}{hint}."
+    if fitted is None:
+        return "The labels are too few to tell whether the weights are a fit: this order describes, it does not test."
     both = _both(head)
     if not both:
         return (
@@ -72,9 +75,9 @@ def trust_section(head: HeadScores, judged: ChannelJudgement | None, name: str, 
 def _fit_points(head: HeadScores) -> list[str]:
     """Return how far the trained weights are from a fit, where labels tell."""
     distance = head.measures.get("fit_distance")
-    if distance is None:
+    if distance is None or head.measures.get("weights_fitted") is None:
         if head.measures["n_labelled"]:
-            return []
+            return ["The labels cannot tell whether the trained weights are a fit. They have no p-values."]
         return [
             "A score tests a weight only if the weight is a fit. Without labels nobody knows whether it is."
         ]
@@ -123,7 +126,7 @@ def error_points(head: HeadScores) -> list[str]:
             else f" (dispersion {number_text(spread, 2)}: fractions of ice, not yes or no)"
         )
         points.append(f"The labels scatter less than the naive errors assume{note}.")
-    if measures.get("weights_fitted") is not False:
+    if measures.get("weights_fitted"):
         points.append(
             f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level by robust errors, "
             f"{naive} by naive ones."

@@ -104,7 +104,7 @@ def test_the_third_sentence_is_the_one_thing_to_know(labelled):
     far = {**head.measures, "fit_distance": 8.0, "weights_fitted": False, "basis": "trained"}
     fitted = {**far, "fit_distance": 1.0, "weights_fitted": True}
     assert "run again with REFIT" in summary(replace(head, measures=far))[2]
-    assert "weights fitted to them anew" in summary(replace(head, measures={**far, "basis": "refit"}))[2]
+    assert "weights fitted to the labels anew" in summary(replace(head, measures={**far, "basis": "refit"}))[2]
     assert "differ from 0 at the 5 % level" in summary(replace(head, measures=fitted))[2]
     assert "No labels were given" in summary(report(labels=False, zones=False).heads[0])[2]
     naive = tuple({**row, "se_robust": None, "z_robust": None, "log10_p_robust": None} for row in head.rows)
