@@ -12,6 +12,10 @@ HELD_OUT = (
     "Slopes judge the network's trust in a channel only on scenes it was not trained on: on training scenes they "
     "are near 1 by construction."
 )
+SPLIT = (
+    "The words on trust hold for the way that logits were split ({method}): another split can turn them. Only words "
+    "that CHANNEL_METHOD=integrated and gated share are the network's own."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,5 +79,5 @@ def channel_scores(evidence: ChannelEvidence, clustering: str | None = None) -> 
             "clustering": chosen,
             "clusters": slopes[0]["clusters"] if slopes else None,
         },
-        warnings=warnings + ((HELD_OUT,) if slopes else ()),
+        warnings=warnings + ((SPLIT.format(method=evidence.method), HELD_OUT) if slopes else ()),
     )

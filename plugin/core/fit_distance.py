@@ -13,6 +13,7 @@ from .covariance import variances_of
 from .estimates import Estimation
 
 FITTED = 3.0  # standard errors: a larger distance is no fit
+MOST_CHANGED = 0.5  # of the size of the scores, by the step towards a fit
 CLUSTERS = 10  # fewer let the root mean square of robust t-values wander
 
 
@@ -23,6 +24,27 @@ def fit_distance(fit: Estimation) -> float | None:
     naive ones times the root of the dispersion. From 0 on; None without labels, or where labels do not
     determine the weights.
     """
+    sizes = _sizes(fit)
+    return None if sizes is None else sizes[0]
+
+
+def weights_fitted(fit: Estimation) -> bool | None:
+    """Return whether the weights are a fit of the labels; None where that is not known.
+
+    It is not where labels are too few to tell weights from chance: the step is then no more than a few errors,
+    but changes the scores by more than :data:`MOST_CHANGED` of their size.
+    """
+    sizes = _sizes(fit)
+    if sizes is None:
+        return None
+    distance, scores = sizes
+    if distance > FITTED:
+        return False
+    return True if distance <= MOST_CHANGED * scores else None
+
+
+def _sizes(fit: Estimation) -> tuple[float, float] | None:
+    """Return the root mean squares of steps and of weights, in standard errors."""
     estimate = fit.estimate
     if estimate is None or estimate.naive_labelled is None or not fit.information.labelled.n:
         return None
@@ -35,12 +57,11 @@ def fit_distance(fit: Estimation) -> float | None:
         if not scale:
             return None
         variance = scale * variances_of(centring, estimate.naive_labelled)
-    steps = shift[:, 1:][variance[:, 1:] > 0] / np.sqrt(variance[:, 1:][variance[:, 1:] > 0])
-    distance = float(np.sqrt(np.mean(np.square(steps)))) if steps.size else np.nan
-    return distance if np.isfinite(distance) else None
-
-
-def weights_fitted(fit: Estimation) -> bool | None:
-    """Return whether the weights are a fit of the labels; None where that is not known."""
-    distance = fit_distance(fit)
-    return None if distance is None else distance <= FITTED
+    known = variance[:, 1:] > 0
+    if not known.any():
+        return None
+    found = []
+    for values in (shift, centring @ estimate.weights):
+        ratio = np.square(values[:, 1:][known]) / variance[:, 1:][known]
+        found.append(float(np.sqrt(ratio.mean())))
+    return (found[0], found[1]) if np.isfinite(found).all() else None

@@ -170,9 +170,9 @@ def _growth(clusterings: Sequence[Mapping], chosen: str | None) -> str:
 
 
 def basis_of(fit: Estimation, refitted: Refit | None) -> str:
-    """Return on which weights a summary rests: the refit where the trained ones are far from a fit."""
+    """Return on which weights a summary rests: the refit unless the trained ones are known to be a fit."""
     there = refitted is not None and refitted.fit is not None and refitted.fit.estimate is not None
-    return REFITTED if there and weights_fitted(fit) is False else TRAINED
+    return REFITTED if there and not weights_fitted(fit) else TRAINED
 
 
 def refit_measures(refitted: Refit | None) -> dict:

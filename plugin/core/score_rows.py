@@ -44,6 +44,7 @@ COLUMNS = (
 )
 
 
+_SOFT = 0.8  # dispersion of labels that scatter less than yes or no
 _NARROW = "n_effective exceeds the pixels: labels scatter less than naive errors assume"
 _REFIT = ("weight", "se", "z", "se_robust", "z_robust")
 
@@ -99,7 +100,7 @@ def score_rows(
                             "shift_in_se": finite(table[k]["shift_in_se"][at]),
                         }
                     )
-            if (row["n_effective"] or 0.0) > fit.information.labelled.n:
+            if (row["n_effective"] or 0.0) > fit.information.labelled.n and (fit.dispersion or 1.0) < _SOFT:
                 row["note"] = "; ".join(text for text in (row["note"], _NARROW) if text)
             row.update(anew.get((k, j), {}))
             row.update(relative.get((row["class"], row["component"]), {}))

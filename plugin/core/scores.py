@@ -87,7 +87,7 @@ class ZScores:
         is how far the trained weights are from a fit, in standard errors (:mod:`.fit_distance`; None
         where no label tells), ``weights_fitted`` whether that is a fit (None: not known), and ``basis``
         the weights that a summary rests on: ``trained``, or ``refit`` where there is one and the trained
-        weights are no fit.
+        weights are not known to be a fit.
     correlation : numpy.ndarray
         (component, component): correlation weighted by p(1-p); NaN for components that do not vary.
     warnings : tuple of str

@@ -89,7 +89,7 @@ def exclusive(path: Path, wait: float) -> Iterator[bool]:
         yield held is not False
     finally:
         if descriptor >= 0:
-            if held and fcntl is not None:
+            if held is not False and fcntl is not None:
                 with contextlib.suppress(OSError):
                     os.unlink(path)  # while it is locked: who waits for it then takes a new one
             os.close(descriptor)

@@ -35,6 +35,9 @@ _MOSAIC = re.compile(rb"<\s*(?:VRT|OGRVRT|GDALTileIndex)")
 _NAMED = re.compile(
     rb"<\s*(?:SourceFilename|SourceDataset|SrcDataSource|IndexDataset|SourceOverview|Filename)[^<>]*>([^<]+)<", re.I
 )
+_COMMENT = re.compile(rb"<!--.*?-->", re.S)
+_CDATA = re.compile(rb"<!\[CDATA\[(.*?)\]\]>", re.S)
+_HEAD = 65536
 _HREF = re.compile(rb"""\bhref\s*=\s*["']([^"']+)["']""")
 # Formats of which one file names others; none of these drivers asks a server.
 _SEVERAL_FILES = ["GTiff", "ENVI", "HFA", "EHdr", "ESRI Shapefile", "MapInfo File"]
@@ -153,7 +156,7 @@ def _inside_connection(source: str) -> str | None:
     quoted = re.match(r"""^[A-Za-z][\w ]*(?::|=)[^"']*["']([^"']+)["']""", source)
     if quoted:
         return quoted[1]
-    match = re.match(r"^[A-Za-z][\w]+:(?://(?=/)|//localhost)?(.*)", source, re.S)
+    match = re.match(r"^[A-Za-z][\w]+:(?://localhost(?=/)|//)?(.*)", source, re.S)
     return re.sub(r"^(?:\d+|off):", "", match[1]) if match else None
 
 
@@ -211,10 +214,11 @@ def _beside(path: str) -> list[str]:
 
 def _named_by(path: str) -> list[str]:
     """Return the files that a file names: sources of a mosaic, members of a product, parts of a format."""
-    start = _read(path, 1024)
+    start = _COMMENT.sub(b"", _read(path, _HEAD))
     folder = os.path.dirname(os.path.abspath(path))
     if _MOSAIC.search(start):
-        return [_joined(folder, name) for name in _NAMED.findall(_read(path, _MOST_BYTES))]
+        text = _CDATA.sub(rb"\1", _COMMENT.sub(b"", _read(path, _MOST_BYTES)))
+        return [_joined(folder, name) for name in _NAMED.findall(text)]
     if b"XFDU" in start or b"xfdu" in start:
         return [_joined(folder, name) for name in _HREF.findall(_read(path, _MOST_BYTES))]
     if not start:
@@ -233,8 +237,10 @@ def _joined(folder: str, name: bytes) -> str:
         text = text.replace(code, character)
     if text.startswith("/vsi") or os.path.isabs(text) or local_path(text) == text:
         return text
-    beside = os.path.join(folder, text)
-    return beside if local_path(beside) else text
+    for name_of_file in (text, _inside_connection(text)):
+        if name_of_file and local_path(beside := os.path.join(folder, name_of_file)):
+            return beside
+    return text
 
 
 def _read(path: str, limit: int) -> bytes:

@@ -147,7 +147,10 @@ class Packing:
             All that is stored, or some of it.
         """
         stored = self.stored(raw)
-        known = stored[~self._marked(stored)]
+        marked = self._marked(stored)
+        for flag, _ in self.flags:  # codes lie outside of the valid range for good reason
+            marked |= stored == flag
+        known = stored[~marked]
         if not known.size:
             return self, ""
         other = replace(self, unpacked_range=True)

@@ -110,21 +110,20 @@ def test_a_job_that_nobody_waits_for_any_longer_is_cancelled(threads):
 
 
 def test_closing_ends_idle_threads_and_busy_ones_after_their_job(threads):
-    def alive() -> int:
-        return sum(thread.name == "FloeLens job" for thread in threading.enumerate())
+    began, go = threading.Event(), threading.Event()
 
-    before = alive()
-    go = threading.Event()
+    def busy_one(_caller) -> threading.Thread:
+        began.set()
+        go.wait(30)
+        return threading.current_thread()
+
     with ThreadPoolExecutor(1) as others:
-        busy = others.submit(threads.run, lambda _caller: go.wait(5))
-        threads.run(here)
-        assert alive() == before + 2
+        busy = others.submit(threads.run, busy_one)
+        assert began.wait(30)
+        idle = threads.run(lambda _caller: threading.current_thread())
         threads.close()
+        idle.join(30)
         go.set()
-        assert busy.result()
-    for _ in range(100):
-        if alive() == before:
-            break
-        time.sleep(0.02)
-    assert alive() == before
+        busy.result().join(30)
+    assert not idle.is_alive() and not busy.result().is_alive()
     assert threads.run(here) != here()  # a plugin may be loaded again

@@ -131,3 +131,12 @@ def test_weights_fitted_to_other_scenes_of_the_same_kind_count_as_a_fit():
     assert 0.5 < found.measures["fit_distance"] < 2.5 and found.measures["weights_fitted"]
     assert fit_distance(found._estimation) == found.measures["fit_distance"]
     assert weights_fitted(found._estimation)
+
+
+def test_too_few_labels_to_tell_weights_from_chance_leave_it_open():
+    generator = np.random.default_rng(12)
+    x = generator.normal(size=(400, 6))
+    y = (generator.random(400) < 0.5).astype(float)
+    found = scored(layer(0.02 * generator.normal(size=6), 0.0), x, y, None, np.arange(400) // 10)
+    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is None
+    assert all(row["log10_p"] is None for row in found.rows)

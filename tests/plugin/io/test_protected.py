@@ -120,6 +120,23 @@ def test_results_beside_an_input_stay_free(place):
         assert protected.owner(place / name) is None, name
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<SourceFilename><![CDATA[c.tif]]></SourceFilename>",
+        '<SourceFilename relativeToVRT="1">vrt://c.tif?bands=1</SourceFilename>',
+        "<!-- " + "much " * 500 + "--><SourceFilename>\n c.tif\n</SourceFilename>",
+        '<SourceDataset relativeToVRT="1">c.tif</SourceDataset>',
+    ],
+)
+def test_a_mosaic_protects_its_sources_however_it_names_them(place, content):
+    before = "<!-- made by hand -->" * 200
+    (place / "mosaic.vrt").write_text(f"{before}<VRTDataset>{content}</VRTDataset>")
+    protected = ProtectedFiles()
+    protected.add(str(place / "mosaic.vrt"))
+    assert protected.owner(place / "c.tif") is not None
+
+
 def test_a_mosaic_of_itself_and_a_pipe_come_to_an_end(place):
     (place / "loop.vrt").write_text("<VRTDataset><SourceFilename>loop.vrt</SourceFilename></VRTDataset>")
     os.mkfifo(place / "pipe.tif")

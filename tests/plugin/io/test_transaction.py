@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -282,3 +283,32 @@ def test_what_described_the_earlier_file_goes_with_it(tmp_path):
     with atomic_path(tmp_path / "zones.gpkg") as temporary:
         temporary.write_text("new")
     assert contents(tmp_path) == {"zones.csv": "old", "zones.gpkg": "new"}
+
+
+@pytest.mark.parametrize("lacking", ["locks", "flushing"])
+def test_a_file_system_that_lacks_something_is_written_to_as_well(tmp_path, monkeypatch, lacking):
+    def refuse(*_arguments):
+        raise OSError(errno.EINVAL, "not here")
+
+    if lacking == "locks":
+        monkeypatch.setattr("floelens.plugin.io.locks.fcntl.flock", refuse)
+    else:
+        monkeypatch.setattr(os, "fsync", refuse)
+    replace_both(tmp_path, "old")
+    replace_both(tmp_path, "new")
+    assert contents(tmp_path) == {"a.csv": "new", "b.csv": "new"}
+
+
+def test_a_disk_that_is_full_when_the_replacement_is_written_down_changes_nothing(tmp_path, monkeypatch):
+    replace_both(tmp_path, "old")
+    write = os.write
+
+    def full(descriptor, data):
+        if b'"replace"' in bytes(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutputError, match="No space left"):
+        replace_both(tmp_path)
+    assert contents(tmp_path) == {"a.csv": "old", "b.csv": "old"}

@@ -161,6 +161,11 @@ def test_a_range_with_a_fractions_type_bounds_unpacked_values_where_these_fit_be
     np.testing.assert_allclose(values, [390, np.nan])
 
 
+def test_codes_outside_of_the_valid_range_are_no_reason_to_warn():
+    attributes = {"scale_factor": 0.4, "valid_range": [0, 250], "flag_values": [254], "flag_meanings": "land"}
+    assert values_of(attributes, np.array([254, 254, 254, 100], np.uint8))[1] == ""
+
+
 def test_bytes_without_a_sign_have_their_codes_without_one():
     stored = np.array([-6, -5, 0, 100, -56], np.int8)
     attributes = {"_Unsigned": "true", "_FillValue": -6, "missing_value": [-5, -1], "valid_range": [0, -56]}
