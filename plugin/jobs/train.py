@@ -43,6 +43,7 @@ from .package_readme import readme
 
 VARIANT = "interpretability_small"
 RATIO = 25
+_RARE = 1e-3  # share of the pixels that must have a component for it to get a weight
 TRUTHS = {
     "concentration": "the ice-covered share of the sea in the 9 x 9 pixels (720 m) around each pixel",
     "icetype": "what each pixel shows: open water or the type of its own floe",
@@ -182,19 +183,24 @@ class TrainDemonstrations:
     ) -> dict[str, tuple[nn.Module, LastLayerFit]]:
         """Return a network of each task with the trained trunk and a fitted last layer, and its fit.
 
-        The fit's score and shift are those of the weights as the package holds them, in float32.
+        The fit's score and shift are those of the weights as the package holds them, in float32. Components that
+        hardly any pixel has get no weight: some pixels of one class would give them any.
         """
         components, targets, ice_free = self._rows(module, patches)
         counts = np.where(ice_free, np.float32(self.recipe.ice_free_counts), np.float32(1.0))
+        kept = np.count_nonzero(components, axis=0) >= _RARE * len(components)
+        components, columns = components[:, kept], np.append(True, kept)
         trunk = {name: value for name, value in module.state_dict().items() if not name.startswith("output.")}
         networks = {}
         for task, (target, classes) in zip(self.tasks, targets):
             rows = Rows(components, target, classes, counts if classes == 1 else None)
-            fit = fit_last_layer(rows, weights_of(module.output)[outputs_of(task, self.tasks)])
+            fit = fit_last_layer(rows, weights_of(module.output)[outputs_of(task, self.tasks)][:, columns])
             network = with_doubling_pools(build(bare_card(task)))
             network.load_state_dict(trunk, strict=False)
-            set_weights(network.output, fit.weights)
-            rounded = fit_last_layer(rows, weights_of(network.output), most=0)
+            weights = np.zeros((classes, len(columns)))
+            weights[:, columns] = fit.weights
+            set_weights(network.output, weights)
+            rounded = fit_last_layer(rows, weights_of(network.output)[:, columns], most=0)
             networks[task] = network, dataclasses.replace(rounded, steps=fit.steps)
         return networks
 
@@ -268,6 +274,7 @@ class TrainDemonstrations:
                 "rounded to float32, for which score and shift are",
                 "pixels": fit.rows,
                 "pixels_of_ice_free_patches_count": recipe.ice_free_counts if task == "concentration" else 1,
+                "no_weight": f"components that are zero at all but {100 * _RARE:g} % of the pixels",
                 "steps": fit.steps,
                 "loss": round(fit.loss, 5),
                 "largest_score_per_pixel": float(f"{fit.score:.1e}"),

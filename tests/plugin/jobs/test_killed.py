@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pickle
 import signal
 import subprocess
@@ -11,21 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from floelens.models.card import ModelCard
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.jobs.ablation import Ablation
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.environment import Environment
-from floelens.plugin.jobs.importscene import ImportScene
 from floelens.plugin.jobs.inputs import Compute
-from floelens.plugin.jobs.inspect import InspectModel
-from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
-from floelens.plugin.jobs.simulate import SimulateScene
-from floelens.plugin.jobs.zscores import ZScores
-from floelens.tests.plugin.io.sentinel1.safe import make_safe
 
-KILLS = os.environ.get("FLOELENS_KILLS", "200")
 ROOT = Path(__file__).resolve().parents[3]
 # Runs a job until it reports that so much is done, and ends as if the machine had lost its power.
 SCRIPT = """
@@ -72,45 +61,3 @@ def test_nothing_is_left_under_its_final_name(scene, packages, tmp_path, name, s
     job.run(Silent())
     assert {file.name for file in place.iterdir()} >= set(files.values())
     assert not any("floelens-" in file.name for file in place.iterdir())
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forks of a process")
-def test_runs_of_every_algorithm_killed_at_200_random_moments_leave_no_mixture(scene, packages, tmp_path):
-    model, small = str(packages / "trial-concentration"), Compute("cpu", memory_mib=200)
-    ice = ModelCard.from_json(packages / "trial-concentration").heads[0].name
-    everything = {"scene": scene.inputs, "model": model, "compute": small}
-    report = {"report": "r.html", "report_json": "r.json", "report_csv": "r.csv"}
-    jobs = [
-        ("predict", Predict(**everything, output=""), {"output": "o.tif", "uncertainty": "u.tif", "coverage": "c.tif"}),
-        ("relevance", Relevance(**everything, sar_relevance=""), {**JOBS["relevance"][1], **report}),
-        ("contributions", Contributions(**everything, output="", method="gated", head=ice), {"output": "c.tif"}),
-        ("ablation", Ablation(**everything, output="", groups="sensor"), {"output": "a.tif", "table": "a.csv"}),
-        (
-            "zscores",
-            ZScores(**everything, output="", channel_method="gated"),
-            {"output": "z.csv", "zone_zscores": "z.gpkg", "state": "z.npz", **report},
-        ),
-        (
-            "importscene",
-            ImportScene(str(make_safe(tmp_path / "product", rows=200, cols=200))),
-            {"sar": "s.tif", "display": "d.tif", "footprint": "f.gpkg", "summary": "s.json"},
-        ),
-        ("display", ImportScene(str(make_safe(tmp_path / "other", rows=200, cols=200))), {"display": "d.tif"}),
-        (
-            "simulatescene",
-            SimulateScene(rows=200, cols=200),
-            {"sar": "s.tif", "mwr": "m.tif", "chart": "c.tif"},
-        ),
-        ("inspectmodel", InspectModel(model, ""), {"output": "i.html"}),
-        ("environment", Environment(""), {"output": "e.html"}),
-    ]
-    (tmp_path / "jobs").write_bytes(pickle.dumps(jobs))
-    script = Path(__file__).with_name("kill_runs.py")
-    command = [sys.executable, str(script), str(ROOT), str(tmp_path / "jobs"), str(tmp_path / "place"), KILLS, "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    print(found)
-    assert found["kills"] == int(KILLS)
-    assert found["wrong"] == []
