@@ -80,7 +80,7 @@ def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, t
         layer = QgsRasterLayer(str(path), "opened by hand")
         settings = layer.renderer().shader().rasterShaderFunction().legendSettings()
         assert settings.maximumLabel().startswith("≥ ")
-        assert "speaks for ice (logit)" in settings.maximumLabel()
+        assert "speaks for ice (logit per SAR pixel)" in settings.maximumLabel()
     assert " km" in settings.maximumLabel()  # the radiometer's footprint
 
 

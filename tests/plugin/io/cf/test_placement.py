@@ -64,7 +64,7 @@ def misses(product) -> float:
         {"attributes": {"units": "degC"}, "channels": {"tb36v": field() - 273.15}},
         {"attributes": {"units": "0.01 K"}, "channels": {"tb36v": field() * 100}},
     ],
-    ids=str,
+    ids=lambda case: "-".join(case) or "plain",
 )
 @pytest.mark.parametrize("rows", [14, 18])
 def test_a_map_lies_where_its_axes_say_however_they_are_written(tmp_path, change, rows):
