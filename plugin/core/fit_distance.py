@@ -2,66 +2,109 @@ r"""How far the weights of an output layer are from those that fit the labels be
 
 A score is weight over error of a *fitted* weight. A trained weight need not be one: training that stops
 early leaves many where their random start put them. With labels the Newton step from the trained weights
-towards the fit tells how far they are; its size in standard errors stays near 1 for fitted weights.
+towards the fit tells how far they are. It is measured jointly for each sensor, with the errors that clusters
+allow: single weights of components that say the same have large errors, which would hide any distance.
+
+Weights fitted to other pixels of the same kind, r times fewer than here, lie at a distance of about
+:math:`\sqrt{1+r}`; scores of weights without effect then scatter by :math:`\sqrt r` instead of 1.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .covariance import variances_of
+from .covariance import inverse_of, variances_of
 from .estimates import Estimation
+from .tails import log10_p_f
 
-FITTED = 3.0  # standard errors: a larger distance is no fit
+FITTED = 1.5  # standard errors: scores of weights at a larger distance scatter too far for p-values
+CHANCE = -3.0  # log10 p from which on a larger distance is no chance
 MOST_CHANGED = 0.5  # of the size of the scores, by the step towards a fit
-CLUSTERS = 10  # fewer let the root mean square of robust t-values wander
+CLUSTERS = 10  # fewer tell nothing about how far labels scatter
 
 
 def fit_distance(fit: Estimation) -> float | None:
-    """Return the root mean square over the weights of the Newton step towards the fit, in standard errors.
+    r"""Return the size of the Newton step towards the fit, in standard errors, of the sensor where it is largest.
 
-    The errors are the robust ones where at least :data:`CLUSTERS` clusters stand behind them, else the
-    naive ones times the root of the dispersion. From 0 on; None without labels, or where labels do not
-    determine the weights.
+    With s the step of the d weights of a sensor and C their covariance, it is :math:`\sqrt{s^TC^{-1}s/d}`: 1 on
+    average where the labels follow from the weights. C is the naive covariance of the labelled pixels, times
+    the median over all weights of robust over naive variance.
+
+    Returns
+    -------
+    float or None
+        From 0 on. None without labels, with fewer than :data:`CLUSTERS` clusters, where labels do not determine the
+        weights, and where no pixel is labelled with a class that the network predicts.
     """
-    sizes = _sizes(fit)
-    return None if sizes is None else sizes[0]
+    steps = _steps(fit)
+    return None if steps is None else max(step.distance for step in steps)
 
 
 def weights_fitted(fit: Estimation) -> bool | None:
     """Return whether the weights are a fit of the labels; None where that is not known.
 
-    It is not where labels are too few to tell weights from chance: the step is then no more than a few errors,
-    but changes the scores by more than :data:`MOST_CHANGED` of their size.
+    They are none where a sensor lies farther than :data:`FITTED`, and not by chance. They are one where all weights
+    together lie no farther, unless the labels cannot tell them from chance: the step then changes the scores by more
+    than :data:`MOST_CHANGED` of their size.
     """
-    sizes = _sizes(fit)
-    if sizes is None:
+    steps = _steps(fit)
+    if steps is None:
         return None
-    distance, scores = sizes
-    if distance > FITTED:
+    if any(step.distance > FITTED and step.log10_p < CHANCE for step in steps):
         return False
-    return True if distance <= MOST_CHANGED * scores else None
+    whole = steps[-1]
+    return True if whole.distance <= min(FITTED, MOST_CHANGED * whole.scores) else None
 
 
-def _sizes(fit: Estimation) -> tuple[float, float] | None:
-    """Return the root mean squares of steps and of weights, in standard errors."""
+def missing_classes(fit: Estimation) -> tuple[str, ...]:
+    """Return the classes that the network predicts at labelled pixels, but no label has.
+
+    Pixels of such a class are among those without a label: what the others say of its weights is biased.
+    """
+    predicted = fit.information.labelled.means
+    return tuple(fit.layer.classes[k] for k in fit.without_labels() if predicted[k] >= 1.0)
+
+
+@dataclass(frozen=True)
+class _Step:
+    distance: float  # size of the step, in standard errors
+    scores: float  # size of the weights, in standard errors
+    log10_p: float  # that the step is chance
+
+
+def _steps(fit: Estimation) -> list[_Step] | None:
+    """Return the step of each sensor, that of components without one, and last that of all weights."""
     estimate = fit.estimate
-    if estimate is None or estimate.naive_labelled is None or not fit.information.labelled.n:
+    if estimate is None or estimate.robust is None or fit.cluster_count < CLUSTERS or missing_classes(fit):
         return None
-    centring = estimate.kept.centring()
-    shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())
-    if estimate.robust is not None and fit.cluster_count >= CLUSTERS:
-        variance = variances_of(centring, estimate.robust)
-    else:
-        scale = fit.error_variance if fit.layer.kind == "linear" else fit.dispersion
-        if not scale:
-            return None
-        variance = scale * variances_of(centring, estimate.naive_labelled)
-    known = variance[:, 1:] > 0
+    naive, kept = estimate.naive_labelled, estimate.kept
+    centring = kept.centring()
+    variance = variances_of(centring, naive)[:, 1:]
+    known = variance > 0
     if not known.any():
         return None
+    wider = float(np.median(variances_of(centring, estimate.robust)[:, 1:][known] / variance[known]))
+    if not (np.isfinite(wider) and wider > 0):
+        return None
+    step = np.einsum("fagb,gb->fa", naive, fit.total_score())
+    sensors = [group.members for group in fit.layer.groups() if group.kind == "sensor"]
+    held = {j for members in sensors for j in members}
+    others = tuple(j for j in kept.columns.tolist() if j not in held)
     found = []
-    for values in (shift, centring @ estimate.weights):
-        ratio = np.square(values[:, 1:][known]) / variance[:, 1:][known]
-        found.append(float(np.sqrt(ratio.mean())))
-    return (found[0], found[1]) if np.isfinite(found).all() else None
+    for members in (*sensors, others, kept.columns):
+        at = np.flatnonzero(np.isin(kept.columns, members)) + 1
+        freedom = len(kept.free) * len(at)
+        if not freedom:
+            continue
+        inverse = inverse_of(naive[:, at][:, :, :, at].reshape(freedom, freedom))
+        if inverse is None:
+            return None
+        moved, weights = step[:, at].ravel(), estimate.weights[:, at].ravel()
+        squares = [float(values @ inverse @ values) / (wider * freedom) for values in (moved, weights)]
+        if not np.isfinite(squares).all():
+            return None
+        log10_p = float(log10_p_f(squares[0], freedom, fit.cluster_count - 1))
+        found.append(_Step(float(np.sqrt(squares[0])), float(np.sqrt(squares[1])), log10_p))
+    return found or None

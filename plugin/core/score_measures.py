@@ -10,10 +10,10 @@ from .clusters import SCENES, block_size_of
 from .covariance import sandwich, variances_of
 from .estimable import about_means, dead_components, pooled_information
 from .estimates import FEW_CLUSTERS, Estimation
-from .fit_distance import fit_distance, weights_fitted
+from .fit_distance import fit_distance, missing_classes, weights_fitted
 from .refit import Refit
 from .tails import log10_p_chi2
-from .wording import finite
+from .wording import finite, listed
 
 TRAINED, REFITTED = "trained", "refit"
 _LEAST_CLUSTERS = 20  # fewer tell nothing about where errors level off
@@ -84,7 +84,7 @@ def head_measures(fit: Estimation) -> dict:
     }
     if spare > 0 and layer.kind == "sigmoid" and labels.fit.variance > 0:
         measures["dispersion_pearson"] = finite(labels.fit.pearson / spare)
-    if n and estimate is not None and estimate.naive_labelled is not None:
+    if n and estimate is not None and estimate.naive_labelled is not None and not missing_classes(fit):
         score = fit.total_score()
         statistic = float(np.einsum("fa,fagb,gb->", score, estimate.naive_labelled, score))
         if layer.kind == "linear":
@@ -128,6 +128,12 @@ def warnings_of(fit: Estimation, clusterings: Sequence[Mapping]) -> tuple[str, .
         warnings.append(
             f"{information.labelled.n} of {information.n} pixels have a label: robust errors and the effective "
             "sample size rest on these alone."
+        )
+    missing = missing_classes(fit)
+    if missing and not fit.blank:
+        warnings.append(
+            f"Head '{layer.head}' predicts {listed(missing)}, but no pixel is labelled so: the labels cannot tell whether "
+            "its weights are a fit, and there is no score statistic."
         )
     if information.labelled.n and not fit.blank and fit.cluster_count < FEW_CLUSTERS:
         plural = "" if fit.cluster_count == 1 else "s"

@@ -1,4 +1,4 @@
-"""Relative weights: shares and ranks by their definition, whatever the number of pixels; distance from a fit."""
+"""Relative weights: shares and ranks by their definition, whatever the number of pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from floelens.plugin.core.fit_distance import FITTED, fit_distance, weights_fitted
+from floelens.plugin.core.fit_distance import FITTED
 from floelens.plugin.core.information import SceneAccumulator
 from floelens.plugin.core.refit import refit
 from floelens.plugin.core.scores import RELATIVE_COLUMNS, compute_scores
@@ -118,25 +118,3 @@ def test_fitted_weights_are_told_from_a_random_draw_and_the_refit_is_the_basis_t
     unknown = scored(there, x)
     assert unknown.measures["fit_distance"] is None and unknown.measures["weights_fitted"] is None
     assert unknown.measures["basis"] == "trained"
-
-
-def test_weights_fitted_to_other_scenes_of_the_same_kind_count_as_a_fit():
-    truth, generator = 0.5 * np.random.default_rng(10).normal(size=6), np.random.default_rng(101)
-    x = generator.normal(size=(12000, 6))
-    y = (generator.random(12000) < special.expit(x @ truth)).astype(float)
-    clusters = np.arange(6000) // 100
-    start = layer(np.zeros(6), 0.0)
-    fitted = refit(start, lambda: iter([(x[:6000], y[:6000], {})])).fit.layer
-    found = scored(layer(fitted.weights, fitted.bias), x[6000:], y[6000:], None, clusters)
-    assert 0.5 < found.measures["fit_distance"] < 2.5 and found.measures["weights_fitted"]
-    assert fit_distance(found._estimation) == found.measures["fit_distance"]
-    assert weights_fitted(found._estimation)
-
-
-def test_too_few_labels_to_tell_weights_from_chance_leave_it_open():
-    generator = np.random.default_rng(12)
-    x = generator.normal(size=(400, 6))
-    y = (generator.random(400) < 0.5).astype(float)
-    found = scored(layer(0.02 * generator.normal(size=6), 0.0), x, y, None, np.arange(400) // 10)
-    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is None
-    assert all(row["log10_p"] is None for row in found.rows)

@@ -394,7 +394,7 @@ def test_rows_have_the_published_columns_and_no_value_that_is_not_finite():
         assert all(np.isfinite(value) for value in row.values() if isinstance(value, float))
     assert (
         scores.rows[1]["z"] == 0.0
-        and scores.rows[1]["log10_p"] == 0.0
+        and scores.rows[1]["log10_p"] is None  # weights of 0 are no fit of these labels
         and scores.rows[1]["information"] == 0.0
     )
 

@@ -1,0 +1,120 @@
+"""Distance of trained weights from a fit: judged jointly, whatever says the same, and open where labels cannot tell."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from floelens.plugin.core.fit_distance import FITTED, fit_distance, weights_fitted
+from floelens.plugin.core.information import SceneAccumulator
+from floelens.plugin.core.refit import refit
+from floelens.plugin.core.scores import compute_scores
+from scipy import special
+
+if "score_data" not in sys.modules:  # a helper beside the test, whatever the import mode
+    spec = importlib.util.spec_from_file_location("score_data", Path(__file__).with_name("score_data.py"))
+    sys.modules["score_data"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["score_data"])
+from score_data import layer
+
+
+def scored(output, x, labels, clusters):
+    accumulator = SceneAccumulator(output)
+    accumulator.add(x, labels, {"blocks": clusters})
+    return compute_scores(accumulator.close())
+
+
+def drawn(generator, x, weights):
+    return (generator.random(len(x)) < special.expit(x @ weights)).astype(float)
+
+
+def fitted_to(x, y):
+    return refit(layer(np.zeros(x.shape[1]), 0.0), lambda: iter([(x, y, {})])).fit.layer
+
+
+def test_a_random_draw_is_no_fit_though_its_components_repeat_each_other():
+    """Single weights of nearly collinear components have errors so large that none looks far from its fit."""
+    generator = np.random.default_rng(0)
+    n = 2500
+    sar = np.repeat(generator.normal(size=(n, 5)), 6, axis=1) + 0.14 * generator.normal(size=(n, 30))
+    x = np.concatenate([sar, generator.normal(size=(n, 30))], axis=1)
+    truth = np.concatenate([0.25 * generator.normal(size=30), np.tile([1.0, -1.0], 15)])
+    start = 0.25 * generator.normal(size=30)
+    y = drawn(generator, x, truth)
+    found = scored(layer(np.concatenate([start, truth[30:]]), 0.0), x, y, np.arange(n) // 40)
+    assert found.measures["score_log10_p"] < -10  # no chance
+    singly = [shift["shift_in_se"] for shift in found.shifts[:30]]
+    assert np.sqrt(np.mean(np.square(singly))) < FITTED
+    assert found.measures["fit_distance"] > FITTED and found.measures["weights_fitted"] is False
+    assert all(row["log10_p"] is None and row["log10_p_robust"] is None for row in found.rows)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(0.25, True), (3, False)])
+def test_weights_fitted_to_few_other_pixels_have_no_p_values(times, verdict):
+    """Scores of weights without effect scatter by the root of how many times more pixels are scored than fitted."""
+    generator = np.random.default_rng(10)
+    known = 4000
+    n = int(known * times)
+    x = generator.normal(size=(known + n, 24))
+    truth = np.concatenate([np.zeros(12), np.tile([0.6, -0.6], 6)])
+    y = drawn(generator, x, truth)
+    there = fitted_to(x[:known], y[:known])
+    found = scored(layer(there.weights, there.bias), x[known:], y[known:], np.arange(n) * 50 // n)
+    distance = found.measures["fit_distance"]
+    assert 0.75 * np.sqrt(1 + times) < distance < 1.35 * np.sqrt(1 + times)
+    assert found.measures["weights_fitted"] is verdict
+    assert (found.rows[0]["log10_p"] is not None) == verdict
+    assert fit_distance(found._estimation) == distance and weights_fitted(found._estimation) is verdict
+
+
+def test_fewer_than_ten_clusters_leave_it_open_for_true_weights_and_for_random_ones():
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(1000, 20))
+    truth = 0.6 * generator.normal(size=(3, 20))
+    logits = x @ truth.T
+    y = np.argmax(logits + generator.gumbel(size=logits.shape), axis=1).astype(float)
+    far = 1.5 * generator.normal(size=(3, 20))
+    for weights in (truth, far):
+        for count, known in ((5, False), (40, True)):
+            found = scored(layer(weights, np.zeros(3), "softmax"), x, y, np.arange(1000) * count // 1000)
+            assert (found.measures["fit_distance"] is not None) == known
+            assert found.measures["weights_fitted"] is ((weights is truth) if known else None)
+
+
+def test_labels_that_depend_on_their_neighbours_do_not_count_as_misfit():
+    generator = np.random.default_rng(6)
+    blocks = np.arange(4000) // 40
+    x = generator.normal(size=(100, 12))[blocks]
+    truth = 0.4 * generator.normal(size=12)
+    y = (generator.random(100)[blocks] < special.expit(x @ truth)).astype(
+        float
+    )  # a block is all ice, or none
+    found = scored(layer(truth, 0.0), x + 0.1 * generator.normal(size=x.shape), y, blocks)
+    assert found.measures["score_log10_p"] < -10
+    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is not False
+
+
+def test_a_class_that_no_label_has_leaves_it_open_and_is_named():
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(3000, 20))
+    truth = 0.4 * generator.normal(size=(4, 20))
+    logits = x @ truth.T
+    y = np.argmax(logits + generator.gumbel(size=logits.shape), axis=1).astype(float)
+    output, clusters = layer(truth, np.zeros(4), "softmax"), np.arange(3000) // 50
+    assert scored(output, x, y, clusters).measures["weights_fitted"]
+    found = scored(output, x, np.where(y == 3, np.nan, y), clusters)
+    for key in ("fit_distance", "weights_fitted", "score_statistic", "score_df", "score_log10_p"):
+        assert found.measures[key] is None
+    assert any("class_3" in sentence and "labelled" in sentence for sentence in found.warnings)
+
+
+def test_too_few_labels_to_tell_weights_from_chance_leave_it_open():
+    generator = np.random.default_rng(12)
+    x = generator.normal(size=(400, 6))
+    y = (generator.random(400) < 0.5).astype(float)
+    found = scored(layer(0.02 * generator.normal(size=6), 0.0), x, y, np.arange(400) // 10)
+    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is None
+    assert all(row["log10_p"] is None for row in found.rows)
