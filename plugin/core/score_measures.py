@@ -132,8 +132,8 @@ def warnings_of(fit: Estimation, clusterings: Sequence[Mapping]) -> tuple[str, .
     missing = missing_classes(fit)
     if missing and not fit.blank:
         warnings.append(
-            f"Head '{layer.head}' predicts {listed(missing)}, but no pixel is labelled so: the labels cannot tell whether "
-            "its weights are a fit, and there is no score statistic."
+            f"Head '{layer.head}' predicts {listed(missing)}, but no pixel is labelled so: the labels cannot tell "
+            "whether its weights are a fit, and there is no score statistic."
         )
     if information.labelled.n and not fit.blank and fit.cluster_count < FEW_CLUSTERS:
         plural = "" if fit.cluster_count == 1 else "s"

@@ -85,9 +85,9 @@ class ZScores:
         ``score_log10_p``, ``log_loss`` (mean -log-likelihood of the labels); with a refit also
         ``refit_steps``, ``refit_log_loss``, ``refit_dispersion``; None where not available. ``fit_distance``
         is how far the trained weights are from a fit, in standard errors, at the sensor where they are
-        farthest (:mod:`.fit_distance`; None where labels cannot tell), ``weights_fitted`` whether that is a fit (None: not known), and ``basis``
-        the weights that a summary rests on: ``trained``, or ``refit`` where there is one and the trained
-        weights are not known to be a fit.
+        farthest (:mod:`.fit_distance`; None where labels cannot tell), ``weights_fitted`` whether that is a fit
+        (None: not known), and ``basis`` the weights that a summary rests on: ``trained``, or ``refit`` where there
+        is one and the trained weights are not known to be a fit.
     correlation : numpy.ndarray
         (component, component): correlation weighted by p(1-p); NaN for components that do not vary.
     warnings : tuple of str
