@@ -58,6 +58,23 @@ def weights_fitted(fit: Estimation) -> bool | None:
     return True if whole.distance <= min(FITTED, MOST_CHANGED * whole.scores) else None
 
 
+def widening(fit: Estimation) -> float | None:
+    """Return the median over all weights of robust over naive variance, of the labelled pixels; None without errors.
+
+    The naive variance is that for unit error variance.
+    """
+    estimate = fit.estimate
+    if estimate is None or estimate.robust is None:
+        return None
+    centring = estimate.kept.centring()
+    variance = variances_of(centring, estimate.naive_labelled)[:, 1:]
+    known = variance > 0
+    if not known.any():
+        return None
+    wider = float(np.median(variances_of(centring, estimate.robust)[:, 1:][known] / variance[known]))
+    return wider if np.isfinite(wider) and wider > 0 else None
+
+
 def missing_classes(fit: Estimation) -> tuple[str, ...]:
     """Return the classes that the network predicts at labelled pixels, but no label has.
 
@@ -79,14 +96,8 @@ def _steps(fit: Estimation) -> list[_Step] | None:
     estimate = fit.estimate
     if estimate is None or estimate.robust is None or fit.cluster_count < CLUSTERS or missing_classes(fit):
         return None
-    naive, kept = estimate.naive_labelled, estimate.kept
-    centring = kept.centring()
-    variance = variances_of(centring, naive)[:, 1:]
-    known = variance > 0
-    if not known.any():
-        return None
-    wider = float(np.median(variances_of(centring, estimate.robust)[:, 1:][known] / variance[known]))
-    if not (np.isfinite(wider) and wider > 0):
+    naive, kept, wider = estimate.naive_labelled, estimate.kept, widening(fit)
+    if wider is None:
         return None
     step = np.einsum("fagb,gb->fa", naive, fit.total_score())
     sensors = [group.members for group in fit.layer.groups() if group.kind == "sensor"]

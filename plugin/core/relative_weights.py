@@ -2,6 +2,9 @@ r"""Relative weights of components and of their groups: shares and ranks that do
 
 The scores of all components grow together with the number of pixels, as its root. Their shares
 :math:`|z_j|/\sum_i|z_i|` do not, and need no labels: a common factor of all errors cancels.
+
+Weights fitted to the pixels themselves scatter about their truth by one error. Their shares do depend on the
+number of pixels: a component without any effect has :math:`|z|=0.8` on average, however many there are.
 """
 
 from __future__ import annotations
@@ -13,15 +16,24 @@ import numpy as np
 from .covariance import variances_of
 from .estimable import about_means, pooled_information
 from .estimates import Estimation
+from .fit_distance import CLUSTERS, widening
 from .output_layer import Group
 from .wording import finite
 
-RELATIVE_COLUMNS = ("class", "kind", "group", "components", "share", "rank", "mean_abs_z")
+RELATIVE_COLUMNS = ("class", "kind", "group", "components", "share", "rank", "mean_abs_z", "chance_share")
+_CHANCE = np.sqrt(2.0 / np.pi)  # mean of |z| where z is normal
 LEADING_SHARE = 0.9  # of the sum of |z|, that the leading components of a class carry
 
 
-def relative_weights(fit: Estimation) -> tuple[dict, ...]:
+def relative_weights(fit: Estimation, fitted_here: bool = False) -> tuple[dict, ...]:
     r"""Return the relative weight of each component, sensor, scale, frequency and polarisation.
+
+    Parameters
+    ----------
+    fit : Estimation
+        Weights and errors.
+    fitted_here : bool
+        Whether the weights were fitted to these pixels.
 
     Returns
     -------
@@ -31,15 +43,18 @@ def relative_weights(fit: Estimation) -> tuple[dict, ...]:
         ``share`` is :math:`\sum_{j\in g}|z_j|/\sum_j|z_j|` over all components of the class, so that the
         shares of the frequencies add up to that of the radiometer; ``rank`` counts from 1 within the class
         and kind; ``mean_abs_z`` is the mean naive \|z\|, None where the head has no errors. Groups
-        without a scored component have neither share nor rank.
+        without a scored component have neither share nor rank. ``chance_share`` is the share that as many
+        components without any effect would have on average, at most 1; None where the weights were not fitted to
+        these pixels.
     """
     rows: list[dict] = []
     scale = _error_scale(fit)
+    chance = _CHANCE * _scatter(fit) if fitted_here else None
     for name, sizes in _sizes(fit).items():
         total = np.nansum(sizes)
         alone = [Group("component", part.name, (j,)) for j, part in enumerate(fit.layer.components)]
         groups = (*alone, *fit.layer.groups())
-        made = [_row(name, group, sizes, total, scale) for group in groups]
+        made = [_row(name, group, sizes, total, scale, chance) for group in groups]
         for kind in dict.fromkeys(row["kind"] for row in made):
             ranked = [row for row in made if row["kind"] == kind and row["share"] is not None]
             for rank, row in enumerate(sorted(ranked, key=lambda row: -row["share"]), start=1):
@@ -121,7 +136,17 @@ def _error_scale(fit: Estimation) -> float:
     return 1.0 / np.sqrt(fit.error_variance) if fit.error_variance else np.nan
 
 
-def _row(name: str, group: Group, sizes: np.ndarray, total: float, scale: float) -> dict:
+def _scatter(fit: Estimation) -> float:
+    """Return the typical error of fitted weights, as a multiple of that for unit error variance."""
+    wider = widening(fit)
+    if wider is not None and fit.cluster_count >= CLUSTERS:
+        return float(np.sqrt(wider))
+    return 1.0 if fit.layer.kind != "linear" else float(np.sqrt(fit.error_variance or 0.0))
+
+
+def _row(
+    name: str, group: Group, sizes: np.ndarray, total: float, scale: float, chance: float | None
+) -> dict:
     own = sizes[list(group.members)]
     scored = own[np.isfinite(own)]
     known = scored.size and total > 0
@@ -133,4 +158,5 @@ def _row(name: str, group: Group, sizes: np.ndarray, total: float, scale: float)
         "share": finite(scored.sum() / total) if known else None,
         "rank": None,
         "mean_abs_z": finite(scale * scored.mean()) if scored.size else None,
+        "chance_share": min(1.0, float(chance * scored.size / total)) if known and chance else None,
     }

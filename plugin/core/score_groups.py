@@ -34,19 +34,25 @@ GROUP_COLUMNS = (
 )
 
 
-def score_groups(fit: Estimation, rows: Sequence[Mapping]) -> tuple[dict, ...]:
-    """Return the Wald tests of the groups; no p-values unless the weights are known to be a fit."""
+def score_groups(
+    fit: Estimation, rows: Sequence[Mapping], ranked: Estimation | None = None
+) -> tuple[dict, ...]:
+    """Return the Wald tests of the groups; no p-values unless the weights are known to be a fit.
+
+    Shares and ranks are those of `ranked`, by default of `fit`.
+    """
+    ranked = ranked or fit
     layer = fit.layer
     m = len(layer.components)
     found = tuple(_group(fit, group, m + index, rows) for index, group in enumerate(layer.groups()))
-    informed, relative = information_shares(fit), relative_weights(fit)
+    informed, relative = information_shares(ranked), relative_weights(ranked)
     for row in found:
         key = row["kind"], row["group"]
         row["share"] = _mean([part["share"] for part in relative if (part["kind"], part["group"]) == key])
         row["information_share"] = _mean([informed.get((name, *key)) for name in layer.classes])
     for kind in dict.fromkeys(row["kind"] for row in found):
-        ranked = [row for row in found if row["kind"] == kind and row["share"] is not None]
-        for rank, row in enumerate(sorted(ranked, key=lambda row: -row["share"]), start=1):
+        known = [row for row in found if row["kind"] == kind and row["share"] is not None]
+        for rank, row in enumerate(sorted(known, key=lambda row: -row["share"]), start=1):
             row["rank"] = rank
     return found
 

@@ -50,16 +50,19 @@ _REFIT = ("weight", "se", "z", "se_robust", "z_robust")
 
 
 def score_rows(
-    fit: Estimation, refitted: Refit | None = None, against: int | None = None
+    fit: Estimation,
+    refitted: Refit | None = None,
+    against: int | None = None,
+    ranked: Estimation | None = None,
 ) -> tuple[tuple[dict, ...], tuple[dict, ...], tuple[dict, ...]]:
     """Return rows of the components, of the biases, and the one-step shifts.
 
     `against` names the output that the others are compared with; None: centred weights. `refitted`
-    fills the columns of the refit. There are no p-values unless the weights are known to be a fit, and no robust
-    errors of classes that no label has.
+    fills the columns of the refit. Shares and ranks are those of `ranked`, by default of `fit`. There are no
+    p-values unless the weights are known to be a fit, and no robust errors of classes that no label has.
     """
     layer, estimate = fit.layer, fit.estimate
-    relative = {} if against is not None else _relative(fit)
+    relative = {} if against is not None else _relative(ranked or fit)
     outputs = [k for k in range(layer.outputs) if k != against]
     table = _statistics(fit, against) if estimate is not None else {}
     position = {} if estimate is None else {int(j): at + 1 for at, j in enumerate(estimate.kept.columns)}

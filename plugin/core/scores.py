@@ -193,14 +193,15 @@ def compute_scores(
     if clustering is None and known:
         clustering = sorted(known)[0]
     fit = Estimation.of(information, clustering)
-    rows, bias, shifts = score_rows(fit, refitted)
     clusterings = clustering_rows(fit)
     basis = basis_of(fit, refitted)
-    relative = relative_weights(refitted.fit if basis == REFITTED else fit)
+    ranked = refitted.fit if refitted is not None and basis == REFITTED else fit
+    rows, bias, shifts = score_rows(fit, refitted, ranked=ranked)
+    relative = relative_weights(ranked, fitted_here=ranked is not fit)
     return ZScores(
         layer=layer,
         rows=rows,
-        groups=score_groups(fit, rows),
+        groups=score_groups(fit, rows, ranked),
         bias=bias,
         shifts=shifts,
         clusterings=clusterings,

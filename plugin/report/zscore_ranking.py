@@ -1,7 +1,8 @@
 r"""What the last layer of a network leans on: its components ranked by absolute z, and the shares of their groups.
 
 A share is the sum of \|z\| over some components divided by that over all. It does not depend on the number of
-pixels, so scenes and networks can be compared by it.
+pixels, so scenes and networks can be compared by it. That of weights fitted to the labels anew does: some of it is
+chance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MEANING = (
     "of a component is its weight divided by the weight's standard error."
 )
 _NAMED = 3  # leading components in a sentence
+_OTHERS = 2  # sensors in a sentence, beside the leading one
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Ranking:
     components : tuple of mapping
         ``group`` (the component), ``sensor``, ``share``; largest first.
     groups : tuple of mapping
-        ``kind, group, components, share, rank, mean_abs_z``; by kind, largest first.
+        ``kind, group, components, share, rank, mean_abs_z, chance_share``; by kind, largest first.
     leading : tuple of str
         The fewest components that carry 90 % of the sum, largest first.
     refitted : bool
@@ -75,9 +77,12 @@ def rank(relative_weights: Sequence[Mapping], rows: Sequence[Mapping], refitted:
                 "components": row["components"],
                 "share": 0.0,
                 "mean_abs_z": 0.0,
+                "chance_share": None,
             },
         )
         entry["share"] += row["share"] / classes
+        if row.get("chance_share") is not None:
+            entry["chance_share"] = (entry["chance_share"] or 0.0) + row["chance_share"] / classes
         mean = row["mean_abs_z"]
         entry["mean_abs_z"] = None if mean is None else entry["mean_abs_z"] + mean / classes
     sensors = {row["component"]: row["sensor"] for row in rows}
@@ -109,10 +114,14 @@ def sensors_sentence(ranking: Ranking) -> str:
         return (
             "All components belong to one sensor; a score is a weight of the last layer divided by its error."
         )
-    rest = [f"{_whose(row)} {row['components']} carry {_percent(row['share'])}" for row in others]
+    rest = [f"{_whose(row)} {row['components']} carry {_percent(row['share'])}" for row in others[:_OTHERS]]
+    if len(others) > _OTHERS:
+        rest[1:] = [f"{len(others) - 1} other sensors {_percent(sum(row['share'] for row in others[1:]))}"]
     name = _whose(first)
     start = f"{name[0].upper()}{name[1:]} {first['components']} components carry {_percent(first['share'])}"
     meaning = "; a score is a weight divided by its error" if len(others) == 1 else ""
+    if meaning and first["chance_share"] is not None:
+        meaning = f"; {first['components']} without effect would carry {_percent(first['chance_share'])}"
     return f"{start} of all scores, {listed(rest)}{meaning}."
 
 
@@ -149,10 +158,8 @@ def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
         if ranking.refitted
         else "Ranked are the trained weights."
     )
-    shares = (
-        f"{source} A share is the sum of |z| of some components, divided by the sum of all. Shares do not depend on "
-        "the number of pixels."
-    )
+    meaning = "A share is the sum of |z| of some components, divided by the sum of all."
+    shares = f"{source} {meaning} {_chance_text(ranking)}"
     return Section(
         "What the network leans on" + suffix,
         text=tuple(text for text in (MEANING, shares, mean_sentence(ranking)) if text),
@@ -173,6 +180,22 @@ def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
             ),
         ),
         tables=(Table(_GROUP_TABLE, ranking.groups, "Relative weight by group"),),
+    )
+
+
+def _chance_text(ranking: Ranking) -> str:
+    """Return how shares depend on the number of pixels."""
+    if not ranking.refitted:
+        return "Shares do not depend on the number of pixels."
+    known = [row for row in ranking.kind("sensor") if row["chance_share"] is not None]
+    said = [
+        f"{_percent(row['chance_share'])} for {row['components']} of {sensor_name(row['group'])}"
+        for row in known
+    ]
+    size = f": {listed(said)}" if said else ""
+    return (
+        f"Fitted weights scatter, so components without any effect have a share too{size}. It shrinks with more "
+        "labels: shares of different refits cannot be compared."
     )
 
 

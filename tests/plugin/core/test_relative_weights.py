@@ -118,3 +118,39 @@ def test_fitted_weights_are_told_from_a_random_draw_and_the_refit_is_the_basis_t
     unknown = scored(there, x)
     assert unknown.measures["fit_distance"] is None and unknown.measures["weights_fitted"] is None
     assert unknown.measures["basis"] == "trained"
+
+
+def test_shares_and_ranks_of_all_tables_are_those_of_the_weights_that_the_summary_rests_on():
+    generator = np.random.default_rng(1)
+    x = generator.normal(size=(3000, 8))
+    y = (generator.random(3000) < special.expit(x @ np.array([0.0] * 4 + [0.7] * 4))).astype(float)
+    clusters = np.arange(3000) // 60
+    drawn = layer(np.array([0.8] * 4 + [0.0] * 4), 0.0)  # leans on SAR, which tells nothing
+    found = scored(drawn, x, y, refit(drawn, lambda: iter([(x, y, {})])), clusters)
+    assert found.measures["basis"] == "refit"
+    relative = {(row["kind"], row["group"]): row for row in found.relative_weights}
+    for row in found.rows:
+        known = relative["component", row["component"]]
+        assert (row["share"], row["rank"]) == (known["share"], known["rank"])
+    for row in found.groups:
+        known = relative[row["kind"], row["group"]]
+        assert row["share"] == pytest.approx(known["share"]) and row["rank"] == known["rank"]
+    leader = min(found.groups, key=lambda row: (row["kind"] != "sensor", row["rank"]))
+    assert leader["group"] == "mwr" and leader["information_share"] > 0.95
+
+
+def test_the_share_of_components_without_effect_is_known_of_a_refit_whatever_the_number_of_pixels():
+    for n in (1000, 8000):
+        generator = np.random.default_rng([2, n])
+        x = generator.normal(size=(n, 60))
+        truth = np.concatenate([np.zeros(30), np.full(30, 0.1)])
+        y = (generator.random(n) < special.expit(x @ truth)).astype(float)
+        drawn = layer(generator.normal(size=60), 0.0)
+        clusters = np.arange(n) * 100 // n
+        fitted = refit(drawn, lambda x=x, y=y, of=clusters: iter([(x, y, {"blocks": of})]), "blocks")
+        found = scored(drawn, x, y, fitted, clusters)
+        rows = {row["group"]: row for row in found.relative_weights if row["kind"] == "sensor"}
+        assert rows["sar"]["chance_share"] == pytest.approx(rows["sar"]["share"], rel=0.3)
+        assert rows["mwr"]["chance_share"] < 0.85 * rows["mwr"]["share"]
+    trained = scored(layer(truth, 0.0), x, y, None, clusters)
+    assert all(row["chance_share"] is None for row in trained.relative_weights)

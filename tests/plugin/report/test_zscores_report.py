@@ -11,9 +11,11 @@ from html import unescape
 import numpy as np
 import pytest
 from floelens.plugin.core.information import Component, OutputLayer, SceneAccumulator
+from floelens.plugin.core.refit import refit
 from floelens.plugin.core.scores import COLUMNS, compute_scores
 from floelens.plugin.report import figures
 from floelens.plugin.report.zscore_head import HeadScores
+from floelens.plugin.report.zscore_ranking import ranking_section, sensors_sentence
 from floelens.plugin.report.zscore_summary import MOST_WORDS, summary
 from floelens.plugin.report.zscore_trust import error_points
 from floelens.plugin.report.zscores import (
@@ -24,6 +26,10 @@ from floelens.plugin.report.zscores import (
 )
 from page_checks import checked
 from report_data import report
+from schema_checks import problems, schema
+from scipy import special
+
+RULES = schema("zscores-report")
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +98,50 @@ def test_the_ranking_comes_first_then_how_far_it_can_be_trusted_then_the_rest(pa
 
 
 def test_shares_do_not_depend_on_the_number_of_pixels():
-    few, many = report(labels=False, n=2000, a_scale=3), report(labels=False, n=2000, a_scale=3)
-    doubled = replace(
-        many.heads[0], rows=tuple({**row, "z": row["z"] and 2 * row["z"]} for row in many.heads[0].rows)
+    few, many = (report(labels=False, n=n, a_scale=3, zones=False).heads[0].ranking for n in (4000, 36_000))
+    for first in few.kind("sensor"):
+        second = next(row for row in many.kind("sensor") if row["group"] == first["group"])
+        assert second["share"] == pytest.approx(first["share"], abs=0.03)
+        assert second["mean_abs_z"] > 2.0 * first["mean_abs_z"]
+
+
+def refitted_report() -> HeadScores:
+    """Return the scores of a head whose random weights were fitted anew, and whose SAR tells nothing."""
+    generator = np.random.default_rng(4)
+    sar = [Component(f"skip_{j}", "sar", "skip") for j in range(40)]
+    radiometer = [Component(f"btemp_{j}", "mwr", "mwr", f"btemp_{j}", 6.9 + j, "h") for j in range(8)]
+    layer = OutputLayer(
+        "ice", "sigmoid", ("ice",), (*sar, *radiometer), generator.normal(size=(1, 48)), [0.0]
     )
-    assert summary(doubled)[:2] == summary(few.heads[0])[:2]
+    x = generator.normal(size=(2000, 48))
+    y = (generator.random(2000) < special.expit(0.15 * x[:, 40:].sum(axis=1))).astype(float)
+    blocks = {"blocks": np.arange(2000) // 40}
+    accumulator = SceneAccumulator(layer)
+    accumulator.add(x, y, blocks)
+    refitted = refit(layer, lambda: iter([(x, y, blocks)]), "blocks")
+    return HeadScores(**compute_scores(accumulator.close(), "blocks", refitted).as_dict())
+
+
+def test_a_refit_is_ranked_beside_what_chance_alone_would_give():
+    head = refitted_report()
+    shares = {row["group"]: row for row in head.ranking.kind("sensor")}
+    said = f"{100 * shares['sar']['chance_share']:.0f} %"
+    assert summary(head)[0].endswith(f"; 40 without effect would carry {said}.")
+    assert shares["sar"]["chance_share"] > 0.8 * shares["sar"]["share"]
+    assert all(words(sentence) <= MOST_WORDS for sentence in summary(head))
+    text = " ".join(ranking_section(head.ranking, "h", "").text)
+    assert said in text and "do not depend on the number" not in text
+    assert problems(json.loads(zscores_json(replace(report(zones=False), heads=(head,)))), RULES, RULES) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_any_number_of_sensors_gives_at_most_25_words(labelled, count):
+    row = {"kind": "sensor", "components": 70, "share": 1.0 / count, "mean_abs_z": 2.5, "chance_share": 0.1}
+    groups = tuple(
+        {**row, "group": name} for name in ("mwr", "sar", "optical", "lidar", "model", "chart")[:count]
+    )
+    ranking = replace(labelled.heads[0].ranking, groups=groups)
+    assert words(sensors_sentence(ranking)) <= MOST_WORDS
 
 
 def test_the_third_sentence_is_the_one_thing_to_know(labelled):
@@ -104,7 +149,9 @@ def test_the_third_sentence_is_the_one_thing_to_know(labelled):
     far = {**head.measures, "fit_distance": 8.0, "weights_fitted": False, "basis": "trained"}
     fitted = {**far, "fit_distance": 1.0, "weights_fitted": True}
     assert "run again with REFIT" in summary(replace(head, measures=far))[2]
-    assert "weights fitted to the labels anew" in summary(replace(head, measures={**far, "basis": "refit"}))[2]
+    assert (
+        "weights fitted to the labels anew" in summary(replace(head, measures={**far, "basis": "refit"}))[2]
+    )
     assert "differ from 0 at the 5 % level" in summary(replace(head, measures=fitted))[2]
     assert "No labels were given" in summary(report(labels=False, zones=False).heads[0])[2]
     naive = tuple({**row, "se_robust": None, "z_robust": None, "log10_p_robust": None} for row in head.rows)
