@@ -177,7 +177,7 @@ class Estimation:
         return self.information.labels.score[np.ix_(kept.free, np.append(0, kept.columns + 1))]
 
     def share(self, removal: int) -> float | None:
-        """Return sqrt(2 sum KL(p || p without)), the information share of a removal."""
+        """Return sqrt(2 sum KL(p || p without)), the divergence of a removal."""
         divergence = float(self.information.total.divergence[removal])
         if self.layer.kind == "linear":
             if not self.error_variance:

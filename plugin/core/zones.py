@@ -43,7 +43,7 @@ class ZoneScores:
         By sensor: mean over the pixels of its part of the prevailing class's logit (softmax: centred
         over the classes).
     information : dict of str to float or None
-        By sensor: the information share sqrt(2 sum KL(p || p without the sensor)).
+        By sensor: the divergence sqrt(2 sum KL(p || p without the sensor)), which grows with the pixels.
     leading_sensor, leading_component : str
         With the largest strength, and with the largest \|z\|; empty where n does not allow them.
     leading_z : float or None

@@ -25,7 +25,7 @@ _NAMES = {
 _BY_SENSOR = {
     "strength": "Strength of {} (no test)",
     "contribution": "Mean part of the logit from {}",
-    "information": "Information share of {}",
+    "information": "Divergence without {}",
     "mean_abs_z": "Mean |z| of {}",
 }
 

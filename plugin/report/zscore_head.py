@@ -33,4 +33,5 @@ class HeadScores:
     @property
     def ranking(self) -> Ranking | None:
         """The components and groups ranked over all classes; None where nothing has a score."""
-        return rank(self.relative_weights, self.rows, self.measures.get("basis") == "refit")
+        refitted = self.measures.get("basis") == "refit"
+        return rank(self.relative_weights, self.rows, refitted, self.measures.get("weights_fitted"))

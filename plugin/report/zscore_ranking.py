@@ -39,19 +39,24 @@ class Ranking:
         The fewest components that carry 90 % of the sum, largest first.
     refitted : bool
         Whether weights fitted to the labels were ranked instead of the trained ones.
+    fitted : bool or None
+        Whether the trained weights are a fit to the labels; None: not known.
     """
 
     components: tuple[Mapping[str, Any], ...]
     groups: tuple[Mapping[str, Any], ...]
     leading: tuple[str, ...]
     refitted: bool = False
+    fitted: bool | None = None
 
     def kind(self, name: str) -> list[Mapping[str, Any]]:
         """Return the groups of a kind, largest share first."""
         return [row for row in self.groups if row["kind"] == name]
 
 
-def rank(relative_weights: Sequence[Mapping], rows: Sequence[Mapping], refitted: bool) -> Ranking | None:
+def rank(
+    relative_weights: Sequence[Mapping], rows: Sequence[Mapping], refitted: bool, fitted: bool | None = None
+) -> Ranking | None:
     """Return the ranking of a head over all its classes; None where nothing has a score.
 
     Parameters
@@ -62,6 +67,8 @@ def rank(relative_weights: Sequence[Mapping], rows: Sequence[Mapping], refitted:
         Of the table of components: which sensor each belongs to.
     refitted : bool
         Whether the relative weights are those of the refit.
+    fitted : bool or None
+        Whether the trained weights are a fit to the labels; None: not known.
     """
     scored = [row for row in relative_weights if row["share"] is not None]
     classes = len({row["class"] for row in scored})
@@ -94,7 +101,7 @@ def rank(relative_weights: Sequence[Mapping], rows: Sequence[Mapping], refitted:
     for kind in ("sensor", "scale", "frequency", "polarisation"):
         members = [row for row in ordered if row["kind"] == kind]
         groups += [{**row, "rank": place} for place, row in enumerate(members, start=1)]
-    return Ranking(components, tuple(groups), _leading(components), refitted)
+    return Ranking(components, tuple(groups), _leading(components), refitted, fitted)
 
 
 def _leading(components: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -136,7 +143,8 @@ def mean_sentence(ranking: Ranking) -> str:
         return ""
     means.sort(key=lambda row: -row["mean_abs_z"])
     said = [f"{number_text(row['mean_abs_z'], 2)} for {sensor_name(row['group'])}" for row in means]
-    return f"A sensor with more components has a larger share. Component for component, the mean |z| is {listed(said)}."
+    tends = "A sensor with more components tends to have a larger share."
+    return f"{tends} Component for component, the mean |z| is {listed(said)}."
 
 
 def components_sentence(ranking: Ranking) -> str:
@@ -153,8 +161,9 @@ def components_sentence(ranking: Ranking) -> str:
 
 def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
     """Return the first section of the report; `name` prefixes the ids of its pictures."""
+    verdict = "no fit to the labels" if ranking.fitted is False else "not known to be a fit to the labels"
     source = (
-        "The trained weights are no fit to the labels. Ranked are weights that were fitted to the labels anew."
+        f"The trained weights are {verdict}. Ranked are weights that were fitted to the labels anew."
         if ranking.refitted
         else "Ranked are the trained weights."
     )

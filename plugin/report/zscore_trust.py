@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from .zscore_channels import FEW_CLUSTERS, ChannelJudgement, reading_phrase, sen
 from .zscore_head import HeadScores
 
 _SIGNIFICANT = 1.959963984540054  # two-sided 5 % of the normal distribution
+_FINDINGS = 3  # verdicts in a sentence
+_NAMES = 2  # sensors by name for each of them
 _REPLACEABLE = 30.0  # VIF from which on others can nearly replace a component
 
 
@@ -30,17 +32,20 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
     if measures.get("basis") == "refit":
         why = "no fit to the labels" if fitted is False else "not known to be a fit"
         return f"The trained weights are {why}, so the ranking uses weights fitted to the labels anew."
+    if fitted is False and "refit_steps" in measures:  # asked for, and there is none
+        return (
+            "The trained weights are no fit to the labels, and REFIT found none either: do not rank components by this "
+            "order."
+        )
     if fitted is False:
         return (
             "The trained weights are no fit to the labels: run again with REFIT before you rank components."
         )
     tested = sensor_slopes(judged)
     if tested:
-        said = [f"{sensor_name(row['group'])} is {reading_phrase(row)}" for row in tested]
-        hint = ", as a hint from few scenes" if any(row["hint"] for row in tested) else ""
-        return f"Against the labels, the network's trust in {listed(said)}{hint}."
+        return slopes_sentence(tested)
     if fitted is None:
-        return "The labels are too few to tell whether the weights are a fit: this order describes, it does not test."
+        return "The labels cannot tell whether the weights are a fit: this order describes, it does not test."
     both = _both(head)
     if not both:
         return (
@@ -49,8 +54,29 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
         )
     return (
         f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level, once pixels of a "
-        "block may depend on each other."
+        "cluster may depend on each other."
     )
+
+
+def slopes_sentence(tested: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the slopes of the sensors say, in at most 25 words: findings first, of few sensors by name."""
+    hint = any(row["hint"] for row in tested)
+    readings: dict[str, list[str]] = {}
+    for row in tested:
+        readings.setdefault(reading_phrase(row), []).append(sensor_name(row["group"]))
+    most = _NAMES if len(tested) <= _FINDINGS else 1
+    open_ones = readings.pop("undecided", [])
+    if not readings:
+        return f"The labels cannot settle whether trust in {_named(open_ones, most)} is deserved."
+    said = [f"in {_named(names, most)} is {phrase}" for phrase, names in readings.items()][:_FINDINGS]
+    if open_ones:
+        said = [*said[: _FINDINGS - 1], f"in {_named(open_ones, most)} is undecided"]
+    return f"{'As a hint only' if hint else 'Against the labels'}, trust {listed(said)}."
+
+
+def _named(names: Sequence[str], most: int) -> str:
+    """Return the names of sensors, or how many there are where they are more than `most`."""
+    return listed(names) if len(names) <= most else f"{len(names)} sensors"
 
 
 def trust_section(head: HeadScores, judged: ChannelJudgement | None, name: str, suffix: str) -> Section:

@@ -177,7 +177,8 @@ def _head_sections(head: HeadScores, name: str, suffix: str) -> list[Section]:
                 "Sensors, scales, frequencies and polarisations" + suffix,
                 text=(
                     "The chi-square tests whether all weights of a group could be zero, beside all other components; "
-                    "the information share tells how far the map would move without the group.",
+                    "the divergence tells how far the map would move without the group, and grows with the number of "
+                    "pixels; the information share is its part of what varies in the logit.",
                 ),
                 figures=(
                     Figure(
@@ -250,11 +251,15 @@ def _zone_sections(report: ZScoresReport) -> list[Section]:
             )
         rows = [{"name": zone.name, **zone.row} for zone in zones]
         columns = [("name", "name")] if any(zone.name for zone in zones) else []
-        columns += [(key, _ZONE_HEADINGS.get(key, key.replace("_", " "))) for key in zones[0].row]
+        columns += [(key, _ZONE_HEADINGS.get(key, _plain(key))) for key in zones[0].row]
         suffix = f" \u2013 head '{name}'" if len(report.heads) > 1 else ""
         told = tuple(pair for pair in columns if any(row[pair[0]] not in (None, "") for row in rows))
         sections.append(Section("Zones" + suffix, figures=pictures, tables=(Table(told, rows),)))
     return sections
+
+
+def _plain(key: str) -> str:
+    return key.replace("information_", "divergence without ").replace("_", " ")
 
 
 def _caveats(report: ZScoresReport) -> tuple[str, ...]:
@@ -263,7 +268,7 @@ def _caveats(report: ZScoresReport) -> tuple[str, ...]:
         "within one scene reduce the optimism without curing it; many scenes do.",
         "Fractions as labels: naive errors take a label for a draw of yes or no. Concentrations scatter less and can "
         "make naive errors too large; robust ones follow the scatter that is there: see the dispersion.",
-        "Saturation: the surer the network, the smaller its z. Read z beside the information share, the square root of "
+        "Saturation: the surer the network, the smaller its z. Read z beside the divergence, the square root of "
         "twice the divergence between the predictions with and without the component (at 0, the training mean of a "
         "standardised channel).",
         "Collinearity: components that carry the same signal split the weight between them. Trust groups more than "
@@ -320,7 +325,8 @@ _ROW_TABLE = (
     ("se_robust", "se robust"),
     ("z_robust", "z robust"),
     ("log10_p_robust", "log10 p robust"),
-    ("information", "information share"),
+    ("information_share", "information share"),
+    ("information", "divergence \u221a(2\u03a3KL)"),
     ("vif", "VIF"),
     ("n_effective", "n effective"),
     ("shift_in_se", "one-step shift / se"),
@@ -343,7 +349,8 @@ _GROUP_TABLE = (
     ("chi2_robust", "chi-square robust"),
     ("log10_p_robust", "log10 p robust"),
     ("mean_abs_z_robust", "mean |z| robust"),
-    ("information", "information share"),
+    ("information_share", "information share"),
+    ("information", "divergence \u221a(2\u03a3KL)"),
     ("note", "note"),
 )
 _ZONE_HEADINGS = {

@@ -54,7 +54,7 @@ def test_with_slopes_the_third_sentence_says_whether_trust_is_deserved(with_chan
     head, channels = with_channels.heads[0], with_channels.channels[0]
     head = replace(head, measures={**head.measures, "weights_fitted": True})
     third = summary(head, channels)[2]
-    assert "trust in SAR is too large and the radiometer (MWR) is deserved" in third
+    assert "trust in SAR is too large and in the radiometer (MWR) is deserved" in third
     page = zscores_html(with_channels)
     checked(page)
     order = [

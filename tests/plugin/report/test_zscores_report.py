@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from dataclasses import replace
 from html import unescape
@@ -14,10 +15,12 @@ from floelens.plugin.core.information import Component, OutputLayer, SceneAccumu
 from floelens.plugin.core.refit import refit
 from floelens.plugin.core.scores import COLUMNS, compute_scores
 from floelens.plugin.report import figures
+from floelens.plugin.report.zone_styles import zone_aliases
+from floelens.plugin.report.zscore_channels import READINGS
 from floelens.plugin.report.zscore_head import HeadScores
 from floelens.plugin.report.zscore_ranking import ranking_section, sensors_sentence
 from floelens.plugin.report.zscore_summary import MOST_WORDS, summary
-from floelens.plugin.report.zscore_trust import error_points
+from floelens.plugin.report.zscore_trust import error_points, slopes_sentence
 from floelens.plugin.report.zscores import (
     zscores_csv,
     zscores_csvt,
@@ -156,6 +159,43 @@ def test_the_third_sentence_is_the_one_thing_to_know(labelled):
     assert "No labels were given" in summary(report(labels=False, zones=False).heads[0])[2]
     naive = tuple({**row, "se_robust": None, "z_robust": None, "log10_p_robust": None} for row in head.rows)
     assert "too large by an unknown factor" in summary(replace(head, rows=naive, measures=fitted))[2]
+
+
+def test_a_refit_that_failed_is_not_asked_for_again(labelled):
+    head = labelled.heads[0]
+    failed = {**head.measures, "weights_fitted": False, "basis": "trained", "refit_steps": None}
+    third = summary(replace(head, measures=failed))[2]
+    assert "run again" not in third and "REFIT found none" in third and words(third) <= MOST_WORDS
+
+
+@pytest.mark.parametrize(("fitted", "said"), [(False, "are no fit"), (None, "are not known to be a fit")])
+def test_the_ranking_of_a_refit_says_no_more_than_is_known_of_the_trained_weights(labelled, fitted, said):
+    head = labelled.heads[0]
+    changed = replace(head, measures={**head.measures, "weights_fitted": fitted, "basis": "refit"})
+    assert f"The trained weights {said} to the labels." in ranking_section(changed.ranking, "h", "").text[1]
+
+
+def test_tables_call_the_growing_sum_a_divergence_and_show_the_share(labelled, page):
+    shares = [row["information_share"] for row in labelled.heads[0].groups if row["kind"] == "sensor"]
+    assert sum(shares) == pytest.approx(1.0)
+    for heading in ("information share", "divergence \u221a(2\u03a3KL)"):
+        assert unescape(page).count(f">{heading}<") == 2
+    assert "Information share" not in zone_aliases(labelled.zones[0].row).values()
+
+
+@pytest.mark.parametrize("hint", [True, False])
+def test_trust_in_any_number_of_sensors_is_said_in_at_most_25_words(hint):
+    def said(*readings):
+        names = ("sar", "mwr", "optical", "lidar", "model")
+        rows = [{"group": name, "reading": word, "hint": hint} for name, word in zip(names, readings)]
+        return slopes_sentence(rows)
+
+    for readings in itertools.product(READINGS, repeat=3):
+        assert words(said(*readings)) <= MOST_WORDS
+    for readings in itertools.product(("useless", "over-trusted", "misleading", "undecided"), repeat=5):
+        assert words(said(*readings)) <= MOST_WORDS
+    assert said("deserved", "deserved").endswith("trust in SAR and the radiometer (MWR) is deserved.")
+    assert said("undecided").startswith("The labels cannot settle whether trust in SAR is deserved")
 
 
 def test_refitted_weights_are_said_to_be_ranked(labelled):
