@@ -1,7 +1,8 @@
 """Scores by zone: where on the map the network leans on which sensor.
 
 A zone keeps its own information; the scores it allows depend on how many pixels it has: of
-components from 10 (m + 1) pixels on, of sensors from 10 (s + 1), none below.
+components from 10 (m + 1) pixels on, of sensors from 10 (s + 1), none below. A zone of few radiometer cells
+has scores of sensors only, however many pixels it has: its channels then repeat each other.
 """
 
 from __future__ import annotations
@@ -206,6 +207,12 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
     if n >= PIXELS_A_WEIGHT * (m + 1):
         level = "components"
         scores = compute_scores(information)
+        repeated = _repeated_channels(scores)
+        if repeated:
+            scores, level = None, "sensors"
+            notes.append(
+                f"too few radiometer cells for scores of components: {repeated} channels repeat others here"
+            )
     elif level == "sensors":
         notes.append(f"{n} pixels: too few for scores of components ({PIXELS_A_WEIGHT * (m + 1)} needed)")
     rated = [(name, value) for name, value in strength.items() if value is not None]
@@ -214,6 +221,8 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
         notes.append("linear head: no errors without labels" if linear else "predictions are saturated")
     rows = [row for row in scores.rows if row["z"] is not None] if scores is not None else []
     leading = max(rows, key=lambda row: abs(row["z"])) if rows else None
+    if leading is not None and leading["note"].startswith("carries"):
+        notes.append(f"{leading['component']} {leading['note'].partition(';')[0]}")
     return ZoneScores(
         zone=zone,
         n=n,
@@ -230,4 +239,18 @@ def zone_scores(zone: int, information: Information) -> ZoneScores:
         leading_z=leading["z"] if leading else None,
         scores=scores,
         note="; ".join(notes),
+    )
+
+
+def _repeated_channels(scores: ZScores) -> int:
+    """Return how many components that are input channels follow from the others on the pixels of a zone.
+
+    Channels of c cells have at most c - 1 directions in which they vary.
+    """
+    return len(
+        {
+            row["component"]
+            for row in scores.rows
+            if row["channel"] and row["note"].startswith(("collinear", "not estimable"))
+        }
     )

@@ -33,7 +33,7 @@ SPARE = 3  # times the pixels that scores need: some zones lie half on land, or 
 
 
 def automatic_size(
-    shape: tuple[int, int], pixel_km: float, step: int, layers: Sequence[OutputLayer]
+    shape: tuple[int, int], pixel_km: float, step: int, layers: Sequence[OutputLayer], ratio: int = 1
 ) -> float:
     """Return the side in km of zones whose pixels allow scores of components, else of sensors.
 
@@ -47,6 +47,9 @@ def automatic_size(
         Pixels between two that are sampled.
     layers : sequence of OutputLayer
         The heads: the one of most components decides.
+    ratio : int
+        Pixels along a cell of the channels that are components as they are: fewer cells than channels do not tell
+        them apart.
     """
     shorter, longer = sorted(length * pixel_km for length in shape)
     wanted = min(LARGEST_KM, shorter / ZONES_ACROSS)
@@ -54,9 +57,11 @@ def automatic_size(
     sensors = PIXELS_A_WEIGHT * (
         1 + max(sum(group.kind == "sensor" for group in layer.groups()) for layer in layers)
     )
-    for needed in (components, sensors):
-        if needed <= shorter * longer / (step * pixel_km) ** 2:
-            return max(wanted, float(np.sqrt(SPARE * needed)) * step * pixel_km)
+    cells = 1 + max(sum(bool(part.channel) for part in layer.components) for layer in layers)
+    for pixels, least in ((components, cells), (sensors, 1)):
+        needed = max(pixels * step**2, least * ratio**2)  # in pixels of the scene
+        if needed <= shorter * longer / pixel_km**2:
+            return max(wanted, float(np.sqrt(SPARE * needed)) * pixel_km)
     return longer
 
 

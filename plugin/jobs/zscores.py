@@ -424,7 +424,7 @@ class ZScores:
         size = self.zone_size_km
         if not size and self.zones is None:
             shape, step = (scene.region.rows, scene.region.cols), self._step or scene.ratio
-            size = automatic_size(shape, scene.grid.pixel_size() / 1000.0, step, layers)
+            size = automatic_size(shape, scene.grid.pixel_size() / 1000.0, step, layers, scene.ratio)
         return zones_over(scene, self.zones, size)
 
     def _labels(self, scene: Scene, head: Head, stack: ExitStack) -> LabelReader | None:

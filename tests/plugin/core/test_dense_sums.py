@@ -15,7 +15,7 @@ from floelens.plugin.core.errors import NumericalError, ParameterError
 from floelens.plugin.core.information import SceneAccumulator
 from floelens.plugin.core.scores import compute_scores
 from floelens.plugin.core.window import Window
-from floelens.plugin.core.zones import DenseZones
+from floelens.plugin.core.zones import DenseZones, zone_scores
 from scipy import special
 
 if "score_data" not in sys.modules:  # a helper beside the test, whatever the import mode
@@ -153,3 +153,33 @@ def test_values_that_are_no_numbers_are_refused_with_the_component():
         collected(output, x, rows, cols, 30_000)
     with pytest.raises(ParameterError, match="has 8 components"):
         DenseAccumulator(output, SCENE).add(x[:, :5], rows, cols)
+
+
+@pytest.mark.parametrize(("cells", "level"), [(4, "sensors"), (40, "components")])
+def test_zones_of_few_radiometer_cells_have_scores_of_sensors_only(cells, level):
+    """All pixels of a cell share its radiometry: 4 cells cannot tell 6 channels apart, of any size."""
+    generator = np.random.default_rng(9)
+    sar, radiometer = generator.normal(size=(cells * 400, 6)), generator.normal(size=(cells, 6))
+    x = np.concatenate([sar, np.repeat(radiometer, 400, axis=0)], axis=1)
+    accumulator = SceneAccumulator(layer(0.3 * generator.normal(size=12), 0.0))
+    accumulator.add(x)
+    found = zone_scores(0, accumulator.close())
+    assert found.level == level and (found.scores is None) == (level == "sensors")
+    assert (found.leading_component == "") == (level == "sensors")
+    assert ("too few radiometer cells" in found.note) == (level == "sensors")
+    assert found.leading_sensor in ("sar", "mwr")
+
+
+def test_a_zone_says_whose_weight_its_leading_component_carries_and_nothing_else():
+    generator = np.random.default_rng(11)
+    x = generator.normal(size=(4000, 8))
+    for repeated in (True, False):
+        if repeated:
+            x[:, 1] = 2.0 * x[:, 0]
+        else:
+            x[:, 1] = generator.normal(size=4000)
+        accumulator = SceneAccumulator(layer(np.array([3.0, 1.0] + [0.1] * 6), 0.0))
+        accumulator.add(x)
+        found = zone_scores(0, accumulator.close())
+        assert found.level == "components" and found.leading_component == "sar_0"
+        assert found.note == ("sar_0 carries also the weight of sar_1" if repeated else "")

@@ -300,6 +300,13 @@ def test_zones_of_automatic_size_hold_the_pixels_that_scores_need(rows, cols, st
         assert size == 100.0
 
 
+def test_zones_of_automatic_size_hold_more_radiometer_cells_than_channels():
+    parts = tuple(Component(f"c{at}", "mwr", channel=f"c{at}" if at < 14 else "") for at in range(84))
+    output = OutputLayer("ice", "sigmoid", ("ice",), parts, np.ones((1, 84)), np.zeros(1))
+    size = automatic_size((400, 400), 0.08, 1, (output,), 25)
+    assert (size / (0.08 * 25)) ** 2 >= 15 * 2
+
+
 def test_scenes_of_one_name_place_and_time_are_told_apart_by_their_values(job, scene, tmp_path):
     from shutil import copy
 
