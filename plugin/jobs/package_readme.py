@@ -96,7 +96,13 @@ def _beside(skill: Mapping) -> Iterator[str]:
 
 def _last_layer(card: ModelCard) -> str:
     last = card.training.details["last_layer"]
-    return (
-        f"The last layer is at its maximum: fitted by Newton's method to {last['pixels']:,} pixels, and in float32 "
-        f"the next step would be {last['largest_next_step_in_standard_errors']:.0e} standard errors at most."
+    times = last.get("pixels_of_ice_free_patches_count", 1)
+    weighted = times != 1
+    found = (
+        f"The last layer is at the maximum of {'a weighted' if weighted else 'the'} likelihood: fitted by Newton's "
+        f"method to {last['pixels']:,} pixels, and in float32 the next step would be "
+        f"{last['largest_next_step_in_standard_errors']:.0e} standard errors at most."
     )
+    if not weighted:
+        return found
+    return f"{found} Pixels of ice-free patches count {times:g} times: pixels that count once lie apart from this fit."

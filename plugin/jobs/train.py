@@ -270,8 +270,8 @@ class TrainDemonstrations:
             "optimiser": "Adam, one cycle; the trunk is trained on " + " and ".join(self.tasks) + " together",
             "loss": "cross-entropy, soft targets" if task == "concentration" else "cross-entropy",
             "last_layer": {
-                "method": "Newton's method to the maximum of the likelihood, the trunk fixed, no penalty; afterwards "
-                "rounded to float32, for which score and shift are",
+                "method": f"Newton's method to the maximum of the {_likelihood(recipe, task)}, the trunk fixed, no "
+                "penalty; afterwards rounded to float32, for which score and shift are",
                 "pixels": fit.rows,
                 "pixels_of_ice_free_patches_count": recipe.ice_free_counts if task == "concentration" else 1,
                 "no_weight": f"components that are zero at all but {100 * _RARE:g} % of the pixels",
@@ -294,6 +294,12 @@ class TrainDemonstrations:
         card = save_package(folder, card, network)
         (folder / "README.md").write_text(readme(card), encoding="utf-8")
         return folder
+
+
+def _likelihood(recipe: Recipe, task: str) -> str:
+    """Return which likelihood the last layer of a task is fitted by."""
+    weighted = task == "concentration" and recipe.ice_free_counts != 1
+    return "weighted likelihood" if weighted else "likelihood"
 
 
 def bare_card(task: str) -> ModelCard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,9 +42,11 @@ from floelens.plugin.core.training import (
     with_doubling_pools,
 )
 from floelens.plugin.jobs.compare import FIRST_SEED, compare_packages, compared, standards_of
+from floelens.plugin.jobs.package_readme import readme
 from floelens.plugin.jobs.train import TASKS, TrainDemonstrations, bare_card
 from torch import nn
 
+FOLDER = Path(__file__).resolve().parents[3] / "models"
 BUNDLED = ("aspp-concentration-sim", "aspp-icetype-sim")
 
 
@@ -432,6 +435,18 @@ def test_ice_free_water_maps_as_ice_free(unseen):
 
 
 @pytest.mark.parametrize("model", BUNDLED)
+def test_readme_and_card_of_a_bundled_model_say_which_likelihood_its_last_layer_maximises(model):
+    card, _ = load(model)
+    weighted = card.training.details["last_layer"]["pixels_of_ice_free_patches_count"] != 1
+    assert weighted == (model == BUNDLED[0])
+    text = (FOLDER / model / "README.md").read_text(encoding="utf-8")
+    assert text == readme(card)
+    for said in (text, card.training.details["last_layer"]["method"]):
+        assert ("weighted likelihood" in said) == weighted
+    assert ("count 8 times" in text) == weighted
+
+
+@pytest.mark.parametrize("model", BUNDLED)
 def test_the_last_layer_of_a_bundled_model_is_at_its_maximum(model):
     card, network = load(model)
     last = card.training.details["last_layer"]
@@ -440,7 +455,9 @@ def test_the_last_layer_of_a_bundled_model_is_at_its_maximum(model):
     drawn = build(bare_card("concentration" if model == BUNDLED[0] else "icetype"))
     trained, first = (weights_of(module.output)[:, 1:71].ravel() for module in (network, drawn))
     assert abs(np.corrcoef(trained, first)[0, 1]) < 0.5
-    assert np.abs(weights_of(network.output)).max() < 1000.0  # no component that a handful of pixels has decides
+    assert (
+        np.abs(weights_of(network.output)).max() < 1000.0
+    )  # no component that a handful of pixels has decides
 
 
 @pytest.mark.parametrize("model", BUNDLED)
