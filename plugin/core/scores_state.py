@@ -57,6 +57,8 @@ class ScoreState:
     samples : dict of str to RowSample
         By head, labelled pixels for a refit (:mod:`.refit_sample`); none for a head without labels, or one of
         whose states was made without.
+    sampling : tuple of str
+        How pixels of the scenes were chosen, in words, each way once; empty of states that do not say.
     """
 
     model: str
@@ -66,6 +68,7 @@ class ScoreState:
     software: str = ""
     channels: tuple[ChannelEvidence, ...] = ()
     samples: Mapping[str, RowSample] = field(default_factory=dict)
+    sampling: tuple[str, ...] = ()
 
     @property
     def scene_names(self) -> tuple[str, ...]:
@@ -112,6 +115,7 @@ class ScoreState:
             software=self.software,
             channels=_merged_channels(self.channels, other.channels),
             samples=_merged_samples(self, other),
+            sampling=tuple(sorted({*self.sampling, *other.sampling})),
         )
 
     def save(self, path: str | PathLike) -> None:
@@ -167,6 +171,7 @@ class ScoreState:
             "heads": heads,
             "channels": [evidence.header() for evidence in self.channels],
             "samples": samples,
+            "sampling": self.sampling,
         }
         with open(path, "wb") as file:  # a file object: a name would get ".npz" added
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
@@ -211,6 +216,7 @@ class ScoreState:
                     software=header["software"],
                     channels=channels,
                     samples=samples,
+                    sampling=_checked_texts(header.get("sampling", [])),
                 )
         except FileNotFoundError:
             raise ParameterError(f"There is no state file {short_path(path)}; check STATE_IN.") from None
@@ -235,6 +241,18 @@ class ScoreState:
                 f"{short_path(path)} is no readable state of FloeLens ({reason}); give a file that zscores wrote as "
                 "STATE."
             ) from None
+
+
+_LONGEST = 80  # letters of a text in a header
+
+
+def _checked_texts(found: object) -> tuple[str, ...]:
+    """Return short texts of a header, refusing anything else."""
+    if not (
+        isinstance(found, list) and all(isinstance(text, str) and len(text) < _LONGEST for text in found)
+    ):
+        raise ValueError("sampling is no list of short texts")
+    return tuple(found)
 
 
 _WITH_CHECKSUM = 5  # parts of what tells a scene apart: name, time, corners, size, checksum

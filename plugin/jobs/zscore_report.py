@@ -54,6 +54,16 @@ def repetitions(state: ScoreState) -> tuple[str, ...]:
     )
 
 
+def uneven(state: ScoreState) -> tuple[str, ...]:
+    """Return a sentence where pixels of the scenes were chosen in different ways."""
+    if len(state.sampling) < 2:
+        return ()
+    return (
+        f"The scenes were sampled in different ways ({listed(state.sampling)}): those of which more pixels were taken "
+        "decide scores and shares. Make all states with one value of SAMPLE to have scenes count alike.",
+    )
+
+
 def asked(
     state: ScoreState, scene: bool, step: int, labels: str | None, clusters: str, method: str, states: int
 ) -> dict[str, str]:

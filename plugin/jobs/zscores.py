@@ -30,7 +30,7 @@ from ..io.zones import PolygonIndex, ZoneGrid
 from ..version import plugin_version
 from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
-from .zscore_report import Seen, asked, repetitions, write_report, write_table
+from .zscore_report import Seen, asked, repetitions, uneven, write_report, write_table
 from .zscore_sample import (
     AUTOMATIC,
     EVERY,
@@ -163,7 +163,7 @@ class ZScores:
             seen = self._score_scene(runner, layers, Part(progress, 0.0, end))
             states.append(seen.state)
         state = merge_states(states)
-        repeated = repetitions(state)
+        repeated = repetitions(state) + uneven(state)
         for sentence in repeated:
             progress.warn(sentence)
         refits = self._refits(state, seen, progress)
@@ -378,6 +378,7 @@ class ZScores:
                 scenes=(identity,),
                 channels=evidence,
                 software=f"FloeLens {plugin_version()}",
+                sampling=(sampling_text(self._step),),
                 samples={
                     layer.head: each.close(nested) for layer, each in zip(layers, samplers) if not each.empty
                 },

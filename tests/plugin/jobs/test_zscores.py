@@ -360,6 +360,22 @@ def test_a_scene_is_added_to_the_states_given(job, recorder, tmp_path):
     assert any("more than once" in warning for warning in recorder.warnings)
 
 
+def test_states_that_sample_scenes_in_different_ways_are_told(job, recorder, scene, tmp_path):
+    """Of a scene without labels all pixels are taken, of a labelled one a pixel a cell: hundreds for one."""
+    chart = polygons_of_ice(scene, tmp_path / "polygons.tif")
+    states = [str(tmp_path / name) for name in ("plain.npz", "labelled.npz", "even.npz")]
+    short = replace(job, channel_method="none", sample=-1)
+    for state, labels, sample in zip(states, (None, chart, None), (-1, -1, 0)):
+        replace(short, labels=labels, sample=sample, state=state).run(Silent())
+    content = tmp_path / "z.json"
+    for given, told in ((states[:2], True), (states[1:], False), (states[:1], False)):
+        merged = replace(short, scene=None, state_in=tuple(given), report_json=str(content))
+        recorder.warnings.clear()
+        merged.run(recorder)
+        assert any("sampled in different ways" in sentence for sentence in recorder.warnings) == told
+        assert ("sampled in different ways" in content.read_text(encoding="utf-8")) == told
+
+
 def test_states_of_two_parts_hold_all_pixels_and_merge_in_any_order(job, scene, tmp_path):
     """Land hides the upper part from one run, the lower part from the other."""
     with rasterio.open(scene.sar) as raster:
