@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from osgeo import gdal
 from ...core.errors import SceneError
 from ...core.window import Window
 from ..mdarrays import number_type, read_numbers
-from .packing import Packing
+from .packing import Packing, numbers
 
 if TYPE_CHECKING:
     from .container import Container
@@ -56,7 +57,7 @@ class Variable:
             ("scale_factor", array.GetScale()),
             ("add_offset", array.GetOffset()),
             ("units", array.GetUnit() or None),
-            ("_FillValue", _fill_value(array)),
+            ("_FillValue", _fill_value(array, self.attributes)),
         ):
             if value is not None:
                 self.attributes.setdefault(key, value)
@@ -258,8 +259,9 @@ def attributes_of(owner: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return found, types
 
 
-def _fill_value(array: Any) -> float | None:
+def _fill_value(array: Any, attributes: Mapping[str, Any]) -> float | None:
+    """Return the fill value that GDAL knows; None where that is the missing value, which is another attribute."""
     if array.GetDataType().GetClass() != gdal.GEDTC_NUMERIC:
         return None
     value = array.GetNoDataValueAsDouble()
-    return None if value is None else float(value)
+    return None if value is None or float(value) in numbers(attributes.get("missing_value")) else float(value)

@@ -122,7 +122,7 @@ def test_progress_rises_to_one():
     plan = Plan(scene.window, scene.window, RADIUS, RATIO, 25, 25)
     list(stream_predictions(runner, scene, plan, listener))
     assert listener.fractions == sorted(listener.fractions)
-    assert len(listener.fractions) == plan.count and listener.fractions[-1] == 1
+    assert len(listener.fractions) == 1 + plan.count and listener.fractions[-1] == 1  # the estimate comes first
 
 
 def fast_runner():
@@ -171,7 +171,7 @@ def test_an_error_in_a_tile_ends_the_others(monkeypatch):
     runner.standardise = third_fails
     with pytest.raises(ValueError, match="no room"):
         list(stream_predictions(runner, scene, plan, listener))
-    assert len(begun) <= 4 < plan.count and len(listener.fractions) == 2
+    assert len(begun) <= 4 < plan.count and len(listener.fractions) == 1 + 2  # the estimate, two tiles
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("floelens-tile")]
 
 

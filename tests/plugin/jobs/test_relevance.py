@@ -188,10 +188,12 @@ def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
 
 def test_slopes_have_the_unit_and_the_legend_of_slopes(explain, scene, tmp_path):
     explain(scene=SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45)), method="gradient")
-    for name in ("map_sar.tif", "map_mwr.tif"):
+    unit = "logit per standard deviation"
+    for name, units in (("map_sar.tif", {unit}), ("map_mwr.tif", {unit, f"{unit} per SAR pixel"})):
         with rasterio.open(tmp_path / name) as raster:
-            assert set(raster.units) == {"logit per standard deviation"}
-    assert "a rise speaks for ice (logit per sd)" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
+            assert set(raster.units) == units
+    style = (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
+    assert "a rise speaks for ice (logit per sd per SAR pixel)" in style
 
 
 def test_files_tell_the_steps_that_were_taken_not_those_to_begin_with(explain, scene, tmp_path, monkeypatch):
