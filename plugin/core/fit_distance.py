@@ -104,7 +104,7 @@ def _steps(fit: Estimation) -> list[_Step] | None:
     held = {j for members in sensors for j in members}
     others = tuple(j for j in kept.columns.tolist() if j not in held)
     found = []
-    for members in (*sensors, others, kept.columns):
+    for members in (*sensors, others, tuple(kept.columns.tolist())):
         at = np.flatnonzero(np.isin(kept.columns, members)) + 1
         freedom = len(kept.free) * len(at)
         if not freedom:

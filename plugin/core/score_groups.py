@@ -60,7 +60,7 @@ def score_groups(
 def _mean(values: Sequence[float | None]) -> float | None:
     """Return the mean over the classes of what is known."""
     known = [value for value in values if value is not None]
-    return finite(np.mean(known)) if known else None
+    return finite(float(np.mean(known))) if known else None
 
 
 def _group(fit: Estimation, group: Group, removal: int, rows: Sequence[Mapping]) -> dict:

@@ -393,7 +393,10 @@ def _read_sample(header: dict, arrays: Mapping[str, np.ndarray], components: int
     clusters = {
         name: checked(f"clusters{at}", np.zeros(0, np.int32)) for at, name in enumerate(header["clusterings"])
     }
-    return replace(empty, **held, offset=np.zeros((rows, 1), np.float32), clusters=clusters)
+    offset = np.zeros((rows, 1), np.float32)
+    return RowSample(
+        empty.capacity, held["keys"], held["scenes"], offset, held["contributions"], held["labels"], clusters
+    )
 
 
 def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:
