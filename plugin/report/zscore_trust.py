@@ -115,11 +115,12 @@ def _fit_points(head: HeadScores) -> list[str]:
     size = number_text(distance, 2)
     if head.measures.get("weights_fitted"):
         return [
-            f"The trained weights are a fit to the labels: they lie {size} standard errors from it, typically."
+            f"The trained weights are a fit to the labels: those of no sensor lie farther than {size} standard errors "
+            "from the best ones, taken together."
         ]
     return [
-        f"The trained weights are no fit to the labels: they lie {size} standard errors from it, typically. They have "
-        "no p-values."
+        f"The trained weights are no fit to the labels: those of a sensor lie {size} standard errors from the best "
+        "ones, taken together, where 1 is chance. They have no p-values."
     ]
 
 
