@@ -58,6 +58,15 @@ def weights_fitted(fit: Estimation) -> bool | None:
     return True if whole.distance <= min(FITTED, MOST_CHANGED * whole.scores) else None
 
 
+def naive_tests(fit: Estimation) -> bool:
+    """Return whether naive errors, those of all pixels, give p-values.
+
+    The distance from a fit is known of the labelled pixels. Where they are fewer than the others, naive errors are so
+    much smaller than those the distance was measured in that weights without effect would pass for large.
+    """
+    return bool(weights_fitted(fit)) and fit.information.labelled.n >= fit.information.unlabelled.n
+
+
 def widening(fit: Estimation) -> float | None:
     """Return the median over all weights of robust over naive variance, of the labelled pixels; None without errors.
 
@@ -104,7 +113,7 @@ def _steps(fit: Estimation) -> list[_Step] | None:
     held = {j for members in sensors for j in members}
     others = tuple(j for j in kept.columns.tolist() if j not in held)
     found = []
-    for members in (*sensors, others, kept.columns):
+    for members in (*sensors, others, tuple(kept.columns.tolist())):
         at = np.flatnonzero(np.isin(kept.columns, members)) + 1
         freedom = len(kept.free) * len(at)
         if not freedom:

@@ -7,6 +7,7 @@ simple random sample of them (:mod:`.row_sample`), the same however scenes were 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -101,3 +102,43 @@ def sampled_batches(sample: RowSample, clustering: str | None) -> Callable[[], I
             yield sample.contributions[part, 0], sample.labels[part], held
 
     return batches
+
+
+_SAMPLE = ("keys", "scenes", "contributions", "labels")
+
+
+def sample_arrays(sample: RowSample, prefix: str) -> dict[str, np.ndarray]:
+    """Return the numbers of a sample of labelled pixels, for a file."""
+    arrays = {f"{prefix}{name}": getattr(sample, name) for name in _SAMPLE}
+    for at, name in enumerate(sorted(sample.clusters)):
+        arrays[f"{prefix}clusters{at}"] = sample.clusters[name]
+    return arrays
+
+
+def read_sample(header: dict, arrays: Mapping[str, np.ndarray], components: int) -> RowSample:
+    """Return a sample from what a file holds of it.
+
+    Raises
+    ------
+    ValueError
+        If an array has another shape or type than it should.
+    KeyError
+        If one is missing.
+    """
+    empty = replace(empty_sample(components), capacity=int(header["capacity"]))
+    rows = len(arrays["keys"])
+
+    def checked(name: str, like: np.ndarray) -> np.ndarray:
+        values = arrays[name]
+        if values.shape != (rows, *like.shape[1:]) or values.dtype != like.dtype:
+            raise ValueError(f"array sample/{name} has shape {values.shape}, not {(rows, *like.shape[1:])}")
+        return values
+
+    held = {name: checked(name, getattr(empty, name)) for name in _SAMPLE}
+    clusters = {
+        name: checked(f"clusters{at}", np.zeros(0, np.int32)) for at, name in enumerate(header["clusterings"])
+    }
+    offset = np.zeros((rows, 1), np.float32)
+    return RowSample(
+        empty.capacity, held["keys"], held["scenes"], offset, held["contributions"], held["labels"], clusters
+    )

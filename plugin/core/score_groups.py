@@ -8,7 +8,7 @@ import numpy as np
 
 from .covariance import wald_statistic
 from .estimates import Estimation
-from .fit_distance import weights_fitted
+from .fit_distance import naive_tests, weights_fitted
 from .output_layer import Group
 from .relative_weights import information_shares, relative_weights
 from .tails import log10_p_chi2, log10_p_f
@@ -60,7 +60,7 @@ def score_groups(
 def _mean(values: Sequence[float | None]) -> float | None:
     """Return the mean over the classes of what is known."""
     known = [value for value in values if value is not None]
-    return finite(np.mean(known)) if known else None
+    return finite(float(np.mean(known))) if known else None
 
 
 def _group(fit: Estimation, group: Group, removal: int, rows: Sequence[Mapping]) -> dict:
@@ -100,7 +100,7 @@ def _group(fit: Estimation, group: Group, removal: int, rows: Sequence[Mapping])
         else:
             row["log10_p"] = finite(log10_p_chi2(statistic, freedom))
     fitted = weights_fitted(fit)
-    if not fitted:
+    if not naive_tests(fit):
         row["log10_p"] = None
     count = fit.cluster_count
     if estimate.robust is not None and count >= freedom + 1:

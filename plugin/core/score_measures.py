@@ -127,7 +127,12 @@ def warnings_of(fit: Estimation, clusterings: Sequence[Mapping]) -> tuple[str, .
     if information.labelled.n and information.unlabelled.n:
         warnings.append(
             f"{information.labelled.n} of {information.n} pixels have a label: robust errors and the effective "
-            "sample size rest on these alone."
+            "sample size rest on these alone"
+            + (
+                "."
+                if information.labelled.n >= information.unlabelled.n
+                else ", and naive scores have no p-values."
+            )
         )
     missing = missing_classes(fit)
     if missing and not fit.blank:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .covariance import variances_of
 from .estimates import Estimation
-from .fit_distance import weights_fitted
+from .fit_distance import naive_tests, weights_fitted
 from .refit import Refit
 from .relative_weights import information_shares, relative_weights
 from .tails import log10_p_normal, log10_p_student
@@ -193,8 +193,10 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
         unknown = [at for at, k in enumerate(classes) if {k, against} & set(fit.without_labels())]
         for values in (se_robust, z_robust, log10_p_robust, effective):
             values[unknown] = np.nan
+    if not naive_tests(fit):
+        log10_p = none
     if not weights_fitted(fit):
-        log10_p, log10_p_robust = none, none
+        log10_p_robust = none
     shift = None
     if estimate.naive_labelled is not None:
         shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())

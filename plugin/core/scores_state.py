@@ -12,7 +12,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from os import PathLike, fstat
 from typing import BinaryIO
 
@@ -23,7 +23,7 @@ from .channel_evidence import ChannelEvidence
 from .cluster_sums import ClusterSums
 from .errors import ModelError, ParameterError
 from .information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
-from .refit_sample import empty_sample
+from .refit_sample import read_sample, sample_arrays
 from .row_sample import RowSample
 
 FORMAT = "floelens-zscores-state"
@@ -160,7 +160,7 @@ class ScoreState:
             sample = self.samples.get(head.layer.head)
             if sample is not None:
                 samples[str(number)] = {"capacity": sample.capacity, "clusterings": sorted(sample.clusters)}
-                arrays.update(_sample_arrays(sample, f"head{number}/sample/"))
+                arrays.update(sample_arrays(sample, f"head{number}/sample/"))
         header = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -201,7 +201,7 @@ class ScoreState:
                     for number, known in enumerate(header["channels"])
                 )
                 samples = {
-                    heads[int(number)].layer.head: _read_sample(
+                    heads[int(number)].layer.head: read_sample(
                         known,
                         _Under(arrays, f"head{number}/sample/"),
                         len(heads[int(number)].layer.components),
@@ -366,34 +366,6 @@ class _Under(Mapping):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-_SAMPLE = ("keys", "scenes", "contributions", "labels")
-
-
-def _sample_arrays(sample: RowSample, prefix: str) -> dict[str, np.ndarray]:
-    """Return the numbers of a sample of labelled pixels, for a file."""
-    arrays = {f"{prefix}{name}": getattr(sample, name) for name in _SAMPLE}
-    for at, name in enumerate(sorted(sample.clusters)):
-        arrays[f"{prefix}clusters{at}"] = sample.clusters[name]
-    return arrays
-
-
-def _read_sample(header: dict, arrays: Mapping[str, np.ndarray], components: int) -> RowSample:
-    empty = replace(empty_sample(components), capacity=int(header["capacity"]))
-    rows = len(arrays["keys"])
-
-    def checked(name: str, like: np.ndarray) -> np.ndarray:
-        values = arrays[name]
-        if values.shape != (rows, *like.shape[1:]) or values.dtype != like.dtype:
-            raise ValueError(f"array sample/{name} has shape {values.shape}, not {(rows, *like.shape[1:])}")
-        return values
-
-    held = {name: checked(name, getattr(empty, name)) for name in _SAMPLE}
-    clusters = {
-        name: checked(f"clusters{at}", np.zeros(0, np.int32)) for at, name in enumerate(header["clusterings"])
-    }
-    return replace(empty, **held, offset=np.zeros((rows, 1), np.float32), clusters=clusters)
 
 
 def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -289,7 +290,7 @@ def icetype_skill(scenes: Sequence[TestScene], names: Sequence[str]) -> dict:
     skill = {"scenes": len(scenes), **numbers(truth, found)}
     for season, part in by_season(scenes):
         skill[season] = {"scenes": len(part), **numbers(*both(part))}
-    chart, region = (_pooled(scenes, lambda scene, n=name: getattr(scene, n)) for name in ("chart", "region"))
+    chart, region = (_pooled(scenes, attrgetter(name)) for name in ("chart", "region"))
     if chart is not None and region is not None:
         skill["marginal_zone"] = _where(
             _marginal(chart), lambda inside: numbers(truth[inside], found[inside])

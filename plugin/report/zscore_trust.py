@@ -13,6 +13,7 @@ from .zscore_channels import FEW_CLUSTERS, ChannelJudgement, reading_phrase, sen
 from .zscore_head import HeadScores
 
 _SIGNIFICANT = 1.959963984540054  # two-sided 5 % of the normal distribution
+LEAST_CLUSTERS = 10  # fewer cannot tell whether weights are a fit
 _FINDINGS = 3  # verdicts in a sentence
 _NAMES = 2  # sensors by name for each of them
 _REPLACEABLE = 30.0  # VIF from which on others can nearly replace a component
@@ -103,18 +104,23 @@ def _fit_points(head: HeadScores) -> list[str]:
     distance = head.measures.get("fit_distance")
     if distance is None or head.measures.get("weights_fitted") is None:
         if head.measures["n_labelled"]:
-            return ["The labels cannot tell whether the trained weights are a fit. They have no p-values."]
+            few = (head.measures["clusters"] or 0) < LEAST_CLUSTERS
+            why = f": they form fewer than {LEAST_CLUSTERS} clusters" if few else ""
+            return [
+                f"The labels cannot tell whether the trained weights are a fit{why}. They have no p-values."
+            ]
         return [
             "A score tests a weight only if the weight is a fit. Without labels nobody knows whether it is."
         ]
     size = number_text(distance, 2)
     if head.measures.get("weights_fitted"):
         return [
-            f"The trained weights are a fit to the labels: they lie {size} standard errors from it, typically."
+            f"The trained weights are a fit to the labels: those of no sensor lie farther than {size} standard errors "
+            "from the best ones, taken together."
         ]
     return [
-        f"The trained weights are no fit to the labels: they lie {size} standard errors from it, typically. They have "
-        "no p-values."
+        f"The trained weights are no fit to the labels: those of a sensor lie {size} standard errors from the best "
+        "ones, taken together, where 1 is chance. They have no p-values."
     ]
 
 

@@ -118,3 +118,21 @@ def test_too_few_labels_to_tell_weights_from_chance_leave_it_open():
     found = scored(layer(0.02 * generator.normal(size=6), 0.0), x, y, np.arange(400) // 10)
     assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is None
     assert all(row["log10_p"] is None for row in found.rows)
+
+
+def test_few_labels_do_not_vouch_for_the_errors_of_many_pixels_without():
+    """Weights without effect, fitted to 4000 pixels, would differ from 0 beyond doubt by the errors of 60 000."""
+    generator = np.random.default_rng(13)
+    x = generator.normal(size=(65_000, 12))
+    truth = np.concatenate([np.zeros(6), np.full(6, 0.6)])
+    y = drawn(generator, x, truth)
+    there = fitted_to(x[:4000], y[:4000])
+    y[5000:] = np.nan
+    for stop, given in ((5500, True), (65_000, False)):
+        here = x[4000:stop], y[4000:stop]
+        found = scored(layer(there.weights, there.bias), *here, np.arange(stop - 4000) // 10)
+        assert found.measures["weights_fitted"] is True
+        assert all((row["log10_p"] is not None) == given for row in found.rows)
+        assert all(row["log10_p_robust"] is not None for row in found.rows)
+        assert all((row["log10_p"] is not None) == given for row in found.groups)
+        assert any("no p-values" in sentence for sentence in found.warnings) != given
