@@ -17,6 +17,7 @@ from headless import ROOT, HeadlessQgis, results
 
 MODEL = "aspp-concentration-sim"
 SCENES = 4  # simulated: errors of the Z-scores need several
+SPLIT = {"CHANNEL_METHOD": "gated"}  # several times as fast as integrated gradients
 
 
 class Failed(Exception):
@@ -66,6 +67,7 @@ def state_of(qgis: HeadlessQgis, folder: Path, seed: int, scene: dict[str, str])
         MWR=scene["MWR"],
         LABELS=scene["CHART"],
         MODEL=MODEL,
+        **SPLIT,
         OUTPUT=folder / f"zscores_{seed}.csv",
         STATE=folder / f"zscores_{seed}.npz",
     )["STATE"]
@@ -104,6 +106,7 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         **inputs,
         **labels,
         **({"STATE_IN": earlier} if earlier else {}),
+        **SPLIT,
         OUTPUT=folder / "zscores.csv",
         REPORT=folder / "zscores.html",
     )

@@ -97,7 +97,13 @@ def test_scores_of_real_radiometry_are_finite_with_and_without_labels(franz_jose
     for labels in (None, str(chart)):
         output = tmp_path / "z.csv"
         ZScores(
-            str(packages / "trial-concentration"), str(output), scene=inputs, labels=labels, block_size_km=8, sample=10
+            str(packages / "trial-concentration"),
+            str(output),
+            scene=inputs,
+            labels=labels,
+            block_size_km=8,
+            sample=10,
+            channel_method="gated",
         ).run(Silent())
         text = output.read_text(encoding="utf-8").lower()
         assert "nan" not in text and "inf" not in text.replace("information", "")
