@@ -28,6 +28,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .. import dependencies
 from ..core.errors import FloeLensError, ParameterError
+from ..core.heap import give_back_free_memory
 from ..io.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
@@ -211,6 +212,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
         """Run the job; every error becomes one sentence and an exit code other than 0."""
         results, failure = self._attempt(parameters, context, feedback)
+        give_back_free_memory()
         if not failure:
             return results
         # QGIS never gives back the exception it takes here, nor the frames that lead to it.

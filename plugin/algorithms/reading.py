@@ -236,7 +236,9 @@ class Reading:
         if isinstance(layer, QgsRasterLayer):
             return self._gdal_source(name, layer)
         if isinstance(layer, QgsVectorLayer) and layer.isValid():
-            return self._polygons(name, layer.getFeatures(_unchecked()), layer.crs())
+            found = self._polygons(name, layer.getFeatures(_unchecked()), layer.crs())
+            self._release(layer)
+            return found
         raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
 
     def polygons(self, name: str, name_field: str | None = None):
@@ -261,7 +263,19 @@ class Reading:
         # QGIS's own check of geometries throws through Python, which ends the process.
         unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
         features = source.getFeatures(_unchecked(), unchecked)
-        return self._polygons(name, features, source.sourceCrs(), names_from)
+        found = self._polygons(name, features, source.sourceCrs(), names_from)
+        del features
+        self._release(self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
+        return found
+
+    def _release(self, layer) -> None:
+        """Close what QGIS keeps open of a file that was loaded for this run.
+
+        QGIS's pool of connections holds a file for a minute, and opens it anew in every thread (QGIS's
+        issue 36728): meanwhile Windows neither replaces nor deletes it.
+        """
+        if layer is not None and layer.id() in self._context.temporaryLayerStore().mapLayers():
+            layer.dataProvider().reloadData()
 
     def extent(self, name: str, sar: str | None):
         """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""
