@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from floelens.models import convolutions
@@ -27,14 +29,12 @@ def made(outputs, channels, dtype, seed=1):
     )
 
 
-@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("cols", [1, 7, 33, 48, 61])
-@pytest.mark.parametrize("relu", [False, True])
-def test_filters_are_a_padded_convolution(outputs, cols, relu):
-    weight, bias = made(outputs, 6, torch.float32)
-    values = torch.randn(1, 6, 9, cols).contiguous(memory_format=torch.channels_last)
-    filters = Filters(weight, bias)
-    for added in (True, False):
+def test_filters_are_a_padded_convolution(cols):
+    for outputs, relu, added in product(OUTPUTS, (False, True), (False, True)):
+        weight, bias = made(outputs, 6, torch.float32)
+        values = torch.randn(1, 6, 9, cols).contiguous(memory_format=torch.channels_last)
+        filters = Filters(weight, bias)
         expected = functional.conv2d(
             values.double(), weight.double(), bias.double() if added else None, padding=1
         )
@@ -70,24 +70,23 @@ def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_
     )
 
 
-@pytest.mark.parametrize("rows", [slice(0, 9), slice(1, 8), slice(0, 6), slice(3, 9), slice(2, 4), slice(1, 2)])
-@pytest.mark.parametrize("cols", [7, 12, 33])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-@pytest.mark.parametrize("outputs", OUTPUTS)
-def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(outputs, layout, dtype, cols, rows):
-    weight, bias = made(outputs, 6, dtype)
-    values = torch.randn(1, 6, 9, cols).to(dtype).contiguous(memory_format=torch.channels_last)
-    expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1).clamp(min=0)
-    number = rows.stop - rows.start
-    around = torch.full((1, outputs, number + 2, cols), -7, dtype=dtype).contiguous(memory_format=layout)
-    out = around[:, :, 1:-1]
-    with torch.no_grad():
-        found = Filters(weight, bias)(values, relu=True, rows=rows, out=out)
-    tolerance = {torch.float32: 54 * 2**-22, torch.float64: 1e-12, torch.bfloat16: 2**-8 * expected.max()}
-    assert found.data_ptr() == out.data_ptr()
-    assert (out - expected[:, :, rows]).abs().max() <= tolerance[dtype]
-    assert (around[:, :, [0, -1]] == -7).all()
+def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout, dtype):
+    for outputs, cols in product(OUTPUTS, (7, 12, 33)):
+        weight, bias = made(outputs, 6, dtype)
+        values = torch.randn(1, 6, 9, cols).to(dtype).contiguous(memory_format=torch.channels_last)
+        expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1).clamp(min=0)
+        tolerance = {torch.float32: 54 * 2**-22, torch.float64: 1e-12, torch.bfloat16: 2**-8 * expected.max()}
+        for first, last in ((0, 9), (1, 8), (0, 6), (3, 9), (2, 4), (1, 2)):
+            around = torch.full((1, outputs, last - first + 2, cols), -7.0, dtype=dtype)
+            around = around.contiguous(memory_format=layout)
+            out = around[:, :, 1:-1]
+            with torch.no_grad():
+                found = Filters(weight, bias)(values, relu=True, rows=slice(first, last), out=out)
+            assert found.data_ptr() == out.data_ptr()
+            assert (out - expected[:, :, first:last]).abs().max() <= tolerance[dtype]
+            assert (around[:, :, [0, -1]] == -7).all()
 
 
 def test_the_few_that_are_left_over_are_computed_for_a_block_of_pixels_at_once(lanes):
