@@ -8,16 +8,11 @@ layer; :mod:`.aspp_fast` computes the same numbers several times faster, and a t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
 from .aspp_variants import SCALES, variant_named
 from .layers import BilinearUpsample, NearestUpsample, SamePool2d
-
-if TYPE_CHECKING:
-    from .aspp_fast import FastAspp
 
 FIRST_FILTERS = 12
 TRUNK_FILTERS = 18
@@ -143,15 +138,3 @@ class AsppFusion(nn.Module):
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return the logits (sample, output, row, column) of what :meth:`components` describes."""
         return self.output(self.components(fine, coarse))
-
-    def fast(self, dtype: torch.dtype | None = None) -> FastAspp:
-        """Return the same network in evaluation mode, reorganised for speed, with weights of its own.
-
-        Parameters
-        ----------
-        dtype : torch.dtype, optional
-            Of its weights and inputs (float64, float32 or bfloat16); default: the network's.
-        """
-        from .aspp_fast import FastAspp
-
-        return FastAspp(self, dtype or self.output.weight.dtype)

@@ -36,10 +36,6 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .aspp import AsppFusion
-    from .aspp_epsilon import EpsilonPullback
-    from .aspp_pullback import Pullback
-    from .aspp_rows import GatedRows
-    from .aspp_secant import SecantPullback
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 # Convolutions that read the output of a batch norm.
@@ -105,12 +101,22 @@ class FastAspp(nn.Module):
         outputs = network.output.out_channels
         self.hidden = network.hidden is not None
         # With more logits than filters the folded convolution would cost more than the one it replaces.
-        self.folded = not self.rectified and not self.hidden and outputs <= network.widths.scale
+        self.folded = self.linear and outputs <= network.widths.scale
         if self.hidden:
             self._copy("hidden1", network.hidden)
             self._copy("output", network.output)
         else:
             self._split_output(network, convolutions)
+
+    @property
+    def linear(self) -> bool:
+        """Whether no activation follows the pools: the way from the trunk to the logits is linear."""
+        return not self.rectified and not self.hidden
+
+    @property
+    def repeats_cells(self) -> bool:
+        """Whether coarse cells are repeated over their pixels, not interpolated."""
+        return isinstance(self.upsample, NearestUpsample)
 
     @staticmethod
     def _exact_norm(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,6 +176,11 @@ class FastAspp(nn.Module):
         cut = self.band_rows and not torch.is_grad_enabled()
         some = Band(0, rows, rows) if isinstance(rows, int) else rows
         return shares(some, cores() if cut else 1)
+
+    def bands_at_once(self, rows: int) -> int:
+        """Return how many bands of a window of `rows` rows are computed at the same time without autograd."""
+        with torch.no_grad():
+            return max(1, len(self.shares(rows)))
 
     def laid_out(self, fine: torch.Tensor) -> torch.Tensor:
         """Return standardised inputs (1, fine channel, row, column) as :meth:`bands` takes them."""
@@ -423,7 +434,7 @@ class FastAspp(nn.Module):
         """Return weighted cells on the pixels of some rows; of `fine` only the size is read."""
         if not self.coarse_channels:
             return cells
-        if not isinstance(self.upsample, NearestUpsample):
+        if not self.repeats_cells:
             # Of all rows for each share; no variant whose logits are gathered by shares comes here.
             return self.upsample(cells, fine)[:, :, band.own]
         ratio = self.upsample.ratio
@@ -431,28 +442,3 @@ class FastAspp(nn.Module):
         seen = fine[:, :, first * ratio : band.stop]
         found = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
         return found[:, :, band.start - first * ratio :]
-
-    def pullback(self) -> Pullback | None:
-        """Return the way back to the inputs, written out; None for a variant that is left to autograd."""
-        from .aspp_pullback import Pullback
-
-        return Pullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
-
-    def secant_pullback(self) -> SecantPullback | None:
-        """Return the way back over steps of a path, written out; None for a variant without :meth:`pullback`."""
-        from .aspp_secant import SecantPullback
-
-        return SecantPullback(self) if self.folded and isinstance(self.upsample, NearestUpsample) else None
-
-    def gated_rows(self) -> GatedRows | None:
-        """Return the forward pass in parts by channels; None for a variant without a linear head."""
-        from .aspp_rows import GatedRows
-
-        return GatedRows(self) if self.folded else None
-
-    def epsilon_pullback(self, epsilon: float) -> EpsilonPullback | None:
-        """Return the way back by LRP-ε, written out; None for a variant that is left to the walk."""
-        from .aspp_epsilon import EpsilonPullback
-
-        plain = not self.rectified and not self.hidden and isinstance(self.upsample, NearestUpsample)
-        return EpsilonPullback(self, epsilon) if plain else None

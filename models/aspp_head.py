@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from .aspp_bands import Band, bands
 from .aspp_pools import beside, doubled_pools, turned_pools
+from .contract import Edges
 from .convolutions import convolved, filled, kernel_lines, planes
 from .together import Found, together
 
@@ -38,7 +39,6 @@ FINISHED_ROWS = 48
 WIDE = {16: torch.complex128, 8: torch.float64, 4: torch.float32}
 Slices = tuple[slice, slice]
 # Which sides of an array are edges of the scene: top, bottom, left, right.
-Edges = tuple[bool, bool, bool, bool]
 ALL_EDGES: Edges = (True, True, True, True)
 
 

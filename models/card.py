@@ -445,7 +445,7 @@ class ModelCard:
         )
         for name in ("channels", "heads", "components"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            if not getattr(self, name):
+            if name != "components" and not getattr(self, name):
                 raise CardError(name, "the list is empty. A network has at least one.")
             _few(getattr(self, name), name)
         if self.outputs > _MOST_OUTPUTS:

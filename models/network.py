@@ -7,36 +7,18 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..plugin.core.errors import ModelError, OutputError
 from ..plugin.dependencies import require
 from . import registry, weights
+from .architectures import architecture
 from .card import ModelCard
 from .files import shown
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-def _build_aspp(card: ModelCard, arguments: dict[str, Any]) -> nn.Module:
-    from .aspp import AsppFusion
-
-    return AsppFusion(
-        fine_channels=len(card.fine_channels),
-        coarse_channels=len(card.coarse_channels),
-        ratio=card.ratio,
-        variant=arguments["variant"],
-        outputs=card.outputs,
-    )
-
-
-# Name of an architecture: (what builds it, the arguments a card may give).
-ARCHITECTURES: dict[str, tuple[Callable[[ModelCard, dict[str, Any]], nn.Module], tuple[str, ...]]] = {
-    "aspp_fusion": (_build_aspp, ("variant", "ratio", "outputs")),
-}
 
 
 def build(card: ModelCard) -> nn.Module:
@@ -51,19 +33,16 @@ def build(card: ModelCard) -> nn.Module:
         If torch is not installed.
     """
     require("torch")
+    from .inner_layers import output_convolution
+
     where = f"The card of '{card.id}'"
-    if card.architecture.name not in ARCHITECTURES:
-        raise ModelError(
-            f"{where} names the architecture {shown(card.architecture.name)}, which is not known. "
-            f"Known are: {', '.join(ARCHITECTURES)}."
-        )
-    builder, known = ARCHITECTURES[card.architecture.name]
+    chosen = architecture(card)
     arguments = dict(card.architecture.arguments)
     for name in arguments:
-        if name not in known:
+        if name not in chosen.arguments:
             raise ModelError(
                 f"{where} gives the architecture an argument {shown(name)}, which is not known. "
-                f"Known are: {', '.join(known)}."
+                f"Known are: {', '.join(chosen.arguments)}."
             )
     # Facts a card tells twice must agree: else one of the two is wrong.
     for name, value in (("ratio", card.ratio), ("outputs", card.outputs)):
@@ -74,15 +53,18 @@ def build(card: ModelCard) -> nn.Module:
                     f"{where} gives the architecture {name} = {shown(told)}, but its "
                     f"{'channels' if name == 'ratio' else 'heads'} make it {value}. Correct one of them."
                 )
-    if not isinstance(arguments.get("variant"), str):
-        raise ModelError(f"{where} does not name the network's variant. Add it to architecture.arguments.")
-    module = builder(card, arguments)
-    inputs = module.get_submodule("output").in_channels
-    if inputs != len(card.components):
-        raise ModelError(
-            f"{where} lists {len(card.components)} components, but the last convolution of its network has "
-            f"{inputs} inputs. Correct the components or the architecture's arguments."
-        )
+    module = chosen.build(card, arguments)
+    if card.components:
+        output = output_convolution(module)
+        if output is None:
+            raise ModelError(
+                f"{where} lists components, but its network does not end in a 1 x 1 convolution. Leave them out."
+            )
+        if output.components != len(card.components):
+            raise ModelError(
+                f"{where} lists {len(card.components)} components, but the last convolution of its network has "
+                f"{output.components} inputs. Correct the components or the architecture's arguments."
+            )
     return module
 
 

@@ -65,8 +65,10 @@ def scale_groups(card: ModelCard) -> tuple[ChannelGroup, ...]:
     Raises
     ------
     ModelError
-        If the card names no scale for a component.
+        If the card lists no components, or names no scale for one.
     """
+    if not card.components:
+        raise ModelError(f"The card of '{card.id}' lists no components. Choose GROUPS other than scale.")
     unnamed = [component.name for component in card.components if not component.scale]
     if unnamed:
         raise ModelError(

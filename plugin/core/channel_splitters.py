@@ -155,7 +155,7 @@ class GatedSplitter(ChannelSplitter):
 
     def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
         super().__init__(runner, splitting, check)
-        self._own_rows = runner.gated_rows()
+        self._own_rows = runner.fast.gated
         if self._own_rows is not None:
             self.takes_large_tiles, self.tiles_ahead = runner.takes_large_tiles, runner.tiles_ahead
 

@@ -121,7 +121,7 @@ class ComponentSplitter:
         self.groups = scale_groups(runner.card)
         self.splitting = splitting
         self._runner = runner
-        if not hasattr(runner.module, "components") or not hasattr(runner.module, "output"):
+        if not runner.has_components:
             raise ModelError(
                 f"The network of '{runner.card.id}' does not tell its components. Choose GROUPS other than scale."
             )

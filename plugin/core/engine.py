@@ -155,11 +155,11 @@ def plan_work(
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with told_if_full(runner.device):
-        pixel, column = _bytes_needed(runner, work, runner.band_rows if large else 0)
+        pixel, column = _bytes_needed(runner, work, runner.fast.band_rows if large else 0)
     tile, tiles = (1 + ahead) * pixel + reading, 1 + ahead
 
     def bands_at_once(rows: int) -> int:
-        return min(max(cores(), tiles), tiles * runner.bands_at_once(rows))
+        return min(max(cores(), tiles), tiles * runner.fast.bands_at_once(rows))
 
     cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
@@ -187,9 +187,9 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: i
                 scene=Window(0, 0, rows + 2 * step, cols + 2 * step),
             )
         )
-        runner.release()
+        runner.fast.release()
         found.append((rows, peak_bytes(partial(work, probe)) / cols))
-    runner.release()
+    runner.fast.release()
     (rows, need), (first_rows, first) = found[-1], found[0]
     if rows == first_rows:
         return need / rows, 0.0

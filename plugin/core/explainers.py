@@ -22,7 +22,7 @@ from .walk import Walk, traced
 from .window import Window
 
 if TYPE_CHECKING:
-    from ...models.aspp_secant import SecantPullback
+    from ...models.contract import SecantPass
 
 
 @dataclass(frozen=True)
@@ -237,9 +237,9 @@ class SecantExplainer:
     Parameters
     ----------
     runner : Runner
-        A network with a way back over steps.
-    pullback : SecantPullback
-        That way back.
+        The network.
+    secants : SecantPass
+        Its backward passes over steps.
     levels : tuple of float
         The baseline.
     steps : int
@@ -249,9 +249,9 @@ class SecantExplainer:
     """
 
     def __init__(
-        self, runner: Runner, pullback: SecantPullback, levels: tuple[float, ...], steps: int, check: Check
+        self, runner: Runner, secants: SecantPass, levels: tuple[float, ...], steps: int, check: Check
     ) -> None:
-        self._runner, self._pullback = runner, pullback
+        self._runner, self._secants = runner, secants
         self._levels, self._check = levels, check
         self.takes_large_tiles = runner.takes_large_tiles
         self._ends = [(number / steps) ** 2 for number in range(steps + 1)]
@@ -266,10 +266,10 @@ class SecantExplainer:
         at_origin = seeded_sum(seeded, self._runner.logits(origin))
         ledger.note(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         fine = torch.zeros_like(inputs.fine)
-        found = self._pullback.steps(self._points(inputs, origin), seeded, inputs.edges)
+        found = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
         for multipliers, begin, end in zip(found, self._ends, self._ends[1:]):
             fine.add_(multipliers, alpha=end - begin)
-        coarse = self._pullback.cells(seeded, inputs.coarse)
+        coarse = self._secants.cells(seeded, inputs.coarse)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)

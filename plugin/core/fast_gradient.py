@@ -6,10 +6,9 @@ out, it gives the same multipliers, and the same share of every bias and of ε, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
+from ...models.contract import ForwardPass
 from .accounts import BIAS, Ledger
 from .explainers import Explanation, Seeds, seeded_sum
 from .network import Inputs, Runner
@@ -19,15 +18,15 @@ from .window import Window
 class FastGradient:
     """Explains by the network's own way back: gradient, gradient × input, LRP-0."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, runner: Runner, gradient: ForwardPass) -> None:
+        self._gradient = gradient
         self.takes_large_tiles = runner.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        logits, pull = self._runner.pullback(inputs.fine, inputs.coarse, inputs.edges)
+        logits, pull = self._gradient(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
 
         def note(layer: str, amount: torch.Tensor) -> None:
@@ -42,16 +41,15 @@ class FastGradient:
 class FastEpsilon:
     """Explains by the network's own LRP-ε."""
 
-    def __init__(self, runner: Runner, pullback: Callable) -> None:
-        self._runner = runner
-        self._pullback = pullback
+    def __init__(self, runner: Runner, lrp_epsilon: ForwardPass) -> None:
+        self._lrp_epsilon = lrp_epsilon
         self.takes_large_tiles = runner.takes_large_tiles
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        logits, pull = self._pullback(inputs.fine, inputs.coarse, inputs.edges)
+        logits, pull = self._lrp_epsilon(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
         fine, coarse = pull(seeded, ledger.note)
         if coarse is None and inputs.coarse is not None:

@@ -257,7 +257,7 @@ def explainer_for(
     """
     network = Walked(runner, dropout) if dropout else runner
     if method.name == INTEGRATED_GRADIENTS:
-        if dropout is None and (secants := runner.secant_pullback()) is not None:
+        if dropout is None and (secants := runner.fast.secants) is not None:
             return SecantExplainer(runner, secants, method.baseline, -(-method.steps // NODES_A_STEP), check)
         return PathExplainer(runner, network, method.baseline, method.steps, check)
     if method.name == SMOOTHGRAD:
@@ -293,11 +293,12 @@ def _fast_explainer(runner: Runner, method: Method) -> Explainer | None:
     """Return an explainer that uses the network's own way back, or None where only the walk will do."""
     if method.first_rule != "same":
         return None
-    if method.name == LRP_EPSILON and (pullback := runner.epsilon_pullback(method.epsilon)) is not None:
-        return FastEpsilon(runner, pullback)
-    if runner.pullback is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
+    fast = runner.fast
+    if method.name == LRP_EPSILON and fast.lrp_epsilon is not None:
+        return FastEpsilon(runner, fast.lrp_epsilon(method.epsilon))
+    if fast.gradient is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
         return None
-    return FastGradient(runner)
+    return FastGradient(runner, fast.gradient)
 
 
 def _affine_rule(method: Method) -> AffineRule:

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
+from ...models.architectures import fast_paths
+from ...models.contract import Edges, FastPaths
 from ...models.convolutions import computes_bfloat16
+from ...models.inner_layers import OutputConvolution, activation, layer_names, output_convolution
 from ...models.together import cores
 from .errors import ModelError, NumericalError, ParameterError
 from .protocols import Patch
 from .window import Window
 
 if TYPE_CHECKING:
-    from ...models.aspp_secant import SecantPullback
     from ...models.card import ModelCard
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -127,7 +130,7 @@ class Inputs:
 
     fine: torch.Tensor
     coarse: torch.Tensor | None
-    edges: tuple[bool, bool, bool, bool] = (True, True, True, True)
+    edges: Edges = (True, True, True, True)
 
     def to(self, dtype: torch.dtype) -> Inputs:
         """Return the inputs in another type."""
@@ -190,37 +193,28 @@ class Runner:
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         with told_if_full(self.device):
-            self._fast = self._reorganised()
-            # A forward pass with a way back of its own, where the network has one; else there is autograd.
-            self.pullback = self._fast.pullback() if hasattr(self._fast, "pullback") else None
-        # Rows that the network computes at a time, 0 where it takes a tile at once.
-        self.band_rows = int(getattr(self._fast, "band_rows", 0))
+            own = fast_paths(self.module, self.dtype)
+            # What the architecture computes faster than by the definition; what is None there follows from it.
+            self.fast: FastPaths = own or self._definition()
         # Whether large tiles cost neither forward passes nor gradients their speed.
-        self._in_bands = self.band_rows > 0 and self.pullback is not None
+        self._in_bands = self.fast.band_rows > 0 and self.fast.gradient is not None
         self.takes_large_tiles = self._in_bands or self.device.type == "cuda"
 
     @property
     def tiles_ahead(self) -> int:
-        """How many more tiles may be predicted at the same time: one on several cores, lest some be idle at the end."""
+        """How many more tiles may be predicted at the same time: 1 on several cores, so that none idles at the end."""
         return 1 if self._in_bands and cores() > 1 else 0
 
-    def bands_at_once(self, rows: int) -> int:
-        """Return how many bands of a window of `rows` rows the network computes at the same time."""
-        if not hasattr(self._fast, "shares"):
-            return 1
-        with torch.no_grad():
-            return max(1, len(self._fast.shares(rows)))
+    def _definition(self) -> FastPaths:
+        """Return the forward pass of the definition, in this precision."""
+        plain = copy.deepcopy(self.module).to(self.dtype).to(memory_format=torch.channels_last)
 
-    def release(self) -> None:
-        """Give back the memory that the network keeps from one tile to the next."""
-        if hasattr(self._fast, "workspace"):
-            self._fast.workspace.release()
+        def forward(
+            fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = (True,) * 4
+        ) -> torch.Tensor:
+            return plain(fine.to(self.dtype), None if coarse is None else coarse.to(self.dtype))
 
-    def _reorganised(self) -> nn.Module:
-        if hasattr(self.module, "fast"):
-            return self.module.fast(self.dtype)
-        plain = copy.deepcopy(self.module).to(self.dtype)
-        return plain.to(memory_format=torch.channels_last)
+        return FastPaths(forward)
 
     def on_cpu(self) -> Runner:
         """Return the same network made ready on the CPU."""
@@ -327,8 +321,8 @@ class Runner:
         seeds : torch.Tensor
             (1, output, row, column).
         """
-        if self.pullback is not None:
-            return self.pullback(inputs.fine, inputs.coarse, inputs.edges)[1](seeds)
+        if self.fast.gradient is not None:
+            return self.fast.gradient(inputs.fine, inputs.coarse, inputs.edges)[1](seeds)
         with torch.enable_grad():
             fine = inputs.fine.detach().requires_grad_()
             coarse = None if inputs.coarse is None else inputs.coarse.detach().requires_grad_()
@@ -339,41 +333,73 @@ class Runner:
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
 
-    def secant_pullback(self) -> SecantPullback | None:
-        """Return the network's own way back over steps of a path, or None where it has none."""
-        made = getattr(self._fast, "secant_pullback", None)
-        return made() if made is not None else None
-
-    def gated_rows(self) -> Callable | None:
-        """Return the network's own forward pass in parts by channels, or None where it has none."""
-        made = getattr(self._fast, "gated_rows", None)
-        return made() if made is not None else None
-
-    def epsilon_pullback(self, epsilon: float) -> Callable | None:
-        """Return the network's own way back by LRP-ε, or None where it has none."""
-        made = getattr(self._fast, "epsilon_pullback", None)
-        return made(epsilon) if made is not None else None
-
     def _run_fast(
-        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: tuple[bool, ...]
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges
     ) -> torch.Tensor:
-        if hasattr(self.module, "fast"):  # it casts by itself
-            return self._fast(fine, coarse, edges).to(self.input_dtype)
-        fine, coarse = fine.to(self.dtype), None if coarse is None else coarse.to(self.dtype)
-        return self._fast(fine, coarse).to(self.input_dtype)
+        return self.fast.forward(fine, coarse, edges).to(self.input_dtype)
+
+    @property
+    def has_components(self) -> bool:
+        """Whether the network ends in a 1 x 1 convolution, whose inputs are the components."""
+        return self._output is not None
+
+    @cached_property
+    def _output(self) -> OutputConvolution | None:
+        return output_convolution(self.module)
+
+    def _output_convolution(self) -> OutputConvolution:
+        if self._output is None:
+            raise ModelError(
+                f"The network of '{self.card.id}' has no components: it does not end in a 1 x 1 convolution."
+            )
+        return self._output
 
     def components(self, inputs: Inputs) -> torch.Tensor:
-        """Return the inputs (1, component, row, column) of the network's last 1 x 1 convolution."""
+        """Return the inputs (1, component, row, column) of the network's last 1 x 1 convolution.
+
+        Raises
+        ------
+        ModelError
+            If the network does not end in one.
+        """
         with torch.inference_mode():
-            network = self._fast if hasattr(self._fast, "components") else self.module
-            return network.components(inputs.fine, inputs.coarse)
+            if self.fast.components is not None:
+                return self.fast.components(inputs.fine, inputs.coarse)
+            return self._output_convolution().inputs(self.module, inputs.fine, inputs.coarse)
+
+    def activation(self, inputs: Inputs, layer: str) -> torch.Tensor:
+        """Return what a layer of the network's definition puts out, (1, channel, row, column), at its resolution.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            What the network is fed.
+        layer : str
+            One of :attr:`layer_names`.
+
+        Raises
+        ------
+        ModelError
+            If the network has no such layer.
+        """
+        with torch.inference_mode():
+            return activation(self.module, layer, inputs.fine, inputs.coarse)
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers whose output can be looked at, from the inputs to the logits."""
+        return layer_names(self.module)
 
     def output_weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights (output, component) and biases (output,) of the last 1 x 1 convolution, float64."""
-        layer = self.module.output
-        weight = layer.weight.double().cpu().numpy()[:, :, 0, 0]
-        bias = np.zeros(len(weight)) if layer.bias is None else layer.bias.double().cpu().numpy()
-        return weight, bias
+        """Return weights (output, component) and biases (output,) of the last 1 x 1 convolution, float64.
+
+        Raises
+        ------
+        ModelError
+            If the network does not end in one.
+        """
+        weight, bias = self._output_convolution().weights(self.module)
+        return weight.cpu().numpy(), bias.cpu().numpy()
 
     def array(self, tensor: torch.Tensor) -> np.ndarray:
         """Return a tensor as an array on the host: float64 for float64, else float32."""

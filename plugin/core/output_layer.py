@@ -123,6 +123,11 @@ class OutputLayer:
         ModelError
             If the model has no such head or the shapes do not fit.
         """
+        if not card.components:
+            raise ModelError(
+                f"The card of '{card.id}' lists no components, the inputs of the last 1 x 1 convolution, "
+                "so there is nothing to score. Use relevance, contributions or ablation, which need none."
+            )
         first = 0
         for known in card.heads:
             outputs = len(known.classes) if known.kind == "softmax" else 1

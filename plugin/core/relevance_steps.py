@@ -69,7 +69,7 @@ def refined(
     progress.report(0.0, "Trying how many steps are needed")
     pilots = pilots_of(source, plan, seeding)
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
-    secants = runner.secant_pullback() is not None
+    secants = runner.fast.secants is not None
 
     def trial(method: Method) -> list[_Trial]:
         return [

@@ -105,14 +105,14 @@ class Retreat(Generic[Ready]):
                 f"The memory of the {self._runner.device.type} device does not suffice: going on with smaller tiles of "
                 f"{side} pixels."
             )
-            self._runner.release()
+            self._runner.fast.release()
             torch.cuda.empty_cache()
         else:
             self._go_to_cpu()
 
     def _go_to_cpu(self) -> None:
         device, precision = self._runner.device.type, self._runner.precision
-        self._runner.release()
+        self._runner.fast.release()
         self._runner = self._runner.on_cpu()
         finer = f" (in {self._runner.precision})" if self._runner.precision != precision else ""
         self._progress.warn(

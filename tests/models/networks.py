@@ -8,6 +8,7 @@ import math
 import torch
 from floelens.models.aspp import AsppFusion
 from floelens.models.aspp_card import aspp_card
+from floelens.models.aspp_fast import FastAspp
 from floelens.models.card import Head, HeadClass, ModelCard
 from torch import nn
 
@@ -46,6 +47,11 @@ def random_network(
     network = AsppFusion(variant=variant, **arguments)
     randomise(network, seed)
     return network.to(dtype).eval().requires_grad_(False)
+
+
+def fast_of(network: AsppFusion, dtype: torch.dtype | None = None) -> FastAspp:
+    """Return the fast copy of a network, in its own type of numbers or another."""
+    return FastAspp(network, dtype or network.output.weight.dtype)
 
 
 def random_inputs(

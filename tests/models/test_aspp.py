@@ -9,7 +9,7 @@ from floelens.models.aspp_variants import VARIANTS as TABLE
 from floelens.plugin.core.errors import ModelError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_networks import VARIANTS, random_inputs, random_network
+from model_networks import VARIANTS, fast_of, random_inputs, random_network
 from torch.nn import functional
 
 SIZES = [(73, 51), (5, 9), (1, 1), (16, 40), (3, 66)]
@@ -91,7 +91,7 @@ def test_the_last_components_are_the_coarse_channels_themselves():
 def test_the_fast_form_equals_the_definition(variant, outputs):
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
         network = random_network(variant, dtype, ratio=25, outputs=outputs)
-        fast = network.fast()
+        fast = fast_of(network)
         reference = random_network(variant, ratio=25, outputs=outputs)
         for rows, cols in SIZES:
             inputs = random_inputs(rows, cols, 25, dtype)
@@ -108,7 +108,7 @@ def test_the_fast_components_equal_the_definition(variant):
         network = random_network(variant, dtype, ratio=25)
         for rows, cols in SIZES:
             inputs = random_inputs(rows, cols, 25, dtype)
-            got, expected = network.fast().components(*inputs), network.components(*inputs)
+            got, expected = fast_of(network).components(*inputs), network.components(*inputs)
             assert got.shape == expected.shape
             assert worst(got, expected) < tolerance, (dtype, rows, cols)
 
@@ -127,14 +127,14 @@ def test_the_fast_form_equals_the_definition_at_any_size_and_ratio(
 ):
     network = random_network(variant, ratio=ratio, outputs=outputs)
     inputs = random_inputs(rows, cols, ratio, samples=samples)
-    assert worst(network.fast()(*inputs), network(*inputs)) < 1e-12
+    assert worst(fast_of(network)(*inputs), network(*inputs)) < 1e-12
 
 
 @pytest.mark.parametrize("variant", ["fusion", "interpretability_small"])
 def test_bfloat16_is_near_the_definition_and_answers_in_float32(variant):
     network = random_network(variant, torch.float32, ratio=25, outputs=2)
     inputs = random_inputs(60, 70, 25, torch.float32)
-    logits = network.fast(torch.bfloat16)(*inputs)
+    logits = fast_of(network, torch.bfloat16)(*inputs)
     assert logits.dtype == torch.float32
     # Eight bits of significand through nine layers: a few parts in a hundred at most.
     assert worst(logits, network(*inputs)) < 0.03
@@ -147,7 +147,7 @@ def test_bfloat16_is_near_the_definition_and_answers_in_float32(variant):
 def test_gradients_of_the_fast_form_equal_those_of_the_definition(variant, rows, cols, outputs):
     network = random_network(variant, ratio=10, outputs=outputs)
     gradients = []
-    for forward in (network, network.fast()):
+    for forward in (network, fast_of(network)):
         inputs = [values.requires_grad_(True) for values in random_inputs(rows, cols, 10)]
         forward(*inputs)[:, :, 5:20, 3:-10].sum().backward()
         gradients.append([values.grad for values in inputs])
@@ -157,7 +157,7 @@ def test_gradients_of_the_fast_form_equal_those_of_the_definition(variant, rows,
 
 def test_the_fast_form_shares_nothing_with_the_network():
     network = random_network("fusion", ratio=10)
-    fast = network.fast()
+    fast = fast_of(network)
     inputs = random_inputs(15, 15, 10)
     before, plain = fast(*inputs), network(*inputs)
     for parameter in network.parameters():
@@ -171,7 +171,7 @@ def test_the_fast_form_is_that_of_evaluation_even_while_training():
     network = random_network("fusion", ratio=10)
     inputs = random_inputs(15, 15, 10)
     expected = network(*inputs)
-    assert worst(network.train().fast()(*inputs), expected) < 1e-12
+    assert worst(fast_of(network.train())(*inputs), expected) < 1e-12
     assert network.training
 
 
@@ -181,7 +181,7 @@ def test_a_shift_of_batch_norm_does_not_reach_the_padding():
     network.norm1.bias.add_(10)
     network.norm2.bias.sub_(10)
     inputs = random_inputs(20, 20, 10)
-    assert worst(network.fast()(*inputs), network(*inputs)) < 1e-12
+    assert worst(fast_of(network)(*inputs), network(*inputs)) < 1e-12
 
 
 def test_a_network_without_coarse_channels_needs_none():
@@ -189,7 +189,7 @@ def test_a_network_without_coarse_channels_needs_none():
     fine = random_inputs(20, 20, 1, channels=(3, 1))[0]
     logits = network(fine, None)
     assert network.components(fine, None).shape[1] == 70
-    assert worst(network.fast()(fine, None), logits) < 1e-12
+    assert worst(fast_of(network)(fine, None), logits) < 1e-12
 
 
 def test_dropout_is_active_in_training_only():

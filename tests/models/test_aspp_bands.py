@@ -10,10 +10,14 @@ import torch
 from floelens.models import aspp_epsilon_branches, aspp_head
 from floelens.models.aspp import AsppFusion
 from floelens.models.aspp_bands import Band, Rolling, bands, rolled, shares
+from floelens.models.aspp_epsilon import EpsilonPullback
 from floelens.models.aspp_epsilon_branches import BRANCH_HALO, EpsilonBranches
 from floelens.models.aspp_head import LinearHead
+from floelens.models.aspp_pullback import Pullback
+from floelens.models.aspp_rows import GatedRows
 from floelens.models.epsilon_rule import EpsilonRule
 from floelens.models.workspace import ROOM, Workspace
+from floelens.tests.models.networks import fast_of
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,12 +80,12 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
     seeds = torch.randn(1, outputs, 151, 120, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = []
     for height in (0, 40, 7):
-        fast = network.fast()
+        fast = fast_of(network)
         fast.band_rows = height
         noted, noted_epsilon = {}, {}
-        logits, pull = fast.pullback()(fine, coarse, edges)
+        logits, pull = Pullback(fast)(fine, coarse, edges)
         multipliers = pull(seeds, noted.__setitem__)
-        epsilon_logits, pull = fast.epsilon_pullback(0.01)(fine, coarse, edges)
+        epsilon_logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse, edges)
         by_epsilon = pull(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
         amounts = [torch.stack(list(books.values())) for books in (noted, noted_epsilon)]
         found.append((fast(fine, coarse, edges), logits, *multipliers, epsilon_logits, *by_epsilon, *amounts))
@@ -93,7 +97,7 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
 @pytest.mark.parametrize("cores", [1, 2, 7, 64])
 @pytest.mark.parametrize("height", [0, 7, 48, 200])
 def test_no_row_is_reached_by_more_than_two_bands_of_the_branches(height, cores, monkeypatch):
-    network = network_of("interpretability_small", 1, torch.float64).fast()
+    network = fast_of(network_of("interpretability_small", 1, torch.float64))
     network.band_rows = height
     branches = EpsilonBranches(network, EpsilonRule(0.01, torch.float64))
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
@@ -107,7 +111,7 @@ def test_no_row_is_reached_by_more_than_two_bands_of_the_branches(height, cores,
 
 
 def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
-    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     fine, coarse = inputs_of(384, 40, torch.float64)
     computing, adding, both = threading.Barrier(2, timeout=60), [], []
     from_band, add = EpsilonBranches._from_band, aspp_epsilon_branches._add
@@ -127,18 +131,18 @@ def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
     monkeypatch.setattr(EpsilonBranches, "_from_band", two_at_once)
     monkeypatch.setattr(aspp_epsilon_branches, "_add", told)
     with torch.no_grad():
-        logits, pull = fast.epsilon_pullback(0.01)(fine, coarse)
+        logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
         pull(torch.ones_like(logits), lambda *note: None)
     assert both == [1] * 4
 
 
 def test_several_cores_find_the_same_numbers_every_time():
-    fast = network_of("interpretability_small", 3, torch.float32).fast()
+    fast = fast_of(network_of("interpretability_small", 3, torch.float32))
     fine, coarse = inputs_of(310, 120, torch.float32)
     found = []
     for _ in range(6):
         with torch.no_grad():
-            logits, pull = fast.epsilon_pullback(0.01)(fine, coarse)
+            logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
             books = {}
             pulled = pull(torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2]))
         found.append([logits, *pulled, torch.stack(list(books.values()))])
@@ -152,11 +156,11 @@ def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any
     fine, coarse = inputs_of(151, 118, torch.float64)
     seeds = torch.zeros(1, outputs, 151, 118, dtype=torch.float64)
     seeds[(..., *seeded)] = torch.randn(seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1))
-    expected = network.fast().epsilon_pullback(0.05)(fine, coarse)[1](seeds, lambda *note: None)
-    fast = network.float().fast()
+    expected = EpsilonPullback(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *note: None)
+    fast = fast_of(network.float())
     for height in (0, 48, 7):
         fast.band_rows = height
-        pull = fast.epsilon_pullback(0.05)(fine.float(), coarse.float())[1]
+        pull = EpsilonPullback(fast, 0.05)(fine.float(), coarse.float())[1]
         found = pull(seeds.float(), lambda *note: None)
         assert max(off(mine.double(), theirs) for mine, theirs in zip(found, expected)) < 1e-5
 
@@ -193,9 +197,9 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
 
 def test_seeds_that_are_zero_everywhere_reach_nothing():
     assert not list(bands(0, 7)) and not shares(Band(0, 0, 300), 4)
-    fast = network_of("interpretability_small", 2, torch.float64).fast()
+    fast = fast_of(network_of("interpretability_small", 2, torch.float64))
     fine, coarse = inputs_of(150, 40, torch.float64)
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         amounts = []
         logits, pull = pullback(fine, coarse)
         for found in pull(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
@@ -204,9 +208,9 @@ def test_seeds_that_are_zero_everywhere_reach_nothing():
 
 
 def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
-    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     fine, coarse = inputs_of(40, 40, torch.float64)
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         _, pull = pullback(fine, coarse)
         pullback(fine + 1, coarse)
         with pytest.raises(RuntimeError, match="later forward pass"):
@@ -222,9 +226,9 @@ def test_what_few_seeds_hand_back_and_what_the_others_do_add_up(outputs, corner)
     few = torch.zeros_like(seeds)
     here = (..., slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 11))
     few[here] = seeds[here]
-    fast = network.fast()
+    fast = fast_of(network)
     fast.band_rows = 40
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         _, pull = pullback(fine, coarse)
         found, books = [], []
         for part in (seeds, few, seeds - few):
@@ -239,9 +243,9 @@ def test_what_few_seeds_hand_back_and_what_the_others_do_add_up(outputs, corner)
 
 
 def test_a_pass_can_be_pulled_twice():
-    fast = network_of("interpretability_small", 1, torch.float64).fast()
+    fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     seeds = torch.ones(1, 1, 40, 40, dtype=torch.float64)
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         _, pull = pullback(*inputs_of(40, 40, torch.float64))
         first, second = (pull(seeds, lambda *note: None) for _ in range(2))
         assert all(torch.equal(*pair) for pair in zip(first, second))
@@ -295,7 +299,7 @@ def test_strips_in_pieces_are_the_strip(monkeypatch):
 
 
 def test_only_in_evaluation_without_gradients_are_rows_cut():
-    network = AsppFusion(2, 3, 25, "interpretability_small").eval().fast()
+    network = fast_of(AsppFusion(2, 3, 25, "interpretability_small").eval())
     fine, _ = inputs_of(300, 30, torch.float32)
     with torch.no_grad():
         assert sum(len(list(network.bands(share, fine))) for share in network.shares(300)) >= 3
@@ -306,10 +310,10 @@ def test_only_in_evaluation_without_gradients_are_rows_cut():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back(dtype):
     network = network_of("interpretability_small", 1, torch.promote_types(dtype, torch.float32))
-    fast = network.fast(dtype)
+    fast = fast_of(network, dtype)
     fine, coarse = inputs_of(150, 60, fast.sum_dtype)
     seeds = torch.ones(1, 1, 150, 60, dtype=fast.sum_dtype)
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         found = []
         for inference in (True, False, True):
             with torch.inference_mode(inference):
@@ -331,16 +335,16 @@ def test_layers_of_a_last_band_give_their_memory_back_as_soon_as_the_next_one_ha
 
     monkeypatch.setattr(Workspace, "lend", lend)
     monkeypatch.setattr(Workspace, "give_back", lambda self, memory: held.remove(id(memory)))
-    fast = network_of("interpretability_small", 1, torch.float32).fast()
+    fast = fast_of(network_of("interpretability_small", 1, torch.float32))
     fast.band_rows = 0
     fine, coarse = inputs_of(60, 40, torch.float32)
     monkeypatch.setattr(fast, "shares", lambda rows: shares(Band(0, 60, 60), 1))
-    for pullback in (fast.pullback(), fast.epsilon_pullback(0.01)):
+    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         logits, pull = pullback(fine, coarse)
         pull(torch.ones_like(logits), lambda *note: None)
     with torch.no_grad():
         nothing = torch.zeros_like(fine), torch.zeros_like(coarse)
-        list(fast.gated_rows()((fine, coarse), nothing, [[0], [1]]))
+        list(GatedRows(fast)((fine, coarse), nothing, [[0], [1]]))
     assert not held
     assert len(most) == 5 * 6
     assert max(most) == 3  # what is seen, what is put out, and the skip components

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from floelens.models.architectures import fast_paths
 from floelens.models.aspp import AsppFusion
+from floelens.models.aspp_epsilon import EpsilonPullback
+from floelens.models.aspp_pullback import Pullback
 from floelens.plugin.core.accounts import Ledger
 from floelens.plugin.core.fast_gradient import FastEpsilon, FastGradient
 from floelens.plugin.core.methods import Method, WalkExplainer, explainer_for
 from floelens.plugin.core.network import Runner
 from floelens.plugin.core.rules import BIAS, AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.walk import Walk, traced
+from floelens.tests.models.networks import fast_of
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 
 pytestmark = pytest.mark.usefixtures("two_cores")
@@ -62,7 +66,7 @@ def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
     fine, coarse = inputs_of(*size, dtype)
     seeds = torch.randn(1, outputs, *size, dtype=dtype, generator=torch.Generator().manual_seed(1))
     logits, to_fine, to_cells, biases = walked(network, fine, coarse, seeds)
-    found, pull = network.fast().pullback()(fine, coarse)
+    found, pull = Pullback(fast_of(network))(fine, coarse)
     noted = {}
     fast_fine, fast_cells = pull(seeds, noted.__setitem__)
     assert off(found, logits) < share
@@ -85,7 +89,7 @@ def test_sides_that_are_not_the_scenes_spoil_nothing_beyond_the_receptive_field(
     seeds = torch.zeros(1, outputs, rows, cols, dtype=torch.float64)
     seeds[own] = torch.randn(seeds[own].shape, dtype=torch.float64)
     logits, to_fine, to_cells, _ = walked(network, fine, coarse, seeds)
-    found, pull = network.fast().pullback()(fine, coarse, edges)
+    found, pull = Pullback(fast_of(network))(fine, coarse, edges)
     fast_fine, fast_cells = pull(seeds)
     assert off(found[own], logits[own]) < 1e-12
     assert off(fast_fine, to_fine) < 1e-12
@@ -93,8 +97,9 @@ def test_sides_that_are_not_the_scenes_spoil_nothing_beyond_the_receptive_field(
 
 
 def test_variants_with_gates_behind_the_trunk_are_left_to_autograd():
-    assert AsppFusion(2, 3, RATIO, "fusion").eval().fast().pullback() is None
-    assert AsppFusion(2, 3, RATIO, "v2").eval().fast().pullback() is None
+    for variant in ("fusion", "v2"):
+        paths = fast_paths(AsppFusion(2, 3, RATIO, variant).eval(), torch.float32)
+        assert paths.gradient is paths.secants is paths.lrp_epsilon is None
 
 
 @pytest.mark.parametrize("outputs", [1, 4])
@@ -111,7 +116,7 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     walk, books = Walk(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
     logits = walk.forward(fine, coarse)
     to_fine, to_cells = walk.backward(seeds, books)
-    found, pull = network.fast().epsilon_pullback(epsilon)(fine, coarse)
+    found, pull = EpsilonPullback(fast_of(network), epsilon)(fine, coarse)
     fast_books = Ledger()
     fast_fine, fast_cells = pull(seeds, fast_books.note)
     assert off(found, logits) < share
@@ -130,8 +135,8 @@ def test_an_epsilon_too_small_for_the_precision_leaves_the_gradient():
     network = network_of("interpretability_small", 1, torch.float32)
     fine, coarse = inputs_of(20, 20, torch.float32)
     seeds, notes = torch.ones(1, 1, 20, 20), Ledger()
-    to_fine, _ = network.fast().epsilon_pullback(1e-60)(fine, coarse)[1](seeds, notes.note)
-    assert off(to_fine, network.fast().pullback()(fine, coarse)[1](seeds)[0]) < 1e-5
+    to_fine, _ = EpsilonPullback(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.note)
+    assert off(to_fine, Pullback(fast_of(network))(fine, coarse)[1](seeds)[0]) < 1e-5
     assert abs(sum(notes.by_layer()["epsilon"].values())) < 1e-20
 
 
@@ -142,7 +147,7 @@ def test_a_norm_without_gain_is_not_merged_and_keeps_its_share():
     seeds = torch.ones(1, 1, 70, 75, dtype=torch.float64)
     _, to_fine, _, biases = walked(network, fine, coarse, seeds)
     noted = {}
-    _, pull = network.fast().pullback()(fine, coarse)
+    _, pull = Pullback(fast_of(network))(fine, coarse)
     assert off(pull(seeds, noted.__setitem__)[0], to_fine) < 1e-12
     assert float(noted["norm1"]) == pytest.approx(biases["norm1"], rel=1e-10)
 

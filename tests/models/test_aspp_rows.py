@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from floelens.models import aspp_rows
-from floelens.models.aspp_rows import BIAS
-from model_networks import VARIANTS, random_inputs, random_network
+from floelens.models.architectures import fast_paths
+from floelens.models.aspp_rows import BIAS, GatedRows
+from model_networks import VARIANTS, fast_of, random_inputs, random_network
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -54,10 +55,10 @@ def test_rows_equal_derivatives_of_the_plain_network(variant, size, dead):
             network.norm1.weight[3] = 0.0
     with torch.no_grad():
         expected = by_definition(network, *inputs)
-        fast = network.fast(torch.float64)
+        fast = fast_of(network, torch.float64)
         fast.band_rows = 32
         distance, origin = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse)
-        found = summed(fast.gated_rows()(distance, origin, GROUPS), expected[None, 0], len(GROUPS))
+        found = summed(GatedRows(fast)(distance, origin, GROUPS), expected[None, 0], len(GROUPS))
     assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
 
 
@@ -66,7 +67,7 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
     fine, coarse, base_fine, base_coarse = inputs
     with torch.no_grad():
         distance, origin = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse)
-        rows = network.fast(torch.float64).gated_rows()
+        rows = GatedRows(fast_of(network, torch.float64))
         whole, inner = (
             summed(rows(distance, origin, GROUPS, edges), network(fine, coarse), len(GROUPS))
             for edges in ((True,) * 4, (False,) * 4)
@@ -79,7 +80,7 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
 def test_some_outputs_are_those_of_all(outputs):
     network, *inputs = settings_of("interpretability_small", 40, 30)
     fine, coarse, base_fine, base_coarse = inputs
-    rows = network.fast(torch.float64).gated_rows()
+    rows = GatedRows(fast_of(network, torch.float64))
     given = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS
     expected, found = list(rows(*given)), list(rows(*given, outputs=outputs))
     assert [name for name, _ in found] == [name for name, _ in expected]
@@ -90,7 +91,7 @@ def test_some_outputs_are_those_of_all(outputs):
 def test_inputs_that_require_a_gradient_are_split_the_same_without_one():
     network, *inputs = settings_of("interpretability_small", 150, 20)
     fine, coarse, base_fine, base_coarse = inputs
-    rows, origin = network.fast(torch.float64).gated_rows(), (base_fine, base_coarse)
+    rows, origin = GatedRows(fast_of(network, torch.float64)), (base_fine, base_coarse)
     expected = dict(rows((fine - base_fine, coarse - base_coarse), origin, GROUPS[:1]))
     found = dict(rows(((fine - base_fine).requires_grad_(), coarse - base_coarse), origin, GROUPS[:1]))
     assert found.keys() == expected.keys()
@@ -101,10 +102,10 @@ def test_inputs_that_require_a_gradient_are_split_the_same_without_one():
 def test_rows_are_cut_where_the_network_cuts_its_own(height, least, monkeypatch):
     network, *inputs = settings_of("interpretability_small", 150, 20)
     fine, coarse, base_fine, base_coarse = inputs
-    fast, heights = network.fast(torch.float64), []
+    fast, heights = fast_of(network, torch.float64), []
     fast.band_rows = height
     monkeypatch.setattr(aspp_rows, "_gate", lambda rows: heights.append(rows.shape[2]))
-    list(fast.gated_rows()((fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS))
+    list(GatedRows(fast)((fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS))
     with torch.no_grad():
         number = sum(len(list(share.cut(height))) for share in fast.shares(150))
     assert number >= least
@@ -113,4 +114,4 @@ def test_rows_are_cut_where_the_network_cuts_its_own(height, least, monkeypatch)
 
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant not in LINEAR])
 def test_variants_without_a_linear_head_have_none(variant):
-    assert random_network(variant).fast(torch.float64).gated_rows() is None
+    assert fast_paths(random_network(variant), torch.float64).gated is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from floelens.models.aspp_secant import secants
+from floelens.models.aspp_secant import SecantPullback, secants
 from floelens.models.network import load
 from floelens.plugin.core.accounts import Ledger
 from floelens.plugin.core.explainers import PathExplainer, SecantExplainer
@@ -14,6 +14,7 @@ from floelens.plugin.core.methods import NODES_A_STEP, Method, explainer_for
 from floelens.plugin.core.network import Inputs, Runner
 from floelens.plugin.core.rules import Rules, along_gradient
 from floelens.plugin.core.walk import Walk, traced
+from floelens.tests.models.networks import fast_of
 from floelens.tests.models.test_aspp_pullback import inputs_of, network_of, off
 
 
@@ -40,7 +41,7 @@ def test_multipliers_over_steps_are_those_of_the_walk_with_rescaled_gates(varian
     seeds = torch.zeros(1, outputs, 50, 55, dtype=torch.float64)
     seeds[:, -1, 10:45, :30] = 1.0
     points = [(end * fine, end * coarse) for end in (0.0, 0.3, 1.0)]
-    pullback = network.to(dtype).fast(dtype).secant_pullback()
+    pullback = SecantPullback(fast_of(network.to(dtype), dtype))
     found = list(pullback.steps([point.to(dtype) for point, _ in points], seeds.to(dtype)))
     expected = list(rescaled(network.to(torch.float64), points, seeds))
     assert len(found) == len(expected) == 2
@@ -84,8 +85,8 @@ def test_a_quarter_of_the_steps_is_as_close_to_integrated_gradients_as_gauss_leg
 
     explainer = explainer_for(runner, Method("integrated_gradients", steps=32))
     assert isinstance(explainer, SecantExplainer)
-    passes, steps = [], explainer._pullback._to_fine
-    explainer._pullback._to_fine = lambda *given: passes.append(1) or steps(*given)
+    passes, steps = [], explainer._secants._to_fine
+    explainer._secants._to_fine = lambda *given: passes.append(1) or steps(*given)
     found = relevance(explainer)
     assert len(passes) == 32 // NODES_A_STEP
     assert error(found) <= error(relevance(nodes(32)))

@@ -308,14 +308,14 @@ def test_on_many_cores_small_tiles_still_fit_since_few_rows_are_worth_few_cores(
     network = AsppFusion(2, 3, 4, "interpretability_small")
     runner, scene = Runner(tiny_card(radius=30), network, "cpu"), tiny_scene()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    assert [runner.bands_at_once(rows) for rows in (1, 127, 128, 640, 10_000)] == [1, 1, 2, 10, 64]
+    assert [runner.fast.bands_at_once(rows) for rows in (1, 127, 128, 640, 10_000)] == [1, 1, 2, 10, 64]
     assert plan_predictions(runner, scene, scene.window, 48).tile_rows >= SMALLEST_SIDE
 
 
 def test_what_a_network_needs_for_its_bands_does_not_limit_its_tiles():
     network = AsppFusion(2, 3, 4, "interpretability_small")
     runner, scene = Runner(tiny_card(radius=30), network, "cpu"), tiny_scene()
-    assert runner.band_rows > 0
+    assert runner.fast.band_rows > 0
     at_once = peak_bytes(lambda: network.eval()(torch.zeros(1, 2, 256, 128), torch.zeros(1, 3, 64, 32)))
     for memory in (128, 256):
         side = plan_predictions(runner, scene, scene.window, memory).tile_rows
