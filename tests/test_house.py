@@ -231,3 +231,21 @@ def test_ci_runs_what_the_readme_tells():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "make lint test" in script.read_text()
+
+
+PAGES = ["ARCHITECTURE.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+NAMED = re.compile(r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`")
+LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_for_developers_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    examples = {"models/unet.py", "models/unet_architecture.py"}
+    absent = [name for name in NAMED.findall(text) if name not in examples and not _place_of(name).exists()]
+    absent += [link for link in LINKED.findall(text) if not ((ROOT / page).parent / link).exists()]
+    assert not absent
+
+
+def _place_of(name: str) -> Path:
+    return ROOT / name if (ROOT / name.split("/")[0]).is_dir() else ROOT / "plugin" / name

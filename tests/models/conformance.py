@@ -56,7 +56,8 @@ def assert_conforms(
     after = module.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert not any(
-        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in module.modules()
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
+        for layer in module.modules()
     )
 
 

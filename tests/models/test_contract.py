@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 from floelens.models.architectures import ARCHITECTURES, architecture, fast_paths
+from floelens.models.contract import Architecture, FastPaths
 from floelens.models.inner_layers import activation, layer_names, output_convolution
 from floelens.models.network import build
 from floelens.plugin.core.channel_groups import scale_groups
@@ -121,3 +126,73 @@ def test_a_card_without_components_maps_and_is_explained_but_not_scored():
         OutputLayer.from_card(card, "ice type", *runner.output_weights())
     with pytest.raises(ModelError, match="Choose GROUPS other than scale"):
         scale_groups(card)
+
+
+class Toy(nn.Module):
+    """The network of the how-to: SAR alone, one width."""
+
+    def __init__(self, channels: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(channels, width, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.last = nn.Conv2d(width, outputs, 1)
+
+    def forward(self, fine, coarse):
+        return self.last(self.relu(self.body(fine)))
+
+
+class ToyGradient:
+    """Its gradient, written out."""
+
+    def __init__(self, network: Toy, sign: float = 1.0) -> None:
+        self.network, self.sign = network, sign
+
+    def __call__(self, fine, coarse, edges=(True,) * 4):
+        network = self.network
+        before = network.body(fine)
+
+        def backward(seeds, record):
+            back = torch.einsum("skrc,kj->sjrc", seeds, network.last.weight[:, :, 0, 0]) * (before > 0)
+            return self.sign * nn.functional.conv_transpose2d(back, network.body.weight, padding=1), None
+
+        return network.last(before.relu()), backward
+
+
+def toy_architecture(sign: float = 1.0) -> Architecture:
+    def fast(module, dtype):
+        if not isinstance(module, Toy):
+            return None
+        copied = copy.deepcopy(module).to(dtype).eval()
+        return FastPaths(
+            forward=lambda fine, coarse, edges=None: copied(fine, coarse), gradient=ToyGradient(copied, sign)
+        )
+
+    def built(card, arguments):
+        return Toy(len(card.fine_channels), arguments.get("width", 4), card.outputs)
+
+    return Architecture(arguments=("width", "outputs"), build=built, fast=fast)
+
+
+def test_an_architecture_is_added_as_the_how_to_says(monkeypatch):
+    torch.manual_seed(2)
+    monkeypatch.setitem(ARCHITECTURES, "toy", "toy_architecture")
+    place = ModuleType("floelens.models.toy_architecture")
+    place.ARCHITECTURE = toy_architecture()
+    monkeypatch.setitem(sys.modules, "floelens.models.toy_architecture", place)
+    card = make_card(heads=(ICE_TYPE,))
+    fine_only = tuple(channel for channel in card.channels if channel.grid == "fine")
+    card = changed(
+        card,
+        channels=fine_only,
+        components=(),
+        architecture=changed(card.architecture, name="toy", arguments={"width": 6}),
+    )
+    module = build(card).double().eval()
+    fine, _ = random_inputs(20, 23, 1)
+    assert_conforms(module, fast_paths(module, torch.float64), fine, None, 1e-12)
+    runner = Runner(card, module, "cpu", "float64")
+    assert runner.fast.gradient is not None
+    assert runner.logits(Inputs(fine, None)).shape == (1, 3, 20, 23)
+    place.ARCHITECTURE = toy_architecture(sign=-1.0)
+    with pytest.raises(AssertionError):  # the conformance test sees a wrong gradient
+        assert_conforms(module, fast_paths(module, torch.float64), fine, None, 1e-12)
