@@ -13,21 +13,22 @@ import pytest
 from floelens.tools.headless import ROOT, HeadlessQgis
 
 # Plain value types, which every layer may import.
-VALUES = {"plugin.core.errors", "plugin.core.window", "plugin.core.protocols"}
+VALUES = {"plugin.ground", "plugin.core.errors", "plugin.core.window", "plugin.core.protocols"}
 
 # What FloeLens is and needs, told without importing any of it.
 FACTS = {"plugin.version", "plugin.dependencies"}
 
 # What each layer may import of the project, and must never import of the world.
 LAYERS = {
-    "plugin.core": ({"plugin.core", "models"}, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio", "jinja2"}),
+    "plugin.ground": ({"plugin.ground", "plugin.core.errors"}, {"qgis", "PyQt5", "PyQt6", "osgeo", "torch", "numpy"}),
+    "plugin.core": ({"plugin.core", "models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio", "jinja2"}),
     "plugin.io": ({"plugin.io", "models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "torch", "jinja2"}),
     "plugin.report": (
         {"plugin.report", "models"} | VALUES,
         {"qgis", "PyQt5", "PyQt6", "torch", "rasterio", "osgeo", "matplotlib.pyplot"},
     ),
     "plugin.jobs": (
-        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"} | FACTS,
+        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"} | FACTS | VALUES,
         {"qgis", "PyQt5", "PyQt6"},
     ),
     "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),

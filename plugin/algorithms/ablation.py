@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from ..core.errors import ParameterError
+from ..ground.vocabulary.words import BASELINES, CHANNEL_GROUPS, QUANTITIES
 from . import declare
 from .base import Destinations
-from .explaining import CHANNEL_GROUPS, ExplainingAlgorithm
-
-BASELINES = {
-    "mean": "each channel's mean in training",
-    "blur": "the channel itself, blurred over BLUR km",
-    "scene": "another scene, BASELINE_SAR and BASELINE_MWR, pixel by pixel from its upper left corner",
-}
-QUANTITIES = {
-    "map": "the probability in %, or what a linear head maps",
-    "logit": "the network's logit",
-}
+from .explaining import ExplainingAlgorithm
 
 
 class Ablation(ExplainingAlgorithm):

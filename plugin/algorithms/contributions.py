@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
+from ..ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, RESOLUTIONS
 from . import declare
 from .base import Destinations
-from .explaining import CHANNEL_GROUPS, ExplainingAlgorithm
-
-METHODS = {
-    "integrated": "the effect of each channel along the path from the baseline, what gates decide included",
-    "gated": "with the network's gates frozen as they are: fast; what the gates decide goes to the bias band",
-}
-GROUPS = {
-    **CHANNEL_GROUPS,
-    "scale": "by the scale of the features in the network's last layer; METHOD and BASELINE play no part",
-}
-RESOLUTIONS = {
-    "native": "every pixel of the SAR raster",
-    "coarse": "means over the network's coarse cells, on their grid",
-}
+from .explaining import ExplainingAlgorithm
 
 
 class Contributions(ExplainingAlgorithm):
@@ -34,10 +22,10 @@ class Contributions(ExplainingAlgorithm):
         self.declare_scene()
         self.declare_class()
         self.addParameter(
-            declare.choice("METHOD", "Method", "How the logit is split.", METHODS, "integrated")
+            declare.choice("METHOD", "Method", "How the logit is split.", CONTRIBUTION_METHODS, "integrated")
         )
         self.addParameter(
-            declare.choice("GROUPS", "Groups", "What gets a band of its own.", GROUPS, "channel")
+            declare.choice("GROUPS", "Groups", "What gets a band of its own.", CONTRIBUTION_GROUPS, "channel")
         )
         self.addParameter(
             declare.choice("RESOLUTION", "Resolution", "What the raster's pixels are.", RESOLUTIONS, "native")

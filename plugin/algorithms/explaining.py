@@ -8,13 +8,6 @@ from . import declare
 from .base import Destinations
 from .scene import SceneAlgorithm
 
-CHANNEL_GROUPS = {
-    "channel": "each channel alone",
-    "frequency": "by the radiometer's frequency; others by sensor",
-    "polarisation": "by polarisation; channels without one by sensor",
-    "sensor": "by sensor",
-}
-
 
 class ExplainingAlgorithm(SceneAlgorithm):
     """Base of the algorithms that explain the logit of a class."""

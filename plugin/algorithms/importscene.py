@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputString
 
+from ..ground.vocabulary.words import UNITS
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
-
-UNITS = {
-    "db": "backscatter in decibels, which the networks that come along expect",
-    "linear": "backscatter as linear power (sigma0)",
-}
 
 FACTS = {
     "SCENE_NAME": "Name of the scene",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ..core.errors import ParameterError
+from ..ground.vocabulary.relevance_methods import METHODS
 from . import declare
 from .base import Destinations
 from .explaining import ExplainingAlgorithm
-from .relevance_options import METHODS, chosen_options, method_options
+from .relevance_options import chosen_options, method_options
+
+METHOD_WORDS = {word: method.help for word, method in METHODS.items()}
 
 
 class Relevance(ExplainingAlgorithm):
@@ -38,7 +41,7 @@ class Relevance(ExplainingAlgorithm):
             )
         )
         self.addParameter(
-            declare.choice("METHOD", "Method", "How relevance is computed.", METHODS, "gradient_x_input")
+            declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
         )
         self.declare_head()
         for parameter in method_options():

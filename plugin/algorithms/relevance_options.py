@@ -1,54 +1,17 @@
-"""The advanced options of the relevance methods, and which method each belongs to."""
+"""The advanced options of the relevance methods, made of the rows of the vocabulary."""
 
 from __future__ import annotations
 
+from ..ground.vocabulary.relevance_methods import SETTINGS
+from ..ground.vocabulary.words import FIRST_LAYERS, UNCERTAINTIES
 from . import declare
 from .base import Destinations
 
-METHODS = {
-    "gradient_x_input": "gradient times the input's distance from its mean, exact and fast",
-    "integrated_gradients": "the same averaged along the path from the baseline (STEPS), seeing what gates decide",
-    "lrp_epsilon": "layer-wise relevance propagation with a small EPSILON, which damps weak evidence",
-    "gradient": "how steeply the logit changes with the input, no share of it",
-    "smoothgrad": "mean gradient over noisy inputs (NOISE, SAMPLES), no share of the logit",
-    "deeplift": "DeepLIFT's rescale rule: differences to the baseline, layer by layer",
-    "lrp_0": "layer-wise relevance propagation without a stabiliser",
-    "lrp_gamma": "contributions of the sign of what they lead to count 1 + GAMMA times",
-    "lrp_alpha_beta": "ALPHA times what speaks for, ALPHA - 1 times what speaks against, weighed apart",
-    "lrp_zplus": "what speaks for alone",
-    "lrp_composite": "a rule for each kind of layer: z_box where inputs are read, GAMMA in wide convolutions, "
-    "EPSILON in 1 x 1 convolutions and dense layers",
-    "occlusion": "what the logit loses without one PATCH of one channel; slow",
-}
-FIRST_LAYERS = {
-    "default": "z_box for lrp_composite, same for the others",
-    "same": "as other layers",
-    "w_square": "by the squared weights, whatever the input",
-    "flat": "in equal parts, whatever the input",
-    "z_box": "by the input's distance from bounds at 4 standard deviations",
-}
-UNCERTAINTIES = {
-    "none": "one map",
-    "smoothgrad": "noise on the inputs (NOISE, SAMPLES)",
-    "dropout": "units dropped at random where the network has dropout (SAMPLES)",
-    "ensemble": "several networks (ENSEMBLE)",
-}
-
 
 def method_options() -> list:
-    """Return the parameters."""
+    """Return the parameters, in the order that dialogs show."""
     return [
-        declare.whole(
-            "STEPS",
-            "Steps",
-            "Gauss-Legendre nodes of integrated_gradients along the path from the baseline, to begin with; the bundled "
-            "models take a step with secant slopes for four of them, which is as exact at single pixels. Doubled, up "
-            "to 512, until the relevance of the channels that are not linear adds up and stands still.",
-            32,
-            1,
-            4096,
-            advanced=True,
-        ),
+        _setting("steps"),
         declare.text(
             "BASELINE",
             "Baseline values",
@@ -57,40 +20,7 @@ def method_options() -> list:
             "named stand at their training mean.",
             advanced=True,
         ),
-        declare.number(
-            "EPSILON",
-            "Epsilon",
-            "lrp_epsilon and lrp_composite add this share of Σ|z| + |b| to the denominator at each output of a "
-            "layer.",
-            1e-6,
-            1e-12,
-            1.0,
-            advanced=True,
-        ),
-        declare.number(
-            "GAMMA", "Gamma", "The γ of lrp_gamma and lrp_composite.", 0.25, 0.0, 1000.0, advanced=True
-        ),
-        declare.number(
-            "ALPHA", "Alpha", "The α of lrp_alpha_beta; β is α - 1.", 2.0, 1.0, 100.0, advanced=True
-        ),
-        declare.choice(
-            "FIRST_LAYER",
-            "Rule of the first layer",
-            "How the lrp methods hand relevance to the inputs.",
-            FIRST_LAYERS,
-            "default",
-            advanced=True,
-        ),
-        declare.whole(
-            "PATCH",
-            "Patch (pixels)",
-            "Side of what occlusion takes away at once; of radiometer channels as many whole cells as come "
-            "closest. What a patch changes is written on its pixels in equal parts.",
-            25,
-            1,
-            400,
-            advanced=True,
-        ),
+        *(_setting(name) for name in ("epsilon", "gamma", "alpha", "first_layer", "patch")),
         declare.choice(
             "UNCERTAINTY",
             "Uncertainty",
@@ -107,45 +37,31 @@ def method_options() -> list:
             "same channels and map the same classes.",
             advanced=True,
         ),
-        declare.whole(
-            "SAMPLES",
-            "Samples",
-            "How often METHOD=smoothgrad, and UNCERTAINTY by smoothgrad or dropout, draw.",
-            16,
-            2,
-            1000,
-            advanced=True,
-        ),
-        declare.number(
-            "NOISE",
-            "Noise",
-            "Standard deviation of the noise of smoothgrad, as a share of each channel's own in the training data.",
-            0.2,
-            1e-6,
-            10.0,
-            advanced=True,
-        ),
-        declare.whole(
-            "SEED", "Seed", "Another number, other noise and other dropped units.", 0, 0, advanced=True
-        ),
+        *(_setting(name) for name in ("samples", "noise", "seed")),
     ]
+
+
+def _setting(name: str):
+    """Return the parameter of a setting."""
+    setting = SETTINGS[name]
+    about = (name.upper(), setting.label, setting.help)
+    if isinstance(setting.default, str):
+        return declare.choice(*about, FIRST_LAYERS, setting.default, advanced=True)
+    kind = declare.whole if isinstance(setting.default, int) else declare.number
+    return kind(*about, setting.default, setting.least, setting.most, advanced=True)
 
 
 def chosen_options(values: Destinations) -> dict:
     """Return what was chosen, by the names of the job."""
     models = (name.strip() for name in values.text("ENSEMBLE").split(";"))
+    settings = {}
+    for name, setting in SETTINGS.items():
+        read = {int: values.whole, float: values.number, str: values.choice}[type(setting.default)]
+        settings[name] = read(name.upper())
     return {
+        **settings,
         "method": values.choice("METHOD"),
-        "steps": values.whole("STEPS"),
         "baseline": values.text("BASELINE"),
-        "epsilon": values.number("EPSILON"),
-        "gamma": values.number("GAMMA"),
-        "alpha": values.number("ALPHA"),
-        "first_layer": values.choice("FIRST_LAYER"),
-        "patch": values.whole("PATCH"),
         "uncertainty": values.choice("UNCERTAINTY"),
         "ensemble": tuple(name for name in models if name),
-        "samples": values.whole("SAMPLES"),
-        "noise": values.number("NOISE"),
-        "seed": values.whole("SEED"),
     }

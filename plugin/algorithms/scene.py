@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputFile
 
+from ..ground.vocabulary.words import DEVICES, PRECISIONS
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
 
 DEFAULT_MODEL = "aspp-concentration-sim"
-DEVICES = {
-    "auto": "a CUDA device if there is one",
-    "cpu": "the processor",
-    "cuda": "a CUDA device, or an error",
-}
-PRECISIONS = {
-    "float32": "exact to about seven digits",
-    "bfloat16": "to about two digits, faster where the processor has instructions for it; else float32",
-}
 
 
 class SceneAlgorithm(FloeLensAlgorithm):

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber
 
+from ..ground.vocabulary.words import GEOREFERENCING
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
-
-GEOREFERENCING = {
-    "gcps": "a mesh of ground control points along the flight, as Sentinel-1 products have, in polar stereographic",
-    "projected": "polar stereographic with an affine transform",
-}
 
 
 class SimulateScene(FloeLensAlgorithm):

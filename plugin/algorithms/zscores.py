@@ -5,20 +5,10 @@ from __future__ import annotations
 from qgis.core import QgsProcessingOutputString
 
 from ..core.errors import ParameterError
+from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS
 from . import declare
 from .base import Destinations
 from .scene import SceneAlgorithm
-
-CLUSTERS = {
-    "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
-    "scenes": "whole scenes, the better choice where states of many scenes are merged; the slopes of channels use them "
-    "in any case from three labelled scenes on",
-}
-CHANNEL_METHODS = {
-    "integrated": "integrated gradients, the better judge",
-    "gated": "with the network's gates frozen, several times faster",
-    "none": "components only",
-}
 
 
 class ZScores(SceneAlgorithm):

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from ..ground.vocabulary.words import QUANTITIES, check_word
 from .ablation_effects import AblationResult, Answer, Books
 from .baselines import baseline_inputs
 from .channel_groups import ChannelGroup
@@ -34,7 +35,6 @@ from .tiling import Plan, Tile
 from .window import Window
 
 LOGIT, MAP = "logit", "map"
-QUANTITIES = (MAP, LOGIT)
 # Accepted |Σ φ - (f(x) - f(x₀))| as a share of Σ|φ|, over all pixels, by precision.
 EFFICIENCY = {"float64": 1e-9, "float32": 1e-6, "bfloat16": 3e-2}
 
@@ -69,8 +69,7 @@ class Ablator:
         quantity: str = MAP,
         shapley: bool = True,
     ) -> None:
-        if quantity not in QUANTITIES:
-            raise ParameterError(f"Unknown QUANTITY '{quantity}'. Choose one of: {', '.join(QUANTITIES)}.")
+        check_word("QUANTITY", quantity, QUANTITIES)
         self.groups = tuple(groups)
         self.shapley = shapley
         self._runner, self._seeding, self._quantity = runner, seeding, quantity

@@ -17,7 +17,6 @@ from .protocols import Patch, Source
 from .window import Window
 
 MEAN, BLUR, SCENE = "mean", "blur", "scene"
-BASELINES = (MEAN, BLUR, SCENE)
 # A Gaussian is cut off here, in standard deviations.
 TRUNCATE = 3.0
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import ModelError, ParameterError
+from ..ground.vocabulary.words import CHANNEL_GROUPS, check_word
+from .errors import ModelError
 
 if TYPE_CHECKING:
     from ...models.card import Channel, ModelCard
 
 CHANNEL, FREQUENCY, POLARISATION, SENSOR, SCALE = "channel", "frequency", "polarisation", "sensor", "scale"
-CHANNEL_GROUPS = (CHANNEL, FREQUENCY, POLARISATION, SENSOR)
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def channel_groups(card: ModelCard, kind: str) -> tuple[ChannelGroup, ...]:
         POLARISATION: lambda channel: channel.polarisation or channel.sensor,
         SENSOR: lambda channel: channel.sensor,
     }
-    if kind not in labels:
-        raise ParameterError(f"Unknown GROUPS '{kind}'. Choose one of: {', '.join(labels)}.")
+    check_word("GROUPS", kind, CHANNEL_GROUPS)
     fine = [channel for channel in card.channels if channel.grid == "fine"]
     coarse = [channel for channel in card.channels if channel.grid != "fine"]
     return _grouped([labels[kind](channel) for channel in (*fine, *coarse)])

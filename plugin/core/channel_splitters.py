@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .channel_groups import CHANNEL_GROUPS, SCALE, channel_groups
+from ..ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, check_word
+from .channel_groups import SCALE, channel_groups
 from .errors import ParameterError
 from .forward_gates import Frozen, Step, Straight
 from .forward_rows import Forward, Rows
@@ -21,8 +22,6 @@ from .network import Inputs, Runner
 from .target import Seeding
 
 GATED, INTEGRATED = "gated", "integrated"
-METHODS = (INTEGRATED, GATED)
-GROUPS = (*CHANNEL_GROUPS, SCALE)
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Splitting:
     Parameters
     ----------
     method : str
-        A word of :data:`METHODS`.
+        A word of :data:`~floelens.plugin.ground.vocabulary.words.CONTRIBUTION_METHODS`.
     groups : str
-        A word of :data:`GROUPS`.
+        A word of :data:`~floelens.plugin.ground.vocabulary.words.CONTRIBUTION_GROUPS`.
     baseline : tuple of float
         x₀: one standardised value per channel, the fine ones first; empty: 0 for all, each channel's mean.
     steps : int
@@ -58,9 +57,8 @@ class Splitting:
     most_steps: int = 64
 
     def __post_init__(self) -> None:
-        for name, word, known in (("METHOD", self.method, METHODS), ("GROUPS", self.groups, GROUPS)):
-            if word not in known:
-                raise ParameterError(f"Unknown {name} '{word}'. Choose one of: {', '.join(known)}.")
+        check_word("METHOD", self.method, CONTRIBUTION_METHODS)
+        check_word("GROUPS", self.groups, CONTRIBUTION_GROUPS)
         if self.steps < 1:
             raise ParameterError(f"The path takes at least 1 step, not {self.steps}. Change STEPS.")
         if self.baseline and self.groups == SCALE:

@@ -31,6 +31,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..ground.vocabulary.relevance_methods import METHODS, SETTINGS, RelevanceMethod, default_of
+from ..ground.vocabulary.words import FIRST_LAYERS, check_word
 from .draws import Noise
 from .errors import ParameterError
 from .explainers import (
@@ -74,12 +76,6 @@ LRP_ALPHA_BETA = "lrp_alpha_beta"
 LRP_ZPLUS = "lrp_zplus"
 LRP_COMPOSITE = "lrp_composite"
 OCCLUSION = "occlusion"
-METHODS = (
-    GRADIENT_X_INPUT, INTEGRATED_GRADIENTS, DEEPLIFT, LRP_EPSILON, LRP_0, LRP_GAMMA, LRP_ALPHA_BETA, LRP_ZPLUS,
-    LRP_COMPOSITE, OCCLUSION, GRADIENT, SMOOTHGRAD,
-)  # fmt: skip
-WITH_BASELINE = (INTEGRATED_GRADIENTS, DEEPLIFT, OCCLUSION)
-FIRST_LAYERS = ("default", "same", "w_square", "flat", "z_box")
 # As many Gauss-Legendre nodes are as far from the integral, pixel by pixel, as one step with secants.
 NODES_A_STEP = 4
 # Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
@@ -104,7 +100,7 @@ class Method:
     most_steps : int
         Where the doubling ends; `steps` where these are more.
     baseline : tuple of float
-        One standardised value per channel in the card's order for the methods :data:`WITH_BASELINE`; empty:
+        One standardised value per channel in the card's order for the methods that take a baseline; empty:
         0 for all, which is each channel's mean.
     epsilon : float
         ε of LRP-ε and of the composite, relative to Σ|z_ij| + |b_j| at each output of a layer.
@@ -131,24 +127,23 @@ class Method:
     """
 
     name: str = GRADIENT_X_INPUT
-    steps: int = 32
+    steps: int = default_of("steps")
     refine: bool = True
     tolerance: float = 0.01
     most_steps: int = 512
     baseline: tuple[float, ...] = ()
-    epsilon: float = 1e-6
-    gamma: float = 0.25
-    alpha: float = 2.0
-    first_layer: str = "default"
+    epsilon: float = default_of("epsilon")
+    gamma: float = default_of("gamma")
+    alpha: float = default_of("alpha")
+    first_layer: str = default_of("first_layer")
     bound: float = 4.0
-    noise: float = 0.2
-    samples: int = 16
-    seed: int = 0
-    patch: int = 25
+    noise: float = default_of("noise")
+    samples: int = default_of("samples")
+    seed: int = default_of("seed")
+    patch: int = default_of("patch")
 
     def __post_init__(self) -> None:
-        if self.name not in METHODS:
-            raise ParameterError(f"Unknown METHOD '{self.name}'. Choose one of: {', '.join(METHODS)}.")
+        check_word("METHOD", self.name, METHODS)
         if self.steps < 1:
             raise ParameterError(
                 f"Integrated gradients take at least 1 step, not {self.steps}. Change STEPS."
@@ -168,38 +163,36 @@ class Method:
             )
         if self.patch < 1:
             raise ParameterError(f"A PATCH of occlusion has a side of at least 1 pixel, not {self.patch}.")
-        if self.first_layer not in FIRST_LAYERS:
-            raise ParameterError(
-                f"Unknown FIRST_LAYER '{self.first_layer}'. Choose one of: {', '.join(FIRST_LAYERS)}."
-            )
+        check_word("FIRST_LAYER", self.first_layer, FIRST_LAYERS)
         if self.first_layer != "default" and not self.propagates:
             raise ParameterError(
                 f"METHOD={self.name} has no rules of layers; FIRST_LAYER={self.first_layer} is for the LRP methods."
             )
-        if self.baseline and self.name not in WITH_BASELINE:
+        if self.baseline and not self.facts.takes_baseline:
+            others = ", ".join(word for word, method in METHODS.items() if method.takes_baseline)
             raise ParameterError(
-                f"METHOD={self.name} has no baseline; only {', '.join(WITH_BASELINE)} take one. Leave BASELINE empty."
+                f"METHOD={self.name} has no baseline; only {others} take one. Leave BASELINE empty."
             )
+
+    @property
+    def facts(self) -> RelevanceMethod:
+        """What is known of the method beside how it is computed."""
+        return METHODS[self.name]
 
     @property
     def propagates(self) -> bool:
         """Whether this is layer-wise relevance propagation."""
-        return self.name.startswith("lrp_")
+        return self.facts.propagates
 
     @property
     def conservative(self) -> bool:
         """Whether relevance and leaks add up to the target."""
-        return self.name not in (GRADIENT, SMOOTHGRAD, OCCLUSION)
+        return self.facts.conservative
 
     @property
     def times_input(self) -> bool:
         """Whether multipliers are multiplied by the input's distance from the baseline."""
-        return self.name not in (GRADIENT, SMOOTHGRAD)
-
-    @property
-    def from_baseline(self) -> bool:
-        """Whether the logits of the baseline are booked in place of biases."""
-        return self.name in (INTEGRATED_GRADIENTS, DEEPLIFT)
+        return self.facts.times_input
 
     @property
     def first_rule(self) -> str:
@@ -208,25 +201,18 @@ class Method:
             return "z_box" if self.name == LRP_COMPOSITE else "same"
         return self.first_layer
 
+    def used_settings(self) -> dict[str, object]:
+        """Return the settings that the method uses, by name."""
+        used = {name: getattr(self, name) for name in self.facts.settings}
+        if self.propagates and self.first_rule != "same":
+            used["first_layer"] = self.first_rule
+        return used
+
     def text(self) -> str:
         """Say in words what was done."""
         origin = "a baseline of its own" if self.baseline else "each channel's mean"
-        said = {
-            GRADIENT: "gradient",
-            GRADIENT_X_INPUT: "gradient x input",
-            INTEGRATED_GRADIENTS: f"integrated gradients from {origin}, as exact as {self.steps} Gauss-Legendre nodes",
-            SMOOTHGRAD: f"SmoothGrad: mean gradient over {self.samples} draws of noise of {self.noise:g} standard "
-            "deviations",
-            DEEPLIFT: f"DeepLIFT, rescale rule, from {origin}",
-            LRP_0: "LRP-0",
-            LRP_EPSILON: f"LRP-ε, ε = {self.epsilon:g} of each layer's own contributions",
-            LRP_GAMMA: f"LRP-γ, γ = {self.gamma:g}",
-            LRP_ALPHA_BETA: f"LRP-αβ, α = {self.alpha:g}, β = {self.alpha - 1:g}",
-            LRP_ZPLUS: "LRP-z⁺",
-            LRP_COMPOSITE: f"LRP composite: γ = {self.gamma:g} in wide convolutions, ε = {self.epsilon:g} in dense "
-            "layers and 1 x 1 convolutions",
-            OCCLUSION: f"occlusion of patches of {self.patch} pixels, channel by channel, by {origin}",
-        }[self.name]
+        values = {name: getattr(self, name) for name in SETTINGS}
+        said = self.facts.named.format(origin=origin, beta=self.alpha - 1, **values)
         first = {"w_square": "w²", "flat": "flat", "z_box": f"z^B, bounds ±{self.bound:g}"}.get(
             self.first_rule
         )

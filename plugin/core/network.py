@@ -22,6 +22,7 @@ from ...models.contract import Edges, FastPaths
 from ...models.convolutions import computes_bfloat16
 from ...models.inner_layers import OutputConvolution, activation, layer_names, output_convolution
 from ...models.together import cores
+from ..ground.vocabulary.words import DEVICES, check_word
 from .errors import ModelError, NumericalError, ParameterError
 from .protocols import Patch
 from .window import Window
@@ -63,8 +64,7 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise ParameterError("DEVICE=cuda, but torch finds no CUDA device. Set DEVICE=cpu or DEVICE=auto.")
-    if device not in ("cpu", "cuda"):
-        raise ParameterError(f"Unknown DEVICE '{device}'. Choose auto, cpu or cuda.")
+    check_word("DEVICE", device, DEVICES)
     return torch.device(device)
 
 
@@ -80,7 +80,7 @@ def usable_precision(precision: str, device: torch.device) -> str:
         If the precision is unknown.
     """
     if precision not in PRECISIONS:
-        raise ParameterError(f"Unknown PRECISION '{precision}'. Choose {', '.join(PRECISIONS)}.")
+        raise ParameterError(f"Unknown PRECISION '{precision}'. Choose one of: {', '.join(PRECISIONS)}.")
     if precision == "bfloat16" and device.type == "cpu" and not computes_bfloat16():
         return "float32"
     return precision

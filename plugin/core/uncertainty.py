@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ..ground.vocabulary.relevance_methods import default_of
+from ..ground.vocabulary.words import UNCERTAINTIES, check_word
 from .accounts import Ledger
 from .draws import Dropout, Noise
 from .errors import ModelError, ParameterError
@@ -30,7 +32,6 @@ from .network import Inputs, Runner
 from .window import Window
 
 NONE, NOISE, DROPOUT, ENSEMBLE = "none", "smoothgrad", "dropout", "ensemble"
-UNCERTAINTIES = (NONE, NOISE, DROPOUT, ENSEMBLE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Uncertainty:
     Parameters
     ----------
     kind : str
-        One of :data:`UNCERTAINTIES`.
+        One of :data:`~floelens.plugin.ground.vocabulary.words.UNCERTAINTIES`.
     samples : int
         Replicas, at least two; an ensemble has as many as it has members.
     noise : float
@@ -57,16 +58,13 @@ class Uncertainty:
     """
 
     kind: str = NONE
-    samples: int = 16
-    noise: float = 0.2
-    seed: int = 0
+    samples: int = default_of("samples")
+    noise: float = default_of("noise")
+    seed: int = default_of("seed")
     members: tuple[Runner, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in UNCERTAINTIES:
-            raise ParameterError(
-                f"Unknown UNCERTAINTY '{self.kind}'. Choose one of: {', '.join(UNCERTAINTIES)}."
-            )
+        check_word("UNCERTAINTY", self.kind, UNCERTAINTIES)
         if self.kind in (NOISE, DROPOUT) and self.samples < 2:
             raise ParameterError(f"A standard deviation needs at least 2 SAMPLES, not {self.samples}.")
         if self.kind == NOISE and not self.noise > 0:

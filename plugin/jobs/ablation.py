@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...models.card import ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Progress, Source
+from ..ground.vocabulary.words import BASELINES, check_word
 from ..io.scene import Scene
 from ..io.writer import Band, Outputs
 from ..report.ablation_style import ablation_style
@@ -43,9 +44,9 @@ class Ablation:
     head, class_name, reference_class : str
         Which logit (see :class:`floelens.plugin.core.target.Target`).
     groups : str
-        A word of :data:`floelens.plugin.core.channel_groups.CHANNEL_GROUPS`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`.
     baseline : str
-        A word of :data:`floelens.plugin.core.baselines.BASELINES`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.BASELINES`.
     baseline_scene : SceneInputs, optional
         The other scene of ``scene``.
     blur_km : float
@@ -136,12 +137,9 @@ class Ablation:
         }
 
     def _check(self, card: ModelCard) -> None:
-        from ..core.baselines import BASELINES, BLUR, SCENE
+        from ..core.baselines import BLUR, SCENE
 
-        if self.baseline not in BASELINES:
-            raise ParameterError(
-                f"Unknown BASELINE '{self.baseline}'. Choose one of: {', '.join(BASELINES)}."
-            )
+        check_word("BASELINE", self.baseline, BASELINES)
         if (self.baseline_scene is not None) != (self.baseline == SCENE):
             raise ParameterError(
                 "BASELINE=scene and BASELINE_SAR belong together: give both, and BASELINE_MWR, or none."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...models.card import ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Progress
+from ..ground.vocabulary.words import RESOLUTIONS, check_word
 from ..io.writer import Band, Outputs
 from ..report.styles import relevance_style, sidecar
 from .baseline import baseline_levels
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..core.channel_groups import ChannelGroup
     from ..core.contributions import Shares
 
-RESOLUTIONS = ("native", "coarse")
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Contributions:
     head, class_name, reference_class : str
         Which logit (see :class:`floelens.plugin.core.target.Target`).
     method : str
-        A word of :data:`floelens.plugin.core.contributions.METHODS`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.CONTRIBUTION_METHODS`.
     groups : str
-        A word of :data:`floelens.plugin.core.contributions.GROUPS`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.CONTRIBUTION_GROUPS`.
     resolution : {'native', 'coarse'}
         Every pixel of the SAR raster, or the mean over each coarse cell.
     baseline : str
@@ -143,10 +143,7 @@ class Contributions:
         }
 
     def _check(self, card: ModelCard) -> None:
-        if self.resolution not in RESOLUTIONS:
-            raise ParameterError(
-                f"Unknown RESOLUTION '{self.resolution}'. Choose one of: {', '.join(RESOLUTIONS)}."
-            )
+        check_word("RESOLUTION", self.resolution, RESOLUTIONS)
         if self.resolution == "coarse" and not card.coarse_channels:
             raise ParameterError(
                 f"Model '{card.id}' has no coarse cells to average over. Choose RESOLUTION=native."

@@ -12,6 +12,7 @@ import numpy as np
 from ...models.card import Channel, ModelCard
 from ..core.errors import ParameterError
 from ..core.protocols import Part, Progress
+from ..ground.vocabulary.relevance_methods import SETTINGS, default_of
 from ..io.scene import Scene
 from ..io.vector import Polygons
 from ..io.writer import Band, Outputs
@@ -26,7 +27,6 @@ from ..report.relevance import (
     relevance_html,
     relevance_json,
 )
-from ..report.relevance_methods import gives_slopes, relevance_unit, short_unit
 from ..report.styles import relevance_style, sidecar
 from ..report.tables import csvt_path
 from .baseline import baseline_levels
@@ -44,7 +44,6 @@ from .relevance_layers import (
     per_pixel_bands,
     sar_pixels,
 )
-from .relevance_settings import method_settings, told_settings
 
 if TYPE_CHECKING:
     from ..core.methods import Method
@@ -82,7 +81,7 @@ class Relevance:
     reference_class : str
         Explain `class_name` rather than this one; empty for none.
     method : str
-        A word of :data:`floelens.plugin.core.methods.METHODS`.
+        A word of :data:`floelens.plugin.ground.vocabulary.relevance_methods.METHODS`.
     aoi : Polygons, optional
         The region explained; everything valid where None.
     point : tuple of float, optional
@@ -95,7 +94,7 @@ class Relevance:
     epsilon, gamma, alpha, first_layer, patch : float, float, float, str, int
         Settings of the methods, as :class:`floelens.plugin.core.methods.Method` has them.
     uncertainty : str
-        A word of :data:`floelens.plugin.core.uncertainty.UNCERTAINTIES`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.UNCERTAINTIES`.
     ensemble : tuple of str
         Ids or paths of the models beside `model`.
     samples, noise, seed : int, float, int
@@ -120,18 +119,18 @@ class Relevance:
     method: str = "gradient_x_input"
     aoi: Polygons | None = None
     point: tuple[float, float] | None = None
-    steps: int = 32
+    steps: int = default_of("steps")
     baseline: str = ""
-    epsilon: float = 1e-6
-    gamma: float = 0.25
-    alpha: float = 2.0
-    first_layer: str = "default"
-    patch: int = 25
+    epsilon: float = default_of("epsilon")
+    gamma: float = default_of("gamma")
+    alpha: float = default_of("alpha")
+    first_layer: str = default_of("first_layer")
+    patch: int = default_of("patch")
     uncertainty: str = "none"
     ensemble: tuple[str, ...] = ()
-    samples: int = 16
-    noise: float = 0.2
-    seed: int = 0
+    samples: int = default_of("samples")
+    noise: float = default_of("noise")
+    seed: int = default_of("seed")
     faithfulness: bool = False
     compute: Compute = field(default_factory=Compute)
 
@@ -144,7 +143,7 @@ class Relevance:
         runner = self.compute.runner(self.model, progress)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
-        varied, unit = uncertainty.number > 1, relevance_unit(method.name)
+        varied, unit = uncertainty.number > 1, method.facts.unit
         others = [c for c in card.channels if c.sensor not in ("sar", "mwr")]
         if self.ancillary_folder and not others:
             raise ParameterError(
@@ -169,7 +168,7 @@ class Relevance:
                 target=seeding.text,
                 region=self._region_text(),
                 method=method.name,
-                **method_settings(method),
+                **method.used_settings(),
                 baseline=self._baseline_text() if method.times_input else None,
                 uncertainty=uncertainty.text() or None,
                 ensemble="; ".join(self.ensemble) or None,
@@ -212,8 +211,8 @@ class Relevance:
                     band=each.first_band + each.leading,
                     footprint_km=each.channels[each.leading][1].footprint_km,
                     start_time=scene.start_time,
-                    slopes=gives_slopes(method.name),
-                    unit=f"{short_unit(method.name)} per SAR pixel",
+                    slopes=not method.times_input,
+                    unit=f"{method.facts.short_unit} per SAR pixel",
                 )
                 outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
             channels = channel_sums(card, split.positive, split.negative, coarse, unit)
@@ -245,8 +244,7 @@ class Relevance:
     def _method(self, card: ModelCard) -> Method:
         from ..core.methods import Method
 
-        names = ("steps", "epsilon", "gamma", "alpha", "first_layer", "patch", "samples", "noise", "seed")
-        settings = {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in SETTINGS}
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
@@ -313,7 +311,7 @@ class Relevance:
             wanted.update({self._ancillary(c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
         written = {}
         for path, chosen in wanted.items():
-            values, unit = relevance[[i for i, _ in chosen]], relevance_unit(method.name)
+            values, unit = relevance[[i for i, _ in chosen]], method.facts.unit
             told = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
             bands = channel_bands(chosen, deviation is not None, unit)
             bands = [Band(band.name, band.unit, {**band.tags, "reading": SUMS}) for band in bands]
@@ -351,7 +349,7 @@ class Relevance:
             method=result.method.name,
             channels=channels,
             books=Books.of(result.accounts),
-            settings=told_settings(result.method),
+            settings=_reported(result.method),
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
             several_classes=seeding.outputs > 1,
@@ -399,3 +397,9 @@ class Shown:
         values = np.abs(self.sample[self.leading])
         values = values[np.isfinite(values)]
         return float(np.percentile(values[values > 0], SHOWN_PERCENTILE)) if (values > 0).any() else 0.0
+
+
+def _reported(method: Method) -> dict[str, object]:
+    """Return the settings that a method uses, as a report names them."""
+    words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
+    return {SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()}

@@ -24,6 +24,7 @@ from ..core.simulation import (
     SimulatedScene,
 )
 from ..core.window import Window
+from ..ground.vocabulary.words import GEOREFERENCING, check_word
 from ..io.acquisition import Span, acquisition
 from ..io.gdal_state import bounded_block_cache
 from ..io.grid import Grid, GroundControlPoint
@@ -32,7 +33,6 @@ from ..io.writer import Band, Outputs
 from ..report.styles import backscatter_style, brightness_temperature_style, concentration_style, sidecar
 from ..version import plugin_version
 
-GEOREFERENCING = ("gcps", "projected")
 TIE_POINTS = 21
 """Rows and columns of the tie-point mesh, as in a Sentinel-1 EW product."""
 
@@ -123,10 +123,7 @@ class SimulateScene:
         lon, lat = self.center
         if not (-360.0 <= lon <= 360.0 and -90.0 <= lat <= 90.0):
             raise ParameterError(f"CENTER is ({lon:g}, {lat:g}): give longitude and latitude in degrees.")
-        if self.georeferencing not in GEOREFERENCING:
-            raise ParameterError(
-                f"GEOREFERENCING is '{self.georeferencing}': use one of {', '.join(GEOREFERENCING)}."
-            )
+        check_word("GEOREFERENCING", self.georeferencing, GEOREFERENCING)
         # The scene itself checks these too; a grid has to exist before it.
         SimulatedScene(self.seed, self.rows, self.cols, self.pixel_size)
         if self.georeferencing == "projected":

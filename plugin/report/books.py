@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..ground.vocabulary.relevance_methods import METHODS
 from .html import listed, number_text
-from .relevance_methods import NOT_SHARED, gives_slopes
-
-FROM_BASELINE = ("integrated_gradients", "deeplift")  # biases cancel in differences to the baseline
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,7 @@ class Books:
 def conservation(books: Books, method: str) -> str:
     """Return in a sentence whether the books balance; `method` is the method's word."""
     if not books.conservative:
-        need_not = "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
-        return NOT_SHARED.get(method, need_not)
+        return METHODS[method].not_conserved
     residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
     if books.balanced:
         return f"The books balance: {_split(books, method)}; what is not accounted for is {residual}."
@@ -84,7 +81,7 @@ def conservation(books: Books, method: str) -> str:
 
 def _split(books: Books, method: str) -> str:
     """Return the books in half a sentence."""
-    rest = "the same logits at the baseline" if method in FROM_BASELINE else "biases"
+    rest = "the same logits at the baseline" if METHODS[method].from_baseline else "biases"
     parts = [
         f"{number_text(books.relevance_sum)} of relevance",
         f"{number_text(books.bias)} of {rest}",
@@ -107,15 +104,15 @@ def conservation_rows(books: Books, method: str) -> list[dict]:
                 "meaning": "sum over the pixels explained",
             },
             {
-                "what": "slopes" if gives_slopes(method) else "relevance",
+                "what": "relevance" if METHODS[method].times_input else "slopes",
                 "amount": books.relevance_sum,
                 "meaning": "sum over all channels and valid pixels; no part of the logits",
             },
         ]
-    if method in ("lrp_alpha_beta", "lrp_zplus"):
+    if METHODS[method].parts_signs:
         bias = "shifts of batch norms, computed on their own; the rule gives nothing to other biases"
         zero = "where no input contributed with the sign that the rule asks for"
-    if method in FROM_BASELINE:
+    if METHODS[method].from_baseline:
         bias = "the same logits where every channel is at its baseline, computed on their own"
     return [
         {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},

@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
+from ..ground.vocabulary.relevance_methods import METHODS
 from . import figures
 from .html import Figure, Section, Table, number_text
 
@@ -82,7 +83,7 @@ def caveats(method: str, uncertainty: str = "") -> tuple[str, ...]:
         "footprint may be wider than a block: its neighbours then still hold part of what was deleted.",
         "A map that passes is true to the network, which may be wrong about the ice.",
     ]
-    if method in ("gradient", "smoothgrad"):
+    if not METHODS[method].times_input:
         said.append(
             "This method gives slopes, not shares of the logit; their sum over a block is a poor ranking."
         )

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..ground.vocabulary.relevance_methods import METHODS
 from . import figures
 from .books import Books, conservation, conservation_rows
 from .faithfulness import faithfulness_content, faithfulness_section, verdict
 from .html import Figure, Section, Table, listed, render, sensor_name
-from .relevance_methods import gives_slopes, method_sentence
 from .tables import csv_text, csvt_text, json_text
 from .zscores import ModelFacts
 
@@ -153,7 +153,7 @@ class RelevanceReport:
     @property
     def slopes(self) -> bool:
         """Whether the numbers are slopes, not shares of the logit or changes of it."""
-        return gives_slopes(self.method)
+        return not METHODS[self.method].times_input
 
     @property
     def unit(self) -> str:
@@ -298,7 +298,7 @@ def relevance_html(report: RelevanceReport) -> str:
     sections = [
         Section(
             "What was asked",
-            text=(method_sentence(report.method),),
+            text=(METHODS[report.method].sentence,),
             tables=(
                 Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
             ),
@@ -426,7 +426,7 @@ def relevance_json(report: RelevanceReport) -> str:
             "settings": report.settings,
             "baseline": report.baseline,
             "uncertainty": report.uncertainty,
-            "about_method": method_sentence(report.method),
+            "about_method": METHODS[report.method].sentence,
             "channels": report.rows(),
             "sensors": report.sensor_rows(),
             "conservation": report.books,

@@ -196,5 +196,5 @@ def test_what_cannot_be_standardised_is_said_before_the_work(job, tmp_path):
         replace(job, standardised=path).run(Silent())
     with pytest.raises(ParameterError, match="STANDARDISED needs a scene"):
         replace(job, standardised=path, channel_method="none").run(Silent())
-    with pytest.raises(ParameterError, match="CHANNEL_METHOD is 'gradient'"):
+    with pytest.raises(ParameterError, match="Unknown CHANNEL_METHOD 'gradient'"):
         replace(job, channel_method="gradient").run(Silent())

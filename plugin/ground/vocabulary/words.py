@@ -1,0 +1,89 @@
+"""The words of enums, and what each means, in the order that dialogs show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...core.errors import ParameterError
+
+Words = Mapping[str, str]
+
+DEVICES: Words = {
+    "auto": "a CUDA device if there is one",
+    "cpu": "the processor",
+    "cuda": "a CUDA device, or an error",
+}
+PRECISIONS: Words = {
+    "float32": "exact to about seven digits",
+    "bfloat16": "to about two digits, faster where the processor has instructions for it; else float32",
+}
+UNITS: Words = {
+    "db": "backscatter in decibels, which the networks that come along expect",
+    "linear": "backscatter as linear power (sigma0)",
+}
+GEOREFERENCING: Words = {
+    "gcps": "a mesh of ground control points along the flight, as Sentinel-1 products have, in polar stereographic",
+    "projected": "polar stereographic with an affine transform",
+}
+CHANNEL_GROUPS: Words = {
+    "channel": "each channel alone",
+    "frequency": "by the radiometer's frequency; others by sensor",
+    "polarisation": "by polarisation; channels without one by sensor",
+    "sensor": "by sensor",
+}
+CONTRIBUTION_GROUPS: Words = {
+    **CHANNEL_GROUPS,
+    "scale": "by the scale of the features in the network's last layer; METHOD and BASELINE play no part",
+}
+CONTRIBUTION_METHODS: Words = {
+    "integrated": "the effect of each channel along the path from the baseline, what gates decide included",
+    "gated": "with the network's gates frozen as they are: fast; what the gates decide goes to the bias band",
+}
+RESOLUTIONS: Words = {
+    "native": "every pixel of the SAR raster",
+    "coarse": "means over the network's coarse cells, on their grid",
+}
+BASELINES: Words = {
+    "mean": "each channel's mean in training",
+    "blur": "the channel itself, blurred over BLUR km",
+    "scene": "another scene, BASELINE_SAR and BASELINE_MWR, pixel by pixel from its upper left corner",
+}
+QUANTITIES: Words = {
+    "map": "the probability in %, or what a linear head maps",
+    "logit": "the network's logit",
+}
+CLUSTERS: Words = {
+    "blocks": "square blocks of BLOCK_SIZE, whose pixels are not independent of each other",
+    "scenes": "whole scenes, the better choice where states of many scenes are merged; the slopes of channels use them "
+    "in any case from three labelled scenes on",
+}
+CHANNEL_METHODS: Words = {
+    "integrated": "integrated gradients, the better judge",
+    "gated": "with the network's gates frozen, several times faster",
+    "none": "components only",
+}
+FIRST_LAYERS: Words = {
+    "default": "z_box for lrp_composite, same for the others",
+    "same": "as other layers",
+    "w_square": "by the squared weights, whatever the input",
+    "flat": "in equal parts, whatever the input",
+    "z_box": "by the input's distance from bounds at 4 standard deviations",
+}
+UNCERTAINTIES: Words = {
+    "none": "one map",
+    "smoothgrad": "noise on the inputs (NOISE, SAMPLES)",
+    "dropout": "units dropped at random where the network has dropout (SAMPLES)",
+    "ensemble": "several networks (ENSEMBLE)",
+}
+
+
+def check_word(parameter: str, word: str, words: Words) -> None:
+    """Refuse a word that is none of a parameter's.
+
+    Raises
+    ------
+    ParameterError
+        It names the parameter, the word and those that there are.
+    """
+    if word not in words:
+        raise ParameterError(f"Unknown {parameter} '{word}'. Choose one of: {', '.join(words)}.")
