@@ -12,14 +12,8 @@ from collections.abc import Sequence
 
 from ...models.card import Channel, ModelCard, normalised
 from ..core.errors import ParameterError, SceneError
-from .radar_bands import (
-    NUMBERS,
-    expected_quantity,
-    radar_band,
-    radar_polarisation,
-    sole_polarisation,
-    statements,
-)
+from .radar_bands import NUMBERS, radar_band, radar_polarisation, sole_polarisation, statements
+from .radar_quantities import expected_quantity
 from .raster import Raster
 from .raster_roles import BandChoice, RasterRole, check_named, check_sizes, role_of
 from .units import split_name

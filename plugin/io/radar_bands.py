@@ -2,9 +2,6 @@
 
 Programs name a band after both (SNAP: ``Gamma0_HV_db``), write them into its metadata, or name the file after the
 polarisation (ASF HyP3: ``…_HH.tif``; Sentinel-1: ``s1a-ew-grd-hh-…``, ``…_1SDH_…``).
-
-Of one measurement, sigma0 refers to the ground, gamma0 to the plane across the line of sight, and beta0 to the slant
-range: sigma0 = gamma0 · cos(θ) = beta0 · sin(θ), with the incidence angle θ.
 """
 
 from __future__ import annotations
@@ -14,12 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from ...models.card import Channel
-from ...models.standard_channels import STANDARD_CHANNELS
 from .raster import Raster, file_of
-from .units import split_name
 
 POLARISATIONS = ("hh", "hv", "vv", "vh")
 # The other one of like, or of cross polarisation.
@@ -36,11 +29,7 @@ _NEUTRAL = re.compile(
     r"|mst|slv|slv\d|calibrated|cal|rtc|terrain|flattened|corrected|tc|ellipsoid"
 )
 _DUAL = re.compile(r"(?<![a-z0-9])1s([sd])([hv])(?![a-z0-9])")
-# ASF HyP3 says in six letters how a file was made: the first is the quantity, the second its scale.
-_HYP3 = re.compile(r"_rtc\d+_[a-z]_([gs])([pda])[uw][nf][ec][dn]_")
-_HYP3_UNITS = {"p": "power", "d": "dB", "a": "amplitude"}
-_ANGLES = {*STANDARD_CHANNELS["incidence_angle"].names, "incidenceanglefromellipsoid", "ellipsoidincidenceangle"}
-_MOST_TEXT = 200
+MOST_TEXT = 200
 
 
 @dataclass(frozen=True)
@@ -131,7 +120,7 @@ def statements(raster: Raster, band: int) -> Iterator[Statement]:
 
 def _stated(key: str, text: str) -> tuple[str, ...]:
     """Return the polarisations that an item of metadata states."""
-    if key.upper().startswith("FLOELENS") or len(text) > _MOST_TEXT:
+    if key.upper().startswith("FLOELENS") or len(text) > MOST_TEXT:
         return ()
     if "polari" in key.lower():
         return tuple(_ANYWHERE.findall(text.lower()))
@@ -157,52 +146,3 @@ def sole_polarisation(raster: Raster, band: int) -> str:
         if statement.of_band and len(set(statement.polarisations)) == 1:
             return statement.polarisations[0]
     return ""
-
-
-def radar_quantity(raster: Raster, band: int) -> str:
-    """Return which quantity a file says that a band of backscatter is; empty where it says none."""
-    name = raster.names[band - 1]
-    texts = [name, split_name(name)[0], *raster.dataset.tags(band).values()]
-    texts += [text for key, text in raster.tags.items() if not key.upper().startswith("FLOELENS")]
-    for text in texts:
-        known = radar_band(text) if len(text) <= _MOST_TEXT else None
-        if known and known.quantity:
-            return known.quantity
-    made = _HYP3.search(os.path.basename(file_of(raster.path)).lower())
-    return {"g": GAMMA0, "s": SIGMA0}[made[1]] if made else ""
-
-
-def unit_of_file(raster: Raster) -> str:
-    """Return the unit of backscatter that the name of a file states by custom; empty where it states none."""
-    made = _HYP3.search(os.path.basename(file_of(raster.path)).lower())
-    return _HYP3_UNITS[made[2]] if made else ""
-
-
-def expected_quantity(channel: Channel) -> str:
-    """Return the quantity that a network takes: sigma0 but where its card names another one."""
-    named = {known.quantity for known in map(radar_band, channel.names) if known} - {""}
-    return named.pop() if len(named) == 1 else SIGMA0
-
-
-def angle_band(raster: Raster) -> int | None:
-    """Return the number of the band of incidence angles over the ellipsoid; None where there is none."""
-    for number, name in enumerate(raster.names, start=1):
-        plain = split_name(name)[0].strip().lower().replace(".", "_")
-        if {plain, plain.replace("_", "")} & _ANGLES:
-            return number
-    return None
-
-
-def decibels_to(expected: str, given: str, degrees: np.ndarray) -> np.ndarray:
-    """Return what to add to a quantity in dB to make it another one, by incidence angles in degrees.
-
-    Parameters
-    ----------
-    expected, given : {'sigma0', 'gamma0', 'beta0'}
-        The quantity that is wanted, and that of the file.
-    degrees : numpy.ndarray
-        Incidence angles; the result has their shape, NaN where an angle is none.
-    """
-    radians = np.radians(np.where((degrees > 0) & (degrees < 90), degrees, np.nan))
-    factors = {SIGMA0: np.ones_like(radians), GAMMA0: np.cos(radians), BETA0: np.sin(radians)}
-    return 10 * np.log10(factors[given] / factors[expected])
