@@ -79,7 +79,8 @@ def radar_band(name: str) -> RadarBand | None:
     text = name.lower()
     for sign, plain in (("σ", "sigma"), ("γ", "gamma"), ("β", "beta"), ("⁰", "0"), ("°", "0"), ("º", "0")):
         text = text.replace(sign, plain)
-    polarisations, quantities = set(), set()
+    polarisations: set[str] = set()
+    quantities: set[str] = set()
     for word in filter(None, re.split(r"[^a-z0-9]+", text)):
         match = _WORD.fullmatch(word)
         if match:
@@ -104,9 +105,9 @@ def statements(raster: Raster, band: int) -> Iterator[Statement]:
     """Yield what a file states of a band's polarisation: by its name, its metadata, the file's, the file's name."""
     name = raster.names[band - 1]
     sole = len(raster.measured) == 1
-    found = _ANYWHERE.findall(name.lower())
+    found = tuple(_ANYWHERE.findall(name.lower()))
     if found:
-        yield Statement(tuple(found), f"its band {band} is called '{name}'", True, True)
+        yield Statement(found, f"its band {band} is called '{name}'", True, True)
     for of_band, tags in ((True, raster.dataset.tags(band)), (sole, raster.tags)):
         for key, text in tags.items():
             found = _stated(key, text)
