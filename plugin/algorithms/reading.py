@@ -14,8 +14,6 @@ from collections.abc import Iterable
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
-    QgsCsException,
     QgsFeatureRequest,
     QgsGeometry,
     QgsMapLayer,
@@ -322,21 +320,23 @@ class Reading:
             return None
         position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
-        geographic = QgsCoordinateReferenceSystem("EPSG:4326")
-        if not crs.isValid():
-            crs = QgsCoordinateReferenceSystem.fromWkt(_grid_crs(sar)) if sar else geographic
-        try:
-            transform = QgsCoordinateTransform(crs, geographic, self._context.transformContext())
-            position = transform.transform(position)
-        except QgsCsException:
-            position = None
-        if position is None or not (abs(position.x()) <= 360 and abs(position.y()) <= 90):
+        source = wkt(crs) if crs.isValid() else _grid_crs(sar) if sar else "EPSG:4326"
+
+        def transformed(_caller: object) -> tuple[float, float]:
+            from ..io.crs import LONLAT, transform
+
+            lon, lat = transform(source, LONLAT, position.x(), position.y())
+            return float(lon), float(lat)
+
+        # As polygons are: QGIS's own transformation may fetch grids from a server.
+        lon, lat = JOB_THREADS.run(transformed)
+        if not (abs(lon) <= 360 and abs(lat) <= 90):
             system = crs.authid() or "its CRS"
             raise ParameterError(
                 f"{name}: {shown} is no place on the Earth in {system}: "
                 "write x,y [EPSG:code], as in -39,69.5 [EPSG:4326]."
             )
-        return float(position.x()), float(position.y())
+        return lon, lat
 
     def _polygons(
         self, name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""
