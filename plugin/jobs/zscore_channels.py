@@ -29,7 +29,6 @@ from ..core.window import Window
 from ..io.scene import Scene
 
 NONE = "none"
-METHODS = ("integrated", "gated", NONE)
 CHECKED_CELLS = 5  # down and across, whose values tell a scene from another of its name and place
 STEPS = 4  # fixed: contributions of different scenes are comparable only if they were made in one way
 WINDOW_SIDE = 200  # about so many pixels; less would waste most of the work on the margin around
@@ -218,7 +217,7 @@ def collect_evidence(
     identity : str
         As of :func:`scene_identity`.
     method : str
-        A word of :data:`METHODS`.
+        A word of :data:`~floelens.plugin.ground.vocabulary.words.CHANNEL_METHODS`.
     choose : callable
         Which pixels of a window are sampled, as for the components.
     labels_at : callable

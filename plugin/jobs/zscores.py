@@ -22,6 +22,7 @@ from ..core.scores import ZScores as Scores
 from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
 from ..core.zones import DenseZones, ZoneAccumulator
+from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word
 from ..io.labels import LabelReader
 from ..io.scene import Scene
 from ..io.vector import Polygons
@@ -49,9 +50,7 @@ if TYPE_CHECKING:
     from ..core.contribution_reference import ContributionReference
     from ..core.network import Runner
 
-CLUSTERS = ("blocks", "scenes")
 MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
-CHANNEL_METHODS = ("integrated", "gated", "none")
 
 
 @dataclass(frozen=True)
@@ -122,11 +121,8 @@ class ZScores:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write table, zones, report and state; return their paths under their published names."""
-        if self.clusters not in CLUSTERS:
-            raise ParameterError(f"CLUSTERS is '{self.clusters}': use one of {', '.join(CLUSTERS)}.")
-        if self.channel_method not in CHANNEL_METHODS:
-            known = ", ".join(CHANNEL_METHODS)
-            raise ParameterError(f"CHANNEL_METHOD is '{self.channel_method}': use one of {known}.")
+        check_word("CLUSTERS", self.clusters, CLUSTERS)
+        check_word("CHANNEL_METHOD", self.channel_method, CHANNEL_METHODS)
         if self.sample < AUTOMATIC:
             raise ParameterError(
                 f"SAMPLE is {self.sample}: give a step in pixels, 1 for all pixels, 0 for one a cell, or {AUTOMATIC} "
