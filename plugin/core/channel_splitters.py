@@ -165,8 +165,8 @@ class GatedSplitter(ChannelSplitter):
             groups = [group.members for group in self.groups]
             coarse = None if inputs.coarse is None else inputs.coarse - origin.coarse
             distance = (inputs.fine - origin.fine, coarse)
-            found = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges, outputs)
-            for name, row in found:
+            parts = self._own_rows(distance, (origin.fine, origin.coarse), groups, inputs.edges, outputs)
+            for name, row in parts:
                 yield (name if name >= 0 else -2), row
             return
         found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,6 @@ METHODS: Mapping[str, RelevanceMethod] = {
 }
 
 
-def default_of(setting: str) -> float | int | str:
-    """Return the default of a setting."""
+def default_of(setting: str) -> Any:
+    """Return the default of a setting: a number or a word."""
     return SETTINGS[setting].default

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ...core.errors import ParameterError
 
@@ -77,7 +77,7 @@ UNCERTAINTIES: Words = {
 }
 
 
-def check_word(parameter: str, word: str, words: Words) -> None:
+def check_word(parameter: str, word: str, words: Collection[str]) -> None:
     """Refuse a word that is none of a parameter's.
 
     Raises
