@@ -33,10 +33,7 @@ LAYERS = {
     ),
     "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
 }
-ALGORITHMS = [
-    "ablation", "contributions", "environment", "importscene", "inspectmodel", "predict", "relevance",
-    "simulatescene", "zscores",
-]  # fmt: skip
+ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
 def modules_of(layer: str) -> list[str]:

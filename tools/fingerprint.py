@@ -134,7 +134,12 @@ def middle(folder: Path) -> tuple[float, float]:
 def vary(models: Path) -> None:
     """Write a slightly different network beside each one, as the other member of an ensemble."""
     import torch
-    from floelens.models.network import load, save_package
+    from floelens.models.network import load
+
+    try:
+        from floelens.plugin.io.packages import save_package
+    except ImportError:  # an older checkout
+        from floelens.models.network import save_package
 
     for name in MODELS:
         card, module = load(str(models / name))
