@@ -173,12 +173,17 @@ class Tally:
     counts: Counter = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def judge(self, before: Contents, after: Contents, old: Contents, new: Contents, said: list[str]) -> str:
-        """Return what is wrong with a folder after a kill and after it was put in order; count what it was."""
-        seen, whole = visible(before), (visible(old), visible(new))
-        state = "old" if seen == whole[0] else "new" if seen == whole[1] else "mixed"
+    def judge(
+        self, before: Contents, after: Contents, old: Contents, new: Contents, said: list[str], repeated: bool
+    ) -> str:
+        """Return what is wrong with a folder after a kill and after it was put in order; count what it was.
+
+        After a run was `repeated` nothing but new files will do.
+        """
+        seen = visible(before)
+        state = "old" if seen == visible(old) else "new" if seen == visible(new) else "mixed"
         self.counts[f"{state} after the kill"] += 1
-        result = "old" if after == old else "new" if after == new else "neither"
+        result = "new" if after == new else "old" if after == old and not repeated else "neither"
         self.counts[f"{result} in the end"] += 1
         self.counts["mended and said"] += bool(said)
         if result == "neither":
@@ -188,7 +193,7 @@ class Tally:
             return f"mended to {result} without a word"
         if any(len(sentence) >= 500 for sentence in said):
             return f"a long sentence: {said}"
-        if len(said) == 1 and old != new and ("earlier files stand" in said[0]) != (result == "old"):
+        if len(said) == 1 and not repeated and ("earlier files stand" in said[0]) != (result == "old"):
             return f"it says what is not so, all being {result}: {said}"
         return ""
 
