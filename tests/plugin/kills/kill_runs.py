@@ -48,7 +48,7 @@ def run(job, place: Path, moment: Moment | None = None, modules: Path | None = N
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        teller = Teller(writing, [place])
+        teller = Teller(writing, place, moment)
         try:
             if hasattr(job, "begin"):
                 job.begin()
@@ -62,7 +62,7 @@ def run(job, place: Path, moment: Moment | None = None, modules: Path | None = N
             os.write(2, f"{type(job).__name__}: {type(error).__name__}: {error}\n".encode())
             os._exit(1)
     os.close(writing)
-    ended = follow(pid, reading, moment)
+    ended = follow(pid, reading)
     if ended.status not in (0, -9):
         raise SystemExit(f"{job} ended with {ended.status}")
     return ended
