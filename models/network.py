@@ -1,17 +1,14 @@
-"""From a card to a network that runs, and back to a package on disk."""
+"""From a card to a network that runs, and back to the files of a package."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..plugin.core.errors import ModelError, OutputError
+from ..plugin.core.errors import ModelError
 from ..plugin.dependencies import require
 from . import registry, weights
 from .card import ModelCard
@@ -108,57 +105,28 @@ def load(model: str | os.PathLike) -> tuple[ModelCard, nn.Module]:
     return card, module.eval().requires_grad_(False)
 
 
-def save_package(folder: str | os.PathLike, card: ModelCard, module: nn.Module) -> ModelCard:
-    """Write a model package: the weights and the card with their checksum.
-
-    A new folder appears at once and complete. In an existing one the two files are replaced; whatever
-    else lies there stays.
+def package_files(card: ModelCard, module: nn.Module) -> tuple[ModelCard, dict[str, bytes]]:
+    """Return what a model package consists of.
 
     Parameters
     ----------
-    folder : path
-        The package; its parent must exist.
     card : ModelCard
         The card of the network; its checksum is set here.
     module : torch.nn.Module
-        The network whose weights are saved.
+        The network.
 
     Returns
     -------
-    ModelCard
-        The card as written.
+    tuple
+        The card as written, and the content of each file by its name: the card comes last, so that where it is,
+        the weights that it names are.
 
     Raises
     ------
     ModelError
         If the network is not the card's, or a weight is not finite.
-    OutputError
-        If the files cannot be written.
     """
     weights.fill(build(card), module.state_dict(), card)
     content = weights.to_bytes(module)
     card = card.with_weights(dataclasses.replace(card.weights, sha256=hashlib.sha256(content).hexdigest()))
-    files = {card.weights.file: content, registry.CARD: card.to_json().encode("utf-8")}
-    target = Path(folder)
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"The folder {target.parent} does not exist. Create it, or save the model elsewhere."
-        )
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{target} is a file. Give a folder for the model package.")
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.floelens-tmp"
-    try:
-        temporary.mkdir()
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-        if target.exists():
-            # Weights first: a card never names weights that are not there yet.
-            for name in files:
-                os.replace(temporary / name, target / name)
-        else:
-            os.rename(temporary, target)
-    except OSError as error:
-        raise OutputError(f"The model package {target} cannot be written: {error}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return card
+    return card, {card.weights.file: content, registry.CARD: card.to_json().encode("utf-8")}

@@ -1,38 +1,24 @@
 """Finds the network's channels among the bands of the rasters given.
 
-A band is known by its description, compared with a channel's name and aliases; CHANNELS overrides
-that. Bands without names are taken in the card's order only if their number is exactly the card's.
+A band is known by its description, compared with a channel's name and aliases; a band of backscatter also by the
+polarisation in it (``Gamma0_HV_db``), in its metadata or in the name of its file. CHANNELS overrides that. Bands
+without names are taken in the card's order only if their number is exactly the card's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...models.card import Channel, ModelCard, normalised
 from ..core.errors import ParameterError, SceneError
+from .radar_bands import NUMBERS, radar_band, radar_polarisation, sole_polarisation, statements
+from .radar_quantities import expected_quantity
 from .raster import Raster
+from .raster_roles import BandChoice, RasterRole, check_named, check_sizes, role_of
 from .units import split_name
 
-_POLARISATIONS = re.compile(r"(?<![a-z])(hh|hv|vv|vh)(?![a-z])")
 _NO_NAME = re.compile(r"(band[ _]?\d+)?", re.I)
-
-
-@dataclass(frozen=True)
-class RasterRole:
-    """An open raster and the parameter it came from: ``sar``, ``mwr`` or ``ancillary``."""
-
-    raster: Raster
-    role: str
-
-
-@dataclass(frozen=True)
-class BandChoice:
-    """Where a channel is read: which of the rasters (from 0), which of its bands (from 1)."""
-
-    raster: int
-    band: int
 
 
 def choose_bands(
@@ -52,27 +38,29 @@ def choose_bands(
     Raises
     ------
     SceneError
-        Channels are missing, several bands go by one name, or one band is to be several channels.
+        Channels are missing, several bands go by one name, one band is to be several channels, a raster was given for
+        another one, or the file says that a band without name has another polarisation.
     ParameterError
         `channels` names what there is not.
     """
     chosen = _by_hand(card, rasters, channels)
+    by_hand = set(chosen)
     for channel in card.channels:
         if channel.name not in chosen:
             found = _by_name(channel, rasters)
             if found is not None:
                 chosen[channel.name] = found
+    check_named(card, rasters, chosen, [i for i, item in enumerate(rasters) if _nameless(item.raster)])
+    by_name = set(chosen) - by_hand
     warnings = _by_order(card, rasters, chosen)
     missing = [channel for channel in card.channels if channel.name not in chosen]
     if missing:
         raise SceneError(_missing_text(card, rasters, missing))
     _check_once(card, rasters, chosen)
-    return chosen, warnings + _other_names(card, rasters, chosen)
-
-
-def role_of(channel: Channel) -> str:
-    """Return the parameter a channel is expected in: ``sar``, ``mwr`` or ``ancillary``."""
-    return channel.sensor if channel.sensor in ("sar", "mwr") else "ancillary"
+    check_sizes(rasters, chosen, [name for name in chosen if name not in by_name])
+    for channel in card.channels:
+        warnings += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
+    return chosen, warnings
 
 
 def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[str, BandChoice]:
@@ -122,17 +110,44 @@ def _by_name(channel: Channel, rasters: Sequence[RasterRole]) -> BandChoice | No
         raster = rasters[place].raster
         names = [normalised(name) for name in raster.names]
         without_unit = [normalised(split_name(name)[0]) for name in raster.names]
-        for known in (names, without_unit):
-            for wanted in channel.names:
-                bands = [number for number, name in enumerate(known, 1) if name == wanted]
-                if len(bands) > 1:
-                    raise SceneError(
-                        f"{raster.path} has several bands called '{wanted}' ({', '.join(map(str, bands))}). "
-                        f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
-                    )
-                if bands:
-                    return BandChoice(place, bands[0])
+        for wanted in channel.names:
+            bands = [number for number, name in enumerate(names, 1) if name == wanted]
+            if bands:
+                return BandChoice(place, _only(raster, bands, wanted, channel))
+        bands = _of_polarisation(raster, channel)
+        if bands:
+            return BandChoice(place, _only(raster, bands, radar_polarisation(channel), channel))
+        for wanted in channel.names:
+            bands = [number for number, name in enumerate(without_unit, 1) if name == wanted]
+            if bands:
+                return BandChoice(place, _only(raster, bands, wanted, channel))
     return None
+
+
+def _only(raster: Raster, bands: list[int], name: str, channel: Channel) -> int:
+    if len(bands) > 1:
+        raise SceneError(
+            f"{raster.path} has several bands called '{name}' ({', '.join(map(str, bands))}). "
+            f"Rename them or set CHANNELS='{channel.name}={bands[0]}'."
+        )
+    return bands[0]
+
+
+def _of_polarisation(raster: Raster, channel: Channel) -> list[int]:
+    """Return the bands that say to be of a channel's polarisation: those of its own quantity where there are some."""
+    own = radar_polarisation(channel)
+    if not own:
+        return []
+    found: dict[int, list[int]] = {}
+    for number in raster.measured:
+        name = raster.names[number - 1]
+        known = radar_band(name)
+        if known and known.polarisation == own:
+            rank = {expected_quantity(channel): 0, "": 1, NUMBERS: 3}.get(known.quantity, 2)
+            found.setdefault(rank, []).append(number)
+        elif _NO_NAME.fullmatch(name) and sole_polarisation(raster, number) == own:
+            found.setdefault(1, []).append(number)
+    return found[min(found)] if found else []
 
 
 def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> None:
@@ -148,27 +163,45 @@ def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str
             )
 
 
-def _other_names(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
-    """Return a warning for each band whose own name is another channel's, or another polarisation."""
-    warnings = []
-    for channel in card.channels:
-        choice = chosen[channel.name]
-        raster = rasters[choice.raster].raster
-        name = raster.names[choice.band - 1]
-        plain = split_name(name)[0]
-        if channel.matches(name) or channel.matches(plain):
-            continue
-        said = _POLARISATIONS.findall(name.lower())
-        if not said:
-            said = _POLARISATIONS.findall(raster.dataset.tags(choice.band).get("POLARISATION", "").lower())
-        own = channel.polarisation.lower()
-        radar = bool(_POLARISATIONS.fullmatch(own))
-        if (radar and said and own not in said) or any(c.matches(plain) for c in card.channels):
-            warnings.append(
-                f"Band {choice.band} of {raster.path} is called '{name or said[0]}' but taken as {channel.name}. "
-                "If that is not meant, mend CHANNELS; if it is, trust the result less."
-            )
-    return warnings
+def _other_band(
+    card: ModelCard,
+    rasters: Sequence[RasterRole],
+    chosen: dict[str, BandChoice],
+    channel: Channel,
+    by_hand: bool,
+) -> list[str]:
+    """Return a warning of a band that its file says to be another channel, or of another polarisation.
+
+    Raises
+    ------
+    SceneError
+        Nobody has named the band, and its file says that it has another polarisation.
+    """
+    choice = chosen[channel.name]
+    raster = rasters[choice.raster].raster
+    name = raster.names[choice.band - 1]
+    own, plain = radar_polarisation(channel), split_name(name)[0]
+    if not channel.matches(name) and not channel.matches(plain) and any(c.matches(plain) for c in card.channels):
+        return [_taken_as(raster, choice.band, channel, f"is called '{name}'")]
+    stated = next((s for s in statements(raster, choice.band) if own and s.contradicts(own)), None)
+    if stated is None:
+        return []
+    said = "/".join(dict.fromkeys(stated.polarisations)).upper()
+    if by_hand or not _NO_NAME.fullmatch(name):
+        what = f"is called '{name}'" if stated.of_name else f"is {said} ({stated.where})"
+        return [_taken_as(raster, choice.band, channel, what)]
+    raise SceneError(
+        f"{raster.path} holds {said} ({stated.where}), and model '{card.id}' takes {own.upper()}, which sea ice and "
+        f"water reflect otherwise. Give a raster of {own.upper()}, or set CHANNELS='{channel.name}={choice.band}' to "
+        "take the band all the same."
+    )
+
+
+def _taken_as(raster: Raster, band: int, channel: Channel, what: str) -> str:
+    return (
+        f"Band {band} of {raster.path} {what} but taken as {channel.name}. "
+        "If that is not meant, mend CHANNELS; if it is, trust the result less."
+    )
 
 
 def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:

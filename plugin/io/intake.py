@@ -7,13 +7,24 @@ without a declared unit are taken as what the network expects where they fit tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...models.card import Channel
 from ..core.errors import SceneError
 from .physical_range import PhysicalRange, physical_range
+from .radar_bands import BETA0, NUMBERS
+from .radar_quantities import (
+    INCIDENCE_ANGLE,
+    angle_band,
+    custom_unit,
+    decibels_to,
+    difference_text,
+    expected_quantity,
+    other_quantity,
+    radar_quantity,
+)
 from .raster import Raster
 from .units import BASE_UNITS, Unit, is_uncalibrated, parse_unit, split_name, units_of, usual_unit
 
@@ -43,6 +54,8 @@ class Intake:
         What was converted or assumed; empty where the unit is declared as the network takes it.
     warned : bool
         Whether the note is a warning.
+    quantities : tuple of str, optional
+        The radar quantity that the network takes and that of the file, where angles turn one into the other.
     """
 
     channel: Channel
@@ -50,6 +63,7 @@ class Intake:
     source: Unit | None = None
     note: str = ""
     warned: bool = False
+    quantities: tuple[str, str] | None = None
 
     def outside(self, values: np.ndarray) -> np.ndarray:
         """Return which values, as the file has them, no measurement can have: bool; NaN is none of them."""
@@ -59,9 +73,15 @@ class Intake:
             found |= np.isfinite(values) & ~np.isfinite(base)
         return found
 
-    def convert(self, values: np.ndarray, outside: np.ndarray) -> None:
-        """Bring the file's values in place into the channel's unit, NaN where `outside`."""
-        if self.source != self.range.unit:
+    def convert(self, values: np.ndarray, outside: np.ndarray, degrees: np.ndarray | None = None) -> None:
+        """Bring the file's values in place into the channel's unit, NaN where `outside`.
+
+        Values of another radar quantity are converted by `degrees`, their incidence angles; NaN where these are NaN.
+        """
+        if self.quantities and degrees is not None:
+            base = self.source.to_base(values) + decibels_to(*self.quantities, degrees)
+            values[...] = self.range.unit.from_base(base)
+        elif self.source != self.range.unit:
             values[...] = self.range.unit.from_base(self.source.to_base(values))
         np.copyto(values, np.nan, where=outside)
 
@@ -94,9 +114,13 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
     declared = declared_units(raster, band)
     named = next((u for u in (parse_unit(text, physical.quantity) for text in declared) if u), None)
     usual = parse_unit(usual_unit(raster.names[band - 1]), physical.quantity)
+    uncalibrated = any(is_uncalibrated(text) for text in declared)
+    if physical.quantity == "backscatter":
+        usual = parse_unit(custom_unit(raster, band), physical.quantity) or usual
+        uncalibrated |= radar_quantity(raster, band) == NUMBERS
+    other = other_quantity(channel, raster, band)
     if len(values) < LEAST_VALUES:
         return Intake(channel, physical, named or usual or physical.unit)
-    uncalibrated = any(is_uncalibrated(text) for text in declared)
     candidates = [unit for unit in (named, physical.unit, usual) if unit is not None]
     found = None if uncalibrated else next((u for u in candidates if fits(values, u, physical)), None)
     if found is None:
@@ -110,7 +134,40 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
         raise SceneError(constant)
     if constant:
         note, warned = f"{constant} {_ACCEPTED}", True
+    if other:
+        return _of_other_quantity(Intake(channel, physical, found, note, warned), raster, other, accept)
     return Intake(channel, physical, found, note, warned)
+
+
+def _of_other_quantity(intake: Intake, raster: Raster, given: str, accept: bool) -> Intake:
+    """Return the intake of a band that is gamma0, say, where the network takes sigma0.
+
+    Raises
+    ------
+    SceneError
+        The two lie far apart, and no incidence angle is there to convert by.
+    """
+    channel, expected = intake.channel, expected_quantity(intake.channel)
+    angle, warned, quantities = angle_band(raster), intake.warned, None
+    if angle is not None:
+        note = f"converted from {given} to {expected} by the incidence angles of band {angle}"
+        quantities = expected, given
+    else:
+        note = (
+            f"it is {given}, and the network takes {expected}, which is {difference_text(expected, given)} at 19 … 47° "
+            f"of incidence; calibrate it to {expected}, or add its incidence angles as a band incidence_angle"
+        )
+        if BETA0 in (given, expected) and not accept:
+            raise SceneError(f"{channel.name} of {raster.path}: {note}.")
+        warned = True
+    return replace(
+        intake, note="; ".join(filter(None, (note, intake.note))), warned=warned, quantities=quantities
+    )
+
+
+def judged_angles(raster: Raster, band: int, values: np.ndarray, accept: bool) -> Intake:
+    """Return how the values of a band of incidence angles become degrees (see :func:`judged`)."""
+    return judged(INCIDENCE_ANGLE, raster, band, values, accept)
 
 
 def declared_units(raster: Raster, band: int) -> list[str]:
@@ -195,12 +252,36 @@ def _refusal(
 ) -> str:
     """Return the sentence of values that fit nothing: what was found, what is expected, the likely cause."""
     said = f", declared as '{declared[0]}'" if declared else ""
-    cause, remedy = _cause(physical, raster, values, uncalibrated)
+    other = None if uncalibrated else _of_other_sensor(physical, values, declared)
+    cause, remedy = other or _cause(physical, raster, values, uncalibrated)
     low, high = np.percentile(values, [1, 99])
     return (
         f"{channel.name} of {raster.path} is {low:.4g} … {high:.4g}{said}; {physical.noun} are "
         f"{physical.text}: {cause}? {remedy}"
     )
+
+
+def _of_other_sensor(
+    physical: PhysicalRange, values: np.ndarray, declared: list[str]
+) -> tuple[str, str] | None:
+    """Return cause and remedy where unit or values are those of the other sensor, SAR or radiometer."""
+    check = "Check that SAR and MWR are not interchanged"
+    units = [parse_unit(text, other) for text in declared for other in ("backscatter", "temperature")]
+    named = {unit.quantity for unit in units if unit is not None}
+    decibels = any(unit is not None and unit.is_base for unit in units)
+    if physical.quantity == "temperature" and named == {"backscatter"} and decibels:
+        return "backscatter of a radar", f"{check}."
+    if physical.quantity != "backscatter":
+        return None
+    if named == {"temperature"}:
+        return "brightness temperatures of a radiometer", f"{check}."
+    low, high = np.percentile(values, [1, 99])
+    if not named and 60 <= low < high <= 345 and not (values == np.round(values)).all():
+        return (
+            "brightness temperatures of a radiometer, or uncalibrated amplitudes",
+            f"{check}, or calibrate first.",
+        )
+    return None
 
 
 def _cause(

@@ -104,16 +104,35 @@ def _end(path: Path, held: Collection[Path]) -> list[str]:
             sentences = [sentence]
             others = {entry.final.parent for entry in entries} - {path.parent}
         _remove_files_of(file.run, path.parent)
-        made = record.get("made")
-        for name in made if isinstance(made, list) else []:
-            if isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", ".."):
-                clear(path.parent / name)
-                with contextlib.suppress(OSError):
-                    (path.parent / name).rmdir()  # where nothing else came to lie in it
+        sentences += _remove_made(record, path, held)
         file.remove()
         for other in others:
             _remove_files_of(file.run, other)
             unlink_quietly(other / path.name)
+    return sentences
+
+
+def _remove_made(record: dict, path: Path, held: Collection[Path]) -> list[str]:
+    """Remove the folders that a dead run made, where nothing else came to lie in them; return sentences.
+
+    Its own file in such a folder leads back to the one at `path`, which is just being ended.
+    """
+    sentences: list[str] = []
+    made = record.get("made")
+    for name in made if isinstance(made, list) else []:
+        if not (isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")):
+            continue
+        folder = path.parent / name
+        with contextlib.suppress(FileNotFoundError):
+            inside = RunFile.take(folder / path.name)
+            if inside is not None:
+                with inside:
+                    _remove_files_of(inside.run, folder)
+                    sentences += _remove_made(inside.record(), inside.path, held)
+                    inside.remove()
+        sentences += clear(folder, held)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     return sentences
 
 

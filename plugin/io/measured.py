@@ -88,9 +88,19 @@ class MeasuredRaster:
         The pixels that are counted.
     accept : bool
         Whether any share of values may lie outside.
+    angles : tuple of (int, Intake), optional
+        The band of incidence angles, and what is done with it, where a radar quantity is converted by them.
     """
 
-    def __init__(self, raster: Raster, intakes: Mapping[int, Intake], region: Window, accept: bool) -> None:
+    def __init__(
+        self,
+        raster: Raster,
+        intakes: Mapping[int, Intake],
+        region: Window,
+        accept: bool,
+        angles: tuple[int, Intake] | None = None,
+    ) -> None:
+        self._angles = angles
         self.raster, self.path, self.dataset = raster, raster.path, raster.dataset
         self.rows, self.cols = raster.rows, raster.cols
         self.intakes = dict(intakes)
@@ -115,6 +125,10 @@ class MeasuredRaster:
         """Convert values (band, row, column) in place, and count them."""
         if not self.counts:
             return
+        degrees = None
+        if self._angles and any(intake.quantities for intake in self.intakes.values()):
+            degrees = self.raster.read([self._angles[0]], window)[0]
+            self._to_degrees(degrees)
         with self._lock:
             new = self._counted.fresh(window)
             for layer, band in zip(values, bands):
@@ -124,8 +138,12 @@ class MeasuredRaster:
                 outside = intake.outside(layer)
                 if new is not None:
                     self._count(band, layer, outside, new)
-                if intake.source != intake.range.unit or outside.any():
-                    intake.convert(layer, outside)
+                if intake.source != intake.range.unit or intake.quantities or outside.any():
+                    intake.convert(layer, outside, degrees)
+
+    def _to_degrees(self, values: np.ndarray) -> None:
+        intake = self._angles[1]
+        intake.convert(values, intake.outside(values))
 
     def _count(self, band: int, values: np.ndarray, outside: np.ndarray, new: np.ndarray) -> None:
         count = self.counts[band]
@@ -139,7 +157,9 @@ class MeasuredRaster:
         if count.outside > self._most:
             raise SceneError(self.refusal(band))
 
-    def foresee(self, values: np.ndarray, bands: Sequence[int], whole: bool) -> None:
+    def foresee(
+        self, values: np.ndarray, bands: Sequence[int], whole: bool, degrees: np.ndarray | None = None
+    ) -> None:
         """Convert a sample (band, value) in place, and refuse the raster where the sample leaves no doubt.
 
         Parameters
@@ -150,12 +170,16 @@ class MeasuredRaster:
             Their bands.
         whole : bool
             Whether the sample holds every value that will be counted.
+        degrees : numpy.ndarray, optional
+            (value,), what the band of incidence angles holds at the same pixels, as the file has it.
 
         Raises
         ------
         SceneError
             Too many values are impossible.
         """
+        if degrees is not None and self._angles:
+            self._to_degrees(degrees)
         for layer, band in zip(values, bands):
             intake = self.intakes[band]
             if intake.range is None:
@@ -167,7 +191,7 @@ class MeasuredRaster:
                 count = RangeCount(int(np.isfinite(layer).sum()), impossible.size, *span)
                 if count.share > (REFUSED_SHARE if whole else HOPELESS_SHARE):
                     raise SceneError(self.refusal(band, count))
-            intake.convert(layer, outside)
+            intake.convert(layer, outside, degrees)
 
     def check(self) -> None:
         """Refuse a raster of which too many of the values read lay outside.

@@ -21,10 +21,11 @@ from ..core.errors import SceneError
 from ..core.protocols import Patch
 from ..core.window import Window
 from .acquisition import delay_warning
-from .channels import BandChoice, RasterRole, choose_bands
+from .channels import choose_bands
 from .coast import LandDistance
 from .grid import Grid
 from .raster import Raster, file_of, open_raster
+from .raster_roles import BandChoice, RasterRole
 from .registration import RegisteredRaster
 from .sampler import Sampler
 from .scene_checks import SceneChecks

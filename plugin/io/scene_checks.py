@@ -15,8 +15,9 @@ from ...models.card import Channel, ModelCard
 from ..core.errors import SceneError
 from ..core.window import Window
 from .familiarity import Unfamiliar, disordered_pairs, order_warning, unfamiliar_channels, unfamiliar_warning
-from .intake import LEAST_VALUES, intake_notes, judged
+from .intake import LEAST_VALUES, intake_notes, judged, judged_angles
 from .measured import WARNED_SHARE, MeasuredRaster, RangeCount, probe
+from .radar_quantities import angle_band, other_quantity
 from .raster import Raster
 
 
@@ -77,10 +78,15 @@ class SceneChecks:
             Units do not fit, a band has no variance, two hold the same, or far too many values are impossible.
         """
         numbers = [number for _, number in bands]
+        other = any(other_quantity(channel, raster, number) for channel, number in bands)
+        angle = angle_band(raster) if other else None
+        angles = [] if angle is None else [angle]
         if values is None:
-            sample, whole = probe(raster, numbers, region)
+            sample, whole = probe(raster, numbers + angles, region)
         else:
             sample, whole = values.reshape(len(values), -1), True
+            if angles:
+                sample = np.concatenate([sample, raster.read(angles, region).reshape(1, -1)])
         intakes = {
             number: judged(channel, raster, number, given, self.accept)
             for (channel, number), given in zip(bands, sample)
@@ -88,9 +94,10 @@ class SceneChecks:
         for sentence, for_tags, warned in intake_notes(raster.path, intakes):
             (self.warnings if warned else self.notes).append(sentence)
             self._units.append(for_tags)
-        measured = MeasuredRaster(raster, intakes, region, self.accept)
-        converted = sample.astype(np.float32)
-        measured.foresee(converted, numbers, whole)
+        by_angle = None if angle is None else (angle, judged_angles(raster, angle, sample[-1], self.accept))
+        measured = MeasuredRaster(raster, intakes, region, self.accept, by_angle)
+        converted = sample[: len(numbers)].astype(np.float32)
+        measured.foresee(converted, numbers, whole, None if angle is None else sample[-1].astype(np.float32))
         self._check_different(raster, bands, converted, intakes)
         for (channel, _), given in zip(bands, converted):
             self._samples[channel.name] = given

@@ -117,15 +117,22 @@ class OutputTransaction:
         finally:
             for part in (*self._parts, *self._scratch):
                 part.discard()
+            self._remove_made()
             for run_file in self._run_files.values():
                 run_file.remove()
             self._run_files = {}
-            for folder in self._made:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
         if isinstance(error, OSError) and error.errno in NO_ROOM and self._parts:
             # Files are written as soon as they are asked for: it was the last one.
             raise cannot_write(self._parts[-1].path, error.strerror or error) from error
+
+    def _remove_made(self) -> None:
+        """Remove the folders that were made for files that failed, while it is still written down that they were."""
+        for folder in reversed(self._made):
+            run_file = self._run_files.pop(Path(os.path.realpath(folder)), None)
+            if run_file is not None:
+                run_file.remove()
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def _claim(self, folder: Path) -> RunFile:
         """Return this run's file in a folder, in which dead runs are ended first."""

@@ -30,6 +30,7 @@ from ..core.network import Inputs, Runner
 from ..core.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
 from ..core.simulation import BLOCK, SimulatedScene
 from ..core.window import Window
+from ..io.transaction import atomic_text
 from ..version import ROOT
 from .inputs import Compute
 from .zscore_channels import input_channels, method_text, splitting_of
@@ -145,7 +146,8 @@ def write_references(folder: Path, references: Sequence[ContributionReference], 
         for name in ("mean", "sd"):
             entry[name] = [[float(f"{value:.6g}") for value in row] for row in entry[name]]
     path = folder / FILE
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with atomic_text(path) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
     return path
 
 

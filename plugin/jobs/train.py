@@ -23,7 +23,7 @@ from torch import nn
 
 from ...models.aspp_card import aspp_card
 from ...models.card import Head, HeadClass, ModelCard, Training
-from ...models.network import build, save_package
+from ...models.network import build
 from ..core.last_layer import LastLayerFit, Rows, fit_last_layer, set_weights, weights_of
 from ..core.patches import PIXEL_SIZE, SCENE_PIXELS, Patches, Recipe, simulate_patches
 from ..core.protocols import Progress
@@ -37,6 +37,7 @@ from ..core.training import (
     train,
     with_doubling_pools,
 )
+from ..io.packages import save_package
 from ..version import ROOT
 from .compare import MODES, compared, skill_of, standards_of
 from .package_readme import readme
@@ -291,8 +292,7 @@ class TrainDemonstrations:
         card = dataclasses.replace(bare, training=training, skill=described)
         folder = Path(self.output) / card.id
         folder.parent.mkdir(parents=True, exist_ok=True)
-        card = save_package(folder, card, network)
-        (folder / "README.md").write_text(readme(card), encoding="utf-8")
+        save_package(folder, card, network, lambda written: {"README.md": readme(written)})
         return folder
 
 

@@ -14,6 +14,7 @@ from floelens.models.card import Architecture, ModelCard, Weights
 from floelens.models.standard_channels import standard_channels
 from floelens.plugin.core.errors import DependencyError, ModelError, OutputError
 from floelens.plugin.dependencies import require
+from floelens.plugin.io.packages import save_package
 from model_networks import CONCENTRATION, ICE_TYPE, changed, make_card, random_inputs, randomise
 
 
@@ -32,7 +33,7 @@ def install(parent, name="test-model", seed=3, **fields):
     module = network.build(card)
     randomise(module, seed)
     parent.mkdir(exist_ok=True)
-    return parent / name, network.save_package(parent / name, card, module), module.eval()
+    return parent / name, save_package(parent / name, card, module), module.eval()
 
 
 def rewrite(folder, content: bytes) -> None:
@@ -80,35 +81,55 @@ def test_saving_again_replaces_the_model_and_keeps_what_else_is_there(tmp_path):
     assert torch.equal(loaded.output.weight, module.output.weight)
 
 
+@pytest.mark.parametrize("refused", ["weights.safetensors", "card.json", "README.md"])
+def test_a_save_that_is_refused_half_way_leaves_the_earlier_package_whole(tmp_path, monkeypatch, refused):
+    folder, _, _ = install(tmp_path / "models")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    replace = os.replace
+
+    def refusing(source, target):
+        if os.path.basename(target) == refused and "floelens-tmp" in os.fspath(source):
+            raise PermissionError(13, "held open", os.fspath(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    card = make_card(id="test-model")
+    module = network.build(card)
+    with pytest.raises(OutputError, match="nothing was replaced"):
+        save_package(folder, card, module, lambda _card: {"README.md": "about"})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    network.load(folder)
+
+
 def test_a_failed_save_leaves_no_folder(tmp_path):
     card = make_card()
     module = network.build(card)
     module.output.weight.data[0, 0] = float("nan")
     with pytest.raises(ModelError, match=r"'output.weight' is not finite everywhere"):
-        network.save_package(tmp_path / "models" / "bad", card, module)
+        save_package(tmp_path / "models" / "bad", card, module)
     assert not list((tmp_path / "models").iterdir())
-    with pytest.raises(OutputError, match=r"does not exist. Create it"):
-        network.save_package(tmp_path / "no" / "bad", card, network.build(card))
+    with pytest.raises(OutputError, match=r"does not exist. Make it"):
+        save_package(tmp_path / "no" / "bad", card, network.build(card))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file"):
-        network.save_package(tmp_path / "file", card, network.build(card))
+        save_package(tmp_path / "file", card, network.build(card))
 
 
 def test_a_write_error_is_a_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     card = make_card()
     with pytest.raises(OutputError, match="No space left on device"):
-        network.save_package(tmp_path / "models" / "full", card, network.build(card))
+        save_package(tmp_path / "models" / "full", card, network.build(card))
     assert not list((tmp_path / "models").iterdir())
 
 
 def test_a_network_of_another_shape_is_not_saved_under_a_card(tmp_path):
     other = network.build(make_card("fusion"))
     with pytest.raises(ModelError, match="does not match its weights"):
-        network.save_package(tmp_path / "x", make_card("interpretability_small"), other)
+        save_package(tmp_path / "x", make_card("interpretability_small"), other)
 
 
 def test_changed_weights_are_refused(tmp_path):

@@ -30,7 +30,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from floelens.models.aspp_card import aspp_card
     from floelens.models.card import Head, HeadClass
-    from floelens.models.network import build, save_package
+    from floelens.models.network import build
+    from floelens.plugin.io.packages import save_package
 
     ice = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")
     classes = (("open water", 0, "#0064ff"), ("young ice", 1, "#aa28f0"), ("old ice", 2, "#b46432"))

@@ -273,8 +273,9 @@ def with_a_map(good, tmp_path) -> dict[str, str]:
     import torch
     from floelens.models.aspp_card import aspp_card
     from floelens.models.card import Head, HeadClass
-    from floelens.models.network import build, save_package
+    from floelens.models.network import build
     from floelens.models.standard_channels import MWR_CHANNELS, standard_channels
+    from floelens.plugin.io.packages import save_package
 
     torch.manual_seed(1)
     head = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")

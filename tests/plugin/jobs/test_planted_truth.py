@@ -18,10 +18,11 @@ import rasterio
 import torch
 from floelens.models.aspp_card import aspp_card
 from floelens.models.card import Channel, Head, HeadClass, ModelCard
-from floelens.models.network import build, save_package
+from floelens.models.network import build
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.simulation import LAND, SimulatedScene
 from floelens.plugin.core.simulation.noise import Axis
+from floelens.plugin.io.packages import save_package
 from floelens.plugin.jobs.inputs import SceneInputs
 from floelens.plugin.jobs.zscores import ZScores
 from rasterio.transform import from_origin

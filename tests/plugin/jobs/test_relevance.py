@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from floelens.models.network import load, save_package
+from floelens.models.network import load
 from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.grid import Grid
+from floelens.plugin.io.packages import save_package
 from floelens.plugin.io.sampler import Sampler
 from floelens.plugin.io.vector import Polygons
 from floelens.plugin.jobs.inputs import SceneInputs

@@ -11,7 +11,7 @@ import rasterio
 import torch
 from floelens.models.aspp_card import aspp_card
 from floelens.models.card import Head, HeadClass
-from floelens.models.network import build, save_package
+from floelens.models.network import build
 from floelens.models.registry import load_card
 from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
 from floelens.plugin.core.channel_levels import InputChannel
@@ -20,6 +20,7 @@ from floelens.plugin.core.errors import ModelError, ParameterError
 from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.scores_state import ScoreState
 from floelens.plugin.core.window import Window
+from floelens.plugin.io.packages import save_package
 from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.inputs import Compute
 from floelens.plugin.jobs.reference import load_reference, make_references, write_references
