@@ -41,6 +41,7 @@ from .reading import (
     file_problem,
     georeference_problem,
     given,
+    missing_problem,
     names_remote,
     plain,
     source_problem,
@@ -287,9 +288,11 @@ def _value_problem(definition, value: object) -> str | None:
     if definition.isDestination():
         return destination_problem(definition, value)
     if isinstance(definition, (QgsProcessingParameterExtent, QgsProcessingParameterPoint)):
-        return georeference_problem(name, value) or file_problem(name, value)
+        return (
+            georeference_problem(name, value) or missing_problem(name, value) or file_problem(name, value)
+        )
     if isinstance(definition, (QgsProcessingParameterFeatureSource, QgsProcessingParameterMapLayer)):
-        return file_problem(name, value)
+        return missing_problem(name, value) or file_problem(name, value)
     if isinstance(definition, QgsProcessingParameterRasterLayer):
         return source_problem(name, value)
     if isinstance(definition, QgsProcessingParameterMultipleLayers):

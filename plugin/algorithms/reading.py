@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
-    QgsCsException,
     QgsFeatureRequest,
     QgsGeometry,
     QgsMapLayer,
@@ -23,6 +22,7 @@ from qgis.core import (
     QgsProcessingFeatureSource,
     QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
+    QgsProject,
     QgsProperty,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -33,6 +33,9 @@ from ..io.drivers import SUBDATASETS, is_remote, split_source
 from ..io.opening import check_file, is_raster
 from .job_threads import JOB_THREADS
 
+_NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+_FOUR_NUMBERS = re.compile(",".join([_NUMBER] * 4) + r"(?=\[|$)")
+_EXTENSION = re.compile(r"\.[A-Za-z]\w{0,7}$")
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -94,6 +97,18 @@ def file_problem(name: str, value: object) -> str | None:
     except SceneError as error:
         return f"{name}: {error}"
     return None
+
+
+def missing_problem(name: str, value: object) -> str | None:
+    """Return that there is no such file, where `value` is a path by its looks and no layer is called so."""
+    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
+    path = value.split("|")[0] if isinstance(value, str) else ""
+    if not _EXTENSION.search(path) or not _looks_like_path(path) or os.path.exists(path):
+        return None
+    project = QgsProject.instance()
+    if project.mapLayer(path) is not None or project.mapLayersByName(path):
+        return None
+    return f"{name}: there is no file {path}. Check the path."
 
 
 def names_remote(value: object, context: QgsProcessingContext) -> bool:
@@ -284,12 +299,13 @@ class Reading:
         from ..io.vector import Polygons
 
         rectangle = self._algorithm.parameterAsExtent(self._parameters, name, self._context)
+        crs = self._algorithm.parameterAsExtentCrs(self._parameters, name, self._context)
+        _check_order(name, plain(self._parameters[name]), crs, sar)
         if rectangle.isNull() or rectangle.isEmpty() or not rectangle.isFinite():
             raise ParameterError(
                 f"{name}: {plain(self._parameters[name])} is no rectangle: "
                 "write xmin,xmax,ymin,ymax [EPSG:code], the smaller number first."
             )
-        crs = self._algorithm.parameterAsExtentCrs(self._parameters, name, self._context)
         wkb = bytes(QgsGeometry.fromRect(rectangle).asWkb())
         return Polygons(wkb=(wkb,), crs=self._crs_text(name, crs, sar))
 
@@ -304,21 +320,23 @@ class Reading:
             return None
         position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
-        geographic = QgsCoordinateReferenceSystem("EPSG:4326")
-        if not crs.isValid():
-            crs = QgsCoordinateReferenceSystem.fromWkt(_grid_crs(sar)) if sar else geographic
-        try:
-            transform = QgsCoordinateTransform(crs, geographic, self._context.transformContext())
-            position = transform.transform(position)
-        except QgsCsException:
-            position = None
-        if position is None or not (abs(position.x()) <= 360 and abs(position.y()) <= 90):
+        source = wkt(crs) if crs.isValid() else _grid_crs(sar) if sar else "EPSG:4326"
+
+        def transformed(_caller: object) -> tuple[float, float]:
+            from ..io.crs import LONLAT, transform
+
+            lon, lat = transform(source, LONLAT, position.x(), position.y())
+            return float(lon), float(lat)
+
+        # As polygons are: QGIS's own transformation may fetch grids from a server.
+        lon, lat = JOB_THREADS.run(transformed)
+        if not (abs(lon) <= 360 and abs(lat) <= 90):
             system = crs.authid() or "its CRS"
             raise ParameterError(
                 f"{name}: {shown} is no place on the Earth in {system}: "
                 "write x,y [EPSG:code], as in -39,69.5 [EPSG:4326]."
             )
-        return float(position.x()), float(position.y())
+        return lon, lat
 
     def _polygons(
         self, name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""
@@ -384,6 +402,36 @@ class Reading:
         if sar is None:
             raise ParameterError(f"{name} names no coordinate reference system: add one, as in [EPSG:4326].")
         return _grid_crs(sar)
+
+
+def _check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sar: str | None) -> None:
+    """Refuse four numbers that make a part of the scene only in another order than QGIS's.
+
+    Raises
+    ------
+    ParameterError
+        They do; the sentence says how to write them.
+    """
+    match = _FOUR_NUMBERS.match(value) if isinstance(value, str) else None
+    if match is None or sar is None:
+        return
+    numbers = [float(text) for text in match.groups()]
+
+    def read(_caller: object) -> tuple[str, tuple[float, ...]] | None:
+        from ..io.extent_order import other_order
+        from ..io.grid import Grid
+
+        grid = Grid.from_file(sar)
+        return other_order(numbers, wkt(crs) if crs.isValid() else grid.crs, grid)
+
+    meant = JOB_THREADS.run(read)  # pyproj is used in those threads alone
+    if meant:
+        order, box = meant
+        right = ",".join(f"{number:.15g}" for number in box) + value[match.end() :].rstrip()
+        raise ParameterError(
+            f"{name}: {value} is no part of the scene as xmin,xmax,ymin,ymax, but is one as {order}. "
+            f"Write {name}={right} if that is meant."
+        )
 
 
 def _unchecked() -> QgsFeatureRequest:

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import SceneError
+from .proj_state import offline_pyproj
 
 with warnings.catch_warnings():
     # Debian's pyproj finds its database through PROJ itself and warns that it did not look further.
     warnings.simplefilter("ignore", UserWarning)
     import pyproj
+    import pyproj.network
 
 LONLAT = "EPSG:4326"
 _REMOTE_GRID = re.compile(r"(grids|file)=[^\s\"]*://|PARAMETERFILE\[[^\]]*://", re.IGNORECASE)
@@ -130,7 +132,7 @@ def _transformer(source: str, target: str) -> pyproj.Transformer:
 
 
 def transform(source: str, target: str, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates in `target` of points given in `source`, x or longitude first.
+    """Return coordinates in `target` of points given in `source`, x or longitude first; no grid is fetched.
 
     Parameters
     ----------
@@ -147,7 +149,8 @@ def transform(source: str, target: str, x: ArrayLike, y: ArrayLike) -> tuple[np.
     x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
     if source == target:
         return x.copy(), y.copy()
-    return _finite(_transformer(source, target).transform(x, y))
+    with offline_pyproj():
+        return _finite(_transformer(source, target).transform(x, y))
 
 
 def _finite(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

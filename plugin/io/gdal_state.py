@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from osgeo import gdal
 
+from .proj_state import offline_gdal_proj
+
 _NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
 _SHUT = {
     # Nobody serves as a proxy there, and no file of a server may be read.
@@ -75,6 +77,8 @@ def silent_gdal(**options: str) -> Iterator[None]:
 def offline_gdal(remote: bool = False) -> Iterator[None]:
     """Shut the network to GDAL for one block and thread, and keep it from running code in virtual rasters.
 
+    Its PROJ fetches no grids meanwhile, in any thread.
+
     Files are judged before they are opened; this holds where a file beside one, or a driver, has a way out
     of its own.
 
@@ -88,7 +92,8 @@ def offline_gdal(remote: bool = False) -> Iterator[None]:
     for key, value in options.items():
         gdal.SetThreadLocalConfigOption(key, value)
     try:
-        yield
+        with offline_gdal_proj():
+            yield
     finally:
         for key, value in before.items():
             gdal.SetThreadLocalConfigOption(key, value)

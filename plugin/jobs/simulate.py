@@ -25,6 +25,7 @@ from ..core.simulation import (
 )
 from ..core.window import Window
 from ..io.acquisition import Span, acquisition
+from ..io.crs import LONLAT, transform
 from ..io.gdal_state import bounded_block_cache
 from ..io.grid import Grid, GroundControlPoint
 from ..io.raster import Raster, environment, open_raster
@@ -240,10 +241,8 @@ def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.nda
 
 def projected_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
     """Return a north-up grid in polar stereographic coordinates about a place (degrees)."""
-    from pyproj import Transformer
-
     code = 3413 if lat >= 0.0 else 3976
-    x, y = Transformer.from_crs(4326, code, always_xy=True).transform(lon, lat)
+    x, y = map(float, transform(LONLAT, f"EPSG:{code}", lon, lat))
     left, top = x - cols * pixel_size / 2.0, y + rows * pixel_size / 2.0
     return Grid(rows, cols, wkt_of(code), transform=(pixel_size, 0.0, left, 0.0, -pixel_size, top))
 
@@ -259,8 +258,6 @@ def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
     inclination i is π − asin(cos i / cos φ), clockwise from north. Pixel coordinates (0, 0) are the
     outer corner of the first pixel, and the outermost tie points lie on the image's corners.
     """
-    from pyproj import Transformer
-
     ratio = np.cos(_INCLINATION) / max(np.cos(np.radians(lat)), 1e-6)
     heading = np.pi - np.arcsin(np.clip(ratio, -1.0, 1.0))
     row, col = np.meshgrid(
@@ -271,7 +268,7 @@ def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
     north = along * np.cos(heading) - across * np.sin(heading)
     plane = f"+proj=stere +lat_0={lat!r} +lon_0={lon!r} +ellps=WGS84 +units=m"
     code = 3413 if lat >= 0 else 3976
-    x, y = Transformer.from_crs(plane, code, always_xy=True).transform(east, north)
+    x, y = transform(plane, f"EPSG:{code}", east, north)
     points = zip(row.ravel(), col.ravel(), np.ravel(x), np.ravel(y))
     gcps = tuple(GroundControlPoint(float(r), float(c), float(x), float(y)) for r, c, x, y in points)
     return Grid(rows, cols, wkt_of(code), gcps=gcps)

@@ -6,8 +6,10 @@ import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsProcessingOutputLayerDefinition,
+    QgsProject,
     QgsRectangle,
     QgsReferencedRectangle,
+    QgsVectorLayer,
 )
 
 
@@ -39,6 +41,28 @@ def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
 def test_a_missing_file_is_named(check, tmp_path):
     assert check(SAR=str(tmp_path / "no.tif")) == f"SAR: there is no file {tmp_path}/no.tif. Check the path."
     assert check(ANCILLARY=[str(tmp_path / "a.tif")]).startswith("ANCILLARY: there is no file")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("relevance", "AOI"), ("predict", "LAND"), ("zscores", "ZONES"), ("zscores", "LABELS"), ("predict", "EXTENT")],
+)
+@pytest.mark.parametrize("file", ["no.gpkg", "no.tif", "in no folder/no.shp|layername=ice", "no.geojson"])
+def test_a_missing_file_of_polygons_or_labels_is_named(provider, context, tmp_path, name, parameter, file):
+    path = f"{tmp_path}/{file}"
+    accepted, message = provider.algorithm(name).create().checkParameterValues({parameter: path}, context)
+    assert not accepted
+    assert message == f"{parameter}: there is no file {path.split('|')[0]}. Check the path."
+
+
+def test_a_layer_that_is_called_like_a_file_is_no_missing_file(provider, context):
+    project, layer = QgsProject.instance(), QgsVectorLayer("Polygon?crs=EPSG:4326", "aoi.gpkg", "memory")
+    project.addMapLayer(layer)
+    try:
+        for value in ("aoi.gpkg", layer.id()):
+            assert provider.algorithm("relevance").create().problem({"AOI": value}) is None
+    finally:
+        project.removeMapLayer(layer.id())
 
 
 def test_a_file_that_is_no_raster_is_named(check, tmp_path):

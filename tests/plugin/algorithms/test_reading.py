@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from floelens.plugin.algorithms import declare
@@ -9,6 +11,7 @@ from floelens.plugin.algorithms.base import Destinations, FloeLensAlgorithm
 from floelens.plugin.core.errors import ParameterError, SceneError
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -234,6 +237,37 @@ def test_a_rectangle_stays_in_its_own_reference_system(read):
 def test_a_rectangle_without_a_reference_system_is_in_that_of_the_sar_raster(read, backscatter):
     polygons = read(EXTENT="0,800,-1000800,-1000000").extent("EXTENT", str(backscatter))
     assert QgsCoordinateReferenceSystem.fromWkt(polygons.crs).authid() == "EPSG:3413"
+
+
+@pytest.mark.parametrize(
+    ("order", "written"),
+    [
+        ("xmin,ymin,xmax,ymax", "{left},{bottom},{right},{top}"),
+        ("ymin,xmin,ymax,xmax", "{bottom},{left},{top},{right} "),
+        ("ymin,ymax,xmin,xmax", "{bottom}, {top}, {left}, {right}"),
+    ],
+)
+@pytest.mark.parametrize("crs", ["", "[EPSG:3413]", " [EPSG:4326]"])
+def test_a_rectangle_in_another_order_is_refused_with_the_right_one(read, backscatter, order, written, crs):
+    layer = QgsRasterLayer(str(backscatter), "sar")
+    box = layer.extent()
+    box.scale(0.5)
+    if "4326" in crs:
+        to = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
+        box = to.transformBoundingBox(box)
+    sides = {"left": box.xMinimum(), "right": box.xMaximum(), "bottom": box.yMinimum(), "top": box.yMaximum()}
+    with pytest.raises(ParameterError, match=f"but is one as {order}") as error:
+        read(EXTENT=written.format(**sides) + crs).extent("EXTENT", str(backscatter))
+    right = re.search(r"Write EXTENT=(.*) if", str(error.value))[1]
+    assert ring(read(EXTENT=right).extent("EXTENT", str(backscatter)).wkb[0])[0] == pytest.approx(
+        (box.xMinimum(), box.yMinimum()), rel=1e-12
+    )
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("extent", ["-90000,70000,-1090000,-990000", "-180,180,-90,90 [EPSG:4326]"])
+def test_a_rectangle_larger_than_the_scene_or_of_the_whole_world_stays(read, backscatter, extent):
+    assert read(EXTENT=extent).extent("EXTENT", str(backscatter)) is not None
 
 
 @pytest.mark.parametrize("extent", ["5,5,0,1 [EPSG:4326]", "nonsense"])
