@@ -2,7 +2,8 @@
 #
 # Variables: PYTHON (QGIS's Python), TORCH_INDEX (where torch comes from), SAR and MWR (files for
 # `make demo`), TESTS (what `make test` runs), WORKERS (in how many processes; 0 for this one alone),
-# KILLS (how many runs `make test-kills` kills), QGIS_PROFILE (the profile that `make link` links into).
+# KILLS (how many runs `make test-kills` kills), QGIS_PROFILE (the profile that `make link` links into), FOLDER and
+# AGAINST (of `make fingerprint`: where results go, and an earlier folder that they must equal).
 
 PYTHON ?= /usr/bin/python3
 TORCH_INDEX ?=
@@ -11,6 +12,8 @@ MWR ?=
 TESTS ?= tests
 WORKERS ?= auto
 KILLS ?= 200
+FOLDER ?= build/fingerprint
+AGAINST ?=
 QGIS_PROFILE ?= $(HOME)/.local/share/QGIS/QGIS3/profiles/default
 
 READY := .venv/.ready
@@ -20,7 +23,7 @@ LINK := build/plugins/floelens
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills fuzz lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills fuzz fingerprint lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -42,6 +45,10 @@ test-kills: $(READY) $(LINK) ## kill 200 runs of all tools at random moments (lo
 
 fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
+
+fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOLDER, and compare with AGAINST (minutes)
+	OMP_NUM_THREADS=1 $(VENV) tools/fingerprint.py run $(FOLDER) $(if $(AGAINST),--like $(AGAINST))
+	$(if $(AGAINST),$(VENV) tools/fingerprint.py compare $(AGAINST) $(FOLDER))
 
 lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on core, io, models)
 	$(VENV) -m ruff check .
