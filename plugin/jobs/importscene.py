@@ -112,6 +112,9 @@ class ImportScene:
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
+            unasked = [name.upper() for name in OUTPUTS if name in rasters and name not in wanted]
+            if unasked:
+                progress.message(f"The file gives {', '.join(unasked)} too: ask for it where you need it.")
             note = drawing_note(facts, self.display is not None)
             if note:
                 (progress.message if self.display else progress.warn)(note)
