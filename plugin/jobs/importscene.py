@@ -98,7 +98,7 @@ class ImportScene:
             tags_of_mwr = tags
             if self.amsr2:
                 rasters["mwr"], laid = self._amsr2(product, stack, Portion(progress, 0.0, 0.2))
-                tags_of_mwr = {**tags, **laid}
+                tags_of_mwr = {key: value for key, value in {**tags, **laid}.items() if value}
             self._check(product, rasters, wanted)
             outputs = stack.enter_context(Outputs(progress))
             tags_of = {role: tags_of_mwr if role == "mwr" else tags for role in rasters}
@@ -114,6 +114,9 @@ class ImportScene:
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
+            unasked = [name.upper() for name in OUTPUTS if name in rasters and name not in wanted]
+            if unasked:
+                progress.message(f"The file gives {', '.join(unasked)} too: ask for it where you need it.")
             note = drawing_note(facts, self.display is not None)
             if note:
                 (progress.message if self.display else progress.warn)(note)
@@ -193,7 +196,10 @@ class ImportScene:
             )
         product.found["amsr2"] = {"tags": dict(laid.tags), **laid.found}
         names = ", ".join(Path(path).name for path in self.amsr2)
-        return _with_delay(laid.rasters)["mwr"], {**laid.tags, "FLOELENS_AMSR2": names}
+        tags = {**laid.tags, "FLOELENS_AMSR2": names}
+        if "amsr2_delay_s" not in tags:  # else the radiometer's time would be taken for the radar's
+            tags.setdefault("start_time", start_text(laid.time) if laid.time else "")
+        return _with_delay(laid.rasters)["mwr"], tags
 
     def _tags(self, product: Product) -> dict[str, str]:
         tags = {

@@ -135,6 +135,9 @@ def test_results_are_plain_files_of_few_kinds(provider):
     raster = provider.algorithm("predict").parameterDefinition("OUTPUT")
     assert [d.defaultFileExtension() for d in (table, zones, raster)] == ["csv", "gpkg", "tif"]
     assert provider.algorithm("zscores").parameterDefinition("REPORT").defaultFileExtension() == "html"
+    for name, parameter, kind in (("predict", "COVERAGE", ".tif"), ("zscores", "STATE", ".npz")):
+        entry = provider.algorithm(name).shortHelpString().split(f"<b>{parameter}</b>")[1].split("</li>")[0]
+        assert f"a {kind} file" in entry
 
 
 def test_registering_twice_and_unloading_leave_one_and_none(qgis_processing):
