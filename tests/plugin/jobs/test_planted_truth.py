@@ -234,7 +234,7 @@ def test_the_planted_channels_lead_and_their_trust_is_deserved(model, tmp_path):
     row = found["slopes"]["frequency", "36.5 GHz"]
     assert row["z_against_0"] > 4 and 0.6 < row["slope"] < 1.5
     assert found["slopes"]["channel", "btemp_36_5v"]["vif"] > 30  # why it has no slope of its own
-    assert found["summary"][2] == "Trust in SAR and the radiometer (MWR) is deserved."
+    assert found["summary"][2] == "Against the labels, trust in SAR and the radiometer (MWR) is deserved."
 
 
 @pytest.mark.slow
