@@ -312,9 +312,24 @@ class FastAspp(nn.Module):
     def _joined(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         skip, trunk = self.trunk(fine)
         parts = [skip, *(branch for _, branch in self._branches(trunk))]
+        in_rows = self.memory_format == torch.channels_last and not torch.is_grad_enabled()
         if self.coarse_channels:
-            parts.append(self.upsample(coarse.to(self.dtype), fine))
-        return torch.cat(parts, 1)
+            cells = coarse.to(self.dtype)
+            parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
+        if not in_rows:
+            return torch.cat(parts, 1)
+        # As a matrix (pixel, component) they are joined several times faster than as arrays of four axes.
+        samples, _, rows, cols = fine.shape
+        joined = torch.cat([part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts], 1)
+        return joined.view(samples, rows, cols, -1).permute(0, 3, 1, 2)
+
+    def _repeated(self, cells: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+        """Return coarse cells at the pixels of `fine`, channels last."""
+        if not isinstance(self.upsample, NearestUpsample):
+            return self.upsample(cells.contiguous(memory_format=self.memory_format), fine)
+        ratio, (rows, cols) = self.upsample.ratio, fine.shape[2:]
+        pixels = cells.permute(0, 2, 3, 1).repeat_interleave(ratio, 1)[:, :rows]
+        return pixels.repeat_interleave(ratio, 2)[:, :, :cols].permute(0, 3, 1, 2)
 
     def components(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return what :meth:`.aspp.AsppFusion.components` returns, in this copy's dtype."""

@@ -207,6 +207,11 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             if isinstance(definition, QgsProcessingParameterNumber):
                 lowest, highest = definition.minimum(), definition.maximum()
                 return f"{name} is {value}; it must be a number from {lowest:g} to {highest:g}."
+            if isinstance(definition, QgsProcessingParameterRasterLayer):
+                return (
+                    f"{name}: QGIS cannot open {value} as one raster. Of NetCDF, HDF5 and products 'Import scene' "
+                    "makes rasters: choose what it writes."
+                )
             return f"{name} cannot be '{value}'. {definition.help()}"
         return None
 
@@ -305,6 +310,6 @@ def _value_problem(definition, value: object) -> str | None:
     if isinstance(definition, QgsProcessingParameterEnum):
         words = definition.metadata().get(WORDS, [])
         word = plain(value)
-        if isinstance(word, str) and words and word not in words:
+        if words and word is not None and word not in words:
             return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None

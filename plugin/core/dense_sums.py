@@ -2,8 +2,8 @@ r"""The information of every pixel of a scene, without labels: fast enough for w
 
 The Fisher information is that of :mod:`.pixel_sums`, in float64, over all pixels. Only the information
 shares, one exponential a pixel and component, are taken from a regular lattice of pixels and scaled up
-to all of them. Rows of a batch are worked on in parts of fixed size, added up in their order: the number
-of processor cores does not change a digit.
+to all of them. Rows of a batch are worked on in parts whose size depends on the batch alone, added up in
+their order: the number of processor cores does not change a digit.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from scipy import special
 
 from ...models.together import together
+from .gram_sums import HALVES, WeightedGrams
 from .information import Information, checked_width, refuse_infinite
 from .output_layer import OutputLayer, removals
-from .pixel_sums import CHUNK, Sums, log_probabilities, logits_of, pixel_sums
-from .products import add_gram
+from .pixel_sums import Sums, divergence_sums
 from .window import Window
 
 PART = 8192  # pixels that one core works on at a time
@@ -72,18 +73,23 @@ class DenseAccumulator:
         components = checked_width(self._layer, components)
         if len(components) == 0:
             return
-        seen = self._information
-        low, high = components.min(axis=0), components.max(axis=0)
+        shared = in_lattice(rows, cols, self._step)
+        parts = [
+            partial(self._of_part, components[begin:end], shared[begin:end])
+            for begin, end in zip(*_parts(len(components)))
+        ]
+        found = together(parts)
+        low, high = (np.array([each[at] for each in found]) for at in (1, 2))
+        low, high = low.min(axis=0), high.max(axis=0)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             refuse_infinite(self._layer, components)
-        sums = dense_sums(self._layer, components)
-        shared = in_lattice(rows, cols, self._step)
-        if shared.any():
-            found = pixel_sums(self._layer, components[shared], self._removals).divergence
-            sums = replace(sums, divergence=found * self._step**2)
+        seen = self._information
+        total = seen.unlabelled
+        for sums, _, _ in found:
+            total = total + sums
         self._information = replace(
             seen,
-            unlabelled=seen.unlabelled + sums,
+            unlabelled=total,
             lowest=np.minimum(seen.lowest, low),
             highest=np.maximum(seen.highest, high),
         )
@@ -92,8 +98,27 @@ class DenseAccumulator:
         """Return what the pixels have told."""
         return self._information
 
+    def _of_part(
+        self, components: np.ndarray, shared: np.ndarray
+    ) -> tuple[Sums, np.ndarray, np.ndarray]:
+        """Return the sums over some pixels, and the smallest and the largest of each component."""
+        low, high = components.min(axis=0), components.max(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite: it is refused afterwards
+            sums = dense_sums(self._layer, components, len(self._removals))
+            if shared.any():
+                found = divergence_sums(self._layer, components[shared], self._removals)
+                sums = replace(sums, divergence=found * self._step**2)
+        return sums, low, high
 
-def dense_sums(layer: OutputLayer, components: np.ndarray) -> Sums:
+
+def _parts(pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where parts of a batch begin and end: at least two, so that each has a single core."""
+    ends = np.linspace(0, pixels, max(2, -(-pixels // PART)) + 1).astype(int)
+    kept = ends[1:] > ends[:-1]
+    return ends[:-1][kept], ends[1:][kept]
+
+
+def dense_sums(layer: OutputLayer, components: np.ndarray, shares: int = 0) -> Sums:
     """Return the sums over pixels without the information shares, which are zeros.
 
     Parameters
@@ -101,43 +126,37 @@ def dense_sums(layer: OutputLayer, components: np.ndarray) -> Sums:
     layer : OutputLayer
         The regression.
     components : numpy.ndarray
-        (pixel, component), finite.
+        (pixel, component), float32 or float64.
+    shares : int
+        Number of the information shares.
     """
-    parts = [components[start : start + PART] for start in range(0, len(components), PART)]
-    found = together([partial(_part_sums, layer, part) for part in parts])
-    total = found[0]
-    for sums in found[1:]:
-        total = total + sums
-    lower = np.tril(total.pairs)
-    pairs = lower + np.tril(lower, -1).swapaxes(1, 2)
-    return replace(total, n=len(components), pairs=pairs)
+    sums = Sums.empty(layer, shares)
+    grams = WeightedGrams(len(layer.pairs), 1 + components.shape[1])
+    weights = torch.from_numpy(np.column_stack([layer.bias, layer.weights]).T.copy()).expand(HALVES, -1, -1)
+    given = torch.from_numpy(np.ascontiguousarray(components))
+    x = torch.empty((grams.rows, 1 + components.shape[1]), dtype=torch.float64)
+    halves = x.view(HALVES, grams.rows // HALVES, -1)
+    for start in range(0, len(given), grams.rows):
+        rows = given[start : start + grams.rows]
+        x[: len(rows), 0] = 1.0
+        x[: len(rows), 1:] = rows
+        x[len(rows) :] = 0.0
+        logits = torch.bmm(halves, weights).numpy().reshape(grams.rows, -1)
+        means, of_pairs = _predictions(layer, logits)
+        sums.logits[:] += logits[: len(rows)].sum(axis=0)
+        sums.means[:] += means[: len(rows)].sum(axis=0)
+        sums.inputs[:] += x[:, 1:].sum(0).numpy()
+        grams.add(halves, of_pairs)
+    return replace(sums, n=len(components), pairs=grams.total())
 
 
-def _part_sums(layer: OutputLayer, components: np.ndarray) -> Sums:
-    sums = Sums.empty(layer, len(removals(layer)))
-    x = np.ones((CHUNK, 1 + components.shape[1]))
-    for start in range(0, len(components), CHUNK):
-        rows = components[start : start + CHUNK]
-        design = x[: len(rows)]
-        design[:, 1:] = rows
-        logits = logits_of(layer, design)
-        means, roots = _predictions(layer, logits)
-        sums.logits[:] += logits.sum(axis=0)
-        sums.means[:] += means.sum(axis=0)
-        sums.inputs[:] += design[:, 1:].sum(axis=0)
-        for pair, root in enumerate(roots):
-            add_gram(sums.pairs[pair], design * root[:, None])
-    return sums
-
-
-def _predictions(layer: OutputLayer, logits: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return predictions (pixel, output), and for each pair of outputs the root of its weight (pixel,)."""
+def _predictions(layer: OutputLayer, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions (pixel, output), and the weight of each pair of outputs (pair, pixel)."""
     if layer.kind == "linear":
-        return logits, [np.ones(len(logits))]
+        return logits, np.ones((1, len(logits)))
     if layer.kind == "sigmoid":
-        means = special.expit(logits)
-        half = np.abs(logits[:, 0])  # p(1 - p) = e^-|f| / (1 + e^-|f|)^2
-        return means, [np.exp(-0.5 * half) / (1.0 + np.exp(-half))]
-    log_p = log_probabilities(layer, logits)
-    halves = np.exp(0.5 * log_p)
-    return np.square(halves), [halves[:, k] * halves[:, other] for k, other in layer.pairs]
+        small = np.exp(-np.abs(logits[:, 0]))  # p(1 - p) = e^-|f| / (1 + e^-|f|)^2
+        return special.expit(logits), (small / np.square(1.0 + small))[None]
+    p = special.softmax(logits.T.copy(), axis=0)
+    first, second = np.array(layer.pairs).T
+    return p.T, p[first] * p[second]

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from ...models.together import cores
 from .errors import Cancelled, SceneError
@@ -29,7 +30,7 @@ from .window import Window
 
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
-SLAB_PIXELS = 1 << 15  # whose components are held in double precision at a time
+SLAB_PIXELS = 1 << 15  # whose components are handed on at a time
 Found = TypeVar("Found")
 
 
@@ -63,16 +64,13 @@ class ComponentSample:
     rows, cols : numpy.ndarray
         (n,), the chosen pixels, in scene coordinates.
     components : numpy.ndarray
-        (n, component), float64.
-    logits : numpy.ndarray
-        (n, output), float64, computed from the components in float64.
+        (n, component), float32 (float64 for a runner of that precision).
     """
 
     window: Window
     rows: np.ndarray
     cols: np.ndarray
     components: np.ndarray
-    logits: np.ndarray
 
 
 def scene_window(source: Source) -> Window:
@@ -109,7 +107,8 @@ def plan_components(
         found = runner.components(inputs)
         return (found, found.clone()) if every else found
 
-    return plan_work(runner, source, region, memory_mib, work, per_strip_pixel=0)
+    large = every and runner.takes_large_tiles
+    return plan_work(runner, source, region, memory_mib, work, per_strip_pixel=0, large=large)
 
 
 def plan_work(
@@ -368,22 +367,24 @@ def stream_components(
             continue
 
         def pick(runner: Runner, piece: Tile, patch=patch, chosen=chosen, tile=tile) -> np.ndarray:
-            found = runner.components(runner.standardise(patch, piece.input))[0]
-            inside = (slice(None), *piece.output.slices(piece.input))
-            return runner.array(found[inside][:, chosen[piece.output.slices(tile.output)]]).T
+            # Pixel by pixel, as networks on CPUs have them: whole rows are picked, not numbers.
+            found = components(patch, runner, piece)[0].permute(1, 2, 0)[piece.output.slices(piece.input)]
+            wanted = chosen[piece.output.slices(tile.output)]
+            if not wanted.all():
+                found = found[torch.from_numpy(wanted).to(found.device)]
+            return runner.array(found.reshape(-1, found.shape[-1]))
 
         for piece, picked in retreat.pieces(tile, pick):
             rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
-            if not len(rows):
-                continue
             for start in range(0, len(rows), SLAB_PIXELS):
                 slab = slice(start, start + SLAB_PIXELS)
-                values = picked[slab].astype(np.float64)
-                logits = product(values, weight.T) + bias
-                check_finite(logits.T, np.ones(len(logits), bool), piece.output)
+                values = picked[slab]
+                if not np.isfinite(values).all():
+                    logits = product(values.astype(np.float64), weight.T) + bias
+                    check_finite(logits.T, np.ones(len(logits), bool), piece.output)
                 place = rows[slab] + piece.output.row, cols[slab] + piece.output.col
                 window = piece.output
-                if len(logits) < len(rows):
+                if len(values) < len(rows):
                     first, last = int(place[0][0]), int(place[0][-1])
                     window = Window(first, window.col, last + 1 - first, window.cols)
-                yield ComponentSample(window, *place, values, logits)
+                yield ComponentSample(window, *place, values)

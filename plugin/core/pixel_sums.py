@@ -108,6 +108,18 @@ def pixel_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray)
     return Sums(len(components), pairs, sums.logits, sums.means, sums.inputs, sums.divergence)
 
 
+def divergence_sums(layer: OutputLayer, components: np.ndarray, removals: np.ndarray) -> np.ndarray:
+    """Return the divergences (removal,) of :func:`pixel_sums` alone; parameters are the same."""
+    total = np.zeros(len(removals))
+    for start in range(0, len(components), CHUNK):
+        x = with_intercept(components[start : start + CHUNK])
+        logits = logits_of(layer, x)
+        log_p = log_probabilities(layer, logits)
+        means = logits if layer.kind == "linear" else np.exp(log_p)
+        total += _divergence(layer, x[:, 1:], logits, log_p, means, removals)
+    return total
+
+
 def with_intercept(components: np.ndarray) -> np.ndarray:
     """Return components (pixel, component) with a column of 1 before them, float64."""
     x = np.empty((len(components), 1 + components.shape[1]))

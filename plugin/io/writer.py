@@ -428,9 +428,18 @@ class RasterWriter:
             level = band = dataset = None
 
     def _check_geometry(self) -> None:
+        # What GDAL could not put into the file it puts beside it, where it would be lost with the temporary name.
+        sidecar = Path(f"{self._temporary}.aux.xml")
+        left_out = sidecar.exists()
+        sidecar.unlink(missing_ok=True)
         try:
             differences = Grid.from_file(self._temporary).differences(self.grid)
         except SceneError as error:
+            if left_out:
+                raise OutputError(
+                    f"{self.path} could not be written: GeoTIFF does not hold the coordinate reference system of the "
+                    "input. Bring the input into a standard one first, for example by QGIS's Warp."
+                ) from error
             raise cannot_write(self.path, error) from error
         if differences:
             raise OutputError(

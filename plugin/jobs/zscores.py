@@ -347,6 +347,7 @@ class ZScores:
                     f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
                     "scene, and its band and codes."
                 )
+            odd += [reader.delay_warning(scene.start_time) for reader in readers[:1] if reader is not None]
             for sentence in filter(None, odd):
                 progress.warn(sentence)
             nested = {ladder.finest: ladder.coarser}

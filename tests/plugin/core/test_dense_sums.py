@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core import dense_sums
+from floelens.plugin.core import dense_sums, gram_sums
 from floelens.plugin.core.dense_sums import DenseAccumulator, in_lattice, lattice_step
 from floelens.plugin.core.errors import NumericalError, ParameterError
 from floelens.plugin.core.information import SceneAccumulator
@@ -27,10 +27,10 @@ from score_data import correlated, layer
 SCENE = Window(0, 0, 120, 250)
 
 
-def scene(kind="sigmoid", scale=1.0):
+def scene(kind="sigmoid", scale=1.0, classes=4):
     """Return a layer, the components of all pixels of the scene, and their places."""
     x = correlated(1, SCENE.rows * SCENE.cols, 8).astype(np.float32)
-    classes = 4 if kind == "softmax" else 1
+    classes = classes if kind == "softmax" else 1
     output = layer(scale * np.random.default_rng(2).normal(size=(classes, 8)), np.zeros(classes), kind)
     rows, cols = (at.ravel() for at in np.indices((SCENE.rows, SCENE.cols)))
     return output, x, rows, cols
@@ -44,9 +44,12 @@ def collected(output, x, rows, cols, batch, region=SCENE):
     return accumulator.close()
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "linear"])
-def test_sums_over_all_pixels_equal_their_definition(kind):
-    output, x, rows, cols = scene(kind)
+@pytest.mark.parametrize(
+    ("kind", "classes"), [("sigmoid", 1), ("softmax", 2), ("softmax", 4), ("softmax", 7), ("linear", 1)]
+)
+def test_sums_over_all_pixels_equal_their_definition(kind, classes):
+    """Seven classes have 21 pairs: their products of components are made once for all."""
+    output, x, rows, cols = scene(kind, classes=classes)
     found = collected(output, x, rows, cols, 7000).total
     design = np.column_stack([np.ones(len(x)), x.astype(np.float64)])
     logits = design[:, 1:] @ output.weights.T + output.bias
@@ -104,17 +107,32 @@ def test_tiles_do_not_matter(batch):
         assert ours["z"] == pytest.approx(theirs["z"], rel=1e-9)
 
 
-def test_the_number_of_cores_changes_no_digit():
-    output, x, rows, cols = scene()
+@pytest.mark.parametrize("batch", [30_000, 6000, 1500])
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+def test_the_number_of_cores_changes_no_digit(kind, batch):
+    output, x, rows, cols = scene(kind)
     before = torch.get_num_threads()
     try:
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(collected(output, x, rows, cols, 30_000).total.pairs)
+            found.append(collected(output, x, rows, cols, batch).total.pairs)
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*found)
+
+
+def test_blocks_of_products_cover_every_pair_of_components_once(monkeypatch):
+    generator = np.random.default_rng(4)
+    x, weights = generator.normal(size=(2, 256, 41)), generator.random((21, 512))
+    expected = np.einsum("pi,ij,ik->pjk", weights, x.reshape(512, 41), x.reshape(512, 41))
+    for block in (1, 41, 100, 10_000):
+        monkeypatch.setattr(gram_sums, "BLOCK", block)
+        grams = gram_sums.WeightedGrams(21, 41)
+        for _ in range(2):
+            grams.add(torch.from_numpy(x), weights)
+        np.testing.assert_allclose(grams.total(), 2 * expected, rtol=0, atol=1e-10)
+        np.testing.assert_array_equal(grams.total(), grams.total().swapaxes(1, 2))
 
 
 def test_predictions_that_are_nearly_certain_keep_their_information():
