@@ -18,7 +18,7 @@ from .window import Window
 
 clock = time.perf_counter
 # Largest share of the pixels of a run that both passes over the window may take.
-SHARE = 0.04
+SHARE = 0.02
 # Sides of the window, the largest that serves first: large ones use all cores, as the tiles do.
 SIDES = (256, 192, 128, 96, 64, 32)
 # Places tried down and across the region for a window with valid pixels.
