@@ -181,7 +181,8 @@ def judged(model: tuple[ModelCard, str], scenes: list[Scene], folder: Path) -> d
         {(row["level"], row["group"]): row for row in found["channels"][0][name]}
         for name in ("slopes", "strengths")
     )
-    return {"slopes": slopes, "strengths": strengths, "summary": found["heads"][0]["summary"]}
+    head = found["heads"][0]
+    return {"slopes": slopes, "strengths": strengths, "summary": head["summary"], "rows": head["rows"]}
 
 
 def slopes_on_the_truth(scenes: list[Scene]) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +235,12 @@ def test_the_planted_channels_lead_and_their_trust_is_deserved(model, tmp_path):
     row = found["slopes"]["frequency", "36.5 GHz"]
     assert row["z_against_0"] > 4 and 0.6 < row["slope"] < 1.5
     assert found["slopes"]["channel", "btemp_36_5v"]["vif"] > 30  # why it has no slope of its own
-    assert found["summary"][2] == "Against the labels, trust in SAR and the radiometer (MWR) is deserved."
+    # The summary names sensors and components, each by its part of all |z|.
+    size = {row["component"]: abs(row["z"]) for row in found["rows"]}
+    of_sar = sum(size[row["component"]] for row in found["rows"] if row["sensor"] == "sar") / sum(size.values())
+    assert found["summary"][0].startswith(f"SAR's 70 components carry {100 * of_sar:.2g} % of all scores")
+    largest = sorted(size, key=size.get, reverse=True)[:3]
+    assert found["summary"][1].endswith("the largest are {}, {} and {}.".format(*largest))
 
 
 @pytest.mark.slow
