@@ -113,7 +113,9 @@ def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
         half = max(smaller)
         own = (size * widened(size) - half * widened(half)) / (size - half)
         limit = max(limit, own)
-        independent = min(independent, clusters[name].count * min(1.0, widened(size) / own if own > 0 else 1.0))
+        independent = min(
+            independent, clusters[name].count * min(1.0, widened(size) / own if own > 0 else 1.0)
+        )
     return limit, independent
 
 
@@ -144,7 +146,9 @@ class _Step:
     log10_p: float  # that the step is chance
 
 
-_known: WeakKeyDictionary[Estimation, list[_Step] | None] = WeakKeyDictionary()  # each is asked for several times
+_known: WeakKeyDictionary[Estimation, list[_Step] | None] = (
+    WeakKeyDictionary()
+)  # each is asked for several times
 
 
 def _steps(fit: Estimation) -> list[_Step] | None:
