@@ -87,8 +87,8 @@ class SceneCollector:
         ParameterError
             If labels cannot be used.
         """
-        for each in self._dense:
-            each.add(batch.components, batch.rows, batch.cols, zones)
+        for dense in self._dense:
+            dense.add(batch.components, batch.rows, batch.cols, zones)
         if self._dense:
             return
         blocks = self._ladder.blocks(batch.rows, batch.cols)
@@ -102,8 +102,8 @@ class SceneCollector:
                 self._samplers[head].add(batch.components, batch.rows, batch.cols, known, clusters)
             if self._keep is not None:
                 self._keep(head, batch.components, known, blocks)
-        for each in self._zones:
-            each.add(batch.components, zones)
+        for zoned in self._zones:
+            zoned.add(batch.components, zones)
 
     def close(self) -> tuple[Information, ...]:
         """Return what the scene has told, one a head; the collector takes no more after it."""
