@@ -108,7 +108,7 @@ def mended(sources: Iterable[str]) -> list[str]:
 def named_sources(
     definitions: Iterable[QgsProcessingParameterDefinition], parameters: dict, context: QgsProcessingContext
 ) -> list[str]:
-    """Return what the inputs of a run name: files, folders, connections, and the folder of its model."""
+    """Return what the inputs of a run name: files, folders, connections, and the folders of its models."""
     from ...models.registry import find
 
     sources = []
@@ -118,11 +118,15 @@ def named_sources(
         value = plain(parameters.get(definition.name()))
         for item in value if isinstance(value, (list, tuple)) else [value]:
             source = _source(item, context)
-            if source and definition.name() == "MODEL":
-                with contextlib.suppress(FloeLensError):
-                    source = str(find(source))
-            if source:
+            if not source:
+                continue
+            if definition.name() not in ("MODEL", "ENSEMBLE"):
                 sources.append(source)
+                continue
+            for model in source.split(";") if definition.name() == "ENSEMBLE" else [source]:
+                with contextlib.suppress(FloeLensError):
+                    model = str(find(model))
+                sources.append(model)
     return sources
 
 

@@ -31,6 +31,7 @@ from qgis.core import (
 from ..core.errors import ParameterError, SceneError
 from ..io.drivers import SUBDATASETS, is_remote, split_source
 from ..io.opening import check_file, is_raster
+from ..io.sources import head
 from .job_threads import JOB_THREADS
 
 _NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
@@ -80,6 +81,8 @@ def source_problem(name: str, value: object) -> str | None:
         readable = is_raster(path)
     except SceneError as error:
         return f"{name}: {error}"
+    if not readable and head(path, 4) == b"PK\x03\x04":
+        return f"{name}: {path} is a zip. Give it to 'Import scene', and choose the raster that it writes."
     if not readable:
         return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
     return None

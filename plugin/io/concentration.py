@@ -48,6 +48,8 @@ _NOT_ITSELF = re.compile(
 )
 _OTHER_BAND = Band("sea_ice_concentration", "%")
 _SLACK = 0.01  # %, of what is stored with rounding
+# So many values outside of 0 to 100 %, and so many different ones, are no land and no gaps.
+_MOST_BEYOND, _MOST_CODES = 0.2, 16
 _STRIP_ROWS = 512
 
 
@@ -167,6 +169,7 @@ def read_concentration(
         values = np.where((values > 100.0) & (values <= 100.0 + _SLACK), np.float32(100.0), values)
         beyond = (values < 0.0) | (values > 100.0)
     if beyond.any():
+        _check_beyond(values, beyond, name, container.path)
         codes["outside 0 to 100 %"] = int(beyond.sum())
         values = np.where(beyond, np.float32(np.nan), values)
     land = variable.flagged(re.compile(r"land|coast", re.I), step.index)
@@ -181,6 +184,16 @@ def read_concentration(
         **({"time_step": step.time.isoformat()} if step.chosen and step.time is not None else {}),
     }
     return Concentration(place.grid, place.arrange(values, rest), place.arrange(land, rest), step.time, found)
+
+
+def _check_beyond(values: np.ndarray, beyond: np.ndarray, name: str, path: str) -> None:
+    """Refuse values of which many are no concentration, and too different from each other for codes of masks."""
+    share = float(beyond.sum() / max(1, np.isfinite(values).sum()))
+    if share > _MOST_BEYOND and len(np.unique(values[beyond])) > _MOST_CODES:
+        raise SceneError(
+            f"{100 * share:.0f} % of the values of '{name}' in {path} are no concentration: they lie outside of 0 to "
+            f"100 %, up to {float(values[beyond].max()):.6g}. Correct its attribute units, for example to 0.1 %."
+        )
 
 
 def product_of(
@@ -240,6 +253,7 @@ class Cells:
     def __init__(self, values: np.ndarray, path: str, names: tuple[str, ...]) -> None:
         self._values, self.path, self.names = values, path, names
         self.measured = tuple(range(1, len(names) + 1))
+        self.tags: dict[str, str] = {}
 
     def read(self, bands: list[int] | tuple[int, ...], window: Window) -> np.ndarray:
         """Return the bands (from 1) over a window, (band, row, column) float32."""

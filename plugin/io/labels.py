@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..core.errors import SceneError
 from ..core.window import Window
+from .acquisition import acquisition, delay_between, time_in
 from .concentration import open_concentration
 from .grid import Grid
 from .raster import open_raster
@@ -25,6 +27,7 @@ CONCENTRATION_NAMES = (
     "amsr2_sic",
 )
 """What bands with the concentration of ice are called, in charts and in the products of services."""
+_LONG_DELAY = timedelta(days=1)
 
 
 class LabelReader:
@@ -93,6 +96,16 @@ class LabelReader:
     def close(self) -> None:
         """Close the file."""
         self._registered.raster.close()
+
+    def delay_warning(self, scene_time: str | None) -> str:
+        """Return what is to be said of labels of another day than a scene's (ISO 8601); empty where nothing is."""
+        seen, drawn = time_in(scene_time or ""), acquisition(self._registered.raster)
+        if seen is None or drawn is None or delay_between(seen, drawn) <= _LONG_DELAY:
+            return ""
+        return (
+            f"{self._registered.raster.path} is of {drawn.text}, the scene of {seen.text}: the ice has drifted between "
+            "them, and labels judge the network only at their own time."
+        )
 
     def read(self, window: Window) -> np.ndarray:
         """Return the labels over `window`: (row, column), float32; NaN where there is no data."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from ..core.errors import OutputError
 
-_RUN = r"(?P<run>(?P<host>[0-9a-f]{6})-(?P<pid>\d{1,10})-[0-9a-f]{8})"
-TEMPORARY = re.compile(rf"^\..*\.{_RUN}(?:-\d+)?\.floelens-(?:tmp|old)")
-RUN_FILE = re.compile(rf"^\.floelens-{_RUN}\.run$")
+RUN = r"(?P<run>(?P<host>[0-9a-f]{6})-(?P<pid>\d{1,10})-[0-9a-f]{8})"
+TEMPORARY = re.compile(rf"^\..*\.{RUN}(?:-\d+)?\.floelens-(?:tmp|old)")
+RUN_FILE = re.compile(rf"^\.floelens-{RUN}\.run$")
 _STEM_BYTES = 120
 # What the system says of a full disk, a quota or a limit, and a disk that fails.
 NO_ROOM = {

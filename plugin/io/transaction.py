@@ -91,6 +91,8 @@ class OutputTransaction:
     def folder(self, path: str | os.PathLike) -> None:
         """Make a folder for files to come, where it is missing; it goes again if they fail."""
         folder = Path(path)
+        for place in (folder, folder.parent):  # a killed run may have made it: then it goes with that
+            self._clear(Path(os.path.realpath(place)))
         if folder.is_dir():
             return
         check_destination(folder)
@@ -140,6 +142,7 @@ class OutputTransaction:
         if real not in self._run_files:
             self._clear(real)
             try:
+                real.mkdir(exist_ok=True)  # it goes with the files of a killed run that had made it
                 self._run_files[real] = RunFile.create(real, self._run)
             except OSError as error:
                 raise cannot_write(folder, error.strerror or error) from error

@@ -13,6 +13,7 @@ from ..core.information import OutputLayer
 from ..core.protocols import Progress
 from ..core.window import Window
 from ..core.wording import listed
+from ..io.chart.codes import CONCENTRATION_CODES
 from ..io.grid import Grid
 from ..io.labels import LabelReader
 from ..io.spool import Spool
@@ -118,6 +119,7 @@ def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
 
 
 _TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
+_BEYOND = 16  # different values above 100: more are neither land nor gaps
 _MANY = 64  # different values that are no class: more need not be remembered to know that it is no chart
 
 
@@ -143,6 +145,7 @@ class LabelKind:
         self._foreign: set[float] = set()
         self._foreign_pixels = 0
         self._largest = 0.0
+        self._whole, self._seen = True, np.zeros(256, bool)  # whether % are whole numbers, and which of them there are
         self._range = np.inf, -np.inf  # of what the labels mean
 
     def targets(self, values: np.ndarray) -> np.ndarray:
@@ -155,6 +158,11 @@ class LabelKind:
         return targets
 
     def _watch(self, values: np.ndarray) -> None:
+        if self._head.kind == "sigmoid":
+            known = values[values >= 0]  # NaN is none of them
+            bytes_ = np.minimum(known, 255).astype(np.uint8)
+            self._seen |= np.bincount(bytes_, minlength=256) > 0
+            self._whole = self._whole and bool((bytes_[known <= 100] == known[known <= 100]).all())
         values = values[(values >= 0) & (values <= 100)].astype(np.float64)  # others are masks
         if self._head.kind != "softmax":
             self._largest = max(self._largest, values.max(initial=0.0))
@@ -167,6 +175,25 @@ class LabelKind:
             self._foreign_pixels += count
             if len(self._foreign) < _MANY:
                 self._foreign.add(value)
+
+    def _odd_percents(self) -> str:
+        """Return why values that are taken for % may be none; empty where nothing says so."""
+        seen = np.flatnonzero(self._seen).tolist()
+        percents = [value for value in seen if value <= 100]
+        name = self._head.name
+        if len(seen) - len(percents) > _BEYOND:
+            return (
+                f"LABELS hold {len(seen) - len(percents)} different values above 100 for head '{name}', which count as "
+                "having no label. If they are in another unit than %, turn them into % first."
+            )
+        # Intervals in % end in 0 or 5 (an interval's middle); codes such as 13, 91 and 92 do not.
+        codes = [value for value in percents if value % 5]
+        if self._whole and len(codes) > 1 and CONCENTRATION_CODES.issuperset(percents):
+            return (
+                f"LABELS hold {listed([str(value) for value in codes])}, as codes of an ice chart (SIGRID-3) do; they "
+                f"are taken for % for head '{name}'. If they are codes, let 'Import scene' turn the chart into %."
+            )
+        return ""
 
     def warning(self, labels: str) -> str:
         """Return what a reader must know; empty where nothing is odd.
@@ -182,6 +209,8 @@ class LabelKind:
             if self._largest <= 1:
                 return known + "and 1 is next to no ice. If they are fractions, multiply them by 100."
             return known + "next to no ice. If they are tenths or class codes, turn them into % first."
+        if self._head.kind == "sigmoid" and (odd := self._odd_percents()):
+            return odd
         same = ""
         if self.usable and self._range[0] == self._range[1]:
             same = (
@@ -251,8 +280,8 @@ class SceneLabels:
             label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
         ]
 
-    def judged(self) -> tuple[str, ...]:
-        """Return what a reader must know of the labels.
+    def judged(self, start_time: str | None) -> tuple[str, ...]:
+        """Return what a reader must know of the labels of a scene of that time.
 
         Raises
         ------
@@ -265,4 +294,5 @@ class SceneLabels:
                 f"LABELS {self._path} has no usable value on the pixels sampled. Check that it covers the "
                 "scene, and its band and codes."
             )
+        odd += [reader.delay_warning(start_time) for reader in self._readers[:1]]
         return tuple(filter(None, odd))

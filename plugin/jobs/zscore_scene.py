@@ -89,7 +89,7 @@ class _Scoring:
             else None,
         )
         self._collect(collector, plan, labels, zones, Part(progress, 0.0, mapped))
-        odd = labels.judged()
+        odd = labels.judged(scene.start_time)
         for sentence in odd:
             progress.warn(sentence)
         state = self._state(collector, labels, ladder, Part(progress, mapped, 1.0))

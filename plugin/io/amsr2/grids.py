@@ -158,7 +158,7 @@ def read_on_own_grid(
             )
         grid = place.grid
         step = step_of(container, array, place.dims, wanted, scene_time)
-        time = step.time if step.chosen else None
+        time = step.time if step.chosen else time_in_attributes(container) or step.time
         rest = tuple(dim for dim in array.dims if dim not in step.index)
         values[name] = place.arrange(_brightness(container, variable, step.index), rest)
     found: dict[str, object] = {"georeferencing": parse_crs(grid.crs).name}

@@ -12,6 +12,7 @@ import numpy as np
 from ...core.errors import FloeLensError, ParameterError, SceneError
 from ...core.protocols import Progress, Silent
 from .. import concentration
+from ..acquisition import time_in
 from ..cf.container import Container, is_container, members
 from ..grid import Grid
 from ..product import ArrayRaster, ImportOptions, Product
@@ -205,6 +206,7 @@ def _gridded(
                 "brightness temperatures of the same region."
             )
         read = read_on_own_grid(container, options.time, scene_time)
+        time = read.time or scene_time_in_name(container.path)
         kind = "AMSR2 brightness temperatures on a map projection"
         if scene is not None:
             read.found["laid_on_scene"] = "MWR keeps its own grid; the tools lay it over the scene themselves"
@@ -216,6 +218,7 @@ def _gridded(
     else:
         sar_name = PurePosixPath(options.scene.replace("\\", "/")).name
         read = read_over_scene(container, scene, sar_name, warnings.append)
+        time = time_in_attributes(container) or scene_time_in_name(container.path) or scene_time
         kind = "AMSR2 brightness temperatures over a SAR scene"
     present = in_order(read.values)
     rasters: dict[str, Any] = {
@@ -223,7 +226,9 @@ def _gridded(
             read.grid, [channel_band(n) for n in present], np.stack([read.values[n] for n in present])
         )
     }
-    tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)}
+    tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container), **_day_in_name(name, time)}
+    if time is None and "start_time" not in tags:
+        warnings.append(f"{container.path} does not say when it was measured: see that it is of the scene's time.")
     found = dict(read.found)
     if read.delay is not None:
         rasters["ancillary_coarse"] = ArrayRaster(read.grid, [DELAY_BAND], read.delay[None])
@@ -234,7 +239,7 @@ def _gridded(
     return Product(
         kind=kind,
         name=name,
-        time=read.time or time_in_attributes(container) or scene_time_in_name(container.path) or scene_time,
+        time=time,
         rasters=rasters,
         tags=tags,
         found=found,
@@ -250,8 +255,20 @@ def _concentration(
     product = concentration.product_of(container, name, options.time, scene, options.scene, scene_time)
     if "time_step" not in product.found:
         product.time = time_in_attributes(container) or product.time
-    product.tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container)}
+    product.tags = {
+        "FLOELENS_AMSR2_SOURCE": name,
+        **_provenance(container),
+        **_day_in_name(name, product.time),
+    }
     return product
+
+
+def _day_in_name(name: str, time: datetime | None) -> dict[str, str]:
+    """Return as a tag the time, or the day alone, that a file's name holds where the file itself is silent."""
+    span = time_in(name) if time is None else None
+    if span is None:
+        return {}
+    return {"start_time": f"{span.first:%Y-%m-%d}" if span.last > span.first else f"{span.first:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def _about(swath: Swath, share: float) -> dict[str, object]:

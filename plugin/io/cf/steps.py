@@ -120,6 +120,11 @@ def step_of(
             continue
         coordinate = dimensions.coordinate(dim)
         is_time = dimensions.role(dim) == TIME
+        if size == 0:
+            raise SceneError(
+                f"'{variable.name}' in {container.path} is empty along its dimension '{dim}': there is no map in it. "
+                "Get the file from its provider again."
+            )
         if size != 1 and not is_time:
             raise SceneError(
                 f"'{variable.name}' in {container.path} has {size} maps along its dimension '{dim}', and which of them "

@@ -54,6 +54,8 @@ _TENTHS = {number: float(number) for number in range(10, 100, 10)}
 # "35" reads three to five tenths; "81" eight to ten, because "80" is eight.
 _INTERVALS = {10 * low + high: 5.0 * (low + high) for low in range(1, 9) for high in range(low + 1, 10)}
 _PERCENT = {**dict.fromkeys(_WATER, 0.0), **_TENTHS, **_INTERVALS, 81: 90.0, 91: 95.0, 92: 100.0}
+CONCENTRATION_CODES = frozenset(_PERCENT)
+"""What total concentration can be in SIGRID-3: codes, and no percents."""
 
 _STAGE_CLASS: dict[int, int | None] = {
     **dict.fromkeys((0, 55, 80), 0),  # ice free; no stage of development

@@ -6,7 +6,6 @@ The chart is an image of polygon numbers, and lines of text such as
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..chart.codes import DecodedIce, UnknownCodes, decode_polygon, floe_name, s
 from ..gdal_state import quiet_gdal
 from ..grid import Grid
 from ..product import ChartPolygons
+from ..scratch import scratch_folder
 from .layers import strip_rows
 
 FIELDS = ("CT", "CA", "SA", "FA", "CB", "SB", "FB", "CC", "SC", "FC", "CN", "CD", "CF", "POLY_TYPE")
@@ -142,8 +142,8 @@ def polygonise(
     """
     told = told or (lambda _share: True)
     numbers = sorted(table.codes)
-    with tempfile.TemporaryDirectory(prefix="floelens-") as folder:
-        places = str(Path(folder) / "chart.tif")
+    with scratch_folder() as folder:
+        places = str(folder / "chart.tif")
         _write_places(places, variable, np.array(numbers), grid, told)
         parts = _outlines(places, len(numbers), told)
     wkb, kept, mended = [], [], 0

@@ -107,6 +107,20 @@ def test_a_model_is_not_replaced_by_a_report(refusal, packages, tmp_path, by):
         shutil.rmtree(folder)
 
 
+def test_no_model_of_an_ensemble_is_replaced(refusal, packages, tmp_path):
+    sar = write_raster(tmp_path / "sar.tif", {"hh": np.zeros((8, 8)), "hv": np.zeros((8, 8))})
+    page = packages / "trial-concentration" / "page.html"
+    page.write_text("what came with the model")
+    models = {"MODEL": "trial-type", "ENSEMBLE": "none; trial-concentration ;trial-type"}
+    relevance = str(tmp_path / "results.tif")
+    try:
+        sentence = refusal("relevance", SAR=str(sar), SAR_RELEVANCE=relevance, REPORT=str(page), **models)
+    finally:
+        page.unlink()
+    assert sentence.startswith("REPORT: ")
+    assert "belongs to the input" in sentence
+
+
 def test_a_state_is_not_replaced_by_the_merged_one(refusal, tmp_path):
     state = tmp_path / "state.npz"
     state.write_text("of an earlier run")

@@ -184,6 +184,10 @@ def main() -> None:
             wrong.append(f"{step} (torn {torn}, {first} first): {found}")
         if finished:
             break
+        prepare(place, existing)
+        child(step, torn, lambda: (setup(), run(place)))
+        if not child(0, False, lambda: run(place)) or state(place) != new:
+            wrong.append(f"{step} (torn {torn}), then a whole run: {state(place)}")
     print(json.dumps({"steps": step - 1, "cases": cases, "mixed": mixed, "wrong": wrong[:20]}))
 
 

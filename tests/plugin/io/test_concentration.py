@@ -183,3 +183,29 @@ def test_the_file_itself_and_rasters_made_of_it_serve_as_labels(tmp_path, form):
     with LabelReader.open(tmp_path / "a.nc", PIXELS, "concentration") as labels:
         np.testing.assert_allclose(labels.read(PIXELS.window), expected, atol=1e-4)
     assert np.nanmax(expected) > 50.0
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "refused"),
+    [
+        (PERCENT * 10, None, True),  # per mille
+        (PERCENT * 2, "%", True),  # half percents, as images of ASI have them
+        (np.where(PERCENT > 60, 120.0, PERCENT), "%", False),  # land
+        (np.where(PERCENT > 90, PERCENT + 100, PERCENT), "%", False),  # few
+    ],
+)
+def test_values_that_are_no_concentration_are_no_mask_where_they_are_many_and_differ(
+    tmp_path, values, unit, refused
+):
+    if refused:
+        with pytest.raises(SceneError, match="are no concentration: they lie outside of 0 to 100 %") as caught:
+            open_map(tmp_path / "map.nc", values, unit)
+        assert len(str(caught.value)) < 500
+    else:
+        found = coarse(open_map(tmp_path / "map.nc", values, unit))
+        assert np.array_equal(np.isfinite(found), values <= 100)
+
+
+def test_a_file_without_a_time_step_is_a_sentence(tmp_path):
+    with pytest.raises(SceneError, match="is empty along its dimension 'time'"):
+        open_map(tmp_path / "map.nc", PERCENT[None][:0])

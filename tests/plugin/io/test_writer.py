@@ -239,6 +239,14 @@ def test_a_geometry_that_did_not_survive_is_an_error(tmp_path, monkeypatch):
     assert files_in(tmp_path) == []
 
 
+def test_a_reference_system_that_geotiff_does_not_hold_is_an_error(tmp_path):
+    turned = "+proj=ob_tran +o_proj=longlat +o_lon_p=-162 +o_lat_p=39.25 +lon_0=180 +type=crs"
+    grid = Grid(60, 80, pyproj.CRS(turned).to_wkt(), transform=(0.1, 0, 10.0, 0, -0.1, 5.0))
+    with pytest.raises(OutputError, match="does not hold the coordinate reference system of the input"):
+        write(tmp_path / "map.tif", grid, ramp(1, 60, 80))
+    assert files_in(tmp_path) == []
+
+
 def test_gdals_state_is_left_as_it_was(tmp_path):
     before = gdal.GetUseExceptions(), gdal.GetConfigOption("OSR_USE_NON_DEPRECATED")
     write(tmp_path / "out.tif", affine_grid(), ramp(2, 60, 80))
@@ -317,3 +325,14 @@ def test_rasters_on_polar_grids_can_be_written_into_folders_of_any_name(tmp_path
     grid = Grid(60, 80, crs, transform=(80, 0, 0, 0, -80, 0))
     write(folder / "a [b]*.tif", grid, ramp(2, 60, 80))
     assert files_in(folder) == ["a [b]*.tif"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "side"), [(40, 40, 128), (9, 200, 256), (300, 128, 512), (513, 40, 512), (700, 600, 512)]
+)
+@pytest.mark.parametrize("make", [affine_grid, gcp_grid])
+def test_a_small_raster_lies_in_a_block_hardly_larger_than_itself(tmp_path, make, rows, cols, side):
+    write(tmp_path / "out.tif", make(rows=rows, cols=cols), ramp(2, rows, cols))
+    with rasterio.open(tmp_path / "out.tif") as found:
+        assert found.block_shapes == [(side, side)] * 2
+        assert bool(found.overviews(1)) == (rows > 512)

@@ -15,9 +15,11 @@ from floelens.plugin.io.product import ImportOptions
 from floelens.plugin.io.raster import open_raster
 from floelens.plugin.jobs.importscene import ImportScene
 from floelens.tests.plugin.io.amsr2.granules import Granule, smooth_field
+from floelens.tests.plugin.io.cf.gridded import LEFT, POLAR, TOP, field, write_map
 from floelens.tests.plugin.io.chart.files import write_chart, write_scene, write_zip
 from floelens.tests.plugin.io.netcdf.files import Truth, write_raw
 from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+from pyproj import Transformer
 
 
 class Log(Silent):
@@ -25,6 +27,7 @@ class Log(Silent):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.warnings: list[str] = []
         self.fractions: list[float] = []
 
     def report(self, fraction: float, text: str = "") -> None:
@@ -32,6 +35,9 @@ class Log(Silent):
 
     def message(self, text: str) -> None:
         self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 @pytest.fixture
@@ -86,11 +92,11 @@ def test_amsr2_of_other_files_takes_the_place_of_the_scene_s_own(tmp_path, place
     truth = Truth(rows=400, cols=500, pixel=80.0, ratio=50, place=(15.0, 78.0))
     swath = Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5")
     path = write_raw(tmp_path / "scene.nc", truth)
-    ImportScene(path, amsr2=(str(swath),), mwr=str(place / "mwr.tif"), summary=str(place / "s.json")).run(
-        Silent()
-    )
+    log = Log()
+    ImportScene(path, amsr2=(str(swath),), mwr=str(place / "mwr.tif"), summary=str(place / "s.json")).run(log)
     facts = json.loads((place / "s.json").read_text())
     assert any("those of AMSR2 are written instead" in text for text in facts["warnings"])
+    assert any(line.startswith("The file gives SAR, ANCILLARY_FINE,") for line in log.lines)
     with open_raster(place / "mwr.tif") as raster:
         values = raster.read([1], Grid.from_raster(raster).window)[0]
     assert not np.allclose(np.nanmean(values), np.nanmean(truth.brightness("btemp_6_9h")), atol=0.5)
@@ -175,3 +181,34 @@ def test_a_concentration_is_no_brightness_temperature_and_looks_like_ice(real_da
     results = ImportScene(str(sic), ancillary_coarse=str(place / "ice.tif")).run(Silent())
     assert results["ANCILLARY_COARSE_TITLE"] == "Sea-ice concentration"
     assert "9/10 to 10/10" in (place / "ice.qml").read_text()
+
+
+def test_radiometry_has_the_time_of_its_own_file_and_never_that_of_the_scene(tmp_path, place):
+    def hours(dataset):
+        dataset.createDimension("time", 1)
+        time = dataset.createVariable("time", "f8", ("time",))
+        time.units = "hours since 2018-03-15 00:00"
+        time[:] = 6.5
+
+    manifest = make_safe(tmp_path, rows=60, cols=80)
+    with open_raster(ImportScene(str(manifest), sar=str(place / "sar.tif")).run(Silent())["SAR"]) as raster:
+        seen = Grid.from_raster(raster)
+    east, north = Transformer.from_crs(seen.crs, 3413, always_xy=True).transform(*seen.pixel_to_map(30.0, 40.0))
+    mapping = {**POLAR, "false_easting": LEFT + 45_000 - east, "false_northing": TOP - 35_000 - north}
+    field3 = {"btemp_36_5v": field()[None]}
+    cases = (
+        ("dated.nc", {"channels": field3, "more": hours}, "2018-03-15T06:30:00Z"),
+        ("asi-AMSR2-n6250-20180316-v5.4.nc", {}, "2018-03-16"),
+        ("silent.nc", {}, None),
+    )
+    for name, change, expected in cases:
+        grid = write_map(tmp_path / name, mapping=mapping, **change)
+        for source, parameters in (
+            (grid, {"options": ImportOptions(scene=str(place / "sar.tif"))}),
+            (str(manifest), {"amsr2": (grid,)}),
+        ):
+            log = Log()
+            ImportScene(source, mwr=str(place / "mwr.tif"), **parameters).run(log)
+            with open_raster(place / "mwr.tif") as raster:
+                assert raster.tags.get("start_time") == expected
+            assert any("does not say when it was measured" in line for line in log.warnings) == (expected is None)

@@ -120,11 +120,12 @@ def every_tool(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
     """Return algorithms as QGIS runs them: names, runs, and where their outputs go."""
     scene = {"SAR": f"{folder}/sar.tif", "MWR": f"{folder}/mwr.tif", "MODEL": f"{folder}/model"}
     wide = {**scene, "MODEL": f"{folder}/map-model", "ANCILLARY": [f"{folder}/map.tif"]}
+    zscores = {"OUTPUT": "z.csv", "ZONE_ZSCORES": "zones/z.gpkg", "REPORT": "r.html"}
     relevance = {"SAR_RELEVANCE": "s.tif", "MWR_RELEVANCE": "m.tif", "ANCILLARY_RELEVANCE_FOLDER": "others"}
     return [
         ("QGIS predict", Tool("predict", scene), {"OUTPUT": "o.tif", "COVERAGE": "more/c.tif"}),
         ("QGIS relevance", Tool("relevance", wide), {**relevance, "REPORT": "texts/r.html"}),
-        ("QGIS zscores", Tool("zscores", scene), {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "r.html"}),
+        ("QGIS zscores", Tool("zscores", {**scene, "CHANNEL_METHOD": "none"}), zscores),
         ("QGIS importscene", Tool("importscene", {"INPUT": f"{folder}/raw.nc"}), {"SAR": "s.tif", "CHART": "c.tif"}),
     ]
 

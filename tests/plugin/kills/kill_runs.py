@@ -29,6 +29,7 @@ from floelens.plugin.io.leftovers import clear  # noqa: E402
 from floelens.tests.plugin.kills.kill_jobs import place_outputs  # noqa: E402
 from floelens.tests.plugin.kills.killing import (  # noqa: E402
     BEGIN,
+    LOCK,
     PUT,
     Contents,
     Ended,
@@ -47,7 +48,7 @@ def run(job, place: Path, moment: Moment | None = None, modules: Path | None = N
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        teller = Teller(writing, [place])
+        teller = Teller(writing, place, moment)
         try:
             if hasattr(job, "begin"):
                 job.begin()
@@ -61,7 +62,7 @@ def run(job, place: Path, moment: Moment | None = None, modules: Path | None = N
             os.write(2, f"{type(job).__name__}: {type(error).__name__}: {error}\n".encode())
             os._exit(1)
     os.close(writing)
-    ended = follow(pid, reading, moment)
+    ended = follow(pid, reading)
     if ended.status not in (0, -9):
         raise SystemExit(f"{job} ended with {ended.status}")
     return ended
@@ -135,19 +136,20 @@ class Runs:
         self.tally.counts["kills"] += 1
         self.tally.counts[f"over {'existing' if earlier else 'fresh'} outputs"] += 1
         self.tally.counts["ended before the kill" if ended.status == 0 else "killed in the run"] += 1
-        self.tally.counts["killed after the first renaming"] += ended.status != 0 and ended.first(PUT) is not None
+        for kind, what in ((LOCK, "lock"), (PUT, "first renaming")):
+            self.tally.counts[f"killed after the {what}"] += ended.status != 0 and ended.first(kind) is not None
         before, said = contents(self.place), []
         if number % 8 == 7:  # the run that would mend is killed, too
             again = run(self.job, self.place, moments(self.full, self.chance, self.chance.randrange(4)))
             said = again.sentences
             self.tally.counts["a second run killed"] += again.status != 0
-        if number % 5 == 4:
+        repeated = number % 5 == 4
+        if repeated:
             said += run(self.job, self.place).sentences
             self.tally.counts["followed by a whole run"] += 1
-            old = self.new
         else:
             said += self._open()
-        problem = self.tally.judge(before, contents(self.place), old, self.new, said)
+        problem = self.tally.judge(before, contents(self.place), old, self.new, said, repeated)
         if problem:
             sys.stderr.write(f"{problem}\n")
             self.tally.wrong.append(f"{self.name}, kill {number} ({moment}, {earlier}): {problem}")
@@ -173,7 +175,7 @@ def main() -> None:
     for number in range(kills):
         runs[number % len(runs)].kill(number // len(runs))
         if number % 20 == 19:
-            sys.stderr.write(f"{number + 1} kills, {time.monotonic() - started:.0f} s\n")
+            sys.stderr.write(f"{time.monotonic() - started:.0f} s: {json.dumps(tally.counts)}\n")
         if contents(inputs) != given:
             raise SystemExit(f"kill {number} of {runs[number % len(runs)].name}: an input has changed")
     spans = {each.name: [each.full.over - each.full.first(BEGIN), *_window(each.full)] for each in runs}

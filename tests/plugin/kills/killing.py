@@ -2,29 +2,42 @@
 
 A run is a process that tells on a pipe what it does, one line an event with its time (:class:`Teller`). Moments
 are counted from such an event: from the beginning for any moment of a run, from the lock that a run takes to
-replace its files or from its first renaming for the moments that matter::
-
-    ended = follow(start(), Moment("begin", 0.8))
+replace its files or from its first renaming for the moments that matter.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 import random
-import select
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BEGIN, LOCK, PUT, SAID, FAILED = "begin", "lock", "put", "said", "failed"
-_SPIN = 0.004  # seconds before a moment in which the clock is asked again and again
+BEGIN, LOCK, PUT, SAID = "begin", "lock", "put", "said"
 Contents = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is killed.
+
+    Parameters
+    ----------
+    after : str
+        Kind of event; its first one counts.
+    seconds : float
+        How long after it.
+    """
+
+    after: str
+    seconds: float
 
 
 class Teller:
@@ -34,15 +47,21 @@ class Teller:
     ----------
     pipe : int
         Where to write.
-    places : iterable of Path
-        Folders of the outputs.
+    place : Path
+        Folder of the outputs.
+    moment : Moment, optional
+        When the system is to kill the run.
     """
 
-    def __init__(self, pipe: int, places: Iterable[Path]) -> None:
-        self._pipe, self._places = pipe, tuple(str(place) for place in places)
+    def __init__(self, pipe: int, place: Path, moment: Moment | None = None) -> None:
+        self._pipe, self._place, self._moment = pipe, str(place), moment
+        self._timer = Timer() if moment else None
 
     def tell(self, event: str, text: str = "") -> None:
         """Write an event."""
+        if self._moment is not None and event == self._moment.after:
+            self._timer.kill_in(self._moment.seconds)
+            self._moment = None
         os.write(self._pipe, f"{event} {time.monotonic()!r} {json.dumps(text)}\n".encode())
 
     def listen(self) -> None:
@@ -52,7 +71,7 @@ class Teller:
     def _step(self, event: str, arguments: tuple) -> None:
         if event == "open" and str(arguments[0]).endswith(".floelens-commit.lock"):
             self.tell(LOCK)
-        elif event == "os.rename" and str(arguments[1]).startswith(self._places) and not _hidden(arguments[1]):
+        elif event == "os.rename" and str(arguments[1]).startswith(self._place) and not _hidden(arguments[1]):
             self.tell(PUT)
 
     def report(self, fraction: float, text: str = "") -> None:
@@ -70,20 +89,24 @@ class Teller:
         return False
 
 
-@dataclass(frozen=True)
-class Moment:
-    """When a run is killed.
+class Timer:
+    """A timer of the system that ends this process by SIGKILL, to the microsecond however busy the machine is."""
 
-    Parameters
-    ----------
-    after : str
-        Kind of event; its first one counts.
-    seconds : float
-        How long after it.
-    """
+    class _Event(ctypes.Structure):
+        _fields_ = (("value", ctypes.c_void_p), ("signal", ctypes.c_int), ("rest", ctypes.c_char * 52))
 
-    after: str
-    seconds: float
+    def __init__(self) -> None:
+        self._library, self._timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()
+        event = self._Event(signal=signal.SIGKILL)
+        if self._library.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(self._timer)):
+            raise OSError(ctypes.get_errno(), "no timer")
+
+    def kill_in(self, seconds: float) -> None:
+        """End the process after some seconds."""
+        whole = max(1, round(1e9 * seconds))  # ns; 0 would stop the timer
+        times = (ctypes.c_long * 4)(0, 0, *divmod(whole, 1_000_000_000))
+        if self._library.timer_settime(self._timer, 0, times, None):
+            raise OSError(ctypes.get_errno(), "the timer does not start")
 
 
 @dataclass(frozen=True)
@@ -119,34 +142,13 @@ class Ended:
         return [text for text in said if text.startswith(("A run that was killed", "A run was killed"))]
 
 
-def follow(pid: int, pipe: int, moment: Moment | None = None) -> Ended:
-    """Read what a run tells until it ends; kill it at a moment."""
-    os.set_blocking(pipe, False)
-    rest, events, deadline = b"", [], None
-    while True:
-        now = time.monotonic()
-        if deadline is not None and now >= deadline:
-            os.kill(pid, signal.SIGKILL)
-            deadline, moment = None, None
-        waits = 1.0 if deadline is None else deadline - now - _SPIN
-        near = moment is not None and moment.after == PUT and any(name == LOCK for name, _, _ in events)
-        if waits > 0 and not near:
-            select.select([pipe], [], [], waits)
-        try:
-            part = os.read(pipe, 1 << 16)
-        except BlockingIOError:
-            continue
-        if not part:
-            break
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
-            name, when, text = line.decode().split(" ", 2)
-            events.append((name, float(when), json.loads(text)))
-            if moment is not None and deadline is None and name == moment.after:
-                deadline = float(when) + moment.seconds
+def follow(pid: int, pipe: int) -> Ended:
+    """Read what a run tells until it ends."""
+    with os.fdopen(pipe, encoding="utf-8") as lines:
+        told = [line.split(" ", 2) for line in lines if line.endswith("\n")]
+    over = time.monotonic()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.close(pipe)
-    return Ended(status, tuple(events), time.monotonic())
+    return Ended(status, tuple((name, float(when), json.loads(text)) for name, when, text in told), over)
 
 
 def contents(place: Path) -> dict[str, str]:
@@ -173,12 +175,17 @@ class Tally:
     counts: Counter = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def judge(self, before: Contents, after: Contents, old: Contents, new: Contents, said: list[str]) -> str:
-        """Return what is wrong with a folder after a kill and after it was put in order; count what it was."""
-        seen, whole = visible(before), (visible(old), visible(new))
-        state = "old" if seen == whole[0] else "new" if seen == whole[1] else "mixed"
+    def judge(
+        self, before: Contents, after: Contents, old: Contents, new: Contents, said: list[str], repeated: bool
+    ) -> str:
+        """Return what is wrong with a folder after a kill and after it was put in order; count what it was.
+
+        After a run was `repeated` nothing but new files will do.
+        """
+        seen = visible(before)
+        state = "old" if seen == visible(old) else "new" if seen == visible(new) else "mixed"
         self.counts[f"{state} after the kill"] += 1
-        result = "old" if after == old else "new" if after == new else "neither"
+        result = "new" if after == new else "old" if after == old and not repeated else "neither"
         self.counts[f"{result} in the end"] += 1
         self.counts["mended and said"] += bool(said)
         if result == "neither":
@@ -188,7 +195,7 @@ class Tally:
             return f"mended to {result} without a word"
         if any(len(sentence) >= 500 for sentence in said):
             return f"a long sentence: {said}"
-        if len(said) == 1 and old != new and ("earlier files stand" in said[0]) != (result == "old"):
+        if len(said) == 1 and not repeated and ("earlier files stand" in said[0]) != (result == "old"):
             return f"it says what is not so, all being {result}: {said}"
         return ""
 
