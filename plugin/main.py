@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsApplication
+from qgis.core import Qgis, QgsApplication, QgsSettings
 
 from .algorithms.job_threads import JOB_THREADS
 from .provider import FloeLensProvider
+
+GREETED = "floelens/greeted"
+GREETING = (
+    "The tools are in the Processing toolbox (Ctrl+Alt+T), under FloeLens. First steps without data of your own: "
+    "Simulate a scene, then Predict sea ice and Relevance maps on its layers. Environment says whether a library is "
+    "missing."
+)
 
 
 class FloeLensPlugin:
@@ -28,8 +35,12 @@ class FloeLensPlugin:
             QgsApplication.processingRegistry().addProvider(self.provider)
 
     def initGui(self) -> None:  # noqa: N802
-        """Start in the desktop: everything is in the Processing toolbox."""
+        """Start in the desktop: everything is in the Processing toolbox, and the first time a message says so."""
         self.initProcessing()
+        settings = QgsSettings()
+        if self.iface is not None and not settings.value(GREETED, False, type=bool):
+            settings.setValue(GREETED, True)
+            self.iface.messageBar().pushMessage("FloeLens", GREETING, Qgis.MessageLevel.Info, 60)
 
     def unload(self) -> None:
         """Leave no trace."""

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -315,16 +316,14 @@ def run(arguments: argparse.Namespace) -> int:
     like = arguments.like.resolve() if arguments.like else None
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, origin in (("scenes", None), ("models", arguments.plugins / "floelens" / "models")):
-        if like is not None or origin is not None:
-            origin = like / name if like else origin
-            skipped = shutil.ignore_patterns("__pycache__", "*.py", "*.pyc")
-            shutil.copytree(origin, folder / name, ignore=skipped)
-    scenes, models = folder / "scenes", folder / "models"
     if like is None:
-        vary(models)
+        skipped = shutil.ignore_patterns("__pycache__", "*.py", "*.pyc")
+        shutil.copytree(arguments.plugins / "floelens" / "models", folder / "models", ignore=skipped)
+        vary(folder / "models")
         for case in simulations():
-            fingerprint(case, scenes / case.name.split("/")[1])
+            fingerprint(case, folder / "scenes" / case.name.split("/")[1])
+    # Not copied: the tags of some results have the paths.
+    scenes, models = (like or folder) / "scenes", (like or folder) / "models"
     found: dict[str, dict[str, str]] = {}
     data = arguments.data if arguments.data.is_dir() else None
     for case in cases(scenes, models, data):
@@ -367,9 +366,13 @@ def _told(arguments: argparse.Namespace, case: str, key: str, one: str | None, o
     file, _, part = key.partition(": ")
     paths = [folder / case / file for folder in (arguments.before, arguments.after)]
     if part and all(path.is_file() for path in paths):
-        found = [dict(parts(path)).get(part) for path in paths]
-        return difference(*found)
+        return difference(*(_parts(path).get(part) for path in paths))
     return f"{one}, then {other}"
+
+
+@lru_cache(maxsize=8)  # the files of one case, before and after
+def _parts(path: Path) -> dict[str, object]:
+    return dict(parts(path))
 
 
 def main() -> int:

@@ -184,9 +184,11 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         if absent:  # qgis_process 3.22 does not ask canExecute
             return dependencies.sentence(absent)
         known = [definition.name() for definition in self.parameterDefinitions()]
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in known:
                 return _unknown(name, known)
+            if "\0" in str(plain(value)):
+                return f"{name} holds a NUL, a character that no path and no text can have. Type it again."
         for definition in self.parameterDefinitions():
             value = parameters.get(definition.name())
             if given(value):
@@ -207,6 +209,11 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             if isinstance(definition, QgsProcessingParameterNumber):
                 lowest, highest = definition.minimum(), definition.maximum()
                 return f"{name} is {value}; it must be a number from {lowest:g} to {highest:g}."
+            if isinstance(definition, QgsProcessingParameterRasterLayer):
+                return (
+                    f"{name}: QGIS cannot open {value} as one raster. Of NetCDF, HDF5 and products 'Import scene' "
+                    "makes rasters: choose what it writes."
+                )
             return f"{name} cannot be '{value}'. {definition.help()}"
         return None
 
@@ -216,6 +223,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         give_back_free_memory()
         if not failure:
             return results
+        _close_loaded(parameters, context)
         # QGIS never gives back the exception it takes here, nor the frames that lead to it.
         del self, parameters, context, feedback, results
         raise QgsProcessingException(failure)
@@ -277,6 +285,15 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
                 dress(context, path, definition.description(), title, f"FloeLens {scene}")
 
 
+def _close_loaded(parameters: dict, context) -> None:
+    """Close the layers that QGIS loaded for a failed run: a script's frame, and with it its context, is never freed."""
+    values = [plain(value) for value in parameters.values()]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    paths = {item for item in items if isinstance(item, str)}
+    store = context.temporaryLayerStore()
+    store.removeMapLayers([layer for layer in store.mapLayers().values() if layer.source() in paths])
+
+
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name.upper(), known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
@@ -305,6 +322,6 @@ def _value_problem(definition, value: object) -> str | None:
     if isinstance(definition, QgsProcessingParameterEnum):
         words = definition.metadata().get(WORDS, [])
         word = plain(value)
-        if isinstance(word, str) and words and word not in words:
+        if words and word is not None and word not in words:
             return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None

@@ -13,6 +13,8 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
 )
 
+from .destinations import extensions
+
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "help"
 
 
@@ -45,6 +47,8 @@ def _entry(definition: QgsProcessingParameterDefinition) -> str:
     optional = bool(flags & QgsProcessingParameterDefinition.Flag.FlagOptional)
     advanced = bool(flags & QgsProcessingParameterDefinition.Flag.FlagAdvanced)
     notes = [word for word, there in (("optional", optional), ("advanced", advanced)) if there]
+    if definition.isDestination() and extensions(definition):
+        notes.append(f"a {extensions(definition)[0]} file")
     default = definition.defaultValue()
     if default not in (None, ""):
         notes.append(f"default {default}")

@@ -31,6 +31,7 @@ from qgis.core import (
 from ..core.errors import ParameterError, SceneError
 from ..io.drivers import SUBDATASETS, is_remote, split_source
 from ..io.opening import check_file, is_raster
+from ..io.sources import head
 from .job_threads import JOB_THREADS
 
 _NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
@@ -80,6 +81,8 @@ def source_problem(name: str, value: object) -> str | None:
         readable = is_raster(path)
     except SceneError as error:
         return f"{name}: {error}"
+    if not readable and head(path, 4) == b"PK\x03\x04":
+        return f"{name}: {path} is a zip. Give it to 'Import scene', and choose the raster that it writes."
     if not readable:
         return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
     return None
@@ -427,7 +430,7 @@ def _check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sa
     meant = JOB_THREADS.run(read)  # pyproj is used in those threads alone
     if meant:
         order, box = meant
-        right = ",".join(f"{number:.15g}" for number in box) + value[match.end() :].rstrip()
+        right = f"{','.join(f'{number:.15g}' for number in box)} {value[match.end() :]}".strip()
         raise ParameterError(
             f"{name}: {value} is no part of the scene as xmin,xmax,ymin,ymax, but is one as {order}. "
             f"Write {name}={right} if that is meant."

@@ -33,7 +33,8 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 "MWR",
                 "Microwave radiometer raster",
                 "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any "
-                "grid that overlaps the SAR raster. Needed where the model has such channels.",
+                "grid that overlaps the SAR raster. Optional only for models without radiometer channels: both "
+                "networks that come along need it.",
                 optional=True,
             )
         )

@@ -16,7 +16,7 @@ and the control by random orders: :mod:`.curves`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
@@ -31,6 +31,7 @@ from .network import Inputs, Runner
 from .pipeline import read_ahead
 from .protocols import Patch, Progress, Source
 from .retreat import Retreat
+from .run_time import Probe, announce
 from .target import Seeding
 from .tiling import Plan, Tile
 from .window import Window
@@ -110,8 +111,17 @@ def run_faithfulness(
         deletion = _Deletion(runner, seeding, grid, piece, patch, followed, baseline)
         return int(followed.sum()), deletion.follow(places, states.deleted, progress)
 
+    def once(patch: Patch, runner: Runner, piece: Tile) -> np.ndarray:
+        return runner.array(runner.logits(runner.standardise(patch, piece.input)))
+
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
-    for tile, patch, done in _tiles(source, plan, grid, chosen, seeding, progress):
+    every = (tile for strip in plan.strips() for tile in strip)
+    tiles = [t for t in (_reachable(plan, grid, chosen, seeding, tile) for tile in every) if t is not None]
+    # The logits of the inputs as they are, and of every state.
+    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(once, patch)), passes=1 + len(states.deleted))
+    if tiles:
+        announce(source, plan, progress, "Deleting and inserting blocks", probe, tiles)
+    for tile, patch, done in _with_patches(source, tiles, progress):
         for _, (number, found) in retreat.pieces(tile, partial(follow, patch)):
             pixels += number
             sums += found
@@ -134,21 +144,24 @@ def run_faithfulness(
     )
 
 
-def _tiles(
-    source: Source, plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding, progress: Progress
+def _reachable(
+    plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding, tile: Tile
+) -> Tile | None:
+    """Return a tile cut to the pixels of the target that the chosen blocks can reach; None where there are none."""
+    near = grid.pixels_near(chosen, plan.radius, tile.output)
+    if near.any():
+        near = seeding.mask(tile.output, near)
+    rows, cols = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    size = (int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
+    return plan.tile(Window(tile.output.row + int(rows[0]), tile.output.col + int(cols[0]), *size))
+
+
+def _with_patches(
+    source: Source, tiles: Sequence[Tile], progress: Progress
 ) -> Iterator[tuple[Tile, Patch, float]]:
-    """Yield tiles cut to the pixels that the chosen blocks can reach, what was read, and the share done."""
-    tiles = []
-    for strip in plan.strips():
-        for tile in strip:
-            near = grid.pixels_near(chosen, plan.radius, tile.output)
-            if near.any():
-                near = seeding.mask(tile.output, near)
-            rows, cols = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
-            if len(rows):
-                size = (int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
-                corner = (tile.output.row + int(rows[0]), tile.output.col + int(cols[0]))
-                tiles.append(plan.tile(Window(*corner, *size)))
+    """Yield tiles, what was read for them, and the share done."""
     with closing(read_ahead(source, (tile.read for tile in tiles))) as patches:
         for index, tile in enumerate(tiles):
             check_cancelled(progress)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .protocols import Patch, Progress, Source
@@ -18,7 +18,7 @@ from .window import Window
 
 clock = time.perf_counter
 # Largest share of the pixels of a run that both passes over the window may take.
-SHARE = 0.04
+SHARE = 0.02
 # Sides of the window, the largest that serves first: large ones use all cores, as the tiles do.
 SIDES = (256, 192, 128, 96, 64, 32)
 # Places tried down and across the region for a window with valid pixels.
@@ -36,24 +36,35 @@ class Probe:
     needed : callable, optional
         ``needed(tile)``: the tile whose pixels are computed, smaller than the given one where only a part of it is
         needed, or None where nothing is. Default: all of every tile.
+    passes : float
+        How often what `compute` does is done with every tile.
     """
 
     compute: Callable[[Tile, Patch], object]
     needed: Callable[[Tile], Tile | None] = lambda tile: tile
+    passes: float = 1.0
 
 
-def announce(source: Source, plan: Plan, progress: Progress, text: str, probe: Probe) -> float | None:
-    """Put the estimated time of a run into the log, in words that begin with `text`.
+def announce(
+    source: Source,
+    plan: Plan,
+    progress: Progress,
+    text: str,
+    probe: Probe,
+    tiles: Sequence[Tile] | None = None,
+) -> float | None:
+    """Put the estimated time of a run into the log, in words that begin with `text`; `tiles`: those of the plan.
 
     Returns
     -------
     float or None
         The estimate in seconds; None where the region is too small, or holds no valid pixel, to try it.
     """
-    tiles = [tile for strip in plan.strips() for tile in strip]
+    if tiles is None:
+        tiles = [tile for strip in plan.strips() for tile in strip]
     read = _pixels(tile.read for tile in tiles)
     computed = _pixels(part.input for part in map(probe.needed, tiles) if part is not None)
-    found = _window(source, plan, min(computed, read))
+    found = _window(source, plan, min(int(probe.passes * computed), read))
     if found is None:
         progress.report(0.0, f"{text} (a small region)")
         return None
@@ -61,7 +72,7 @@ def announce(source: Source, plan: Plan, progress: Progress, text: str, probe: P
     probe.compute(tile, patch)
     start = clock()
     probe.compute(tile, patch)
-    computing = clock() - start
+    computing = probe.passes * (clock() - start)
     seconds = reading / _pixels([tile.read]) * read + computing / _pixels([tile.input]) * computed
     progress.message(
         f"{text}: estimated time {duration(seconds)} for {len(tiles)} tile(s), from a window of "

@@ -231,22 +231,42 @@ def _nameless(raster: Raster) -> bool:
 def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Sequence[Channel]) -> str:
     if not any(r.role == "mwr" for r in rasters) and all(channel.sensor == "mwr" for channel in missing):
         return (
-            f"Model '{card.id}' needs {len(missing)} radiometer channels ({', '.join(c.name for c in missing)}). "
-            "Set MWR to a raster of brightness temperatures of the scene."
+            f"Model '{card.id}' needs {len(missing)} radiometer channels ({_some([c.name for c in missing], 4)}). "
+            "Set MWR (in dialogs 'Microwave radiometer raster') to brightness temperatures of the scene."
         )
-    names = ", ".join(f"'{channel.name}'" for channel in missing)
+    names = _some([f"'{channel.name}'" for channel in missing], 4)
     noun = "band" if len(missing) == 1 else "bands"
-    present = "; ".join(f"{r.raster.path} (bands: {r.raster.describe_bands()})" for r in rasters)
+    # Rasters of other sensors are named where there is room: their bands are not what is missing.
+    roles = {role_of(channel) for channel in missing}
+    present = "; ".join(
+        f"{r.raster.path} (bands: {_some(r.raster.describe_bands().split(', '), 6 if r.role in roles else 2)})"
+        for r in rasters
+    )
     counts = [
-        f"{r.raster.path} has {len(r.raster.measured)} bands without names, the model needs {wanted}"
+        f"{r.raster.path} has {number} band{'' if number == 1 else 's'} without names, the model needs {wanted}"
         for r in rasters
         if _nameless(r.raster)
-        and (wanted := sum(role_of(channel) == r.role for channel in card.channels)) != len(r.raster.measured)
+        and (wanted := sum(role_of(channel) == r.role for channel in card.channels))
+        != (number := len(r.raster.measured))
     ]
     hint = missing[0]
-    where = (
-        "Rename the bands" if role_of(hint) != "ancillary" else "Add a raster to ANCILLARY, rename the bands"
-    )
-    return f"No {noun} named {names} in {present}. {where} or set CHANNELS='{hint.name}=…'" + (
-        f" ({'; '.join(counts)})." if counts else "."
-    )
+    few = [r for r in rasters if r.role == role_of(hint) and r.role != "ancillary"]
+    needed = [channel.name for channel in card.channels if role_of(channel) == role_of(hint)]
+    if few and all(len(r.raster.measured) < len(needed) for r in few):
+        what = f"Give one raster that holds {_some(needed, 4)}, or a model that does without"
+        if role_of(hint) == "sar" and len(needed) <= 4:
+            what += "; bands in separate files are joined by GDAL's 'Build virtual raster' (separate bands)"
+    else:
+        where = (
+            "Rename the bands"
+            if role_of(hint) != "ancillary"
+            else "Add a raster to ANCILLARY, rename the bands"
+        )
+        what = f"{where} or set CHANNELS='{hint.name}=…'"
+    return f"No {noun} named {names} in {present}. {what}" + (f" ({'; '.join(counts)})." if counts else ".")
+
+
+def _some(words: Sequence[str], most: int) -> str:
+    """Return words in a row, only the first ones where there are many."""
+    more = len(words) - most
+    return ", ".join(words) if more < 1 else f"{', '.join(words[:most])} and {more} more"

@@ -16,12 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import SceneError
 from .proj_state import offline_pyproj
-
-with warnings.catch_warnings():
-    # Debian's pyproj finds its database through PROJ itself and warns that it did not look further.
-    warnings.simplefilter("ignore", UserWarning)
-    import pyproj
-    import pyproj.network
+from .quiet_pyproj import pyproj
 
 LONLAT = "EPSG:4326"
 _REMOTE_GRID = re.compile(r"(grids|file)=[^\s\"]*://|PARAMETERFILE\[[^\]]*://", re.IGNORECASE)

@@ -4,7 +4,8 @@ The card holds each channel's mean and standard deviation in training. A channel
 mean lies more than :data:`MOST_SHIFT` of these standard deviations from that mean, or where it spreads more than
 :data:`MOST_SPREAD` times as far. A *small* spread is no sign: a calm sea or closed pack ice, or a part of a
 scene, has a hundredth of it. Of 8,025 AMSR2 footprints over Arctic water, first-year, multi-year and summer ice the
-mean of no kind lies farther off than 2.8 (multi-year ice in winter, 89 GHz V).
+mean of no kind lies farther off than 2.8 (multi-year ice in winter, 89 GHz V). Bright backscatter is judged more
+strictly (:data:`MOST_BRIGHTER`).
 
 What the physics of the sensor orders is compared too: vertical polarisation is warmer than horizontal, like
 polarisation brighter than cross polarisation.
@@ -22,6 +23,9 @@ from .physical_range import CO_POLARISED, CROSS_POLARISED, physical_range
 
 MOST_SHIFT = 3.0
 MOST_SPREAD = 3.0
+# Backscatter of ice and water is low: bright pack ice has -18.7 dB of HV on average, where 2 standard deviations end at
+# -15.2. What lies above is land, or no backscatter in dB, such as 10 log10 of the amplitude.
+MOST_BRIGHTER = 2.0
 # Least mean difference: of brightness temperatures V − H in K, of backscatter like − cross in dB.
 LEAST_DIFFERENCE = {"temperature": 1.0, "backscatter": 1.0}
 _TOLD = 3
@@ -79,7 +83,10 @@ def unfamiliar_channels(
         if len(known) < least:
             continue
         odd = Unfamiliar(channel, float(known.mean()), float(known.std()))
-        if abs(odd.shift) > MOST_SHIFT or odd.sd > MOST_SPREAD * channel.sd:
+        known_range = physical_range(channel)
+        radar = known_range is not None and known_range.quantity == "backscatter"
+        highest = MOST_BRIGHTER if radar else MOST_SHIFT
+        if not -MOST_SHIFT <= odd.shift <= highest or odd.sd > MOST_SPREAD * channel.sd:
             found.append(odd)
     return tuple(found)
 

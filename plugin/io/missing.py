@@ -26,6 +26,7 @@ from .gdal_state import quiet_gdal
 HUGE = 1e30
 """Nothing that is measured is so large: beside a no-data value like it, all such numbers are no data."""
 _LARGE = 1e6
+_CHANGING = ("scaleratio", "scaleoffset", "lut", "exponent", "colortablecomponent")
 _ALPHA = re.compile(r"alpha|mask|valid|opac|transparen|coverage", re.IGNORECASE)
 
 
@@ -41,11 +42,15 @@ class MissingData:
         Whether GDAL has a mask for the band that is more than its no-data value.
     alphas : tuple of int
         Numbers of the alpha bands, from 1.
+    shortened : tuple of (float, ...), optional
+        For every band of a virtual raster the no-data values of its sources that are shortened in its text: GDAL
+        compares them exactly, and lets the values through that were meant.
     """
 
     nodata: tuple[float | None, ...]
     masked: tuple[bool, ...]
     alphas: tuple[int, ...]
+    shortened: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of(cls, dataset: DatasetReader) -> MissingData:
@@ -53,7 +58,8 @@ class MissingData:
         alphas = _alpha_bands(dataset)
         nodata = tuple(dataset.nodatavals)
         masked = tuple(_has_mask(flags, value) for flags, value in zip(dataset.mask_flag_enums, nodata))
-        return cls(nodata, masked, alphas if len(alphas) < dataset.count else ())
+        shortened = _shortened_in_sources(dataset) if dataset.driver == "VRT" else ()
+        return cls(nodata, masked, alphas if len(alphas) < dataset.count else (), shortened)
 
     def completed(self, dataset: DatasetReader, source: str, drivers: Sequence[str]) -> MissingData:
         """Return these with no-data values that rasterio withholds: those outside of a whole-number type.
@@ -92,6 +98,9 @@ class MissingData:
 
         def missing(band: int, values: np.ndarray) -> np.ndarray | None:
             found = equals_nodata(values, self.nodata[band - 1])
+            for value in self.shortened[band - 1] if self.shortened else ():
+                meant = equals_nodata(values, value)
+                found = found if meant is None else _either(found, meant)
             if self.masked[band - 1]:
                 found = _either(found, dataset.read_masks(band, window=window) == 0)
             if self.alphas and band not in self.alphas:
@@ -101,6 +110,47 @@ class MissingData:
             return found
 
         return missing
+
+
+def _shortened_in_sources(dataset: DatasetReader) -> tuple[tuple[float, ...], ...]:
+    """Return for every band of a virtual raster the shortened no-data values of its sources.
+
+    Sources whose values are scaled or looked up are left out: what is read of them is no longer what is stored.
+    """
+    with quiet_gdal():
+        try:
+            tree = gdal.ParseXMLString(dataset.tags(ns="xml:VRT").get("xml:VRT", ""))
+        except RuntimeError:  # where somebody has switched GDAL's exceptions on
+            tree = None
+    found = []
+    for band in _children(tree, "vrtrasterband"):
+        values = []
+        for source in (node for node in band[2:] if node[0] == gdal.CXT_Element):
+            if any(_children(source, name) for name in _CHANGING):
+                continue
+            for node in _children(source, "nodata"):
+                with contextlib.suppress(ValueError):
+                    values.append(float("".join(part[1] for part in node[2:] if part[0] == gdal.CXT_Text)))
+        found.append(values)
+    if len(found) != dataset.count:
+        return ()
+    return tuple(
+        tuple(value for value in values if _is_shortened(value, np.dtype(kind)))
+        for values, kind in zip(found, dataset.dtypes)
+    )
+
+
+def _is_shortened(nodata: float, kind: np.dtype) -> bool:
+    """Return whether a no-data value cannot be meant exactly: GDAL finds exact ones by itself."""
+    if kind.kind in "iu":
+        return not np.iinfo(kind).min <= nodata <= np.iinfo(kind).max
+    return _LARGE <= abs(nodata) < HUGE and _half_last_digit(nodata) > 0
+
+
+def _children(node: list | None, name: str) -> list[list]:
+    """Return the elements of that name, in any case, directly inside of an element of GDAL's tree."""
+    inside = node[2:] if node else ()
+    return [child for child in inside if child[0] == gdal.CXT_Element and child[1].lower() == name]
 
 
 def _alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:

@@ -17,6 +17,14 @@ from .product import ImportOptions, Product
 from .raster import open_raster
 from .sources import HDF5_SIGNATURE, array_files, head
 
+_PACKED = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!": "RAR",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x1f\x9d": "compress",
+}
 FORMATS = (
     "ASIP v2 and AI4Arctic NetCDF, Sentinel-1 GRD (manifest.safe or zip), AMSR2 (L1B, L1R, gridded), sea-ice "
     "concentration (CF NetCDF), SIGRID-3 ice charts (shapefile, zip, imz, GeoJSON)"
@@ -133,6 +141,9 @@ def _unknown(path: str) -> SceneError:
         start[:2] == b"\x1f\x8b" and path.lower().endswith((".tgz", ".tar.gz"))
     ):
         return SceneError(f"{path} is a tar archive. Unpack it, and choose the file inside.")
+    packed = next((name for signature, name in _PACKED.items() if start.startswith(signature)), "")
+    if packed:
+        return SceneError(f"{path} is packed by {packed}. Unpack it, and choose the file inside.")
     return SceneError(
         f"{path} is in no format that is known here, or damaged. Known are: {FORMATS}. Of a Sentinel-1 product "
         "give its manifest.safe or its zip."

@@ -42,13 +42,13 @@ class _Switch:
 
 
 def _pyproj_enabled() -> bool:
-    from .crs import pyproj
+    from .quiet_pyproj import pyproj
 
     return pyproj.network.is_network_enabled()
 
 
 def _enable_pyproj(enable: bool) -> None:
-    from .crs import pyproj
+    from .quiet_pyproj import pyproj
 
     pyproj.network.set_network_enabled(enable)
 

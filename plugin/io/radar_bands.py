@@ -126,15 +126,17 @@ def _stated(key: str, text: str) -> tuple[str, ...]:
     if "polari" in key.lower():
         return tuple(_ANYWHERE.findall(text.lower()))
     known = radar_band(text)
-    return (known.polarisation,) if known else ()
+    return (known.polarisation,) if known else _in_product_name(text.lower())
 
 
 def _in_file_name(file: str) -> tuple[str, ...]:
     name = os.path.splitext(file)[0].lower()
-    found = _ANYWHERE.findall(name)
-    if found:
-        return tuple(found)
-    product = _DUAL.search(name)
+    return tuple(_ANYWHERE.findall(name)) or _in_product_name(name)
+
+
+def _in_product_name(text: str) -> tuple[str, ...]:
+    """Return the polarisations that the name of a Sentinel-1 product states: ``…_1SDH_…`` is HH and HV."""
+    product = _DUAL.search(text)
     if not product:
         return ()
     like = 2 * product[2]

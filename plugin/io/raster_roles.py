@@ -93,8 +93,9 @@ def _misplaced(card, rasters, chosen, place: int, elsewhere: int | None) -> Scen
     if elsewhere is not None:
         other = rasters[elsewhere]
         said += f"; {other.raster.path} is given as {other.role.upper()} and holds {holding(elsewhere)[0]}"
-        remedy = f"give {other.raster.path} as {item.role.upper()}" + (
-            f" and {item.raster.path} as {belongs}" if belongs else ""
+        remedy = (
+            f"give {other.raster.path} as {item.role.upper()} and {item.raster.path} as "
+            f"{belongs or other.role.upper()}"
         )
     return SceneError(f"{said}. They are interchanged: {remedy}." if elsewhere is not None else
                       f"{said}. SAR and MWR may be interchanged: {remedy}.")  # fmt: skip

@@ -40,6 +40,8 @@ _TYPES = {
     "float64": gdal.GDT_Float64,
 }
 _BUFFER_BYTES = 64 << 20
+_BLOCKS = (512, 256, 128, 64)
+_LEAST_BLOCK = 128  # of a cloud-optimised GeoTIFF
 _SIDECARS = (".aux.xml", ".ovr", ".msk", ".ovr.msk", ".msk.ovr")
 
 
@@ -60,6 +62,16 @@ class Band:
     name: str
     unit: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def _block_side(grid: Grid, pixel_bytes: int = 0) -> int:
+    """Return the side of blocks, in pixels: 512, less where so many rows need too much memory.
+
+    A raster that is smaller lies in one block that is hardly larger than itself: all of a block is compressed.
+    """
+    sides = [size for size in _BLOCKS if size * grid.cols * pixel_bytes <= _BUFFER_BYTES] or [_BLOCKS[-1]]
+    least = max(_LEAST_BLOCK, grid.rows, grid.cols)
+    return min((size for size in sides if size >= least), default=sides[0])
 
 
 class Outputs(OutputTransaction):
@@ -153,8 +165,7 @@ class RasterWriter:
         self._finished = False
         self._late_tags: dict[str, str] = {}
         self._dataset: gdal.Dataset | None = None
-        row_bytes = grid.cols * len(bands) * self.dtype.itemsize
-        self._block = next((size for size in (512, 256, 128) if size * row_bytes <= _BUFFER_BYTES), 64)
+        self._block = _block_side(grid, len(bands) * self.dtype.itemsize)
         self._buffer = np.empty((len(bands), self._block, grid.cols), dtype=self.dtype)
         self._filled = 0
         try:
@@ -362,7 +373,7 @@ class RasterWriter:
             "COMPRESS=DEFLATE",
             f"LEVEL={self._level()}",
             "PREDICTOR=YES",
-            "BLOCKSIZE=512",
+            f"BLOCKSIZE={_block_side(self.grid)}",
             "NUM_THREADS=1",
             "BIGTIFF=IF_SAFER",
             f"OVERVIEW_RESAMPLING={resampling}",

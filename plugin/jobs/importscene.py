@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
+from ..core.run_time import clock
 from ..core.window import Window
 from ..io.amsr2.bands import CONCENTRATION_BAND, DELAY_BAND
 from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
@@ -28,6 +29,7 @@ from ..report.import_styles import footprint_style, raster_styles
 from ..report.styles import sidecar
 from ..version import plugin_version
 from .importreport import Measured, drawing_note, log_lines, summary
+from .strip_time import TrialStrip, announce_strips
 
 OUTPUTS = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart", "chart_polygons")
 CALLED = {
@@ -112,6 +114,9 @@ class ImportScene:
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
+            unasked = [name.upper() for name in OUTPUTS if name in rasters and name not in wanted]
+            if unasked:
+                progress.message(f"The file gives {', '.join(unasked)} too: ask for it where you need it.")
             note = drawing_note(facts, self.display is not None)
             if note:
                 (progress.message if self.display else progress.warn)(note)
@@ -231,10 +236,8 @@ class ImportScene:
                 raster.grid,
                 raster.bands,
                 keep=role in wanted,
-                dtype=raster.dtype,
-                nodata=raster.nodata,
                 tags=dict(tags[role]),
-                overviews="nearest" if raster.dtype == "uint8" else "average",
+                **dict(_writing_options(raster)),
             )
             measured[role] = Measured(
                 [band.name for band in raster.bands], raster.nodata, LAND if role == "chart" else None
@@ -243,7 +246,13 @@ class ImportScene:
                 if progress.cancelled():
                     raise Cancelled(_STOPPED)
                 strip = Window(row, 0, min(raster.strip_rows, raster.grid.rows - row), raster.grid.cols)
+                start = clock()
                 values = raster.read(strip)
+                if row == raster.strip_rows and len(measured) == 1:
+                    trial = TrialStrip(paths[role], raster.grid, raster.bands, values, _writing_options(raster))
+                    seconds = (clock() - start) / values.nbytes * _size(raster) + trial.writing(outputs)
+                    # The others are counted by their bytes: beside the radar's they are small.
+                    announce_strips(progress, f"Importing {CALLED[role]}", seconds / _size(raster) * total)
                 measured[role].add(values)
                 writer.write(values)
                 done += values.nbytes
@@ -297,6 +306,11 @@ class ImportScene:
                 if suffix:
                     target = target.with_name(f"{target.stem}_{suffix}.qml")
                 outputs.file(target).write_text(text, encoding="utf-8")
+
+
+def _writing_options(raster: ProductRaster) -> tuple[tuple[str, object], ...]:
+    overviews = "nearest" if raster.dtype == "uint8" else "average"
+    return ("dtype", raster.dtype), ("nodata", raster.nodata), ("overviews", overviews)
 
 
 class Portion:

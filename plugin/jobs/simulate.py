@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import Cancelled, ParameterError, SceneError
 from ..core.protocols import Progress
+from ..core.run_time import clock
 from ..core.simulation import (
     ASSUMPTIONS,
     BLOCK,
@@ -33,6 +34,7 @@ from ..io.raster import Raster, environment, open_raster
 from ..io.writer import Band, Outputs
 from ..report.styles import backscatter_style, brightness_temperature_style, concentration_style, sidecar
 from ..version import plugin_version
+from .strip_time import TrialStrip, announce_strips
 
 TIE_POINTS = 21
 """Rows and columns of the tie-point mesh, as in a Sentinel-1 EW product."""
@@ -178,9 +180,13 @@ class SimulateScene:
             if progress.cancelled():
                 raise Cancelled("Simulation stopped; nothing was written.")
             strip = Window(row, 0, min(BLOCK, grid.rows - row), grid.cols)
-            if sar is not None:
-                sar.write(scene.backscatter(strip))
+            start = clock()
+            backscatter = scene.backscatter(strip) if sar is not None else None
             values = scene.chart(strip)
+            if row == BLOCK:
+                self._announce(grid, outputs, backscatter, values, clock() - start, progress)
+            if sar is not None:
+                sar.write(backscatter)
             known = values[0] != NO_DATA
             sea += int(known.sum())
             ice += int(values[0][known].sum(dtype=np.int64))
@@ -196,6 +202,26 @@ class SimulateScene:
             "SEA_PIXELS": sea,
             "MEAN_CONCENTRATION": ice / sea if sea else 0.0,
         }
+
+    def _announce(
+        self,
+        grid: Grid,
+        outputs: Outputs,
+        backscatter: np.ndarray | None,
+        chart: np.ndarray,
+        seconds: float,
+        progress: Progress,
+    ) -> None:
+        """Put the estimated time into the log, from a strip and the time that it took."""
+        strips = []
+        if backscatter is not None:
+            strips.append(TrialStrip(self.sar, grid, [Band("hh", "dB"), Band("hv", "dB")], backscatter))
+        if self.chart:
+            bands = [Band("concentration", "%"), Band("icetype", "class")]
+            options = (("dtype", "uint8"), ("nodata", NO_DATA), ("overviews", "nearest"))
+            strips.append(TrialStrip(self.chart, grid, bands, chart, options))
+        writing = sum(strip.writing(outputs) for strip in strips)
+        announce_strips(progress, "Simulating", seconds / chart.shape[1] * grid.rows + writing)
 
     def _write_coarse(
         self, scene: SimulatedScene, grid: Grid, outputs: Outputs, tags: dict[str, str]

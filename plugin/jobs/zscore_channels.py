@@ -24,6 +24,7 @@ from ..core.network import Runner
 from ..core.pipeline import read_ahead
 from ..core.protocols import Patch, Progress
 from ..core.retreat import Retreat
+from ..core.run_time import Probe, announce
 from ..core.tiling import Tile
 from ..core.window import Window
 from ..io.scene import Scene
@@ -179,6 +180,8 @@ def split_pixels(
     plan = plan_work(runner, scene, scene.region, memory_mib, work, per_strip_pixel=0)
     retreat = Retreat(runner, plan, progress, splitter_on)
     tiles = [plan.tile(part) for window in windows for part in window.split(plan.tile_rows, plan.tile_cols)]
+    every = Probe(lambda tile, patch: retreat.whole(tile, partial(_all_pixels, pick, patch)))
+    announce(scene, plan, progress, "Splitting logits over channels", every, tiles)
     patches = read_ahead(scene, (tile.read for tile in tiles))
     try:
         for number, (tile, patch) in enumerate(zip(tiles, patches), start=1):
@@ -194,6 +197,12 @@ def split_pixels(
             progress.report(number / len(tiles), "Splitting logits over channels")
     finally:
         patches.close()
+
+
+def _all_pixels(pick: Callable, patch: Patch, ready: tuple, piece: Tile) -> np.ndarray:
+    """Return the contributions at every pixel of a piece."""
+    chosen = np.ones((piece.output.rows, piece.output.cols), bool)
+    return pick(patch, chosen, piece.output, ready, piece)
 
 
 def collect_evidence(

@@ -55,6 +55,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
         "polygons": len(ice),
         "polygon_types": dict(sorted(Counter(kind or "none" for kind in kinds).items())),
         "mended_geometries": layer.mended,
+        "geometries_as_drawn": layer.as_drawn,
         "dropped_features": dict(layer.dropped),
         "interval_concentrations": intervals,
         "without_concentration": sum(
@@ -163,6 +164,11 @@ def _warnings(
     told = []
     if layer.mended:
         told.append(f"{layer.mended} of {len(layer.wkb)} polygons had an invalid geometry, which was mended.")
+    if layer.as_drawn:
+        told.append(
+            f"{layer.as_drawn} of {len(layer.wkb)} polygons cross themselves too often to be mended here and stay as "
+            "drawn: what lies in two loops at once is outside. QGIS's Fix geometries repairs a chart."
+        )
     for reason, count in layer.dropped.items():
         told.append(f"Features left out for {reason}: {count}.")
     if unknown.counts:

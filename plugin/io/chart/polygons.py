@@ -1,7 +1,8 @@
 """The polygons of an ice chart with the values of their fields, mended where their geometry is invalid.
 
-Agencies' charts have rings that touch or cross themselves. GDAL mends them; what is no area is
-left out; both are counted.
+Agencies' charts have rings that touch or cross themselves. GDAL mends them, as long as they cross no more often than
+takes some seconds; others stay as drawn, which rasters take by the even-odd rule. What is no area is left out. All
+are counted.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from osgeo import ogr
 from ...core.errors import SceneError
 from ..crs import LONLAT, parse_crs, transform
 from ..validity import areas_of
+from ..vector import parts_of
 from .container import VectorFile, opened, plain_text
+from .crossings import crossings
 from .dialects import EGG, concentration_field
 
 KNOWN = (*EGG, "CN", "CD", "CF", "POLY_TYPE")
+# So many crossings of a chart's polygons are mended in all, which takes two or three seconds.
+MOST_CROSSINGS = 2000
 _MAX_FIELDS = 200
 _EARTH_M = 5e7  # map coordinates of any place lie well within
 _NUMBERS = (ogr.OFTInteger, ogr.OFTInteger64, ogr.OFTReal)
@@ -32,13 +37,15 @@ class ChartLayer:
     Parameters
     ----------
     wkb : list of bytes
-        Valid polygons, well-known binary, x or longitude first.
+        Polygons, well-known binary, x or longitude first; valid but for those left as drawn.
     crs : str
         Their CRS as WKT.
     columns : dict
         Upper-case field names to one value a polygon; text is stripped.
     mended : int
         Polygons whose geometry was mended.
+    as_drawn : int
+        Polygons whose rings cross too often to be mended.
     dropped : Counter
         Why features were left out, to how many.
     """
@@ -47,7 +54,9 @@ class ChartLayer:
     crs: str
     columns: dict[str, list[Any]]
     mended: int = 0
+    as_drawn: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    crossings: float = 0.0  # of all that was mended
 
     def column(self, name: str) -> list[Any]:
         """Return the values of a field; None for each polygon where the chart has no such field."""
@@ -153,11 +162,16 @@ def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[
         chart.dropped["coordinates that are no place on the Earth"] += 1
         return
     if not area.IsValid():
-        area = _mended(area)
-        if area is None:
-            chart.dropped["a geometry that cannot be mended"] += 1
-            return
-        chart.mended += 1
+        crossed = crossings([ring for part in parts_of(bytes(area.ExportToWkb(ogr.wkbNDR)))[0] for ring in part])
+        if chart.crossings + crossed > MOST_CROSSINGS:
+            chart.as_drawn += 1
+        else:
+            chart.crossings += crossed
+            area = _mended(area)
+            if area is None:
+                chart.dropped["a geometry that cannot be mended"] += 1
+                return
+            chart.mended += 1
     chart.wkb.append(bytes(area.ExportToWkb(ogr.wkbNDR)))
     for number, name in names.items():
         chart.columns[name].append(_value(feature, number))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
+from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsProcessingOutputLayerDefinition,
@@ -36,6 +39,11 @@ def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
     assert check(EXTEND="0,1,0,1") == "Unknown parameter EXTEND. Did you mean EXTENT?"
     assert check(sar="x.tif") == "Unknown parameter sar. Did you mean SAR?"
     assert check(QWXYZ=1).startswith("Unknown parameter QWXYZ. Known are: SAR, MWR")
+
+
+def test_a_character_that_no_path_can_have_is_a_sentence(check):
+    for name in ("MODEL", "SAR", "CHANNELS"):
+        assert check(**{name: "a\0b"}).startswith(f"{name} holds a NUL")
 
 
 def test_a_missing_file_is_named(check, tmp_path):
@@ -72,6 +80,23 @@ def test_a_file_that_is_no_raster_is_named(check, tmp_path):
         check(MWR=str(text))
         == f"MWR: {text} is no raster that GDAL can read, or it is damaged. Check the file."
     )
+
+
+def test_what_is_no_single_raster_is_sent_to_the_import(check, tmp_path):
+    archive = tmp_path / "product.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("manifest.safe", "")
+    message = check(MWR=str(archive))
+    assert message.endswith(" is a zip. Give it to 'Import scene', and choose the raster that it writes.")
+    netcdf = str(tmp_path / "grid.nc")
+    dataset = gdal.GetDriverByName("netCDF").CreateMultiDimensional(netcdf)
+    group = dataset.GetRootGroup()
+    dims = [group.CreateDimension(name, None, None, 5) for name in "yx"]
+    for name in ("btemp_6_9h", "btemp_6_9v"):
+        group.CreateMDArray(name, dims, gdal.ExtendedDataType.Create(gdal.GDT_Float32))
+    dims = group = dataset = None
+    message = check(MWR=netcdf)
+    assert message.startswith(f"MWR: QGIS cannot open {netcdf} as one raster") and "Import scene" in message
 
 
 @pytest.mark.parametrize(
@@ -112,7 +137,8 @@ def test_a_drawn_rectangle_without_a_reference_system_is_refused(check):
 
 
 def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check):
-    assert check(DEVICE="gpu") == "DEVICE is 'gpu'; it must be one of: auto, cpu, cuda."
+    for value in ("gpu", 0, ["cpu"]):
+        assert check(DEVICE=value) == f"DEVICE is '{value}'; it must be one of: auto, cpu, cuda."
 
 
 @pytest.mark.parametrize(

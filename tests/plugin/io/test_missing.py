@@ -44,6 +44,9 @@ def inside(path: str, mask: np.ndarray) -> None:
     gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", before)
 
 
+GDAL_NAMES = {"float32": "Float32", "int16": "Int16", "uint16": "UInt16"}
+
+
 def virtual(path, source: str, band: str, text: str = "") -> str:
     """Write a VRT of the two bands of a raster; `band` goes into each, with {n} for its number."""
     bands = "".join(
@@ -133,6 +136,27 @@ def test_shortened_no_data_values_are_known(tmp_path, stored, text):
     values[HOLES] = stored
     write_raster(tmp_path / "plain.tif", values, GRID)
     path = virtual(tmp_path / "a.vrt", "plain.tif", f"<NoDataValue>{text}</NoDataValue>")
+    with open_raster(path) as raster:
+        found = raster.read([1, 2], WHOLE)
+    np.testing.assert_array_equal(np.isnan(found), HOLES)
+    np.testing.assert_array_equal(found[~HOLES], values[~HOLES])
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "text"),
+    [("float32", -2147483648.0, "-2.14748e+09"), ("float32", 16777215.0, "1.67772e+07"),
+     ("int16", -32768, "-3.277e+04"), ("uint16", 65535, "6.554e+04"), ("float32", -FLOAT_MAX, "-3.4028e+38"),
+     ("float32", -9999.0, "-9999")],
+)  # fmt: skip
+def test_shortened_no_data_values_of_a_virtual_rasters_sources_are_known(tmp_path, kind, stored, text):
+    values = np.round(20 * ramp(2, ROWS, COLS) + 500).astype(kind)
+    values[HOLES] = stored
+    write_raster(tmp_path / "plain.tif", values, GRID)
+    path = tmp_path / "a.vrt"
+    virtual(path, "plain.tif", "<NoDataValue>77</NoDataValue>")
+    source = path.read_text().replace("SimpleSource>", "ComplexSource>")
+    source = source.replace('dataType="Float32"', f'dataType="{GDAL_NAMES[kind]}"')
+    path.write_text(source.replace("</SourceBand>", f"</SourceBand><NODATA>{text}</NODATA>"))
     with open_raster(path) as raster:
         found = raster.read([1, 2], WHOLE)
     np.testing.assert_array_equal(np.isnan(found), HOLES)

@@ -247,8 +247,24 @@ def test_bands_without_names_are_taken_in_order_with_a_warning(files):
 @pytest.mark.parametrize("bands", [1, 3])
 def test_another_number_of_unnamed_bands_is_an_error(files, bands):
     sar = files.sar(ramp(bands, ROWS, COLS), names=())
-    with pytest.raises(SceneError, match=rf"{bands} bands without names, the model needs 2"):
+    with pytest.raises(SceneError, match=rf"{bands} bands? without names, the model needs 2"):
         Scene.open(fusion_card(), sar, files.mwr())
+
+
+def test_one_polarisation_is_no_matter_of_names(files):
+    sar = files.sar(ramp(1, ROWS, COLS), names=("sigma0_HV",))
+    with pytest.raises(SceneError, match="Give one raster that holds hh, hv, or a model") as error:
+        Scene.open(fusion_card(), sar, files.mwr())
+    assert "CHANNELS" not in str(error.value)
+
+
+def test_sentences_of_many_missing_channels_stay_short(files):
+    wanted = [channel("hh", "sar"), channel("hv", "sar"), *(channel(f"btemp_{n}", "mwr", 10) for n in range(14))]
+    sar = files.sar(names=["a band with a long name", "another with a long name"])
+    mwr = files.mwr(np.full((14, 6, 8), 200.0, np.float32), [f"{n} GHz of some sensor" for n in range(14)])
+    with pytest.raises(SceneError, match="'btemp_0', 'btemp_1' and 12 more") as error:
+        Scene.open(card_of(wanted), sar, mwr)
+    assert len(str(error.value).replace(str(files.folder), "")) < 500
 
 
 def test_a_missing_band_is_named_with_those_present(files):

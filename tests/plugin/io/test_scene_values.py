@@ -397,6 +397,13 @@ def test_a_scene_outside_of_the_networks_experience_is_told_with_both_numbers(tr
         assert any(re.search(told, warning) for warning in scene.warnings), scene.warnings
 
 
+def test_decibels_of_amplitude_that_were_halved_are_told(trial):
+    with trial.open(trial.sar(trial.backscatter + [[[0]], [[6]]])) as scene:  # bright pack ice: -19 dB of HV
+        assert not scene.warnings
+    with trial.open(trial.sar(trial.backscatter / 2)) as scene:
+        assert any("hv is -12." in warning and "(training: -24.7" in warning for warning in scene.warnings)
+
+
 def test_interchanged_polarisations_of_sar_are_told(trial):
     with trial.open(trial.sar(trial.backscatter[::-1])) as scene:
         assert any("hh − hv is -1" in warning for warning in scene.warnings)

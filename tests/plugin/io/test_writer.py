@@ -325,3 +325,14 @@ def test_rasters_on_polar_grids_can_be_written_into_folders_of_any_name(tmp_path
     grid = Grid(60, 80, crs, transform=(80, 0, 0, 0, -80, 0))
     write(folder / "a [b]*.tif", grid, ramp(2, 60, 80))
     assert files_in(folder) == ["a [b]*.tif"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "side"), [(40, 40, 128), (9, 200, 256), (300, 128, 512), (513, 40, 512), (700, 600, 512)]
+)
+@pytest.mark.parametrize("make", [affine_grid, gcp_grid])
+def test_a_small_raster_lies_in_a_block_hardly_larger_than_itself(tmp_path, make, rows, cols, side):
+    write(tmp_path / "out.tif", make(rows=rows, cols=cols), ramp(2, rows, cols))
+    with rasterio.open(tmp_path / "out.tif") as found:
+        assert found.block_shapes == [(side, side)] * 2
+        assert bool(found.overviews(1)) == (rows > 512)

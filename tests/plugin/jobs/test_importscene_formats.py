@@ -92,11 +92,11 @@ def test_amsr2_of_other_files_takes_the_place_of_the_scene_s_own(tmp_path, place
     truth = Truth(rows=400, cols=500, pixel=80.0, ratio=50, place=(15.0, 78.0))
     swath = Granule(smooth_field(), middle=(15.0, 78.0), scans=30).write(tmp_path / "swath.h5")
     path = write_raw(tmp_path / "scene.nc", truth)
-    ImportScene(path, amsr2=(str(swath),), mwr=str(place / "mwr.tif"), summary=str(place / "s.json")).run(
-        Silent()
-    )
+    log = Log()
+    ImportScene(path, amsr2=(str(swath),), mwr=str(place / "mwr.tif"), summary=str(place / "s.json")).run(log)
     facts = json.loads((place / "s.json").read_text())
     assert any("those of AMSR2 are written instead" in text for text in facts["warnings"])
+    assert any(line.startswith("The file gives SAR, ANCILLARY_FINE,") for line in log.lines)
     with open_raster(place / "mwr.tif") as raster:
         values = raster.read([1], Grid.from_raster(raster).window)[0]
     assert not np.allclose(np.nanmean(values), np.nanmean(truth.brightness("btemp_6_9h")), atol=0.5)

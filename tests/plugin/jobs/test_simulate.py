@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +208,26 @@ def test_a_scene_that_follows_a_dated_chart_is_of_its_time(tmp_path):
         raster.update_tags(start_time="")
     results = SimulateScene(seed=4, concentration=str(chart), sar=str(tmp_path / "sar.tif")).run(Silent())
     assert results["START_TIME"] == "2019-08-23T03:30:23Z"
+
+
+def test_the_time_it_takes_is_estimated_when_two_strips_are_made(tmp_path):
+    class Log(Silent):
+        def __init__(self):
+            self.said, self.reports = [], 0
+
+        def message(self, text):
+            self.said.append((text, self.reports))
+
+        def report(self, fraction, text=""):
+            self.reports += 1
+
+    log = Log()
+    sar, chart = tmp_path / "sar.tif", tmp_path / "chart.tif"
+    start = time.perf_counter()
+    SimulateScene(rows=1000, cols=400, sar=str(sar), chart=str(chart)).run(log)
+    took = time.perf_counter() - start
+    (told, reports), *others = log.said
+    assert not others and reports == 1  # one of five strips is done
+    seconds = float(re.fullmatch(r"Simulating: estimated time (\d+) s, from the second strip\.", told)[1])
+    assert 0.3 * took - 1 <= seconds <= 3 * took + 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["chart.qml", "chart.tif", "sar.qml", "sar.tif"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import tarfile
 import zipfile
 
@@ -106,5 +107,7 @@ def test_a_zip_in_a_zip_is_opened_and_a_tar_archive_is_named(tmp_path):
         assert len(product.polygons.wkb) == len(BOXES)
     with tarfile.open(tmp_path / "chart.tar", "w") as archive:
         archive.add(tmp_path / "chart.shp", "chart.shp")
-    with pytest.raises(SceneError, match="is a tar archive"):
-        open_product(str(tmp_path / "chart.tar"), ImportOptions())
+    (tmp_path / "chart.tar.bz2").write_bytes(bz2.compress((tmp_path / "chart.tar").read_bytes()))
+    for name, told in (("chart.tar", "is a tar archive"), ("chart.tar.bz2", "is packed by bzip2. Unpack it")):
+        with pytest.raises(SceneError, match=told):
+            open_product(str(tmp_path / name), ImportOptions())
