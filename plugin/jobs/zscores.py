@@ -19,13 +19,7 @@ from ..core.scene_errors import LEAST_SCENES
 from ..core.scores import ZScores as Scores
 from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-<<<<<<< HEAD
-from ..core.zones import DenseZones, ZoneAccumulator
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word
-from ..io.labels import LabelReader
-from ..io.scene import Scene
-=======
->>>>>>> main
 from ..io.vector import Polygons
 from ..io.writer import Outputs
 from .inputs import Compute, SceneInputs, conclude

