@@ -184,9 +184,11 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         if absent:  # qgis_process 3.22 does not ask canExecute
             return dependencies.sentence(absent)
         known = [definition.name() for definition in self.parameterDefinitions()]
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in known:
                 return _unknown(name, known)
+            if "\0" in str(plain(value)):
+                return f"{name} holds a NUL, a character that no path and no text can have. Type it again."
         for definition in self.parameterDefinitions():
             value = parameters.get(definition.name())
             if given(value):
@@ -221,6 +223,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         give_back_free_memory()
         if not failure:
             return results
+        _close_loaded(parameters, context)
         # QGIS never gives back the exception it takes here, nor the frames that lead to it.
         del self, parameters, context, feedback, results
         raise QgsProcessingException(failure)
@@ -280,6 +283,15 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             if product and definition is not None:
                 title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))
                 dress(context, path, definition.description(), title, f"FloeLens {scene}")
+
+
+def _close_loaded(parameters: dict, context) -> None:
+    """Close the layers that QGIS loaded for a failed run: a script's frame, and with it its context, is never freed."""
+    values = [plain(value) for value in parameters.values()]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    paths = {item for item in items if isinstance(item, str)}
+    store = context.temporaryLayerStore()
+    store.removeMapLayers([layer for layer in store.mapLayers().values() if layer.source() in paths])
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -430,7 +430,7 @@ def _check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sa
     meant = JOB_THREADS.run(read)  # pyproj is used in those threads alone
     if meant:
         order, box = meant
-        right = ",".join(f"{number:.15g}" for number in box) + value[match.end() :].rstrip()
+        right = f"{','.join(f'{number:.15g}' for number in box)} {value[match.end() :]}".strip()
         raise ParameterError(
             f"{name}: {value} is no part of the scene as xmin,xmax,ymin,ymax, but is one as {order}. "
             f"Write {name}={right} if that is meant."

@@ -98,9 +98,7 @@ class DenseAccumulator:
         """Return what the pixels have told."""
         return self._information
 
-    def _of_part(
-        self, components: np.ndarray, shared: np.ndarray
-    ) -> tuple[Sums, np.ndarray, np.ndarray]:
+    def _of_part(self, components: np.ndarray, shared: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
         """Return the sums over some pixels, and the smallest and the largest of each component."""
         low, high = components.min(axis=0), components.max(axis=0)
         with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite: it is refused afterwards

@@ -356,7 +356,7 @@ def stream_components(
     weight, bias = runner.output_weights()
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
 
-    def components(patch: Patch, runner: Runner, tile: Tile) -> object:
+    def components(patch: Patch, runner: Runner, tile: Tile) -> torch.Tensor:
         return runner.components(runner.standardise(patch, tile.input))
 
     probe = Probe(lambda tile, patch: retreat.whole(tile, partial(components, patch)))

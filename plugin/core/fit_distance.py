@@ -5,6 +5,11 @@ early leaves many where their random start put them. With labels the Newton step
 towards the fit tells how far they are. It is measured jointly for each sensor, with the errors that clusters
 allow: single weights of components that say the same have large errors, which would hide any distance.
 
+Blocks hardly wider than the reach of what makes neighbours depend on each other are no independent clusters: errors
+made of them are too small. What blocks of a size L miss lies along their edges, so that variances approach their
+limit as 1/L. Two sizes of the ladder (:mod:`.clusters`) tell the limit, and how many independent blocks would say
+as much.
+
 Weights fitted to other pixels of the same kind, r times fewer than here, lie at a distance of about
 :math:`\sqrt{1+r}`; scores of weights without effect then scatter by :math:`\sqrt r` instead of 1.
 """
@@ -12,16 +17,19 @@ Weights fitted to other pixels of the same kind, r times fewer than here, lie at
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .covariance import inverse_of, variances_of
-from .estimates import Estimation
+from .clusters import block_size_of
+from .covariance import inverse_of, sandwich, variances_of
+from .estimates import Estimate, Estimation
 from .tails import log10_p_f
 
 FITTED = 1.5  # standard errors: scores of weights at a larger distance scatter too far for p-values
 CHANCE = -3.0  # log10 p from which on a larger distance is no chance
 MOST_CHANGED = 0.5  # of the size of the scores, by the step towards a fit
+SMALLER = 0.75  # of the size of blocks: those of a size that shows how variances grow with it
 CLUSTERS = 10  # fewer tell nothing about how far labels scatter
 
 
@@ -73,14 +81,52 @@ def widening(fit: Estimation) -> float | None:
     The naive variance is that for unit error variance.
     """
     estimate = fit.estimate
-    if estimate is None or estimate.robust is None:
+    return None if estimate is None or estimate.robust is None else _widened(estimate, estimate.robust)
+
+
+def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
+    """Return what :func:`widening` tends to for wide blocks, and how many independent blocks would say as much.
+
+    Each size of the ladder from the chosen one on, of which there are enough blocks, tells a limit together with the
+    next smaller size. The largest limit counts, and the fewest blocks. None without errors; clusters that are no blocks
+    stay as they are.
+    """
+    estimate, clusters = fit.estimate, fit.information.labels.clusters
+    chosen, wide = block_size_of(fit.clustering or ""), widening(fit)
+    if wide is None:
         return None
+    limit, independent = wide, float(fit.cluster_count)
+    sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
+    found = {chosen: wide}
+
+    def widened(size: float) -> float:
+        if size not in found:
+            sums, n = clusters[sizes[size]], fit.information.labelled.n
+            robust = sandwich(estimate.naive_labelled, estimate.kept, fit.layer, sums, n)
+            found[size] = _widened(estimate, robust) or 0.0
+        return found[size]
+
+    for size, name in sizes.items() if chosen is not None else ():
+        smaller = [each for each in sizes if each <= SMALLER * size]
+        if size < chosen or clusters[name].count < CLUSTERS or not smaller:
+            continue
+        half = max(smaller)
+        own = (size * widened(size) - half * widened(half)) / (size - half)
+        limit = max(limit, own)
+        independent = min(
+            independent, clusters[name].count * min(1.0, widened(size) / own if own > 0 else 1.0)
+        )
+    return limit, independent
+
+
+def _widened(estimate: Estimate, robust: np.ndarray) -> float | None:
+    """Return the median over all weights of a robust variance over the naive one; None where it is no number."""
     centring = estimate.kept.centring()
     variance = variances_of(centring, estimate.naive_labelled)[:, 1:]
     known = variance > 0
     if not known.any():
         return None
-    wider = float(np.median(variances_of(centring, estimate.robust)[:, 1:][known] / variance[known]))
+    wider = float(np.median(variances_of(centring, robust)[:, 1:][known] / variance[known]))
     return wider if np.isfinite(wider) and wider > 0 else None
 
 
@@ -100,14 +146,26 @@ class _Step:
     log10_p: float  # that the step is chance
 
 
+_known: WeakKeyDictionary[Estimation, list[_Step] | None] = (
+    WeakKeyDictionary()
+)  # each is asked for several times
+
+
 def _steps(fit: Estimation) -> list[_Step] | None:
     """Return the step of each sensor, that of components without one, and last that of all weights."""
+    if fit not in _known:
+        _known[fit] = _steps_of(fit)
+    return _known[fit]
+
+
+def _steps_of(fit: Estimation) -> list[_Step] | None:
     estimate = fit.estimate
     if estimate is None or estimate.robust is None or fit.cluster_count < CLUSTERS or missing_classes(fit):
         return None
-    naive, kept, wider = estimate.naive_labelled, estimate.kept, widening(fit)
-    if wider is None:
+    naive, kept, limit = estimate.naive_labelled, estimate.kept, widening_of_wide_blocks(fit)
+    if limit is None or limit[1] <= 1:
         return None
+    wider, independent = limit
     step = np.einsum("fagb,gb->fa", naive, fit.total_score())
     sensors = [group.members for group in fit.layer.groups() if group.kind == "sensor"]
     held = {j for members in sensors for j in members}
@@ -125,6 +183,6 @@ def _steps(fit: Estimation) -> list[_Step] | None:
         squares = [float(values @ inverse @ values) / (wider * freedom) for values in (moved, weights)]
         if not np.isfinite(squares).all():
             return None
-        log10_p = float(log10_p_f(squares[0], freedom, fit.cluster_count - 1))
+        log10_p = float(log10_p_f(squares[0], freedom, independent - 1))
         found.append(_Step(float(np.sqrt(squares[0])), float(np.sqrt(squares[1])), log10_p))
     return found or None

@@ -50,15 +50,19 @@ def other_order(numbers: Sequence[float], crs: str, grid: Grid) -> tuple[str, tu
         horizontal = left - across <= box[0] and box[1] <= right + across
         return horizontal and bottom - down <= box[2] and box[3] <= top + down
 
-    overlaps = numbers[0] < right and numbers[1] > left and numbers[2] < top and numbers[3] > bottom
+    def overlaps(box: Sequence[float]) -> bool:  # QGIS sorts the two numbers of an axis
+        (x_0, x_1), (y_0, y_1) = sorted(box[:2]), sorted(box[2:])
+        return x_0 < right and x_1 > left and y_0 < top and y_1 > bottom
+
+    found = overlaps(numbers)
     small = numbers[1] - numbers[0] <= _LARGEST * width and numbers[3] - numbers[2] <= _LARGEST * height
-    if proper(numbers) and overlaps and small:
+    if proper(numbers) and found and small:
         return None
-    for order, places in ORDERS.items():
-        box = tuple(numbers[place] for place in places)
-        if proper(box) and inside(box):
-            return order, box
-    return None
+    boxes = [(order, tuple(numbers[place] for place in places)) for order, places in ORDERS.items()]
+    boxes = [(order, box) for order, box in boxes if proper(box)]
+    within = [(order, box) for order, box in boxes if inside(box)]
+    around = [] if found else [(order, box) for order, box in boxes if overlaps(box)]
+    return next(iter(within + around), None)
 
 
 def _bounds(grid: Grid, crs: str) -> tuple[float, float, float, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -13,7 +14,11 @@ from ..core.protocols import Progress
 from ..core.window import Window
 from ..core.wording import listed
 from ..io.chart.codes import CONCENTRATION_CODES
+from ..io.grid import Grid
+from ..io.labels import LabelReader
 from ..io.spool import Spool
+
+Place = tuple[np.ndarray, np.ndarray]
 
 
 def pixel_spool(layer: OutputLayer) -> Spool:
@@ -226,3 +231,68 @@ class LabelKind:
             f"{self._foreign_pixels} sampled pixels of LABELS hold {values}, no class of head '{name}' ({classes}): "
             "they count as having no label."
         )
+
+
+class SceneLabels:
+    """The labels of a scene's pixels for every head, in the terms of the head.
+
+    Parameters
+    ----------
+    path : str or None
+        The raster, as it was named; None where there are no labels.
+    heads : sequence of Head
+        What is judged.
+    grid : Grid
+        Of the scene.
+    stack : ExitStack
+        Closes the raster.
+    """
+
+    def __init__(self, path: str | None, heads: Sequence[Head], grid: Grid, stack: ExitStack) -> None:
+        self._path, self._heads = path, tuple(heads)
+        self._readers = (
+            [stack.enter_context(LabelReader.open(path, grid, head.name)) for head in heads] if path else []
+        )
+        self._kinds = [LabelKind(head) for head in heads]
+
+    def targets(self, window: Window, at: Place) -> list[np.ndarray]:
+        """Return the labels of some pixels of a window, an array a head, and watch of which kind they are.
+
+        Parameters
+        ----------
+        window : Window
+            Pixels of the scene.
+        at : tuple of numpy.ndarray
+            (pixel,): rows and columns in the window.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            As of :func:`label_targets`; empty without labels.
+        """
+        return [kind.targets(reader.read(window)[at]) for kind, reader in zip(self._kinds, self._readers)]
+
+    def meant(self, window: Window, at: Place) -> list[np.ndarray | None]:
+        """Return what :meth:`targets` does, for each head None without labels, and watch nothing."""
+        if not self._readers:
+            return [None] * len(self._heads)
+        return [
+            label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
+        ]
+
+    def judged(self, start_time: str | None) -> tuple[str, ...]:
+        """Return what a reader must know of the labels of a scene of that time.
+
+        Raises
+        ------
+        SceneError
+            If none is usable, or they are no codes of the classes.
+        """
+        odd = [kind.warning(str(self._path)) for kind in self._kinds]
+        if self._path and not any(kind.usable for kind in self._kinds):
+            raise SceneError(
+                f"LABELS {self._path} has no usable value on the pixels sampled. Check that it covers the "
+                "scene, and its band and codes."
+            )
+        odd += [reader.delay_warning(start_time) for reader in self._readers[:1]]
+        return tuple(filter(None, odd))

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...models.card import Head, ModelCard
+from ...models.card import ModelCard
 from ..core.channel_evidence import ChannelEvidence
 from ..core.channel_scores import channel_scores
-from ..core.clusters import SCENES, BlockLadder, blocks_name
-from ..core.errors import ParameterError, SceneError
-from ..core.information import Information, OutputLayer, SceneAccumulator
+from ..core.clusters import SCENES, blocks_name
+from ..core.errors import ParameterError
+from ..core.information import Information, OutputLayer
 from ..core.protocols import Part, Progress, Silent
 from ..core.refit import Refit, refit
-from ..core.refit_sample import RefitSampler, sampled_batches
+from ..core.refit_sample import sampled_batches
 from ..core.scene_errors import LEAST_SCENES
 from ..core.scores import ZScores as Scores
 from ..core.scores import compute_scores
 from ..core.scores_state import ScoreState, check_state, merge_states
-from ..core.zones import DenseZones, ZoneAccumulator
-from ..io.labels import LabelReader
-from ..io.scene import Scene
 from ..io.vector import Polygons
 from ..io.writer import Outputs
-from ..io.zones import PolygonIndex, ZoneGrid
-from ..version import plugin_version
 from .inputs import Compute, SceneInputs, conclude
 from .provenance import provenance
 from .zscore_report import Seen, asked, repetitions, uneven, write_report, write_table
 from .zscore_sample import (
     AUTOMATIC,
-    EVERY,
-    LabelKind,
-    label_targets,
-    pixel_spool,
-    rereading,
-    sampling,
     sampling_step,
-    sampling_text,
-    spooled,
 )
-from .zscore_zones import automatic_size, write_zones, zones_over
+from .zscore_scene import score_scene
+from .zscore_zones import write_zones
 
 if TYPE_CHECKING:
     from ..core.contribution_reference import ContributionReference
@@ -160,7 +146,7 @@ class ZScores:
         seen = Seen()
         if self.scene is not None:
             end = 1.0 - MAP_SHARE if self.standardised else 1.0
-            seen = self._score_scene(runner, layers, Part(progress, 0.0, end))
+            seen = score_scene(self, runner, layers, Part(progress, 0.0, end))
             states.append(seen.state)
         state = merge_states(states)
         repeated = repetitions(state) + uneven(state)
@@ -189,7 +175,7 @@ class ZScores:
             wishes = asked(
                 state,
                 self.scene is not None,
-                self._step,
+                self.step,
                 self.labels,
                 self._blocks_name() if self.clusters == "blocks" else "whole scenes",
                 channels[0].method if channels else "",
@@ -273,7 +259,8 @@ class ZScores:
         return wanted if wanted in evidence.sample.clusters else None
 
     @property
-    def _step(self) -> int:
+    def step(self) -> int:
+        """Every how many rows and columns a pixel is sampled, as of :func:`.sampling`."""
         return sampling_step(self.sample, bool(self.labels))
 
     def _blocks_name(self) -> str:
@@ -292,148 +279,6 @@ class ZScores:
         """Return the rows of a head: contrasts where it has the reference class."""
         softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
         return head.contrasts(self.reference_class) if softmax else head.rows
-
-    def _score_scene(self, runner: Runner, layers: tuple[OutputLayer, ...], progress: Progress) -> Seen:
-        """Collect the information of one scene, and of its zones."""
-        from ..core.engine import plan_components, stream_components
-        from .zscore_channels import collect_evidence, scene_identity, scene_place, splitting_share
-
-        card = runner.card
-        dense = self._step == EVERY and not self.labels
-        with self.scene.open(card, progress) as scene, ExitStack() as stack:
-            identity = scene_identity(scene)
-            plan = plan_components(runner, scene, scene.region, self.compute.memory_mib, dense)
-            mapped = 1.0 - splitting_share(scene.region, card.ratio, self.channel_method)
-            accumulators = [SceneAccumulator(layer) for layer in layers]
-            readers = [self._labels(scene, head, stack) for head in card.heads]
-            zones = self._zones(scene, layers) if self.zone_zscores else None
-            collected = (
-                [ZoneAccumulator(layer) for layer in layers] if zones is not None and not dense else []
-            )
-            whole = [DenseZones(layer, scene.region) for layer in layers] if dense else []
-            ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), self.block_size_km)
-            spools = (
-                [stack.enter_context(pixel_spool(layer)) for layer in layers]
-                if self.refit and not self.state_in
-                else []
-            )
-            samplers = self._samplers(layers, identity, scene_place(scene))
-            kinds = [LabelKind(head) for head in card.heads]
-            chosen = sampling(self._step, card.ratio)
-            for batch in stream_components(runner, scene, plan, Part(progress, 0.0, mapped), chosen):
-                at = batch.rows - batch.window.row, batch.cols - batch.window.col
-                numbers = None if zones is None else zones.zones(batch.window)[at]
-                if dense:
-                    for each in whole:
-                        each.add(batch.components, batch.rows, batch.cols, numbers)
-                    continue
-                blocks = ladder.blocks(batch.rows, batch.cols)
-                for number, (accumulator, reader) in enumerate(zip(accumulators, readers)):
-                    labels = None
-                    if reader is not None:
-                        labels = kinds[number].targets(reader.read(batch.window)[at])
-                    accumulator.add(batch.components, labels, {ladder.finest: blocks})
-                    if samplers and labels is not None:
-                        place = batch.rows, batch.cols
-                        samplers[number].add(batch.components, *place, labels, {ladder.finest: blocks})
-                    if spools and labels is not None:
-                        rows = spooled(spools[number], batch.components, labels, blocks)
-                        spools[number].append(rows)
-                for each in collected:
-                    each.add(batch.components, numbers)
-            odd = [kind.warning(str(self.labels)) for kind in kinds]
-            if self.labels and not any(kind.usable for kind in kinds):
-                raise SceneError(
-                    f"LABELS {self.labels} has no usable value on the pixels sampled. Check that it covers the "
-                    "scene, and its band and codes."
-                )
-            odd += [reader.delay_warning(scene.start_time) for reader in readers[:1] if reader is not None]
-            for sentence in filter(None, odd):
-                progress.warn(sentence)
-            nested = {ladder.finest: ladder.coarser}
-
-            def labels_at(window, rows, cols):
-                at = rows - window.row, cols - window.col
-                return [
-                    None if reader is None else label_targets(head, reader.read(window)[at])
-                    for head, reader in zip(card.heads, readers)
-                ]
-
-            evidence = collect_evidence(
-                runner,
-                scene,
-                identity,
-                self.channel_method,
-                chosen,
-                labels_at,
-                ladder,
-                nested,
-                self.compute.memory_mib,
-                Part(progress, mapped, 1.0),
-            )
-            state = ScoreState(
-                model=card.id,
-                weights_sha256=card.weights.sha256,
-                heads=tuple(each.whole() for each in whole)
-                or tuple(accumulator.close(nested) for accumulator in accumulators),
-                scenes=(identity,),
-                channels=evidence,
-                software=f"FloeLens {plugin_version()}",
-                sampling=(sampling_text(self._step),),
-                samples={
-                    layer.head: each.close(nested) for layer, each in zip(layers, samplers) if not each.empty
-                },
-            )
-            clustering = self._blocks_name() if self.clusters == "blocks" else SCENES
-            refits = {
-                layer.head: refit(layer, rereading(spool, ladder.finest, progress), clustering, nested)
-                for layer, spool in zip(layers, spools)
-            }
-            conclude(scene, progress)
-            return Seen(
-                state=state,
-                refits=refits,
-                name=scene.name,
-                start_time=scene.start_time or "",
-                zones=zones,
-                polygons=_polygons_of(zones),
-                scores=tuple(each.close() for each in (whole if dense else collected))
-                if zones is not None
-                else (),
-                warnings=(*scene.warnings, *filter(None, odd)),
-                tags=provenance(
-                    card,
-                    self.scene,
-                    scene,
-                    runner.precision,
-                    product="zscores",
-                    sample=self._step if self._step > EVERY else sampling_text(self._step),
-                    labels=Path(self.labels).name if self.labels else None,
-                    clusters=clustering,
-                    refit="yes" if self.refit else None,
-                    channel_method=self.channel_method,
-                ),
-            )
-
-    def _samplers(self, layers: tuple[OutputLayer, ...], identity: str, place: str) -> list[RefitSampler]:
-        """Return what keeps labelled pixels for a refit over several scenes, one a head; none where none is due."""
-        if not self.labels or not (self.state or (self.refit and self.state_in)):
-            return []
-        return [RefitSampler(len(layer.components), identity, place) for layer in layers]
-
-    def _zones(self, scene: Scene, layers: tuple[OutputLayer, ...]) -> PolygonIndex | ZoneGrid:
-        """Return the zones of a scene."""
-        size = self.zone_size_km
-        if not size and self.zones is None:
-            shape, step = (scene.region.rows, scene.region.cols), self._step or scene.ratio
-            size = automatic_size(shape, scene.grid.pixel_size() / 1000.0, step, layers, scene.ratio)
-        return zones_over(scene, self.zones, size)
-
-    def _labels(self, scene: Scene, head: Head, stack: ExitStack) -> LabelReader | None:
-        """Return a reader of the labels of a head; None where there are none."""
-        if not self.labels:
-            return None
-        return stack.enter_context(LabelReader.open(self.labels, scene.grid, head.name))
 
     def _write_standardised(
         self,
@@ -468,7 +313,3 @@ class ZScores:
                 progress,
             )
             conclude(scene, Silent(), outputs)  # the log has it from the first reading
-
-
-def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
-    return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)

@@ -1,4 +1,4 @@
-"""Do the books of a relevance map balance? Where the explained logits went, as a sentence and as a table."""
+"""Is the relevance of a map conserved? Where the explained logits went, as a sentence and as a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Books:
     relative_residual, tolerance : float
         The residual as a share of the sum of absolute relevance and bias, and what is accepted.
     conservative : bool
-        Whether the method promises that the books balance; where not, there is no residual (None).
+        Whether the method promises that relevance is conserved; where not, there is no residual (None).
     padding : float
         What went to constants that the network pads with.
     leak : str
@@ -68,16 +68,16 @@ class Books:
 
 
 def conservation(books: Books, method: str) -> str:
-    """Return in a sentence whether the books balance; `method` is the method's word."""
+    """Return in a sentence whether relevance is conserved; `method` is the method's word."""
     if not books.conservative:
         need_not = "This method does not share out the logit, so its relevance need not add up to it; read its pattern."
         return NOT_SHARED.get(method, need_not)
     residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
     if books.balanced:
-        return f"The books balance: {_split(books, method)}; what is not accounted for is {residual}."
+        return f"Relevance is conserved: {_split(books, method)}; what is not accounted for is {residual}."
     leak = f" The largest leak is {books.leak}." if books.leak else ""
     return (
-        f"THE BOOKS DO NOT BALANCE: what is not accounted for is {residual}, more than the "
+        f"RELEVANCE IS NOT CONSERVED: what is not accounted for is {residual}, more than the "
         f"{number_text(books.tolerance, 2)} accepted; do not rely on this map.{leak}"
     )
 

@@ -1,4 +1,4 @@
-"""The report of a relevance map: what was asked, where the evidence lies, and whether the books balance."""
+"""The report of a relevance map: what was asked, where the evidence lies, and whether it is conserved."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def relevance_html(report: RelevanceReport) -> str:
             tables=(Table(sensor_table, sensors, "By sensor"), Table(channel_table, printed, "By channel")),
         ),
         Section(
-            "Do the books balance?",
+            "Is relevance conserved?",
             text=(conservation(report.books, report.method),),
             tables=(
                 Table(
@@ -352,7 +352,7 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
         )
     if report.method == "integrated_gradients":
         said.append(
-            "That the books balance tells of sums: errors of single pixels cancel in them, and shrink more slowly as "
+            "Conservation speaks of sums: errors of single pixels cancel in them, and shrink more slowly as "
             "steps are added. Steps were added until twice as many move little; run again with more STEPS to compare."
         )
     if report.slopes:

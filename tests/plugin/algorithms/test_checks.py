@@ -41,6 +41,11 @@ def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
     assert check(QWXYZ=1).startswith("Unknown parameter QWXYZ. Known are: SAR, MWR")
 
 
+def test_a_character_that_no_path_can_have_is_a_sentence(check):
+    for name in ("MODEL", "SAR", "CHANNELS"):
+        assert check(**{name: "a\0b"}).startswith(f"{name} holds a NUL")
+
+
 def test_a_missing_file_is_named(check, tmp_path):
     assert check(SAR=str(tmp_path / "no.tif")) == f"SAR: there is no file {tmp_path}/no.tif. Check the path."
     assert check(ANCILLARY=[str(tmp_path / "a.tif")]).startswith("ANCILLARY: there is no file")

@@ -265,6 +265,11 @@ def test_a_rectangle_in_another_order_is_refused_with_the_right_one(read, backsc
     assert len(str(error.value)) < 500
 
 
+def test_the_whole_world_in_another_order_is_told_too(read, backscatter):
+    with pytest.raises(ParameterError, match=r"Write EXTENT=-180,180,-90,90 \[EPSG:4326\] if"):
+        read(EXTENT="-180,-90,180,90 [EPSG:4326]").extent("EXTENT", str(backscatter))
+
+
 @pytest.mark.parametrize("extent", ["-90000,70000,-1090000,-990000", "-180,180,-90,90 [EPSG:4326]"])
 def test_a_rectangle_larger_than_the_scene_or_of_the_whole_world_stays(read, backscatter, extent):
     assert read(EXTENT=extent).extent("EXTENT", str(backscatter)) is not None

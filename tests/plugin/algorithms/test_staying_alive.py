@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from floelens.plugin.algorithms.base import FloeLensAlgorithm
 from floelens.plugin.core.errors import SceneError
-from qgis.core import QgsProcessingContext, QgsProcessingFeedback
+from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback
 
 # Beside QGIS 3.40, to load the real one ends the process; torch's compiler loads it.
 TRITON = "import os, sys\nsys.stderr.write('triton was imported')\nsys.stderr.flush()\nos._exit(97)\n"
@@ -46,6 +47,23 @@ def assert_steady(seen: list[dict[str, float]], mib: float) -> None:
 
 def test_background_and_failing_runs_neither_end_qgis_nor_make_it_grow(mixed):
     assert_steady(mixed(40), 60)
+
+
+def test_failed_runs_of_a_script_leave_none_of_their_files_open(provider, backscatter, tmp_path):
+    parameters = {"SAR": str(backscatter), "OUTPUT": str(tmp_path / "ice.tif")}
+
+    def fail() -> None:  # its frame, and with it the context, stays with an error that QGIS keeps
+        context = QgsProcessingContext()
+        algorithm = provider.algorithm("predict").create()
+        assert algorithm.checkParameterValues(parameters, context)[0]
+        with pytest.raises(QgsProcessingException, match="radiometer channels"):
+            algorithm.run(parameters, context, QgsProcessingFeedback(), {}, False)
+
+    for _ in range(3):
+        fail()
+    gc.collect()
+    links = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    assert not [link for link in links if link.is_symlink() and os.readlink(link) == str(backscatter)]
 
 
 class Held:

@@ -8,10 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from floelens.plugin.core.fit_distance import FITTED, fit_distance, weights_fitted
+from floelens.plugin.core.clusters import BlockLadder
+from floelens.plugin.core.estimates import Estimation
+from floelens.plugin.core.fit_distance import (
+    FITTED,
+    fit_distance,
+    weights_fitted,
+    widening,
+    widening_of_wide_blocks,
+)
 from floelens.plugin.core.information import SceneAccumulator
 from floelens.plugin.core.refit import refit
 from floelens.plugin.core.scores import compute_scores
+from floelens.plugin.core.window import Window
 from scipy import special
 
 if "score_data" not in sys.modules:  # a helper beside the test, whatever the import mode
@@ -95,6 +104,53 @@ def test_labels_that_depend_on_their_neighbours_do_not_count_as_misfit():
     found = scored(layer(truth, 0.0), x + 0.1 * generator.normal(size=x.shape), y, blocks)
     assert found.measures["score_log10_p"] < -10
     assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is not False
+
+
+SIDE, PIXEL_KM = 100, 4.0  # of a simulated scene
+LADDER = BlockLadder.over(Window(0, 0, SIDE, SIDE), 1000 * PIXEL_KM, 64.0)
+
+
+def one_reach(seed, reach_km, trained):
+    """Return scores of a scene whose components and labels depend on their neighbours, with correlation e^-d/reach.
+
+    The label is 1 where a uniform field, of the same reach, lies below the probability of the true weights: these are
+    exactly right at every pixel, and so are `trained` weights where they are "true".
+    """
+    generator = np.random.default_rng(seed)
+    along = np.minimum(np.arange(2 * SIDE), 2 * SIDE - np.arange(2 * SIDE)) * PIXEL_KM
+    spectrum = np.fft.fft2(np.exp(-np.hypot(along[:, None], along) / reach_km)).real
+    noise = generator.normal(size=(6, 2 * SIDE, 2 * SIDE)) + 1j * generator.normal(size=(6, 2 * SIDE, 2 * SIDE))
+    fields = np.fft.ifft2(np.sqrt(np.maximum(spectrum, 0)) * np.fft.fft2(noise))[:, :SIDE, :SIDE]
+    *x, uniform = np.concatenate([fields.real, fields.imag]).reshape(12, -1)
+    x = np.array(x).T
+    truth = 0.4 * generator.normal(size=11)
+    labels = (special.ndtr(uniform) < special.expit(x @ truth)).astype(float)
+    weights = truth if trained == "true" else 0.4 * generator.normal(size=11)
+    accumulator = SceneAccumulator(layer(weights, 0.0), shares=False)
+    rows, cols = (at.ravel() for at in np.indices((SIDE, SIDE)))
+    accumulator.add(x, labels, {LADDER.finest: LADDER.blocks(rows, cols)})
+    return Estimation.of(accumulator.close({LADDER.finest: LADDER.coarser}), "64 km blocks")
+
+
+@pytest.mark.parametrize("reach_km", [16, 100])
+def test_true_weights_are_hardly_ever_called_no_fit_however_far_neighbours_depend_on_each_other(reach_km):
+    """Blocks of 64 km that share what reaches 100 km gave errors so small that a quarter of them were."""
+    found = [weights_fitted(one_reach(seed, reach_km, "true")) for seed in range(30)]
+    assert found.count(False) <= 1
+    assert (found.count(True) >= 27) == (reach_km < 64)  # where the blocks are too small it stays open
+
+
+@pytest.mark.parametrize("reach_km", [16, 32])
+def test_random_weights_are_no_fit_where_blocks_are_wider_than_the_reach(reach_km):
+    assert [weights_fitted(one_reach(seed, reach_km, "random")) for seed in range(5)] == [False] * 5
+
+
+def test_small_blocks_are_judged_like_those_that_they_make_up():
+    wide = one_reach(1, 64, "true")
+    small = Estimation.of(wide.information, "8 km blocks")
+    assert widening(small) < 0.2 * widening(wide)
+    assert widening_of_wide_blocks(small) == pytest.approx(widening_of_wide_blocks(wide))
+    assert fit_distance(small) == pytest.approx(fit_distance(wide))
 
 
 def test_a_class_that_no_label_has_leaves_it_open_and_is_named():

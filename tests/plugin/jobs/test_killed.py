@@ -40,8 +40,7 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("share", [0.4, 1.0])
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize(("name", "share"), [*zip(JOBS, (0.4, 1.0, 1.0))])
 def test_nothing_is_left_under_its_final_name(scene, packages, tmp_path, name, share):
     kind, files = JOBS[name]
     place = tmp_path / "results"

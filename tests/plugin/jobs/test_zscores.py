@@ -17,9 +17,9 @@ from floelens.plugin.core.protocols import Silent
 from floelens.plugin.io.scene import Scene
 from floelens.plugin.io.vector import read_polygons
 from floelens.plugin.jobs.zscore_channels import scene_identity, scene_place
-from floelens.plugin.jobs.zscore_sample import sampling_step
+from floelens.plugin.jobs.zscore_sample import label_targets, sampling, sampling_step
 from floelens.plugin.jobs.zscore_zones import automatic_size
-from floelens.plugin.jobs.zscores import ZScores, label_targets, sampling
+from floelens.plugin.jobs.zscores import ZScores
 
 
 def rows_of(path) -> list[dict]:

@@ -175,7 +175,7 @@ def main() -> None:
     for number in range(kills):
         runs[number % len(runs)].kill(number // len(runs))
         if number % 20 == 19:
-            sys.stderr.write(f"{number + 1} kills, {time.monotonic() - started:.0f} s\n")
+            sys.stderr.write(f"{time.monotonic() - started:.0f} s: {json.dumps(tally.counts)}\n")
         if contents(inputs) != given:
             raise SystemExit(f"kill {number} of {runs[number % len(runs)].name}: an input has changed")
     spans = {each.name: [each.full.over - each.full.first(BEGIN), *_window(each.full)] for each in runs}

@@ -44,16 +44,16 @@ def test_the_answer_tells_shares_and_directions():
     assert "60 % in the radiometer (MWR) and to 40 % in SAR" in sentences[0]
     assert "btemp_36_5v (60 %), which on balance speaks against 'ice'" in sentences[1]
     assert "for: hh; both ways: hv" in sentences[2]
-    assert "balance" in sentences[3]
+    assert "Relevance is conserved" in sentences[3]
     contrast = summary(relevance_report(channels=channels, reference_class="open water"))
     assert "'ice' rather than 'open water'" in contrast[0]
 
 
-def test_books_that_do_not_balance_are_called_so():
+def test_relevance_that_is_not_conserved_is_called_so():
     good = relevance_report()
     bad = replace(good, books=replace(good.books, residual=5.0, relative_residual=0.02))
-    assert "DO NOT BALANCE" in summary(bad)[-1]
-    assert "DO NOT BALANCE" in relevance_html(bad)
+    assert "IS NOT CONSERVED" in summary(bad)[-1]
+    assert "IS NOT CONSERVED" in relevance_html(bad)
     gradient = replace(good, books=replace(bad.books, conservative=False))
     assert "need not add up" in summary(gradient)[-1]
 
