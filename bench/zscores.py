@@ -11,6 +11,9 @@ statsmodels gets the whole matrix at once and the same weights: its information 
 same computation, its fit is what one would do without a trained network. Time is wall-clock and
 processor time a million pixels; *fixed* are the seconds that follow the last pixel, however many there
 were; *differs* is the largest relative difference of the standard errors from those above.
+
+A second table takes a scene of noise through the bundled networks: their forward pass alone, with the components
+handed on, and with their sums over all pixels, which is what a run without labels waits for, but for its channels.
 """
 
 from __future__ import annotations
@@ -28,12 +31,21 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "build" / "plugins"))
 
-from floelens.plugin.core.clusters import SCENES, blocks_name  # noqa: E402  (its folder is known only now)
+from floelens.models.card import Channel, ModelCard  # noqa: E402  (its folder is known only now)
+from floelens.plugin.core.clusters import SCENES, BlockLadder, blocks_name  # noqa: E402
 from floelens.plugin.core.dense_sums import DenseAccumulator  # noqa: E402
-from floelens.plugin.core.engine import SLAB_PIXELS  # noqa: E402
+from floelens.plugin.core.engine import (  # noqa: E402
+    SLAB_PIXELS,
+    plan_components,
+    stream_components,
+    tiles_with_patches,
+)
 from floelens.plugin.core.information import Component, OutputLayer, SceneAccumulator  # noqa: E402
+from floelens.plugin.core.protocols import Patch, Silent  # noqa: E402
+from floelens.plugin.core.scene_scores import SceneCollector  # noqa: E402
 from floelens.plugin.core.scores import compute_scores  # noqa: E402
 from floelens.plugin.core.window import Window  # noqa: E402
+from floelens.plugin.jobs.inputs import Compute  # noqa: E402
 
 BATCH = 40_000
 SCALES = ("skip", "d2", "d4", "d8", "d16")
@@ -157,6 +169,61 @@ def compare(layer: OutputLayer, pixels: int) -> None:
     line("statsmodels, fit", wall, processor)
 
 
+class Noise:
+    """A scene of noise in memory, of the size and the channels that a network takes."""
+
+    def __init__(self, card: ModelCard, side: int) -> None:
+        self.rows = self.cols = side
+        self._window, self._ratio = Window(0, 0, side, side), card.ratio
+        self._fine, self._coarse = (
+            np.stack([drawn(channel, -(-side // step)) for channel in channels])
+            for channels, step in ((card.fine_channels, 1), (card.coarse_channels, card.ratio))
+        )
+
+    def read(self, window: Window) -> Patch:
+        """Return what lies in a window."""
+        cells = window.coarser(self._ratio)
+        rows, cols = slice(cells.row, cells.row_stop), slice(cells.col, cells.col_stop)
+        fine = self._fine[(slice(None), *window.slices(self._window))]
+        return Patch(window, fine, self._coarse[:, rows, cols], np.ones((window.rows, window.cols), bool))
+
+
+def drawn(channel: Channel, side: int) -> np.ndarray:
+    """Return values of a channel, (side, side)."""
+    generator = np.random.default_rng(3)
+    return (channel.mean + channel.sd * generator.normal(size=(side, side))).astype(np.float32)
+
+
+def compare_stream(model: str, side: int) -> None:
+    """Print what a network's forward pass, its components and their sums take of a whole scene."""
+    runner = Compute().runner(model, Silent())
+    scene = Noise(runner.card, side)
+    region = Window(0, 0, side, side)
+    plan = plan_components(runner, scene, region, 2048, every=True)
+    weights = runner.output_weights()
+    layers = [OutputLayer.from_card(runner.card, head.name, *weights) for head in runner.card.heads]
+
+    def forward() -> None:
+        for tile, patch, _ in tiles_with_patches(scene, plan, Silent(), ""):
+            runner.components(runner.standardise(patch, tile.input))
+
+    def components(summed: bool = False) -> None:
+        collector = SceneCollector(layers, BlockLadder.over(region, 40.0, 64.0), every=region)
+        for batch in stream_components(runner, scene, plan, Silent()):
+            if summed:
+                collector.add(batch)
+
+    forward()  # memory and kernels that are paid for once
+    for what, work in (
+        ("forward pass", forward),
+        ("components handed on", components),
+        ("components summed up", lambda: components(True)),
+    ):
+        wall, processor, _ = timed(work)
+        megapixels = side * side / 1e6
+        print(f"| {model} | {what} | {wall / megapixels:.2f} | {processor / megapixels:.2f} |", flush=True)
+
+
 def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -172,6 +239,9 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|", flush=True)
     compare(output_layer(84, 1), arguments.pixels)
     compare(output_layer(140, 12), arguments.pixels // 10)
+    print("\n| model | all pixels of a scene | wall s/Mpx | processor s/Mpx |\n|---|---|---|---|", flush=True)
+    for model in ("aspp-concentration-sim", "aspp-icetype-sim"):
+        compare_stream(model, int(np.sqrt(5 * arguments.pixels)))
     return 0
 
 

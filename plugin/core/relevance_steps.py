@@ -29,7 +29,7 @@ PILOT_SIDE = 48
 PILOT_CANDIDATES = 16
 PILOTS = 4
 # Twice as many steps move relevance by at most this share of Σ|relevance|: about what is wrong with it, pixel by pixel.
-MOVED = 0.1
+MOVED = 0.05
 # A channel that moves by less than this share of its relevance is linear: what moves is rounding.
 LINEAR = 1e-4
 
