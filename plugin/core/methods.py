@@ -77,7 +77,7 @@ LRP_ZPLUS = "lrp_zplus"
 LRP_COMPOSITE = "lrp_composite"
 OCCLUSION = "occlusion"
 # As many Gauss-Legendre nodes are as far from the integral, pixel by pixel, as one step with secants.
-NODES_A_STEP = 4
+NODES_A_STEP = 2
 # Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 

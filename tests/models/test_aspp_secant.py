@@ -56,7 +56,7 @@ def test_the_secant_of_a_relu_is_its_slope_where_it_has_one():
     assert secants(begin, end).tolist() == [0.0, 1.0, 0.75, 0.75, 0.0, 1.0, 0.0]
 
 
-def test_a_quarter_of_the_steps_is_as_close_to_integrated_gradients_as_gauss_legendre_nodes():
+def test_half_of_the_steps_is_as_close_to_integrated_gradients_as_gauss_legendre_nodes():
     """Away from the mean, where gates change together along the path; the reference are 96 nodes in float64."""
     card, module = load("aspp-concentration-sim")
     runner = Runner(card, module, "cpu", "float64")
