@@ -27,22 +27,22 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 
-from floelens.models.layers import SamePool2d  # noqa: E402
-from floelens.models.network import load  # noqa: E402
-from floelens.models.together import one_by_one  # noqa: E402
-from floelens.plugin.core.accounts import Ledger  # noqa: E402
-from floelens.plugin.core.channel_splitters import GATED, INTEGRATED, Splitting  # noqa: E402
-from floelens.plugin.core.contributions import plan_contributions, run_contributions  # noqa: E402
-from floelens.plugin.core.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
-from floelens.plugin.core.explainers import PathExplainer  # noqa: E402
-from floelens.plugin.core.methods import METHODS, NODES_A_STEP, Method, explainer_for  # noqa: E402
-from floelens.plugin.core.network import Runner  # noqa: E402
-from floelens.plugin.core.protocols import Silent  # noqa: E402
-from floelens.plugin.core.relevance import plan_relevance, run_relevance  # noqa: E402
-from floelens.plugin.core.target import Target  # noqa: E402
-from floelens.plugin.core.tiling import Plan, Tile  # noqa: E402
-from floelens.plugin.core.window import Window  # noqa: E402
-from floelens.plugin.jobs.inputs import SceneInputs  # noqa: E402
+from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
+from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
+from floelens.plugin.core.layers.conservation import Ledger  # noqa: E402
+from floelens.plugin.core.relevance.explainers import PathExplainer  # noqa: E402
+from floelens.plugin.core.relevance.methods import METHODS, NODES_A_STEP, Method, explainer_for  # noqa: E402
+from floelens.plugin.core.relevance.run import plan_relevance, run_relevance  # noqa: E402
+from floelens.plugin.core.streaming.engine import plan_predictions, scene_window, stream_predictions  # noqa: E402
+from floelens.plugin.core.streaming.runner import Runner  # noqa: E402
+from floelens.plugin.core.streaming.tiling import Plan, Tile  # noqa: E402
+from floelens.plugin.core.target.target import Target  # noqa: E402
+from floelens.plugin.ground.protocols import Silent  # noqa: E402
+from floelens.plugin.ground.window import Window  # noqa: E402
+from floelens.plugin.jobs.common.inputs import SceneInputs  # noqa: E402
+from floelens.plugin.networks.kernels.threads import one_by_one  # noqa: E402
+from floelens.plugin.networks.layers import SamePool2d  # noqa: E402
+from floelens.plugin.networks.package import load  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 STEPS = 32

@@ -31,21 +31,21 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "build" / "plugins"))
 
-from floelens.models.card import Channel, ModelCard  # noqa: E402  (its folder is known only now)
-from floelens.plugin.core.clusters import SCENES, BlockLadder, blocks_name  # noqa: E402
-from floelens.plugin.core.dense_sums import DenseAccumulator  # noqa: E402
-from floelens.plugin.core.engine import (  # noqa: E402
+from floelens.plugin.core.streaming.engine import (  # noqa: E402
     SLAB_PIXELS,
     plan_components,
     stream_components,
     tiles_with_patches,
 )
-from floelens.plugin.core.information import Component, OutputLayer, SceneAccumulator  # noqa: E402
-from floelens.plugin.core.protocols import Patch, Silent  # noqa: E402
-from floelens.plugin.core.scene_scores import SceneCollector  # noqa: E402
-from floelens.plugin.core.scores import compute_scores  # noqa: E402
-from floelens.plugin.core.window import Window  # noqa: E402
-from floelens.plugin.jobs.inputs import Compute  # noqa: E402
+from floelens.plugin.core.zscores.scene_scores import SceneCollector  # noqa: E402
+from floelens.plugin.core.zscores.scores import compute_scores  # noqa: E402
+from floelens.plugin.core.zscores.sums.clusters import SCENES, BlockLadder, blocks_name  # noqa: E402
+from floelens.plugin.core.zscores.sums.dense_sums import DenseAccumulator  # noqa: E402
+from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator  # noqa: E402
+from floelens.plugin.ground.protocols import Patch, Silent  # noqa: E402
+from floelens.plugin.ground.window import Window  # noqa: E402
+from floelens.plugin.jobs.common.inputs import Compute  # noqa: E402
+from floelens.plugin.networks.card import Channel, ModelCard  # noqa: E402  (its folder is known only now)
 
 BATCH = 40_000
 SCALES = ("skip", "d2", "d4", "d8", "d16")

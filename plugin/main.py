@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication, QgsSettings
 
-from .algorithms.job_threads import JOB_THREADS
+from .algorithms.framework.job_threads import JOB_THREADS
 from .provider import FloeLensProvider
 
 GREETED = "floelens/greeted"

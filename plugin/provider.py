@@ -7,8 +7,6 @@ saved in other people's models and scripts: they never change.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
@@ -21,6 +19,7 @@ from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.zscores import ZScores
+from .ground.paths import RESOURCES
 
 ALGORITHMS = (
     ImportScene,
@@ -33,7 +32,7 @@ ALGORITHMS = (
     InspectModel,
     Environment,
 )
-ICON = Path(__file__).resolve().parents[1] / "resources" / "icons" / "floelens.svg"
+ICON = RESOURCES / "icons" / "floelens.svg"
 
 
 class FloeLensProvider(QgsProcessingProvider):

@@ -241,7 +241,7 @@ LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_for_developers_names_is_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    examples = {"models/unet.py", "models/unet_architecture.py"}
+    examples = {"plugin/networks/unet.py", "plugin/networks/unet_architecture.py"}
     absent = [name for name in NAMED.findall(text) if name not in examples and not _place_of(name).exists()]
     absent += [link for link in LINKED.findall(text) if not ((ROOT / page).parent / link).exists()]
     assert not absent

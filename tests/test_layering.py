@@ -12,27 +12,27 @@ from pathlib import Path
 import pytest
 from floelens.tools.headless import ROOT, HeadlessQgis
 
-# Plain value types, which every layer may import.
-VALUES = {"plugin.ground", "plugin.core.errors", "plugin.core.window", "plugin.core.protocols"}
-
-# What FloeLens is and needs, told without importing any of it.
-FACTS = {"plugin.version", "plugin.dependencies"}
-
-# What each layer may import of the project, and must never import of the world.
+QT = {"qgis", "PyQt5", "PyQt6"}
+# What each floor may import of the project, and must never import of the world. There are no exceptions.
 LAYERS = {
-    "plugin.ground": ({"plugin.ground", "plugin.core.errors"}, {"qgis", "PyQt5", "PyQt6", "osgeo", "torch", "numpy"}),
-    "plugin.core": ({"plugin.core", "models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio", "jinja2"}),
-    "plugin.io": ({"plugin.io", "models"} | VALUES, {"qgis", "PyQt5", "PyQt6", "torch", "jinja2"}),
+    "plugin.ground": ({"plugin.ground"}, QT | {"osgeo", "rasterio", "torch", "jinja2"}),
+    "plugin.networks": ({"plugin.networks", "plugin.ground"}, QT | {"osgeo", "rasterio"}),
+    "plugin.core": (
+        {"plugin.core", "plugin.networks", "plugin.ground"},
+        QT | {"osgeo", "rasterio", "jinja2"},
+    ),
+    "plugin.io": ({"plugin.io", "plugin.networks", "plugin.ground"}, QT | {"torch", "jinja2"}),
     "plugin.report": (
-        {"plugin.report", "models"} | VALUES,
-        {"qgis", "PyQt5", "PyQt6", "torch", "rasterio", "osgeo", "matplotlib.pyplot"},
+        {"plugin.report", "plugin.networks", "plugin.ground"},
+        QT | {"torch", "rasterio", "osgeo", "matplotlib.pyplot"},
     ),
     "plugin.jobs": (
-        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "models"} | FACTS | VALUES,
-        {"qgis", "PyQt5", "PyQt6"},
+        {"plugin.jobs", "plugin.core", "plugin.io", "plugin.report", "plugin.networks", "plugin.ground"},
+        QT,
     ),
-    "models": ({"models", "plugin.dependencies"} | VALUES, {"qgis", "PyQt5", "PyQt6", "osgeo", "rasterio"}),
 }
+# Rooms of a floor that others of it must not import: they stand on what is below them.
+ROOMS_OF_CORE = ("relevance", "contributions", "ablation", "faithfulness", "zscores", "simulation", "training")
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
@@ -48,13 +48,20 @@ def path_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def imports_of(module: str) -> set[str]:
-    """Return every name that a module imports, at its top or later; the project's own from its root."""
+def imports_of(module: str, at_run_time: bool = False) -> set[str]:
+    """Return every name that a module imports, at its top or later; the project's own from its root.
+
+    `at_run_time`: without those for the checking of types alone.
+    """
     package = module.split(".")
     if path_of(module).name != "__init__.py":
         package = package[:-1]
     found = set()
-    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
+    if at_run_time:
+        guarded = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+        tree.body = [n for n in tree.body if n not in guarded]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -81,7 +88,7 @@ def test_a_layer_imports_only_what_lies_below_it(layer):
     wrong = []
     for module in modules_of(layer):
         for name in imports_of(module):
-            own = within(name, {"plugin", "models"})
+            own = within(name, {"plugin"})
             if own and not within(name, allowed):
                 wrong.append(f"{module} imports {name}")
             if within(name, forbidden):
@@ -89,16 +96,50 @@ def test_a_layer_imports_only_what_lies_below_it(layer):
     assert not wrong
 
 
+def test_the_rooms_of_the_science_stand_on_what_is_below_them_not_on_each_other():
+    wrong = []
+    for module in modules_of("plugin.core"):
+        room = module.split(".")[2] if module.count(".") > 1 else ""
+        for name in imports_of(module):
+            other = name.split(".")[2] if name.startswith("plugin.core.") else ""
+            if other and other != room and other in ROOMS_OF_CORE and (room, other) != ("training", "simulation"):
+                wrong.append(f"{module} imports {name}")
+    assert not wrong
+
+
+def test_no_module_imports_in_a_circle():
+    graph = {module: imports_of(module, at_run_time=True) for module in modules_of("plugin")}
+    state: dict[str, int] = {}
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert state.get(module) != 1, f"{' → '.join((*path[path.index(module):], module))}"
+        if module in state or module not in graph:
+            return
+        state[module] = 1
+        for other in sorted(graph[module]):
+            visit(other, (*path, module))
+        state[module] = 2
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_no_folder_holds_more_than_twenty_modules():
+    folders = [folder for folder in (ROOT / "plugin").rglob("*") if folder.is_dir()]
+    many = {str(folder): len(list(folder.glob("*.py"))) for folder in folders if len(list(folder.glob("*.py"))) > 21}
+    assert not many
+
+
 def test_modules_of_the_project_import_each_other_relatively():
     wrong = []
-    for layer in ("plugin", "models"):
+    for layer in ("plugin",):
         for module in modules_of(layer):
             for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     names.append(node.module)
                 wrong += [
-                    f"{module}: {name}" for name in names if within(name, {"plugin", "models", "floelens"})
+                    f"{module}: {name}" for name in names if within(name, {"plugin", "floelens"})
                 ]
     assert not wrong
 
@@ -143,7 +184,7 @@ print(json.dumps(loaded))
 def test_the_card_and_the_registry_do_not_import_torch(run_python):
     loaded = run_python(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import floelens.models.card, floelens.models.registry\n"
+        "import floelens.plugin.networks.card, floelens.plugin.networks.registry\n"
         "print('torch' in sys.modules)"
     )
     assert loaded.strip() == "False"

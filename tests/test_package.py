@@ -153,7 +153,7 @@ def test_the_wheel_is_the_package_floelens(tmp_path):
     with zipfile.ZipFile(wheel) as opened:
         opened.extractall(tmp_path / "site")
     done = subprocess.run(
-        [sys.executable, "-c", "import floelens.plugin.core.window as w; print(w.__file__)"],
+        [sys.executable, "-c", "import floelens.plugin.ground.window as w; print(w.__file__)"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""},
         capture_output=True,

@@ -105,7 +105,7 @@ def cases(scenes: Path, models: Path, data: Path | None) -> Iterator[Case]:
 
 def inputs_of(folder: Path, **more: object) -> object:
     """Return the inputs of a scene that lies in a folder."""
-    from floelens.plugin.jobs.inputs import SceneInputs
+    from floelens.plugin.jobs.common.inputs import SceneInputs
 
     return SceneInputs(str(folder / "sar.tif"), str(folder / "mwr.tif"), **more)
 
@@ -113,8 +113,8 @@ def inputs_of(folder: Path, **more: object) -> object:
 def part_of(folder: Path, top: float, left: float, bottom: float, right: float) -> object:
     """Return a polygon over a part of a scene, given as shares of its rows and columns."""
     import numpy as np
-    from floelens.plugin.io.grid import Grid
-    from floelens.plugin.io.vector import Polygons, polygon_wkb
+    from floelens.plugin.io.geometry.grid import Grid
+    from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
 
     grid = Grid.from_file(folder / "sar.tif")
     rows = np.array([top, top, bottom, bottom, top]) * grid.rows
@@ -125,7 +125,7 @@ def part_of(folder: Path, top: float, left: float, bottom: float, right: float) 
 
 def middle(folder: Path) -> tuple[float, float]:
     """Return longitude and latitude of a pixel near the middle of a scene."""
-    from floelens.plugin.io.grid import Grid
+    from floelens.plugin.io.geometry.grid import Grid
 
     grid = Grid.from_file(folder / "sar.tif")
     lon, lat = grid.pixel_to_lonlat(grid.rows // 2 + 3.5, grid.cols // 2 + 7.5)
@@ -135,12 +135,12 @@ def middle(folder: Path) -> tuple[float, float]:
 def vary(models: Path) -> None:
     """Write a slightly different network beside each one, as the other member of an ensemble."""
     import torch
-    from floelens.models.network import load
+    from floelens.plugin.networks.package import load
 
     try:
-        from floelens.plugin.io.packages import save_package
+        from floelens.plugin.io.transaction.packages import save_package
     except ImportError:  # an older checkout
-        from floelens.models.network import save_package
+        from floelens.plugin.networks.package import save_package
 
     for name in MODELS:
         card, module = load(str(models / name))
@@ -165,8 +165,8 @@ def predictions(folder: Path, model: str) -> Iterator[Case]:
 
 def relevances(folder: Path, model: str, models: Path) -> Iterator[Case]:
     """Yield relevance by every method: everywhere, at a point, in a region, against another class."""
-    from floelens.plugin.core.methods import FIRST_LAYERS, METHODS, WITH_BASELINE
-    from floelens.plugin.core.uncertainty import UNCERTAINTIES
+    from floelens.plugin.core.relevance.methods import FIRST_LAYERS, METHODS, WITH_BASELINE
+    from floelens.plugin.core.relevance.uncertainty import UNCERTAINTIES
 
     files = {"sar_relevance": "sar.tif", "mwr_relevance": "mwr.tif"}
     files |= {"report": "report.html", "report_json": "report.json", "report_csv": "report.csv"}
@@ -204,7 +204,7 @@ def classes_of(model: str) -> list[str]:
 
 def contributions(folder: Path, model: str) -> Iterator[Case]:
     """Yield splits by every method and grouping."""
-    from floelens.plugin.core.channel_groups import CHANNEL_GROUPS
+    from floelens.plugin.core.target.channel_groups import CHANNEL_GROUPS
 
     common = {"scene": inputs_of(folder), "model": model}
     others = classes_of(model)
@@ -228,8 +228,8 @@ def contributions(folder: Path, model: str) -> Iterator[Case]:
 
 def ablations(folder: Path, model: str) -> Iterator[Case]:
     """Yield ablation by every grouping and baseline."""
-    from floelens.plugin.core.baselines import BASELINES
-    from floelens.plugin.core.channel_groups import CHANNEL_GROUPS
+    from floelens.plugin.core.target.baselines import BASELINES
+    from floelens.plugin.core.target.channel_groups import CHANNEL_GROUPS
 
     files = {"output": "map.tif", "table": "table.csv"}
     common = {"scene": inputs_of(folder), "model": model}
@@ -266,7 +266,7 @@ def zscores(folder: Path, model: str) -> Iterator[Case]:
 
 def imports(data: Path) -> Iterator[Case]:
     """Yield imports of the real files that lie beside the project."""
-    from floelens.plugin.io.product import ImportOptions
+    from floelens.plugin.io.formats.product import ImportOptions
 
     scene = next((data / "amsr2-on-s1-20190823").glob("*_SIC.tiff"))
     laid = {"options": ImportOptions(scene=str(scene))}
@@ -294,7 +294,7 @@ def imports(data: Path) -> Iterator[Case]:
 
 def fingerprint(case: Case, folder: Path) -> dict[str, str]:
     """Run a case into a folder; return what it gave, or its error."""
-    from floelens.plugin.core.protocols import Silent
+    from floelens.plugin.ground.protocols import Silent
 
     folder.mkdir(parents=True)
     try:

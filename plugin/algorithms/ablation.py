@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..core.errors import ParameterError
+from ..ground.errors import ParameterError
 from ..ground.vocabulary.words import BASELINES, CHANNEL_GROUPS, QUANTITIES
-from . import declare
-from .base import Destinations
-from .explaining import ExplainingAlgorithm
+from .framework import declare
+from .framework.base import Destinations
+from .framework.explaining import ExplainingAlgorithm
 
 
 class Ablation(ExplainingAlgorithm):
@@ -95,7 +95,7 @@ class Ablation(ExplainingAlgorithm):
     def job(self, values: Destinations):
         """Return the job."""
         from ..jobs.ablation import Ablation as Job
-        from ..jobs.inputs import SceneInputs
+        from ..jobs.common.inputs import SceneInputs
 
         other, sar = None, values.raster("BASELINE_SAR")
         if sar:

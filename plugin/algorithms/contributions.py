@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, RESOLUTIONS
-from . import declare
-from .base import Destinations
-from .explaining import ExplainingAlgorithm
+from .framework import declare
+from .framework.base import Destinations
+from .framework.explaining import ExplainingAlgorithm
 
 
 class Contributions(ExplainingAlgorithm):

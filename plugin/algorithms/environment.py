@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsProcessingOutputString
 
-from . import declare
-from .base import Destinations, FloeLensAlgorithm
+from .framework import declare
+from .framework.base import Destinations, FloeLensAlgorithm
 
 
 class Environment(FloeLensAlgorithm):

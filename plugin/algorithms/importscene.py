@@ -5,8 +5,8 @@ from __future__ import annotations
 from qgis.core import QgsProcessingOutputString
 
 from ..ground.vocabulary.words import UNITS
-from . import declare
-from .base import Destinations, FloeLensAlgorithm
+from .framework import declare
+from .framework.base import Destinations, FloeLensAlgorithm
 
 FACTS = {
     "SCENE_NAME": "Name of the scene",
@@ -135,7 +135,7 @@ class ImportScene(FloeLensAlgorithm):
 
     def job(self, values: Destinations):
         """Return the job."""
-        from ..io.product import ImportOptions
+        from ..io.formats.product import ImportOptions
         from ..jobs.importscene import OUTPUTS
         from ..jobs.importscene import ImportScene as Job
 

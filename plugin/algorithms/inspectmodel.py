@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
-from . import declare
-from .base import Destinations, FloeLensAlgorithm
-from .scene import model_parameter
+from .framework import declare
+from .framework.base import Destinations, FloeLensAlgorithm
+from .framework.scene import model_parameter
 
 
 class InspectModel(FloeLensAlgorithm):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
-from . import declare
-from .base import Destinations
-from .scene import SceneAlgorithm
+from .framework import declare
+from .framework.base import Destinations
+from .framework.scene import SceneAlgorithm
 
 
 class Predict(SceneAlgorithm):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..core.errors import ParameterError
+from ..ground.errors import ParameterError
 from ..ground.vocabulary.relevance_methods import METHODS
-from . import declare
-from .base import Destinations
-from .explaining import ExplainingAlgorithm
-from .relevance_options import chosen_options, method_options
+from .framework import declare
+from .framework.base import Destinations
+from .framework.explaining import ExplainingAlgorithm
+from .framework.relevance_options import chosen_options, method_options
 
 METHOD_WORDS = {word: method.help for word, method in METHODS.items()}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qgis.core import QgsProcessingOutputNumber
 
 from ..ground.vocabulary.words import GEOREFERENCING
-from . import declare
-from .base import Destinations, FloeLensAlgorithm
+from .framework import declare
+from .framework.base import Destinations, FloeLensAlgorithm
 
 
 class SimulateScene(FloeLensAlgorithm):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputString
 
-from ..core.errors import ParameterError
+from ..ground.errors import ParameterError
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS
-from . import declare
-from .base import Destinations
-from .scene import SceneAlgorithm
+from .framework import declare
+from .framework.base import Destinations
+from .framework.scene import SceneAlgorithm
 
 
 class ZScores(SceneAlgorithm):
@@ -132,7 +132,7 @@ class ZScores(SceneAlgorithm):
 
     def job(self, values: Destinations):
         """Return the job."""
-        from ..jobs.zscore_zones import z_style_path
+        from ..jobs.scoring.zones import z_style_path
         from ..jobs.zscores import ZScores as Job
 
         if not values.given("SAR") and not values.given("STATE_IN"):

@@ -11,7 +11,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtWidgets import QComboBox
 
-from ...models import registry
+from ..networks import registry
 
 
 class ModelChooser(WidgetWrapper):

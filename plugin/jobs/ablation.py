@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...models.card import ModelCard
-from ..core.errors import ParameterError
-from ..core.protocols import Progress, Source
+from ..ground.errors import ParameterError
+from ..ground.protocols import Progress, Source
 from ..ground.vocabulary.words import BASELINES, check_word
-from ..io.scene import Scene
-from ..io.writer import Band, Outputs
-from ..report.ablation_style import ablation_style
+from ..io.rasters.writer import Band, Outputs
+from ..io.scene.reader import Scene
+from ..networks.card import ModelCard
 from ..report.ablation_table import ablation_csv, ablation_csvt
-from ..report.styles import sidecar
-from ..report.tables import csvt_path
+from ..report.page.tables import csvt_path
+from ..report.styles.ablation import ablation_style
+from ..report.styles.layers import sidecar
+from .common.inputs import Compute, SceneInputs, conclude
+from .common.provenance import provenance
+from .common.thinned import Thinned
 from .contributions import group_tags
-from .inputs import Compute, SceneInputs, conclude
-from .provenance import provenance
-from .thinned import Thinned
 
 if TYPE_CHECKING:
-    from ..core.ablation import AblationResult
+    from ..core.ablation.run import AblationResult
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Ablation:
     table : str, optional
         Table (CSV) of one row a group.
     head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.Target`).
+        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
     groups : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`.
     baseline : str
@@ -76,9 +76,9 @@ class Ablation:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write raster and table; return their paths under their published names, and numbers."""
-        from ..core.ablation import Ablator, plan_ablation, run_ablation
-        from ..core.channel_groups import channel_groups
-        from ..core.target import Target
+        from ..core.ablation.run import Ablator, plan_ablation, run_ablation
+        from ..core.target.channel_groups import channel_groups
+        from ..core.target.target import Target
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card
@@ -137,7 +137,7 @@ class Ablation:
         }
 
     def _check(self, card: ModelCard) -> None:
-        from ..core.baselines import BLUR, SCENE
+        from ..core.target.baselines import BLUR, SCENE
 
         check_word("BASELINE", self.baseline, BASELINES)
         if (self.baseline_scene is not None) != (self.baseline == SCENE):
@@ -161,7 +161,7 @@ class Ablation:
     @contextmanager
     def _source(self, card: ModelCard, scene: Scene, progress: Progress) -> Iterator[Source]:
         """Give the scene together with its baseline."""
-        from ..core.baselines import BlurredSource, PairedSource
+        from ..core.target.baselines import BlurredSource, PairedSource
 
         if self.baseline == "blur":
             sigma = self.blur_km * 1000 / scene.grid.pixel_size()

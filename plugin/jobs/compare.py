@@ -18,18 +18,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from ...models.card import Head, ModelCard
-from ...models.network import load
-from ..core.last_layer import set_weights, weights_of
-from ..core.patches import Standards
-from ..core.skill import (
+from ..core.training.last_layer import set_weights, weights_of
+from ..core.training.patches import Standards
+from ..core.training.run import with_doubling_pools
+from ..core.training.skill import (
     RadiometerRegression,
     TestScene,
     concentration_skill,
     icetype_skill,
     predicted_scenes,
 )
-from ..core.training import with_doubling_pools
+from ..networks.card import Head, ModelCard
+from ..networks.package import load
 
 MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
 MODES = ("nearest", "bilinear")

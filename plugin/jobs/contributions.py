@@ -6,20 +6,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...models.card import ModelCard
-from ..core.errors import ParameterError
-from ..core.protocols import Progress
+from ..ground.errors import ParameterError
+from ..ground.protocols import Progress
 from ..ground.vocabulary.words import RESOLUTIONS, check_word
-from ..io.writer import Band, Outputs
-from ..report.styles import relevance_style, sidecar
-from .baseline import baseline_levels
-from .inputs import Compute, SceneInputs, conclude
-from .provenance import provenance
-from .thinned import Thinned
+from ..io.rasters.writer import Band, Outputs
+from ..networks.card import ModelCard
+from ..report.styles.layers import relevance_style, sidecar
+from .common.baseline import baseline_levels
+from .common.inputs import Compute, SceneInputs, conclude
+from .common.provenance import provenance
+from .common.thinned import Thinned
 
 if TYPE_CHECKING:
-    from ..core.channel_groups import ChannelGroup
-    from ..core.contributions import Shares
+    from ..core.contributions.run import Shares
+    from ..core.target.channel_groups import ChannelGroup
 
 
 
@@ -36,7 +36,7 @@ class Contributions:
     output : str
         Raster to write: one band a group, then ``bias`` and ``logit``, in units of the logit.
     head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.Target`).
+        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
     method : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.CONTRIBUTION_METHODS`.
     groups : str
@@ -67,15 +67,10 @@ class Contributions:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the raster; return its path under its published name, and numbers."""
-        from ..core.cell_means import CellMeans
-        from ..core.contribution_steps import settled
-        from ..core.contributions import (
-            Splitting,
-            plan_contributions,
-            run_contributions,
-            splitter_for,
-        )
-        from ..core.target import Target
+        from ..core.contributions.cell_means import CellMeans
+        from ..core.contributions.run import Splitting, plan_contributions, run_contributions, splitter_for
+        from ..core.contributions.steps import settled
+        from ..core.target.target import Target
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 
-from .. import dependencies
-from ..core.protocols import Progress
-from ..version import plugin_version
+from ..ground import dependencies
+from ..ground.protocols import Progress
+from ..ground.version import plugin_version
 
 NEEDED_FOR = {
     "numpy": "everything",
@@ -41,8 +41,8 @@ class Environment:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Look at the libraries and write the page."""
-        from ..io.transaction import atomic_text
-        from ..report.pages import environment_html
+        from ..io.transaction.outputs import atomic_text
+        from ..report.page.pages import environment_html
 
         rows = [
             _row("FloeLens", plugin_version()),

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import numpy as np
 
-from ..io.amsr2.bands import DELAY_BAND
-from ..io.crs import LONLAT, transform
-from ..io.grid import Grid
-from ..io.product import ChartPolygons, Product
-from ..io.vector import parts_of
+from ..io.environment.crs import LONLAT, transform
+from ..io.formats.amsr2.bands import DELAY_BAND
+from ..io.formats.product import ChartPolygons, Product
+from ..io.geometry.grid import Grid
+from ..io.geometry.vector import parts_of
 
 # What readers tell each in their own way, and the summary in one.
 _SAID = ("channels", "missing_channels", "channels_missing", "start_time", "rows", "cols")

@@ -11,25 +11,25 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import Cancelled, ParameterError, SceneError
-from ..core.protocols import Progress
-from ..core.run_time import clock
-from ..core.window import Window
-from ..io.amsr2.bands import CONCENTRATION_BAND, DELAY_BAND
-from ..io.chart.codes import CONCENTRATIONS, FLOES, STAGES
-from ..io.display import footprint, write_display_copy
-from ..io.gdal_state import bounded_block_cache
-from ..io.grid import Grid
-from ..io.product import ArrayRaster, ChartPolygons, ImportOptions, Product, ProductRaster
-from ..io.products import check_container, open_product, scene_of
-from ..io.vector import write_polygons
-from ..io.writer import Outputs, RasterWriter
-from ..report.chart_styles import LAND, chart_polygon_concentration_style
-from ..report.import_styles import footprint_style, raster_styles
-from ..report.styles import sidecar
-from ..version import plugin_version
+from ..core.streaming.run_time import clock
+from ..ground.errors import Cancelled, ParameterError, SceneError
+from ..ground.protocols import Progress
+from ..ground.version import plugin_version
+from ..ground.window import Window
+from ..io.environment.gdal_state import bounded_block_cache
+from ..io.formats.amsr2.bands import CONCENTRATION_BAND, DELAY_BAND
+from ..io.formats.chart.codes import CONCENTRATIONS, FLOES, STAGES
+from ..io.formats.product import ArrayRaster, ChartPolygons, ImportOptions, Product, ProductRaster
+from ..io.formats.products import check_container, open_product, scene_of
+from ..io.geometry.grid import Grid
+from ..io.geometry.vector import write_polygons
+from ..io.rasters.display import footprint, write_display_copy
+from ..io.rasters.writer import Outputs, RasterWriter
+from ..report.styles.charts import LAND, chart_polygon_concentration_style
+from ..report.styles.imports import footprint_style, raster_styles
+from ..report.styles.layers import sidecar
+from .common.strip_time import TrialStrip, announce_strips
 from .importreport import Measured, drawing_note, log_lines, summary
-from .strip_time import TrialStrip, announce_strips
 
 OUTPUTS = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart", "chart_polygons")
 CALLED = {
@@ -176,7 +176,7 @@ class ImportScene:
         self, product: Product, stack: ExitStack, progress: Progress
     ) -> tuple[ProductRaster, dict[str, str]]:
         """Return brightness temperatures of other files, laid on the scene, and their tags."""
-        from ..io.amsr2 import open_amsr2
+        from ..io.formats.amsr2 import open_amsr2
 
         grid, time = scene_of(self.options)
         if "sar" in product.rasters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.protocols import Progress
+from ..ground.protocols import Progress
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class InspectModel:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Measure the network, write the page, and warn where the card states too little."""
-        from ...models.measure import measure
-        from ...models.network import load
-        from ..core.network import host_tensors
-        from ..io.writer import atomic_text
-        from ..report.pages import inspect_model_html
+        from ..core.streaming.runner import host_tensors
+        from ..io.rasters.writer import atomic_text
+        from ..networks.measure import measure
+        from ..networks.package import load
+        from ..report.page.pages import inspect_model_html
 
         progress.report(0.1, "Loading the model")
         with host_tensors():

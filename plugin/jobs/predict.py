@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...models.card import CLASS_LAND, CLASS_NODATA, Head
-from ..core.errors import ParameterError
-from ..core.protocols import Progress, Sink
-from ..io.grid import Grid
-from ..io.scene import Scene
-from ..io.writer import Band, Outputs, RasterWriter
-from ..report.styles import (
+from ..ground.errors import ParameterError
+from ..ground.protocols import Progress, Sink
+from ..io.geometry.grid import Grid
+from ..io.rasters.writer import Band, Outputs, RasterWriter
+from ..io.scene.reader import Scene
+from ..networks.card import CLASS_LAND, CLASS_NODATA, Head
+from ..report.styles.layers import (
     LegendEntry,
     class_style,
     concentration_style,
@@ -21,9 +21,9 @@ from ..report.styles import (
     sidecar,
     uncertainty_style,
 )
-from .coverage import CoverageMap
-from .inputs import Compute, SceneInputs, conclude
-from .provenance import provenance
+from .common.coverage import CoverageMap
+from .common.inputs import Compute, SceneInputs, conclude
+from .common.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Predict:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        from ..core.engine import plan_predictions, stream_predictions
-        from ..core.pipeline import writing_behind
+        from ..core.streaming.engine import plan_predictions, stream_predictions
+        from ..core.streaming.pipeline import writing_behind
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card

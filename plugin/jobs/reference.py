@@ -19,21 +19,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...models import registry
-from ...models.card import ModelCard
-from ...models.files import read_json, short_path, shown_text
-from ..core.channel_evidence import ChannelAccumulator, ChannelEvidence
-from ..core.contribution_reference import ContributionReference
-from ..core.contributions import splitter_for
-from ..core.errors import ModelError, ParameterError
-from ..core.network import Inputs, Runner
-from ..core.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
+from ..core.contributions.run import splitter_for
 from ..core.simulation import BLOCK, SimulatedScene
-from ..core.window import Window
-from ..io.transaction import atomic_text
-from ..version import ROOT
-from .inputs import Compute
-from .zscore_channels import input_channels, method_text, splitting_of
+from ..core.streaming.runner import Inputs, Runner
+from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
+from ..core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
+from ..core.zscores.channels.reference import ContributionReference
+from ..ground.errors import ModelError, ParameterError
+from ..ground.version import ROOT
+from ..ground.window import Window
+from ..io.transaction.outputs import atomic_text
+from ..networks import registry
+from ..networks.card import ModelCard
+from ..networks.files import read_json, short_path, shown_text
+from .common.inputs import Compute
+from .scoring.channels import input_channels, method_text, splitting_of
 
 FILE = "contributions.json"
 METHODS = ("integrated", "gated")

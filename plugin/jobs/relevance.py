@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...models.card import Channel, ModelCard
-from ..core.errors import ParameterError
-from ..core.protocols import Part, Progress
+from ..ground.errors import ParameterError
+from ..ground.protocols import Part, Progress
 from ..ground.vocabulary.relevance_methods import SETTINGS, default_of
-from ..io.scene import Scene
-from ..io.vector import Polygons
-from ..io.writer import Band, Outputs
-from ..io.zones import PolygonIndex
-from ..report.relevance import (
+from ..io.geometry.vector import Polygons
+from ..io.geometry.zones import PolygonIndex
+from ..io.rasters.writer import Band, Outputs
+from ..io.scene.reader import Scene
+from ..networks.card import Channel, ModelCard
+from ..report.page.tables import csvt_path
+from ..report.relevance.report import (
     PREDICTED_CLASS,
     Books,
     ChannelRelevance,
@@ -27,13 +28,12 @@ from ..report.relevance import (
     relevance_html,
     relevance_json,
 )
-from ..report.styles import relevance_style, sidecar
-from ..report.tables import csvt_path
-from .baseline import baseline_levels
-from .faithfulness import MAP_SHARE, block_relevance, follow_blocks
-from .inputs import Compute, SceneInputs, conclude
-from .provenance import model_facts, provenance
-from .relevance_layers import (
+from ..report.styles.layers import relevance_style, sidecar
+from .common.baseline import baseline_levels
+from .common.inputs import Compute, SceneInputs, conclude
+from .common.provenance import model_facts, provenance
+from .relevance_output.faithfulness import MAP_SHARE, block_relevance, follow_blocks
+from .relevance_output.layers import (
     SUMS,
     Layer,
     Split,
@@ -46,10 +46,10 @@ from .relevance_layers import (
 )
 
 if TYPE_CHECKING:
-    from ..core.methods import Method
-    from ..core.relevance import RelevanceResult
-    from ..core.target import RegionMask, Seeding
-    from ..core.uncertainty import Uncertainty
+    from ..core.relevance.methods import Method
+    from ..core.relevance.run import RelevanceResult
+    from ..core.relevance.uncertainty import Uncertainty
+    from ..core.target.target import RegionMask, Seeding
 
 # The colours of a map end where all but two in a hundred pixels lie below; the file keeps every value.
 SHOWN_PERCENTILE = 98.0
@@ -92,7 +92,7 @@ class Relevance:
         Physical values of some channels, ``hh=-20,hv=-28``, that relevance is told against, for the methods
         that take a baseline; the other channels stand at their mean.
     epsilon, gamma, alpha, first_layer, patch : float, float, float, str, int
-        Settings of the methods, as :class:`floelens.plugin.core.methods.Method` has them.
+        Settings of the methods, as :class:`floelens.plugin.core.relevance.methods.Method` has them.
     uncertainty : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.UNCERTAINTIES`.
     ensemble : tuple of str
@@ -136,9 +136,9 @@ class Relevance:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.relevance import plan_relevance, run_relevance
-        from ..core.relevance_steps import refined
-        from ..core.target import Target
+        from ..core.relevance.run import plan_relevance, run_relevance
+        from ..core.relevance.steps import refined
+        from ..core.target.target import Target
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card
@@ -242,13 +242,13 @@ class Relevance:
         }
 
     def _method(self, card: ModelCard) -> Method:
-        from ..core.methods import Method
+        from ..core.relevance.methods import Method
 
         settings = {name: getattr(self, name) for name in SETTINGS}
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
-        from ..core.uncertainty import Uncertainty
+        from ..core.relevance.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
             raise ParameterError(

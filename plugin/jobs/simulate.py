@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import Cancelled, ParameterError, SceneError
-from ..core.protocols import Progress
-from ..core.run_time import clock
 from ..core.simulation import (
     ASSUMPTIONS,
     BLOCK,
@@ -24,17 +21,25 @@ from ..core.simulation import (
     WATER_LIMIT,
     SimulatedScene,
 )
-from ..core.window import Window
+from ..core.streaming.run_time import clock
+from ..ground.errors import Cancelled, ParameterError, SceneError
+from ..ground.protocols import Progress
+from ..ground.version import plugin_version
 from ..ground.vocabulary.words import GEOREFERENCING, check_word
-from ..io.acquisition import Span, acquisition
-from ..io.crs import LONLAT, transform
-from ..io.gdal_state import bounded_block_cache
-from ..io.grid import Grid, GroundControlPoint
-from ..io.raster import Raster, environment, open_raster
-from ..io.writer import Band, Outputs
-from ..report.styles import backscatter_style, brightness_temperature_style, concentration_style, sidecar
-from ..version import plugin_version
-from .strip_time import TrialStrip, announce_strips
+from ..ground.window import Window
+from ..io.environment.crs import LONLAT, transform
+from ..io.environment.gdal_state import bounded_block_cache
+from ..io.files.raster import Raster, environment, open_raster
+from ..io.geometry.grid import Grid, GroundControlPoint
+from ..io.rasters.writer import Band, Outputs
+from ..io.scene.acquisition import Span, acquisition
+from ..report.styles.layers import (
+    backscatter_style,
+    brightness_temperature_style,
+    concentration_style,
+    sidecar,
+)
+from .common.strip_time import TrialStrip, announce_strips
 
 TIE_POINTS = 21
 """Rows and columns of the tie-point mesh, as in a Sentinel-1 EW product."""

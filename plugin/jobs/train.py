@@ -21,24 +21,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...models.aspp_card import aspp_card
-from ...models.card import Head, HeadClass, ModelCard, Training
-from ...models.network import build
-from ..core.last_layer import LastLayerFit, Rows, fit_last_layer, set_weights, weights_of
-from ..core.patches import PIXEL_SIZE, SCENE_PIXELS, Patches, Recipe, simulate_patches
-from ..core.protocols import Progress
 from ..core.simulation import ASSUMPTIONS
-from ..core.skill import RadiometerRegression, predicted_scenes
-from ..core.training import (
-    LAST_PIXELS,
-    gather_rows,
-    outputs_of,
-    targets_of,
-    train,
-    with_doubling_pools,
-)
-from ..io.packages import save_package
-from ..version import ROOT
+from ..core.training.last_layer import LastLayerFit, Rows, fit_last_layer, set_weights, weights_of
+from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Patches, Recipe, simulate_patches
+from ..core.training.run import LAST_PIXELS, gather_rows, outputs_of, targets_of, train, with_doubling_pools
+from ..core.training.skill import RadiometerRegression, predicted_scenes
+from ..ground.protocols import Progress
+from ..ground.version import ROOT
+from ..io.transaction.packages import save_package
+from ..networks.aspp.card import aspp_card
+from ..networks.card import Head, HeadClass, ModelCard, Training
+from ..networks.package import build
 from .compare import MODES, compared, skill_of, standards_of
 from .package_readme import readme
 

@@ -6,35 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...models.card import ModelCard
-from ..core.channel_evidence import ChannelEvidence
-from ..core.channel_scores import channel_scores
-from ..core.clusters import SCENES, blocks_name
-from ..core.errors import ParameterError
-from ..core.information import Information, OutputLayer
-from ..core.protocols import Part, Progress, Silent
-from ..core.refit import Refit, refit
-from ..core.refit_sample import sampled_batches
-from ..core.scene_errors import LEAST_SCENES
-from ..core.scores import ZScores as Scores
-from ..core.scores import compute_scores
-from ..core.scores_state import ScoreState, check_state, merge_states
+from ..core.zscores.channels.evidence import ChannelEvidence
+from ..core.zscores.channels.scores import channel_scores
+from ..core.zscores.estimation.scene_errors import LEAST_SCENES
+from ..core.zscores.refit import Refit, refit
+from ..core.zscores.scores import ZScores as Scores
+from ..core.zscores.scores import compute_scores
+from ..core.zscores.state import ScoreState, check_state, merge_states
+from ..core.zscores.sums.clusters import SCENES, blocks_name
+from ..core.zscores.sums.information import Information, OutputLayer
+from ..core.zscores.sums.refit_sample import sampled_batches
+from ..ground.errors import ParameterError
+from ..ground.protocols import Part, Progress, Silent
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word
-from ..io.vector import Polygons
-from ..io.writer import Outputs
-from .inputs import Compute, SceneInputs, conclude
-from .provenance import provenance
-from .zscore_report import Seen, asked, repetitions, uneven, write_report, write_table
-from .zscore_sample import (
-    AUTOMATIC,
-    sampling_step,
-)
-from .zscore_scene import score_scene
-from .zscore_zones import write_zones
+from ..io.geometry.vector import Polygons
+from ..io.rasters.writer import Outputs
+from ..networks.card import ModelCard
+from .common.inputs import Compute, SceneInputs, conclude
+from .common.provenance import provenance
+from .scoring.report import Seen, asked, repetitions, uneven, write_report, write_table
+from .scoring.sample import AUTOMATIC, sampling_step
+from .scoring.scene import score_scene
+from .scoring.zones import write_zones
 
 if TYPE_CHECKING:
-    from ..core.contribution_reference import ContributionReference
-    from ..core.network import Runner
+    from ..core.streaming.runner import Runner
+    from ..core.zscores.channels.reference import ContributionReference
 
 MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
 
@@ -283,7 +280,7 @@ class ZScores:
         references: list[ContributionReference],
         progress: Progress,
     ) -> None:
-        from .zscore_standardised import write_standardised
+        from .scoring.standardised import write_standardised
 
         with self.scene.open(runner.card, progress) as scene:
             tags = provenance(

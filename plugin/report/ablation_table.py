@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .tables import csv_text, csvt_text
+from .page.tables import csv_text, csvt_text
 
 COLUMNS = (
     "group",

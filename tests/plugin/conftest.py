@@ -28,10 +28,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     that the maps have structure.
     """
     import torch
-    from floelens.models.aspp_card import aspp_card
-    from floelens.models.card import Head, HeadClass
-    from floelens.models.network import build
-    from floelens.plugin.io.packages import save_package
+    from floelens.plugin.io.transaction.packages import save_package
+    from floelens.plugin.networks.aspp.card import aspp_card
+    from floelens.plugin.networks.card import Head, HeadClass
+    from floelens.plugin.networks.package import build
 
     ice = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")
     classes = (("open water", 0, "#0064ff"), ("young ice", 1, "#aa28f0"), ("old ice", 2, "#b46432"))

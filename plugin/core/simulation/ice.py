@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, ndtr, ndtri
 
-from ..window import Window
+from ...ground.window import Window
 from .noise import Axis, SmoothNoise, generator, octaves
 
 WATER, YOUNG, FIRST_YEAR, MULTI_YEAR, LAND, UNKNOWN = 0, 1, 2, 3, 4, 255

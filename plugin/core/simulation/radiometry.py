@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from scipy import fft
 
-from ....models.standard_channels import AMSR2_FREQUENCIES
+from ...ground.paths import RESOURCES
+from ...networks.standard_channels import AMSR2_FREQUENCIES
 from .noise import Axis, SmoothNoise, generator, octaves
 
 CELL_SIZE = 2000.0
@@ -40,7 +40,7 @@ ASSUMPTIONS = (
 STATISTICS_SOURCE = "Reference dataset for sea ice concentration (Pedersen et al., figshare 6626549)"
 """Where means and covariances come from."""
 
-_STATISTICS = Path(__file__).resolve().parents[3] / "resources" / "amsr2_tie_statistics.json"
+_STATISTICS = RESOURCES / "amsr2_tie_statistics.json"
 
 CHANNELS = tuple(f"btemp_{frequency}{polarisation}" for frequency in AMSR2_FREQUENCIES for polarisation in "hv")
 """Names of the 14 channels, in order."""

@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from ..errors import ParameterError
-from ..window import Window
+from ...ground.errors import ParameterError
+from ...ground.window import Window
 from .backscatter import Backscatter
 from .ice import LAND_CODE, ChartReader, Climate, IceGeography, Surface
 from .noise import Axis

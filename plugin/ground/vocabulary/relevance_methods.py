@@ -21,7 +21,7 @@ class Setting:
     help : str
         What it does.
     default : float, int or str
-        Also of jobs and of :class:`..core.methods.Method`.
+        Also of jobs and of :class:`.core.methods.Method`.
     least, most : float, int or None
         The bounds of a number.
     reported : str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ...core.errors import ParameterError
+from ..errors import ParameterError
 
 Words = Mapping[str, str]
 

@@ -271,11 +271,11 @@ def test_no_room_for_a_later_output_names_it_and_leaves_none(refused, good, plac
 def with_a_map(good, tmp_path) -> dict[str, str]:
     """Return good parameters with a model that reads an ancillary channel."""
     import torch
-    from floelens.models.aspp_card import aspp_card
-    from floelens.models.card import Head, HeadClass
-    from floelens.models.network import build
-    from floelens.models.standard_channels import MWR_CHANNELS, standard_channels
-    from floelens.plugin.io.packages import save_package
+    from floelens.plugin.io.transaction.packages import save_package
+    from floelens.plugin.networks.aspp.card import aspp_card
+    from floelens.plugin.networks.card import Head, HeadClass
+    from floelens.plugin.networks.package import build
+    from floelens.plugin.networks.standard_channels import MWR_CHANNELS, standard_channels
 
     torch.manual_seed(1)
     head = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")
@@ -357,7 +357,7 @@ def test_cancel_before_the_beginning(refused, good, name):
 
 @pytest.mark.parametrize("method", ["gradient_x_input", "integrated_gradients", "lrp_epsilon"])
 def test_cancel_while_a_tile_is_explained_stops_within_it(refused, good, monkeypatch, method):
-    from floelens.plugin.core import engine
+    from floelens.plugin.core.streaming import engine
 
     feedback = QgsProcessingFeedback()
     asked = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floelens.tools.headless import HeadlessQgis, results
+from floelens.tools.headless import ROOT, HeadlessQgis, results
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
@@ -18,7 +18,7 @@ from qgis.core import (
 )
 
 MODEL_FILE = (
-    Path(__file__).resolve().parents[3] / "resources" / "processing_models" / "explain_simulated_scene.model3"
+    ROOT / "resources" / "processing_models" / "explain_simulated_scene.model3"
 )
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floelens.models.standard_channels import MWR_CHANNELS
-from floelens.plugin.io.grid import Grid
-from floelens.tests.plugin.io.netcdf.files import write_raw
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+from floelens.tests.plugin.io.formats.netcdf.files import write_raw
 from floelens.tools.headless import results
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsRasterLayer, QgsVectorLayer
 

@@ -7,14 +7,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from floelens.models.standard_channels import MWR_CHANNELS
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.jobs.importscene import ImportScene
-from floelens.tests.plugin.io.amsr2.granules import Granule, smooth_field
-from floelens.tests.plugin.io.chart.files import FIELDS, box_rings, polygon, write_chart, write_zip
-from floelens.tests.plugin.io.netcdf.files import write_raw
-from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+from floelens.tests.plugin.io.formats.amsr2.granules import Granule, smooth_field
+from floelens.tests.plugin.io.formats.chart.files import FIELDS, box_rings, polygon, write_chart, write_zip
+from floelens.tests.plugin.io.formats.netcdf.files import write_raw
+from floelens.tests.plugin.io.formats.sentinel1.safe import make_safe, zip_safe
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsRasterLayer, QgsVectorLayer
 
 

@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 
 import pytest
-from floelens.plugin.algorithms import declare
-from floelens.plugin.algorithms.base import FloeLensAlgorithm
+from floelens.plugin.algorithms.framework import declare
+from floelens.plugin.algorithms.framework.base import FloeLensAlgorithm
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from floelens.plugin.io.leftovers import clear
+from floelens.plugin.io.transaction.leftovers import clear
 from floelens.tests.plugin.conftest import write_raster
-from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+from floelens.tests.plugin.io.formats.sentinel1.safe import make_safe, zip_safe
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsRasterLayer
 
 
@@ -131,7 +131,7 @@ def test_a_state_is_not_replaced_by_the_merged_one(refusal, tmp_path):
 def test_a_replacement_that_was_killed_beside_an_input_is_mended_before_it_is_read(
     provider, context, packages, tmp_path
 ):
-    from floelens.tests.plugin.io.test_transaction import killed_while_replacing
+    from floelens.tests.plugin.io.transaction.test_outputs import killed_while_replacing
 
     sar = write_raster(tmp_path / "sar.tif", {"hh": np.zeros((8, 8))})
     killed_while_replacing(tmp_path)

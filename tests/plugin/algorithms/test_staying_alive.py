@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from floelens.plugin.algorithms.base import FloeLensAlgorithm
-from floelens.plugin.core.errors import SceneError
+from floelens.plugin.algorithms.framework.base import FloeLensAlgorithm
+from floelens.plugin.ground.errors import SceneError
 from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback
 
 # Beside QGIS 3.40, to load the real one ends the process; torch's compiler loads it.

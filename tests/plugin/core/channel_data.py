@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
-from floelens.plugin.core.channel_levels import InputChannel
+from floelens.plugin.core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.zscores.channels.levels import InputChannel
 from scipy import special
 
 CHANNELS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from floelens.plugin.core.information import Component, OutputLayer
+from floelens.plugin.core.zscores.sums.information import Component, OutputLayer
 from scipy import special
 
 

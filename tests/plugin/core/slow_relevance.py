@@ -9,7 +9,7 @@ import operator
 
 import numpy as np
 import torch
-from floelens.models.layers import BilinearUpsample, NearestUpsample, SamePool2d, trace
+from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, SamePool2d, trace
 from torch import nn
 from torch.nn import functional
 

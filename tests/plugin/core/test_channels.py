@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
-from floelens.plugin.core.channel_evidence import ChannelEvidence
-from floelens.plugin.core.channel_levels import InputChannel, level_groups
-from floelens.plugin.core.channel_slopes import SLOPE_COLUMNS, channel_slopes
-from floelens.plugin.core.channel_strength import STRENGTH_COLUMNS, channel_strengths
-from floelens.plugin.core.errors import NumericalError, ParameterError
+from floelens.plugin.core.zscores.channels.evidence import ChannelEvidence
+from floelens.plugin.core.zscores.channels.levels import InputChannel, level_groups
+from floelens.plugin.core.zscores.channels.slopes import SLOPE_COLUMNS, channel_slopes
+from floelens.plugin.core.zscores.channels.strength import STRENGTH_COLUMNS, channel_strengths
+from floelens.plugin.ground.errors import NumericalError, ParameterError
+from floelens.tests.plugin.core.channel_data import CHANNELS, contributions, drawn, evidence_of
 from scipy import special, stats
-
-if "channel_data" not in sys.modules:  # a helper beside the test, whatever the import mode
-    spec = importlib.util.spec_from_file_location("channel_data", Path(__file__).with_name("channel_data.py"))
-    sys.modules["channel_data"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["channel_data"])
-from channel_data import CHANNELS, contributions, drawn, evidence_of
 
 sm = pytest.importorskip("statsmodels.api", reason="statsmodels is the reference")
 

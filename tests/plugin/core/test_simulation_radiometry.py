@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from floelens.plugin.core.simulation import CHANNELS, FOOTPRINTS_KM, SimulatedScene
 from floelens.plugin.core.simulation.noise import Axis
-from floelens.plugin.core.simulation.radiometry import (
-    MARGIN_CELLS,
-    Radiometer,
-    blur,
-    surface_statistics,
-)
+from floelens.plugin.core.simulation.radiometry import MARGIN_CELLS, Radiometer, blur, surface_statistics
 
 
 def slow_blur(values: np.ndarray, row: int, col: int, cell: float, widths: tuple, angle: float) -> float:

@@ -7,12 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from floelens.plugin.core.errors import ParameterError
 from floelens.plugin.core.simulation import FLOOR_DB, LAND, UNKNOWN, Climate, SimulatedScene
 from floelens.plugin.core.simulation.backscatter import Backscatter
 from floelens.plugin.core.simulation.ice import FIRST_YEAR, MULTI_YEAR, WATER, YOUNG, IceGeography
 from floelens.plugin.core.simulation.noise import Axis
-from floelens.plugin.core.window import Window
+from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.window import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import digamma

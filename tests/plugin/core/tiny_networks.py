@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from floelens.models.layers import BilinearUpsample, NearestUpsample, SamePool2d
-from floelens.plugin.core.protocols import Patch, Silent
-from floelens.plugin.core.window import Window
+from floelens.plugin.ground.protocols import Patch, Silent
+from floelens.plugin.ground.window import Window
+from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from torch import nn
 
 RATIO = 4

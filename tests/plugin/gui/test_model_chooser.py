@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floelens.models import registry
+from floelens.plugin.networks import registry
 
 
 def chooser(provider, algorithm: str = "predict"):

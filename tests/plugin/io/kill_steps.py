@@ -56,7 +56,7 @@ def prepare(place: Path, existing: bool) -> None:
 
 
 def run(place: Path, content: str = NEW) -> None:
-    from floelens.plugin.io.transaction import OutputTransaction
+    from floelens.plugin.io.transaction.outputs import OutputTransaction
 
     with OutputTransaction() as outputs:
         outputs.folder(place / "two/made")
@@ -66,7 +66,7 @@ def run(place: Path, content: str = NEW) -> None:
 
 def mend(place: Path, first: str) -> list[str]:
     """Open the folders as the next run would, beginning with `first`."""
-    from floelens.plugin.io.leftovers import clear
+    from floelens.plugin.io.transaction.leftovers import clear
 
     names = [first, *(name for name in ("one", "two", "two/made") if name != first)]
     return [sentence for name in names for sentence in clear(place / name)]
@@ -148,7 +148,7 @@ def main() -> None:
     )
     sys.modules["floelens"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["floelens"])
-    import floelens.plugin.io.transaction  # noqa: F401
+    import floelens.plugin.io.transaction.outputs  # noqa: F401
 
     os.fsync = lambda _descriptor: None
     existing, setup = SCENARIOS[scenario]

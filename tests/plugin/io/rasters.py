@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import rasterio
-from floelens.models.card import Architecture, Channel, Component, Head, HeadClass, ModelCard
-from floelens.plugin.io.grid import Grid, GroundControlPoint
+from floelens.plugin.io.geometry.grid import Grid, GroundControlPoint
+from floelens.plugin.networks.card import Architecture, Channel, Component, Head, HeadClass, ModelCard
 from rasterio.control import GroundControlPoint as RasterioPoint
 from rasterio.transform import Affine
 

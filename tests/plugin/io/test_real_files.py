@@ -9,15 +9,15 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
-from floelens.plugin.core.errors import SceneError
-from floelens.plugin.core.window import Window
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.raster import open_raster
-from floelens.plugin.io.sampler import Sampler
-from floelens.plugin.io.scene import Scene
-from floelens.plugin.io.vector import Polygons, parts_of, read_polygons
-from floelens.plugin.io.writer import Band, RasterWriter
-from floelens.plugin.io.zones import PolygonIndex, regular_zones
+from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.window import Window
+from floelens.plugin.io.files.raster import open_raster
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.geometry.sampler import Sampler
+from floelens.plugin.io.geometry.vector import Polygons, parts_of, read_polygons
+from floelens.plugin.io.geometry.zones import PolygonIndex, regular_zones
+from floelens.plugin.io.rasters.writer import Band, RasterWriter
+from floelens.plugin.io.scene.reader import Scene
 from floelens.tests.plugin.io.rasters import card_of, channel
 from floelens.tests.real_scene import FREQUENCIES, concentration_path, write_brightness_temperatures
 from osgeo import ogr

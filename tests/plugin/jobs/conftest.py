@@ -6,8 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.jobs.inputs import SceneInputs
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.simulate import SimulateScene
 
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.errors import Cancelled, ParameterError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
+from floelens.plugin.ground.errors import Cancelled, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.jobs.ablation import Ablation
-from floelens.plugin.jobs.inputs import Compute, SceneInputs
+from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.predict import Predict
 from floelens.tests.plugin.io.rasters import open_to_change
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from floelens.models.card import ModelCard
-from floelens.plugin.core.errors import Cancelled, ParameterError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.jobs.baseline import baseline_levels
+from floelens.plugin.ground.errors import Cancelled, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.jobs.common.baseline import baseline_levels
+from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.inputs import Compute
 from floelens.plugin.jobs.predict import Predict
+from floelens.plugin.networks.card import ModelCard
 
 
 def read(path) -> np.ndarray:

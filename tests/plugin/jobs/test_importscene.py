@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from floelens.models.standard_channels import MWR_CHANNELS
-from floelens.plugin.core.errors import Cancelled, ParameterError, SceneError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.product import ImportOptions
-from floelens.plugin.io.raster import open_raster
-from floelens.plugin.io.vector import read_polygons
+from floelens.plugin.ground.errors import Cancelled, ParameterError, SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.files.raster import open_raster
+from floelens.plugin.io.formats.product import ImportOptions
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.geometry.vector import read_polygons
 from floelens.plugin.jobs.importreport import drawing_note, drawn_off, extent_of, plain
 from floelens.plugin.jobs.importscene import ImportScene
-from floelens.tests.plugin.io.netcdf.files import DECODED, Truth, write_asip, write_raw, write_ready
+from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+from floelens.tests.plugin.io.formats.netcdf.files import DECODED, Truth, write_asip, write_raw, write_ready
 from floelens.tests.plugin.io.rasters import NORTH, gcp_grid
 from osgeo import gdal, ogr
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from floelens.models.standard_channels import MWR_CHANNELS
-from floelens.plugin.core.errors import SceneError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.product import ImportOptions
-from floelens.plugin.io.raster import open_raster
+from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.files.raster import open_raster
+from floelens.plugin.io.formats.product import ImportOptions
+from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.jobs.importscene import ImportScene
-from floelens.tests.plugin.io.amsr2.granules import Granule, smooth_field
-from floelens.tests.plugin.io.cf.gridded import LEFT, POLAR, TOP, field, write_map
-from floelens.tests.plugin.io.chart.files import write_chart, write_scene, write_zip
-from floelens.tests.plugin.io.netcdf.files import Truth, write_raw
-from floelens.tests.plugin.io.sentinel1.safe import make_safe, zip_safe
+from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+from floelens.tests.plugin.io.formats.amsr2.granules import Granule, smooth_field
+from floelens.tests.plugin.io.formats.cf.gridded import LEFT, POLAR, TOP, field, write_map
+from floelens.tests.plugin.io.formats.chart.files import write_chart, write_scene, write_zip
+from floelens.tests.plugin.io.formats.netcdf.files import Truth, write_raw
+from floelens.tests.plugin.io.formats.sentinel1.safe import make_safe, zip_safe
 from pyproj import Transformer
 
 

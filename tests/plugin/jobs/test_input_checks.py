@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.errors import SceneError
-from floelens.plugin.core.protocols import Silent
+from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.jobs.ablation import Ablation
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.inputs import SceneInputs
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.jobs.zscores import ZScores

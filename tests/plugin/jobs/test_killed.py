@@ -6,16 +6,15 @@ import pickle
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from floelens.plugin.core.protocols import Silent
+from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.jobs.ablation import Ablation
+from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.inputs import Compute
 from floelens.plugin.jobs.relevance import Relevance
+from floelens.tools.headless import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 # Runs a job until it reports that so much is done, and ends as if the machine had lost its power.
 SCRIPT = """
 import importlib.util, os, pickle, signal, sys
@@ -23,7 +22,7 @@ root, job, share = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("floelens", root + "/__init__.py", submodule_search_locations=[root])
 sys.modules["floelens"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["floelens"])
-from floelens.plugin.core.protocols import Silent
+from floelens.plugin.ground.protocols import Silent
 
 class Killed(Silent):
     def report(self, fraction, text=""):

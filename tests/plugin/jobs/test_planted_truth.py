@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from floelens.models.aspp_card import aspp_card
-from floelens.models.card import Channel, Head, HeadClass, ModelCard
-from floelens.models.network import build
-from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.simulation import LAND, SimulatedScene
 from floelens.plugin.core.simulation.noise import Axis
-from floelens.plugin.io.packages import save_package
-from floelens.plugin.jobs.inputs import SceneInputs
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.transaction.packages import save_package
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.zscores import ZScores
+from floelens.plugin.networks.aspp.card import aspp_card
+from floelens.plugin.networks.card import Channel, Head, HeadClass, ModelCard
+from floelens.plugin.networks.package import build
 from rasterio.transform import from_origin
 from scipy import special
 

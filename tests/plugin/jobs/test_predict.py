@@ -7,17 +7,17 @@ import threading
 import numpy as np
 import pytest
 import rasterio
-from floelens.models.network import load
-from floelens.plugin.core import network
-from floelens.plugin.core.errors import Cancelled, OutputError, SceneError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.scene import Scene
-from floelens.plugin.io.temporary import cannot_write
-from floelens.plugin.io.vector import Polygons
-from floelens.plugin.io.writer import RasterWriter
-from floelens.plugin.jobs.inputs import Compute, SceneInputs
+from floelens.plugin.core.streaming import runner as network
+from floelens.plugin.ground.errors import Cancelled, OutputError, SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.geometry.vector import Polygons
+from floelens.plugin.io.rasters.writer import RasterWriter
+from floelens.plugin.io.scene.reader import Scene
+from floelens.plugin.io.transaction.temporary import cannot_write
+from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.predict import Predict
+from floelens.plugin.networks.package import load
 
 
 def read(path: str) -> np.ndarray:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.core.window import Window
-from floelens.plugin.io.crs import parse_crs
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.writer import Band, RasterWriter
-from floelens.plugin.jobs.inputs import SceneInputs
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.window import Window
+from floelens.plugin.io.environment.crs import parse_crs
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.rasters.writer import Band, RasterWriter
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.jobs.simulate import SimulateScene
@@ -70,8 +70,8 @@ def test_the_main_job_keeps_the_grid_and_datum_of_epsg_3411(franz_josef_land, pa
 
 def test_real_brightness_temperatures_reach_the_cells_they_were_measured_over(franz_josef_land, packages):
     """The part begins at row 400 and column 2600 of the scene that the AMSR2 grid spans."""
-    from floelens.models.network import load
-    from floelens.plugin.io.scene import Scene
+    from floelens.plugin.io.scene.reader import Scene
+    from floelens.plugin.networks.package import load
 
     inputs, _ = franz_josef_land
     card, _ = load(str(packages / "trial-concentration"))

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from floelens.models.network import load
-from floelens.plugin.core.errors import ParameterError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.packages import save_package
-from floelens.plugin.io.sampler import Sampler
-from floelens.plugin.io.vector import Polygons
-from floelens.plugin.jobs.inputs import SceneInputs
+from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.geometry.sampler import Sampler
+from floelens.plugin.io.geometry.vector import Polygons
+from floelens.plugin.io.transaction.packages import save_package
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.relevance import Relevance
-from floelens.plugin.jobs.relevance_layers import per_pixel, sar_pixels
+from floelens.plugin.jobs.relevance_output.layers import per_pixel, sar_pixels
+from floelens.plugin.networks.package import load
 from scipy import sparse
 
 METHODS = ["gradient_x_input", "integrated_gradients", "lrp_epsilon"]
@@ -59,7 +59,7 @@ def explain(scene, model, tmp_path):
 
 def square(scene, row: float, col: float, side: float) -> Polygons:
     """Return a square of pixels as a polygon in longitude and latitude."""
-    from floelens.plugin.io.vector import polygon_wkb
+    from floelens.plugin.io.geometry.vector import polygon_wkb
 
     rows = row + side * np.array([0, 0, 1, 1, 0.0])
     cols = col + side * np.array([0, 1, 1, 0, 0.0])
@@ -201,7 +201,7 @@ def test_files_tell_the_steps_that_were_taken_not_those_to_begin_with(explain, s
     def three(runner, source, plan, seeding, method, progress):
         return dataclasses.replace(method, steps=3, refine=False)
 
-    monkeypatch.setattr("floelens.plugin.core.relevance_steps.refined", three)
+    monkeypatch.setattr("floelens.plugin.core.relevance.steps.refined", three)
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
     explain(scene=part, method="integrated_gradients", steps=1)
     assert json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))["settings"]["steps"] == 3
@@ -306,7 +306,7 @@ def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, 
 
 
 def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
-    from floelens.plugin.jobs.baseline import baseline_levels
+    from floelens.plugin.jobs.common.baseline import baseline_levels
 
     card, _ = load(model)
     hh = card.fine_channels[0]
@@ -330,8 +330,8 @@ def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
 
 @pytest.mark.parametrize("center", [(180.0, 79.0), (30.0, 90.0)])
 def test_a_region_over_the_antimeridian_or_the_pole_is_found(center, model, tmp_path):
-    from floelens.plugin.io.crs import LONLAT, transform
-    from floelens.plugin.io.vector import polygon_wkb
+    from floelens.plugin.io.environment.crs import LONLAT, transform
+    from floelens.plugin.io.geometry.vector import polygon_wkb
     from floelens.tests.plugin.jobs.conftest import simulate
 
     made = simulate(tmp_path, rows=150, cols=150, center=center)

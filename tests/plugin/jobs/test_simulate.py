@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.errors import Cancelled, ParameterError, SceneError
-from floelens.plugin.core.protocols import Silent
 from floelens.plugin.core.simulation import CHANNELS, SimulatedScene
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.raster import open_raster
-from floelens.plugin.io.writer import Band, RasterWriter
+from floelens.plugin.ground.errors import Cancelled, ParameterError, SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.files.raster import open_raster
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.rasters.writer import Band, RasterWriter
 from floelens.plugin.jobs.simulate import SimulateScene, projected_grid, tie_point_grid
 from pyproj import Geod
 
@@ -186,7 +186,7 @@ def test_a_real_chart_keeps_its_points_and_its_datum(tmp_path, real_data):
     chart = next((real_data / "amsr2-on-s1-20190823").glob("*.tiff"))
     grid = Grid.from_file(chart)
     from floelens.plugin.core.simulation.scene import SimulatedScene as Scene
-    from floelens.plugin.core.window import Window
+    from floelens.plugin.ground.window import Window
     from floelens.plugin.jobs.simulate import chart_reader
 
     with open_raster(chart) as given:

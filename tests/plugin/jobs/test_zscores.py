@@ -10,16 +10,16 @@ from html import unescape
 import numpy as np
 import pytest
 import rasterio
-from floelens.models.network import load
-from floelens.plugin.core.errors import ParameterError, SceneError
-from floelens.plugin.core.output_layer import Component, OutputLayer
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.io.scene import Scene
-from floelens.plugin.io.vector import read_polygons
-from floelens.plugin.jobs.zscore_channels import scene_identity, scene_place
-from floelens.plugin.jobs.zscore_sample import label_targets, sampling, sampling_step
-from floelens.plugin.jobs.zscore_zones import automatic_size
+from floelens.plugin.core.target.output_layer import Component, OutputLayer
+from floelens.plugin.ground.errors import ParameterError, SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.vector import read_polygons
+from floelens.plugin.io.scene.reader import Scene
+from floelens.plugin.jobs.scoring.channels import scene_identity, scene_place
+from floelens.plugin.jobs.scoring.sample import label_targets, sampling, sampling_step
+from floelens.plugin.jobs.scoring.zones import automatic_size
 from floelens.plugin.jobs.zscores import ZScores
+from floelens.plugin.networks.package import load
 
 
 def rows_of(path) -> list[dict]:
@@ -461,7 +461,7 @@ def test_the_report_is_written_with_its_json(job, scene, packages, tmp_path):
 
 
 def test_the_sample_depends_on_the_place_in_the_scene_alone():
-    from floelens.plugin.core.window import Window
+    from floelens.plugin.ground.window import Window
 
     choose = sampling(0, 25)
     valid = np.ones((40, 60), bool)

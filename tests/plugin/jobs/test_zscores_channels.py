@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from floelens.models.aspp_card import aspp_card
-from floelens.models.card import Head, HeadClass
-from floelens.models.network import build
-from floelens.models.registry import load_card
-from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
-from floelens.plugin.core.channel_levels import InputChannel
-from floelens.plugin.core.clusters import SCENES
-from floelens.plugin.core.errors import ModelError, ParameterError
-from floelens.plugin.core.protocols import Silent
-from floelens.plugin.core.scores_state import ScoreState
-from floelens.plugin.core.window import Window
-from floelens.plugin.io.packages import save_package
+from floelens.plugin.core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.zscores.channels.levels import InputChannel
+from floelens.plugin.core.zscores.state import ScoreState
+from floelens.plugin.core.zscores.sums.clusters import SCENES
+from floelens.plugin.ground.errors import ModelError, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.window import Window
+from floelens.plugin.io.transaction.packages import save_package
+from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.inputs import Compute
 from floelens.plugin.jobs.reference import load_reference, make_references, write_references
-from floelens.plugin.jobs.zscore_channels import spread_windows
+from floelens.plugin.jobs.scoring.channels import spread_windows
 from floelens.plugin.jobs.zscores import ZScores
+from floelens.plugin.networks.aspp.card import aspp_card
+from floelens.plugin.networks.card import Head, HeadClass
+from floelens.plugin.networks.package import build
+from floelens.plugin.networks.registry import load_card
 
 BUNDLED = "aspp-concentration-sim"
 

@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from floelens.models.aspp_card import aspp_card
-from floelens.models.card import Head, HeadClass
-from floelens.models.network import build, load
-from floelens.models.standard_channels import MWR_CHANNELS, standard_channels
-from floelens.plugin.core.protocols import Progress, Silent
-from floelens.plugin.io.grid import Grid
-from floelens.plugin.io.packages import save_package
+from floelens.plugin.ground.protocols import Progress, Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.transaction.packages import save_package
 from floelens.plugin.jobs.ablation import Ablation
+from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.environment import Environment
 from floelens.plugin.jobs.importscene import ImportScene
-from floelens.plugin.jobs.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.inspect import InspectModel
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.jobs.simulate import SimulateScene
 from floelens.plugin.jobs.zscores import ZScores
-from floelens.tests.plugin.io.netcdf.files import write_raw
+from floelens.plugin.networks.aspp.card import aspp_card
+from floelens.plugin.networks.card import Head, HeadClass
+from floelens.plugin.networks.package import build, load
+from floelens.plugin.networks.standard_channels import MWR_CHANNELS, standard_channels
+from floelens.tests.plugin.io.formats.netcdf.files import write_raw
 from floelens.tests.plugin.io.rasters import ramp, write_raster
 
 ROWS, COLS = 200, 230

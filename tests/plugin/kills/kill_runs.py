@@ -25,7 +25,7 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["floelens"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["floelens"])
 
-from floelens.plugin.io.leftovers import clear  # noqa: E402
+from floelens.plugin.io.transaction.leftovers import clear  # noqa: E402
 from floelens.tests.plugin.kills.kill_jobs import place_outputs  # noqa: E402
 from floelens.tests.plugin.kills.killing import (  # noqa: E402
     BEGIN,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from floelens.tests.plugin.kills.kill_jobs import every_job, every_tool, make_inputs
+from floelens.tools.headless import ROOT
 
 KILLS = int(os.environ.get("FLOELENS_KILLS", "200"))
-ROOT = Path(__file__).resolve().parents[3]
 # A fork has none of the threads that libraries start.
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="kills forks of a process")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "resources" / "schemas"
+from floelens.tools.headless import ROOT
+
+SCHEMAS = ROOT / "resources" / "schemas"
 _TYPES = {
     "object": dict,
     "array": list,

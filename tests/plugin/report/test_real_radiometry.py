@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from floelens.plugin.core.channel_evidence import ChannelAccumulator, ChannelEvidence
-from floelens.plugin.core.channel_levels import InputChannel
-from floelens.plugin.core.channel_scores import channel_scores
-from floelens.plugin.core.information import Component, OutputLayer, SceneAccumulator
-from floelens.plugin.core.scores import compute_scores
-from floelens.plugin.report.zscore_channels import ChannelJudgement
-from floelens.plugin.report.zscores import HeadScores, ModelFacts, ZScoresReport, summary, zscores_html
-from page_checks import checked
+from floelens.plugin.core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
+from floelens.plugin.core.zscores.channels.levels import InputChannel
+from floelens.plugin.core.zscores.channels.scores import channel_scores
+from floelens.plugin.core.zscores.scores import compute_scores
+from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
+from floelens.plugin.report.zscores.channels import ChannelJudgement
+from floelens.plugin.report.zscores.report import HeadScores, ModelFacts, ZScoresReport, summary, zscores_html
+from floelens.tests.plugin.report.page_checks import checked
 
 FREQUENCIES = ("6.9", "7.3", "10.7", "18.7", "23.8", "36.5", "89.0")
 COLUMNS = [f"{frequency}GHz{p}" for frequency in FREQUENCIES for p in "HV"]

@@ -1,1 +1,0 @@
-"""What a network is: card, registry, architectures and trained packages."""

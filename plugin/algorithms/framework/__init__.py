@@ -1,0 +1,1 @@
+"""What the algorithms share: declaring, reading and checking parameters, running jobs, dressing layers."""

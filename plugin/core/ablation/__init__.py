@@ -1,0 +1,1 @@
+"""What a prediction loses without a channel or a sensor."""

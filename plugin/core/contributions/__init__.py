@@ -1,0 +1,1 @@
+"""The logit of every output pixel, split over channels."""

@@ -1,0 +1,95 @@
+"""How many steps contributions along a path take: enough that more would not change them.
+
+The split is complete with any number of steps; what more of them settle is how gates that change within one
+step share. The number is found on a few small windows fixed in the scene, so that it is one for all tiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+
+from ...ground.protocols import Patch, Progress, Source
+from ...ground.window import Window
+from ..streaming.engine import check_cancelled
+from ..streaming.out_of_memory import Retreat
+from ..streaming.runner import Runner
+from ..streaming.tiling import Plan, Tile
+from ..target.channel_groups import SCALE
+from ..target.target import Seeding
+from .run import Splitting, splitter_for
+from .splitters import INTEGRATED
+
+# Windows of this side at a few of so many places down and across the region.
+PILOT_SIDE = 48
+PILOT_CANDIDATES = 5
+PILOTS = 4
+
+
+def settled(
+    runner: Runner, source: Source, plan: Plan, seeding: Seeding, splitting: Splitting, progress: Progress
+) -> Splitting:
+    """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
+
+    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    the log.
+    """
+    if splitting.method != INTEGRATED or splitting.groups == SCALE:
+        return splitting
+    if not splitter_for(runner, splitting).takes_steps:
+        progress.message(
+            "Contributions along the path: exact without steps, as one group at most is not linear."
+        )
+        return dataclasses.replace(splitting, steps=1)
+    progress.report(0.0, "Trying how many steps are needed")
+    pilots = _pilots(source, plan)
+    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+
+    def splits(trial: Splitting) -> list[np.ndarray]:
+        def split(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
+            splitter = splitter_for(runner, trial, lambda: check_cancelled(progress))
+            bands = runner.array(splitter.split(runner.standardise(patch, tile.input), seeding))
+            own = patch.valid[tile.output.slices(patch.window)]
+            return bands[(slice(None), *tile.output.slices(tile.input))][:-1, own].astype(np.float64)
+
+        return [retreat.whole(tile, partial(split, patch)) for tile, patch in pilots]
+
+    before = splits(splitting)
+    while pilots:
+        finer = dataclasses.replace(splitting, steps=2 * splitting.steps)
+        if finer.steps > splitting.most_steps:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps, the most there are; they moved on."
+            )
+            break
+        after = splits(finer)
+        moved = max(
+            float((np.abs(b - a).max(axis=0) / np.maximum(np.abs(b).sum(axis=0), 1e-300)).max())
+            for a, b in zip(before, after)
+        )
+        if moved <= splitting.settled:
+            progress.message(
+                f"Contributions along the path: {splitting.steps} steps; twice as many move no band by more "
+                f"than {moved:.2g} of |bias| + Σ|contributions| in {len(pilots)} places."
+            )
+            break
+        splitting, before = finer, after
+    return splitting
+
+
+def _pilots(source: Source, plan: Plan) -> list[tuple[Tile, Patch]]:
+    """Return a few small tiles with valid pixels spread over the region, and what was read for them."""
+    found, region, number = [], plan.region, PILOT_CANDIDATES
+    for index in range(number * number):
+        down, across = divmod(index * 7 % (number * number), number)  # not row by row
+        row = region.row + region.rows * (2 * down + 1) // (2 * number)
+        col = region.col + region.cols * (2 * across + 1) // (2 * number)
+        tile = plan.tile(Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=region))
+        patch = source.read(tile.read)
+        if patch.valid[tile.output.slices(patch.window)].any():
+            found.append((tile, patch))
+        if len(found) == PILOTS:
+            break
+    return found

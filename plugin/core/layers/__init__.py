@@ -1,0 +1,1 @@
+"""How each kind of layer is taken backwards and forwards: rules, activations, conservation."""

@@ -1,0 +1,226 @@
+"""Activations and max pools: what decides, by the value itself, how much is handed on.
+
+Three ways to hand multipliers back through y = g(z):
+
+- *tangent* (gradients): m g'(z). Where g is curved, y is not g'(z) z: the intercept of the tangent,
+  y - g'(z) z, is a constant of the network at this input and is booked as a bias.
+- *whole* (LRP): what y received is handed to z whole, m y/z; for ReLU and leaky ReLU the same thing.
+- *rescaled* (DeepLIFT, Shrikumar et al. 2017, arXiv 1704.02685): m Δy/Δz, differences to the values at
+  the baseline; where Δz is too small for a quotient, the slope half way (curved gates only).
+
+A max pool hands on to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
+the maximum larger than it was at the baseline goes to the winner, what made it smaller to the winner at
+the baseline. Either part is smaller than the difference of its input, so the quotients are at most 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .conservation import BIAS, ZERO_DENOMINATOR, Note, total
+from .linear import Step
+
+
+class Activation(Protocol):
+    """y = g(z), value by value."""
+
+    curved: bool
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return g(z)."""
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return g'(z)."""
+
+
+class Rectifier:
+    """ReLU, or leaky ReLU with a slope below zero."""
+
+    curved = False
+
+    def __init__(self, below: float = 0.0) -> None:
+        self.below = below
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return z above zero, a share of it below."""
+        return functional.leaky_relu(z, self.below) if self.below else torch.relu(z)
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return 1 above zero, the slope below."""
+        passed = z > 0
+        # A mask of single bytes serves a plain ReLU.
+        return torch.where(passed, torch.ones_like(z), self.below) if self.below else passed
+
+
+class Sigmoid:
+    """The logistic function."""
+
+    curved = True
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return 1/(1 + exp(-z))."""
+        return torch.sigmoid(z)
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return y (1 - y)."""
+        value = torch.sigmoid(z)
+        return value * (1 - value)
+
+
+class HyperbolicTangent:
+    """The hyperbolic tangent."""
+
+    curved = True
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return tanh z."""
+        return torch.tanh(z)
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return 1 - tanh² z."""
+        return 1 - torch.tanh(z) ** 2
+
+
+class Tangent:
+    """Hand multipliers on by the slope in force."""
+
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
+        """Return the activation's output and its pull."""
+        output, slope = gate.value(z), gate.slope(z)
+        intercept = output - slope * z if gate.curved else None
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            if intercept is not None:
+                note(BIAS, total(multipliers * intercept))
+            return (multipliers * slope,)
+
+        return output, pull
+
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
+        """Return the output of a max pool and its pull."""
+        output, winners = _pool(pool, values)
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            return (_handed_to(winners, multipliers, values.shape),)
+
+        return output, pull
+
+
+class Whole(Tangent):
+    """Hand on all that an activation received."""
+
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
+        """Return the activation's output and its pull."""
+        if not gate.curved:
+            return super().activation(name, gate, z)
+        output = gate.value(z)
+        at_zero = z == 0
+        share = torch.where(at_zero, 0.0, output / torch.where(at_zero, 1.0, z))
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            note(ZERO_DENOMINATOR, total(torch.where(at_zero, multipliers * output, 0.0)))
+            return (multipliers * share,)
+
+        return output, pull
+
+
+class Rescaled:
+    """Hand on differences to a baseline; what the gates held there is kept after :meth:`record`."""
+
+    def __init__(self) -> None:
+        self.recording = False
+        # By name, in the order of the calls: a network may use one layer several times.
+        self._kept: dict[str, list[torch.Tensor]] = {}
+
+    def record(self) -> None:
+        """Begin to keep what the gates hold, and forget what a pass that failed has left."""
+        self._kept.clear()
+        self.recording = True
+
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
+        """Return the activation's output and its pull."""
+        output = gate.value(z)
+        if self.recording:
+            self._kept.setdefault(name, []).append(z)
+            return output, _no_way_back
+        base = self._kept[name].pop(0)
+        step = z - base
+        if gate.curved:
+            # Below, the quotient would lose more digits to cancellation than the slope half way is wrong by.
+            size = torch.maximum(z.abs(), base.abs()).clamp_(min=1.0)
+            by_slope = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            slope = gate.slope((z + base) / 2)
+        else:
+            # On one side of the bend the quotient is the slope. Across it neither difference cancels, and a slope
+            # would be wrong however small the step: a rectifier knows no scale.
+            by_slope = (z > 0) == (base > 0)
+            slope = gate.slope(z)
+        quotient = (output - gate.value(base)) / torch.where(by_slope, 1.0, step)
+        share = torch.where(by_slope, slope.to(z.dtype), quotient)
+        return output, lambda multipliers, note: (multipliers * share,)
+
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
+        """Return the output of a max pool and its pull."""
+        output, winners = _pool(pool, values)
+        if self.recording:
+            self._kept.setdefault(name, []).append(values)
+            return output, _no_way_back
+        base = self._kept[name].pop(0)
+        base_output, base_winners = _pool(pool, base)
+        change = output - base_output
+        step = (values - base).flatten(2)
+
+        def share(chosen: torch.Tensor) -> torch.Tensor:
+            step_there = step.gather(2, chosen.flatten(2)).view_as(change)
+            return torch.where(step_there == 0, 0.0, change / torch.where(step_there == 0, 1.0, step_there))
+
+        raised = torch.where(change > 0, share(winners), 0.0)
+        lowered = torch.where(change < 0, share(base_winners), 0.0)
+
+        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+            to_winner = _handed_to(winners, multipliers * raised, values.shape)
+            return (to_winner + _handed_to(base_winners, multipliers * lowered, values.shape),)
+
+        return output, pull
+
+
+def _no_way_back(multipliers: torch.Tensor, note: Note) -> tuple:
+    raise RuntimeError("a pass over the baseline has no way back")
+
+
+def _pool(pool: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return functional.max_pool2d(
+        values,
+        pool.kernel_size,
+        pool.stride,
+        pool.padding,
+        pool.dilation,
+        ceil_mode=pool.ceil_mode,
+        return_indices=True,
+    )
+
+
+def _handed_to(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Return multipliers added up at flat `places` of planes of `shape`."""
+    planes = multipliers.new_zeros((*shape[:2], shape[2] * shape[3]))
+    return planes.scatter_add_(2, places.flatten(2), multipliers.flatten(2)).view(shape)
+
+
+ACTIVATIONS: dict[type, Callable[[nn.Module], Activation]] = {
+    nn.ReLU: lambda layer: Rectifier(),
+    nn.LeakyReLU: lambda layer: Rectifier(layer.negative_slope),
+    nn.Sigmoid: lambda layer: Sigmoid(),
+    nn.Tanh: lambda layer: HyperbolicTangent(),
+}
+ACTIVATION_FUNCTIONS: dict[Callable, Callable[..., Activation]] = {
+    torch.relu: lambda: Rectifier(),
+    functional.relu: lambda inplace=False: Rectifier(),
+    functional.leaky_relu: lambda negative_slope=0.01, inplace=False: Rectifier(negative_slope),
+    torch.sigmoid: lambda: Sigmoid(),
+    torch.tanh: lambda: HyperbolicTangent(),
+}

@@ -1,0 +1,1 @@
+"""The relevance of every input pixel, by twelve methods."""

@@ -1,0 +1,93 @@
+"""Which layer loses relevance, where the books of an explanation do not balance.
+
+What arrives at the output of a layer is Σ multiplier · value. It equals what is handed to the layer's inputs
+and what is booked; a layer of which that is not true is the one that leaks. Values are kept for it, so it is
+done on a few small windows only, after a run whose books do not balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import fx
+
+from ..layers.backward import Walk, name_of, traced
+from ..layers.conservation import Ledger, total
+from ..layers.rules import Handed, Rules
+from ..streaming.runner import Inputs, Runner
+from .explainers import Seeds
+
+
+class AuditedWalk(Walk):
+    """A walk that keeps all values, and what each layer has lost on the way back."""
+
+    def __init__(self, graph: fx.GraphModule, rules: Rules) -> None:
+        super().__init__(graph, rules)
+        self.lost: dict[str, float] = {}
+        self._values: dict[fx.Node, torch.Tensor] = {}
+        self._booked = 0.0
+
+    def run_node(self, n: fx.Node):
+        """Run a node by its rule, and keep its value."""
+        self._values[n] = super().run_node(n)
+        return self._values[n]
+
+    def passed(
+        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
+    ) -> None:
+        """Take down what arrived at a layer and was neither handed on nor booked."""
+        missing = float(total(own * self._values[node]))
+        for source, share in zip(sources, shares):
+            if share is not None:
+                relevance = share.relevance if isinstance(share, Handed) else share * self._values[source]
+                missing -= float(total(relevance))
+        booked = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+        missing -= booked - self._booked
+        self._booked = booked
+        self.lost[name_of(node)] = self.lost.get(name_of(node), 0.0) + missing
+
+
+def lost_by_layer(runner: Runner, rules: Rules, inputs: Inputs, seeds: Seeds) -> dict[str, float]:
+    """Return how much relevance each layer loses on a window.
+
+    Parameters
+    ----------
+    runner : Runner
+        The network.
+    rules : Rules
+        Of the method.
+    inputs : Inputs
+        What the network sees of the window.
+    seeds : callable
+        How much each logit counts.
+    """
+    inputs = inputs.to(runner.dtype)
+    walk = AuditedWalk(traced(runner.module), rules)
+    logits = walk.forward(inputs.fine, inputs.coarse)
+    walk.backward(seeds(logits), Ledger())
+    return walk.lost
+
+
+def leaking_layer(windows: Iterable[dict[str, float]]) -> tuple[str, float] | None:
+    """Return the layer that loses most relevance, and its share of Σ|what the layers lose|.
+
+    Parameters
+    ----------
+    windows : iterable of dict
+        What each layer loses, by window.
+
+    Returns
+    -------
+    tuple of (str, float) or None
+        None where no layer loses anything.
+    """
+    lost: dict[str, float] = {}
+    for found in windows:
+        for name, amount in found.items():
+            lost[name] = lost.get(name, 0.0) + amount
+    everything = sum(abs(amount) for amount in lost.values())
+    if not everything:
+        return None
+    name = max(lost, key=lambda layer: abs(lost[layer]))
+    return name, abs(lost[name]) / everything

@@ -1,0 +1,57 @@
+"""Gradient and LRP-ε of a network that brings a way back of its own, with the books of the walk.
+
+:class:`.backward.Walk` takes any network layer by layer; where the runner's network has a way back written
+out, it gives the same multipliers, and the same share of every bias and of ε, several times faster.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ...ground.window import Window
+from ...networks.contract import ForwardPass
+from ..layers.conservation import BIAS, Ledger
+from ..streaming.runner import Inputs, Runner
+from .explainers import Explanation, Seeds, seeded_sum
+
+
+class FastGradient:
+    """Explains by the network's own way back: gradient, gradient × input, LRP-0."""
+
+    def __init__(self, runner: Runner, gradient: ForwardPass) -> None:
+        self._gradient = gradient
+        self.takes_large_tiles = runner.takes_large_tiles
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits, pull = self._gradient(inputs.fine, inputs.coarse, inputs.edges)
+        seeded = seeds(logits)
+
+        def note(layer: str, amount: torch.Tensor) -> None:
+            ledger.note(BIAS, layer, amount)
+
+        fine, coarse = pull(seeded, note)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)
+
+
+class FastEpsilon:
+    """Explains by the network's own LRP-ε."""
+
+    def __init__(self, runner: Runner, lrp_epsilon: ForwardPass) -> None:
+        self._lrp_epsilon = lrp_epsilon
+        self.takes_large_tiles = runner.takes_large_tiles
+
+    def explain(
+        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
+    ) -> Explanation:
+        """Explain one tile."""
+        logits, pull = self._lrp_epsilon(inputs.fine, inputs.coarse, inputs.edges)
+        seeded = seeds(logits)
+        fine, coarse = pull(seeded, ledger.note)
+        if coarse is None and inputs.coarse is not None:
+            coarse = torch.zeros_like(inputs.coarse)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse)

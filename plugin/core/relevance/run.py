@@ -1,0 +1,365 @@
+"""Relevance of every input of a scene for the logits of a target, tile by tile.
+
+Each tile seeds the pixels it answers for, and what its inputs receive — a receptive-field radius around
+them too — is added to a strip that rolls down the scene. Rows no later tile can reach are handed on. The
+sum over all tiles is the relevance of the whole scene at once, up to rounding, for every method that is
+linear in the seed.
+
+Relevance of fine pixels goes to a sink. For coarse channels the *multipliers* of the network's cells are
+kept: S being the sampler that made the cells from the coarse raster, the raster's own pixels have the
+relevance (x - x₀) ⊙ Sᵀ m. What a method hands to cells as relevance r, not as a multiplier, is Sᵀ r there:
+rows of S sum to one, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from ...ground.errors import NumericalError, ParameterError
+from ...ground.protocols import Patch, Progress, Sink, Source
+from ...ground.window import Window
+from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
+from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
+from ..streaming.out_of_memory import Retreat
+from ..streaming.pipeline import writing_behind
+from ..streaming.run_time import Probe
+from ..streaming.runner import Inputs, Runner
+from ..streaming.tiling import Plan, Tile
+from ..target.target import Seeding, Target
+from .audit import leaking_layer, lost_by_layer
+from .explainers import Explanation
+from .maps import CellMap, Cells, FineMap
+from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
+from .steps import around_seeds, pilots_of, refined, seeded_pixels, seeds_of
+from .uncertainty import Replica, Uncertainty, replicas_of
+
+
+@dataclass(frozen=True)
+class RelevanceResult:
+    """What an explanation leaves besides the fine maps.
+
+    Parameters
+    ----------
+    cells : tuple of Cells
+        What the coarse cells of the whole scene received, by replica.
+    coarse_relevance : numpy.ndarray
+        (coarse channel, cell row, cell column): mean relevance of the cells; NaN where one has no value.
+    baseline : numpy.ndarray
+        (coarse channel,), x₀ in standardised units.
+    accounts : Accounts
+        Where the target went; means over the replicas.
+    method : Method
+        The method as it was run: with the steps that integrated gradients needed.
+    pixels : int
+        How many pixels were explained.
+    text : str
+        What was explained, in words.
+    """
+
+    cells: tuple[Cells, ...]
+    coarse_relevance: np.ndarray
+    baseline: np.ndarray
+    accounts: Accounts
+    method: Method
+    pixels: int
+    text: str
+
+    @property
+    def coarse_multipliers(self) -> np.ndarray:
+        """Mean multipliers of the cells, logit per standardised unit."""
+        return np.mean([cells.multipliers for cells in self.cells], axis=0)
+
+
+def plan_relevance(
+    runner: Runner,
+    source: Source,
+    region: Window,
+    method: Method,
+    memory_mib: float,
+    uncertainty: Uncertainty | None = None,
+) -> Plan:
+    """Choose tiles for :func:`run_relevance`.
+
+    Raises
+    ------
+    ParameterError
+        If the memory is too little, or the region does not lie inside the scene.
+    ModelError
+        If the method has no rule for a layer of the network, or members of an ensemble do not fit.
+    """
+    uncertainty = uncertainty or Uncertainty()
+    # Steps, samples and patches follow one another and take the same memory as a single one.
+    single = dataclasses.replace(method, steps=1, samples=1, patch=max(method.patch, 256))
+    replicas = replicas_of(runner, single, uncertainty, lambda: None, scene_window(source))
+    number = len(replicas)
+    plans = []
+    for runner_, replica in {id(r.runner): (r.runner, r) for r in replicas}.values():
+
+        def work(inputs: Inputs, replica: Replica = replica) -> tuple:
+            place = Window(0, 0, *inputs.fine.shape[2:])
+            # What the other replicas found waits on the host.
+            waiting = inputs.fine.new_empty((number - 1, *inputs.fine.shape[1:]))
+            return waiting, replica.explain(inputs, torch.ones_like, Ledger(), place)
+
+        fine, cells = (
+            1.5 * number * len(runner_.fine_channels),
+            (2 + 2 * number) * len(runner_.coarse_channels),
+        )
+        large = getattr(replica.explainer, "takes_large_tiles", False)
+        plans.append(plan_work(runner_, source, region, memory_mib, work, fine, cells, large))
+    smallest = min(plans, key=lambda plan: plan.tile_rows)
+    return dataclasses.replace(
+        smallest,
+        radius=max(plan.radius for plan in plans),
+        alignment=math.lcm(*(plan.alignment for plan in plans)),
+    )
+
+
+def run_relevance(
+    runner: Runner,
+    source: Source,
+    plan: Plan,
+    target: Target,
+    method: Method,
+    sink: Sink | None,
+    progress: Progress,
+    uncertainty: Uncertainty | None = None,
+) -> RelevanceResult:
+    """Explain a target by the inputs of a scene.
+
+    Parameters
+    ----------
+    runner : Runner
+        The network.
+    source : Source
+        The scene.
+    plan : Plan
+        Its tiles; the plan's region is explained, and mapped.
+    target : Target
+        Which logits.
+    method : Method
+        How.
+    sink : Sink or None
+        Takes (fine channel, row, column) strips of the region's width from top to bottom: relevance in
+        units of the logit, float32 (float64 for a runner of that precision), NaN where not valid. With
+        `uncertainty` twice as many bands: the channels' means, then their standard deviations.
+    progress : Progress
+        Told of every tile; warned where the books do not balance.
+    uncertainty : Uncertainty, optional
+        What is varied; default: nothing.
+
+    Raises
+    ------
+    ParameterError
+        If the card has no such head or class, or no valid pixel is explained.
+    ModelError
+        If there is no rule for a layer.
+    NumericalError
+        If relevance is not finite.
+    Cancelled
+        Within a tile after the user asked for it.
+    """
+    seeding = target.resolve(runner.card)
+
+    def check() -> None:
+        check_cancelled(progress)
+
+    method = refined(runner, source, plan, seeding, method, progress)
+    uncertainty = uncertainty or Uncertainty()
+
+    def replicas_on(device: Runner) -> list[Replica]:
+        varied = uncertainty if device is runner else uncertainty.on_cpu()
+        return replicas_of(device, method, varied, check, scene_window(source))
+
+    retreat = Retreat(runner, plan, progress, replicas_on)
+    runners = [replica.runner for replica in retreat.ready]
+    ledger = Ledger()
+    number = len(runner.fine_channels)
+    levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
+    cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
+    target_sum, pixels = 0.0, 0
+
+    def explain(
+        patch: Patch, replicas: list[Replica], piece: Tile, seeding: Seeding = seeding
+    ) -> list[_Found]:
+        mask = seeded_pixels(seeding, piece, patch)
+        if not mask.any():
+            return []
+        inputs = {id(r): r.standardise(patch, piece.input) for r in (replica.runner for replica in replicas)}
+        first, found = replicas[0].runner, []
+        seeds = seeds_of(seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
+        for replica in replicas:
+            check()
+            given, booked = inputs[id(replica.runner)], Ledger()
+            explanation, noise = replica.explain(given, seeds, booked, piece.input)
+            relevance = _relevance(replica.runner, method, explanation, given, noise, levels[:number])
+            _check_finite(relevance, piece)
+            # What fine inputs got is on the host now.
+            rest = dataclasses.replace(explanation, fine=None, handed_fine=None)
+            found.append(_Found(relevance, rest, given, noise, booked))
+        return found
+
+    everywhere = dataclasses.replace(seeding, region=None)
+
+    def needed(tile: Tile) -> Tile | None:
+        mask = np.zeros((tile.input.rows, tile.input.cols), bool)
+        meant = np.ones((tile.output.rows, tile.output.cols), bool)
+        mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, meant)
+        if not mask.any():
+            return None
+        return around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+
+    probe = Probe(
+        lambda tile, patch: retreat.whole(tile, partial(explain, patch, seeding=everywhere)), needed
+    )
+
+    def lost(patch: Patch, mask: np.ndarray, replicas: list[Replica], pilot: Tile) -> dict[str, float]:
+        device = replicas[0].runner
+        inputs = device.standardise(patch, pilot.input)
+        seeds = seeds_of(seeding, mask, device, inputs, fixed=False)
+        return lost_by_layer(device, rules_of(device, method), inputs, seeds)
+
+    with writing_behind(sink) if sink is not None else nullcontext() as behind:
+        margin = method.patch if method.name == OCCLUSION else 0
+        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
+        for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining", probe):
+            fine.see(tile, patch)
+            mask = seeded_pixels(seeding, tile, patch)
+            if mask.any():
+                # Steps are many: they are not spent on pixels that nothing explained depends on.
+                own = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+                for piece, explained in retreat.pieces(own, partial(explain, patch)):
+                    for index, found in enumerate(explained):
+                        explanation = found.explanation
+                        fine.add(index, explanation.fine_window or piece.input, found.relevance)
+                        cells.add(index, piece, patch, found.inputs, explanation, found.noise)
+                        ledger.add(found.booked)
+                        target_sum += explanation.target_sum / len(runners)
+                pixels += int(mask.sum())
+            if last:
+                fine.hand_on(tile.output.row_stop)
+        fine.hand_on(plan.footprint.row_stop, final=True)
+    if not pixels:
+        raise ParameterError(
+            "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
+        )
+    accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
+    if not accounts.balanced and method.name not in (INTEGRATED_GRADIENTS, DEEPLIFT):
+        pilots = pilots_of(source, plan, seeding)
+        losses = [retreat.whole(pilot, partial(lost, patch, mask)) for pilot, patch, mask in pilots]
+        accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
+    _warn(accounts, progress)
+    return RelevanceResult(
+        cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one replica found on a piece.
+
+    Parameters
+    ----------
+    relevance : numpy.ndarray
+        (fine channel, row, column).
+    explanation : Explanation
+        The rest of it.
+    inputs : Inputs
+        What the network saw.
+    noise : Inputs or None
+        What was added to it.
+    booked : Ledger
+        What did not reach the inputs.
+    """
+
+    relevance: np.ndarray
+    explanation: Explanation
+    inputs: Inputs
+    noise: Inputs | None
+    booked: Ledger
+
+
+def _relevance(
+    runner: Runner,
+    method: Method,
+    found: Explanation,
+    inputs: Inputs,
+    noise: Inputs | None,
+    levels: np.ndarray,
+) -> np.ndarray:
+    """Return the relevance (fine channel, row, column) of a tile's fine inputs."""
+    handed = None if found.handed_fine is None else runner.array(found.handed_fine[0])
+    if found.fine is None:
+        return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
+    relevance = runner.array(found.fine[0])
+    if method.times_input:
+        given = inputs.fine if noise is None else inputs.fine + noise.fine
+        multipliers, relevance = relevance, np.empty(relevance.shape, relevance.dtype)
+        baseline = levels.astype(relevance.dtype)
+        # Plane by plane: of all at once, whose pixels take turns in memory, numpy would go pixel by pixel.
+        for plane, values, level, multiplier in zip(relevance, runner.array(given[0]), baseline, multipliers):
+            np.subtract(values, level, out=plane)
+            plane *= multiplier
+    return relevance if handed is None else relevance + handed
+
+
+def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
+    if not np.isfinite(relevance).all():
+        raise NumericalError(
+            f"Relevance is not finite at rows {tile.output.row} to {tile.output.row_stop}, columns "
+            f"{tile.output.col} to {tile.output.col_stop}. Check the units of the channels, and the weights."
+        )
+
+
+def _balance(
+    runner: Runner,
+    method: Method,
+    ledger: Ledger,
+    fine: FineMap,
+    cells: CellMap,
+    target_sum: float,
+    replicas: int,
+) -> Accounts:
+    layers = {
+        account: {layer: amount / replicas for layer, amount in amounts.items()}
+        for account, amounts in ledger.by_layer().items()
+        if method.conservative
+    }
+
+    def booked(account: str) -> float:
+        return sum(layers.get(account, {}).values())
+
+    sums = [*fine.sums, *np.nan_to_num(cells.mean()).sum((1, 2))]
+    names = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
+    rounding = ROUNDING[runner.precision]
+    return Accounts(
+        target_sum=target_sum,
+        relevance={name: float(total) for name, total in zip(names, sums)},
+        bias=booked(BIAS),
+        epsilon=booked(EPSILON),
+        zero_denominator=booked(ZERO_DENOMINATOR),
+        padding=booked(PADDING),
+        masked_input=float(fine.masked + cells.masked()),
+        outside_region=float(fine.outside),
+        absolute=float(fine.absolute + cells.absolute()),
+        conservative=method.conservative,
+        tolerance=max(rounding, method.tolerance) if method.name == INTEGRATED_GRADIENTS else rounding,
+        layers=layers,
+    )
+
+
+def _warn(accounts: Accounts, progress: Progress) -> None:
+    if accounts.balanced:
+        return
+    where = f" The largest leak: {accounts.leak}." if accounts.leak else ""
+    progress.warn(
+        f"Relevance does not add up: {accounts.residual:.3g} of {accounts.target_sum:.6g} is missing, "
+        f"{accounts.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {accounts.tolerance:g}).{where}"
+    )

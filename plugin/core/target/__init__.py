@@ -1,0 +1,1 @@
+"""What is explained: class, region, groups of channels, baselines, the output layer."""

@@ -1,0 +1,184 @@
+"""What is explained: logits of one class, or of one class against another, summed over pixels.
+
+The seed of an explanation says how much each logit of each pixel counts. It is linear: the seeds of two
+regions that do not overlap add up to the seed of both, and so do their relevance maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ...ground.errors import ParameterError
+from ...ground.window import Window
+
+if TYPE_CHECKING:
+    from ...networks.card import Head, ModelCard
+
+PREDICTED = "predicted"
+RegionMask = Callable[[Window], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Head, class and region whose logits are explained.
+
+    Parameters
+    ----------
+    head : str
+        Name of the head; '' is the card's first.
+    class_name : str
+        Name of the class, or ``predicted``: at each pixel the class of the largest logit (for a head of
+        one output its only class).
+    reference_class : str
+        '' or the class to contrast with: the difference of the two logits is explained. Where
+        ``predicted`` is the reference class itself, nothing is.
+    region : callable, optional
+        Returns for a window which of its pixels are meant, (row, column) bool; default: all.
+    """
+
+    head: str = ""
+    class_name: str = PREDICTED
+    reference_class: str = ""
+    region: RegionMask | None = None
+
+    def resolve(self, card: ModelCard) -> Seeding:
+        """Look the names up in a card.
+
+        Raises
+        ------
+        ParameterError
+            If the card has no such head or class, or the reference makes no contrast.
+        """
+        head, first = _find_head(card, self.head)
+        names = [entry.name for entry in head.classes]
+        outputs = len(names) if head.kind == "softmax" else 1
+        wanted = None
+        if self.class_name == PREDICTED and outputs == 1:
+            wanted = 0
+        elif self.class_name != PREDICTED:
+            wanted = _find_class(head, names[:outputs], self.class_name, "CLASS", also=f", {PREDICTED}")
+        reference = None
+        if self.reference_class and outputs == 1:
+            raise ParameterError(
+                f"Head '{head.name}' has a single logit, so there is nothing to contrast it with. "
+                "Leave REFERENCE_CLASS empty."
+            )
+        if self.reference_class:
+            reference = _find_class(head, names[:outputs], self.reference_class, "REFERENCE_CLASS")
+            if reference == wanted:
+                raise ParameterError(
+                    f"REFERENCE_CLASS '{self.reference_class}' is the explained class itself. "
+                    "Choose another class, or none."
+                )
+        return Seeding(head, first, outputs, wanted, reference, self.region)
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """A target whose names have been found in a card.
+
+    Parameters
+    ----------
+    head : Head
+        The head.
+    first, outputs : int
+        Its first logit among those of all heads, and how many it has.
+    wanted, reference : int or None
+        Class indices within the head; `wanted` None is the predicted class, `reference` None is none.
+    region : callable or None
+        Mask of the pixels meant.
+    """
+
+    head: Head
+    first: int
+    outputs: int
+    wanted: int | None
+    reference: int | None
+    region: RegionMask | None
+
+    @property
+    def text(self) -> str:
+        """What is explained, in words."""
+        quoted = self._named(quote="'")
+        return f"logit of {quoted} (head '{self.head.name}')"
+
+    @property
+    def shown(self) -> str:
+        """The class for a legend or a layer's name: ``first-year ice rather than young ice``."""
+        return self._named()
+
+    def _named(self, quote: str = "") -> str:
+        names = [f"{quote}{entry.name}{quote}" for entry in self.head.classes]
+        text = "the predicted class" if self.wanted is None else names[self.wanted]
+        return text if self.reference is None else f"{text} rather than {names[self.reference]}"
+
+    @property
+    def logits(self) -> tuple[int, ...]:
+        """The logits, among those of all heads, that may count at some pixel."""
+        within = range(self.outputs) if self.wanted is None else {self.wanted, self.reference} - {None}
+        return tuple(self.first + index for index in sorted(within))
+
+    def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:
+        """Return which pixels of a window are explained: valid ones inside the region.
+
+        Raises
+        ------
+        ValueError
+            If the region's mask does not have the size of the window.
+        """
+        if self.region is None:
+            return valid
+        inside = np.asarray(self.region(window), dtype=bool)
+        if inside.shape != (window.rows, window.cols):
+            raise ValueError(f"the mask has the shape {inside.shape}, not {(window.rows, window.cols)}")
+        return valid & inside
+
+    def seeds(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return how much each logit counts.
+
+        Parameters
+        ----------
+        logits : torch.Tensor
+            (1, output, row, column) of all heads.
+        mask : torch.Tensor
+            (row, column), bool: the pixels explained.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape and type of `logits`: 1 at the class, -1 at the reference, 0 elsewhere.
+        """
+        seeds = torch.zeros_like(logits)
+        own = seeds[:, self.first : self.first + self.outputs]
+        if self.wanted is None:
+            chosen = logits[:, self.first : self.first + self.outputs].argmax(1, keepdim=True)
+            own.scatter_(1, chosen, 1.0)
+        else:
+            own[:, self.wanted] = 1.0
+        if self.reference is not None:
+            own[:, self.reference] -= 1.0
+        return seeds * mask
+
+
+def _find_head(card: ModelCard, name: str) -> tuple[Head, int]:
+    first = 0
+    for head in card.heads:
+        if name in ("", head.name):
+            return head, first
+        first += len(head.classes) if head.kind == "softmax" else 1
+    known = ", ".join(head.name for head in card.heads)
+    raise ParameterError(f"Model '{card.id}' has no head '{name}'. Set HEAD to one of: {known}.")
+
+
+def _find_class(head: Head, names: list[str], name: str, parameter: str, also: str = "") -> int:
+    lowered = [known.lower() for known in names]
+    if name.lower() not in lowered:
+        raise ParameterError(
+            f"Head '{head.name}' has no class '{name}'. Set {parameter} to one of: {', '.join(names)}{also}."
+        )
+    return lowered.index(name.lower())

@@ -1,0 +1,1 @@
+"""How the demonstration networks are trained, and their skill measured."""

@@ -1,0 +1,1 @@
+"""Z-scores of input channels: strength, and slopes against labels."""

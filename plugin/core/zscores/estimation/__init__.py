@@ -1,0 +1,1 @@
+"""Weights, covariances and their errors, from sums."""

@@ -1,0 +1,451 @@
+"""State files: the mergeable information of a model's heads in one file.
+
+A state is a ``.npz`` archive of plain arrays and one JSON header (never a pickle). It grows with the
+model, not with the number of pixels, and holds the weights it was made with: a state of another
+model, of other weights or of another format is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike, fstat
+from typing import BinaryIO
+
+import numpy as np
+
+from ...ground.errors import ModelError, ParameterError
+from ...networks.files import open_regular, short_path, shown, shown_text
+from .channels.evidence import ChannelEvidence
+from .sums.cluster_sums import ClusterSums
+from .sums.information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
+from .sums.refit_sample import read_sample, sample_arrays
+from .sums.row_sample import RowSample
+
+FORMAT = "floelens-zscores-state"
+FORMAT_VERSION = 4
+READABLE = (3, 4)  # 3: without the pixels that a refit needs
+# What no state is: states of many scenes have hundreds of arrays and shrink little when packed.
+_MOST_ARRAYS = 20_000
+_FREE_BYTES = 128 << 20
+_MOST_RATIO = 50
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreState:
+    """Information of all heads of a model over the scenes seen so far.
+
+    Parameters
+    ----------
+    model : str
+        Id of the model.
+    weights_sha256 : str
+        Checksum of its weights.
+    heads : tuple of Information
+        One a head.
+    scenes : tuple of str
+        What tells the scenes apart, sorted: their names, each perhaps followed by ``|`` and its time and place, and
+        by another and a checksum of values. A scene merged twice is there twice.
+    channels : tuple of ChannelEvidence
+        One a head, or none where no contributions were computed.
+    software : str
+        Name and version of the software that made it.
+    samples : dict of str to RowSample
+        By head, labelled pixels for a refit (:mod:`.refit_sample`); none for a head without labels, or one of
+        whose states was made without.
+    sampling : tuple of str
+        How pixels of the scenes were chosen, in words, each way once; empty of states that do not say.
+    """
+
+    model: str
+    weights_sha256: str
+    heads: tuple[Information, ...]
+    scenes: tuple[str, ...] = ()
+    software: str = ""
+    channels: tuple[ChannelEvidence, ...] = ()
+    samples: Mapping[str, RowSample] = field(default_factory=dict)
+    sampling: tuple[str, ...] = ()
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes; different scenes may have the same."""
+        return tuple(scene.partition("|")[0] for scene in self.scenes)
+
+    @property
+    def repeated_scenes(self) -> tuple[str, ...]:
+        """Names of the scenes that are in the state more than once."""
+        marks = [_mark_of(scene, self.scenes) for scene in self.scenes]
+        repeated = {scene for scene, mark in zip(self.scenes, marks) if marks.count(mark) > 1}
+        return tuple(sorted({scene.partition("|")[0] for scene in repeated}))
+
+    def merge(self, other: ScoreState) -> ScoreState:
+        """Return the state of both, as if their scenes had been seen together.
+
+        Raises
+        ------
+        ParameterError
+            If the other state belongs to another model or to other weights.
+        """
+        if other.model != self.model:
+            raise ParameterError(
+                f"A state of model '{other.model}' cannot be merged with one of model '{self.model}'; "
+                "give states of one model only."
+            )
+        if other.weights_sha256 != self.weights_sha256:
+            raise ParameterError(
+                f"A state of model '{self.model}' was made with other weights (checksum "
+                f"{other.weights_sha256[:12]}…, not {self.weights_sha256[:12]}…); make it again with this version."
+            )
+        ours = {head.layer.head: head for head in self.heads}
+        theirs = {head.layer.head: head for head in other.heads}
+        if ours.keys() != theirs.keys():
+            raise ParameterError(
+                f"States of model '{self.model}' hold different heads: {', '.join(ours)} and {', '.join(theirs)}. "
+                "Make both with the same heads."
+            )
+        return ScoreState(
+            model=self.model,
+            weights_sha256=self.weights_sha256,
+            heads=tuple(head.merge(theirs[name]) for name, head in ours.items()),
+            scenes=tuple(sorted(self.scenes + other.scenes)),
+            software=self.software,
+            channels=_merged_channels(self.channels, other.channels),
+            samples=_merged_samples(self, other),
+            sampling=tuple(sorted({*self.sampling, *other.sampling})),
+        )
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the state; the same state gives the same bytes. The caller sees to atomicity."""
+        arrays: dict[str, np.ndarray] = {}
+        heads = []
+        for number, head in enumerate(self.heads):
+            prefix = f"head{number}/"
+            for bucket in ("unlabelled", "labelled"):
+                sums = getattr(head, bucket)
+                arrays[f"{prefix}{bucket}/pairs"] = _packed(sums.pairs)
+                for name in ("logits", "means", "inputs", "divergence"):
+                    arrays[f"{prefix}{bucket}/{name}"] = getattr(sums, name)
+            arrays[prefix + "weights"], arrays[prefix + "bias"] = head.layer.weights, head.layer.bias
+            arrays[prefix + "lowest"], arrays[prefix + "highest"] = head.lowest, head.highest
+            arrays[prefix + "score"] = head.labels.score
+            clusterings = sorted(head.labels.clusters)
+            for index, name in enumerate(clusterings):
+                clusters = head.labels.clusters[name]
+                arrays[f"{prefix}clusters{index}/total"] = clusters.total
+                if clusters.products is None:
+                    arrays[f"{prefix}clusters{index}/scores"] = clusters.scores
+                else:
+                    arrays[f"{prefix}clusters{index}/products"] = _packed(clusters.products)
+            heads.append(
+                {
+                    "head": head.layer.head,
+                    "kind": head.layer.kind,
+                    "classes": head.layer.classes,
+                    "components": [asdict(part) for part in head.layer.components],
+                    "n_unlabelled": head.unlabelled.n,
+                    "n_labelled": head.labelled.n,
+                    "fit": asdict(head.labels.fit),
+                    "clusterings": [[name, head.labels.clusters[name].count] for name in clusterings],
+                }
+            )
+        for number, evidence in enumerate(self.channels):
+            for name, values in evidence.arrays().items():
+                arrays[f"channels{number}/{name}"] = values
+        samples = {}
+        for number, head in enumerate(self.heads):
+            sample = self.samples.get(head.layer.head)
+            if sample is not None:
+                samples[str(number)] = {"capacity": sample.capacity, "clusterings": sorted(sample.clusters)}
+                arrays.update(sample_arrays(sample, f"head{number}/sample/"))
+        header = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "software": self.software,
+            "scenes": self.scenes,
+            "heads": heads,
+            "channels": [evidence.header() for evidence in self.channels],
+            "samples": samples,
+            "sampling": self.sampling,
+        }
+        with open(path, "wb") as file:  # a file object: a name would get ".npz" added
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | PathLike) -> ScoreState:
+        """Read a state.
+
+        Raises
+        ------
+        ParameterError
+            If the file is no state, is damaged, or has another format version.
+        """
+        try:
+            with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
+                header = json.loads(str(arrays["header"][()]))
+                if header["format"] != FORMAT:
+                    raise KeyError("format")
+                if header["format_version"] not in READABLE:
+                    raise ParameterError(
+                        f"State {short_path(path)} has format version {shown(header['format_version'])}, this version "
+                        f"of FloeLens reads {' and '.join(map(str, READABLE))}; make the state again."
+                    )
+                heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
+                channels = tuple(
+                    ChannelEvidence.of_file(known, _Under(arrays, f"channels{number}/"))
+                    for number, known in enumerate(header["channels"])
+                )
+                samples = {
+                    heads[int(number)].layer.head: read_sample(
+                        known,
+                        _Under(arrays, f"head{number}/sample/"),
+                        len(heads[int(number)].layer.components),
+                    )
+                    for number, known in header.get("samples", {}).items()
+                }
+                return cls(
+                    model=header["model"],
+                    weights_sha256=header["weights_sha256"],
+                    heads=heads,
+                    scenes=tuple(header["scenes"]),
+                    software=header["software"],
+                    channels=channels,
+                    samples=samples,
+                    sampling=_checked_texts(header.get("sampling", [])),
+                )
+        except FileNotFoundError:
+            raise ParameterError(f"There is no state file {short_path(path)}; check STATE_IN.") from None
+        except ModelError as error:
+            raise ParameterError(str(error)) from None
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            EOFError,
+            RecursionError,
+            MemoryError,
+            OverflowError,
+            NotImplementedError,
+            zlib.error,
+            zipfile.BadZipFile,
+        ) as error:
+            reason = shown_text(f"{type(error).__name__}: {error}", 120)
+            raise ParameterError(
+                f"{short_path(path)} is no readable state of FloeLens ({reason}); give a file that zscores wrote as "
+                "STATE."
+            ) from None
+
+
+_LONGEST = 80  # letters of a text in a header
+
+
+def _checked_texts(found: object) -> tuple[str, ...]:
+    """Return short texts of a header, refusing anything else."""
+    if not (
+        isinstance(found, list) and all(isinstance(text, str) and len(text) < _LONGEST for text in found)
+    ):
+        raise ValueError("sampling is no list of short texts")
+    return tuple(found)
+
+
+_WITH_CHECKSUM = 5  # parts of what tells a scene apart: name, time, corners, size, checksum
+
+
+def _mark_of(scene: str, scenes: Sequence[str]) -> str:
+    """Return what a scene is recognised by: its checksum, time and place where all of its kind have one."""
+    parts = scene.split("|")
+    if len(parts) < _WITH_CHECKSUM:
+        return scene
+    older = "|".join(parts[: _WITH_CHECKSUM - 1])  # of a state made before there were checksums
+    return older if older in scenes else "|".join(parts[1:])
+
+
+@contextlib.contextmanager
+def _opened(path: str | PathLike) -> Iterator[BinaryIO]:
+    """Open a zip of arrays that does not grow beyond reason when it is read."""
+    with open_regular(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            expanded = sum(member.file_size for member in members)
+        packed = fstat(file.fileno()).st_size
+        if len(members) > _MOST_ARRAYS or expanded > max(_FREE_BYTES, _MOST_RATIO * packed):
+            raise ValueError(
+                f"{len(members)} arrays of {expanded / 2**20:.0f} MiB in {packed / 2**20:.3g} MiB"
+            )
+        file.seek(0)
+        yield file
+
+
+def _read_head(arrays, number: int, header: dict) -> Information:
+    prefix = f"head{number}/"
+    layer = OutputLayer(
+        head=header["head"],
+        kind=header["kind"],
+        classes=tuple(header["classes"]),
+        components=tuple(Component(**part) for part in header["components"]),
+        weights=arrays[prefix + "weights"],
+        bias=arrays[prefix + "bias"],
+    )
+    expected = Sums.empty(layer, len(removals(layer)))
+
+    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = arrays[prefix + name]
+        if values.shape != shape or values.dtype != np.float64:
+            raise ValueError(f"array {prefix + name} has shape {values.shape}, not {shape}")
+        return values
+
+    def symmetric(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        size = shape[-1]
+        return _unpacked(read(name, (*shape[:-2], size * (size + 1) // 2)), size)
+
+    def sums(bucket: str, n: int) -> Sums:
+        names = ("logits", "means", "inputs", "divergence")
+        return Sums(
+            int(n),
+            symmetric(f"{bucket}/pairs", expected.pairs.shape),
+            **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names},
+        )
+
+    m = len(layer.components)
+    size = layer.outputs * (1 + m)
+    clusters = {}
+    for index, (name, count) in enumerate(header["clusterings"]):
+        total = read(f"clusters{index}/total", (size,))
+        if f"{prefix}clusters{index}/scores" in arrays:
+            scores = read(f"clusters{index}/scores", (int(count), size))
+            clusters[name] = ClusterSums(int(count), total, scores=scores)
+        else:
+            products = symmetric(f"clusters{index}/products", (size, size))
+            clusters[name] = ClusterSums(int(count), total, products=products)
+    return Information(
+        layer=layer,
+        unlabelled=sums("unlabelled", header["n_unlabelled"]),
+        labelled=sums("labelled", header["n_labelled"]),
+        labels=LabelSums(
+            score=read("score", (layer.outputs, 1 + m)),
+            fit=Fit(**{name: float(value) for name, value in header["fit"].items()}),
+            clusters=clusters,
+        ),
+        lowest=read("lowest", (m,)),
+        highest=read("highest", (m,)),
+    )
+
+
+def _packed(matrices: np.ndarray) -> np.ndarray:
+    """Return the upper triangles (..., triangle) of symmetric matrices (..., row, column)."""
+    return matrices[(..., *np.triu_indices(matrices.shape[-1]))]
+
+
+def _unpacked(triangles: np.ndarray, size: int) -> np.ndarray:
+    """Return the symmetric matrices of upper triangles."""
+    rows, cols = np.triu_indices(size)
+    matrices = np.empty((*triangles.shape[:-1], size, size))
+    matrices[..., rows, cols] = triangles
+    matrices[..., cols, rows] = triangles
+    return matrices
+
+
+class _Under(Mapping):
+    """The arrays of a file whose names begin with a prefix, under the rest of their names."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        self._arrays, self._prefix = arrays, prefix
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name[len(self._prefix) :] for name in self._arrays if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:
+    """Return by head the samples of both; none where one of two labelled parts has none."""
+    found = {}
+    labelled = {head.layer.head: head.labelled.n for head in second.heads}
+    for head in first.heads:
+        name = head.layer.head
+        ours, theirs = first.samples.get(name), second.samples.get(name)
+        if ours is not None and theirs is not None:
+            found[name] = ours.merge(theirs)
+        elif ours is not None and not labelled[name]:
+            found[name] = ours
+        elif theirs is not None and not head.labelled.n:
+            found[name] = theirs
+    return found
+
+
+def _merged_channels(
+    first: tuple[ChannelEvidence, ...], second: tuple[ChannelEvidence, ...]
+) -> tuple[ChannelEvidence, ...]:
+    """Return the evidence of both; scenes whose contributions were not computed add nothing to it."""
+    if not first or not second:
+        return first or second
+    theirs = {evidence.head: evidence for evidence in second}
+    return tuple(
+        evidence.merge(theirs[evidence.head]) if evidence.head in theirs else evidence for evidence in first
+    ) + tuple(evidence for evidence in second if evidence.head not in {part.head for part in first})
+
+
+def merge_states(states: Iterable[ScoreState]) -> ScoreState:
+    """Return the state of all: the same in any order.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or they belong to different models.
+    """
+    merged: ScoreState | None = None
+    for state in states:
+        merged = state if merged is None else merged.merge(state)
+    if merged is None:
+        raise ParameterError("There is no state to merge: give a scene, or files in STATE_IN.")
+    return merged
+
+
+def check_state(
+    state: ScoreState, model: str, weights_sha256: str, layers: Sequence[OutputLayer], path: str
+) -> None:
+    """Refuse a state that does not belong to a model.
+
+    Parameters
+    ----------
+    state : ScoreState
+        What was read.
+    model, weights_sha256 : str
+        Id and checksum of the model that is asked for.
+    layers : sequence of OutputLayer
+        Its heads.
+    path : str
+        Where the state came from, for the message.
+
+    Raises
+    ------
+    ParameterError
+        If the model, its weights or its heads differ.
+    """
+    if state.model != model:
+        raise ParameterError(
+            f"State {path} belongs to model '{state.model}', not to '{model}'; give a state of '{model}'."
+        )
+    if state.weights_sha256 != weights_sha256:
+        raise ParameterError(
+            f"State {path} was made with other weights of model '{model}' (checksum {state.weights_sha256[:12]}…, "
+            f"not {weights_sha256[:12]}…); make it again with this version of the model."
+        )
+    known = {layer.head: layer for layer in layers}
+    held = {head.layer.head: head.layer for head in state.heads}
+    if known.keys() != held.keys() or not all(known[name].same_as(layer) for name, layer in held.items()):
+        raise ParameterError(
+            f"State {path} holds heads or components that model '{model}' does not have in this form; make it again "
+            "with this version of the model."
+        )

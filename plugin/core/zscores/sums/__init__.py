@@ -1,0 +1,1 @@
+"""What is added up tile by tile: information, clusters, samples."""

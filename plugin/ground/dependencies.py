@@ -1,0 +1,139 @@
+"""What FloeLens needs beyond QGIS, whether it is there, and the command that installs it.
+
+Nothing is imported to find out, so that the toolbox lists its tools without loading torch. No tool
+installs anything by itself. The command pins numpy to the version in use: QGIS and its other
+plugins are compiled against that one, and it must never be replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from .errors import DependencyError
+
+LIBRARIES = ("torch", "rasterio", "safetensors")
+
+
+def missing(names: Sequence[str] = LIBRARIES) -> tuple[str, ...]:
+    """Return those of `names` that Python cannot find."""
+    return tuple(name for name in names if not _found(name))
+
+
+def install_command(names: Sequence[str]) -> str:
+    """Return the exact command that installs `names` for the Python of this QGIS."""
+    steps = []
+    by_pip = list(names)
+    by_apt = []
+    if "rasterio" in names and shutil.which("apt-get"):
+        # The system's package shares QGIS's GDAL; the wheel would bring a second one.
+        by_apt.append("rasterio")
+    if "torch" in names and _packaged_torch() >= 2:
+        # pip's default on Linux is the build for CUDA, some gigabytes; the system's is that for the CPU.
+        by_apt.append("torch")
+    if by_apt:
+        by_pip = [name for name in by_pip if name not in by_apt]
+        steps.append(f"sudo apt-get install --yes {' '.join(f'python3-{name}' for name in by_apt)}")
+    if by_pip:
+        options = ""
+        if sys.prefix == sys.base_prefix:  # not in a virtual environment
+            options = " --user"
+            if (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").exists():
+                options += " --break-system-packages"
+        steps.append(f"{_python()} -m pip install{options} {' '.join(by_pip)}{_numpy_pin()}")
+    return " && ".join(steps)
+
+
+def sentence(names: Sequence[str]) -> str:
+    """Return the sentence that tells a person what is missing and how to get it."""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. Run this in "
+        f"a terminal (on Windows in the OSGeo4W shell), then restart QGIS: {install_command(names)}"
+    )
+
+
+def require(module: str) -> ModuleType:
+    """Return a module of one of :data:`LIBRARIES` (``torch``, ``safetensors.torch``).
+
+    Raises
+    ------
+    DependencyError
+        If its library is not installed or does not load; the sentence holds the command that gets it.
+    """
+    library = module.split(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise DependencyError(sentence([(error.name or library).split(".")[0]])) from None
+    except (ImportError, OSError) as error:  # a broken shared library is an OSError
+        raise DependencyError(
+            f"FloeLens needs {library}, which is installed but does not load ({error}). Install it anew: "
+            f"{install_command([library])}"
+        ) from None
+
+
+def _found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a half-imported module has no spec
+        return name in sys.modules and sys.modules[name] is not None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _numpy_pin() -> str:
+    try:
+        return f' "numpy=={metadata.version("numpy")}"'
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@lru_cache(maxsize=1)
+def _packaged_torch() -> int:
+    """Return the major version of torch that apt would install; 0 where it has none."""
+    if not shutil.which("apt-cache"):
+        return 0
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(
+            ["apt-cache", "policy", "python3-torch"],
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        ).stdout
+        found = re.search(r"Candidate: (\d+)\.", told)
+        return int(found[1]) if found else 0
+    return 0
+
+
+def _python() -> str:
+    """Return the Python of this QGIS, by its prefix.
+
+    Inside QGIS sys.executable is QGIS itself on Windows and macOS, and on Linux the first python3 of the PATH.
+    """
+    candidates = [
+        Path(sys.exec_prefix) / "python.exe",
+        Path(sys.exec_prefix) / "bin" / "python3",
+        Path(sys.executable or ""),
+    ]
+    for candidate in candidates:
+        if candidate.stem.lower().startswith("python") and candidate.exists():
+            text = str(candidate)
+            return f'"{text}"' if " " in text else text
+    return "python3"

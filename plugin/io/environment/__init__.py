@@ -1,0 +1,1 @@
+"""The libraries under a run: GDAL and PROJ without network, coordinate systems."""

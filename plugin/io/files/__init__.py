@@ -1,0 +1,1 @@
+"""Files as they are opened: drivers, virtual rasters, masks, remote sources."""

@@ -1,0 +1,1 @@
+"""Where pixels lie: grids, tie points, sampling, polygons, zones, coasts."""

@@ -1,0 +1,146 @@
+"""Whether a scene looks like those that a network was trained on: its channels' means and spreads.
+
+The card holds each channel's mean and standard deviation in training. A channel is *unfamiliar* where the scene's
+mean lies more than :data:`MOST_SHIFT` of these standard deviations from that mean, or where it spreads more than
+:data:`MOST_SPREAD` times as far. A *small* spread is no sign: a calm sea or closed pack ice, or a part of a
+scene, has a hundredth of it. Of 8,025 AMSR2 footprints over Arctic water, first-year, multi-year and summer ice the
+mean of no kind lies farther off than 2.8 (multi-year ice in winter, 89 GHz V). Bright backscatter is judged more
+strictly (:data:`MOST_BRIGHTER`).
+
+What the physics of the sensor orders is compared too: vertical polarisation is warmer than horizontal, like
+polarisation brighter than cross polarisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...networks.card import Channel, ModelCard
+from .physical_range import CO_POLARISED, CROSS_POLARISED, physical_range
+
+MOST_SHIFT = 3.0
+MOST_SPREAD = 3.0
+# Backscatter of ice and water is low: bright pack ice has -18.7 dB of HV on average, where 2 standard deviations end at
+# -15.2. What lies above is land, or no backscatter in dB, such as 10 log10 of the amplitude.
+MOST_BRIGHTER = 2.0
+# Least mean difference: of brightness temperatures V − H in K, of backscatter like − cross in dB.
+LEAST_DIFFERENCE = {"temperature": 1.0, "backscatter": 1.0}
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Unfamiliar:
+    """A channel that is distributed otherwise than in training.
+
+    Parameters
+    ----------
+    channel : Channel
+        The channel, with its mean and standard deviation in training.
+    mean, sd : float
+        Those of the scene, in the channel's unit.
+    """
+
+    channel: Channel
+    mean: float
+    sd: float
+
+    @property
+    def shift(self) -> float:
+        """How many standard deviations of training the scene's mean lies from that of training."""
+        return (self.mean - self.channel.mean) / self.channel.sd
+
+    @property
+    def text(self) -> str:
+        """Both distributions: ``hh is -2.1 ± 3 dB (training: -14.5 ± 5.66 dB)``."""
+        channel, unit = self.channel, "" if self.channel.unit == "1" else f" {self.channel.unit}"
+        return (
+            f"{channel.name} is {self.mean:.4g} ± {self.sd:.3g}{unit} "
+            f"(training: {channel.mean:.4g} ± {channel.sd:.3g}{unit})"
+        )
+
+
+def unfamiliar_channels(
+    card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16
+) -> tuple[Unfamiliar, ...]:
+    """Return the channels whose distribution lies far from that in training.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Means and standard deviations.
+    samples : mapping
+        By channel, values of the scene (n,) in the channel's unit; NaN where there is no data.
+    least : int
+        Fewer values are not judged.
+    """
+    found = []
+    for channel in card.channels:
+        values = samples.get(channel.name)
+        known = values[np.isfinite(values)].astype(np.float64) if values is not None else np.empty(0)
+        if len(known) < least:
+            continue
+        odd = Unfamiliar(channel, float(known.mean()), float(known.std()))
+        known_range = physical_range(channel)
+        radar = known_range is not None and known_range.quantity == "backscatter"
+        highest = MOST_BRIGHTER if radar else MOST_SHIFT
+        if not -MOST_SHIFT <= odd.shift <= highest or odd.sd > MOST_SPREAD * channel.sd:
+            found.append(odd)
+    return tuple(found)
+
+
+def unfamiliar_warning(card: ModelCard, unfamiliar: Sequence[Unfamiliar]) -> str:
+    """Return the warning of unfamiliar channels, the farthest first."""
+    ordered = sorted(unfamiliar, key=lambda odd: -max(abs(odd.shift), odd.sd / odd.channel.sd))
+    told = "; ".join(odd.text for odd in ordered[:_TOLD])
+    more = f"; and {len(ordered) - _TOLD} more" if len(ordered) > _TOLD else ""
+    return (
+        f"The scene is outside of what model '{card.id}' was trained on: {told}{more}. Check sensor and units; "
+        "if they are right, trust the result less."
+    )
+
+
+def disordered_pairs(card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16) -> list[str]:
+    """Return each pair of polarisations in the wrong order, with its mean difference: ``hh − hv is -11 dB``."""
+    pairs = []
+    for quantity, high, low in _pairs(card):
+        if high.name not in samples or low.name not in samples:
+            continue
+        above, below = samples[high.name], samples[low.name]
+        if above.shape != below.shape:
+            continue
+        difference = (above.astype(np.float64) - below)[np.isfinite(above) & np.isfinite(below)]
+        if len(difference) < least or difference.mean() >= LEAST_DIFFERENCE[quantity]:
+            continue
+        unit = "K" if quantity == "temperature" else "dB"
+        pairs.append(f"{high.name} − {low.name} is {difference.mean():+.3g} {unit} on average")
+    return pairs
+
+
+def order_warning(pairs: Sequence[str]) -> str:
+    """Return the warning of pairs of polarisations in the wrong order."""
+    more = f"; and {len(pairs) - _TOLD} pairs more" if len(pairs) > _TOLD else ""
+    return (
+        f"Polarisations are not as over sea and ice, where each of these is above 1: {'; '.join(pairs[:_TOLD])}{more}. "
+        "The bands may be interchanged, or of another sensor: check them."
+    )
+
+
+def _pairs(card: ModelCard) -> list[tuple[str, Channel, Channel]]:
+    """Return (quantity, channel with the higher values, channel with the lower ones), in base units alone."""
+    pairs = []
+    for high in card.channels:
+        for low in card.channels:
+            ranges = physical_range(high), physical_range(low)
+            if high is low or high.sensor != low.sensor or None in ranges:
+                continue
+            if not all(known.measured and known.unit.is_base for known in ranges):
+                continue
+            a, b = high.polarisation.lower(), low.polarisation.lower()
+            radiometry = (a, b) == ("v", "h") and high.frequency_ghz == low.frequency_ghz
+            radar = a in CO_POLARISED and b in CROSS_POLARISED
+            if radiometry or radar:
+                pairs.append((ranges[0].quantity, high, low))
+    return pairs

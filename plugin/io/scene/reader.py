@@ -1,0 +1,493 @@
+"""A scene: SAR, radiometry and whatever else a network reads, window by window.
+
+The SAR raster's grid is the scene's. Coarse rasters are small: they are held in memory on the grid
+of the MWR raster, and brought to the network's cells by a :class:`~.sampler.Sampler`; of fine
+rasters only the window asked for is ever read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+import numpy as np
+
+from ...ground.errors import SceneError
+from ...ground.protocols import Patch
+from ...ground.window import Window
+from ...networks.card import ModelCard
+from ..files.raster import Raster, file_of, open_raster
+from ..geometry.coast import LandDistance
+from ..geometry.grid import Grid
+from ..geometry.registration import RegisteredRaster
+from ..geometry.sampler import Sampler
+from ..geometry.vector import Polygons
+from ..geometry.zones import PolygonIndex
+from .acquisition import delay_warning
+from .channels import choose_bands
+from .checks import SceneChecks
+from .raster_roles import BandChoice, RasterRole
+
+# Share by which a raster's pixels may differ from those the network was trained on without a warning.
+PIXEL_SIZE_TOLERANCE = 0.15
+_WHOLE_COARSE_VALUES = 1 << 24
+_MOST_COARSE_VALUES = 1 << 26
+_ACQUISITION = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?!\d)")
+
+
+@dataclass(frozen=True)
+class _FineBands:
+    """Bands of one raster, and the channels of the patch they become."""
+
+    source: RegisteredRaster
+    bands: list[int]
+    channels: list[int]
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """The coarse channels on one grid of their own."""
+
+    grid: Grid
+    values: np.ndarray
+    sampler: Sampler
+
+
+class Scene:
+    """The rasters of one scene; made by :meth:`open`, a context manager.
+
+    Attributes
+    ----------
+    rows, cols : int
+        Size of the SAR raster.
+    grid : Grid
+        Its geometry.
+    name : str
+        Name of its file, without folder and extension.
+    start_time : str or None
+        Start of the acquisition, ISO 8601.
+    tags : dict
+        Tags of the MWR and SAR rasters.
+    region : Window
+        The pixels asked for.
+    sampler, coarse_grid, coarse_values
+        How the MWR raster reaches the network's cells; its own grid; (coarse channel, row, column)
+        in float32 on that grid, NaN where invalid. None where the network has no coarse channel.
+    notes : tuple of str
+        What was converted or assumed on the way in.
+    warnings : tuple of str
+        What a person should know before they trust the result.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        grid: Grid,
+        region: Window,
+        fine: list[_FineBands],
+        coarse: _Coarse | None,
+        land: PolygonIndex | RegisteredRaster | None,
+        rasters: Sequence[Raster],
+        checks: SceneChecks,
+    ) -> None:
+        self.card, self.grid, self.region = card, grid, region
+        self.rows, self.cols = grid.rows, grid.cols
+        self.ratio = card.ratio
+        self._fine, self._land, self._rasters = fine, land, list(rasters)
+        self.coarse_grid = coarse.grid if coarse else None
+        self.coarse_values = coarse.values if coarse else None
+        self.sampler = coarse.sampler if coarse else None
+        self._cells = coarse.sampler.forward(coarse.values).astype(np.float32) if coarse else None
+        self._checks = checks
+        self.notes: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        self.name = ""
+        self.start_time: str | None = None
+        self.tags: dict[str, str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        card: ModelCard,
+        sar: str,
+        mwr: str | None = None,
+        ancillary: Sequence[str] = (),
+        land: str | Polygons | None = None,
+        channels: str = "",
+        region: Polygons | None = None,
+        accept_range: bool = False,
+        accept_delay: bool = False,
+    ) -> Scene:
+        """Open the rasters that the network of `card` reads.
+
+        Parameters
+        ----------
+        card : ModelCard
+            Which channels, on which ratio.
+        sar : str
+            Raster of the fine channels.
+        mwr : str, optional
+            Raster of the radiometer, on any grid.
+        ancillary : sequence of str
+            More rasters, on the SAR raster's grid or any other.
+        land : str or Polygons, optional
+            A raster (not zero = land; no data = no land) on any grid, or polygons.
+        channels : str
+            Bands by hand, ``hh=1,hv=2``.
+        region : Polygons, optional
+            What to process: the rectangle of pixels around it, snapped outward to whole cells.
+        accept_range : bool
+            Whether values that fit no unit of their channel, or are impossible too often, are a warning and no error.
+        accept_delay : bool
+            Whether more than a day between SAR and radiometer is a warning and no error.
+
+        Raises
+        ------
+        SceneError
+            A raster cannot be read, has no georeferencing or lacks a channel; one is a result of a
+            network (but a prediction among the ancillary ones); they do not overlap; nothing in the region is valid;
+            or the values cannot be those of the channels.
+        ParameterError
+            `channels` names what there is not.
+        """
+        opened: list[Raster] = []
+        try:
+            checks = SceneChecks(card, accept_range)
+            return cls._open(opened, checks, sar, mwr, ancillary, land, channels, region, accept_delay)
+        except BaseException:
+            for raster in opened:
+                raster.close()
+            raise
+
+    @classmethod
+    def _open(
+        cls,
+        opened: list[Raster],
+        checks: SceneChecks,
+        sar: str,
+        mwr: str | None,
+        ancillary: Sequence[str],
+        land: str | Polygons | None,
+        channels: str,
+        region: Polygons | None,
+        accept_delay: bool,
+    ) -> Scene:
+        card = checks.card
+
+        def opening(path: str) -> Raster:
+            opened.append(open_raster(path))
+            return opened[-1]
+
+        roles = [RasterRole(opening(sar), "sar")]
+        if mwr:
+            roles.append(RasterRole(opening(mwr), "mwr"))
+        roles += [RasterRole(opening(path), "ancillary") for path in ancillary]
+        _check_measured(roles)
+        grid = Grid.from_raster(roles[0].raster)
+        chosen, warnings = choose_bands(card, roles, channels)
+        window = _region_window(region, grid, card.ratio, sar)
+        fine = _fine_bands(checks, roles, chosen, grid, window)
+        coarse = _open_coarse(checks, roles, chosen, grid, window)
+        checks.compare()
+        if isinstance(land, Polygons):
+            mask: PolygonIndex | RegisteredRaster | None = PolygonIndex(land, grid)
+        else:
+            mask = RegisteredRaster(opening(land), grid) if land else None
+        scene = cls(card, grid, window, fine, coarse, mask, opened, checks)
+        scene.name = Path(file_of(sar)).stem
+        scene.tags = _tags(roles)
+        scene.start_time = scene.tags.get("start_time") or _time_in(scene.name)
+        if scene.start_time:
+            scene.tags["start_time"] = scene.start_time
+        late = [delay_warning(roles[0].raster, roles[1].raster, accept_delay)] if mwr else []
+        scene.notes = tuple(checks.notes)
+        scene.warnings = (
+            *warnings,
+            *checks.warnings,
+            *filter(None, late),
+            *_size_warnings(card, grid, sar),
+            *_unused_warnings(card, roles, chosen),
+        )
+        scene._check_not_empty(sar)
+        return scene
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        for raster in self._rasters:
+            raster.close()
+
+    def conclude(self) -> tuple[list[str], list[str]]:
+        """Return notes and warnings of the impossible values that were read; the scene keeps the warnings.
+
+        To be called when everything is read, before results get their names.
+
+        Raises
+        ------
+        SceneError
+            They are too many.
+        """
+        notes, warnings = self._checks.conclude()
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *warnings)))
+        return notes, warnings
+
+    def check_tags(self) -> dict[str, str]:
+        """Return what the tags of results say of the checks so far; nothing where there is nothing to say."""
+        return self._checks.tags()
+
+    def read(self, window: Window) -> Patch:
+        """Return the channels over `window` (aligned to the coarse ratio, inside the scene).
+
+        Raises
+        ------
+        SceneError
+            A file is damaged.
+        ValueError
+            The window sticks out of the scene or does not begin at a cell.
+        """
+        if window.intersection(self.grid.window) != window:
+            raise ValueError(f"{window} sticks out of the scene of {self.rows} x {self.cols} pixels")
+        if window.row % self.ratio or window.col % self.ratio:
+            raise ValueError(f"{window} does not begin at a multiple of {self.ratio}")
+        if len(self._fine) == 1:  # it holds all channels, in their order
+            fine = self._fine[0].source.read(self._fine[0].bands, window)
+        else:
+            fine = np.empty((len(self.card.fine_channels), window.rows, window.cols), dtype=np.float32)
+            for part in self._fine:
+                fine[part.channels] = part.source.read(part.bands, window)
+        valid = np.isfinite(fine).all(axis=0)
+        cells = window.coarser(self.ratio)
+        coarse = np.empty((0, cells.rows, cells.cols), dtype=np.float32)
+        if self.sampler is not None:
+            rows, cols = cells.slices()
+            coarse = self._cells[:, rows, cols].copy()
+            cell_valid = self.sampler.cell_valid[rows, cols]
+            if not cell_valid.all():
+                # Columns first: rows are repeated as they lie in memory.
+                wide = cell_valid.repeat(self.ratio, axis=1)[:, : window.cols]
+                valid &= wide.repeat(self.ratio, axis=0)[: window.rows]
+        if self.has_land:
+            valid &= ~self.land(window)
+        return Patch(window, fine, coarse, valid)
+
+    @property
+    def has_land(self) -> bool:
+        """Whether it was told where land is."""
+        return self._land is not None
+
+    def land(self, window: Window) -> np.ndarray:
+        """Return where land is: (row, column), bool; nowhere where it was not told."""
+        if self._land is None:
+            return np.zeros((window.rows, window.cols), bool)
+        if isinstance(self._land, PolygonIndex):
+            return self._land.mask(window)
+        return np.nan_to_num(self._land.read(self._land.raster.measured[:1], window)[0]) != 0
+
+    def land_distance(self, reach_km: float) -> LandDistance | None:
+        """Return distances to land, which is looked for up to `reach_km` around; None without land."""
+        if self._land is None:
+            return None
+        land = self._land.polygons if isinstance(self._land, PolygonIndex) else self._land.raster
+        return LandDistance(self.grid, land, reach_km)
+
+    def _check_not_empty(self, sar: str) -> None:
+        """Look for one valid pixel, from the middle of the region outward: mostly the first look finds it."""
+        step = self.ratio * max(1, -(-512 // self.ratio))
+        middle = self.region.row + self.region.rows / 2, self.region.col + self.region.cols / 2
+
+        def distance(part: Window) -> float:
+            return abs(part.row + part.rows / 2 - middle[0]) + abs(part.col + part.cols / 2 - middle[1])
+
+        for part in sorted(self.region.split(step, step), key=distance):
+            if self.read(part).valid.any():
+                return
+        where = "the extent in " if self.region != self.grid.window else ""
+        raise SceneError(
+            f"No pixel of {where}{sar} can be mapped: everywhere a channel has no data or LAND covers it. "
+            "Check the rasters' nodata values, LAND and EXTENT."
+        )
+
+
+def _check_measured(roles: Sequence[RasterRole]) -> None:
+    """Refuse results of a network, whose bands are named like what was measured: their map would look right.
+
+    What one network predicts may be an ancillary channel of another.
+    """
+    for item in roles:
+        tags, name = item.raster.tags, item.role.upper()
+        product = tags.get("FLOELENS_PRODUCT", "a result")
+        if "FLOELENS_MODEL" not in tags or (name == "ANCILLARY" and product == "prediction"):
+            continue
+        made_of = f": {tags[f'FLOELENS_{name}']}" if f"FLOELENS_{name}" in tags else ""
+        right = "rasters of what was measured or predicted"
+        if name != "ANCILLARY":
+            right = f"the raster it was computed from{made_of}"
+        raise SceneError(
+            f"{item.raster.path} holds what FloeLens computed ({product} of model '{tags['FLOELENS_MODEL']}'), not "
+            f"what was measured. Choose as {name} {right}."
+        )
+
+
+def _fine_bands(
+    checks: SceneChecks,
+    roles: Sequence[RasterRole],
+    chosen: dict[str, BandChoice],
+    grid: Grid,
+    region: Window,
+) -> list[_FineBands]:
+    parts = []
+    for place, role in enumerate(roles):
+        wanted = [
+            (position, channel, chosen[channel.name].band)
+            for position, channel in enumerate(checks.card.fine_channels)
+            if chosen[channel.name].raster == place
+        ]
+        if wanted:
+            source = RegisteredRaster(role.raster, grid, "bilinear")
+            bands = [(channel, band) for _, channel, band in wanted]
+            # Values are judged and converted before anything is interpolated between them.
+            own = region if source.same else source.own.window
+            source.raster = cast(Raster, checks.measure(role.raster, bands, own))
+            parts.append(_FineBands(source, [band for _, band in bands], [position for position, _, _ in wanted]))
+    return parts
+
+
+def _region_window(region: Polygons | None, grid: Grid, ratio: int, sar: str) -> Window:
+    if region is None:
+        return grid.window
+    window = PolygonIndex(region, grid).window
+    if window.empty:
+        raise SceneError(f"EXTENT does not overlap {sar}. Choose an extent inside of the scene.")
+    return window.snapped(ratio, grid.window)
+
+
+def _open_coarse(
+    checks: SceneChecks,
+    roles: Sequence[RasterRole],
+    chosen: dict[str, BandChoice],
+    grid: Grid,
+    region: Window,
+) -> _Coarse | None:
+    """Read the coarse channels onto the grid of the first raster that holds some, MWR before others."""
+    card = checks.card
+    names = [channel.name for channel in card.coarse_channels]
+    if not names:
+        return None
+    places = sorted({chosen[name].raster for name in names}, key=lambda i: (roles[i].role != "mwr", i))
+    base = roles[places[0]].raster
+    own = Grid.from_raster(base)
+    part = _needed_window(grid, card.ratio, own, base, len(names))
+    coarse_grid = own.subset(part)
+    values = np.empty((len(names), part.rows, part.cols), dtype=np.float32)
+    for place in places:
+        wanted = [i for i, name in enumerate(names) if chosen[name].raster == place]
+        bands = [(card.coarse_channels[i], chosen[names[i]].band) for i in wanted]
+        numbers = [band for _, band in bands]
+        if place == places[0]:
+            read = base.read(numbers, part)
+            over = _window_over(grid, region, own).intersection(part)
+            seen = read[(slice(None), *over.slices(part))]
+            checks.measure(base, bands, over, seen).take(read, numbers, part)
+            values[wanted] = read
+        else:
+            source = RegisteredRaster(roles[place].raster, coarse_grid, "bilinear")
+            source.raster = cast(Raster, checks.measure(roles[place].raster, bands, source.own.window))
+            values[wanted] = source.read(numbers, coarse_grid.window)
+    finite = np.isfinite(values).all(axis=0)
+    values[:, ~finite] = np.nan
+    sampler = Sampler.build(grid, card.ratio, coarse_grid, finite)
+    rows, cols = region.coarser(card.ratio).slices()
+    if not sampler.cell_valid[rows, cols].any():
+        overlap = Sampler.build(grid, card.ratio, coarse_grid, np.ones_like(finite))
+        if not overlap.cell_valid[rows, cols].any():
+            raise _no_overlap(roles[0].raster, base)
+        raise SceneError(
+            f"{base.path} has no data over {roles[0].raster.path} (in one channel at least, everywhere). "
+            "Give the radiometry of this scene, and check its nodata value."
+        )
+    return _Coarse(coarse_grid, values, sampler)
+
+
+def _no_overlap(sar: Raster, coarse: Raster) -> SceneError:
+    return SceneError(
+        f"{coarse.path} does not overlap {sar.path}. Give the radiometry of the same scene, "
+        "and check the coordinate reference systems."
+    )
+
+
+def _needed_window(grid: Grid, ratio: int, own: Grid, raster: Raster, channels: int) -> Window:
+    """Return all pixels of a coarse raster, or those around the scene where it is large."""
+    if channels * own.rows * own.cols <= _WHOLE_COARSE_VALUES:
+        return own.window
+    window = _window_over(grid, grid.window, own)
+    if window.empty:
+        raise SceneError(
+            f"{raster.path} does not overlap the scene. Give the radiometry of the same scene, "
+            "and check the coordinate reference systems."
+        )
+    if channels * window.rows * window.cols > _MOST_COARSE_VALUES:
+        raise SceneError(
+            f"{raster.path} has {window.rows} x {window.cols} pixels over the scene, far finer than the network's "
+            f"cells of {ratio} pixels. Resample it to about the radiometer's own grid first."
+        )
+    return window
+
+
+def _window_over(grid: Grid, region: Window, own: Grid) -> Window:
+    """Return the pixels of a coarse raster around a region of the scene; empty where they do not overlap."""
+    rows = np.linspace(region.row, region.row_stop, 65)
+    cols = np.linspace(region.col, region.col_stop, 65)
+    row, col = grid.pixels_in(own, *np.meshgrid(rows, cols, indexing="ij"))
+    known = np.isfinite(row) & np.isfinite(col)
+    if not known.any():
+        return Window(0, 0, 0, 0)
+    low = np.floor([row[known].min() - 2, col[known].min() - 2]).astype(int)
+    high = np.ceil([row[known].max() + 2, col[known].max() + 2]).astype(int)
+    around = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    return around.intersection(own.window)
+
+
+def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for role in ("mwr", "sar"):
+        for item in roles:
+            if item.role == role:
+                tags.update(item.raster.tags)
+    return tags
+
+
+def _time_in(name: str) -> str | None:
+    match = _ACQUISITION.search(name)
+    return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
+
+
+def _size_warnings(card: ModelCard, grid: Grid, sar: str) -> list[str]:
+    size = grid.pixel_size()
+    if abs(size / card.pixel_size_m - 1) <= PIXEL_SIZE_TOLERANCE:
+        return []
+    return [
+        f"The pixels of {sar} are {size:.1f} m, the model '{card.id}' was trained on {card.pixel_size_m:g} m. "
+        "Resample the raster, or trust the result less."
+    ]
+
+
+def _unused_warnings(
+    card: ModelCard, roles: Sequence[RasterRole], chosen: dict[str, BandChoice]
+) -> list[str]:
+    used = {choice.raster for choice in chosen.values()}
+    return [
+        f"{role.raster.path} is not used: the model '{card.id}' reads no channel of it."
+        for place, role in enumerate(roles)
+        if place not in used
+    ]

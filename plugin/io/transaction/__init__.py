@@ -1,0 +1,1 @@
+"""Results that replace older ones all together, and what is protected from them."""

@@ -1,0 +1,1 @@
+"""What jobs share: inputs, provenance, baselines, coverage."""

@@ -1,0 +1,1 @@
+"""What the relevance job writes beside the map."""

@@ -1,0 +1,1 @@
+"""The parts of the Z-score job."""

@@ -1,0 +1,298 @@
+"""Which pixels of a scene are scored, what a chart says of them, and their way to a refit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from ...core.zscores.sums.information import OutputLayer
+from ...ground.errors import SceneError
+from ...ground.protocols import Progress
+from ...ground.window import Window
+from ...ground.wording import listed
+from ...io.files.spool import Spool
+from ...io.formats.chart.codes import CONCENTRATION_CODES
+from ...io.formats.labels import LabelReader
+from ...io.geometry.grid import Grid
+from ...networks.card import Head
+
+Place = tuple[np.ndarray, np.ndarray]
+
+
+def pixel_spool(layer: OutputLayer) -> Spool:
+    """Return a temporary file for the labelled pixels of a head."""
+    components = ("components", np.float32, (len(layer.components),))
+    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
+
+
+def spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return the labelled pixels as rows of a spool."""
+    known = ~np.isnan(labels)
+    rows = np.empty(int(known.sum()), spool.dtype)
+    rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
+    return rows
+
+
+def rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
+    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
+    from ...core.streaming.engine import check_cancelled
+
+    def batches() -> Iterator:
+        for rows in spool:
+            check_cancelled(progress)
+            yield rows["components"], rows["label"], {clustering: rows["block"]}
+
+    return batches
+
+
+AUTOMATIC = -1  # as SAMPLE: every pixel without labels, one a coarse cell with them
+EVERY = 1
+
+
+def sampling_step(sample: int, labelled: bool) -> int:
+    """Return the step that :func:`sampling` takes: that of SAMPLE, or the one that suits a scene.
+
+    Without labels nothing depends on how pixels depend on each other, so that all of them are taken; tests with
+    labels take one pixel a coarse cell, whose pixels share their radiometry.
+    """
+    if sample != AUTOMATIC:
+        return sample
+    return 0 if labelled else EVERY
+
+
+def sampling_text(step: int) -> str:
+    """Return a step in words."""
+    if step == EVERY:
+        return "all pixels"
+    return f"every {step}. row and column" if step else "one pixel a coarse cell"
+
+
+def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
+    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
+
+    Parameters
+    ----------
+    step : int
+        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
+    ratio : int
+        Fine pixels along a coarse cell.
+    """
+    every = step or ratio
+    first = every // 2
+
+    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
+        rows = np.arange(window.row, window.row_stop) % every == first
+        cols = np.arange(window.col, window.col_stop) % every == first
+        return rows[:, None] & cols & valid
+
+    return choose
+
+
+def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
+    """Return what a chart's values mean to a head.
+
+    Parameters
+    ----------
+    head : Head
+        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
+        linear: values stay.
+    values : numpy.ndarray
+        (pixel,), NaN where there is none.
+
+    Returns
+    -------
+    numpy.ndarray
+        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
+    """
+    values = values.astype(np.float64)
+    if head.kind == "linear":
+        return values
+    if head.kind == "sigmoid":
+        with np.errstate(invalid="ignore"):
+            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
+    targets = np.full(values.shape, np.nan)
+    for position, entry in enumerate(head.classes):
+        targets[values == entry.value] = position
+    return targets
+
+
+_TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
+_BEYOND = 16  # different values above 100: more are neither land nor gaps
+_MANY = 64  # different values that are no class: more need not be remembered to know that it is no chart
+
+
+class LabelKind:
+    """Watches whether labels are of the kind a head needs: %, or codes of its classes.
+
+    Parameters
+    ----------
+    head : Head
+        What is judged.
+
+    Attributes
+    ----------
+    usable : int
+        Pixels so far whose value means something to the head.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.usable = 0
+        self._head = head
+        self._codes = {float(entry.value) for entry in head.classes}
+        self._found: set[float] = set()
+        self._foreign: set[float] = set()
+        self._foreign_pixels = 0
+        self._largest = 0.0
+        self._whole, self._seen = True, np.zeros(256, bool)  # whether % are whole numbers, and which of them there are
+        self._range = np.inf, -np.inf  # of what the labels mean
+
+    def targets(self, values: np.ndarray) -> np.ndarray:
+        """Take values (pixel,) as they stand in the raster, and return what they mean: :func:`label_targets`."""
+        targets = label_targets(self._head, values)
+        self.usable += int((~np.isnan(targets)).sum())
+        self._watch(values)
+        low, high = self._range
+        self._range = np.nanmin(targets, initial=low), np.nanmax(targets, initial=high)
+        return targets
+
+    def _watch(self, values: np.ndarray) -> None:
+        if self._head.kind == "sigmoid":
+            known = values[values >= 0]  # NaN is none of them
+            bytes_ = np.minimum(known, 255).astype(np.uint8)
+            self._seen |= np.bincount(bytes_, minlength=256) > 0
+            self._whole = self._whole and bool((bytes_[known <= 100] == known[known <= 100]).all())
+        values = values[(values >= 0) & (values <= 100)].astype(np.float64)  # others are masks
+        if self._head.kind != "softmax":
+            self._largest = max(self._largest, values.max(initial=0.0))
+            return
+        different, counts = np.unique(values, return_counts=True)
+        for value, count in zip(different.tolist(), counts.tolist()):
+            if value in self._codes:
+                self._found.add(value)
+                continue
+            self._foreign_pixels += count
+            if len(self._foreign) < _MANY:
+                self._foreign.add(value)
+
+    def _odd_percents(self) -> str:
+        """Return why values that are taken for % may be none; empty where nothing says so."""
+        seen = np.flatnonzero(self._seen).tolist()
+        percents = [value for value in seen if value <= 100]
+        name = self._head.name
+        if len(seen) - len(percents) > _BEYOND:
+            return (
+                f"LABELS hold {len(seen) - len(percents)} different values above 100 for head '{name}', which count as "
+                "having no label. If they are in another unit than %, turn them into % first."
+            )
+        # Intervals in % end in 0 or 5 (an interval's middle); codes such as 13, 91 and 92 do not.
+        codes = [value for value in percents if value % 5]
+        if self._whole and len(codes) > 1 and CONCENTRATION_CODES.issuperset(percents):
+            return (
+                f"LABELS hold {listed([str(value) for value in codes])}, as codes of an ice chart (SIGRID-3) do; they "
+                f"are taken for % for head '{name}'. If they are codes, let 'Import scene' turn the chart into %."
+            )
+        return ""
+
+    def warning(self, labels: str) -> str:
+        """Return what a reader must know; empty where nothing is odd.
+
+        Raises
+        ------
+        SceneError
+            If the values cannot be codes of the classes: hardly any of them is one.
+        """
+        name = self._head.name
+        if self._head.kind == "sigmoid" and 0 < self._largest <= _TENTHS:
+            known = f"LABELS never exceed {self._largest:g} for head '{name}': they are taken for %, "
+            if self._largest <= 1:
+                return known + "and 1 is next to no ice. If they are fractions, multiply them by 100."
+            return known + "next to no ice. If they are tenths or class codes, turn them into % first."
+        if self._head.kind == "sigmoid" and (odd := self._odd_percents()):
+            return odd
+        same = ""
+        if self.usable and self._range[0] == self._range[1]:
+            same = (
+                f"All labels of head '{name}' are the same: no slope or refit is possible, and pixels that were picked "
+                "for what they are cannot judge the network."
+            )
+        if not self._foreign:
+            return same
+        values = listed([f"{value:g}" for value in sorted(self._foreign)])
+        classes = ", ".join(f"{entry.value:g} {entry.name}" for entry in self._head.classes)
+        if len(self._found) < 2 or len(self._foreign) > len(self._found):
+            raise SceneError(
+                f"LABELS {labels} hold {values}, which are no classes of head '{name}' ({classes}). They look like "
+                "concentrations in % or codes of another chart. Give a raster of these class codes, or "
+                "leave LABELS empty."
+            )
+        return (
+            f"{self._foreign_pixels} sampled pixels of LABELS hold {values}, no class of head '{name}' ({classes}): "
+            "they count as having no label."
+        )
+
+
+class SceneLabels:
+    """The labels of a scene's pixels for every head, in the terms of the head.
+
+    Parameters
+    ----------
+    path : str or None
+        The raster, as it was named; None where there are no labels.
+    heads : sequence of Head
+        What is judged.
+    grid : Grid
+        Of the scene.
+    stack : ExitStack
+        Closes the raster.
+    """
+
+    def __init__(self, path: str | None, heads: Sequence[Head], grid: Grid, stack: ExitStack) -> None:
+        self._path, self._heads = path, tuple(heads)
+        self._readers = (
+            [stack.enter_context(LabelReader.open(path, grid, head.name)) for head in heads] if path else []
+        )
+        self._kinds = [LabelKind(head) for head in heads]
+
+    def targets(self, window: Window, at: Place) -> list[np.ndarray]:
+        """Return the labels of some pixels of a window, an array a head, and watch of which kind they are.
+
+        Parameters
+        ----------
+        window : Window
+            Pixels of the scene.
+        at : tuple of numpy.ndarray
+            (pixel,): rows and columns in the window.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            As of :func:`label_targets`; empty without labels.
+        """
+        return [kind.targets(reader.read(window)[at]) for kind, reader in zip(self._kinds, self._readers)]
+
+    def meant(self, window: Window, at: Place) -> list[np.ndarray | None]:
+        """Return what :meth:`targets` does, for each head None without labels, and watch nothing."""
+        if not self._readers:
+            return [None] * len(self._heads)
+        return [
+            label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
+        ]
+
+    def judged(self, start_time: str | None) -> tuple[str, ...]:
+        """Return what a reader must know of the labels of a scene of that time.
+
+        Raises
+        ------
+        SceneError
+            If none is usable, or they are no codes of the classes.
+        """
+        odd = [kind.warning(str(self._path)) for kind in self._kinds]
+        if self._path and not any(kind.usable for kind in self._kinds):
+            raise SceneError(
+                f"LABELS {self._path} has no usable value on the pixels sampled. Check that it covers the "
+                "scene, and its band and codes."
+            )
+        odd += [reader.delay_warning(start_time) for reader in self._readers[:1]]
+        return tuple(filter(None, odd))

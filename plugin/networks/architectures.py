@@ -1,0 +1,50 @@
+"""The architectures that a card can name: each a module with an :class:`.contract.Architecture`, and a row here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..ground.errors import ModelError
+from .files import shown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .card import ModelCard
+    from .contract import Architecture, FastPaths
+
+# Name in a card: the module that holds ``ARCHITECTURE``, imported when it is needed, since it imports torch.
+ARCHITECTURES = {"aspp_fusion": "aspp.architecture"}
+
+
+def architecture(card: ModelCard) -> Architecture:
+    """Return the architecture that a card names.
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name.
+    """
+    name = card.architecture.name
+    if name not in ARCHITECTURES:
+        raise ModelError(
+            f"The card of '{card.id}' names the architecture {shown(name)}, which is not known. "
+            f"Known are: {', '.join(ARCHITECTURES)}."
+        )
+    return _named(name)
+
+
+def _named(name: str) -> Architecture:
+    return import_module(f".{ARCHITECTURES[name]}", __package__).ARCHITECTURE
+
+
+def fast_paths(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
+    """Return what an architecture computes faster for a network of its own, or None."""
+    for name in ARCHITECTURES:
+        fast = _named(name).fast
+        found = fast(module, dtype) if fast is not None else None
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,58 @@
+"""The fusion network as an architecture: how a card's network is built, and its fast paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ...ground.errors import ModelError
+from ..contract import Architecture, FastPaths
+from .definition import AsppFusion
+from .fast.forward import FastAspp
+from .fast.gated import GatedRows
+from .fast.gradient import Pullback
+from .fast.lrp_epsilon import EpsilonPullback
+from .fast.secants import SecantPullback
+
+if TYPE_CHECKING:
+    from ..card import ModelCard
+
+
+def _build(card: ModelCard, arguments: Mapping[str, Any]) -> AsppFusion:
+    if not isinstance(arguments.get("variant"), str):
+        raise ModelError(
+            f"The card of '{card.id}' does not name the network's variant. Add it to architecture.arguments."
+        )
+    return AsppFusion(
+        fine_channels=len(card.fine_channels),
+        coarse_channels=len(card.coarse_channels),
+        ratio=card.ratio,
+        variant=arguments["variant"],
+        outputs=card.outputs,
+    )
+
+
+def _fast(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
+    return fast_paths_of(FastAspp(module, dtype)) if isinstance(module, AsppFusion) else None
+
+
+def fast_paths_of(network: FastAspp) -> FastPaths:
+    """Return what the fast copy of a network computes; the backward passes need linear branches."""
+    return FastPaths(
+        forward=network,
+        components=network.components,
+        gradient=Pullback(network) if network.folded and network.repeats_cells else None,
+        secants=SecantPullback(network) if network.folded and network.repeats_cells else None,
+        lrp_epsilon=partial(EpsilonPullback, network) if network.linear and network.repeats_cells else None,
+        gated=GatedRows(network) if network.folded else None,
+        band_rows=network.band_rows,
+        bands_at_once=network.bands_at_once,
+        release=network.workspace.release,
+    )
+
+
+ARCHITECTURE = Architecture(arguments=("variant", "ratio", "outputs"), build=_build, fast=_fast)

@@ -1,0 +1,1 @@
+"""Its fast paths: exact but for rounding, and several times faster than the definition."""

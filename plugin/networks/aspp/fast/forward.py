@@ -1,0 +1,459 @@
+"""The fusion network reorganised for speed; the numbers are those of :class:`.definition.AsppFusion`.
+
+What is done differently, each step exact but for rounding:
+
+- the four pools share their sums (:mod:`.pools`): a window of 2k pixels is four windows of k, so each
+  scale costs the same, whatever its size;
+- nothing is concatenated before the output: each group of components is weighted on its own and added;
+- coarse channels are weighted on their cells and the few logits upsampled, not the many channels;
+- where no ReLU follows the scale convolutions (the interpretability variants), the whole way from the
+  trunk to the logits is linear and :class:`.head.LinearHead` takes it, in both directions;
+- on CPUs each core takes a share of a tile's rows, a band at a time (:mod:`.bands`), and filters fill
+  the lanes of a register (:mod:`.convolutions`);
+- float32 and bfloat16 run channels-last, float64 does not: as measured on CPUs.
+
+Both batch norms stand before a zero-padded convolution. Merged into it, the shift would reach the padding
+too and be wrong at the border: merged weights serve everywhere but along the scene's edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ...kernels.buffers import Workspace
+from ...kernels.convolutions import Filters, convolved
+from ...kernels.threads import cores, together
+from ...layers import NearestUpsample
+from ..variants import SCALES
+from .bands import BAND_ROWS, Band, Rolling, rolled, shares
+from .head import ALL_EDGES, Edges, Gathered, LinearHead
+from .pools import doubled_pools
+
+if TYPE_CHECKING:
+    from ..definition import AsppFusion
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
+# Convolutions that read the output of a batch norm.
+NORMS = {"conv3": "norm1", "conv5": "norm2"}
+
+
+class FastAspp(nn.Module):
+    """A fast copy of the fusion network in evaluation mode.
+
+    It shares nothing with the network it was made from: later changes of one do not reach the other.
+    Gradients flow to the inputs, not to the weights.
+
+    Parameters
+    ----------
+    network : AsppFusion
+        The network to copy; its batch-norm statistics are taken as they are.
+    dtype : torch.dtype
+        float64, float32 or bfloat16. In bfloat16 the first convolution, the coarse channels and the sum of the
+        groups stay in float32, and so are the logits.
+    """
+
+    def __init__(self, network: AsppFusion, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.sum_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+        channels_last = dtype != torch.float64
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.rectified = network.scale_relus is not None
+        self.coarse_channels = network.coarse_channels
+        self.upsample = type(network.upsample)(network.ratio)
+        # Rows computed at a time; 0 for all at once, where there is no cache to stay in.
+        self.band_rows = BAND_ROWS if network.output.weight.device.type == "cpu" else 0
+        self.workspace = Workspace()
+
+        self.merged: set[str] = set()
+        for name in CONVOLUTIONS:
+            # What reads the inputs stays in float32: which gates open is decided there first of all.
+            kind = self.sum_dtype if name == "conv1" else dtype
+            self._copy(name, getattr(network, name), kind)
+        for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
+            gain, shift = self._exact_norm(norm)
+            self._buffer(f"{name}_gain", gain[:, None, None])
+            self._buffer(f"{name}_shift", shift[:, None, None])
+            if (gain != 0).all():  # else the way back could not tell the shift's share
+                self.merged.add(name)
+        for name, norm in NORMS.items():
+            layer = getattr(network, name)
+            weight, gain, shift = (
+                values.double() for values in (layer.weight, *self._exact_norm(getattr(network, norm)))
+            )
+            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True)
+            self._buffer(
+                f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
+            )
+        self.filters = nn.ModuleDict()
+        for name in (*CONVOLUTIONS, *(f"{name}_merged" for name in NORMS)):
+            weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+            self.filters[name] = Filters(weight, bias)
+        convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
+        for scale, convolution in zip(SCALES, convolutions):
+            self._copy(f"scale{scale}", convolution)
+
+        outputs = network.output.out_channels
+        self.hidden = network.hidden is not None
+        # With more logits than filters the folded convolution would cost more than the one it replaces.
+        self.folded = self.linear and outputs <= network.widths.scale
+        if self.hidden:
+            self._copy("hidden1", network.hidden)
+            self._copy("output", network.output)
+        else:
+            self._split_output(network, convolutions)
+
+    @property
+    def linear(self) -> bool:
+        """Whether no activation follows the pools: the way from the trunk to the logits is linear."""
+        return not self.rectified and not self.hidden
+
+    @property
+    def repeats_cells(self) -> bool:
+        """Whether coarse cells are repeated over their pixels, not interpolated."""
+        return isinstance(self.upsample, NearestUpsample)
+
+    @staticmethod
+    def _exact_norm(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return gain and shift of a batch norm by channel, float64."""
+        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        return gain, norm.bias.double() - norm.running_mean.double() * gain
+
+    def _split_output(self, network: AsppFusion, convolutions: list[nn.Conv2d]) -> None:
+        """Cut the output weights into those of the skip, of each scale and of the coarse channels."""
+        weights = network.output.weight.double()
+        bias = network.output.bias.double()
+        skip, filters = network.widths.skip, network.widths.scale
+        self._buffer("output_skip", weights[:, :skip], convolution=True)
+        self._buffer("offset_output", bias, dtype=torch.float64)
+        kernels = {}
+        for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):
+            begin = skip + index * filters
+            part = weights[:, begin : begin + filters]
+            self._buffer(f"output{scale}", part, convolution=True)
+            if not self.folded:
+                continue
+            # The zero padding is the same before and after: the fold holds at the border as well.
+            # Plain sums, no matrix product: QGIS brings a BLAS of its own, and its last digit is another.
+            kernel = (part[:, :, None] * convolution.weight.double()).sum(1)
+            offset = (part[:, :, 0, 0] * convolution.bias.double()).sum(1)
+            self._buffer(f"offset{scale}", offset, dtype=torch.float64)
+            bias = bias + offset
+            kernels[scale] = kernel
+        if self.folded:
+            self.head = LinearHead(kernels, self.dtype, self.sum_dtype, self.memory_format)
+        self._buffer("output_coarse", weights[:, skip + len(SCALES) * filters :], dtype=self.sum_dtype)
+        self._buffer("output_bias", bias, dtype=self.sum_dtype)
+
+    def _buffer(
+        self, name: str, values: torch.Tensor, convolution: bool = False, dtype: torch.dtype | None = None
+    ) -> None:
+        copy = values.detach().clone().to(dtype or self.dtype)
+        if convolution:
+            copy = copy.contiguous(memory_format=self.memory_format)
+        self.register_buffer(name, copy)
+
+    def _copy(self, name: str, layer: nn.Conv2d, dtype: torch.dtype | None = None) -> None:
+        self._buffer(f"{name}_weight", layer.weight, convolution=True, dtype=dtype)
+        self._buffer(f"{name}_bias", layer.bias, dtype=dtype)
+
+    def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
+        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        return convolved(values, weight, bias, padding, scale)
+
+    def normalised(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """Return what a batch norm makes of values."""
+        return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
+
+    def shares(self, rows: int | Band) -> list[Band]:
+        """Return parts of a tile's rows (or some of them), one for each core that computes at the same time."""
+        # What is to be differentiated is not cut: autograd would keep every piece.
+        cut = self.band_rows and not torch.is_grad_enabled()
+        some = Band(0, rows, rows) if isinstance(rows, int) else rows
+        return shares(some, cores() if cut else 1)
+
+    def bands_at_once(self, rows: int) -> int:
+        """Return how many bands of a window of `rows` rows are computed at the same time without autograd."""
+        with torch.no_grad():
+            return max(1, len(self.shares(rows)))
+
+    def laid_out(self, fine: torch.Tensor) -> torch.Tensor:
+        """Return standardised inputs (1, fine channel, row, column) as :meth:`bands` takes them."""
+        return fine.to(self.sum_dtype).contiguous(memory_format=self.memory_format)
+
+    def bands(
+        self,
+        share: Band,
+        fine: torch.Tensor,
+        edges: Edges = ALL_EDGES,
+        kept: Mapping[str, torch.Tensor] | None = None,
+    ) -> Iterator[tuple[torch.Tensor, Band, torch.Tensor]]:
+        """Yield skip components, a band of a share, and the trunk's output of the band, to be used before the next.
+
+        The skip components run ahead of the trunk: they too come from top to bottom, each row of the share once,
+        but not always those of the band.
+
+        Parameters
+        ----------
+        share : Band
+            Of the rows.
+        fine : torch.Tensor
+            As :meth:`laid_out` returns it.
+        edges : tuple of bool
+            As in :meth:`forward`.
+        kept : mapping of str to torch.Tensor, optional
+            Arrays of the whole tile that take outputs of convolutions, after their ReLU.
+        """
+        rows, recorded = fine.shape[2], torch.is_grad_enabled()
+        kept = kept or {}
+        with rolled(CONVOLUTIONS, rows, self.workspace) as chain:
+            for band in share.cut(0 if recorded else self.band_rows):
+                before, skip = Rolling(rows, fine), fine[:, :, :0]
+                for index, (name, rolling) in enumerate(chain.items()):
+                    new = rolling.new(band.around(len(CONVOLUTIONS) - 1 - index))
+                    if new:
+                        values, own = before.seen_by(new)
+                        sides = (edges[0] and new.start == 0, edges[1] and new.stop == rows, *edges[2:])
+                        if recorded:
+                            rolling.take(new, self._layer(name, values, own, sides))
+                        else:
+                            room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
+                            self._layer(name, values, own, sides, room)
+                    mine = new.inside(share)
+                    if name in kept and mine:
+                        kept[name][:, :, mine.own] = rolling.of(mine.own)
+                    if name == "conv2":
+                        skip = rolling.of(mine.own)
+                    if band.stop == share.stop and before is not chain["conv2"]:
+                        before.close()  # the next layer may have its memory
+                    before = rolling
+                yield skip, band, before.of(band.own)
+
+    def trunk(self, fine: torch.Tensor, edges: Edges = ALL_EDGES) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the skip components and the trunk's output of all rows at once."""
+        fine = self.laid_out(fine)
+        if torch.is_grad_enabled():
+            ((skip, _, trunk),) = self.bands(Band(0, fine.shape[2], fine.shape[2]), fine, edges)
+            return skip, trunk
+        kept = {}
+        for name in ("conv2", "conv6"):
+            shape = 1, self.filters[name].outputs, *fine.shape[2:]
+            kept[name] = fine.new_empty(shape, dtype=self.dtype).contiguous(memory_format=self.memory_format)
+        self._keep(fine, edges, kept)
+        return kept["conv2"], kept["conv6"]
+
+    def _layer(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the rows `own` of a convolution after its ReLU; `out` takes them."""
+        norm = NORMS.get(name)
+        if norm in self.merged and out is not None:
+            return self._merged(name, values, own, edges, out)
+        values = values if norm is None else self.normalised(norm, values)
+        return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
+
+    def before_relu(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the rows `own` of a convolution before its ReLU; `out` takes them."""
+        norm = NORMS.get(name)
+        if norm in self.merged:
+            return self._merged(name, values, own, edges, out, relu=False)
+        values = values if norm is None else self.normalised(norm, values)
+        return self.filters[name](values, rows=own, out=out)
+
+    def _merged(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor, relu: bool = True
+    ) -> torch.Tensor:
+        """Return a convolution of normalised values, by weights that hold the norm except at the edges."""
+        self.filters[f"{name}_merged"](values, relu=relu, rows=own, out=out)
+        self.correct_edges(name, values, own, edges, out, relu=relu)
+        return out
+
+    def correct_edges(
+        self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor, relu: bool
+    ) -> None:
+        """Compute anew what merged weights made of the outermost lines of the scene.
+
+        Parameters
+        ----------
+        name : str
+            A convolution behind a norm.
+        values : torch.Tensor
+            What the norm reads.
+        own : slice
+            Which of their rows `out` holds.
+        edges : tuple of bool
+            As in :meth:`forward`.
+        out : torch.Tensor
+            The result, to be corrected.
+        relu : bool
+            Whether it is that of the ReLU behind the convolution.
+        """
+        for seen, line in self.edge_strips(edges):
+            found = self.filters[name](self.normalised(NORMS[name], values[seen]), relu=relu)[line]
+            out[line] = found[:, :, own] if found.shape[2] > 1 else found
+
+    @staticmethod
+    def edge_strips(edges: Edges) -> Iterator[tuple[tuple, tuple]]:
+        """Yield for each edge of the scene what its outermost line sees, and the line itself, there and in all."""
+        top, bottom, left, right = edges
+        everything, first, last = slice(None), slice(0, 1), slice(-1, None)
+        sides = (
+            (top, (everything, everything, slice(0, 2)), (everything, everything, first)),
+            (bottom, (everything, everything, slice(-2, None)), (everything, everything, last)),
+            (left, (..., slice(0, 2)), (..., first)),
+            (right, (..., slice(-2, None)), (..., last)),
+        )
+        for wanted, seen, own in sides:
+            if wanted:
+                yield seen, own
+
+    def _branches(self, trunk: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield each scale with the components of its branch."""
+        for scale, pooled in doubled_pools(trunk, SCALES):
+            branch = self._convolve(f"scale{scale}", pooled, scale, padding=scale)
+            yield scale, branch.relu_() if self.rectified else branch
+
+    def _joined(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+        skip, trunk = self.trunk(fine)
+        parts = [skip, *(branch for _, branch in self._branches(trunk))]
+        in_rows = self.memory_format == torch.channels_last and not torch.is_grad_enabled()
+        if self.coarse_channels:
+            cells = coarse.to(self.dtype)
+            parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
+        if not in_rows:
+            return torch.cat(parts, 1)
+        # As a matrix (pixel, component) they are joined several times faster than as arrays of four axes.
+        samples, _, rows, cols = fine.shape
+        joined = torch.cat([part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts], 1)
+        return joined.view(samples, rows, cols, -1).permute(0, 3, 1, 2)
+
+    def _repeated(self, cells: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+        """Return coarse cells at the pixels of `fine`, channels last."""
+        if not self.repeats_cells:
+            return self.upsample(cells.contiguous(memory_format=self.memory_format), fine)
+        ratio, (rows, cols) = self.upsample.ratio, fine.shape[2:]
+        pixels = cells.permute(0, 2, 3, 1).repeat_interleave(ratio, 1)[:, :rows]
+        return pixels.repeat_interleave(ratio, 2)[:, :, :cols].permute(0, 3, 1, 2)
+
+    def components(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return what :meth:`.definition.AsppFusion.components` returns, in this copy's dtype."""
+        joined = self._joined(fine, coarse)
+        return self._convolve("hidden1", joined).relu_() if self.hidden else joined
+
+    def forward(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
+    ) -> torch.Tensor:
+        """Return the logits (sample, output, row, column); float32 where the weights are bfloat16.
+
+        Parameters
+        ----------
+        fine, coarse : torch.Tensor
+            As :class:`.definition.AsppFusion` takes them.
+        edges : tuple of bool
+            Whether the top, bottom, left and right of the array are edges of the scene. What lies within
+            the receptive field of one that is not need not be right.
+        """
+        if self.hidden:
+            return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
+        if self.folded:
+            return self.gathered_logits(fine, coarse, edges)
+        return self._from_trunk(*self.trunk(fine, edges), fine, coarse)
+
+    def keeping_logits(
+        self,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        edges: Edges,
+        kept: Mapping[str, torch.Tensor],
+    ) -> torch.Tensor:
+        """Return the logits of a network without hidden layer; parameters as of :meth:`bands`; all is kept."""
+        if self.folded:
+            return self.gathered_logits(fine, coarse, edges, kept)
+        self._keep(self.laid_out(fine), edges, kept)
+        return self._from_trunk(kept["conv2"], kept["conv6"], fine, coarse)
+
+    def _keep(self, fine: torch.Tensor, edges: Edges, kept: Mapping[str, torch.Tensor]) -> None:
+        """Fill `kept`; parameters as of :meth:`bands`."""
+
+        def keep(share: Band) -> None:
+            for _ in self.bands(share, fine, edges, kept):
+                pass
+
+        together([partial(keep, share) for share in self.shares(fine.shape[2])])
+
+    def _from_trunk(
+        self, skip: torch.Tensor, trunk: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
+    ) -> torch.Tensor:
+        logits = self._from_skip(skip)
+        for scale, branch in self._branches(trunk):
+            logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))
+        return self._with_coarse(logits, fine, coarse)
+
+    def gathered_logits(
+        self,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        edges: Edges,
+        kept: Mapping[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Return the logits of a network with a linear head, band by band; parameters as of :meth:`bands`."""
+        fine = self.laid_out(fine)
+        shares = self.shares(fine.shape[2])
+        gathering = self.head.gathering(fine, edges, shares)
+
+        def gather(share: Band, part: Gathered) -> list[torch.Tensor]:
+            skips = []
+            for skip, band, trunk in self.bands(share, fine, edges, kept):
+                if skip.shape[2]:
+                    skips.append(self._from_skip(skip))
+                part.add(band.own, trunk)
+            part.finish()
+            return skips
+
+        skips = together([partial(gather, *each) for each in zip(shares, gathering.parts)])
+        cells = self._weighted_cells(coarse)
+
+        def complete(index: int, logits: torch.Tensor) -> None:
+            logits += torch.cat(skips[index], 2)
+            logits += self._on_pixels(cells, shares[index], fine)
+
+        return gathering.logits(complete)
+
+    def _from_skip(self, skip: torch.Tensor) -> torch.Tensor:
+        return convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
+
+    def _with_coarse(
+        self, logits: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Add the bias and the coarse channels; of `fine` only the size is read."""
+        rows = logits.shape[2]
+        return logits + self._on_pixels(self._weighted_cells(coarse), Band(0, rows, rows), fine)
+
+    def _weighted_cells(self, coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return the bias and what coarse cells add to the logits (1, output, cell row, cell column)."""
+        bias = self.get_buffer("output_bias")[:, None, None]
+        if not self.coarse_channels:
+            return bias[None]
+        # A plain sum again; the cells are few.
+        cells = coarse.to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
+        return cells.sum(2) + bias
+
+    def _on_pixels(self, cells: torch.Tensor, band: Band, fine: torch.Tensor) -> torch.Tensor:
+        """Return weighted cells on the pixels of some rows; of `fine` only the size is read."""
+        if not self.coarse_channels:
+            return cells
+        if not self.repeats_cells:
+            # Of all rows for each share; no variant whose logits are gathered by shares comes here.
+            return self.upsample(cells, fine)[:, :, band.own]
+        ratio = self.upsample.ratio
+        first = band.start // ratio
+        seen = fine[:, :, first * ratio : band.stop]
+        found = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
+        return found[:, :, band.start - first * ratio :]

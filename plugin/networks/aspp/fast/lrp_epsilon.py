@@ -1,0 +1,191 @@
+"""The way back through the fusion network by LRP-ε (:mod:`.lrp_epsilon_rule`), written out for speed.
+
+Every layer of the definition keeps its own share, so nothing is folded. Where a ReLU follows, it is zero where
+it is shut. The trunk's outputs z are kept for a whole tile, all else is made on the way back, band by band
+(:mod:`.bands`). Each core takes its part of the rows; what it hands to another's is added when all have
+come to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from ...kernels.convolutions import Filters, convolved
+from ...kernels.threads import together
+from .bands import Band, rolled, span_of
+from .forward import CONVOLUTIONS, NORMS, FastAspp
+from .gradient import to_cells, turned
+from .head import ALL_EDGES, Edges
+from .lrp_epsilon_branches import BRANCH_HALO, EpsilonBranches, Explained, OutputWeights
+from .lrp_epsilon_rule import Books, EpsilonRule, Note, close_all
+
+# Rows around a seed that relevance reaches.
+RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
+
+
+class EpsilonPullback(nn.Module):
+    """A forward pass that keeps each layer's share.
+
+    Parameters
+    ----------
+    network : FastAspp
+        A network without ReLU behind its scale convolutions, with cells repeated over their pixels.
+    epsilon : float
+        ε, relative to D; as of :class:`.lrp_epsilon_rule.EpsilonRule`.
+    """
+
+    def __init__(self, network: FastAspp, epsilon: float) -> None:
+        super().__init__()
+        self.network = network
+        self._rule = EpsilonRule(epsilon, network.dtype)
+        self._branches = EpsilonBranches(network, self._rule)
+        self._biases = {name: network.get_buffer(f"{name}_bias") for name in CONVOLUTIONS}
+        least = self._rule.least
+        self._bias_sizes = {name: bias.abs() + least for name, bias in self._biases.items()}
+        # What biases and shifts weigh in the books, float64.
+        self._shares = {name: bias.double() for name, bias in self._biases.items()}
+        self._shares |= {norm: network.get_buffer(f"{norm}_shift")[:, 0, 0].double() for norm in NORMS.values()}
+        self._to_size, self._to_before = {}, {}
+        for name in CONVOLUTIONS:
+            weight = network.get_buffer(f"{name}_weight")
+            self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
+            self._to_before[name] = Filters(turned(weight, network))
+
+    def forward(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
+    ) -> tuple[torch.Tensor, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]]:
+        """Return the logits, and ``pull(multipliers of them, note)``, to be used before the next pass.
+
+        Parameters
+        ----------
+        fine, coarse, edges
+            As :meth:`.forward.FastAspp.forward` takes them.
+        """
+        network = self.network
+        fine = network.laid_out(fine)
+        number = network.workspace.begin()
+        kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
+        with torch.no_grad():
+            logits = network.keeping_logits(fine, coarse, edges, kept)
+
+        def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
+            network.workspace.check(number)
+            with torch.no_grad():
+                return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, note)
+
+        return logits, pull
+
+    def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
+        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
+
+    def _back(
+        self,
+        seeds: torch.Tensor,
+        logits: torch.Tensor,
+        fine: torch.Tensor,
+        coarse: torch.Tensor | None,
+        kept: dict[str, torch.Tensor],
+        note: Note,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        network = self.network
+        seeded = [index for index in range(seeds.shape[1]) if seeds[:, index].any()]
+        seeds, logits, output = seeds[:, seeded], logits[:, seeded], OutputWeights(network, seeded)
+        sizes = self._size_of_cells(fine, coarse, output)
+        handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
+        behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
+        books = self._branches.through(Explained(output, seeds, logits, sizes, kept, handed), behind)
+        found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
+        shares = network.shares(span_of(seeds, 2, RADIUS))
+        further = [Books() for _ in shares]
+        together(
+            [
+                partial(self._share_to_fine, share, output, handed, behind, fine, kept, found, further[index])
+                for index, share in enumerate(shares)
+            ]
+        )
+        close_all([*books, *further], note)
+        return found, to_cells(network, handed, coarse, output.coarse) if network.coarse_channels else None
+
+    def _size_of_cells(
+        self, fine: torch.Tensor, coarse: torch.Tensor | None, output: OutputWeights
+    ) -> torch.Tensor:
+        """Return D of the output layer as far as it comes from bias and coarse channels."""
+        network = self.network
+        bias = output.bias.to(network.sum_dtype)[:, None, None].abs() + self._rule.least
+        if not network.coarse_channels:
+            return bias.expand(-1, *fine.shape[2:])[None]
+        cells = coarse.to(network.sum_dtype)[:, None] * output.coarse
+        return network.upsample(cells.abs().sum(2) + bias, fine)
+
+    def _share_to_fine(
+        self,
+        share: Band,
+        output: OutputWeights,
+        seeds: torch.Tensor,
+        behind: torch.Tensor,
+        fine: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        found: torch.Tensor,
+        books: Books,
+    ) -> None:
+        network, rows = self.network, fine.shape[2]
+        # What the convolutions hand on.
+        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+            for band in share.cut(network.band_rows):
+                after = ""  # the convolution behind the one at hand
+                for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                    new = rolling.new(band.around(left))
+                    if new:
+                        multipliers = rolling.room(new, kept[name].shape[1], fine, network.dtype)
+                        own = new.where(new.inside(share))
+                        if after:
+                            values, wanted = chain[after].seen_by(new)
+                            self._to_before[after](values, rows=wanted, out=multipliers)
+                            if after in NORMS:
+                                self._through_norm(after, kept[name][:, :, new.own], multipliers, own, books)
+                        else:
+                            multipliers.copy_(behind[:, :, new.own])
+                        if name == "conv2":
+                            multipliers.add_(
+                                convolved(
+                                    seeds[:, :, new.own].to(network.dtype), output.turned["output_skip"]
+                                )
+                            )
+                        before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
+                        size = self._size(name, before, new)
+                        z = kept[name][:, :, new.own]
+                        self._rule.hand_on(
+                            books, name, self._shares[name], multipliers, z, size, own, rectified=True
+                        )
+                    if band.stop == share.stop and after:
+                        chain[after].close()  # the next layer may have its memory
+                    after = name
+                values, wanted = chain[after].seen_by(band)
+                self._to_before[after](values, rows=wanted, out=found[:, :, band.own])
+
+    def _size(self, name: str, before: torch.Tensor, new: Band) -> torch.Tensor:
+        """Return D of a convolution in the rows `new`; `before` is what it reads, or the norm in front of it."""
+        network, norm = self.network, NORMS.get(name)
+        values = before[:, :, new.around(1)]
+        if norm is not None:
+            gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
+            values = torch.addcmul(shift, values, gain).abs_()
+        elif name == CONVOLUTIONS[0]:
+            values = values.abs()
+        # What a ReLU let through is its own size.
+        first = new.start - new.around(1).start
+        return self._to_size[name](values, rows=slice(first, first + new.stop - new.start))
+
+    def _through_norm(
+        self, name: str, before: torch.Tensor, multipliers: torch.Tensor, own: slice, books: Books
+    ) -> None:
+        """Take multipliers, in place, through the norm in front of a convolution; `before` are the norm's inputs."""
+        network, norm = self.network, NORMS[name]
+        gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
+        size = torch.addcmul(shift.abs() + self._rule.least, before, gain.abs())
+        z = torch.addcmul(shift, before, gain)
+        self._rule.hand_on(books, norm, self._shares[norm], multipliers, z, size, own).mul_(gain)

@@ -1,0 +1,1 @@
+"""Convolutions, threads and buffers under the fast paths."""

@@ -1,0 +1,156 @@
+"""Where model packages are found: in the plugin, in folders named by FLOELENS_MODELS, at the user's.
+
+A package is a folder with a ``card.json`` and the weights it names. Its id is the card's. Nothing of the
+user's lies inside the plugin, whose folder is deleted when it is updated.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+from ..ground.errors import ModelError
+from ..ground.paths import MODELS
+from .card import PICKLES, ModelCard
+from .files import is_file, listed, read_json, short_path, shown_text
+
+BUNDLED = MODELS
+VARIABLE = "FLOELENS_MODELS"
+CARD = "card.json"
+_MOST_FOLDERS = 10_000
+
+
+def user_folder() -> Path:
+    """Return the folder for the models of this user; it need not exist."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "floelens" / "models"
+
+
+def installed() -> dict[str, Path]:
+    """Return the folder of every installed model by its id, sorted by id.
+
+    Where two packages have one id the first is listed (plugin, FLOELENS_MODELS, user folder);
+    :func:`find` refuses such an id.
+    """
+    found: dict[str, Path] = {}
+    for identifier, folder in _packages():
+        found.setdefault(identifier, folder)
+    return dict(sorted(found.items()))
+
+
+def find(model: str | os.PathLike) -> Path:
+    """Return the folder of a model.
+
+    Parameters
+    ----------
+    model : str or path
+        The id of an installed model, or the path of a package (its folder or its ``card.json``).
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or if several packages have this id.
+    """
+    text = os.fspath(model).strip()
+    if not text:
+        raise ModelError(f"No model is given. {_known()}")
+    matches = [folder for identifier, folder in _packages() if identifier == text]
+    if len(matches) > 1:
+        folders = " and ".join(shown_text(short_path(folder), 120) for folder in matches[:2])
+        raise ModelError(
+            f"The model '{text}' is installed more than once: {folders}. Give the path of the one meant."
+        )
+    if matches:
+        return matches[0]
+    named = short_path(text)
+    path = _expanded(text)
+    if is_file(path) and path.name == CARD:
+        return path.parent
+    if is_file(path / CARD):
+        return path
+    if path.suffix.lower() in PICKLES:
+        raise ModelError(
+            f"'{named}' may hold pickled code, which runs when it is read, and is not opened. "
+            "Give a model package: a folder with card.json and weights in safetensors format."
+        )
+    if os.path.isdir(path):
+        raise ModelError(f"The folder '{named}' is no model package: it has no {CARD}. {_known()}")
+    if os.path.lexists(text.replace("\0", "?")[:4000]):
+        raise ModelError(f"'{named}' is no model package. Give the folder that holds its {CARD}. {_known()}")
+    raise ModelError(f"There is no model '{named}'. {_known()}")
+
+
+def load_card(model: str | os.PathLike) -> ModelCard:
+    """Return the card of a model (an id or a path), without its weights.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model or its card cannot be used.
+    """
+    return ModelCard.from_json(find(model) / CARD)
+
+
+def _known() -> str:
+    names = installed()
+    if not names:
+        return f"No model is installed; put packages into {user_folder()} or name a folder in {VARIABLE}."
+    return f"Installed are: {listed(names, 5)}. A path to a package works as well."
+
+
+def _expanded(text: str) -> Path:
+    """Return a path with the home folder for ``~``, where there is one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _packages() -> list[tuple[str, Path]]:
+    """Return (id, folder) of all packages, each folder once, in the order of the places."""
+    places = [BUNDLED]
+    places += [_expanded(place) for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
+    places.append(user_folder())
+    packages: dict[str, tuple[str, Path]] = {}
+    for place in places:
+        # A place may be a package itself: FLOELENS_MODELS=/data/my-model
+        for folder in (place, *_subfolders(place)):
+            if is_file(folder / CARD):
+                real = os.path.realpath(folder)
+                if real not in packages:
+                    packages[real] = (_id_of(folder), Path(real))
+    return list(packages.values())
+
+
+def _subfolders(place: Path) -> list[Path]:
+    """Return the folders in a place, by name; none of hidden ones, which are packages just being written."""
+    found = []
+    try:
+        with os.scandir(place) as entries:
+            for entry in itertools.islice(entries, _MOST_FOLDERS):
+                try:
+                    usable = entry.is_dir() and not entry.name.startswith((".", "_"))
+                except OSError:
+                    continue
+                if usable:
+                    found.append(place / entry.name)
+    except OSError:
+        pass
+    return sorted(found)
+
+
+def _id_of(folder: Path) -> str:
+    """Return the card's id; the folder's name where the card is damaged, so that others still list."""
+    try:
+        identifier = read_json(folder / CARD)["id"]
+    except (OSError, ModelError, KeyError, TypeError):
+        return folder.name
+    return identifier if isinstance(identifier, str) and 0 < len(identifier) <= 100 else folder.name

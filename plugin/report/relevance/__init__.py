@@ -1,0 +1,1 @@
+"""What the relevance report says."""

@@ -1,0 +1,164 @@
+"""Is the relevance of a map conserved? Where the explained logits went, as a sentence and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...ground.vocabulary.relevance_methods import METHODS
+from ..page.html import listed, number_text
+
+
+@dataclass(frozen=True)
+class Books:
+    """Where the explained logits went; amounts in units of the logit.
+
+    Parameters
+    ----------
+    target_sum, relevance_sum, bias, epsilon, zero_denominator, masked_input, outside_region, residual : float
+        ``target_sum`` is the sum of all that follow, and of `padding`.
+    relative_residual, tolerance : float
+        The residual as a share of the sum of absolute relevance and bias, and what is accepted.
+    conservative : bool
+        Whether the method promises that relevance is conserved; where not, there is no residual (None).
+    padding : float
+        What went to constants that the network pads with.
+    leak : str
+        The largest leak in words.
+    """
+
+    target_sum: float
+    relevance_sum: float
+    bias: float
+    epsilon: float
+    zero_denominator: float
+    masked_input: float
+    outside_region: float
+    residual: float | None
+    relative_residual: float | None
+    tolerance: float | None
+    conservative: bool = True
+    padding: float = 0.0
+    leak: str = ""
+
+    @classmethod
+    def of(cls, accounts: Any) -> Books:
+        """Return the books of an object with the same attributes (the accounts of a relevance run)."""
+        books = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+        if books.conservative:
+            return books
+        return replace(books, residual=None, relative_residual=None, tolerance=None)
+
+    @property
+    def size(self) -> float:
+        """The largest of the explained logits, the relevance and the biases: what counts as much here."""
+        return max(abs(self.target_sum), abs(self.relevance_sum), abs(self.bias))
+
+    def amount(self, account: str) -> float:
+        """Return what lies on an account; 0 where it is nothing but the rounding of larger sums."""
+        found: float = getattr(self, account)
+        return found if abs(found) > 1e-12 * self.size else 0.0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the residual is within the tolerance."""
+        return not self.conservative or self.relative_residual <= self.tolerance
+
+
+def conservation(books: Books, method: str) -> str:
+    """Return in a sentence whether relevance is conserved; `method` is the method's word."""
+    if not books.conservative:
+        return METHODS[method].not_conserved
+    residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
+    if books.balanced:
+        return f"Relevance is conserved: {_split(books, method)}; what is not accounted for is {residual}."
+    leak = f" The largest leak is {books.leak}." if books.leak else ""
+    return (
+        f"RELEVANCE IS NOT CONSERVED: what is not accounted for is {residual}, more than the "
+        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map.{leak}"
+    )
+
+
+def _split(books: Books, method: str) -> str:
+    """Return the books in half a sentence."""
+    rest = "the same logits at the baseline" if METHODS[method].from_baseline else "biases"
+    parts = [
+        f"{number_text(books.relevance_sum)} of relevance",
+        f"{number_text(books.bias)} of {rest}",
+    ]
+    lost = books.epsilon + books.zero_denominator + books.padding + books.masked_input + books.outside_region
+    if abs(lost) >= 0.001 * books.size:
+        parts.append(f"{number_text(lost)} that went elsewhere (below)")
+    return f"the explained logits, {number_text(books.target_sum)} in sum, are {listed(parts)}"
+
+
+def conservation_rows(books: Books, method: str) -> list[dict]:
+    """Return the books as rows: what, amount, meaning; `method` is the method's word."""
+    bias = "biases and batch-norm shifts, computed on their own"
+    zero = "where no input contributed"
+    if not books.conservative:
+        return [
+            {
+                "what": "explained logits",
+                "amount": books.target_sum,
+                "meaning": "sum over the pixels explained",
+            },
+            {
+                "what": "relevance" if METHODS[method].times_input else "slopes",
+                "amount": books.relevance_sum,
+                "meaning": "sum over all channels and valid pixels; no part of the logits",
+            },
+        ]
+    if METHODS[method].parts_signs:
+        bias = "shifts of batch norms, computed on their own; the rule gives nothing to other biases"
+        zero = "where no input contributed with the sign that the rule asks for"
+    if METHODS[method].from_baseline:
+        bias = "the same logits where every channel is at its baseline, computed on their own"
+    return [
+        {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
+        {
+            "what": "relevance",
+            "amount": books.relevance_sum,
+            "meaning": "sum over all channels and valid pixels",
+        },
+        {
+            "what": "bias",
+            "amount": books.bias,
+            "meaning": bias,
+        },
+        {
+            "what": "epsilon",
+            "amount": books.amount("epsilon"),
+            "meaning": "held back by the stabiliser of the rule",
+        },
+        {
+            "what": "zero denominators",
+            "amount": books.amount("zero_denominator"),
+            "meaning": zero,
+        },
+        {
+            "what": "padding",
+            "amount": books.amount("padding"),
+            "meaning": "constants that the network pads with",
+        },
+        {
+            "what": "masked inputs",
+            "amount": books.amount("masked_input"),
+            "meaning": "pixels without data, filled in",
+        },
+        {
+            "what": "outside the region",
+            "amount": books.amount("outside_region"),
+            "meaning": "pixels read around EXTENT; pixels around AOI or POINT are mapped and counted above",
+        },
+        {
+            "what": "not accounted for",
+            "amount": books.residual,
+            "meaning": "explained logits minus all of the above",
+        },
+        {
+            "what": "not accounted for, relative",
+            "amount": books.relative_residual,
+            "meaning": f"of absolute relevance and bias share; accepted: {number_text(books.tolerance)}",
+        },
+    ]

@@ -1,0 +1,1 @@
+"""What the Z-score report says."""

@@ -1,0 +1,110 @@
+"""What :mod:`floelens.plugin.networks.contract` asks, as checks that every architecture gets for free."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from floelens.plugin.networks.contract import FastPaths
+from floelens.plugin.networks.inner_layers import output_convolution
+from torch import nn
+
+RECORD_NOTHING = lambda *_: None  # noqa: E731
+
+
+def gap(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the largest difference in units of the largest expected value."""
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-300))
+
+
+def assert_conforms(
+    module: nn.Module, paths: FastPaths, fine: torch.Tensor, coarse: torch.Tensor | None, tolerance: float
+) -> None:
+    """Assert that the fast paths of a network compute what its definition does, and leave it as it is.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The definition, in evaluation mode.
+    paths : FastPaths
+        Made of it in the type of the inputs.
+    fine, coarse : torch.Tensor
+        Standardised inputs.
+    tolerance : float
+        Largest relative difference: of float64 rounding, mostly.
+    """
+    before = copy.deepcopy(module.state_dict())
+    with torch.no_grad():
+        logits = module(fine, coarse)
+        assert gap(paths.forward(fine, coarse), logits) < tolerance
+    _assert_components(module, paths, fine, coarse, logits, tolerance)
+    seeds = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5), dtype=logits.dtype)
+    gradients = _autograd(module, fine, coarse, seeds)
+    if paths.gradient is not None:
+        _assert_gradients(paths.gradient(fine, coarse), seeds, logits, gradients, tolerance)
+    if paths.lrp_epsilon is not None:  # with a stabiliser that vanishes it is the gradient times the input
+        vanishing = paths.lrp_epsilon(1e-60)(fine, coarse)
+        _assert_gradients(vanishing, seeds, logits, gradients, max(tolerance, 1e-5))
+    if paths.secants is not None:
+        _assert_secants_add_up(module, paths, fine, coarse, seeds, tolerance)
+    if paths.gated is not None:
+        _assert_gated_parts_add_up(paths, fine, coarse, logits, tolerance)
+    paths.release()
+    with torch.no_grad():
+        assert gap(paths.forward(fine, coarse), logits) < tolerance
+        assert paths.bands_at_once(fine.shape[2]) >= 1
+    after = module.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
+        for layer in module.modules()
+    )
+
+
+def _autograd(module, fine, coarse, seeds) -> list[torch.Tensor]:
+    leaves = [values.clone().requires_grad_() for values in (fine, coarse) if values is not None]
+    logits = module(leaves[0], leaves[1] if coarse is not None else None)
+    found = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
+    return [torch.zeros_like(leaf) if grad is None else grad for leaf, grad in zip(leaves, found)]
+
+
+def _assert_components(module, paths, fine, coarse, logits, tolerance) -> None:
+    output = output_convolution(module)
+    if output is None:
+        assert paths.components is None
+        return
+    weights, biases = (each.to(logits.dtype) for each in output.weights(module))
+    with torch.no_grad():
+        found = [output.inputs(module, fine, coarse)]
+        found += [] if paths.components is None else [paths.components(fine, coarse)]
+    for components in found:
+        assert components.shape == (len(fine), output.components, *logits.shape[2:])
+        rebuilt = torch.einsum("kj,sjrc->skrc", weights, components) + biases[:, None, None]
+        assert gap(rebuilt, logits) < tolerance
+
+
+def _assert_gradients(forward_pass, seeds, logits, expected, tolerance) -> None:
+    found, backward = forward_pass
+    assert gap(found, logits) < tolerance
+    for gradient, wanted in zip(backward(seeds, RECORD_NOTHING), expected):
+        assert gap(gradient, wanted) < tolerance
+
+
+def _assert_secants_add_up(module, paths, fine, coarse, seeds, tolerance) -> None:
+    start = 0.3 * fine
+    with torch.no_grad():
+        (step,) = paths.secants.steps([start, fine], seeds)
+        change = (seeds * (module(fine, coarse) - module(start, coarse))).sum()
+        assert abs(float((step * (fine - start)).sum() / change) - 1) < tolerance
+
+
+def _assert_gated_parts_add_up(paths, fine, coarse, logits, tolerance) -> None:
+    number = fine.shape[1] + (0 if coarse is None else coarse.shape[1])
+    origin = (torch.zeros_like(fine), None if coarse is None else torch.zeros_like(coarse))
+    with torch.no_grad():
+        parts = list(paths.gated((fine, coarse), origin, [[channel] for channel in range(number)]))
+    assert {group for group, _ in parts} <= {-1, *range(number)}
+    total = torch.zeros_like(logits)
+    for _, part in parts:
+        total = total + part
+    assert gap(total, logits) < tolerance
