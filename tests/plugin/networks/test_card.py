@@ -13,6 +13,7 @@ import pytest
 from floelens.plugin.ground.errors import ModelError
 from floelens.plugin.networks.aspp.card import aspp_components
 from floelens.plugin.networks.card import CardError, Channel, Head, HeadClass, ModelCard
+from floelens.plugin.networks.stac import mlm_properties
 from floelens.plugin.networks.standard_channels import (
     MWR_CHANNELS,
     STANDARD_CHANNELS,
@@ -285,7 +286,7 @@ def test_the_standard_channels_are_those_of_the_facts():
 
 def test_the_stac_fields_tell_bands_scaling_and_classes():
     card = make_card(heads=(CONCENTRATION, ICE_TYPE))
-    fields = card.to_stac_mlm()
+    fields = mlm_properties(card)
     assert set(fields) >= {
         "mlm:name",
         "mlm:architecture",
@@ -324,10 +325,11 @@ def test_cards_and_the_registry_do_without_torch():
         "import sys; sys.modules['torch'] = None; sys.modules['safetensors'] = None\n"
         f"sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "import conftest\n"
-        "from floelens.models import aspp_card, card, network, registry, standard_channels, weights\n"
+        "from floelens.plugin.networks import card, package, registry, standard_channels, weights\n"
+        "from floelens.plugin.networks.aspp import card as aspp_card\n"
         "registry.installed()\n"
         "from floelens.plugin.ground.errors import DependencyError\n"
-        "from floelens.plugin import dependencies\n"
+        "from floelens.plugin.ground import dependencies\n"
         "try: dependencies.require('torch')\n"
         "except DependencyError as error: print(error)\n"
     )

@@ -176,9 +176,9 @@ def toy_architecture(sign: float = 1.0) -> Architecture:
 def test_an_architecture_is_added_as_the_how_to_says(monkeypatch):
     torch.manual_seed(2)
     monkeypatch.setitem(ARCHITECTURES, "toy", "toy_architecture")
-    place = ModuleType("floelens.models.toy_architecture")
+    place = ModuleType("floelens.plugin.networks.toy_architecture")
     place.ARCHITECTURE = toy_architecture()
-    monkeypatch.setitem(sys.modules, "floelens.models.toy_architecture", place)
+    monkeypatch.setitem(sys.modules, "floelens.plugin.networks.toy_architecture", place)
     card = make_card(heads=(ICE_TYPE,))
     fine_only = tuple(channel for channel in card.channels if channel.grid == "fine")
     card = changed(

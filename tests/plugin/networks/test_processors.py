@@ -50,7 +50,7 @@ def python(plugin_folder):
 @pytest.mark.skipif(not X86, reason="registers of 256 and of 512 bits are those of x86 processors")
 @pytest.mark.skipif(not hasattr(torch.backends, "cpu"), reason="torch 2.0 does not tell of the processor")
 def test_where_registers_have_256_bits_numbers_are_as_right_as_elsewhere(python):
-    told = python("from floelens.models import convolutions; print(convolutions.LANES)", **WITHOUT_AVX512)
+    told = python("from floelens.plugin.networks.kernels import convolutions; print(convolutions.LANES)", **WITHOUT_AVX512)
     assert told.split() == ["8"]
     tests = [f"{HERE}/{test}" for test in TESTS]
     found = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests, **WITHOUT_AVX512)
@@ -104,8 +104,8 @@ def test_a_torch_that_does_not_tell_of_the_processor_will_do(python):
         "    def __getattr__(self, name):\n"
         "        raise AttributeError(name)\n"
         "torch.ops.mkldnn = Without()\n"
-        "from floelens.models import convolutions\n"
-        "from floelens.plugin.core import network\n"
+        "from floelens.plugin.networks.kernels import convolutions\n"
+        "from floelens.plugin.core.streaming import runner as network\n"
         "assert not convolutions.computes_bfloat16()\n"
         "assert network.usable_precision('bfloat16', torch.device('cpu')) == 'float32'\n"
         "values = torch.rand(1, 4, 5, 6)\n"

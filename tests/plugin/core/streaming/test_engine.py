@@ -235,7 +235,7 @@ spec.loader.exec_module(sys.modules["floelens"])
 import numpy as np
 from types import SimpleNamespace as Namespace
 from floelens.plugin.networks.aspp.definition import AsppFusion
-from floelens.plugin.core import engine
+from floelens.plugin.core.streaming import engine
 from floelens.plugin.core.streaming.engine import plan_predictions, stream_predictions
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.core.streaming.runner import Runner

@@ -25,7 +25,7 @@ import contextlib
 import numpy as np, pyproj, pyproj.network
 from osgeo import gdal, osr
 from floelens.plugin.networks.standard_channels import standard_channels
-from floelens.plugin.io import proj_state
+from floelens.plugin.io.environment import proj_state
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.io.files.raster import open_raster
 from floelens.plugin.io.scene.reader import Scene

@@ -1,0 +1,103 @@
+"""A model card as JSON: read into values, each field checked, and written back."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..ground.errors import ModelError
+from .card_checks import CardError, check_count
+from .card_parts import Architecture, Channel, Component, Head, HeadClass, Training, Weights
+from .files import shown, shown_text
+
+FORMAT = "floelens-model"
+FORMAT_VERSION = 1
+Card = TypeVar("Card")
+
+
+def to_values(value: Any, complete: tuple[type, ...]) -> Any:
+    """Return a dataclass as JSON values, without optional fields that are None or empty, but of `complete` kinds."""
+    if dataclasses.is_dataclass(value):
+        entries = {}
+        for entry in dataclasses.fields(value):
+            content = getattr(value, entry.name)
+            optional = entry.default is None or entry.default == ""
+            if optional and content in (None, "") and not isinstance(value, complete):
+                continue
+            entries[entry.name] = to_values(content, complete)
+        return entries
+    if isinstance(value, tuple):
+        return [to_values(part, complete) for part in value]
+    return copy.deepcopy(value)
+
+
+def read_card(kind: type[Card], content: Mapping[str, Any], source: str) -> Card:
+    """Return a card of `kind` made of JSON values; `source` names them in errors.
+
+    Raises
+    ------
+    ModelError
+        If a field is missing, unknown or unusable.
+    """
+    try:
+        return _read_fields(kind, content)
+    except CardError as error:
+        raise ModelError(f"{source}, field {error.where}: {error.problem}") from None
+
+
+def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
+    remaining = dict(content)
+    if remaining.pop("format", None) != FORMAT:
+        raise CardError("format", f"it is not '{FORMAT}'. Give the card.json of a FloeLens model package.")
+    version = remaining.pop("format_version", None)
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise CardError(
+            "format_version",
+            f"{shown(version)} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
+        )
+    parts: dict[str, Callable[[Any, str], Any]] = {
+        "architecture": lambda value, where: _build(Architecture, value, where),
+        "weights": lambda value, where: _build(Weights, value, where),
+        "training": lambda value, where: _build(Training, value, where),
+        "channels": lambda value, where: _build_list(Channel, value, where),
+        "components": lambda value, where: _build_list(Component, value, where),
+        "heads": lambda value, where: _build_list(Head, value, where),
+    }
+    for name, build in parts.items():
+        if name in remaining:
+            remaining[name] = build(remaining[name], name)
+    return _build(kind, remaining, "")
+
+
+def _build_list(kind: type, values: Any, where: str) -> tuple:
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
+        raise CardError(where, f"{shown(values)} is not a list.")
+    check_count(values, where)
+    return tuple(_build(kind, value, f"{where}[{position}]") for position, value in enumerate(values))
+
+
+def _build(kind: type, values: Any, where: str) -> Any:
+    """Return a dataclass made of JSON values; `where` is its path in the card."""
+    if not isinstance(values, Mapping):
+        raise CardError(where, f"{shown(values)} is not an object with named entries.")
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    for name in values:
+        if name not in fields:
+            close = difflib.get_close_matches(name[:50], fields, 1)
+            remedy = f"Did you mean '{close[0]}'?" if close else "Remove it."
+            raise CardError(f"{prefix}{shown_text(name, 60)}", f"no such field is known. {remedy}")
+    for name, entry in fields.items():
+        no_default = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+        if no_default and name not in values:
+            raise CardError(f"{prefix}{name}", "the field is missing. Add it.")
+    arguments = dict(values)
+    if kind is Head:
+        arguments["classes"] = _build_list(HeadClass, arguments["classes"], f"{prefix}classes")
+    try:
+        return kind(**arguments)
+    except CardError as error:
+        raise (error.inside(where) if where else error) from None
