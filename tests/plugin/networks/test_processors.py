@@ -50,7 +50,8 @@ def python(plugin_folder):
 @pytest.mark.skipif(not X86, reason="registers of 256 and of 512 bits are those of x86 processors")
 @pytest.mark.skipif(not hasattr(torch.backends, "cpu"), reason="torch 2.0 does not tell of the processor")
 def test_where_registers_have_256_bits_numbers_are_as_right_as_elsewhere(python):
-    told = python("from floelens.plugin.networks.kernels import convolutions; print(convolutions.LANES)", **WITHOUT_AVX512)
+    script = "from floelens.plugin.networks.kernels import convolutions; print(convolutions.LANES)"
+    told = python(script, **WITHOUT_AVX512)
     assert told.split() == ["8"]
     tests = [f"{HERE}/{test}" for test in TESTS]
     found = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests, **WITHOUT_AVX512)
