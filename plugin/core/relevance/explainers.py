@@ -24,10 +24,6 @@ from .random_fields import Noise
 if TYPE_CHECKING:
     from ...networks.contract import SecantPass
 
-# Of the ends of steps towards the baseline. Tried with both bundled networks, 8 and 16 steps: 1 is wrong by up to 63 %
-# more at single pixels of a simulated scene, 2 by up to 41 % more of a scene with real radiometry and 38 % ice.
-CROWDING = 1.5
-
 
 @dataclass(frozen=True)
 class Explanation:
@@ -235,8 +231,9 @@ class PathExplainer:
 class SecantExplainer:
     """Explains along the path from the baseline in steps, over each of which every gate has its secant as slope.
 
-    Relevance adds up whatever the number of steps. They are the shorter the closer to the baseline, where most
-    gates change: the ends lie at (i/n)^:data:`CROWDING` of the path.
+    Relevance adds up whatever the number of steps, all of one length. Steps that are shorter close to the baseline
+    did worse on all windows tried: with ends at (i/16)^1.5 of the path relevance was wrong by 0.4 to 4.9 % of
+    Σ|relevance| over pixels, with equal steps by 0.3 to 3.6 %.
 
     Parameters
     ----------
@@ -258,7 +255,7 @@ class SecantExplainer:
         self._runner, self._secants = runner, secants
         self._levels, self._check = levels, check
         self.takes_large_tiles = runner.takes_large_tiles
-        self._ends = [(number / steps) ** CROWDING for number in range(steps + 1)]
+        self._ends = [number / steps for number in range(steps + 1)]
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None

@@ -76,7 +76,8 @@ LRP_ALPHA_BETA = "lrp_alpha_beta"
 LRP_ZPLUS = "lrp_zplus"
 LRP_COMPOSITE = "lrp_composite"
 OCCLUSION = "occlusion"
-# As many Gauss-Legendre nodes are as far from the integral, pixel by pixel, as one step with secants.
+# One step with secants is closer to the integral, pixel by pixel, than as many Gauss-Legendre nodes: on four simulated
+# scenes and both bundled networks 16 steps were wrong by 0.3 to 3.6 % of Σ|relevance|, 32 nodes by 1.3 to 7.5 %.
 NODES_A_STEP = 2
 # Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
@@ -92,7 +93,7 @@ class Method:
         One of :data:`METHODS`.
     steps : int
         Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a way
-        back over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is as exact.
+        back over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
     refine : bool
         Whether `steps` is doubled, up to `most_steps`, until relevance stands still and adds up within `tolerance`.
     tolerance : float

@@ -95,7 +95,7 @@ SETTINGS: Mapping[str, Setting] = {
     "steps": Setting(
         "Steps",
         "Gauss-Legendre nodes of integrated_gradients along the path from the baseline, to begin with; the bundled "
-        "models take a step with secant slopes for two of them, which is as exact at single pixels. Doubled, up "
+        "models take a step with secant slopes for two of them, which is no less exact at single pixels. Doubled, up "
         "to 512, until the relevance of the channels that are not linear adds up and stands still.",
         32,
         1,
