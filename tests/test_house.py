@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import re
@@ -249,3 +250,34 @@ def test_what_a_page_for_developers_names_is_there(page):
 
 def _place_of(name: str) -> Path:
     return ROOT / name if (ROOT / name.split("/")[0]).is_dir() else ROOT / "plugin" / name
+
+
+DIALECT = re.compile(r"\b(books?|booked|told|handed|way back)\b", re.IGNORECASE)
+
+
+def shown_texts(script: Path) -> list[str]:
+    """Return the string constants of a module that are no docstrings."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in silent]
+    return [node.value for node in constants if isinstance(node.value, str) and " " in node.value]
+
+
+@pytest.mark.parametrize(
+    "folder", ["plugin/algorithms", "plugin/report", "plugin/jobs", "resources/help", "resources/templates"]
+)
+def test_what_a_user_reads_uses_the_terms_of_the_field(folder):
+    files = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".html"))
+    assert files
+    found = {
+        str(path.relative_to(ROOT)): texts
+        for path in files
+        if (
+            texts := [
+                text
+                for text in (shown_texts(path) if path.suffix == ".py" else path.read_text("utf-8").splitlines())
+                if DIALECT.search(text)
+            ]
+        )
+    }
+    assert not found

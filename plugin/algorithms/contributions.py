@@ -34,7 +34,7 @@ class Contributions(ExplainingAlgorithm):
             declare.text(
                 "BASELINE",
                 "Baseline values",
-                "Values in physical units that contributions are told against, as in hh=-20,btemp_36_5v=150: another "
+                "Values in physical units that stand for no evidence, as in hh=-20,btemp_36_5v=150: another "
                 "baseline gives another split. Channels that are not named stand at their training mean.",
                 advanced=True,
             )

@@ -152,7 +152,7 @@ class Relevance:
         if self.mwr_relevance and not any(c.sensor == "mwr" for c in card.channels):
             raise ParameterError(f"Model '{card.id}' reads no radiometer channel: leave MWR_RELEVANCE empty.")
         if self.faithfulness and not (self.report or self.report_json):
-            raise ParameterError("FAITHFULNESS is told in the report alone: name a REPORT, or leave it out.")
+            raise ParameterError("FAITHFULNESS is written into the report alone: name a REPORT, or leave it out.")
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)

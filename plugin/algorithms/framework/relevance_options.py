@@ -15,7 +15,7 @@ def method_options() -> list:
         declare.text(
             "BASELINE",
             "Baseline values",
-            "Values in physical units that relevance is told against, as in hh=-20,btemp_36_5v=150, for "
+            "Values in physical units that stand for no evidence, as in hh=-20,btemp_36_5v=150, for "
             "integrated_gradients, deeplift and occlusion: another baseline gives another split. Channels that are not "
             "named stand at their training mean.",
             advanced=True,

@@ -120,7 +120,7 @@ def write_zones(
     polygons: Polygons,
     scene: str,
 ) -> None:
-    """Write the polygons that hold pixels, styled by the leading sensor, and a second style by z beside them.
+    """Write the polygons that hold pixels, styled by the sensor that varies most, and a second style by z beside them.
 
     Raises
     ------

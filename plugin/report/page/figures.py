@@ -262,7 +262,7 @@ def clustering_plot(clusterings: Sequence[Mapping]) -> Figure:
 def zone_map(
     shapes: Sequence[Sequence[np.ndarray]], rows: Sequence[Mapping], sensors: Sequence[str]
 ) -> Figure:
-    """Draw zones by their leading sensor, and the strength of each sensor.
+    """Draw zones by the sensor that varies most, and the strength of each sensor.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def zone_map(
                 linewidth=0.5,
             )
         )
-    leading.set_title("leading sensor", fontsize=8, loc="left")
+    leading.set_title("varies most", fontsize=8, loc="left")
     keys = [
         Patch(
             facecolor=sensor_colour(sensor),

@@ -1,4 +1,4 @@
-"""Is the relevance of a map conserved? Where the explained logits went, as a sentence and as a table."""
+"""Is the relevance of a map conserved? Where the explained logits went, in sentences and as a table."""
 
 from __future__ import annotations
 
@@ -66,21 +66,24 @@ class Books:
 
 
 def conservation(books: Books, method: str) -> str:
-    """Return in a sentence whether relevance is conserved; `method` is the method's word."""
+    """Return in short sentences whether relevance is conserved; `method` is the method's word."""
     if not books.conservative:
         return METHODS[method].not_conserved
-    residual = f"{number_text(books.relative_residual, 2)} of the sum of absolute relevance and bias share"
+    residual = (
+        f"What is not accounted for is {number_text(books.relative_residual, 2)} of the sum of absolute relevance "
+        "and bias"
+    )
     if books.balanced:
-        return f"Relevance is conserved: {_split(books, method)}; what is not accounted for is {residual}."
+        return f"Relevance is conserved. {_split(books, method)} {residual}."
     leak = f" The largest leak is {books.leak}." if books.leak else ""
     return (
-        f"RELEVANCE IS NOT CONSERVED: what is not accounted for is {residual}, more than the "
-        f"{number_text(books.tolerance, 2)} accepted; do not rely on this map.{leak}"
+        f"RELEVANCE IS NOT CONSERVED. {residual}, more than the {number_text(books.tolerance, 2)} accepted. "
+        f"Do not rely on this map.{leak}"
     )
 
 
 def _split(books: Books, method: str) -> str:
-    """Return the books in half a sentence."""
+    """Return in two sentences what the explained logits are made of."""
     rest = "the same logits at the baseline" if METHODS[method].from_baseline else "biases"
     parts = [
         f"{number_text(books.relevance_sum)} of relevance",
@@ -89,7 +92,7 @@ def _split(books: Books, method: str) -> str:
     lost = books.epsilon + books.zero_denominator + books.padding + books.masked_input + books.outside_region
     if abs(lost) >= 0.001 * books.size:
         parts.append(f"{number_text(lost)} that went elsewhere (below)")
-    return f"the explained logits, {number_text(books.target_sum)} in sum, are {listed(parts)}"
+    return f"The explained logits sum to {number_text(books.target_sum)}. They are {listed(parts)}."
 
 
 def conservation_rows(books: Books, method: str) -> list[dict]:
@@ -159,6 +162,6 @@ def conservation_rows(books: Books, method: str) -> list[dict]:
         {
             "what": "not accounted for, relative",
             "amount": books.relative_residual,
-            "meaning": f"of absolute relevance and bias share; accepted: {number_text(books.tolerance)}",
+            "meaning": f"of absolute relevance and bias; accepted: {number_text(books.tolerance)}",
         },
     ]

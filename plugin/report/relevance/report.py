@@ -348,7 +348,8 @@ def _caveats(report: RelevanceReport) -> tuple[str, ...]:
     said = []
     if report.baseline:
         said.append(
-            f"Relevance is told against a baseline: {report.baseline}. Another baseline gives another split."
+            f"Relevance explains the difference from a baseline: {report.baseline}. Another baseline gives another "
+            "split."
         )
     if report.method == "integrated_gradients":
         said.append(

@@ -282,7 +282,7 @@ def zone_style(field: str, values: Sequence[float | None], *, title: str = "z") 
         (-1e99, -high, DIVERGING[0], f"{title} below −{high:.3g}"),
         (-high, -middle, "#7a5aa6", f"{title} −{high:.3g} to −{middle:.3g}"),
         (-middle, -inner, DIVERGING[1], f"{title} −{middle:.3g} to −{inner:g}"),
-        (-inner, inner, DIVERGING[2], f"{title} −{inner:g} to {inner:g}: not told from 0"),
+        (-inner, inner, DIVERGING[2], f"{title} −{inner:g} to {inner:g}: not distinct from 0"),
         (inner, middle, DIVERGING[3], f"{title} {inner:g} to {middle:.3g}"),
         (middle, high, "#d27e23", f"{title} {middle:.3g} to {high:.3g}"),
         (high, 1e99, DIVERGING[4], f"{title} above {high:.3g}"),
@@ -310,7 +310,7 @@ def zone_style(field: str, values: Sequence[float | None], *, title: str = "z") 
 
 
 def zone_category_style(field: str, entries: Sequence[LegendEntry], categories: Sequence[str]) -> str:
-    """Return the style of zone polygons by a word, such as the leading sensor.
+    """Return the style of zone polygons by a word, such as the sensor that varies most.
 
     Parameters
     ----------

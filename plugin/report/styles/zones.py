@@ -1,4 +1,4 @@
-"""How zones of Z-scores look in QGIS: by their leading sensor or by z, with fields named for a reader."""
+"""How zones of Z-scores look in QGIS: by the sensor whose part varies most or by z, with fields named for a reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES = {
     "prevailing_class": "Prevailing class",
     "mean_logit": "Mean logit",
     "mean_prediction": "Mean probability",
-    "leading_sensor": "Leading sensor",
+    "leading_sensor": "Sensor that varies most",
     "strongest_component": "Component with the largest |z|",
     "largest_z": "Its z (naive)",
     "note": "Note",
@@ -48,9 +48,9 @@ def zone_aliases(fields: Sequence[str]) -> dict[str, str]:
 
 
 def leading_sensor_style(field: str, sensors: Sequence[str], aliases: Mapping[str, str]) -> str:
-    """Return the style of zones by the sensor that leads in each."""
+    """Return the style of zones by the sensor whose part of the logit varies most in each."""
     entries = [
-        LegendEntry(number, f"{_short_name(sensor)} leads", sensor_colour(sensor))
+        LegendEntry(number, f"{_short_name(sensor)} varies most", sensor_colour(sensor))
         for number, sensor in enumerate(sensors)
     ]
     return _with_aliases(zone_category_style(field, entries, sensors), aliases)

@@ -244,7 +244,7 @@ def _zone_sections(report: ZScoresReport) -> list[Section]:
             picture = figures.zone_map([zone.rings for zone in drawn], [zone.row for zone in drawn], sensors)
             pictures = (
                 Figure(
-                    figures.svg(picture, f"z{index}", "zones by leading sensor and by strength"),
+                    figures.svg(picture, f"z{index}", "zones by the sensor that varies most and by strength"),
                     "Zones by the sensor whose summed contribution the pixels would fix most firmly, and that strength "
                     "by sensor. A strength is always positive: it is no test.",
                 ),

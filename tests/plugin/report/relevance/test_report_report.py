@@ -56,6 +56,9 @@ def test_relevance_that_is_not_conserved_is_called_so():
     assert "IS NOT CONSERVED" in relevance_html(bad)
     gradient = replace(good, books=replace(bad.books, conservative=False))
     assert "need not add up" in summary(gradient)[-1]
+    for report in (good, bad, gradient):
+        for sentence in summary(report)[-1].split(". "):
+            assert len(sentence.split()) <= 25, sentence
 
 
 def test_the_layer_that_leaks_is_named_where_books_do_not_balance():
@@ -91,10 +94,10 @@ def test_the_sentence_on_the_books_tells_where_the_logits_went():
     books = replace(good.books, target_sum=100.0, relevance_sum=70.0, bias=20.0, epsilon=10.0, zero_denominator=0.0,
                     padding=0.0, masked_input=0.0, outside_region=0.0)  # fmt: skip
     told = summary(replace(good, books=books, method="lrp_epsilon"))[-1]
-    assert "100 in sum, are 70 of relevance, 20 of biases and 10 that went elsewhere" in told
+    assert "sum to 100. They are 70 of relevance, 20 of biases and 10 that went elsewhere" in told
     whole = replace(books, relevance_sum=80.0, epsilon=0.0)
     told = summary(replace(good, books=whole, method="integrated_gradients"))[-1]
-    assert "80 of relevance and 20 of the same logits at the baseline;" in told
+    assert "80 of relevance and 20 of the same logits at the baseline." in told
 
 
 def test_what_is_only_rounding_of_larger_sums_is_no_amount():

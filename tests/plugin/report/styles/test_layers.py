@@ -21,7 +21,7 @@ from qgis.core import (
 )
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
-FOLDER = Path(styles.__file__).resolve().parents[2] / "resources" / "styles"
+FOLDER = Path(styles.__file__).resolve().parents[3] / "resources" / "styles"
 WMO = [(0, 100, 255), (150, 200, 255), (140, 255, 160), (255, 255, 0), (255, 125, 7), (255, 0, 0)]
 
 
@@ -202,12 +202,12 @@ def test_zones_are_graduated_by_z_and_blank_zones_say_so(tmp_path):
 def test_zones_can_be_coloured_by_a_word(tmp_path):
     layer = zone_layer()
     style = tmp_path / "zones.qml"
-    entries = [LegendEntry(0, "SAR leads", "#b35806"), LegendEntry(1, "MWR leads", "#542788")]
+    entries = [LegendEntry(0, "SAR varies most", "#b35806"), LegendEntry(1, "MWR varies most", "#542788")]
     text = styles.zone_category_style("lead", entries, ["sar", "mwr"])
     style.write_text(text, encoding="utf-8")
     message, ok = layer.loadNamedStyle(str(style))
     assert ok, message
-    assert zone_colour(layer, 1, "mwr") == ("#542788", "MWR leads")
+    assert zone_colour(layer, 1, "mwr") == ("#542788", "MWR varies most")
     assert zone_colour(layer, 1, None) == ("#808080", "blank: too few pixels")
 
 
@@ -228,9 +228,12 @@ def test_the_same_result_gives_the_same_style():
 
 def test_the_attribute_table_of_zones_shows_whole_headings(tmp_path):
     layer = zone_layer()
-    aliases = {"z_max": "Component with the largest |z|", "lead": "Leading sensor"}
+    aliases = {"z_max": "Component with the largest |z|", "lead": "Sensor that varies most"}
     style = tmp_path / "zones.qml"
-    style.write_text(leading_sensor_style("lead", ["sar", "mwr"], aliases), encoding="utf-8")
+    text = leading_sensor_style("lead", ["sar", "mwr"], aliases)
+    # Strength has no sign: the sensor with most of it may pull the other way.
+    assert "SAR varies most" in text and "leads" not in text
+    style.write_text(text, encoding="utf-8")
     assert layer.loadNamedStyle(str(style))[1]
     columns = {column.name: column for column in layer.attributeTableConfig().columns()}
     for field, heading in aliases.items():
