@@ -7,6 +7,7 @@ takes without unit (``1``, standardised beforehand) have none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -81,31 +82,37 @@ class PhysicalRange:
 
 def physical_range(channel: Channel) -> PhysicalRange | None:
     """Return the range of a channel of a card; None where nothing is known of its values."""
+    radiometer = channel.sensor == "mwr" or channel.frequency_ghz is not None
     name = channel.name.lower()
-    if channel.sensor == "sar" and (unit := _unit(channel, "backscatter")):
-        polarisation = (channel.polarisation or name).lower()
+    return _range_of(name, channel.sensor, (channel.polarisation or name).lower(), radiometer, channel.unit)
+
+
+@lru_cache(maxsize=1024)  # an opening asks for the same few hundreds of times
+def _range_of(
+    name: str, sensor: str, polarisation: str, radiometer: bool, unit_text: str
+) -> PhysicalRange | None:
+    if sensor == "sar" and (unit := _unit(unit_text, "backscatter")):
         # Calibrated Sentinel-1 has its noise floor near -30 dB; what noise correction leaves may be far lower.
         low, high = (-90.0, 30.0) if polarisation in CROSS_POLARISED else (-80.0, 40.0)
         return PhysicalRange("backscatter", "values of backscatter", low, high, unit, True, zero_is_fill=True)
-    radiometer = channel.sensor == "mwr" or channel.frequency_ghz is not None
-    if radiometer and (unit := _unit(channel, "temperature")):
+    if radiometer and (unit := _unit(unit_text, "temperature")):
         # Open water at 6.9 GHz has 70 K; nothing on Earth that a radiometer sees exceeds 340 K.
         return PhysicalRange("temperature", "brightness temperatures", 50.0, 350.0, unit, True)
-    if channel.sensor in ("sar", "map") and "angle" in name and (unit := _unit(channel, "angle")):
+    if sensor in ("sar", "map") and "angle" in name and (unit := _unit(unit_text, "angle")):
         return PhysicalRange("angle", "incidence angles", 5.0, 85.0, unit)
-    weather = channel.sensor == "weather"
-    if weather and (unit := _unit(channel, "temperature")):
+    weather = sensor == "weather"
+    if weather and (unit := _unit(unit_text, "temperature")):
         return PhysicalRange("temperature", "temperatures", 170.0, 345.0, unit)
-    if weather and (unit := _unit(channel, "speed")):
+    if weather and (unit := _unit(unit_text, "speed")):
         return PhysicalRange("speed", "wind components", -90.0, 90.0, unit)
-    if weather and name in WATER_COLUMNS and (unit := _unit(channel, "column")):
+    if weather and name in WATER_COLUMNS and (unit := _unit(unit_text, "column")):
         # What a weather model interpolates may fall a little below zero.
         return PhysicalRange("column", "water columns", -0.1, 100.0, unit)
-    if unit := _unit(channel, "concentration"):
+    if unit := _unit(unit_text, "concentration"):
         return PhysicalRange("concentration", "concentrations", 0.0, 100.0, unit)
     return None
 
 
-def _unit(channel: Channel, quantity: str) -> Unit | None:
-    """Return the channel's unit as one of a quantity; ``1`` says nothing."""
-    return None if channel.unit.strip() in ("1", "") else parse_unit(channel.unit, quantity)
+def _unit(text: str, quantity: str) -> Unit | None:
+    """Return a channel's unit as one of a quantity; ``1`` says nothing."""
+    return None if text.strip() in ("1", "") else parse_unit(text, quantity)

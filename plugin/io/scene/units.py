@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -192,6 +193,7 @@ _AFTER = re.compile(rf"^(.*?[^\s*x/])\s*([*x/])\s*({_NUMBER})$")
 _OF = re.compile(r"^(tenths?|hundredths?|thousandths?)\s+(?:of\s+)?(?:an?\s+)?(.+)$")
 
 
+@lru_cache(maxsize=1024)  # an opening asks for the same few hundreds of times
 def parse_unit(text: str, quantity: str) -> Unit | None:
     """Return the unit of a quantity that a text means; None where it is none.
 
