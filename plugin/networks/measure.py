@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -150,7 +151,10 @@ def receptive_field_and_rest(
         budget = _budget(open_copy, card)
     except OverBudget as over:
         return None, (f"The receptive field was not measured: {over}.",)
-    for period in _periods(card):
+    periods = _periods(card)
+    if budget.whole_periods and periods[0] > _NARROW:  # it takes no images of the common stride
+        periods = periods[:1]
+    for period in periods:
         found, reason = _field(open_copy, card, period, budget)
         fields += [found] if found else []
         reasons += [reason] if reason else []
@@ -174,17 +178,25 @@ def _budget(network: nn.Module, card: ModelCard) -> WorkBudget:
     OverBudget
         If even that is too large.
     """
-    side = _wide(_NARROW, _periods(card)[0])
+    period = _periods(card)[0]
     budget = WorkBudget(card.ratio, len(card.coarse_channels))
-    budget.spend(side, side)
-    fine, coarse = _inputs(card, side, torch.ones)
-    budget.cost = CostPerPixel.of(lambda: network(fine, coarse), side * side)
+    for budget.whole_periods in (period <= _NARROW, True):
+        side = _side(_NARROW, period, budget)
+        budget.spend(side, side)
+        fine, coarse = _inputs(card, side, torch.ones)
+        try:
+            budget.cost = CostPerPixel.of(partial(network, fine, coarse), side * side)
+        except RuntimeError:
+            if budget.whole_periods:
+                raise
+            continue
+        return budget
     return budget
 
 
-def _wide(least: int, period: int) -> int:
-    """Return a side of an image: whole periods where these are short, else whole strides of most networks."""
-    period = period if period <= _NARROW else _COMMON_STRIDE
+def _side(least: int, period: int, budget: WorkBudget) -> int:
+    """Return a side of an image: whole periods where these are short or must be, else whole strides."""
+    period = period if budget.whole_periods or period <= _NARROW else _COMMON_STRIDE
     return -(-least // period) * period
 
 
@@ -239,9 +251,9 @@ def _strip(
         If the strip is too large, or no work is left.
     """
     along = place + max(0, -(-(half - place) // period)) * period
-    length = _wide(along + half + 1, period)
+    length = _side(along + half + 1, period, budget)
     for least in (_NARROW, _NARROW // 2):
-        wide = _wide(least, period)
+        wide = _side(least, period, budget)
         try:
             budget.spend(length, wide, back=True)
         except OverBudget:
@@ -358,7 +370,7 @@ class _Moves:
         # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
         margin = card.receptive_field_radius if field is None else field.radius + field.cells * card.ratio
         period = _periods(card)[0]
-        self._rows = _wide(32, period)
+        self._rows = _side(32, period, budget)
         # Between the margins lies a whole period at least, so that the begin of a cell is seen.
         self._width = -(-(2 * margin + max(64, period + 1)) // period) * period
         self._inside = slice(margin, self._width - margin)

@@ -10,9 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # Bytes that may be held at a time: with what Python and torch take, a process stays below 600 MiB.
-MOST_BYTES = 260 * 2**20
+MOST_BYTES = 220 * 2**20
 # Multiplications and values written, in float64: less than ten seconds of one core.
-MOST_WORK = 30_000_000_000
+MOST_WORK = 40_000_000_000
 # What writing a value takes, in multiplications.
 _VALUE = 16
 # A pass back computes each product twice more, and holds gradients beside the values.
@@ -56,10 +56,18 @@ class WorkBudget:
     ----------
     ratio, coarse : int
         Pixels along a coarse cell, and the number of coarse channels: networks bring whole cells to the fine grid.
+
+    Attributes
+    ----------
+    cost : CostPerPixel
+        Of the network.
+    whole_periods : bool
+        Whether the network takes no images but those that hold whole periods of its card.
     """
 
     def __init__(self, ratio: int = 1, coarse: int = 0) -> None:
         self.cost = CostPerPixel(0.0, 0.0)
+        self.whole_periods = False
         self._ratio, self._coarse = ratio, coarse
         self._left = float(MOST_WORK)
 

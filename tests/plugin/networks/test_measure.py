@@ -206,6 +206,22 @@ def test_what_takes_too_much_memory_is_left_out_and_a_sentence_tells(ratio, some
     assert result.mismatches(card) == ()
 
 
+def test_a_network_that_takes_whole_periods_alone_gets_them():
+    class Long(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down, self.output = nn.Conv2d(1, 2, 70, stride=70), nn.Conv2d(2, 1, 1)
+
+        def forward(self, fine, coarse):
+            return functional.interpolate(self.output(self.down(fine)), size=fine.shape[-2:], mode="nearest")
+
+    card = make_card(channels=standard_channels(("hh",)))
+    card = changed(card, alignment=70, receptive_field_radius=69)
+    torch.manual_seed(0)
+    result = measure(card, Long())
+    assert result.field.radius == 69 and result.alignment == 70
+
+
 def test_a_search_for_a_step_that_takes_too_long_ends(monkeypatch):
     """No step works up to 128; the budget ends the search, and the sentence says so."""
 
