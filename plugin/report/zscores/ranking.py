@@ -160,8 +160,8 @@ def components_sentence(ranking: Ranking) -> str:
     )
 
 
-def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
-    """Return the first section of the report; `name` prefixes the ids of its pictures."""
+def ranking_section(ranking: Ranking, name: str, suffix: str, known: Sequence[str] = ()) -> Section:
+    """Return the section of the ranking; `name` prefixes the ids of its pictures, `known` is said already."""
     verdict = "no fit to the labels" if ranking.fitted is False else "not known to be a fit to the labels"
     source = (
         f"The trained weights are {verdict}. Ranked are weights that were fitted to the labels anew."
@@ -172,7 +172,11 @@ def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
     shares = f"{source} {meaning} {_chance_text(ranking)}"
     return Section(
         "What the network leans on" + suffix,
-        text=tuple(text for text in (MEANING, shares, mean_sentence(ranking)) if text),
+        text=tuple(
+            text
+            for text in (MEANING, shares, components_sentence(ranking), mean_sentence(ranking))
+            if text and text not in known
+        ),
         figures=(
             Figure(
                 figures.svg(
