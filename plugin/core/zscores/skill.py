@@ -154,7 +154,9 @@ class SkillAccumulator:
         )
         r2 = float(1.0 - errors / scatter) if varied else None
         common = [row for row in ranges if row["n"] >= COMMON * n]
-        worst = max(common, key=lambda row: abs(row["bias"])) if common else {"range": "", "bias": 0.0}
+        worst: dict[str, Any] = max(
+            common, key=lambda row: abs(row["bias"]), default={"range": "", "bias": 0.0}
+        )
         return Skill(
             self._layer.head,
             self._layer.kind,
@@ -171,7 +173,7 @@ class SkillAccumulator:
     def _of_classes(self) -> Skill:
         counts, right = self._confusion, np.diag(self._confusion)
         labelled, mapped = counts.sum(axis=1), counts.sum(axis=0)
-        rows = tuple(
+        rows: tuple[dict[str, Any], ...] = tuple(
             {
                 "class": name,
                 "n": int(labelled[at]),
