@@ -174,7 +174,7 @@ def ranking_section(ranking: Ranking, name: str, suffix: str, known: Sequence[st
         "What the network leans on" + suffix,
         text=tuple(
             text
-            for text in (MEANING, shares, components_sentence(ranking), mean_sentence(ranking))
+            for text in (MEANING, components_sentence(ranking), shares, mean_sentence(ranking))
             if text and text not in known
         ),
         figures=(

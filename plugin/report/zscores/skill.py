@@ -92,7 +92,9 @@ def _classes_clauses(skill: HeadSkill) -> list[str]:
 
 
 def _r2_text(skill: HeadSkill) -> str:
-    return "R\u00b2 unknown" if skill.r2 is None else f"R\u00b2 {number_text(skill.r2, 2)}"
+    if skill.r2 is None:
+        return "R\u00b2 unknown"
+    return "R\u00b2 " + f"{round(skill.r2, 2) + 0.0:.2f}".replace("-", "\u2212")
 
 
 def _unit(skill: HeadSkill) -> str:
