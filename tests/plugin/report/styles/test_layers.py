@@ -21,7 +21,7 @@ from qgis.core import (
 )
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
-FOLDER = Path(styles.__file__).resolve().parents[2] / "resources" / "styles"
+FOLDER = Path(styles.__file__).resolve().parents[3] / "resources" / "styles"
 WMO = [(0, 100, 255), (150, 200, 255), (140, 255, 160), (255, 255, 0), (255, 125, 7), (255, 0, 0)]
 
 
