@@ -148,14 +148,14 @@ def mean_sentence(ranking: Ranking) -> str:
     return f"{tends} Component for component, the mean |z| is {listed(said)}."
 
 
-def components_sentence(ranking: Ranking) -> str:
-    """Return how many components carry most of the weight, and the largest ones, in at most 25 words."""
+def components_sentence(ranking: Ranking, whole: str = "them") -> str:
+    """Return how many components carry most of the `whole`, and the largest ones, in at most 25 words."""
     count, names = len(ranking.leading), ranking.leading[:_NAMED]
     whose = " refitted" if ranking.refitted else ""
     carry = "carries" if count == 1 else "carry"
     lead = "is" if len(names) == 1 else "are"
     return (
-        f"{count} of {len(ranking.components)}{whose} components {carry} {CARRIED} % of them; the largest {lead} "
+        f"{count} of {len(ranking.components)}{whose} components {carry} {CARRIED} % of {whole}; the largest {lead} "
         f"{listed(names)}."
     )
 
@@ -168,15 +168,13 @@ def ranking_section(ranking: Ranking, name: str, suffix: str, known: Sequence[st
         if ranking.refitted
         else "Ranked are the trained weights."
     )
-    meaning = "A share is the sum of |z| of some components, divided by the sum of all."
-    shares = f"{source} {meaning} {_chance_text(ranking)}"
+    said = components_sentence(ranking) in known
+    meaning = MEANING if said else f"{MEANING} {components_sentence(ranking, 'all scores')}"
+    share = "A share is the sum of |z| of some components, divided by the sum of all."
+    shares = f"{source} {share} {_chance_text(ranking)}"
     return Section(
         "What the network leans on" + suffix,
-        text=tuple(
-            text
-            for text in (MEANING, components_sentence(ranking), shares, mean_sentence(ranking))
-            if text and text not in known
-        ),
+        text=tuple(text for text in (meaning, shares, mean_sentence(ranking)) if text),
         figures=(
             Figure(
                 figures.svg(
