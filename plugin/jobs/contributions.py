@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..core.target.channel_groups import ChannelGroup
 
 
-
 @dataclass(frozen=True)
 class Contributions:
     """Split the logits of a scene's map.
@@ -184,3 +183,8 @@ def _tell(shares: Shares, shown: str, progress: Progress) -> None:
         f"  bias: mean {shares.bias:+.3g}; logit: mean {shares.logit:+.3g}. At every pixel they add up to "
         f"{shares.residual:.1g} of |bias| + Σ|contributions| or better."
     )
+    if shares.windows:
+        progress.message(
+            f"  In {shares.windows} small window{'s'[: shares.windows != 1]} every group was computed on its own to "
+            "check this. Elsewhere one group is what the others leave of the logit."
+        )

@@ -37,23 +37,26 @@ class InspectModel:
             measured = measure(card, module)
         for sentence in measured.mismatches(card):
             progress.warn(sentence)
-        field = measured.field
+        for sentence in measured.unmeasured:
+            progress.message(sentence)
+        field, step, unknown = measured.field, measured.alignment, "not measured"
+        sides = f"{field.up}, {field.down}, {field.left}, {field.right}" if field else unknown
         numbers = {
-            "receptive-field radius (pixels)": (field.radius, card.receptive_field_radius),
-            "pixels read above, below, left and right of an output pixel": (
-                f"{field.up}, {field.down}, {field.left}, {field.right}"
+            "receptive-field radius (pixels)": (
+                (field.radius, card.receptive_field_radius) if field else unknown
             ),
-            "coarse cells read beyond a pixel's own": field.cells,
-            "alignment (pixels)": (measured.alignment, card.alignment),
+            "pixels read above, below, left and right of an output pixel": sides,
+            "coarse cells read beyond a pixel's own": field.cells if field else unknown,
+            "alignment (pixels)": (step, card.alignment) if step else unknown,
             "parameters, batch-norm statistics included": measured.parameters,
             "trainable parameters": measured.trainable,
         }
         with atomic_text(self.output, progress=progress) as file:
-            file.write(inspect_model_html(card, numbers))
+            file.write(inspect_model_html(card, numbers, measured.unmeasured))
         return {
             "OUTPUT": self.output,
             "MODEL_ID": card.id,
-            "RECEPTIVE_FIELD_RADIUS": field.radius,
+            "RECEPTIVE_FIELD_RADIUS": field.radius if field else None,
             "ALIGNMENT": measured.alignment,
             "PARAMETERS": measured.parameters,
         }

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..ground.errors import ModelError
 from .card import ModelCard
+from .work_budget import CostPerPixel, OverBudget, WorkBudget
 
 _LARGEST_FIELD = 2048
 _TOLERANCE = 1e-9
@@ -56,30 +57,33 @@ class Measurement:
 
     Parameters
     ----------
-    field : ReceptiveField
-        What an output pixel reads.
-    alignment : int
-        The smallest step by which a window may move without changing what is inside.
+    field : ReceptiveField or None
+        What an output pixel reads; None where not measured.
+    alignment : int or None
+        The smallest step by which a window may move without changing what is inside; None where not measured.
     parameters : int
         Its weights, batch-norm statistics included.
     trainable : int
         Its weights without them.
+    unmeasured : tuple of str
+        Sentences: what was not measured, and why.
     """
 
-    field: ReceptiveField
-    alignment: int
+    field: ReceptiveField | None
+    alignment: int | None
     parameters: int
     trainable: int
+    unmeasured: tuple[str, ...] = ()
 
     def mismatches(self, card: ModelCard) -> tuple[str, ...]:
         """Return a sentence for each number of the card that is smaller than the network needs."""
         sentences = []
-        if card.receptive_field_radius < self.field.radius:
+        if self.field is not None and card.receptive_field_radius < self.field.radius:
             sentences.append(
                 f"The card of '{card.id}' says a receptive-field radius of {card.receptive_field_radius} pixels; "
                 f"measured are {self.field.radius}. Correct it: tiles would show seams."
             )
-        if card.alignment % self.alignment:
+        if self.alignment is not None and card.alignment % self.alignment:
             sentences.append(
                 f"The card of '{card.id}' says an alignment of {card.alignment} pixels; measured are "
                 f"{self.alignment}. Correct it: tiles would not join."
@@ -88,9 +92,20 @@ class Measurement:
 
 
 def measure(card: ModelCard, module: nn.Module) -> Measurement:
-    """Return what the network of a card measures; takes about a second."""
-    field = receptive_field(module, card)
-    return Measurement(field, alignment(module, card, field), *parameter_counts(module))
+    """Return what the network of a card measures, within the limits of :mod:`.work_budget`.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be run in tiles.
+    """
+    field, unmeasured = receptive_field_and_rest(module, card)
+    step = None
+    try:
+        step = alignment(module, card, field)
+    except OverBudget as over:
+        unmeasured = (*unmeasured, f"The alignment was not measured: {over}.")
+    return Measurement(field, step, *parameter_counts(module), unmeasured)
 
 
 def parameter_counts(module: nn.Module) -> tuple[int, int]:
@@ -103,7 +118,23 @@ def parameter_counts(module: nn.Module) -> tuple[int, int]:
 
 
 def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
-    """Return what an output pixel reads, measured by gradients in float64.
+    """Return what an output pixel reads, as far as it can be measured.
+
+    Raises
+    ------
+    ModelError
+        If an output pixel reads farther than 1024 pixels, or nothing can be measured.
+    """
+    field, unmeasured = receptive_field_and_rest(module, card)
+    if field is None:
+        raise ModelError(" ".join(unmeasured))
+    return field
+
+
+def receptive_field_and_rest(
+    module: nn.Module, card: ModelCard
+) -> tuple[ReceptiveField | None, tuple[str, ...]]:
+    """Return what an output pixel reads, measured by gradients in float64, and sentences on what was not measured.
 
     The gradient is that of a copy whose weights are all positive, as are its inputs: no ReLU is shut
     and no path cancels another, so it shows every pixel the network can read, whatever its weights.
@@ -114,39 +145,115 @@ def receptive_field(module: nn.Module, card: ModelCard) -> ReceptiveField:
         If an output pixel reads farther than 1024 pixels.
     """
     open_copy = _with_positive_weights(module)
-    fields = [_field(open_copy, card, period) for period in _periods(card)]
-    return ReceptiveField(*(max(getattr(f, side) for f in fields) for side in _SIDES))
+    fields, reasons = [], []
+    try:
+        budget = _budget(open_copy, card)
+    except OverBudget as over:
+        return None, (f"The receptive field was not measured: {over}.",)
+    for period in _periods(card):
+        found, reason = _field(open_copy, card, period, budget)
+        fields += [found] if found else []
+        reasons += [reason] if reason else []
+    if not fields:
+        return None, (f"The receptive field was not measured: {reasons[0]}.",)
+    unmeasured = (
+        f"The receptive field was not measured at every place of a cell or period: {reasons[0]}."
+        if reasons
+        else ""
+    )
+    return ReceptiveField(*(max(getattr(f, side) for f in fields) for side in _SIDES)), (unmeasured,)[
+        : len(reasons)
+    ]
 
 
-def _field(open_copy: nn.Module, card: ModelCard, period: int) -> ReceptiveField:
-    """Return what output pixels at a few places of a period read, on strips along either axis.
+def _budget(network: nn.Module, card: ModelCard) -> WorkBudget:
+    """Return a budget for a network, from what a small image costs.
+
+    Raises
+    ------
+    OverBudget
+        If even that is too large.
+    """
+    side = _wide(_NARROW, _periods(card)[0])
+    budget = WorkBudget(card.ratio, len(card.coarse_channels))
+    budget.spend(side, side)
+    fine, coarse = _inputs(card, side, torch.ones)
+    budget.cost = CostPerPixel.of(lambda: network(fine, coarse), side * side)
+    return budget
+
+
+def _wide(least: int, period: int) -> int:
+    """Return a side of an image: whole periods where these are short, else whole strides of most networks."""
+    period = period if period <= _NARROW else _COMMON_STRIDE
+    return -(-least // period) * period
+
+
+def _field(
+    open_copy: nn.Module, card: ModelCard, period: int, budget: WorkBudget
+) -> tuple[ReceptiveField | None, str]:
+    """Return what output pixels at a few places of a period read, on strips along either axis, and what hindered.
 
     A strip as long as the field and no wider than needed takes a small share of a square's memory and time.
     """
-    size = 2 * (card.receptive_field_radius + 1)
-    while size <= _LARGEST_FIELD:
-        middle = -(-size // 2 // period) * period
-        across = -(-_NARROW // 2 // period) * period
-        reach, cells, clipped = [0, 0, 0, 0], 0, False
-        # What a pixel reads depends on its place in the period: the first, middle and last one are tried.
-        for place in sorted({0, period // 2, period - 1}):
-            for axis in (0, 1):
-                pixel, sides = (middle + place, across + place), (2 * middle + period, 2 * across + period)
-                if axis == 1:
-                    pixel, sides = (pixel[1], pixel[0]), (sides[1], sides[0])
-                seen, own = _read_by(open_copy, card, pixel, sides, axis)
-                first, last = seen
-                reach[2 * axis] = max(reach[2 * axis], pixel[axis] - first)
-                reach[2 * axis + 1] = max(reach[2 * axis + 1], last - pixel[axis])
-                clipped = clipped or first == 0 or last == sides[axis] - 1
-                cells = max(cells, own)
+    half = card.receptive_field_radius + 1
+    reason = ""
+    while 2 * half <= _LARGEST_FIELD:
+        reach, cells, clipped, measured = [0, 0, 0, 0], 0, False, False
+        # What a pixel reads depends on its place in the period: the first, middle and last one are tried, and where
+        # one was too much the one closest to the begin of its image.
+        places = sorted({0, period // 2, period - 1})
+        for place in (*places, *({half % period} - set(places))):
+            if place not in places and not reason:
+                continue
+            try:
+                strips = [_strip(open_copy, card, place, period, half, axis, budget) for axis in (0, 1)]
+            except OverBudget as over:
+                reason = reason or str(over)
+                continue
+            measured = True
+            for axis, (before, after, own, cut) in enumerate(strips):
+                reach[2 * axis] = max(reach[2 * axis], before)
+                reach[2 * axis + 1] = max(reach[2 * axis + 1], after)
+                cells, clipped = max(cells, own), clipped or cut
+        if not measured or (clipped and 4 * half > _LARGEST_FIELD and reason):
+            return None, reason
         if not clipped:
-            return ReceptiveField(reach[0], reach[1], reach[2], reach[3], cells)
-        size *= 2
+            return ReceptiveField(reach[0], reach[1], reach[2], reach[3], cells), reason
+        half *= 2
     raise ModelError(
         f"The network of '{card.id}' reads farther than {_LARGEST_FIELD // 2} pixels around an output pixel. "
         "Networks that look at a whole scene cannot be run in tiles."
     )
+
+
+def _strip(
+    open_copy: nn.Module, card: ModelCard, place: int, period: int, half: int, axis: int, budget: WorkBudget
+) -> tuple[int, int, int, bool]:
+    """Return how far a pixel reads before and behind it along an axis, cells beyond its own, and whether it is cut off.
+
+    The strip begins and ends `half` pixels or more beside the pixel. It holds whole periods where there is room.
+
+    Raises
+    ------
+    OverBudget
+        If the strip is too large, or no work is left.
+    """
+    along = place + max(0, -(-(half - place) // period)) * period
+    length = _wide(along + half + 1, period)
+    for least in (_NARROW, _NARROW // 2):
+        wide = _wide(least, period)
+        try:
+            budget.spend(length, wide, back=True)
+        except OverBudget:
+            if least != _NARROW:
+                raise
+            continue
+        break
+    pixel, sides = (along, wide // 2), (length, wide)
+    if axis == 1:
+        pixel, sides = (pixel[1], pixel[0]), (sides[1], sides[0])
+    (first, last), own = _read_by(open_copy, card, pixel, sides, axis)
+    return along - first, last - along, own, first == 0 or last == length - 1
 
 
 def _read_by(
@@ -170,7 +277,9 @@ def _read_by(
     return span, cells
 
 
-def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest: int = 128) -> int:
+def alignment(
+    module: nn.Module, card: ModelCard, field: ReceptiveField | None, largest: int = _LONGEST_PERIOD
+) -> int:
     """Return the smallest step by which a window may move without changing what is inside.
 
     For each step the network is run on an image and on a window of it that begins `step` columns
@@ -181,41 +290,98 @@ def alignment(module: nn.Module, card: ModelCard, field: ReceptiveField, largest
     ------
     ModelError
         If no step up to `largest` pixels works.
+    OverBudget
+        If the images are too large, or the budget ends before a step is found.
     """
     network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
-    # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
-    margin = field.radius + field.cells * card.ratio
-    period = _periods(card)[0]
-    rows = -(-32 // period) * period
-    width = -(-(2 * margin + 64) // period) * period
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
-        return torch.randn(*shape, dtype=dtype, generator=generator)
-
-    fine, coarse = _inputs(card, rows, random, width + -(-largest // period) * period)
-    whole = network(fine, coarse)
-    scale = float(whole.abs().max())
-    inside = slice(margin, width - margin)
-
-    def moves(step: int) -> bool:
-        first = step // card.ratio
-        part = None if coarse is None else coarse[:, :, :, first : first + -(-width // card.ratio)]
-        moved = network(fine[:, :, :, step : step + width], part)
-        difference = (whole[:, :, :, step : step + width] - moved)[:, :, :, inside]
-        return float(difference.abs().max()) <= _TOLERANCE * scale
-
-    if card.alignment <= largest and moves(card.alignment):
-        return next(
-            step for step in range(1, card.alignment + 1) if not card.alignment % step and moves(step)
-        )
+    budget = _budget(network, card)
+    try:
+        trial = _Moves(network, card, field, card.alignment, budget)
+        if trial.moves(card.alignment):
+            return next(
+                step
+                for step in range(1, card.alignment + 1)
+                if not card.alignment % step and trial.moves(step)
+            )
+    except OverBudget:
+        if card.coarse_channels:  # smaller steps cut through cells
+            raise
+    trial = _Moves(network, card, field, largest, budget)
     for step in range(1, largest + 1):
-        if moves(step):
+        if trial.moves(step):
             return step
     raise ModelError(
         f"The network of '{card.id}' gives other values when its window moves by up to {largest} pixels. "
         "It cannot be run in tiles."
     )
+
+
+def _smallest(step: int, trial: _Moves) -> int:
+    """Return the smallest step that works, given one: it divides all that do, so primes are left out one by one."""
+    prime = 2
+    while prime <= step:
+        while step % prime == 0 and trial.moves(step // prime):
+            step //= prime
+        prime += 1
+        while step % prime and prime <= step:
+            prime += 1
+    return step
+
+
+class _Moves:
+    """Tells whether a window may move by a step.
+
+    Parameters
+    ----------
+    network, card, field
+        The network, and what it reads; what its card says where that was not measured.
+    largest : int
+        The largest step.
+    budget : WorkBudget
+        What may be spent.
+
+    Raises
+    ------
+    OverBudget
+        If the image is too large, or no work is left.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        field: ReceptiveField | None,
+        largest: int,
+        budget: WorkBudget,
+    ) -> None:
+        self._network, self._card, self._budget = network, card, budget
+        # Bilinear neighbours reach whole cells; the border of the window must be out of their reach, too.
+        margin = card.receptive_field_radius if field is None else field.radius + field.cells * card.ratio
+        period = _periods(card)[0]
+        self._rows = _wide(32, period)
+        # Between the margins lies a whole period at least, so that the begin of a cell is seen.
+        self._width = -(-(2 * margin + max(64, period + 1)) // period) * period
+        self._inside = slice(margin, self._width - margin)
+        generator = torch.Generator().manual_seed(0)
+
+        def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+            return torch.randn(*shape, dtype=dtype, generator=generator)
+
+        cols = self._width + -(-largest // period) * period
+        budget.spend(self._rows, cols)
+        self._fine, self._coarse = _inputs(card, self._rows, random, cols)
+        self._whole = network(self._fine, self._coarse)
+        self._scale = float(self._whole.abs().max())
+
+    def moves(self, step: int) -> bool:
+        """Return whether a window that begins `step` columns later shows the same."""
+        self._budget.spend(self._rows, self._width)
+        first, part = step // self._card.ratio, None
+        if self._coarse is not None:
+            part = self._coarse[:, :, :, first : first + -(-self._width // self._card.ratio)]
+        moved = self._network(self._fine[:, :, :, step : step + self._width], part)
+        difference = (self._whole[:, :, :, step : step + self._width] - moved)[:, :, :, self._inside]
+        return float(difference.abs().max()) <= _TOLERANCE * self._scale
 
 
 def _periods(card: ModelCard) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE, ChannelGroup, scale_groups
 from ..target.target import Seeding
+from .completeness import CompletenessCheck
 from .splitters import GATED, GatedSplitter, PathSplitter, Splitting
 
 # Rows whose books are made at once: few enough for the processor's cache.
@@ -65,6 +66,9 @@ class Shares:
         Largest |Σ bands + bias - logit| as a share of |bias| + Σ|bands|.
     place : tuple of int
         Row and column where it is.
+    windows : int
+        Number of small windows on which every group was computed on its own; 0 where every band of the run is.
+        `residual` is the largest of these windows and of all pixels.
     """
 
     names: tuple[str, ...]
@@ -75,6 +79,7 @@ class Shares:
     pixels: int
     residual: float
     place: tuple[int, int]
+    windows: int = 0
 
     @property
     def share(self) -> tuple[float, ...]:
@@ -222,6 +227,8 @@ def run_contributions(
         return list(retreat.pieces(tile, partial(split, patch)))
 
     groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
+    completeness = CompletenessCheck(runner, plan, seeding, splitting, progress)
+    completeness.run(source)
     books = _Books(len(groups))
     strip = None
     probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
@@ -232,6 +239,8 @@ def run_contributions(
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 shape = len(groups) + 2, window.rows, window.cols
                 strip = np.full(shape, np.nan, runner.array_dtype)
+            if pieces:
+                completeness.run_inside(tile, patch)
             for piece, found in pieces:
                 valid = patch.valid[piece.output.slices(patch.window)]
                 books.add(found, valid, piece.output)
@@ -242,6 +251,10 @@ def run_contributions(
                 behind.write(strip)
                 strip = None
     shares = books.close(tuple(group.name for group in groups))
+    apart = completeness.found
+    shares = dataclasses.replace(shares, windows=apart.windows)
+    if not apart.residual <= shares.residual:
+        shares = dataclasses.replace(shares, residual=apart.residual, place=apart.place)
     accepted = ROUNDING[runner.precision]
     if not shares.residual <= accepted:
         row, col = shares.place

@@ -4,6 +4,7 @@
 output need steps. A channel that reaches the output in a linear way contributes its weights times its
 distance from the baseline, whatever the path. One more group needs no steps: over every step the secants
 make the groups add up exactly, so the last group is what the others leave of the difference of the logits.
+:mod:`.completeness` checks on a few windows that it would be the same computed on its own.
 """
 
 from __future__ import annotations
@@ -76,14 +77,14 @@ class ChannelSplitter:
     def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
         self.groups = channel_groups(runner.card, splitting.groups)
         self.splitting = splitting
-        self._runner = runner
+        self.runner = runner
         self._check = check
         self._forward = Forward(runner.module, runner.dtype)
 
     def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
         """Return (groups, then bias, then logit; row, column) of a target."""
         with torch.no_grad():
-            logits = self._runner.logits(inputs)
+            logits = self.runner.logits(inputs)
             seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
             outputs = seeding.logits
             seeds, logits = seeds[0, list(outputs)], logits[0, list(outputs)]
@@ -98,7 +99,7 @@ class ChannelSplitter:
     def split_outputs(self, inputs: Inputs) -> torch.Tensor:
         """Return (groups, then bias, then logit; output, row, column) of every output of the network."""
         with torch.no_grad():
-            logits = self._runner.logits(inputs)
+            logits = self.runner.logits(inputs)
             bands = logits.new_zeros((len(self.groups) + 2, *logits.shape[1:]))
             bands[-1] = logits[0]
             for band, row in self._carried(inputs):
@@ -138,7 +139,7 @@ class ChannelSplitter:
                 if members and wanted(number, group):
                     rows[group] = torch.zeros_like(distance)
                     rows[group][:, members] = distance[:, members]
-            dtype = self._runner.dtype
+            dtype = self.runner.dtype
             found.append(Rows({name: row.to(dtype) for name, row in rows.items()}, distance.to(dtype)))
             first += distance.shape[1]
         return found
@@ -160,7 +161,7 @@ class GatedSplitter(ChannelSplitter):
     def _carried(
         self, inputs: Inputs, outputs: Sequence[int] | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        origin = self._runner.constant(inputs, self.splitting.baseline)
+        origin = self.runner.constant(inputs, self.splitting.baseline)
         if self._own_rows is not None:
             groups = [group.members for group in self.groups]
             coarse = None if inputs.coarse is None else inputs.coarse - origin.coarse
@@ -181,6 +182,14 @@ def _some(row: torch.Tensor, outputs: Sequence[int] | None) -> torch.Tensor:
 class PathSplitter(ChannelSplitter):
     """Splits along the straight path from the baseline.
 
+    Parameters
+    ----------
+    runner, splitting, check
+        As of every splitter.
+    rest : bool
+        Whether the last group that is not linear is what the others leave, which saves its passes; else every
+        group is computed on its own, and what is missing shows.
+
     Attributes
     ----------
     bent : tuple of int
@@ -188,8 +197,11 @@ class PathSplitter(ChannelSplitter):
         the path takes steps; else the split is exact without.
     """
 
-    def __init__(self, runner: Runner, splitting: Splitting, check: Callable[[], None]) -> None:
+    def __init__(
+        self, runner: Runner, splitting: Splitting, check: Callable[[], None], rest: bool = True
+    ) -> None:
         super().__init__(runner, splitting, check)
+        self._rest = rest
         self._straight = self._forward.straight_inputs()
         number = len(runner.fine_channels)
         self.bent = tuple(
@@ -205,7 +217,7 @@ class PathSplitter(ChannelSplitter):
     def _carried(
         self, inputs: Inputs, outputs: Sequence[int] | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        origin = self._runner.constant(inputs, self.splitting.baseline)
+        origin = self.runner.constant(inputs, self.splitting.baseline)
         yield -2, _some(self._logits_of(origin), outputs)
         self._check()
         # A part that reaches the output in a linear way is the same at every point of the path.
@@ -213,10 +225,10 @@ class PathSplitter(ChannelSplitter):
         if any(part.values for part in linear):
             for name, row in self._forward.rows(linear, Straight()).values.items():
                 yield name, _some(row, outputs)
-        if not self.takes_steps:
+        carried = self.bent[:-1] if self._rest else self.bent
+        if not carried:
             return
         steps = self.splitting.steps
-        carried = self.bent[:-1]
         ends = [origin, *(inputs.towards(origin, step / steps) for step in range(1, steps)), inputs]
         for ends_of_step in zip(ends, ends[1:]):
             self._check()
@@ -235,11 +247,11 @@ class PathSplitter(ChannelSplitter):
         key = origin.fine.shape, origin.edges
         kept, logits = self._at_origin
         if kept != key:
-            logits = self._runner.logits(origin)
+            logits = self.runner.logits(origin)
             self._at_origin = key, logits
         return logits
 
     def _complete(self, bands: torch.Tensor) -> None:
-        """Add to the last of the bent groups what all bands leave of the logit."""
-        if self.bent:
+        """Add to the last of the bent groups what all bands leave of the logit, where it is not computed on its own."""
+        if self.bent and self._rest:
             bands[self.bent[-1]] += bands[-1] - bands[:-1].sum(0)

@@ -12,19 +12,18 @@ from functools import partial
 import numpy as np
 
 from ...ground.protocols import Patch, Progress, Source
-from ...ground.window import Window
 from ..streaming.engine import check_cancelled
 from ..streaming.out_of_memory import Retreat
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
 from ..target.target import Seeding
+from .pilots import pilots_of
 from .run import Splitting, splitter_for
 from .splitters import INTEGRATED
 
-# Windows of this side at a few of so many places down and across the region.
+# So many windows of this side are tried.
 PILOT_SIDE = 48
-PILOT_CANDIDATES = 5
 PILOTS = 4
 
 
@@ -44,7 +43,7 @@ def settled(
         )
         return dataclasses.replace(splitting, steps=1)
     progress.report(0.0, "Trying how many steps are needed")
-    pilots = _pilots(source, plan)
+    pilots = pilots_of(source, plan, PILOT_SIDE, PILOTS)
     retreat = Retreat(runner, plan, progress, lambda runner: runner)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
@@ -77,19 +76,3 @@ def settled(
             break
         splitting, before = finer, after
     return splitting
-
-
-def _pilots(source: Source, plan: Plan) -> list[tuple[Tile, Patch]]:
-    """Return a few small tiles with valid pixels spread over the region, and what was read for them."""
-    found, region, number = [], plan.region, PILOT_CANDIDATES
-    for index in range(number * number):
-        down, across = divmod(index * 7 % (number * number), number)  # not row by row
-        row = region.row + region.rows * (2 * down + 1) // (2 * number)
-        col = region.col + region.cols * (2 * across + 1) // (2 * number)
-        tile = plan.tile(Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=region))
-        patch = source.read(tile.read)
-        if patch.valid[tile.output.slices(patch.window)].any():
-            found.append((tile, patch))
-        if len(found) == PILOTS:
-            break
-    return found

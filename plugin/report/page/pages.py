@@ -31,7 +31,7 @@ _CLASSES = (
 _COMPONENTS = (("sensor", "sensor"), ("scale", "scale"), ("count", "components"))
 
 
-def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
+def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Sequence[str] = ()) -> str:
     """Return a page about a model: what it takes and gives, what is known and what was measured now.
 
     Parameters
@@ -40,9 +40,11 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
         The model card in its JSON form.
     measured : mapping
         What was measured, by its name in words ("receptive field (pixels)", "alignment (pixels)",
-        "parameters", "checksum"): a value, or a pair (measured, told by the card), which are compared.
+        "parameters", "checksum"): a value, or a pair (measured, of the card), which are compared.
+    unmeasured : sequence of str
+        Sentences: what was not measured, and why.
     """
-    told = _as_mapping(card)
+    facts = _as_mapping(card)
     rows, differences = [], []
     for name, value in measured.items():
         found, claimed = value if isinstance(value, tuple) else (value, None)
@@ -54,32 +56,33 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
             differences.append(
                 f"The card says {number_text(claimed)} for {name}, but {number_text(found)} was measured."
             )
-    heads = told.get("heads", [])
+    heads = facts.get("heads", [])
     channels = [
         {**channel, "footprint": _footprint(channel.get("footprint_km"))}
-        for channel in told.get("channels", [])
+        for channel in facts.get("channels", [])
     ]
     sensors = listed([str(name) for name in dict.fromkeys(channel.get("sensor") for channel in channels)])
-    summary = [told.get("summary", "")] if told.get("summary") else []
+    summary = [facts.get("summary", "")] if facts.get("summary") else []
     summary.append(
         f"It reads {len(channels)} channels ({sensors}) and maps "
-        f"{listed([str(head.get('name')) for head in heads])} at pixels of {number_text(told.get('pixel_size_m'))} m."
+        f"{listed([str(head.get('name')) for head in heads])} at pixels of {number_text(facts.get('pixel_size_m'))} m."
     )
-    if told.get("demonstration"):
+    if facts.get("demonstration"):
         summary.append(
             "This is a demonstration model: it must not be used for navigation or operational ice charts."
         )
     counts: dict[tuple[str, str], int] = {}
-    for part in told.get("components", []):
+    for part in facts.get("components", []):
         key = (part.get("sensor", ""), part.get("scale", ""))
         counts[key] = counts.get(key, 0) + 1
-    training = told.get("training", {})
+    training = facts.get("training", {})
     sections = [
         Section(
             "Measured now",
             tables=(
                 Table((("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees")), rows),
             ),
+            text=tuple(unmeasured),
         ),
         Section("Channels", tables=(Table(_CHANNELS, channels),)),
         Section(
@@ -103,10 +106,10 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
         ),
         Section(
             "Skill",
-            tables=(_pairs_table(told.get("skill", {})),) if told.get("skill") else (),
-            text=() if told.get("skill") else ("The card states no skill.",),
+            tables=(_pairs_table(facts.get("skill", {})),) if facts.get("skill") else (),
+            text=() if facts.get("skill") else ("The card states no skill.",),
         ),
-        Section("Limits of use", points=tuple(told.get("limits", []))),
+        Section("Limits of use", points=tuple(facts.get("limits", []))),
         Section(
             "Training",
             tables=(
@@ -124,16 +127,16 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any]) -> str:
         part for part in sections if part.text or part.points or any(table.rows for table in part.tables)
     ]
     return render(
-        title=str(told.get("title") or told.get("id")),
-        subtitle=f"model {told.get('id')}",
+        title=str(facts.get("title") or facts.get("id")),
+        subtitle=f"model {facts.get('id')}",
         summary=summary,
         sections=sections,
         warnings=differences,
         provenance={
-            "licence": told.get("licence"),
-            "cite": "; ".join(told.get("citation", [])),
-            "architecture": told.get("architecture", {}).get("name"),
-            "weights (sha256)": told.get("weights", {}).get("sha256"),
+            "licence": facts.get("licence"),
+            "cite": "; ".join(facts.get("citation", [])),
+            "architecture": facts.get("architecture", {}).get("name"),
+            "weights (sha256)": facts.get("weights", {}).get("sha256"),
         },
     )
 

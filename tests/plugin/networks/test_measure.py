@@ -7,6 +7,7 @@ import torch
 from floelens.plugin.ground.errors import ModelError
 from floelens.plugin.networks import measure as module_of_measure
 from floelens.plugin.networks import package as network
+from floelens.plugin.networks import work_budget
 from floelens.plugin.networks.aspp.definition import AsppFusion
 from floelens.plugin.networks.measure import alignment, measure, parameter_counts, receptive_field
 from floelens.plugin.networks.standard_channels import standard_channels
@@ -156,3 +157,69 @@ class Wide(nn.Module):
 
     def forward(self, fine, coarse):
         return self.output(functional.pad(self.wide(fine), (0, 1))[..., 1:])
+
+
+class Spent:
+    """Adds up what budgets are asked for, by the size of the images."""
+
+    def __init__(self, monkeypatch):
+        self.pixels, self.passes = [], 0
+        plain = work_budget.WorkBudget.spend
+
+        def spend(budget, rows, cols, back=False):
+            plain(budget, rows, cols, back)
+            self.pixels.append(rows * cols)
+            self.passes += rows * cols * (3 if back else 1)
+
+        monkeypatch.setattr(work_budget.WorkBudget, "spend", spend)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "alignment_", "measured"), [(0, 25, 1), (0, 127, 1), (0, 128, 1), (200, 200, 200), (31, 62, 31)]
+)
+def test_what_is_measured_of_a_right_card_takes_few_pixels(ratio, alignment_, measured, monkeypatch):
+    """127 took minutes, 200 gigabytes: a pixel of this network holds about 12 kB, and 10⁵ passes a second."""
+    card = make_card(ratio=ratio) if ratio else make_card(channels=standard_channels(("hh",)))
+    card = changed(card, alignment=alignment_)
+    spent = Spent(monkeypatch)
+    result = measure(card, network.build(card))
+    assert (result.field.up, result.field.down, result.field.left, result.field.right) == (29, 30, 29, 30)
+    assert result.alignment == measured and result.unmeasured == ()
+    assert max(spent.pixels) < 150 * 150
+    assert spent.passes < 600_000
+
+
+@pytest.mark.parametrize(("ratio", "some"), [(500, True), (2000, False), (20_000, False)])
+def test_what_takes_too_much_memory_is_left_out_and_a_sentence_tells(ratio, some, monkeypatch):
+    """Whole cells on the fine grid take up to 44 GB here."""
+    card = make_card(ratio=ratio)
+    spent = Spent(monkeypatch)
+    result = measure(card, network.build(card))
+    assert max(spent.pixels, default=0) < 40_000 and spent.passes < 700_000
+    assert (result.field is not None) == some
+    sentences = " ".join(result.unmeasured)
+    if some:
+        assert (result.field.up, result.field.down) == (29, 30)
+        assert "not measured at every place" in sentences
+    assert "a test image of" in sentences and "MiB of memory" in sentences
+    assert (result.alignment is None) == ("alignment was not measured" in sentences)
+    assert result.mismatches(card) == ()
+
+
+def test_a_search_for_a_step_that_takes_too_long_ends(monkeypatch):
+    """No step works up to 128; the budget ends the search, and the sentence says so."""
+
+    class Placed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 64, 9, padding=4)
+            self.output = nn.Conv2d(64, 1, 9, padding=4)
+
+        def forward(self, fine, coarse):
+            return self.output(self.conv(fine)) * torch.arange(fine.shape[-1]).to(fine.dtype)
+
+    card = changed(make_card(channels=standard_channels(("hh",))), alignment=7, receptive_field_radius=8)
+    monkeypatch.setattr(work_budget, "MOST_WORK", 10**9)
+    result = measure(card, Placed())
+    assert result.alignment is None
+    assert any("would take more than ten seconds" in sentence for sentence in result.unmeasured)

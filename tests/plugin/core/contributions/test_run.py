@@ -17,6 +17,7 @@ from floelens.plugin.core.contributions.run import (
 )
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED
 from floelens.plugin.core.contributions.steps import settled
+from floelens.plugin.core.layers import split_activations, split_forward
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.core.streaming.tiling import LARGEST_SIDE, Plan
 from floelens.plugin.core.target.channel_groups import channel_groups
@@ -36,6 +37,7 @@ from floelens.tests.plugin.core.tiny_networks import (
 )
 from floelens.tools.headless import ROOT
 from torch import nn
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 MODELS = ROOT / "models"
@@ -452,6 +454,77 @@ def test_bands_that_do_not_add_up_are_a_warning_with_the_place(monkeypatch):
     run(runner, GATED_ONE, progress=listener)
     assert len(listener.warnings) == 1
     assert "row 33, column 21" in listener.warnings[0]
+
+
+def a_slope_of_the_end(self, activation, rows):
+    """A step's rule made wrong: the slope of its end in place of the secant."""
+    passed = {name: activation.function(rows[name]) for name in self.base}
+    slope = activation.derivative(rows[-1])
+    return {**passed, **{name: row * slope for name, row in rows.items() if name >= 0}}
+
+
+def a_forgotten_channel(self, values, bias, channels):
+    """A convolution made wrong: it drops the first channel of its parts, and keeps those of whole values."""
+    weight = self._weight[:, channels]
+    if bias is None:
+        weight = weight.clone()
+        weight[:, 0] = 0
+    return functional.conv2d(values, weight, bias, *self._geometry)
+
+
+@pytest.mark.parametrize("groups", ["channel", "sensor"])
+@pytest.mark.parametrize(
+    ("kind", "name", "wrong"),
+    [
+        (split_activations.Step, "activate", a_slope_of_the_end),
+        (split_forward._Convolution, "apply", a_forgotten_channel),
+    ],
+)
+def test_a_wrong_rule_shows_though_one_group_is_what_the_others_leave(monkeypatch, groups, kind, name, wrong):
+    runner, listener, splitting = (
+        runner_of(TinyFusion(1)),
+        Listener(),
+        Splitting(INTEGRATED, groups, steps=2, settled=1),
+    )
+    right, _ = run(runner, splitting, progress=listener)
+    assert right.windows == 3 and right.residual < 1e-10 and not listener.warnings
+    monkeypatch.setattr(kind, name, wrong)
+    found, bands = run(runner, splitting, progress=listener)
+    assert off(bands[:, tiny_scene().valid]) < 1e-10  # as the last group takes the rest
+    assert found.windows == 3 and found.residual > 0.01
+    assert "do not add up" in listener.warnings[0]
+
+
+def test_wrong_logits_show_in_windows_though_one_group_is_what_the_others_leave(monkeypatch):
+    runner, listener = runner_of(TinyFusion(1)), Listener()
+    right = runner.logits
+    monkeypatch.setattr(runner, "logits", lambda inputs: 1.02 * right(inputs))
+    found, _ = run(runner, Splitting(INTEGRATED, "sensor"), progress=listener)
+    assert found.residual > 0.001 and len(listener.warnings) == 1
+
+
+def test_a_scene_whose_few_valid_pixels_lie_beside_the_fixed_windows_is_checked_there(monkeypatch):
+    scene = tiny_scene()
+    scene.valid[:] = False
+    scene.valid[23:26, 28:31] = True
+    listener = Listener()
+    monkeypatch.setattr(split_activations.Step, "activate", a_slope_of_the_end)
+    found, _ = run(runner_of(TinyFusion(1)), Splitting(INTEGRATED, "sensor"), progress=listener, scene=scene)
+    assert found.windows == 1 and found.residual > 0.001
+    assert scene.valid[found.place]
+
+
+@pytest.mark.parametrize("splitting", [GATED_ONE, Splitting(GATED, "scale")])
+def test_methods_without_a_rest_need_no_windows(splitting, monkeypatch):
+    assert run(runner_of(TinyFusion(1)), splitting)[0].windows == 0
+    if splitting is GATED_ONE:
+        plain = split_activations.Frozen.activate
+
+        def wrong(self, activation, rows):
+            return {name: 1.01 * row for name, row in plain(self, activation, rows).items()}
+
+        monkeypatch.setattr(split_activations.Frozen, "activate", wrong)
+        assert run(runner_of(TinyFusion(1)), splitting)[0].residual > 1e-4  # every band is its own
 
 
 def test_an_unknown_layer_is_an_error_that_names_it_and_the_network_is_left_as_it_was():

@@ -10,7 +10,6 @@ import pytest
 from floelens.plugin.report.styles import layers as styles
 from floelens.plugin.report.styles.layers import LegendEntry
 from floelens.plugin.report.styles.zones import leading_sensor_style
-from floelens.tools.headless import ROOT
 from qgis.core import (
     QgsFeature,
     QgsGeometry,
@@ -22,7 +21,7 @@ from qgis.core import (
 )
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
-FOLDER = ROOT / "resources" / "styles"
+FOLDER = Path(styles.__file__).resolve().parents[3] / "resources" / "styles"
 WMO = [(0, 100, 255), (150, 200, 255), (140, 255, 160), (255, 255, 0), (255, 125, 7), (255, 0, 0)]
 
 
