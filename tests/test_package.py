@@ -146,7 +146,7 @@ def test_the_wheel_is_the_package_floelens(tmp_path):
     top = {name.split("/")[0] for name in names(wheel)}
     assert top == {"floelens", f"floelens-{package.version()}.dist-info"}
     listed = set(names(wheel))
-    assert {"floelens/__init__.py", "floelens/plugin/core/window.py", "floelens/models/card.py"} <= listed
+    assert {"floelens/__init__.py", "floelens/plugin/ground/window.py", "floelens/plugin/networks/card.py"} <= listed
     assert not [name for name in listed if name.startswith(("floelens/tests", "floelens/tools"))]
 
     # It works from anywhere, without QGIS.

@@ -13,6 +13,7 @@ never kept in the repository. ``--like`` takes the scenes and model packages of 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -35,7 +36,42 @@ BASELINE = "hh=-22,hv=-29"
 VARIED = "-varied"
 MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
 SCENES = {"projected": (235, 310, 80.0), "gcps": (210, 285, 80.0)}  # rows, columns, pixel size in m
+WITH_BASELINE = ("integrated_gradients", "deeplift", "occlusion")
 SAMPLES = {"projected": (0, 1, 7), "gcps": (1,)}
+
+
+def words(algorithm: str, parameter: str) -> list[str]:
+    """Return the published words of a parameter."""
+    published = json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8"))
+    return published[algorithm]["words"][parameter]
+
+
+def part_of_checkout(name: str, *modules: str):
+    """Return a name from the first of some modules that the checkout has: where it lies today, then where it lay."""
+    for module in modules:
+        full = f"floelens.{module[2:]}" if module.startswith("..") else f"floelens.plugin.{module}"
+        try:
+            return getattr(importlib.import_module(full), name)
+        except (ModuleNotFoundError, AttributeError):
+            continue
+    raise ImportError(f"The checkout has no {name} in {', '.join(modules)}.")
+
+
+class Silent:
+    """A progress that says nothing and never stops."""
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Take no notice."""
+
+    def message(self, text: str) -> None:
+        """Take no notice."""
+
+    def warn(self, text: str) -> None:
+        """Take no notice."""
+
+    def cancelled(self) -> bool:
+        """Return False."""
+        return False
 
 
 class Job(Protocol):
@@ -90,7 +126,9 @@ def cases(scenes: Path, models: Path, data: Path | None) -> Iterator[Case]:
         yield from imports(data)
     for model in MODELS:
         package = str(models / model)
-        yield Case(f"inspectmodel/{model}", "inspect.InspectModel", {"model": package}, {"output": "page.html"})
+        yield Case(
+            f"inspectmodel/{model}", "inspect.InspectModel", {"model": package}, {"output": "page.html"}
+        )
         for folder in sorted(path for path in scenes.iterdir() if path.is_dir()):
             for case in (
                 *predictions(folder, package),
@@ -105,7 +143,7 @@ def cases(scenes: Path, models: Path, data: Path | None) -> Iterator[Case]:
 
 def inputs_of(folder: Path, **more: object) -> object:
     """Return the inputs of a scene that lies in a folder."""
-    from floelens.plugin.jobs.common.inputs import SceneInputs
+    SceneInputs = part_of_checkout("SceneInputs", "jobs.common.inputs", "jobs.inputs")  # noqa: N806
 
     return SceneInputs(str(folder / "sar.tif"), str(folder / "mwr.tif"), **more)
 
@@ -113,8 +151,11 @@ def inputs_of(folder: Path, **more: object) -> object:
 def part_of(folder: Path, top: float, left: float, bottom: float, right: float) -> object:
     """Return a polygon over a part of a scene, given as shares of its rows and columns."""
     import numpy as np
-    from floelens.plugin.io.geometry.grid import Grid
-    from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
+
+    Grid = part_of_checkout("Grid", "io.geometry.grid", "io.grid")  # noqa: N806
+    Polygons, polygon_wkb = (  # noqa: N806
+        part_of_checkout(name, "io.geometry.vector", "io.vector") for name in ("Polygons", "polygon_wkb")
+    )
 
     grid = Grid.from_file(folder / "sar.tif")
     rows = np.array([top, top, bottom, bottom, top]) * grid.rows
@@ -125,7 +166,7 @@ def part_of(folder: Path, top: float, left: float, bottom: float, right: float) 
 
 def middle(folder: Path) -> tuple[float, float]:
     """Return longitude and latitude of a pixel near the middle of a scene."""
-    from floelens.plugin.io.geometry.grid import Grid
+    Grid = part_of_checkout("Grid", "io.geometry.grid", "io.grid")  # noqa: N806
 
     grid = Grid.from_file(folder / "sar.tif")
     lon, lat = grid.pixel_to_lonlat(grid.rows // 2 + 3.5, grid.cols // 2 + 7.5)
@@ -135,12 +176,11 @@ def middle(folder: Path) -> tuple[float, float]:
 def vary(models: Path) -> None:
     """Write a slightly different network beside each one, as the other member of an ensemble."""
     import torch
-    from floelens.plugin.networks.package import load
 
-    try:
-        from floelens.plugin.io.transaction.packages import save_package
-    except ImportError:  # an older checkout
-        from floelens.plugin.networks.package import save_package
+    load = part_of_checkout("load", "networks.package", "..models.network")
+    save_package = part_of_checkout(
+        "save_package", "io.transaction.packages", "io.packages", "..models.network"
+    )
 
     for name in MODELS:
         card, module = load(str(models / name))
@@ -159,34 +199,33 @@ def predictions(folder: Path, model: str) -> Iterator[Case]:
         "coverage": "coverage.tif",
     }
     yield Case("predict/whole", "predict.Predict", {"scene": inputs_of(folder), "model": model}, files)
-    some = inputs_of(folder, extent=part_of(folder, 0.2, 0.1, 0.9, 0.8), land=part_of(folder, 0.4, 0.3, 0.6, 0.7))
+    some = inputs_of(
+        folder, extent=part_of(folder, 0.2, 0.1, 0.9, 0.8), land=part_of(folder, 0.4, 0.3, 0.6, 0.7)
+    )
     yield Case("predict/part with land", "predict.Predict", {"scene": some, "model": model}, files)
 
 
 def relevances(folder: Path, model: str, models: Path) -> Iterator[Case]:
     """Yield relevance by every method: everywhere, at a point, in a region, against another class."""
-    from floelens.plugin.core.relevance.methods import FIRST_LAYERS, METHODS, WITH_BASELINE
-    from floelens.plugin.core.relevance.uncertainty import UNCERTAINTIES
-
     files = {"sar_relevance": "sar.tif", "mwr_relevance": "mwr.tif"}
     files |= {"report": "report.html", "report_json": "report.json", "report_csv": "report.csv"}
     common = {"scene": inputs_of(folder), "model": model}
     others = classes_of(model)
     contrast = {"class_name": others[-1], "reference_class": others[0]} if len(others) > 1 else {}
     point, region = middle(folder), part_of(folder, 0.25, 0.3, 0.7, 0.65)
-    for method in METHODS:
+    for method in words("relevance", "METHOD"):
         places = {"everywhere": {}, "point": {"point": point}, "region": {"aoi": region, **contrast}}
         for where, more in places.items():
             if where != "region" or method not in WITH_BASELINE:  # these follow below
                 settings = {**common, "method": method, **more}
                 yield Case(f"relevance/{method} {where}", "relevance.Relevance", settings, files)
-    for word in FIRST_LAYERS[1:]:
+    for word in words("relevance", "FIRST_LAYER")[1:]:
         settings = {**common, "method": "lrp_composite", "first_layer": word, "aoi": region}
         yield Case(f"relevance/first layer {word}", "relevance.Relevance", settings, files)
     for method in WITH_BASELINE:
         settings = {**common, "method": method, "baseline": BASELINE, "aoi": region, **contrast}
         yield Case(f"relevance/{method} baseline", "relevance.Relevance", settings, files)
-    for word in UNCERTAINTIES[1:]:
+    for word in words("relevance", "UNCERTAINTY")[1:]:
         members = (str(models / f"{Path(model).name}{VARIED}"),) if word == "ensemble" else ()
         settings = {**common, "uncertainty": word, "ensemble": members, "samples": 3, "aoi": region}
         yield Case(f"relevance/uncertainty {word}", "relevance.Relevance", settings, files)
@@ -204,15 +243,16 @@ def classes_of(model: str) -> list[str]:
 
 def contributions(folder: Path, model: str) -> Iterator[Case]:
     """Yield splits by every method and grouping."""
-    from floelens.plugin.core.target.channel_groups import CHANNEL_GROUPS
-
     common = {"scene": inputs_of(folder), "model": model}
     others = classes_of(model)
     for method in ("integrated", "gated"):
-        for groups in (*CHANNEL_GROUPS, "scale"):
+        for groups in (*words("ablation", "GROUPS"), "scale"):
             settings = {**common, "method": method, "groups": groups}
             yield Case(
-                f"contributions/{method} {groups}", "contributions.Contributions", settings, {"output": "map.tif"}
+                f"contributions/{method} {groups}",
+                "contributions.Contributions",
+                settings,
+                {"output": "map.tif"},
             )
         more = {
             "coarse": {"resolution": "coarse"},
@@ -222,20 +262,26 @@ def contributions(folder: Path, model: str) -> Iterator[Case]:
         for name, chosen in more.items():
             settings = {**common, "method": method, "groups": "sensor", **chosen}
             yield Case(
-                f"contributions/{method} {name}", "contributions.Contributions", settings, {"output": "map.tif"}
+                f"contributions/{method} {name}",
+                "contributions.Contributions",
+                settings,
+                {"output": "map.tif"},
             )
 
 
 def ablations(folder: Path, model: str) -> Iterator[Case]:
     """Yield ablation by every grouping and baseline."""
-    from floelens.plugin.core.target.baselines import BASELINES
-    from floelens.plugin.core.target.channel_groups import CHANNEL_GROUPS
-
     files = {"output": "map.tif", "table": "table.csv"}
     common = {"scene": inputs_of(folder), "model": model}
-    for groups in CHANNEL_GROUPS:
-        for baseline in BASELINES if groups in ("channel", "sensor") else BASELINES[:1]:
-            other = {"baseline_scene": inputs_of(folder.with_name("projected"))} if baseline == "scene" else {}
+    for groups in words("ablation", "GROUPS"):
+        for baseline in (
+            words("ablation", "BASELINE")
+            if groups in ("channel", "sensor")
+            else words("ablation", "BASELINE")[:1]
+        ):
+            other = (
+                {"baseline_scene": inputs_of(folder.with_name("projected"))} if baseline == "scene" else {}
+            )
             if other and folder.name not in SCENES:
                 continue
             settings = {**common, "groups": groups, "baseline": baseline, **other}
@@ -266,7 +312,7 @@ def zscores(folder: Path, model: str) -> Iterator[Case]:
 
 def imports(data: Path) -> Iterator[Case]:
     """Yield imports of the real files that lie beside the project."""
-    from floelens.plugin.io.formats.product import ImportOptions
+    ImportOptions = part_of_checkout("ImportOptions", "io.formats.product", "io.product")  # noqa: N806
 
     scene = next((data / "amsr2-on-s1-20190823").glob("*_SIC.tiff"))
     laid = {"options": ImportOptions(scene=str(scene))}
@@ -282,26 +328,31 @@ def imports(data: Path) -> Iterator[Case]:
         settings = {"input": str(chart), **options}
         yield Case(f"importscene/{name}", "importscene.ImportScene", settings, {"chart": "chart.tif"})
     amsr2 = next((data / "amsr2-on-s1-20190823").glob("AMSR2*.nc"))
-    yield Case("importscene/amsr2", "importscene.ImportScene", {"input": str(amsr2), **laid}, {"mwr": "mwr.tif"})
+    yield Case(
+        "importscene/amsr2", "importscene.ImportScene", {"input": str(amsr2), **laid}, {"mwr": "mwr.tif"}
+    )
     safe = data / "s1-ew-severnaya-zemlya" / "manifest.safe"
     files = {"footprint": "footprint.gpkg", "summary": "summary.json"}
     yield Case("importscene/sentinel-1", "importscene.ImportScene", {"input": str(safe)}, files)
     arctic = data / "nansat-georef-fixtures" / "arctic.nc"
     yield Case(
-        "importscene/arctic", "importscene.ImportScene", {"input": str(arctic)}, {"ancillary_coarse": "coarse.tif"}
+        "importscene/arctic",
+        "importscene.ImportScene",
+        {"input": str(arctic)},
+        {"ancillary_coarse": "coarse.tif"},
     )
 
 
 def fingerprint(case: Case, folder: Path) -> dict[str, str]:
     """Run a case into a folder; return what it gave, or its error."""
-    from floelens.plugin.ground.protocols import Silent
-
     folder.mkdir(parents=True)
     try:
         results = case.job(folder).run(Silent())
     except Exception as error:  # an error is a result too
         return {"error": f"{type(error).__name__}: {str(error).replace(str(folder), '')}"}
-    found = {f"result {name}": repr(value) for name, value in results.items() if str(folder) not in str(value)}
+    found = {
+        f"result {name}": repr(value) for name, value in results.items() if str(folder) not in str(value)
+    }
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         inner = digests(path)
         found.update({f"{path.relative_to(folder)}: {name}": value for name, value in inner.items()})
@@ -340,7 +391,8 @@ def run(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """Print what differs; return 1 where anything does."""
     before, after = (
-        json.loads((folder / FILE).read_text(encoding="utf-8")) for folder in (arguments.before, arguments.after)
+        json.loads((folder / FILE).read_text(encoding="utf-8"))
+        for folder in (arguments.before, arguments.after)
     )
     changed = same = 0
     for name in sorted({*before, *after}):
@@ -381,9 +433,13 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
     running = commands.add_parser("run", help="run all cases into a folder")
     running.add_argument("folder", type=Path)
-    running.add_argument("--plugins", type=Path, default=ROOT / "build" / "plugins", help="folder that holds floelens")
+    running.add_argument(
+        "--plugins", type=Path, default=ROOT / "build" / "plugins", help="folder that holds floelens"
+    )
     running.add_argument("--like", type=Path, help="folder of an earlier run, for its scenes and models")
-    running.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real files, for imports")
+    running.add_argument(
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="real files, for imports"
+    )
     running.add_argument("--cases", default="", help="regular expression that the names of cases must match")
     running.set_defaults(work=run)
     comparing = commands.add_parser("compare", help="print what differs between two runs")

@@ -22,6 +22,7 @@ class ZScores(SceneAlgorithm):
         "OUTPUT": "Z-scores",
         "ZONE_ZSCORES": "Z-scores by zone",
         "STANDARDISED": "Standardised contributions",
+        "ERROR": "Map minus labels",
     }
     SAR_OPTIONAL = True
 
@@ -63,6 +64,16 @@ class ZScores(SceneAlgorithm):
                 made=False,
             )
         )
+        self.addParameter(
+            declare.raster_output(
+                "ERROR",
+                "Map minus labels",
+                "Mapped minus labelled values in %, or 1 where the class differs and 0 where it agrees, at all pixels "
+                "with a label. Needs LABELS; maps the scene once more.",
+                optional=True,
+                made=False,
+            )
+        )
         self.addOutput(QgsProcessingOutputString("SCENE_NAME", "Name of the scene"))
 
     def _what(self) -> tuple:
@@ -77,8 +88,9 @@ class ZScores(SceneAlgorithm):
             declare.raster(
                 "LABELS",
                 "Labels",
-                "A chart to compare with: concentration in %, or class codes as in the model's card. Cluster-robust "
-                "errors and the slopes of channels need it; give scenes that the model was not trained on.",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. The report then "
+                "opens with how well the map agrees with it. Cluster-robust errors and the slopes of channels need it; "
+                "give scenes that the model was not trained on.",
                 optional=True,
             ),
             declare.text(
@@ -159,4 +171,5 @@ class ZScores(SceneAlgorithm):
             standardised=values.layer("STANDARDISED"),
             **self.report(values),
             state=values.file("STATE"),
+            error=values.layer("ERROR"),
         )

@@ -24,8 +24,9 @@ from ..io.rasters.writer import Outputs
 from ..networks.card import ModelCard
 from .common.inputs import Compute, SceneInputs, conclude
 from .common.provenance import provenance
+from .scoring.error import write_error
 from .scoring.report import Seen, asked, repetitions, uneven, write_report, write_table
-from .scoring.sample import AUTOMATIC, sampling_step
+from .scoring.sample import AUTOMATIC, sampling_step, sampling_text
 from .scoring.scene import score_scene
 from .scoring.zones import write_zones
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..core.zscores.channels.reference import ContributionReference
 
 MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
+ERROR_SHARE = 0.2  # of the progress, roughly: what the raster of errors takes
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class ZScores:
         The report, and its content for programs.
     state : str, optional
         Mergeable state to write.
+    error : str, optional
+        Raster to write: how the map differs from the labels, at all labelled pixels.
     compute : Compute
         Where and how.
     """
@@ -100,6 +104,7 @@ class ZScores:
     report_json: str | None = None
     report_csv: str | None = None
     state: str | None = None
+    error: str | None = None
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
@@ -117,6 +122,10 @@ class ZScores:
             raise ParameterError(
                 "STANDARDISED needs a scene, and contributions of its channels: give SAR and MWR, and set "
                 "CHANNEL_METHOD to integrated or gated."
+            )
+        if self.error and (self.scene is None or not self.labels):
+            raise ParameterError(
+                "ERROR compares the map of a scene with labels: give SAR, MWR and LABELS, or leave it empty."
             )
         if self.refit and not self.state_in and (not self.labels or self.scene is None):
             raise ParameterError(
@@ -138,8 +147,7 @@ class ZScores:
         states = [self._read_state(path, card, layers) for path in self.state_in]
         seen = Seen()
         if self.scene is not None:
-            end = 1.0 - MAP_SHARE if self.standardised else 1.0
-            seen = score_scene(self, runner, layers, Part(progress, 0.0, end))
+            seen = score_scene(self, runner, layers, Part(progress, 0.0, self._scored_until))
             states.append(seen.state)
         state = merge_states(states)
         repeated = repetitions(state) + uneven(state)
@@ -161,7 +169,10 @@ class ZScores:
             if self.state:
                 state.save(outputs.file(self.state))
             if self.standardised:
-                self._write_standardised(outputs, runner, references, Part(progress, end, 1.0))
+                part = Part(progress, self._scored_until, self._standardised_until)
+                self._write_standardised(outputs, runner, references, part)
+            if self.error:
+                write_error(self, outputs, runner, Part(progress, self._standardised_until, 1.0))
             if self.zone_zscores:
                 found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
                 write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
@@ -175,7 +186,9 @@ class ZScores:
                 len(self.state_in),
             )
             reports = self.report, self.report_json, self.report_csv
-            write_report(outputs, reports, card, wishes, scores, channels, seen, seen.warnings + repeated)
+            warnings = seen.warnings + repeated
+            pixels = sampling_text(self.step)
+            write_report(outputs, reports, card, wishes, scores, channels, seen, warnings, pixels)
         paths = {
             "OUTPUT": self.output,
             "ZONE_ZSCORES": self.zone_zscores,
@@ -184,6 +197,7 @@ class ZScores:
             "REPORT_JSON": self.report_json,
             "REPORT_CSV": self.report_csv,
             "STATE": self.state,
+            "ERROR": self.error,
         }
         return {
             **{name: path for name, path in paths.items() if path},
@@ -255,6 +269,16 @@ class ZScores:
     def step(self) -> int:
         """Every how many rows and columns a pixel is sampled, as of :func:`.sampling`."""
         return sampling_step(self.sample, bool(self.labels))
+
+    @property
+    def _standardised_until(self) -> float:
+        """Progress at which all but the raster of errors is done."""
+        return 1.0 - ERROR_SHARE if self.error else 1.0
+
+    @property
+    def _scored_until(self) -> float:
+        """Progress at which all but the rasters is done."""
+        return self._standardised_until * (1.0 - MAP_SHARE if self.standardised else 1.0)
 
     def _blocks_name(self) -> str:
         return blocks_name(self.block_size_km)

@@ -36,7 +36,8 @@ from .destinations import clash, destination_problem, mended, named_sources
 from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
-from .layers import dress, layer_name, short_scene
+from .layers import dress, layer_name, short_scene, styled_by_person
+from .loaded_layers import close_loaded, forget_layers, note_layers
 from .reading import (
     Reading,
     file_problem,
@@ -172,6 +173,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def checkParameterValues(self, parameters, context) -> tuple[bool, str]:  # noqa: N802
         """Check with our sentences first, then with QGIS's own."""
+        note_layers(context)
         problem = self.problem(parameters)
         if problem:
             return False, problem
@@ -220,11 +222,14 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
         """Run the job; every error becomes one sentence and an exit code other than 0."""
+        note_layers(context)
         results, failure = self._attempt(parameters, context, feedback)
         give_back_free_memory()
         if not failure:
+            forget_layers(context)
             return results
-        _close_loaded(parameters, context)
+        close_loaded(context)
+        forget_layers(context)
         # QGIS never gives back the exception it takes here, nor the frames that lead to it.
         del self, parameters, context, feedback, results
         raise QgsProcessingException(failure)
@@ -241,9 +246,16 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
                 results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
         except FloeLensError as error:
             return {}, str(error)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.split(".")[0] == __package__.split(".")[0]:
+                return {}, self._unexpected(error, feedback)
+            return {}, dependencies.sentence([error.name.split(".")[0]])
         except Exception as error:
             return {}, self._unexpected(error, feedback)
-        self._dress(values, results, context)
+        try:
+            self._dress(values, results, context)
+        except Exception as error:  # the results are there: looks alone are no reason to fail
+            feedback.pushWarning(f"The layers keep QGIS's own style ({type(error).__name__}: {error}).")
         declared = {output.name() for output in self.outputDefinitions()}
         return {name: value for name, value in {**values.written, **results}.items() if name in declared}, ""
 
@@ -283,16 +295,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             definition = self.parameterDefinition(name)
             if product and definition is not None:
                 title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))
-                dress(context, path, definition.description(), title, f"FloeLens {scene}")
-
-
-def _close_loaded(parameters: dict, context) -> None:
-    """Close the layers that QGIS loaded for a failed run: a script's frame, and with it its context, is never freed."""
-    values = [plain(value) for value in parameters.values()]
-    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    paths = {item for item in items if isinstance(item, str)}
-    store = context.temporaryLayerStore()
-    store.removeMapLayers([layer for layer in store.mapLayers().values() if layer.source() in paths])
+                styled = styled_by_person(self.id(), name)
+                dress(context, path, definition.description(), title, f"FloeLens {scene}", styled)
 
 
 def _unknown(name: str, known: list[str]) -> str:

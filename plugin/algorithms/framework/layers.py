@@ -35,17 +35,20 @@ class Dresser(QgsProcessingLayerPostProcessorInterface):
         The telling name.
     group : str
         Group of the layer tree; none where empty.
+    styled : bool
+        Whether a person has chosen a style for this output, which then stays.
     """
 
-    def __init__(self, description: str, name: str, group: str) -> None:
+    def __init__(self, description: str, name: str, group: str, styled: bool = False) -> None:
         super().__init__()
+        self._styled = styled
         self._description = description
         self._name = name
         self._group = group
 
     def postProcessLayer(self, layer, context, feedback) -> None:  # noqa: N802
         """Dress `layer`; called by QGIS."""
-        if layer.isSpatial():  # a table has no style, and may have the name of a file that has one
+        if layer.isSpatial() and not self._styled:  # a table has no style, and may have the name of a file that has one
             layer.loadDefaultStyle()
         if layer.name() == self._description and self._name:
             layer.setName(self._name)
@@ -55,7 +58,18 @@ class Dresser(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
-def dress(context: QgsProcessingContext, destination: str, description: str, name: str, group: str) -> bool:
+def styled_by_person(algorithm: str, output: str) -> bool:
+    """Return whether a person has chosen a style for an output (*Edit rendering styles for outputs*)."""
+    try:
+        from processing.core.Processing import RenderingStyles
+    except ImportError:  # Processing's Python plugin is not loaded
+        return False
+    return bool(RenderingStyles.getStyle(algorithm, output))
+
+
+def dress(
+    context: QgsProcessingContext, destination: str, description: str, name: str, group: str, styled: bool = False
+) -> bool:
     """Have the layer of `destination` dressed when it is loaded; return whether it will be."""
     if not context.willLoadLayerOnCompletion(destination):
         return False
@@ -63,7 +77,7 @@ def dress(context: QgsProcessingContext, destination: str, description: str, nam
     if hasattr(details, "groupName") and not details.groupName:  # QGIS 3.32 and later group by themselves
         details.groupName = group
         group = ""
-    dresser = Dresser(description, name, group)
+    dresser = Dresser(description, name, group, styled)
     _ALIVE.append(dresser)
     details.setPostProcessor(dresser)
     return True

@@ -33,10 +33,12 @@ from ...io.files.drivers import SUBDATASETS, is_remote, split_source
 from ...io.files.opening import check_file, is_raster
 from ...io.files.sources import head
 from .job_threads import JOB_THREADS
+from .loaded_layers import release
 
 _NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
 _FOUR_NUMBERS = re.compile(",".join([_NUMBER] * 4) + r"(?=\[|$)")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,7}$")
+_PLACE = re.compile(r"\s*[-+]?[\d.]+\s*,\s*[-+]?[\d.]")
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -255,7 +257,7 @@ class Reading:
             return self._gdal_source(name, layer)
         if isinstance(layer, QgsVectorLayer) and layer.isValid():
             found = self._polygons(name, layer.getFeatures(_unchecked()), layer.crs())
-            self._release(layer)
+            release(self._context, layer)
             return found
         raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
 
@@ -282,18 +284,9 @@ class Reading:
         unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
         features = source.getFeatures(_unchecked(), unchecked)
         found = self._polygons(name, features, source.sourceCrs(), names_from)
-        del features
-        self._release(self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
+        del features, source
+        release(self._context, self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
         return found
-
-    def _release(self, layer) -> None:
-        """Close what QGIS keeps open of a file that was loaded for this run.
-
-        QGIS's pool of connections holds a file for a minute, and opens it anew in every thread (QGIS's
-        issue 36728): meanwhile Windows neither replaces nor deletes it.
-        """
-        if layer is not None and layer.id() in self._context.temporaryLayerStore().mapLayers():
-            layer.dataProvider().reloadData()
 
     def extent(self, name: str, sar: str | None):
         """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""
@@ -318,9 +311,17 @@ class Reading:
         A point that names no CRS is in the SAR raster's; without `sar` it is taken as longitude,
         latitude.
         """
-        shown = plain(self._parameters.get(name)) or self._algorithm.parameterDefinition(name).defaultValue()
-        if not given(shown):
+        value, default = self._parameters.get(name), self._algorithm.parameterDefinition(name).defaultValue()
+        if not given(value) and not given(default):
             return None
+        shown = plain(value) or default
+        if isinstance(value, QgsProperty) and not _static(value):
+            shown = self._algorithm.parameterAsString(self._parameters, name, self._context)
+            if not _PLACE.match(shown):  # QGIS would read it as 0,0
+                raise ParameterError(
+                    f"{name}: its expression gives '{shown}', no place. "
+                    "It has to give text, as in '-39,69.5 [EPSG:4326]'."
+                )
         position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
         source = wkt(crs) if crs.isValid() else _grid_crs(sar) if sar else "EPSG:4326"
@@ -374,15 +375,15 @@ class Reading:
         problem = source_problem(name, value)
         if problem:
             raise SceneError(problem)
-        value = plain(value)
-        if isinstance(value, str) and os.path.isfile(value.split("|")[0]):
-            return value.split("|")[0]
+        held = plain(value)
+        if isinstance(held, str) and os.path.isfile(held.split("|")[0]):
+            return held.split("|")[0]
         layer = (
-            value
-            if isinstance(value, QgsMapLayer)
+            held
+            if isinstance(held, QgsMapLayer)
             else self._algorithm.parameterAsRasterLayer({name: value}, name, self._context)
         )
-        return self._gdal_source(name, layer, value)
+        return self._gdal_source(name, layer, held)
 
     @staticmethod
     def _gdal_source(name: str, layer: QgsMapLayer | None, value: object = "") -> str:

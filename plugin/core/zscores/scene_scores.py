@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...ground.window import Window
+from .skill import Skill, SkillAccumulator
 from .sums.clusters import BlockLadder
 from .sums.information import Information, OutputLayer, SceneAccumulator
 from .sums.refit_sample import RefitSampler
@@ -45,6 +46,8 @@ class SceneCollector:
         What keeps labelled pixels for a refit over several scenes, one a head; none: none is kept.
     keep : callable, optional
         ``keep(head, components, labels, blocks)`` is given the labelled pixels of each batch and head.
+    skill : sequence of SkillAccumulator
+        What compares the map with the labels, one a head; none: nothing does, in zones neither.
     """
 
     def __init__(
@@ -55,13 +58,16 @@ class SceneCollector:
         zoned: bool = False,
         samplers: Sequence[RefitSampler] = (),
         keep: Keep | None = None,
+        skill: Sequence[SkillAccumulator] = (),
     ) -> None:
         self._layers, self._ladder = tuple(layers), ladder
         self._samplers, self._keep = tuple(samplers), keep
+        self._skill = tuple(skill)
         dense = every is not None
         self._dense = [DenseZones(layer, every) for layer in layers] if dense else []
         self._whole = [] if dense else [SceneAccumulator(layer) for layer in layers]
-        self._zones = [ZoneAccumulator(layer) for layer in layers] if zoned and not dense else []
+        own = zoned and not dense
+        self._zones = [ZoneAccumulator(layer, bool(skill)) for layer in layers] if own else []
 
     def add(
         self,
@@ -98,12 +104,14 @@ class SceneCollector:
             accumulator.add(batch.components, known, clusters)
             if known is None:
                 continue
+            if self._skill:
+                self._skill[head].add(batch.components, known)
             if self._samplers:
                 self._samplers[head].add(batch.components, batch.rows, batch.cols, known, clusters)
             if self._keep is not None:
                 self._keep(head, batch.components, known, blocks)
-        for zoned in self._zones:
-            zoned.add(batch.components, zones)
+        for head, zoned in enumerate(self._zones):
+            zoned.add(batch.components, zones, labels[head] if labels else None)
 
     def close(self) -> tuple[Information, ...]:
         """Return what the scene has told, one a head; the collector takes no more after it."""
@@ -111,6 +119,10 @@ class SceneCollector:
         return tuple(each.whole() for each in self._dense) or tuple(
             each.close(nested) for each in self._whole
         )
+
+    def skill(self) -> tuple[Skill, ...]:
+        """Return how well the map agrees with the labels; heads without any labelled pixel are absent."""
+        return tuple(found for found in (each.close() for each in self._skill) if found is not None)
 
     def samples(self) -> dict[str, RowSample]:
         """Return the labelled pixels that were kept, by the name of the head; heads without any are absent."""

@@ -7,12 +7,13 @@ has scores of sensors only, however many pixels it has: its channels then repeat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ...ground.window import Window
 from .scores import ZScores, compute_scores, summed_strengths
+from .skill import SkillAccumulator, zone_columns
 from .sums.dense_sums import DenseAccumulator
 from .sums.information import Information, OutputLayer, SceneAccumulator, checked_components
 
@@ -53,6 +54,9 @@ class ZoneScores:
         Of the components, where n allows them.
     note : str
         Why something is blank.
+    against_labels : dict
+        ``n_labelled``, and ``mean_mapped, mean_labelled`` or ``agreement`` over the labelled pixels, see
+        :func:`.zone_columns`; empty where the run has no labels.
     """
 
     zone: int
@@ -70,6 +74,7 @@ class ZoneScores:
     leading_z: float | None
     scores: ZScores | None
     note: str
+    against_labels: dict = field(default_factory=dict)
 
     def row(self) -> dict:
         """Return the zone as one flat row; the columns by sensor end in its name."""
@@ -89,7 +94,7 @@ class ZoneScores:
         mean_z = {group["group"]: group["mean_abs_z"] for group in groups if group["kind"] == "sensor"}
         row.update({f"mean_abs_z_{sensor}": mean_z.get(sensor) for sensor in self.strength})
         row["note"] = self.note
-        return row
+        return {**row, **self.against_labels}
 
 
 class ZoneAccumulator:
@@ -99,13 +104,16 @@ class ZoneAccumulator:
     ----------
     layer : OutputLayer
         The regression whose Z-scores are wanted.
+    labelled : bool
+        Whether the map is compared with labels in each zone.
     """
 
-    def __init__(self, layer: OutputLayer) -> None:
-        self._layer = layer
+    def __init__(self, layer: OutputLayer, labelled: bool = False) -> None:
+        self._layer, self._labelled = layer, labelled
         self._zones: dict[int, SceneAccumulator] = {}
+        self._skill: dict[int, SkillAccumulator] = {}
 
-    def add(self, components: np.ndarray, zones: np.ndarray) -> None:
+    def add(self, components: np.ndarray, zones: np.ndarray, labels: np.ndarray | None = None) -> None:
         """Take a batch of pixels.
 
         Parameters
@@ -114,6 +122,8 @@ class ZoneAccumulator:
             (pixel, component).
         zones : numpy.ndarray
             (pixel,): number of the zone, negative outside of all zones.
+        labels : numpy.ndarray, optional
+            (pixel,): as of :meth:`.SkillAccumulator.add`.
 
         Raises
         ------
@@ -124,11 +134,22 @@ class ZoneAccumulator:
         zones = np.asarray(zones)
         for zone in np.unique(zones[zones >= 0]).tolist():
             accumulator = self._zones.setdefault(zone, SceneAccumulator(self._layer))
-            accumulator.add(components[zones == zone])
+            here = zones == zone
+            accumulator.add(components[here])
+            if self._labelled and labels is not None:
+                skill = self._skill.setdefault(zone, SkillAccumulator(self._layer))
+                skill.add(components[here], labels[here])
 
     def close(self) -> dict[int, ZoneScores]:
         """Return the scores by the number of the zone, in its order; zones without pixels are absent."""
-        return {zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones)}
+        found = {zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones)}
+        if not self._labelled:
+            return found
+        skill = {zone: self._skill[zone].close() if zone in self._skill else None for zone in found}
+        return {
+            zone: replace(scores, against_labels=zone_columns(self._layer.kind, skill[zone]))
+            for zone, scores in found.items()
+        }
 
 
 class DenseZones:

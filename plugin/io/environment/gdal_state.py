@@ -12,6 +12,9 @@ from osgeo import gdal
 
 from .proj_state import offline_gdal_proj
 
+# Since GDAL 3.4; before, options of the process answer for those of the thread.
+_option = getattr(gdal, "GetThreadLocalConfigOption", gdal.GetConfigOption)
+_set_option = getattr(gdal, "SetThreadLocalConfigOption", gdal.SetConfigOption)
 _NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
 _SHUT = {
     # Nobody serves as a proxy there, and no file of a server may be read.
@@ -44,16 +47,16 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
         gdal.ErrorReset()
 
     options = {"CPL_VSIL_ZIP_ALLOWED_EXTENSIONS": "imz", **options}  # zips of ice charts, beside .zip
-    before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
+    before = {key: _option(key) for key in options}
     for key, value in options.items():
-        gdal.SetThreadLocalConfigOption(key, value)
+        _set_option(key, value)
     gdal.PushErrorHandler(note)
     try:
         yield
     finally:
         gdal.PopErrorHandler()
         for key, value in before.items():
-            gdal.SetThreadLocalConfigOption(key, value)
+            _set_option(key, value)
 
 
 @contextlib.contextmanager
@@ -88,15 +91,15 @@ def offline_gdal(remote: bool = False) -> Iterator[None]:
         Whether a person has named a file on another machine: the network then stays open.
     """
     options = _NO_CODE if remote else _SHUT
-    before = {key: gdal.GetThreadLocalConfigOption(key) for key in options}
+    before = {key: _option(key) for key in options}
     for key, value in options.items():
-        gdal.SetThreadLocalConfigOption(key, value)
+        _set_option(key, value)
     try:
         with offline_gdal_proj():
             yield
     finally:
         for key, value in before.items():
-            gdal.SetThreadLocalConfigOption(key, value)
+            _set_option(key, value)
 
 
 @contextlib.contextmanager

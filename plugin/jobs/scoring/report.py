@@ -9,6 +9,7 @@ from pathlib import Path
 from ...core.zscores.channels.scores import ChannelScores
 from ...core.zscores.refit import Refit
 from ...core.zscores.scores import COLUMNS, ZScores
+from ...core.zscores.skill import Skill
 from ...core.zscores.state import ScoreState
 from ...core.zscores.zones import ZoneScores
 from ...ground.wording import listed
@@ -26,6 +27,7 @@ from ...report.zscores.report import (
     zscores_html,
     zscores_json,
 )
+from ...report.zscores.skill import HeadSkill
 from ..common.provenance import model_facts
 from .sample import sampling_text
 
@@ -43,6 +45,7 @@ class Seen:
     scores: tuple[dict[int, ZoneScores], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    skill: tuple[Skill, ...] = ()
 
 
 def repetitions(state: ScoreState) -> tuple[str, ...]:
@@ -106,15 +109,18 @@ def write_report(
     channels: Sequence[ChannelScores],
     seen: Seen,
     warnings: Sequence[str],
+    pixels: str = "",
 ) -> None:
     """Write the report as HTML, JSON and CSV, as far as there is a path for each.
 
-    `wishes` are what :func:`asked` returns, `warnings` those that do not come from a head.
+    `wishes` are what :func:`asked` returns, `warnings` those that do not come from a head, and `pixels` says which
+    pixels of the scene are scored.
     """
     page = ZScoresReport(
         model=model_facts(card),
         heads=tuple(HeadScores(**head.as_dict()) for head in scores),
         channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
+        skill=tuple(HeadSkill(**each.as_dict(), pixels=pixels) for each in seen.skill),
         asked=wishes,
         zones=tuple(_zone_shapes(card, seen)),
         provenance=seen.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},

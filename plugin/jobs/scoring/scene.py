@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.zscores.refit import Refit, refit
 from ...core.zscores.scene_scores import SceneCollector
+from ...core.zscores.skill import SkillAccumulator
 from ...core.zscores.state import ScoreState
 from ...core.zscores.sums.clusters import SCENES, BlockLadder, blocks_name
 from ...core.zscores.sums.information import OutputLayer
@@ -87,6 +88,7 @@ class _Scoring:
             keep=(lambda head, *pixels: spools[head].append(spooled(spools[head], *pixels)))
             if spools
             else None,
+            skill=self._skill(),
         )
         self._collect(collector, plan, labels, zones, Part(progress, 0.0, mapped))
         odd = labels.judged(scene.start_time)
@@ -105,6 +107,7 @@ class _Scoring:
             scores=collector.zone_scores() if zones is not None else (),
             warnings=(*scene.warnings, *odd),
             tags=self._tags(),
+            skill=collector.skill(),
         )
 
     def _collect(
@@ -171,6 +174,12 @@ class _Scoring:
             return []
         place = scene_place(self.scene)
         return [RefitSampler(len(layer.components), self.identity, place) for layer in self.layers]
+
+    def _skill(self) -> list[SkillAccumulator]:
+        """Return what compares the map with the labels, one a head; none without labels."""
+        if not self.job.labels:
+            return []
+        return [SkillAccumulator(layer, head.unit) for layer, head in zip(self.layers, self.card.heads)]
 
     def _zones(self) -> PolygonIndex | ZoneGrid:
         """Return the zones of the scene."""

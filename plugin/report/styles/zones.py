@@ -21,6 +21,10 @@ _NAMES = {
     "strongest_component": "Component with the largest |z|",
     "largest_z": "Its z (naive)",
     "note": "Note",
+    "n_labelled": "Pixels with a label",
+    "mean_mapped": "Mapped where labelled, mean",
+    "mean_labelled": "Labels, mean",
+    "agreement": "Part of labelled pixels whose class is right",
 }
 _BY_SENSOR = {
     "strength": "Strength of {} (no test)",

@@ -148,31 +148,33 @@ def mean_sentence(ranking: Ranking) -> str:
     return f"{tends} Component for component, the mean |z| is {listed(said)}."
 
 
-def components_sentence(ranking: Ranking) -> str:
-    """Return how many components carry most of the weight, and the largest ones, in at most 25 words."""
+def components_sentence(ranking: Ranking, whole: str = "them") -> str:
+    """Return how many components carry most of the `whole`, and the largest ones, in at most 25 words."""
     count, names = len(ranking.leading), ranking.leading[:_NAMED]
     whose = " refitted" if ranking.refitted else ""
     carry = "carries" if count == 1 else "carry"
     lead = "is" if len(names) == 1 else "are"
     return (
-        f"{count} of {len(ranking.components)}{whose} components {carry} {CARRIED} % of them; the largest {lead} "
+        f"{count} of {len(ranking.components)}{whose} components {carry} {CARRIED} % of {whole}; the largest {lead} "
         f"{listed(names)}."
     )
 
 
-def ranking_section(ranking: Ranking, name: str, suffix: str) -> Section:
-    """Return the first section of the report; `name` prefixes the ids of its pictures."""
+def ranking_section(ranking: Ranking, name: str, suffix: str, known: Sequence[str] = ()) -> Section:
+    """Return the section of the ranking; `name` prefixes the ids of its pictures, `known` is said already."""
     verdict = "no fit to the labels" if ranking.fitted is False else "not known to be a fit to the labels"
     source = (
         f"The trained weights are {verdict}. Ranked are weights that were fitted to the labels anew."
         if ranking.refitted
         else "Ranked are the trained weights."
     )
-    meaning = "A share is the sum of |z| of some components, divided by the sum of all."
-    shares = f"{source} {meaning} {_chance_text(ranking)}"
+    said = components_sentence(ranking) in known
+    meaning = MEANING if said else f"{MEANING} {components_sentence(ranking, 'all scores')}"
+    share = "A share is the sum of |z| of some components, divided by the sum of all."
+    shares = f"{source} {share} {_chance_text(ranking)}"
     return Section(
         "What the network leans on" + suffix,
-        text=tuple(text for text in (MEANING, shares, mean_sentence(ranking)) if text),
+        text=tuple(text for text in (meaning, shares, mean_sentence(ranking)) if text),
         figures=(
             Figure(
                 figures.svg(

@@ -59,6 +59,12 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
     )
 
 
+def rests_on_slopes(head: HeadScores, judged: ChannelJudgement | None) -> bool:
+    """Return whether the trust sentence is what the slopes say: a verdict on trust in sensors."""
+    tested = sensor_slopes(judged)
+    return bool(tested) and trust_sentence(head, judged) == slopes_sentence(tested)
+
+
 def slopes_sentence(tested: Sequence[Mapping[str, Any]]) -> str:
     """Return what the slopes of the sensors say, in at most 25 words: findings first, of few sensors by name."""
     hint = any(row["hint"] for row in tested)

@@ -367,7 +367,7 @@ def test_cancel_while_a_tile_is_explained_stops_within_it(refused, good, monkeyp
         check(progress)
         feedback.cancel()  # the first question comes with the first tile
 
-    for module in ("engine", "relevance", "relevance_steps"):
+    for module in ("streaming.engine", "relevance.run", "relevance.steps"):
         monkeypatch.setattr(f"floelens.plugin.core.{module}.check_cancelled", ask)
     refused("relevance", {**good, "METHOD": method}, feedback)
     assert asked in ([False], [False, True])  # the next question, or report, was the last

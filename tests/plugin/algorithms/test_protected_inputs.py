@@ -77,6 +77,7 @@ def mosaic(folder, raster):
         ("contributions", "OUTPUT"),
         ("ablation", "OUTPUT"),
         ("zscores", "STANDARDISED"),
+        ("zscores", "ERROR"),
     ],
 )
 def test_no_result_takes_the_place_of_the_radar_raster(refusal, context, tmp_path, name, output, way):

@@ -158,7 +158,7 @@ VALUES = {
     "heads.0.classes.0.colour": [LONG, "red", 1],
     "heads.0.classes.0.value": [-1, 254, 10**18, 1.5],
     "heads.0.classes.0.percent": [1e308, -1, "1"],
-    "components": [[], {}, [1], [{}], LONG],
+    "components": [{}, [1], [{}], LONG],
     "components.0.channel": [LONG, "nobody", 1],
     "architecture.name": [LONG, "", 1, "__import__"],
     "architecture.arguments": [{"variant": LONG}, {"variant": 1}, {LONG: 1}, {"outputs": 10**9}, [], nested(25)],

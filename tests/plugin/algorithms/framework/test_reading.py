@@ -12,6 +12,7 @@ from floelens.plugin.ground.errors import ParameterError, SceneError
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -239,6 +240,12 @@ def test_a_rectangle_without_a_reference_system_is_in_that_of_the_sar_raster(rea
     assert QgsCoordinateReferenceSystem.fromWkt(polygons.crs).authid() == "EPSG:3413"
 
 
+def placed(path) -> tuple[QgsRectangle, QgsCoordinateReferenceSystem]:
+    """Return extent and CRS of a raster; its layer must not outlive QGIS in the frame of a caught error."""
+    layer = QgsRasterLayer(str(path), "sar")
+    return layer.extent(), layer.crs()
+
+
 @pytest.mark.parametrize(
     ("order", "written"),
     [
@@ -249,11 +256,11 @@ def test_a_rectangle_without_a_reference_system_is_in_that_of_the_sar_raster(rea
 )
 @pytest.mark.parametrize("crs", ["", "[EPSG:3413]", " [EPSG:4326]"])
 def test_a_rectangle_in_another_order_is_refused_with_the_right_one(read, backscatter, order, written, crs):
-    layer = QgsRasterLayer(str(backscatter), "sar")
-    box = layer.extent()
+    box, system = placed(backscatter)
     box.scale(0.5)
     if "4326" in crs:
-        to = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
+        geographic = QgsCoordinateReferenceSystem("EPSG:4326")
+        to = QgsCoordinateTransform(system, geographic, QgsCoordinateTransformContext())
         box = to.transformBoundingBox(box)
     sides = {"left": box.xMinimum(), "right": box.xMaximum(), "bottom": box.yMinimum(), "top": box.yMaximum()}
     with pytest.raises(ParameterError, match=f"but is one as {order}") as error:

@@ -217,7 +217,7 @@ def test_a_forked_process_has_threads_of_its_own():
     script = textwrap.dedent("""
         import os, signal, sys
         import torch
-        from together import together
+        from threads import together
 
         torch.set_num_threads(2)
         together([int] * 3)
