@@ -34,5 +34,6 @@ def release(context, layer) -> None:
 def close_loaded(context) -> None:
     """Close the layers loaded for a failed run: a script's frame, and with it its context, is never freed."""
     store = context.temporaryLayerStore()
-    known = getattr(context, _KNOWN, frozenset(store.mapLayers()))
-    store.removeMapLayers([name for name in store.mapLayers() if name not in known])
+    layers = store.mapLayers()
+    known = getattr(context, _KNOWN, frozenset(layers))
+    store.removeMapLayers([layer for name, layer in layers.items() if name not in known])

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from floelens.plugin.algorithms.framework import declare
 from floelens.plugin.algorithms.framework.base import FloeLensAlgorithm
+from floelens.plugin.algorithms.framework.loaded_layers import note_layers
 from floelens.plugin.ground.errors import SceneError
 from floelens.tests.plugin.algorithms.mixed_runs import write_polygon
-from qgis.core import QgsProcessingFeedback, QgsProperty, QgsVectorLayer
+from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProperty, QgsVectorLayer
 
 SQUARE = "POLYGON ((0 0, 1000 0, 1000 1000, 0 1000, 0 0))"
 
@@ -81,6 +82,15 @@ def test_a_file_is_closed_after_the_run_that_read_it(trial, context, tmp_path, f
     trial.run(parameters, context, QgsProcessingFeedback(False))
     assert context.temporaryLayerStore().mapLayers() == {}
     assert opened(path) == 0
+
+
+def test_a_layer_that_was_loaded_but_not_read_is_closed_when_the_run_fails(trial, context, tmp_path):
+    path = write_polygon(tmp_path / "aoi.gpkg", SQUARE)
+    note_layers(context)
+    assert trial.parameterAsVectorLayer({"AOI": path}, "AOI", context) is not None
+    with pytest.raises(QgsProcessingException):
+        trial.processAlgorithm({"FAIL": True}, context, QgsProcessingFeedback(False))
+    assert context.temporaryLayerStore().mapLayers() == {}
 
 
 @pytest.mark.parametrize("fails", [False, True])
