@@ -99,6 +99,11 @@ class _Counter(TorchDispatchMode):
         super().__init__()
         self.values = self.products = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: torch then leaves out a wrapper whose first call imports its compiler, and triton with it."""
+        return False
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         found = operation(*args, **(kwargs or {}))
         if isinstance(found, torch.Tensor):

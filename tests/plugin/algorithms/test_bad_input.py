@@ -433,6 +433,7 @@ class TestTheCommandLine:
         with largest_file(6000):
             assert "Check that the disk has room" in said(name)
 
+    @pytest.mark.slow  # `test_killed_runs` kills jobs; this one goes through the command line
     def test_a_run_that_is_killed_leaves_nothing_under_its_name_and_the_next_one_sweeps(
         self, qgis_process, good, place
     ):

@@ -160,23 +160,6 @@ def test_bad_input_is_one_sentence_exit_code_1_and_no_file(qgis, inputs, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("library", ["torch", "rasterio", "safetensors"])
-def test_without_a_library_everything_lists_and_says_how_to_get_it(qgis, inputs, tmp_path, library):
-    shadow = tmp_path / "shadow"
-    shadow.mkdir()
-    (shadow / f"{library}.py").write_text(f"raise ModuleNotFoundError('no {library}', name='{library}')\n")
-    poor = replace(qgis, shadows=(shadow,))
-    listed = poor.call("list")
-    for name in ("importscene", "simulatescene", "predict", "relevance", "zscores", "inspectmodel", "environment"):
-        assert f"floelens:{name}" in listed.stdout
-    done = poor.run("floelens:predict", **inputs, OUTPUT=tmp_path / "ice.tif")
-    assert done.returncode == 1
-    assert f"FloeLens needs {library}, which is not installed" in said(done)
-    assert "install" in said(done)
-    found = results(poor.run("floelens:environment", OUTPUT=tmp_path / "environment.html"))
-    assert found["MISSING"] == library
-
-
 def test_a_model_of_the_designer_chains_the_four_algorithms(qgis, tmp_path):
     outputs = {
         "prediction:Predicted ice": tmp_path / "ice.tif",
@@ -203,7 +186,9 @@ def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, 
         assert Path(path).read_bytes() == Path(made[name]).read_bytes(), name
 
 
-@pytest.mark.parametrize("model", ["trial-concentration", "trial-type"])
+@pytest.mark.parametrize(
+    "model", ["trial-concentration", pytest.param("trial-type", marks=pytest.mark.slow)]
+)
 def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     qgis, inputs, tmp_path, provider, monkeypatch, packages, model
 ):

@@ -92,6 +92,7 @@ def test_real_brightness_temperatures_reach_the_cells_they_were_measured_over(fr
     np.testing.assert_allclose(patch.coarse[13], expected, atol=0.02)
 
 
+@pytest.mark.slow
 def test_scores_of_real_radiometry_are_finite_with_and_without_labels(franz_josef_land, packages, tmp_path):
     inputs, chart = franz_josef_land
     for labels in (None, str(chart)):
