@@ -61,7 +61,7 @@ class Dresser(QgsProcessingLayerPostProcessorInterface):
 def styled_by_person(algorithm: str, output: str) -> bool:
     """Return whether a person has chosen a style for an output (*Edit rendering styles for outputs*)."""
     try:
-        from processing.core.Processing import RenderingStyles
+        from processing.gui.RenderingStyles import RenderingStyles
     except ImportError:  # Processing's Python plugin is not loaded
         return False
     return bool(RenderingStyles.getStyle(algorithm, output))

@@ -1,7 +1,7 @@
-"""Gradient and LRP-ε of a network that brings a way back of its own, with the books of the walk.
+"""Gradient and LRP-ε by an architecture's own fast paths (:mod:`.contract`).
 
-:class:`.backward.Walk` takes any network layer by layer; where the runner's network has a way back written
-out, it gives the same multipliers, and the same share of every bias and of ε, several times faster.
+:class:`.backward.Walk` takes any network layer by layer. A fast path gives the same gradients or relevance, and
+the same amounts of every bias and of ε, several times faster.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The relevance methods and their settings: one row each.
 
-To add a method, add a row here and what runs it to ``core/methods.py``; parameters, checks, tags and reports follow.
+To add a method, add a row here and what runs it to ``core/relevance/methods.py``; parameters, checks, tags and
+reports follow.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Setting:
     help : str
         What it does.
     default : float, int or str
-        Also of jobs and of :class:`.core.methods.Method`.
+        Also of jobs and of :class:`floelens.plugin.core.relevance.methods.Method`.
     least, most : float, int or None
         The bounds of a number.
     reported : str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-from floelens.plugin.algorithms.framework.layers import dress, layer_name, short_scene
+from floelens.plugin.algorithms.framework.layers import dress, layer_name, short_scene, styled_by_person
 from floelens.plugin.report.styles import layers as styles
 from qgis.core import (
     QgsProcessingContext,
@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
     QgsSettings,
+    QgsSingleBandGrayRenderer,
 )
 
 
@@ -41,6 +42,31 @@ def load(path: str, project: QgsProject, context: QgsProcessingContext, name: st
         layer, context, QgsProcessingFeedback()
     )
     return project.mapLayer(layer.id())
+
+
+def test_a_style_that_a_person_chose_for_an_output_stays(made):
+    path, project, context = made
+    assert dress(context, path, "Relevance of SAR", "scene · SAR relevance", "FloeLens scene", styled=True)
+    layer = QgsRasterLayer(path, "Relevance of SAR", "gdal")
+    layer.setRenderer(QgsSingleBandGrayRenderer(layer.dataProvider(), 1))
+    project.addMapLayer(layer)
+    details = context.layerToLoadOnCompletionDetails(path)
+    details.postProcessor().postProcessLayer(layer, context, QgsProcessingFeedback())
+    assert layer.renderer().type() == "singlebandgray"
+    assert layer.name() == "scene · SAR relevance"
+
+
+def test_whether_a_person_chose_a_style_is_asked_of_processing(qgis_processing):
+    from processing.gui.RenderingStyles import RenderingStyles
+
+    before = dict(RenderingStyles.styles)
+    try:
+        RenderingStyles.styles["floelens:relevance"] = {"SAR_RELEVANCE": "mine.qml"}
+        assert styled_by_person("floelens:relevance", "SAR_RELEVANCE")
+        assert not styled_by_person("floelens:relevance", "MWR_RELEVANCE")
+        assert not styled_by_person("floelens:predict", "OUTPUT")
+    finally:
+        RenderingStyles.styles = before
 
 
 def test_a_loaded_result_has_style_time_name_and_group(made):

@@ -116,3 +116,13 @@ def test_a_point_by_an_expression_is_a_point(trial, context):
     assert trial._attempt({"POINT": text}, context, feedback)[1] == ""
     assert trial.place == pytest.approx((-39.0, 69.5))
     assert "its expression gives" in trial._attempt({"POINT": geometry}, context, feedback)[1]
+
+
+def test_looks_that_fail_are_a_warning_and_not_the_end_of_a_finished_run(trial, context, monkeypatch):
+    def broken(*_):
+        raise AttributeError("QGIS has changed")
+
+    monkeypatch.setattr(trial, "_dress", broken)
+    feedback = QgsProcessingFeedback(False)
+    assert trial._attempt({}, context, feedback)[1] == ""
+    assert "QGIS has changed" in feedback.textLog()
