@@ -52,6 +52,7 @@ fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOL
 
 lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on ground, networks, core, io)
 	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
 		-p floelens.plugin.core -p floelens.plugin.io

@@ -38,7 +38,8 @@ def test_what_has_no_target_has_no_verdict(capsys):
     verdicts = Verdicts()
     verdicts.add("a model", "lrp_composite", "zennit", [0.1])
     verdicts.show()
-    assert capsys.readouterr().out == "" and not verdicts.missed
+    assert capsys.readouterr().out == ""
+    assert not verdicts.missed
 
 
 def test_likeness_is_that_of_each_channel_where_both_maps_are():

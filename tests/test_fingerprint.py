@@ -30,7 +30,11 @@ VALUES = np.linspace(-30, 0, 12, dtype=np.float32).reshape(3, 4)
 def test_compression_and_versions_make_no_other_fingerprint(tmp_path):
     one = raster(tmp_path / "one.tif", VALUES, FLOELENS_METHOD="gated", FLOELENS_VERSION_TORCH="1")
     other = raster(
-        tmp_path / "other.tif", VALUES, ("COMPRESS=DEFLATE",), FLOELENS_VERSION_TORCH="2", FLOELENS_METHOD="gated"
+        tmp_path / "other.tif",
+        VALUES,
+        ("COMPRESS=DEFLATE",),
+        FLOELENS_VERSION_TORCH="2",
+        FLOELENS_METHOD="gated",
     )
     assert one.read_bytes() != other.read_bytes()
     # What GDAL itself says of how it stored them, it keeps in other domains than that of tags.
@@ -77,7 +81,8 @@ def test_a_comparison_names_what_differs_and_by_how_much(two_runs, monkeypatch, 
     told = capsys.readouterr().out
     assert "report.csv: column net: 1 of 1 differ, at most by 0.25, 0.17 of the sum" in told
     assert "sar.tif: band hh: only before" in told
-    assert "version" not in told and "channel" not in told
+    assert "version" not in told
+    assert "channel" not in told
     monkeypatch.setattr("sys.argv", ["fingerprint.py", "compare", before, before])
     assert fingerprint.main() == 0
 

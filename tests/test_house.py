@@ -172,11 +172,17 @@ def test_set_up_without_apt_says_what_is_needed(tmp_path):
 
 def test_qgis_is_given_the_libraries_it_lacks_and_no_others(tmp_path, monkeypatch):
     site, system = tmp_path / "site", tmp_path / "system"
-    for name, module, own in (("Run-Time", "run_time", False), ("pandas", "pandas", False), ("attrs", "attr", True)):
+    for name, module, own in (
+        ("Run-Time", "run_time", False),
+        ("pandas", "pandas", False),
+        ("attrs", "attr", True),
+    ):
         record = site / f"{module}-1.dist-info"
         record.mkdir(parents=True)
         (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        (record / "RECORD").write_text(f"{module}/__init__.py,,\n{module}-1.dist-info/METADATA,,\n../../bin/x,,\n")
+        (record / "RECORD").write_text(
+            f"{module}/__init__.py,,\n{module}-1.dist-info/METADATA,,\n../../bin/x,,\n"
+        )
         for folder in (site, system) if own else (site,):
             (folder / module).mkdir(parents=True)
             (folder / module / "__init__.py").touch()
@@ -234,8 +240,14 @@ def test_ci_runs_what_the_readme_tells():
     assert "make lint test" in script.read_text()
 
 
-PAGES = ["ARCHITECTURE.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
-NAMED = re.compile(r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`")
+PAGES = [
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")),
+]
+NAMED = re.compile(
+    r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`"
+)
 LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
 
 
@@ -275,7 +287,9 @@ def test_what_a_user_reads_uses_the_terms_of_the_field(folder):
         if (
             texts := [
                 text
-                for text in (shown_texts(path) if path.suffix == ".py" else path.read_text("utf-8").splitlines())
+                for text in (
+                    shown_texts(path) if path.suffix == ".py" else path.read_text("utf-8").splitlines()
+                )
                 if DIALECT.search(text)
             ]
         )

@@ -32,7 +32,15 @@ LAYERS = {
     ),
 }
 # Rooms of a floor that others of it must not import: they stand on what is below them.
-ROOMS_OF_CORE = ("relevance", "contributions", "ablation", "faithfulness", "zscores", "simulation", "training")
+ROOMS_OF_CORE = (
+    "relevance",
+    "contributions",
+    "ablation",
+    "faithfulness",
+    "zscores",
+    "simulation",
+    "training",
+)
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
@@ -102,7 +110,12 @@ def test_the_rooms_of_the_science_stand_on_what_is_below_them_not_on_each_other(
         room = module.split(".")[2] if module.count(".") > 1 else ""
         for name in imports_of(module):
             other = name.split(".")[2] if name.startswith("plugin.core.") else ""
-            if other and other != room and other in ROOMS_OF_CORE and (room, other) != ("training", "simulation"):
+            if (
+                other
+                and other != room
+                and other in ROOMS_OF_CORE
+                and (room, other) != ("training", "simulation")
+            ):
                 wrong.append(f"{module} imports {name}")
     assert not wrong
 
@@ -112,7 +125,7 @@ def test_no_module_imports_in_a_circle():
     state: dict[str, int] = {}
 
     def visit(module: str, path: tuple[str, ...]) -> None:
-        assert state.get(module) != 1, f"{' → '.join((*path[path.index(module):], module))}"
+        assert state.get(module) != 1, f"{' → '.join((*path[path.index(module) :], module))}"
         if module in state or module not in graph:
             return
         state[module] = 1
@@ -126,7 +139,11 @@ def test_no_module_imports_in_a_circle():
 
 def test_no_folder_holds_more_than_twenty_modules():
     folders = [folder for folder in (ROOT / "plugin").rglob("*") if folder.is_dir()]
-    many = {str(folder): len(list(folder.glob("*.py"))) for folder in folders if len(list(folder.glob("*.py"))) > 21}
+    many = {
+        str(folder): len(list(folder.glob("*.py")))
+        for folder in folders
+        if len(list(folder.glob("*.py"))) > 21
+    }
     assert not many
 
 
@@ -138,9 +155,7 @@ def test_modules_of_the_project_import_each_other_relatively():
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     names.append(node.module)
-                wrong += [
-                    f"{module}: {name}" for name in names if within(name, {"plugin", "floelens"})
-                ]
+                wrong += [f"{module}: {name}" for name in names if within(name, {"plugin", "floelens"})]
     assert not wrong
 
 
@@ -330,9 +345,7 @@ def test_environment_runs_without_the_libraries_and_names_them(bare_qgis, tmp_pa
 
 def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     qgis = without(qgis_process, tmp_path / "shadow", {"torch"}, broken=True)
-    done = qgis.run(
-        "floelens:inspectmodel", MODEL="aspp-concentration-sim", OUTPUT=tmp_path / "model.html"
-    )
+    done = qgis.run("floelens:inspectmodel", MODEL="aspp-concentration-sim", OUTPUT=tmp_path / "model.html")
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "torch" in said

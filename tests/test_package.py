@@ -100,7 +100,15 @@ def installed(archive, tmp_path_factory) -> HeadlessQgis:
 def test_the_unpacked_zip_lists_its_algorithms(installed):
     done = installed.call("list")
     assert done.returncode == 0, done.stderr
-    for name in ("environment", "importscene", "inspectmodel", "predict", "relevance", "simulatescene", "zscores"):
+    for name in (
+        "environment",
+        "importscene",
+        "inspectmodel",
+        "predict",
+        "relevance",
+        "simulatescene",
+        "zscores",
+    ):
         assert f"floelens:{name}" in done.stdout
 
 
@@ -146,7 +154,11 @@ def test_the_wheel_is_the_package_floelens(tmp_path):
     top = {name.split("/")[0] for name in names(wheel)}
     assert top == {"floelens", f"floelens-{package.version()}.dist-info"}
     listed = set(names(wheel))
-    assert {"floelens/__init__.py", "floelens/plugin/ground/window.py", "floelens/plugin/networks/card.py"} <= listed
+    assert {
+        "floelens/__init__.py",
+        "floelens/plugin/ground/window.py",
+        "floelens/plugin/networks/card.py",
+    } <= listed
     assert not [name for name in listed if name.startswith(("floelens/tests", "floelens/tools"))]
 
     # It works from anywhere, without QGIS.

@@ -105,7 +105,9 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         "floelens:zscores",
         **inputs,
         **labels,
-        **({"STATE_IN": earlier, "REFIT": True} if earlier else {}),  # the chart is not what the network learned
+        **(
+            {"STATE_IN": earlier, "REFIT": True} if earlier else {}
+        ),  # the chart is not what the network learned
         **SPLIT,
         OUTPUT=folder / "zscores.csv",
         REPORT=folder / "zscores.html",

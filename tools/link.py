@@ -82,7 +82,9 @@ def main(profile: str) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    libraries = str(gather_libraries(ROOT / ".venv" / "libraries", _needed(), Path(sysconfig.get_path("purelib"))))
+    libraries = str(
+        gather_libraries(ROOT / ".venv" / "libraries", _needed(), Path(sysconfig.get_path("purelib")))
+    )
     print(f"Linked {path} -> {ROOT}")
     print("Start QGIS so that it finds torch, rasterio and safetensors:\n")
     print(f"    PYTHONPATH={shlex.quote(libraries)} qgis\n")

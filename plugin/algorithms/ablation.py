@@ -100,9 +100,7 @@ class Ablation(ExplainingAlgorithm):
         other, sar = None, values.raster("BASELINE_SAR")
         if sar:
             others = values.raster("BASELINE_MWR"), values.rasters("BASELINE_ANCILLARY")
-            other = SceneInputs(
-                sar, *others, channels=values.text("CHANNELS"), **self.acceptance(values)
-            )
+            other = SceneInputs(sar, *others, channels=values.text("CHANNELS"), **self.acceptance(values))
         elif values.given("BASELINE_MWR") or values.given("BASELINE_ANCILLARY"):
             raise ParameterError("BASELINE_SAR is missing: give all rasters of the other scene.")
         return Job(

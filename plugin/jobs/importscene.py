@@ -249,7 +249,9 @@ class ImportScene:
                 start = clock()
                 values = raster.read(strip)
                 if row == raster.strip_rows and len(measured) == 1:
-                    trial = TrialStrip(paths[role], raster.grid, raster.bands, values, _writing_options(raster))
+                    trial = TrialStrip(
+                        paths[role], raster.grid, raster.bands, values, _writing_options(raster)
+                    )
                     seconds = (clock() - start) / values.nbytes * _size(raster) + trial.writing(outputs)
                     # The others are counted by their bytes: beside the radar's they are small.
                     announce_strips(progress, f"Importing {CALLED[role]}", seconds / _size(raster) * total)

@@ -152,7 +152,9 @@ class Relevance:
         if self.mwr_relevance and not any(c.sensor == "mwr" for c in card.channels):
             raise ParameterError(f"Model '{card.id}' reads no radiometer channel: leave MWR_RELEVANCE empty.")
         if self.faithfulness and not (self.report or self.report_json):
-            raise ParameterError("FAITHFULNESS is written into the report alone: name a REPORT, or leave it out.")
+            raise ParameterError(
+                "FAITHFULNESS is written into the report alone: name a REPORT, or leave it out."
+            )
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
             seeding = target.resolve(card)
@@ -402,4 +404,6 @@ class Shown:
 def _reported(method: Method) -> dict[str, object]:
     """Return the settings that a method uses, as a report names them."""
     words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
-    return {SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()}
+    return {
+        SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()
+    }

@@ -45,7 +45,9 @@ def read_regular(path: str | os.PathLike, most_bytes: int) -> bytes:
         try:
             content = file.read(most_bytes + 1) if size <= most_bytes else b""
         except OSError as error:
-            raise ModelError(f"{shown_path} cannot be read: {error.strerror}. Copy or download it again.") from None
+            raise ModelError(
+                f"{shown_path} cannot be read: {error.strerror}. Copy or download it again."
+            ) from None
     size = max(size, len(content))
     if size > most_bytes:
         raise ModelError(
@@ -98,7 +100,9 @@ def read_json(path: str | os.PathLike, most_bytes: int = MOST_JSON_BYTES) -> Any
     try:
         return parse_json(data.decode("utf-8"))
     except UnicodeDecodeError:
-        raise ModelError(f"{short_path(path)} cannot be read: it is no UTF-8 text. Download it again.") from None
+        raise ModelError(
+            f"{short_path(path)} cannot be read: it is no UTF-8 text. Download it again."
+        ) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ModelError(
             f"{short_path(path)} is no valid JSON: {shown_text(error, 200)}. Mend or download it again."
@@ -172,7 +176,9 @@ def _shown_collection(value: Any, most: int) -> str:
     if len(value) > 4 or any(isinstance(part, (list, tuple, dict)) for part in parts):
         return f"{'an object' if is_object else 'a list'} of {len(value)} entries"
     if is_object:
-        return shown_text("{" + ", ".join(f"{shown(k, 20)}: {shown(v, 20)}" for k, v in value.items()) + "}", most)
+        return shown_text(
+            "{" + ", ".join(f"{shown(k, 20)}: {shown(v, 20)}" for k, v in value.items()) + "}", most
+        )
     return shown_text("[" + ", ".join(shown(part, 20) for part in parts) + "]", most)
 
 

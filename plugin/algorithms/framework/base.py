@@ -310,9 +310,7 @@ def _value_problem(definition, value: object) -> str | None:
     if definition.isDestination():
         return destination_problem(definition, value)
     if isinstance(definition, (QgsProcessingParameterExtent, QgsProcessingParameterPoint)):
-        return (
-            georeference_problem(name, value) or missing_problem(name, value) or file_problem(name, value)
-        )
+        return georeference_problem(name, value) or missing_problem(name, value) or file_problem(name, value)
     if isinstance(definition, (QgsProcessingParameterFeatureSource, QgsProcessingParameterMapLayer)):
         return missing_problem(name, value) or file_problem(name, value)
     if isinstance(definition, QgsProcessingParameterRasterLayer):

@@ -48,7 +48,8 @@ class Dresser(QgsProcessingLayerPostProcessorInterface):
 
     def postProcessLayer(self, layer, context, feedback) -> None:  # noqa: N802
         """Dress `layer`; called by QGIS."""
-        if layer.isSpatial() and not self._styled:  # a table has no style, and may have the name of a file that has one
+        # A table has no style, and may have the name of a file that has one.
+        if layer.isSpatial() and not self._styled:
             layer.loadDefaultStyle()
         if layer.name() == self._description and self._name:
             layer.setName(self._name)
@@ -68,7 +69,12 @@ def styled_by_person(algorithm: str, output: str) -> bool:
 
 
 def dress(
-    context: QgsProcessingContext, destination: str, description: str, name: str, group: str, styled: bool = False
+    context: QgsProcessingContext,
+    destination: str,
+    description: str,
+    name: str,
+    group: str,
+    styled: bool = False,
 ) -> bool:
     """Have the layer of `destination` dressed when it is loaded; return whether it will be."""
     if not context.willLoadLayerOnCompletion(destination):

@@ -6,7 +6,8 @@ the file for a minute more, once a thread (QGIS's issue 36728): meanwhile Window
 
 from __future__ import annotations
 
-_KNOWN = "floelens_known_layers"  # an attribute of the context's Python object: its layers before the first check
+# An attribute of the context's Python object: its layers before the first check.
+_KNOWN = "floelens_known_layers"
 
 
 def note_layers(context) -> None:

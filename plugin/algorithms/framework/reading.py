@@ -440,9 +440,7 @@ def _check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sa
 
 def _unchecked() -> QgsFeatureRequest:
     """Return a request for all features, whatever their geometry."""
-    return QgsFeatureRequest().setInvalidGeometryCheck(
-        QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck
-    )
+    return QgsFeatureRequest().setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)
 
 
 def wkt(crs: QgsCoordinateReferenceSystem) -> str:

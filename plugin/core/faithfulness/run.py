@@ -118,7 +118,9 @@ def run_faithfulness(
     every = (tile for strip in plan.strips() for tile in strip)
     tiles = [t for t in (_reachable(plan, grid, chosen, seeding, tile) for tile in every) if t is not None]
     # The logits of the inputs as they are, and of every state.
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(once, patch)), passes=1 + len(states.deleted))
+    probe = Probe(
+        lambda tile, patch: retreat.whole(tile, partial(once, patch)), passes=1 + len(states.deleted)
+    )
     if tiles:
         announce(source, plan, progress, "Deleting and inserting blocks", probe, tiles)
     for tile, patch, done in _with_patches(source, tiles, progress):
@@ -144,9 +146,7 @@ def run_faithfulness(
     )
 
 
-def _reachable(
-    plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding, tile: Tile
-) -> Tile | None:
+def _reachable(plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding, tile: Tile) -> Tile | None:
     """Return a tile cut to the pixels of the target that the chosen blocks can reach; None where there are none."""
     near = grid.pixels_near(chosen, plan.radius, tile.output)
     if near.any():

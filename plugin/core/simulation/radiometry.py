@@ -42,7 +42,9 @@ STATISTICS_SOURCE = "Reference dataset for sea ice concentration (Pedersen et al
 
 _STATISTICS = RESOURCES / "amsr2_tie_statistics.json"
 
-CHANNELS = tuple(f"btemp_{frequency}{polarisation}" for frequency in AMSR2_FREQUENCIES for polarisation in "hv")
+CHANNELS = tuple(
+    f"btemp_{frequency}{polarisation}" for frequency in AMSR2_FREQUENCIES for polarisation in "hv"
+)
 """Names of the 14 channels, in order."""
 
 FOOTPRINTS_KM = tuple(AMSR2_FREQUENCIES[name[6:-1]][1] for name in CHANNELS)

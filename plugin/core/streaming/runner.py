@@ -333,9 +333,7 @@ class Runner:
         gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
         return gradients[0], (gradients[1] if coarse is not None else None)
 
-    def _run_fast(
-        self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges
-    ) -> torch.Tensor:
+    def _run_fast(self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges) -> torch.Tensor:
         return self.fast.forward(fine, coarse, edges).to(self.input_dtype)
 
     @property

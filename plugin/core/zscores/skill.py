@@ -102,7 +102,8 @@ class SkillAccumulator:
         self._layer = layer
         self._scale = 100.0 if layer.kind == "sigmoid" else 1.0
         self._unit = "%" if layer.kind == "sigmoid" else unit
-        self._sums = np.zeros((len(RANGES), 5))  # pixels, labelled, mapped, labelled squared, difference squared
+        # Pixels, and sums of labelled, mapped, labelled squared and difference squared.
+        self._sums = np.zeros((len(RANGES), 5))
         self._missed = self._false = 0
         self._confusion = np.zeros((layer.outputs, layer.outputs), np.int64)  # labelled, mapped
 

@@ -130,7 +130,11 @@ def _invalid(wkb: bytes) -> str:
 def _used_as_drawn(name: str, unclear: list[str]) -> list[str]:
     if not unclear:
         return []
-    what = "1 feature is no valid polygon" if len(unclear) == 1 else f"{len(unclear)} features are no valid polygons"
+    what = (
+        "1 feature is no valid polygon"
+        if len(unclear) == 1
+        else f"{len(unclear)} features are no valid polygons"
+    )
     return [
         f"{name}: {what} ({_listed(unclear)}). Rings that cross are used by the even-odd rule: what lies in "
         "two loops at once is outside. QGIS's Fix geometries repairs the layer."

@@ -381,9 +381,7 @@ class RasterWriter:
         ]
         with self._checked():
             source = gdal.Open(str(self._working))
-            copy = gdal.GetDriverByName("COG").CreateCopy(
-                str(self._temporary), source, options=options
-            )
+            copy = gdal.GetDriverByName("COG").CreateCopy(str(self._temporary), source, options=options)
             failed = source is None or copy is None
             copy = source = None  # closes both, and flushes
         if failed:

@@ -181,7 +181,11 @@ def _other_band(
     raster = rasters[choice.raster].raster
     name = raster.names[choice.band - 1]
     own, plain = radar_polarisation(channel), split_name(name)[0]
-    if not channel.matches(name) and not channel.matches(plain) and any(c.matches(plain) for c in card.channels):
+    if (
+        not channel.matches(name)
+        and not channel.matches(plain)
+        and any(c.matches(plain) for c in card.channels)
+    ):
         return [_taken_as(raster, choice.band, channel, f"is called '{name}'")]
     stated = next((s for s in statements(raster, choice.band) if own and s.contradicts(own)), None)
     if stated is None:

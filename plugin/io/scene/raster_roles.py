@@ -116,7 +116,9 @@ def _check_counts(card: ModelCard, rasters: Sequence[RasterRole], unnamed: Seque
         )
 
 
-def check_sizes(rasters: Sequence[RasterRole], chosen: Mapping[str, BandChoice], nameless: Sequence[str]) -> None:
+def check_sizes(
+    rasters: Sequence[RasterRole], chosen: Mapping[str, BandChoice], nameless: Sequence[str]
+) -> None:
     """Refuse a SAR raster coarser than the MWR raster, where no band's name says which is which.
 
     Parameters

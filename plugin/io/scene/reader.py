@@ -359,7 +359,9 @@ def _fine_bands(
             # Values are judged and converted before anything is interpolated between them.
             own = region if source.same else source.own.window
             source.raster = cast(Raster, checks.measure(role.raster, bands, own))
-            parts.append(_FineBands(source, [band for _, band in bands], [position for position, _, _ in wanted]))
+            parts.append(
+                _FineBands(source, [band for _, band in bands], [position for position, _, _ in wanted])
+            )
     return parts
 
 

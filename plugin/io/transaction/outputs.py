@@ -277,7 +277,10 @@ def atomic_text(
     path: str | os.PathLike, newline: str = "\n", progress: Progress | None = None
 ) -> Iterator[TextIO]:
     """Open a text file (UTF-8) that gets its name `path` when the block ends well (see `atomic_path`)."""
-    with atomic_path(path, progress) as temporary, open(temporary, "w", encoding="utf-8", newline=newline) as file:
+    with (
+        atomic_path(path, progress) as temporary,
+        open(temporary, "w", encoding="utf-8", newline=newline) as file,
+    ):
         yield file
 
 
@@ -308,7 +311,9 @@ def _named(error: OSError, entries: list[Entry]) -> Path:
 
 def _cannot_replace(path: Path, error: OSError, mixed: bool = False) -> OutputError:
     outcome = (
-        "old and new files stand side by side until the next run mends it" if mixed else "nothing was replaced"
+        "old and new files stand side by side until the next run mends it"
+        if mixed
+        else "nothing was replaced"
     )
     return OutputError(
         f"{path} cannot be replaced ({error.strerror or error}): another program may hold it open. Close it there "

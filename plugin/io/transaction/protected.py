@@ -33,7 +33,8 @@ _OF_DATABASES = ("-wal", "-shm", "-journal")
 _MOSAIC = re.compile(rb"<\s*(?:VRT|OGRVRT|GDALTileIndex)")
 # What a mosaic names: <SourceFilename relativeToVRT="1">a.tif</SourceFilename> and its like.
 _NAMED = re.compile(
-    rb"<\s*(?:SourceFilename|SourceDataset|SrcDataSource|IndexDataset|SourceOverview|Filename)[^<>]*>([^<]+)<", re.I
+    rb"<\s*(?:SourceFilename|SourceDataset|SrcDataSource|IndexDataset|SourceOverview|Filename)[^<>]*>([^<]+)<",
+    re.I,
 )
 _COMMENT = re.compile(rb"<!--.*?-->", re.S)
 _CDATA = re.compile(rb"<!\[CDATA\[(.*?)\]\]>", re.S)

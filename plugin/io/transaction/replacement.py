@@ -181,7 +181,7 @@ def undo(entries: Sequence[Entry]) -> None:
 
 def forget(entries: Iterable[Entry]) -> bool:
     """Remove the earlier files; return whether all are gone."""
-    return all([unlink_quietly(entry.aside) for entry in entries])
+    return all(unlink_quietly(entry.aside) for entry in entries)
 
 
 def folders(entries: Iterable[Entry]) -> list[Path]:
@@ -251,4 +251,6 @@ def _numbers(content: Content | None) -> list[int] | None:
 
 
 def _is_plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not any(c in name for c in "/\0") and os.path.basename(name) == name
+    return (
+        name not in ("", ".", "..") and not any(c in name for c in "/\0") and os.path.basename(name) == name
+    )

@@ -36,9 +36,7 @@ def baseline_levels(card: ModelCard, text: str) -> tuple[float, ...]:
         channel = next((c for c in card.channels if c.matches(name)), None)
         if channel is None:
             known = ", ".join(c.name for c in card.channels)
-            raise ParameterError(
-                f"BASELINE: model '{card.id}' has no channel '{name}' (channels: {known})."
-            )
+            raise ParameterError(f"BASELINE: model '{card.id}' has no channel '{name}' (channels: {known}).")
         if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.I):
             raise ParameterError(f"BASELINE: '{item}' is no value. Write channel=value, as in hh=-20.")
         if channel.name in levels:

@@ -60,17 +60,21 @@ class SceneInputs:
         """Open the scene for the network of `card`; its notes and warnings go to the log."""
         from ...core.streaming.runner import host_tensors
 
-        with host_tensors(), bounded_block_cache(), Scene.open(
-            card,
-            self.sar,
-            self.mwr,
-            ancillary=self.ancillary,
-            land=self.land,
-            channels=self.channels,
-            region=self.extent,
-            accept_range=self.accept_range,
-            accept_delay=self.accept_delay,
-        ) as scene:
+        with (
+            host_tensors(),
+            bounded_block_cache(),
+            Scene.open(
+                card,
+                self.sar,
+                self.mwr,
+                ancillary=self.ancillary,
+                land=self.land,
+                channels=self.channels,
+                region=self.extent,
+                accept_range=self.accept_range,
+                accept_delay=self.accept_delay,
+            ) as scene,
+        ):
             for note in scene.notes:
                 progress.message(note)
             for warning in scene.warnings:

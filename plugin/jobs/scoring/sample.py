@@ -145,7 +145,8 @@ class LabelKind:
         self._foreign: set[float] = set()
         self._foreign_pixels = 0
         self._largest = 0.0
-        self._whole, self._seen = True, np.zeros(256, bool)  # whether % are whole numbers, and which of them there are
+        # Whether % are whole numbers, and which of them there are.
+        self._whole, self._seen = True, np.zeros(256, bool)
         self._range = np.inf, -np.inf  # of what the labels mean
 
     def targets(self, values: np.ndarray) -> np.ndarray:

@@ -121,7 +121,9 @@ def main(count: int, folder: Path, packages: Path, size: int = 120) -> None:
     plugin.unload()
     time.sleep(0.2)
     ended = threads - held()["threads"]
-    print(json.dumps({"seen": seen, "wrong": wrong, "ended": ended, "compiler": "torch._dynamo" in sys.modules}))
+    print(
+        json.dumps({"seen": seen, "wrong": wrong, "ended": ended, "compiler": "torch._dynamo" in sys.modules})
+    )
     sys.stdout.flush()
     os._exit(0)  # the interpreter's own end destroys objects of Qt in no certain order
 

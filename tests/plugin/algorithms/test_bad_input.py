@@ -84,7 +84,9 @@ def refused(run, place):
         with pytest.raises(QgsProcessingException) as caught:
             run(name, parameters, feedback)
         message = str(caught.value)
-        assert "\n" not in message and "unexpectedly" not in message and "Traceback" not in message
+        assert "\n" not in message
+        assert "unexpectedly" not in message
+        assert "Traceback" not in message
         assert message.endswith((".", "?"))
         assert list(place.iterdir()) == []
         return message
@@ -143,7 +145,8 @@ class TestTheScene:
     def test_a_missing_band_is_named(self, refused, good, name):
         change(good["SAR"], bands=[1])
         message = refused(name, good)
-        assert "hv" in message and good["SAR"] in message
+        assert "hv" in message
+        assert good["SAR"] in message
 
     def test_a_missing_band_of_the_radiometer_is_named(self, refused, good, name):
         change(good["MWR"], bands=list(range(1, 14)))
@@ -152,7 +155,8 @@ class TestTheScene:
     def test_a_wrong_number_of_unnamed_bands_is_told(self, refused, good, name):
         change(good["SAR"], bands=[1, 2, 2], names=False)
         message = refused(name, good)
-        assert "3" in message and good["SAR"] in message
+        assert "3" in message
+        assert good["SAR"] in message
 
     def test_a_file_that_is_no_raster(self, refused, good, name):
         Path(good["MWR"]).write_text("not a raster")
@@ -168,14 +172,16 @@ class TestTheScene:
     def test_a_raster_without_georeferencing(self, refused, good, name, which):
         change(good[which], transform=None, crs=None)
         message = refused(name, good)
-        assert "georeferenc" in message and good[which] in message
+        assert "georeferenc" in message
+        assert good[which] in message
 
     def test_radiometry_of_another_place(self, refused, good, name):
         with rasterio.open(good["MWR"]) as raster:
             moved = rasterio.Affine.translation(1e6, 0) * raster.transform
         change(good["MWR"], transform=moved)
         message = refused(name, good)
-        assert "does not overlap" in message and good["MWR"] in message
+        assert "does not overlap" in message
+        assert good["MWR"] in message
 
     @pytest.mark.parametrize("which", ["SAR", "MWR"])
     def test_a_scene_without_data(self, refused, good, name, which):
@@ -317,7 +323,8 @@ def test_the_second_style_of_zones_overwrites_nothing(refused, good, place):
     zones = str(place / "zones.gpkg")
     parameters = {**good, "OUTPUT": str(place / "z.csv"), "ZONE_ZSCORES": zones}
     message = refused("zscores", {**parameters, "STANDARDISED": str(place / "zones_z.tif")})
-    assert "The style of ZONE_ZSCORES by z" in message and "zones_z.qml" in message
+    assert "The style of ZONE_ZSCORES by z" in message
+    assert "zones_z.qml" in message
 
 
 def test_a_loaded_layer_is_not_overwritten_by_a_result(refused, context, good):

@@ -77,7 +77,8 @@ def test_a_batch_over_scenes_loads_every_layer_with_its_style_name_and_group(
         layer = layers[row["OUTPUT"]]
         labels = [i.label for i in layer.renderer().shader().rasterShaderFunction().colorRampItemList()]
         assert "9/10 to 10/10 (above 85 %)" in labels
-        assert f"sar{number}" in layer.name() and "trial-concentration" in layer.name()
+        assert f"sar{number}" in layer.name()
+        assert "trial-concentration" in layer.name()
         group = project.layerTreeRoot().findLayer(layer.id()).parent()
         assert group.name() == f"FloeLens sar{number}"
 
@@ -96,7 +97,8 @@ def test_every_row_of_a_batch_loads_all_of_its_outputs(batch, scenes, packages, 
     ]
     assert all(batch("relevance", rows))
     names = sorted(layer.name() for layer in project.mapLayers().values())
-    assert len(names) == 4 and all("old ice" in name for name in names)
+    assert len(names) == 4
+    assert all("old ice" in name for name in names)
     for layer in project.mapLayers().values():
         assert layer.renderer().type() == "singlebandpseudocolor"
 
@@ -117,4 +119,5 @@ def test_a_batch_of_scores_loads_tables_and_zones(batch, scenes, packages, proje
     layers = list(project.mapLayers().values())
     assert len(layers) == 4
     tables = [layer for layer in layers if not layer.isSpatial()]
-    assert len(tables) == 2 and all(table.fields().lookupField("z_robust") >= 0 for table in tables)
+    assert len(tables) == 2
+    assert all(table.fields().lookupField("z_robust") >= 0 for table in tables)

@@ -53,7 +53,13 @@ def test_a_missing_file_is_named(check, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [("relevance", "AOI"), ("predict", "LAND"), ("zscores", "ZONES"), ("zscores", "LABELS"), ("predict", "EXTENT")],
+    [
+        ("relevance", "AOI"),
+        ("predict", "LAND"),
+        ("zscores", "ZONES"),
+        ("zscores", "LABELS"),
+        ("predict", "EXTENT"),
+    ],
 )
 @pytest.mark.parametrize("file", ["no.gpkg", "no.tif", "in no folder/no.shp|layername=ice", "no.geojson"])
 def test_a_missing_file_of_polygons_or_labels_is_named(provider, context, tmp_path, name, parameter, file):
@@ -96,7 +102,8 @@ def test_what_is_no_single_raster_is_sent_to_the_import(check, tmp_path):
         group.CreateMDArray(name, dims, gdal.ExtendedDataType.Create(gdal.GDT_Float32))
     dims = group = dataset = None
     message = check(MWR=netcdf)
-    assert message.startswith(f"MWR: QGIS cannot open {netcdf} as one raster") and "Import scene" in message
+    assert message.startswith(f"MWR: QGIS cannot open {netcdf} as one raster")
+    assert "Import scene" in message
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,10 @@ def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check)
     [
         ({"CLASS": ""}, "CLASS is empty. Leave it out for its default, predicted."),
         ({"STEPS": 0}, "STEPS is 0; it must be a number from 1 to 4096."),
-        ({"POINT": "abc"}, "POINT cannot be 'abc'. One place instead of a region, as in -39,69.5 [EPSG:4326]"),
+        (
+            {"POINT": "abc"},
+            "POINT cannot be 'abc'. One place instead of a region, as in -39,69.5 [EPSG:4326]",
+        ),
         ({"POINT": "91,1 [EPSG:4326]", "EPSILON": "x"}, "EPSILON is x; it must be a number from 1e-12 to 1."),
     ],
 )
@@ -156,7 +166,8 @@ def test_a_value_that_qgis_refuses_is_told_with_what_would_do(
     algorithm = provider.algorithm("relevance").create()
     parameters = {"SAR": str(backscatter), "SAR_RELEVANCE": str(tmp_path / "r.tif"), **changes}
     accepted, message = algorithm.checkParameterValues(parameters, context)
-    assert not accepted and message.startswith(sentence)
+    assert not accepted
+    assert message.startswith(sentence)
 
 
 def test_qgis_still_checks_what_we_do_not(provider, context):

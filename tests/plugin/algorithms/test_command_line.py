@@ -17,9 +17,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-MODEL_FILE = (
-    ROOT / "resources" / "processing_models" / "explain_simulated_scene.model3"
-)
+MODEL_FILE = ROOT / "resources" / "processing_models" / "explain_simulated_scene.model3"
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +116,8 @@ def test_scores_give_a_typed_table_zones_and_a_state_that_merges(qgis, inputs, s
     assert types["z"] == "Real"
     assert types["n"].startswith("Integer")
     opened = QgsVectorLayer(str(zones), "zones", "ogr")
-    assert opened.isValid() and opened.featureCount() > 1
+    assert opened.isValid()
+    assert opened.featureCount() > 1
     assert opened.renderer().type() in ("graduatedSymbol", "categorizedSymbol")
     counts = [feature["n"] for feature in layer.getFeatures()]
     merged = {**common, "OUTPUT": tmp_path / "both.csv", "STATE_IN": [state, state]}
@@ -186,9 +185,7 @@ def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, 
         assert Path(path).read_bytes() == Path(made[name]).read_bytes(), name
 
 
-@pytest.mark.parametrize(
-    "model", ["trial-concentration", pytest.param("trial-type", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("model", ["trial-concentration", pytest.param("trial-type", marks=pytest.mark.slow)])
 def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     qgis, inputs, tmp_path, provider, monkeypatch, packages, model
 ):
@@ -216,4 +213,3 @@ def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     assert [n for n in names if n.endswith((".tif", ".csv", ".qml"))]
     for name in names:
         assert (folders["command"] / name).read_bytes() == (folders["python"] / name).read_bytes(), name
-

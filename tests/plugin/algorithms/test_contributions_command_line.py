@@ -36,7 +36,8 @@ def test_contributions_come_with_style_shares_and_a_residual(qgis, inputs, tmp_p
     assert found["OUTPUT"] == str(output)
     assert found["RELATIVE_RESIDUAL"] < 1e-4
     assert found["STEPS_TAKEN"] == 1  # one of the two groups is linear: the other is what it leaves
-    assert found["SHARES"].startswith("sar=") and found["LEADING_GROUP"] in ("sar", "mwr")
+    assert found["SHARES"].startswith("sar=")
+    assert found["LEADING_GROUP"] in ("sar", "mwr")
     assert "mean size" in said(done)
     layer = QgsRasterLayer(str(output), "opened by hand")
     assert [layer.bandName(i) for i in range(1, 5)] == [

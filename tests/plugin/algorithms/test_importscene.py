@@ -66,7 +66,8 @@ def test_styles_of_the_other_bands_load(run, raw, place):
     layer = QgsRasterLayer(str(place / "chart.tif"), "chart")
     message, ok = layer.loadNamedStyle(str(place / "chart_stage_of_development.qml"))
     assert ok, message
-    assert layer.renderer().type() == "paletted" and layer.renderer().band() == 2
+    assert layer.renderer().type() == "paletted"
+    assert layer.renderer().band() == 2
     assert "old ice" in {entry.label for entry in layer.renderer().classes()}
 
 
@@ -144,6 +145,7 @@ def test_a_truncated_file_on_the_command_line_is_one_sentence_and_exit_code_1(
     path.write_bytes(Path(raw).read_bytes()[:200_000])
     done = qgis_process.run("floelens:importscene", INPUT=path, SAR=place / "sar.tif")
     assert done.returncode == 1
-    assert "cut.nc" in done.stdout + done.stderr and "damaged or truncated" in done.stdout + done.stderr
+    assert "cut.nc" in done.stdout + done.stderr
+    assert "damaged or truncated" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert list(place.iterdir()) == []

@@ -95,7 +95,8 @@ def test_what_qgis_would_open_itself_is_judged_before(tmp_path, provider, contex
             for path in paths:
                 algorithm = provider.algorithm(name).create()
                 accepted, message = algorithm.checkParameterValues({parameter: path}, context)
-                assert not accepted and message.startswith(f"{parameter}: "), (parameter, path, message)
+                assert not accepted, (parameter, path)
+                assert message.startswith(f"{parameter}: "), (parameter, path, message)
                 assert len(message) < 500, message
         assert listener.requests == []
 

@@ -53,7 +53,8 @@ def test_the_first_output_is_mandatory_and_the_others_are_optional(provider):
         first, *others = algorithm.destinationParameterDefinitions()
         if algorithm.name() == "importscene":
             # An ice chart has no SAR: it may be skipped, but dialogs ask for it.
-            assert first.createByDefault() and not any(other.createByDefault() for other in others)
+            assert first.createByDefault()
+            assert not any(other.createByDefault() for other in others)
         else:
             assert not first.flags() & optional, algorithm.name()
         assert all(other.flags() & optional for other in others), algorithm.name()
@@ -67,7 +68,9 @@ def test_reports_come_with_their_content_for_programs(provider):
 
 def test_every_algorithm_has_group_tags_icon_and_a_help_page_of_all_it_declares(provider):
     for algorithm in provider.algorithms():
-        assert algorithm.group() and algorithm.groupId() and algorithm.shortDescription()
+        assert algorithm.group()
+        assert algorithm.groupId()
+        assert algorithm.shortDescription()
         assert "sea ice" in algorithm.tags()
         assert not algorithm.icon().isNull()
         page = algorithm.shortHelpString()
@@ -137,6 +140,7 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
     plugin.initGui()
     plugin.initGui()
     ((title, text, _, _),) = said
-    assert title == "FloeLens" and "Processing toolbox" in text
+    assert title == "FloeLens"
+    assert "Processing toolbox" in text
     for name in ("simulatescene", "predict", "relevance", "environment"):
         assert provider.algorithm(name).displayName() in text

@@ -50,7 +50,9 @@ def test_levels_that_repeat_a_coarser_one_are_left_out():
 # --- statsmodels ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level,combine", [("channel", np.eye(4)), ("sensor", np.eye(2).repeat(2, axis=0))])
+@pytest.mark.parametrize(
+    ("level", "combine"), [("channel", np.eye(4)), ("sensor", np.eye(2).repeat(2, axis=0))]
+)
 def test_slopes_of_a_sigmoid_equal_a_logistic_regression_with_offset(level, combine):
     parts, generator = contributions(1, 3000, 4), np.random.default_rng(2)
     offset = generator.normal(size=3000).astype(np.float32)
@@ -102,7 +104,7 @@ def test_an_offset_of_a_softmax_counts_like_a_contribution_of_slope_one():
     n, k = 600, 3
     parts = contributions(6, n, 3, k)
     y = drawn(7, parts.astype(float).sum(axis=2))
-    fitted = dict(labels=y, clusters=np.arange(n) // 6, kind="softmax")
+    fitted = {"labels": y, "clusters": np.arange(n) // 6, "kind": "softmax"}
     rows, _ = channel_slopes(evidence_of(parts[:, :, 1:], parts[:, :, 0], **fitted))
     slopes = column(rows, "slope", "channel")
 
@@ -191,9 +193,12 @@ def test_a_useless_channel_gets_zero_and_a_noisier_one_less_than_one():
     rows, _ = channel_slopes(evidence_of(parts, np.zeros(n), y, np.arange(n) // 50, channels=channels))
     found = level_of(rows, "channel")
     assert found["36v"]["slope"] == pytest.approx(1.0, abs=0.25)
-    assert abs(found["hh"]["slope"]) < 0.1 and found["hh"]["reading"] == "useless"
-    assert 0.2 < found["hv"]["slope"] < 0.8 and found["hv"]["reading"] == "over-trusted"
-    assert found["hv"]["z_against_1"] < -3 and found["hv"]["z_against_0"] > 3
+    assert abs(found["hh"]["slope"]) < 0.1
+    assert found["hh"]["reading"] == "useless"
+    assert 0.2 < found["hv"]["slope"] < 0.8
+    assert found["hv"]["reading"] == "over-trusted"
+    assert found["hv"]["z_against_1"] < -3
+    assert found["hv"]["z_against_0"] > 3
     strengths = level_of(channel_strengths(evidence_of(parts, np.zeros(n), channels=channels)), "channel")
     assert strengths["hh"]["strength"] > 30  # strength sees what the network uses, not whether it is right
 
@@ -245,9 +250,11 @@ def test_evidence_merges_to_the_same_slopes_in_any_order_and_grouping(capacity):
     reference = scenes[0].merge(scenes[1]).merge(scenes[2])
     rows, warnings = channel_slopes(reference)
     strengths = channel_strengths(reference)
-    assert len(warnings) == (2 if capacity else 1) and "rest on 3 scenes" in warnings[-1]
+    assert len(warnings) == (2 if capacity else 1)
+    assert "rest on 3 scenes" in warnings[-1]
     if capacity:
-        assert len(reference.sample) == 500 and reference.sums.n_labelled == 1800
+        assert len(reference.sample) == 500
+        assert reference.sums.n_labelled == 1800
         assert "random sample of 500 of 1800 labelled pixels" in warnings[0]
     others = [a.merge(b).merge(c) for a, b, c in permutations(scenes)]
     others.append(scenes[0].merge(scenes[1].merge(scenes[2])))
@@ -271,7 +278,7 @@ def test_the_sample_is_a_fair_one():
 def test_batches_do_not_matter_and_a_pixel_seen_twice_counts_once():
     parts = contributions(50, 900, 3)
     y = drawn(51, parts[:, 0].astype(float).sum(axis=1))
-    given = dict(offset=np.zeros(900), labels=y, clusters=np.arange(900) // 20, capacity=600)
+    given = {"offset": np.zeros(900), "labels": y, "clusters": np.arange(900) // 20, "capacity": 600}
     one = evidence_of(parts, batch=900, **given)
     many = evidence_of(parts, batch=31, **given)
     assert channel_slopes(one)[0] == channel_slopes(many)[0]
@@ -313,23 +320,27 @@ def test_channels_that_others_repeat_or_nearly_repeat_are_blank_and_leave_the_ot
     near = parts[:, :, :1] + 0.05 * generator.normal(size=(2000, 1, 1))
     repeated = np.concatenate([parts, parts[:, :, 2:], near], axis=2).astype(np.float32)
     y = drawn(62, parts[:, 0].astype(float).sum(axis=1))
-    given = dict(offset=np.zeros(2000), labels=y, clusters=np.arange(2000) // 20)
+    given = {"offset": np.zeros(2000), "labels": y, "clusters": np.arange(2000) // 20}
     channels = tuple(InputChannel(name, "sar") for name in ("a", "b", "c", "c again", "near a"))
     rows, _ = channel_slopes(evidence_of(repeated, channels=channels, **given))
     found = level_of(rows, "channel")
-    assert found["c"]["slope"] is None and "repeated by c again" in found["c"]["note"]
-    assert found["c again"]["slope"] is None and "repeats c" in found["c again"]["note"]
-    assert (
-        found["a"]["slope"] is None and found["a"]["vif"] > 30 and "VIF above 30" in found["near a"]["note"]
-    )
+    assert found["c"]["slope"] is None
+    assert "repeated by c again" in found["c"]["note"]
+    assert found["c again"]["slope"] is None
+    assert "repeats c" in found["c again"]["note"]
+    assert found["a"]["slope"] is None
+    assert found["a"]["vif"] > 30
+    assert "VIF above 30" in found["near a"]["note"]
     plain = np.concatenate([parts, near], axis=2).astype(np.float32)
     alone, _ = channel_slopes(evidence_of(plain, channels=(*channels[:3], channels[4]), **given))
     assert found["b"]["slope"] == pytest.approx(level_of(alone, "channel")["b"]["slope"], rel=1e-8)
     strengths = level_of(
         channel_strengths(evidence_of(repeated, np.zeros(2000), channels=channels)), "channel"
     )
-    assert strengths["c"]["strength"] is None and strengths["b"]["strength"] > 0
-    assert finite_or_none(rows) and finite_or_none(strengths.values())
+    assert strengths["c"]["strength"] is None
+    assert strengths["b"]["strength"] > 0
+    assert finite_or_none(rows)
+    assert finite_or_none(strengths.values())
 
 
 def test_constant_separated_single_class_and_saturated_input_give_sentences():
@@ -340,7 +351,8 @@ def test_constant_separated_single_class_and_saturated_input_give_sentences():
     constant[:, :, 1] = 0.7
     rows, _ = channel_slopes(evidence_of(constant, zero, y, clusters))
     assert "does not vary" in level_of(rows, "channel")["hv"]["note"]
-    assert level_of(rows, "channel")["hh"]["slope"] is not None and finite_or_none(rows)
+    assert level_of(rows, "channel")["hh"]["slope"] is not None
+    assert finite_or_none(rows)
     separated, _ = channel_slopes(evidence_of(parts, zero, (logits > 0).astype(float), clusters))
     assert all(r["slope"] is None and "separated" in r["note"] for r in separated if r["level"] == "channel")
     single, _ = channel_slopes(evidence_of(parts, zero, np.ones(400), clusters))
@@ -350,7 +362,8 @@ def test_constant_separated_single_class_and_saturated_input_give_sentences():
     rows, _ = channel_slopes(saturated)  # the labels, which are not saturated, tell the offset's error
     assert finite_or_none(rows)
     none, warnings = channel_slopes(evidence_of(parts, zero))
-    assert none == () and "no labels" in warnings[0]
+    assert none == ()
+    assert "no labels" in warnings[0]
     few, _ = channel_slopes(evidence_of(parts[:3], zero[:3], np.array([0.0, 1.0, 0.5]), clusters[:3]))
     assert all("too few" in row["note"] for row in few if row["level"] == "channel")
 
@@ -363,16 +376,19 @@ def test_few_and_missing_clusters_give_sentences():
     assert "come from one scene" in warnings[0]
     rows, warnings = channel_slopes(evidence_of(parts, zero, y))
     found = level_of(rows, "channel")["hh"]
-    assert found["slope"] is not None and found["z_against_0"] is None and "naive" in found["note"]
+    assert found["slope"] is not None
+    assert found["z_against_0"] is None
+    assert "naive" in found["note"]
     assert "no clusters in common" in warnings[0]
     rows, _ = channel_slopes(evidence_of(parts, zero, y, np.zeros(400, int)))
-    assert "1 cluster: no test" in level_of(rows, "channel")["hh"]["note"] and finite_or_none(rows)
+    assert "1 cluster: no test" in level_of(rows, "channel")["hh"]["note"]
+    assert finite_or_none(rows)
 
 
 def test_classes_without_labels_are_left_out_of_the_choice_and_named():
     parts = contributions(67, 900, 3, 4)
     y = drawn(68, parts[:, :3].astype(float).sum(axis=2))
-    given = dict(clusters=np.arange(900) // 10, kind="softmax")
+    given = {"clusters": np.arange(900) // 10, "kind": "softmax"}
     rows, warnings = channel_slopes(evidence_of(parts, np.zeros((900, 4)), y, **given))
     assert "no pixel is labelled class_3" in warnings[0]
     three, _ = channel_slopes(evidence_of(parts[:, :3], np.zeros((900, 3)), y, **given))

@@ -170,12 +170,14 @@ def test_a_given_chart_is_followed():
     scene = SimulatedScene(3, ROWS, COLS, 80.0, chart=lambda window: chart[window.slices()], summer=False)
     percent, icetype = scene.chart(scene.window)
     np.testing.assert_array_equal(percent[150:], chart[150:])
-    assert (percent[:150, :60] == 255).all() and (icetype[:150, :60] == 255).all()
+    assert (percent[:150, :60] == 255).all()
+    assert (icetype[:150, :60] == 255).all()
     backscatter = scene.backscatter(scene.window)
     assert np.isfinite(backscatter[:, :60]).all(), "land is seen by the radar"
     assert np.isnan(backscatter[:, 60:150, :60]).all(), "where nothing is known nothing is simulated"
     classes = scene.surface(scene.window).classes
-    assert (classes[:60, :60] == LAND).all() and (classes[60:150, :60] == UNKNOWN).all()
+    assert (classes[:60, :60] == LAND).all()
+    assert (classes[60:150, :60] == UNKNOWN).all()
     assert (classes[:, 310:] != WATER).mean() == pytest.approx(0.8, abs=0.12)
     temperature = scene.brightness_temperature()
     assert np.nanmean(temperature[6, :, 15:]) > np.nanmean(temperature[6, 8:, :8]) + 30.0
@@ -276,12 +278,14 @@ def test_the_noise_left_in_hv_steps_at_the_sub_swaths_and_repeats_along_track():
     rows, cols = Axis(0.0, 500.0, 400), Axis(40.0, 80.0, 5125)
     noise, wrong = antenna.noise(rows, cols)
     angle = antenna.angle(cols)
-    assert angle[0] == pytest.approx(19.0, abs=0.02) and angle[-1] == pytest.approx(47.0, abs=0.02)
+    assert angle[0] == pytest.approx(19.0, abs=0.02)
+    assert angle[-1] == pytest.approx(47.0, abs=0.02)
     inside = np.searchsorted((28.0, 33.0, 38.0, 42.5), angle)
     levels = [wrong[:, inside == number].mean() for number in range(5)]
     assert np.abs(np.diff(levels)).min() > 1e-3
     jumps = np.abs(np.diff(10 * np.log10(noise[0])))
-    assert jumps.max() > 0.3 and np.median(jumps) < 0.02
+    assert jumps.max() > 0.3
+    assert np.median(jumps) < 0.02
     along = wrong[:, 100] - wrong[:, 100].mean()
     spectrum = np.abs(np.fft.rfft(along))
     period = 400 * 500.0 / (1 + np.argmax(spectrum[1:]))

@@ -44,7 +44,9 @@ def test_rasterio_comes_from_the_system_where_there_is_apt(monkeypatch):
 def test_torch_comes_from_the_system_where_that_is_new_enough(monkeypatch, tmp_path, policy):
     monkeypatch.undo()
     program = tmp_path / "apt-cache"
-    program.write_text(f"#!/bin/sh\nprintf 'python3-torch:\\n  Installed: (none)\\n  Candidate: {policy}\\n'\n")
+    program.write_text(
+        f"#!/bin/sh\nprintf 'python3-torch:\\n  Installed: (none)\\n  Candidate: {policy}\\n'\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     dependencies._packaged_torch.cache_clear()
@@ -54,7 +56,8 @@ def test_torch_comes_from_the_system_where_that_is_new_enough(monkeypatch, tmp_p
         assert command.startswith("sudo apt-get install --yes python3-torch && ")
         assert " torch" not in command
     else:
-        assert " torch safetensors" in command and "apt-get" not in command
+        assert " torch safetensors" in command
+        assert "apt-get" not in command
 
 
 def test_a_system_python_is_told_to_install_for_the_user_even_where_debian_objects(monkeypatch, tmp_path):

@@ -64,7 +64,8 @@ def test_a_band_is_the_map_minus_the_map_of_the_scene_without_the_channel(ablate
     np.testing.assert_allclose(found.bands[1], maps[0] - maps[1], atol=2e-3)
     expected = np.sqrt(np.nanmean((maps[0] - maps[1]) ** 2))
     assert float(found.rows["hv"]["rmse_map"]) == pytest.approx(expected, rel=1e-3)
-    assert found.rows["hv"]["linear"] == "no" and found.rows["btemp_6_9h"]["linear"] == "yes"
+    assert found.rows["hv"]["linear"] == "no"
+    assert found.rows["btemp_6_9h"]["linear"] == "yes"
 
 
 def test_shapley_values_in_the_table_add_up_to_what_all_groups_change(ablate):
@@ -95,7 +96,8 @@ def test_logits_can_be_mapped_instead_and_shapley_values_left_out(ablate, tmp_pa
     assert float(found.rows["mwr"]["mean_change_logit"]) == pytest.approx(
         np.nanmean(found.bands[1]), rel=1e-5
     )
-    assert found.rows["mwr"]["shapley"] == "" and found.results["EFFICIENCY"] is None
+    assert found.rows["mwr"]["shapley"] == ""
+    assert found.results["EFFICIENCY"] is None
     with rasterio.open(tmp_path / "lost.tif") as raster:
         assert set(raster.units) == {"logit"}
 

@@ -99,7 +99,8 @@ def test_rasters_hold_the_values_the_place_and_their_origin(imported):
         grid = Grid.from_raster(raster)
     np.testing.assert_allclose(grid.lonlat_to_pixel(*truth.lonlat(100.0, 30.0)), (100, 30), atol=0.1)
     with open_raster(folder / "chart.tif") as chart:
-        assert chart.dataset.dtypes == ("uint8",) * 3 and chart.dataset.nodata == 255
+        assert chart.dataset.dtypes == ("uint8",) * 3
+        assert chart.dataset.nodata == 255
         assert chart.dataset.tags(2)["CLASS_4"] == "thick first-year ice"
         values = chart.dataset.read()
     here = truth.polygons == 29
@@ -117,7 +118,8 @@ def test_polygons_have_all_codes_and_the_area_of_their_pixels(imported):
         assert geometry.IsValid()
         found[feature["poly_id"]] = (geometry.Area(), feature.items())
     assert sorted(found) == sorted(DECODED)
-    assert found[29][1]["CF"] == "08-9" and found[29][1]["SB"] == "93"
+    assert found[29][1]["CF"] == "08-9"
+    assert found[29][1]["SB"] == "93"
     assert found[29][1]["stage_of_development"] == "thick first-year ice"
     assert found[29][1]["concentration_percent"] == 100
     # Areas in the plane of the map: that of a pixel there, times the number of pixels.
@@ -148,7 +150,8 @@ def test_polygons_lie_on_their_pixels(imported):
 def test_the_summary_tells_what_was_found(imported):
     folder, _, log = imported
     facts = json.loads((folder / "summary.json").read_text())
-    assert facts["channels"]["missing"] == [] and "btemp_89_0v" in facts["channels"]["found"]
+    assert facts["channels"]["missing"] == []
+    assert "btemp_89_0v" in facts["channels"]["found"]
     assert facts["start_time"] == "2018-01-24T19:47:59Z"
     assert facts["bands"]["sar"]["hh"]["valid_share"] == pytest.approx(1 - 4 / 270, abs=1e-5)
     assert facts["bands"]["mwr"]["btemp_6_9h"]["valid_share"] == pytest.approx(1 - 1 / 20, abs=1e-5)
@@ -157,7 +160,8 @@ def test_the_summary_tells_what_was_found(imported):
     assert facts["extent"]["west"] < -35.2 < facts["extent"]["east"]
     said = " ".join(log.lines)
     assert all(text in said for text in ("AI4Arctic raw", "Channels found: hh", "Valid pixels of SAR", "°"))
-    assert log.fractions == sorted(log.fractions) and log.fractions[-1] == 1.0
+    assert log.fractions == sorted(log.fractions)
+    assert log.fractions[-1] == 1.0
 
 
 def test_styles_show_the_wmo_colours_and_drive_the_temporal_controller(imported):
@@ -166,7 +170,9 @@ def test_styles_show_the_wmo_colours_and_drive_the_temporal_controller(imported)
         assert "2018-01-24T19:47:59Z" in (folder / f"{stem}.qml").read_text()
     assert "9/10 to 10/10" in (folder / "chart.qml").read_text()
     stage = (folder / "chart_stage_of_development.qml").read_text()
-    assert 'band="2"' in stage and "old ice" in stage and "#b46432" in stage
+    assert 'band="2"' in stage
+    assert "old ice" in stage
+    assert "#b46432" in stage
     assert 'band="3"' in (folder / "chart_floe_size.qml").read_text()
     assert "concentration" in (folder / "polygons.qml").read_text()
 
@@ -175,7 +181,8 @@ def test_a_display_copy_and_a_footprint_that_overlie(raw, place):
     truth = Truth()
     job = ImportScene(raw, display=str(place / "display.tif"), footprint=str(place / "footprint.gpkg"))
     results = job.run(Silent())
-    assert set(results) >= {"DISPLAY", "FOOTPRINT"} and "SAR" not in results
+    assert set(results) >= {"DISPLAY", "FOOTPRINT"}
+    assert "SAR" not in results
     assert {path.name for path in place.iterdir()} == {
         "display.tif",
         "display.qml",
@@ -185,7 +192,8 @@ def test_a_display_copy_and_a_footprint_that_overlie(raw, place):
     assert "2018-01-24T19:47:59Z" in (place / "footprint.qml").read_text()
     with open_raster(place / "display.tif") as raster:
         grid = Grid.from_raster(raster)
-        assert grid.transform is not None and raster.names[0] == "hh"
+        assert grid.transform is not None
+        assert raster.names[0] == "hh"
         values = raster.read([1], grid.window)[0]
     assert np.isfinite(values).sum() == pytest.approx(truth.rows * (truth.cols - 4), rel=0.05)
     outline = ogr.CreateGeometryFromWkb(read_polygons(place / "footprint.gpkg").wkb[0]).Buffer(100)
@@ -227,7 +235,8 @@ def test_what_the_file_does_not_hold_cannot_be_asked_for(tmp_path, place, drop, 
     suffix = ".gpkg" if asked.endswith("polygons") else ".tif"
     with pytest.raises(SceneError, match=sentence) as caught:
         ImportScene(path, sar=str(place / "sar.tif"), **{asked: str(place / f"out{suffix}")}).run(Silent())
-    assert asked.upper() in str(caught.value) and "SAR" in str(caught.value)
+    assert asked.upper() in str(caught.value)
+    assert "SAR" in str(caught.value)
     assert list(place.iterdir()) == []
 
 
@@ -313,7 +322,9 @@ def test_how_far_qgis_draws_a_scene_off_its_tie_points_is_told(tmp_path, place):
     }
     assert told["maximum"] > 2 > drawn_off(smooth)["maximum"]
     assert drawn_off(Grid(10, 10, NORTH, transform=(80.0, 0, 0, 0, -80.0, 0))) is None
-    note = drawing_note({"qgis_draws_off_by_pixels": {"mean": 3.61, "maximum": 25.2}, "pixel_size_m": 40.0}, False)
+    note = drawing_note(
+        {"qgis_draws_off_by_pixels": {"mean": 3.61, "maximum": 25.2}, "pixel_size_m": 40.0}, False
+    )
     assert "3.6 pixels (144 m) in the mean and 25 (1008 m) at most" in note
     assert "ask for DISPLAY" in note
     assert drawing_note({"qgis_draws_off_by_pixels": drawn_off(smooth), "pixel_size_m": 40.0}, False) is None

@@ -64,7 +64,8 @@ def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
         assert sar.names == ("hh", "hv", "incidence_angle")
         assert mwr.names == (*MWR_CHANNELS, "amsr2_delay")
         assert Grid.from_raster(sar).nesting(Grid.from_raster(mwr)) is not None
-        assert mwr.tags["FLOELENS_AMSR2"] == "swath.h5" and mwr.tags["FLOELENS_AMSR2_LEVEL"] == "L1B"
+        assert mwr.tags["FLOELENS_AMSR2"] == "swath.h5"
+        assert mwr.tags["FLOELENS_AMSR2_LEVEL"] == "L1B"
         assert mwr.tags["start_time"] == sar.tags["start_time"] == "2019-08-23T04:30:12Z"
         assert "FLOELENS_AMSR2" not in sar.tags
         low, high = (float(text) for text in mwr.tags["amsr2_delay_s"].split(".."))
@@ -79,13 +80,15 @@ def test_a_sentinel_1_product_and_an_amsr2_swath_become_a_pair(tmp_path, place):
     }
     assert any("Delay of AMSR2" in line and "AMSR2 minus SAR" in line for line in log.lines)
     assert any(line.startswith("Channels found: hh, hv") for line in log.lines)
-    assert log.fractions == sorted(log.fractions) and log.fractions[-1] == 1.0
+    assert log.fractions == sorted(log.fractions)
+    assert log.fractions[-1] == 1.0
 
 
 def test_a_zip_of_a_sentinel_1_product_is_recognised(tmp_path, place):
     archive = zip_safe(make_safe(tmp_path))
     results = ImportScene(str(archive), sar=str(place / "sar.tif")).run(Silent())
-    assert results["KIND"] == "Sentinel-1 GRD" and results["START_TIME"]
+    assert results["KIND"] == "Sentinel-1 GRD"
+    assert results["START_TIME"]
 
 
 def test_amsr2_of_other_files_takes_the_place_of_the_scene_s_own(tmp_path, place):
@@ -116,9 +119,11 @@ def test_an_ice_chart_gives_polygons_and_on_a_scene_s_grid_a_raster(tmp_path, pl
         values = raster.dataset.read(1)
     said = json.loads((tmp_path / "found.json").read_text())["bands"]["chart"]["concentration"]
     assert said["valid_share"] == pytest.approx((values <= 100).mean(), abs=1e-6)
-    assert said["land_share"] == pytest.approx((values == 254).mean(), abs=1e-6) and said["land_share"] > 0
+    assert said["land_share"] == pytest.approx((values == 254).mean(), abs=1e-6)
+    assert said["land_share"] > 0
     assert said["maximum"] == 100
-    assert "ice chart" in results["KIND"] and "E" in results["EXTENT"]
+    assert "ice chart" in results["KIND"]
+    assert "E" in results["EXTENT"]
     assert Grid.from_file(place / "chart.tif").same_as(Grid.from_file(scene))
     assert {path.suffix for path in place.iterdir()} == {".tif", ".gpkg", ".qml"}
 
@@ -137,7 +142,8 @@ def test_a_real_chart_is_imported(real_data, place):
     chart, log = next((real_data / "dmi-ice-chart-sigrid3").glob("*.imz")), Log()
     ImportScene(str(chart), chart_polygons=str(place / "c.gpkg"), summary=str(place / "c.json")).run(log)
     facts = json.loads((place / "c.json").read_text())
-    assert facts["polygons"] == 74 and facts["interval_concentrations"] == 25
+    assert facts["polygons"] == 74
+    assert facts["interval_concentrations"] == 25
     assert any("74 polygons; 25 with an interval as concentration" in line for line in log.lines)
 
 
@@ -193,7 +199,9 @@ def test_radiometry_has_the_time_of_its_own_file_and_never_that_of_the_scene(tmp
     manifest = make_safe(tmp_path, rows=60, cols=80)
     with open_raster(ImportScene(str(manifest), sar=str(place / "sar.tif")).run(Silent())["SAR"]) as raster:
         seen = Grid.from_raster(raster)
-    east, north = Transformer.from_crs(seen.crs, 3413, always_xy=True).transform(*seen.pixel_to_map(30.0, 40.0))
+    east, north = Transformer.from_crs(seen.crs, 3413, always_xy=True).transform(
+        *seen.pixel_to_map(30.0, 40.0)
+    )
     mapping = {**POLAR, "false_easting": LEFT + 45_000 - east, "false_northing": TOP - 35_000 - north}
     field3 = {"btemp_36_5v": field()[None]}
     cases = (
@@ -211,4 +219,6 @@ def test_radiometry_has_the_time_of_its_own_file_and_never_that_of_the_scene(tmp
             ImportScene(source, mwr=str(place / "mwr.tif"), **parameters).run(log)
             with open_raster(place / "mwr.tif") as raster:
                 assert raster.tags.get("start_time") == expected
-            assert any("does not say when it was measured" in line for line in log.warnings) == (expected is None)
+            assert any("does not say when it was measured" in line for line in log.warnings) == (
+                expected is None
+            )

@@ -55,7 +55,8 @@ def test_nothing_is_left_under_its_final_name(scene, packages, tmp_path, name, s
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     left = {file.name for file in place.iterdir()}
-    assert left and all(file.startswith(".") and "floelens-" in file for file in left)
+    assert left
+    assert all(file.startswith(".") and "floelens-" in file for file in left)
     job.run(Silent())
     assert {file.name for file in place.iterdir()} >= set(files.values())
     assert not any("floelens-" in file.name for file in place.iterdir())

@@ -14,7 +14,9 @@ def scene(qgis_process, tmp_path_factory) -> dict[str, object]:
     """Return a simulated scene of 100 megapixels."""
     folder = tmp_path_factory.mktemp("large")
     rasters = {name: folder / f"{name.lower()}.tif" for name in ("SAR", "MWR")}
-    measure(qgis_process, qgis_process.command("floelens:simulatescene", SEED=1, ROWS=SIDE, COLS=SIDE, **rasters))
+    measure(
+        qgis_process, qgis_process.command("floelens:simulatescene", SEED=1, ROWS=SIDE, COLS=SIDE, **rasters)
+    )
     return {**rasters, "MODEL": "aspp-concentration-sim", "MEMORY": 1024}
 
 

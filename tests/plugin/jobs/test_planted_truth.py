@@ -231,13 +231,17 @@ def test_the_planted_channels_lead_and_their_trust_is_deserved(model, tmp_path):
     assert leads("channel", "btemp_36_5v", "btemp", 3.0)
     for key in (("sensor", "sar"), ("sensor", "mwr"), ("channel", "hv")):
         row = found["slopes"][key]
-        assert row["z_against_0"] > 10 and 0.9 < row["slope"] < 1.15
+        assert row["z_against_0"] > 10
+        assert 0.9 < row["slope"] < 1.15
     row = found["slopes"]["frequency", "36.5 GHz"]
-    assert row["z_against_0"] > 4 and 0.6 < row["slope"] < 1.5
+    assert row["z_against_0"] > 4
+    assert 0.6 < row["slope"] < 1.5
     assert found["slopes"]["channel", "btemp_36_5v"]["vif"] > 30  # why it has no slope of its own
     # The summary names sensors and components, each by its part of all |z|.
     size = {row["component"]: abs(row["z"]) for row in found["rows"]}
-    of_sar = sum(size[row["component"]] for row in found["rows"] if row["sensor"] == "sar") / sum(size.values())
+    of_sar = sum(size[row["component"]] for row in found["rows"] if row["sensor"] == "sar") / sum(
+        size.values()
+    )
     assert found["summary"][0].startswith(f"SAR's 70 components carry {100 * of_sar:.2g} % of all scores")
     largest = sorted(size, key=size.get, reverse=True)[:3]
     assert found["summary"][1].endswith("the largest are {}, {} and {}.".format(*largest))
@@ -260,14 +264,17 @@ def test_a_channel_made_useless_after_training_gets_a_slope_of_zero(model, tmp_p
     found = judged(model, scenes, tmp_path)
     for key in (("sensor", "sar"), ("channel", "hv")):
         row = found["slopes"][key]
-        assert abs(row["slope"]) < 0.1 and abs(row["z_against_0"]) < 3.5 and row["z_against_1"] < -10
+        assert abs(row["slope"]) < 0.1
+        assert abs(row["z_against_0"]) < 3.5
+        assert row["z_against_1"] < -10
     assert found["slopes"]["sensor", "sar"]["reading"] == "useless"
     # Without HV the radiometer's part is worth less than it was planted (logistic regression attenuates), and six
     # scenes tell it apart from nothing as far as they do for who knows the truth.
     slope, error = (values[1] for values in slopes_on_the_truth(scenes))
     row = found["slopes"]["sensor", "mwr"]
     assert abs(row["slope"] - slope) < error
-    assert slope / error > 4 and row["z_against_0"] == pytest.approx(slope / error, rel=0.25)
+    assert slope / error > 4
+    assert row["z_against_0"] == pytest.approx(slope / error, rel=0.25)
 
 
 @pytest.mark.slow
@@ -277,4 +284,6 @@ def test_a_channel_whose_noise_was_doubled_is_over_trusted(model, tmp_path):
     for scene in scenes:
         scene.fine[HV] = 2.0 * scene.fine[HV] - scene.quiet()
     row = judged(model, scenes, tmp_path)["slopes"]["channel", "hv"]
-    assert row["reading"] == "over-trusted" and 0.3 < row["slope"] < 0.8 and row["z_against_1"] < -5
+    assert row["reading"] == "over-trusted"
+    assert 0.3 < row["slope"] < 0.8
+    assert row["z_against_1"] < -5

@@ -85,8 +85,10 @@ def test_the_radiometer_gets_its_relevance_on_its_own_grid(explain, scene):
     # The network reads a pixel's own cell only: what lies outside of the region speaks neither way.
     speaks = (np.nan_to_num(np.abs(mwr)) > 0).any(axis=0)
     rows, cols = np.nonzero(speaks)
-    assert rows.min() >= 120 // 25 and rows.max() <= 180 // 25
-    assert cols.min() >= 150 // 25 and cols.max() <= 210 // 25
+    assert rows.min() >= 120 // 25
+    assert rows.max() <= 180 // 25
+    assert cols.min() >= 150 // 25
+    assert cols.max() <= 210 // 25
 
 
 @pytest.mark.parametrize("gap", [False, True])
@@ -144,13 +146,15 @@ def test_radiometry_has_a_second_reading_for_each_sar_pixel_of_a_cell(explain, s
     ]
     shown = [np.abs(each)[np.nansum(np.abs(each), axis=(1, 2)).argmax()] for each in (sar, second)]
     expected = max(np.nanpercentile(each[each > 0], 98) for each in shown)
-    assert limits[0] == limits[1] and float(limits[0]) == pytest.approx(expected, rel=0.05)
+    assert limits[0] == limits[1]
+    assert float(limits[0]) == pytest.approx(expected, rel=0.05)
 
 
 def test_coarse_pixels_between_cells_stand_for_their_weights_of_them():
     weights = np.array([[0.75, 0.25, 0.0], [0.0, 0.5, 0.5]])
     sampler = Sampler(sparse.csr_matrix(weights), (1, 2), (1, 3), np.ones((1, 2), bool))
-    pixels = sar_pixels(SimpleNamespace(sampler=sampler, rows=4, cols=7), 4)  # cells of 4 x 4 and 4 x 3 pixels
+    # Cells of 4 x 4 and 4 x 3 pixels.
+    pixels = sar_pixels(SimpleNamespace(sampler=sampler, rows=4, cols=7), 4)
     np.testing.assert_allclose(pixels, [[12.0, 10.0, 6.0]])
     sums = np.array([[[6.0, 5.0, 0.0]]])
     np.testing.assert_allclose(per_pixel(sums, pixels), [[[0.5, 0.5, 0.0]]])
@@ -172,7 +176,8 @@ def test_a_point_explains_the_one_pixel_under_it(explain, scene):
     results, sar, _ = explain(point=(float(lon[0]), float(lat[0])))
     assert results["PIXELS_EXPLAINED"] == 1
     rows, cols = np.nonzero(np.nan_to_num(np.abs(sar)).sum(axis=0))
-    assert abs(rows - 200).max() <= 30 and abs(cols - 100).max() <= 30
+    assert abs(rows - 200).max() <= 30
+    assert abs(cols - 100).max() <= 30
 
 
 def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
@@ -181,7 +186,8 @@ def test_the_bands_name_channel_unit_and_footprint(explain, scene, tmp_path):
         assert raster.descriptions[0] == "btemp_6_9h"
         assert raster.units == ("logit",) * 14 + ("logit per SAR pixel",) * 14
         assert raster.descriptions[14] == "btemp_6_9h_per_pixel"
-        assert "add up" in raster.tags(1)["reading"] and "comparable with SAR" in raster.tags(15)["reading"]
+        assert "add up" in raster.tags(1)["reading"]
+        assert "comparable with SAR" in raster.tags(15)["reading"]
         assert raster.tags(1)["footprint_km"] == "35 x 62"
         assert raster.tags()["FLOELENS_METHOD"] == "gradient_x_input"
     assert "for ice" in (tmp_path / "map_sar.qml").read_text(encoding="utf-8")
@@ -255,7 +261,8 @@ def test_every_method_writes_maps_and_a_report_of_what_it_did(explain, scene, me
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 45))
     results, sar, _ = explain(scene=part, method=method, samples=2, patch=25, report=str(tmp_path / "r.html"))
     content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
-    assert content["method"] == method and content["about_method"]
+    assert content["method"] == method
+    assert content["about_method"]
     assert np.nanmax(np.abs(sar)) > 0
     conservative = method not in ("gradient", "smoothgrad", "occlusion")
     assert (results["RELATIVE_RESIDUAL"] is not None) == conservative
@@ -264,7 +271,8 @@ def test_every_method_writes_maps_and_a_report_of_what_it_did(explain, scene, me
     else:
         assert content["conservation"]["residual"] is None
         page = (tmp_path / "r.html").read_text(encoding="utf-8")
-        assert "need not add up" in page and "not accounted for" not in page
+        assert "need not add up" in page
+        assert "not accounted for" not in page
 
 
 def louder(model, folder) -> str:
@@ -302,7 +310,8 @@ def test_uncertainty_adds_a_band_of_deviations_for_each_channel(explain, scene, 
     else:
         assert np.nanmedian(sar[2:]) > 0
     content = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
-    assert content["uncertainty"] and any("_sd" in text for text in content["caveats"])
+    assert content["uncertainty"]
+    assert any("_sd" in text for text in content["caveats"])
 
 
 def test_a_baseline_is_given_in_physical_units(explain, scene, model, tmp_path):
@@ -341,7 +350,8 @@ def test_a_region_over_the_antimeridian_or_the_pole_is_found(center, model, tmp_
     x, y = transform(LONLAT, "EPSG:3413", lon, lat)
     areas = {"EPSG:3413": np.column_stack([x, y])}
     if center[1] < 90:
-        assert lon.min() < -170 and lon.max() > 170
+        assert lon.min() < -170
+        assert lon.max() > 170
         areas["EPSG:4326"] = np.column_stack([lon, lat])
     for crs, ring in areas.items():
         aoi = Polygons((polygon_wkb([ring]),), crs)

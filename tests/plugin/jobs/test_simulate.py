@@ -42,7 +42,8 @@ def digest(path: str | Path) -> str:
 def test_a_scene_is_written_with_names_units_tags_and_one_geometry(tmp_path, georeferencing):
     made = job(tmp_path, georeferencing=georeferencing)
     results = made.run(Silent())
-    assert results["SAR"] == made.sar and results["RATIO"] == 25
+    assert results["SAR"] == made.sar
+    assert results["RATIO"] == 25
     grid = made.grid()
     for path in (made.sar, made.chart):
         assert Grid.from_file(path).same_as(grid)
@@ -51,17 +52,21 @@ def test_a_scene_is_written_with_names_units_tags_and_one_geometry(tmp_path, geo
     assert (coarse.rows, coarse.cols) == (11, 13)
     assert grid.nesting(coarse) is not None
     with rasterio.open(made.sar) as sar:
-        assert sar.descriptions == ("hh", "hv") and sar.units == ("dB", "dB")
+        assert sar.descriptions == ("hh", "hv")
+        assert sar.units == ("dB", "dB")
         tags = sar.tags()
-        assert tags["FLOELENS_SEED"] == "5" and "Young ice" in tags["FLOELENS_ASSUMPTIONS"]
+        assert tags["FLOELENS_SEED"] == "5"
+        assert "Young ice" in tags["FLOELENS_ASSUMPTIONS"]
         assert tags["start_time"].endswith("Z")
         assert (sar.crs is not None) == (georeferencing == "projected")
     with rasterio.open(made.mwr) as mwr:
-        assert mwr.descriptions == CHANNELS and set(mwr.units) == {"K"}
+        assert mwr.descriptions == CHANNELS
+        assert set(mwr.units) == {"K"}
         assert mwr.tags(1)["footprint_km"] == "35 x 62"
     with rasterio.open(made.chart) as chart:
         assert chart.descriptions == ("concentration", "icetype")
-        assert chart.nodata == 255 and chart.dtypes[0] == "uint8"
+        assert chart.nodata == 255
+        assert chart.dtypes[0] == "uint8"
 
 
 def test_the_rasters_hold_the_simulated_scene(tmp_path):
@@ -98,7 +103,8 @@ def test_the_scene_lies_at_its_centre_with_its_pixel_size(make, center):
 
 def test_tie_points_are_a_mesh_turned_as_a_descending_pass():
     grid = tie_point_grid(1000, 1200, 80.0, 20.0, 70.0)
-    assert len(grid.gcps) == 21 * 21 and grid.transform is None
+    assert len(grid.gcps) == 21 * 21
+    assert grid.transform is None
     assert (grid.gcps[-1].row, grid.gcps[-1].col) == (1000.0, 1200.0)
     lon, lat = grid.pixel_to_lonlat(np.array([500.0, 510.0]), np.array([600.0, 600.0]))
     heading = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[1], lat[1])[0] % 360.0
@@ -178,7 +184,8 @@ def test_impossible_parameters_are_told_in_a_sentence(tmp_path, changes, message
 def test_only_what_was_asked_for_is_written(tmp_path):
     results = job(tmp_path / "out", sar=None, chart=None).run(Silent())
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mwr.qml", "mwr.tif"]
-    assert "SAR" not in results and "CHART" not in results
+    assert "SAR" not in results
+    assert "CHART" not in results
 
 
 def test_a_real_chart_keeps_its_points_and_its_datum(tmp_path, real_data):
@@ -227,7 +234,8 @@ def test_the_time_it_takes_is_estimated_when_two_strips_are_made(tmp_path):
     SimulateScene(rows=1000, cols=400, sar=str(sar), chart=str(chart)).run(log)
     took = time.perf_counter() - start
     (told, reports), *others = log.said
-    assert not others and reports == 1  # one of five strips is done
+    assert not others
+    assert reports == 1
     seconds = float(re.fullmatch(r"Simulating: estimated time (\d+) s, from the second strip\.", told)[1])
     assert 0.3 * took - 1 <= seconds <= 3 * took + 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["chart.qml", "chart.tif", "sar.qml", "sar.tif"]

@@ -221,7 +221,8 @@ def test_a_refit_fills_columns_of_its_own_with_the_fit_of_a_plain_regression(job
     rows = rows_of(job.output)
     assert [row["z"] for row in rows] == [row["z"] for row in plain]
     fitted = np.isfinite(column(rows, "refit_z"))
-    assert fitted.sum() > 60 and np.isfinite(column(rows, "refit_z_robust"))[fitted].all()
+    assert fitted.sum() > 60
+    assert np.isfinite(column(rows, "refit_z_robust"))[fitted].all()
     # the fractions are noise: what fits them best predicts next to nothing, other than the trained weights
     assert np.median(np.abs(column(rows, "refit_z_robust")[fitted])) < 3
     assert all(not row["refit_weight"] for row in plain)
@@ -266,7 +267,8 @@ def test_all_pixels_are_scored_where_there_are_no_labels(job, scene, tmp_path):
 
     layer = ogr.Open(path)
     fields = [dict(feature.items()) for feature in layer.GetLayer(0)]
-    assert len(fields) >= 4 and all(row["strongest_component"] for row in fields)
+    assert len(fields) >= 4
+    assert all(row["strongest_component"] for row in fields)
     assert sum(row["pixels"] for row in fields) == len(x)
 
 
@@ -318,7 +320,8 @@ def test_scenes_of_one_name_place_and_time_are_told_apart_by_their_values(job, s
         raster.write(raster.read() + np.float32(0.5))
     card, _ = load(job.model)
     with Scene.open(card, scene.sar, scene.mwr) as one, Scene.open(card, changed, scene.mwr) as two:
-        assert one.name == two.name and scene_place(one) == scene_place(two)
+        assert one.name == two.name
+        assert scene_place(one) == scene_place(two)
         assert scene_identity(one) != scene_identity(two)
         assert scene_identity(one) == scene_identity(one)
 
@@ -415,7 +418,8 @@ def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
     assert sum(row["pixels"] for row in fields) == int(rows_of(job.output)[0]["n"])
     assert all(abs(row["contribution_sar"]) < 100 and row["information_mwr"] > 0 for row in fields)
     style = (tmp_path / "zones.qml").read_text(encoding="utf-8")
-    assert 'attr="leading_sensor"' in style and "Mean part of the logit from SAR" in style
+    assert 'attr="leading_sensor"' in style
+    assert "Mean part of the logit from SAR" in style
     assert "largest_z" in (tmp_path / "zones_z.qml").read_text(encoding="utf-8")
 
 

@@ -53,7 +53,8 @@ def test_windows_are_spread_over_all_of_a_large_scene_and_cover_a_small_one():
     assert 0.7e6 < area < 2.6e6
     assert all(w.row % 50 == 0 and w.col % 50 == 0 and w.intersection(large) == w for w in found)
     corners = np.array([(w.row, w.col) for w in found])
-    assert (corners.min(axis=0) < 1600).all() and (corners.max(axis=0) > 8200).all()
+    assert (corners.min(axis=0) < 1600).all()
+    assert (corners.max(axis=0) > 8200).all()
     assert len(set(map(tuple, corners))) == len(found)
 
 
@@ -63,7 +64,8 @@ def test_labels_bring_slopes_and_the_state_holds_what_they_rest_on(job, scene, t
     (channels,) = json.loads(content.read_text(encoding="utf-8"))["channels"]
     assert "gated contributions" in channels["method"]
     names = [row["group"] for row in channels["strengths"] if row["level"] == "channel"]
-    assert names[:3] == ["hh", "hv", "btemp_6_9h"] and len(names) == 16
+    assert names[:3] == ["hh", "hv", "btemp_6_9h"]
+    assert len(names) == 16
     assert {row["level"] for row in channels["slopes"]} == {"sensor", "frequency", "channel"}
     evidence = ScoreState.load(state).channels[0]
     # offset and contributions add up to the logit whose mean the components give
@@ -97,7 +99,8 @@ def test_progress_runs_once_from_the_first_pixel_to_the_last_contribution(job, t
     assert progress.fractions[-1] == pytest.approx(1.0)
     texts = (text.removesuffix(" (a small region)") for text in progress.texts if text)
     steps = list(dict.fromkeys(texts))
-    assert len(steps) >= 3 and steps[-2:] == ["Splitting logits over channels", "Standardising contributions"]
+    assert len(steps) >= 3
+    assert steps[-2:] == ["Splitting logits over channels", "Standardising contributions"]
 
 
 def test_standardised_contributions_are_contributions_against_the_reference(job, scene, tmp_path):
@@ -110,7 +113,8 @@ def test_standardised_contributions_are_contributions_against_the_reference(job,
         contributions = other.read()[:-2]
     assert names == reference.channels
     valid = np.isfinite(contributions).all(axis=0)
-    assert valid.sum() > 10_000 and (np.isfinite(unusual[0]) == valid).all()
+    assert valid.sum() > 10_000
+    assert (np.isfinite(unusual[0]) == valid).all()
     expected = (contributions - reference.mean[0][:, None, None]) / reference.sd[0][:, None, None]
     np.testing.assert_allclose(unusual[:, valid], expected[:, valid], rtol=1e-3, atol=2e-3)
     assert "unusually" in (tmp_path / "unusual.qml").read_text(encoding="utf-8")
@@ -131,7 +135,9 @@ def test_every_head_is_standardised_against_its_own_reference(scene, tmp_path):
     with rasterio.open(path) as raster:
         unusual, names = raster.read(), raster.descriptions
         assert raster.tags()["FLOELENS_HEAD"] == "concentration, icetype"
-    assert len(names) == 32 and names[1] == "hv (concentration)" and names[17] == "hv (icetype)"
+    assert len(names) == 32
+    assert names[1] == "hv (concentration)"
+    assert names[17] == "hv (icetype)"
     for head, first in zip(card.heads, (0, 16)):
         split = []
         for entry in head.classes:
@@ -188,7 +194,8 @@ def two_heads(folder) -> str:
 def test_the_bundled_models_have_references(model, method):
     card = load_card(model)
     reference = load_reference(model, card, card.heads[0].name, method)
-    assert reference.n > 5000 and (reference.sd > 0).all()
+    assert reference.n > 5000
+    assert (reference.sd > 0).all()
 
 
 def test_what_cannot_be_standardised_is_said_before_the_work(job, tmp_path):

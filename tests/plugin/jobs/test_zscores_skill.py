@@ -60,14 +60,17 @@ def test_skill_error_and_zones_agree_with_the_predicted_map_and_the_chart(job, t
     mapped, labelled = mapped_by(job, tmp_path / "map.tif").astype(float), read(job.labels).astype(float)
     labelled[labelled == 255] = np.nan
     difference = mapped - labelled
-    np.testing.assert_allclose(read(error), difference, atol=1e-4)  # all pixels, whatever SAMPLE; NaN where blank
-    assert np.isfinite(difference).sum() > 50_000 and np.isnan(difference).any()
+    # All pixels, whatever SAMPLE; NaN where blank.
+    np.testing.assert_allclose(read(error), difference, atol=1e-4)
+    assert np.isfinite(difference).sum() > 50_000
+    assert np.isnan(difference).any()
     with rasterio.open(error) as raster:
         tags = raster.tags()
         assert (raster.descriptions, raster.units) == (("concentration",), ("%",))
     assert (tags["FLOELENS_PRODUCT"], tags["FLOELENS_LABELS"]) == ("error", "chart.tif")
     style = (tmp_path / "error.qml").read_text(encoding="utf-8")
-    assert "more than the labels" in style and 'classificationMin="-50.0"' in style
+    assert "more than the labels" in style
+    assert 'classificationMin="-50.0"' in style
     content = json.loads((tmp_path / "z.json").read_text(encoding="utf-8"))
     rules = schema("zscores-report")
     assert problems(content, rules, rules) == []
@@ -81,7 +84,8 @@ def test_skill_error_and_zones_agree_with_the_predicted_map_and_the_chart(job, t
     for row, value in zip(skill["ranges"], (0, 5, 30, 60, 80, 100)):
         here = labelled[4::8, 4::8] == value
         assert row["mapped"] == pytest.approx(np.nanmean(mapped[4::8, 4::8][here]), rel=1e-4)
-    assert skill["poor"] and content["heads"][0]["summary"][0].startswith("The map is poor against the labels: RMSE ")
+    assert skill["poor"]
+    assert content["heads"][0]["summary"][0].startswith("The map is poor against the labels: RMSE ")
     source = ogr.Open(zones)  # the layer lives as long as it does
     rows = [dict(feature.items()) for feature in source.GetLayer(0)]
     names = list(rows[0])

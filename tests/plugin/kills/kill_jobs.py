@@ -126,7 +126,11 @@ def every_tool(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
         ("QGIS predict", Tool("predict", scene), {"OUTPUT": "o.tif", "COVERAGE": "more/c.tif"}),
         ("QGIS relevance", Tool("relevance", wide), {**relevance, "REPORT": "texts/r.html"}),
         ("QGIS zscores", Tool("zscores", {**scene, "CHANNEL_METHOD": "none"}), zscores),
-        ("QGIS importscene", Tool("importscene", {"INPUT": f"{folder}/raw.nc"}), {"SAR": "s.tif", "CHART": "c.tif"}),
+        (
+            "QGIS importscene",
+            Tool("importscene", {"INPUT": f"{folder}/raw.nc"}),
+            {"SAR": "s.tif", "CHART": "c.tif"},
+        ),
     ]
 
 
@@ -141,7 +145,12 @@ def every_job(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
         (
             "predict",
             Predict(**common, output=""),
-            {"output": "o.tif", "probabilities": "p.tif", "uncertainty": "more/u.tif", "coverage": "more/c.tif"},
+            {
+                "output": "o.tif",
+                "probabilities": "p.tif",
+                "uncertainty": "more/u.tif",
+                "coverage": "more/c.tif",
+            },
         ),
         (
             "relevance",
@@ -157,7 +166,11 @@ def every_job(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
         ),
         ("importscene", ImportScene(f"{folder}/raw.nc"), _imported()),
         ("display", ImportScene(f"{folder}/raw.nc"), {"display": "d.tif"}),
-        ("simulatescene", SimulateScene(rows=ROWS, cols=COLS), {"sar": "s.tif", "mwr": "m.tif", "chart": "c.tif"}),
+        (
+            "simulatescene",
+            SimulateScene(rows=ROWS, cols=COLS),
+            {"sar": "s.tif", "mwr": "m.tif", "chart": "c.tif"},
+        ),
         ("inspectmodel", InspectModel(f"{folder}/model", ""), {"output": "i.html"}),
         ("package", SavePackage(f"{folder}/model"), {"output": "package"}),
         ("environment", Environment(""), {"output": "e.html"}),

@@ -107,7 +107,9 @@ class Runs:
         self._prepare(None)
         self.full = run(job, place)
         if contents(place) != self.new:
-            raise SystemExit(f"{name}: two runs differ in {set(contents(place).items()) ^ set(self.new.items())}")
+            raise SystemExit(
+                f"{name}: two runs differ in {set(contents(place).items()) ^ set(self.new.items())}"
+            )
 
     def _prepare(self, earlier: str | None) -> Contents:
         """Make the folder as it is before a run; return its contents."""
@@ -137,7 +139,9 @@ class Runs:
         self.tally.counts[f"over {'existing' if earlier else 'fresh'} outputs"] += 1
         self.tally.counts["ended before the kill" if ended.status == 0 else "killed in the run"] += 1
         for kind, what in ((LOCK, "lock"), (PUT, "first renaming")):
-            self.tally.counts[f"killed after the {what}"] += ended.status != 0 and ended.first(kind) is not None
+            self.tally.counts[f"killed after the {what}"] += (
+                ended.status != 0 and ended.first(kind) is not None
+            )
         before, said = contents(self.place), []
         if number % 8 == 7:  # the run that would mend is killed, too
             again = run(self.job, self.place, moments(self.full, self.chance, self.chance.randrange(4)))

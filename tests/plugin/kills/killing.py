@@ -189,7 +189,9 @@ class Tally:
         self.counts[f"{result} in the end"] += 1
         self.counts["mended and said"] += bool(said)
         if result == "neither":
-            changed = {name for name in {*after, *old, *new} if after.get(name) not in (old.get(name), new.get(name))}
+            changed = {
+                name for name in {*after, *old, *new} if after.get(name) not in (old.get(name), new.get(name))
+            }
             return f"neither old nor new: {sorted(changed) or 'a mixture'}; said {said}"
         if state == "mixed" and not said:
             return f"mended to {result} without a word"

@@ -27,9 +27,14 @@ def kill(packages, tmp_path):
         inputs = make_inputs(tmp_path / "inputs", packages)
         jobs = [job for job in [*every_job(inputs), *every_tool(inputs)] if not names or job[0] in names]
         (tmp_path / "jobs").write_bytes(pickle.dumps(jobs))
-        script, places = Path(__file__).with_name("kill_runs.py"), [tmp_path / name for name in ("jobs", "place")]
+        script, places = (
+            Path(__file__).with_name("kill_runs.py"),
+            [tmp_path / name for name in ("jobs", "place")],
+        )
         command = [sys.executable, script, ROOT, *places, inputs, str(kills), "1"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **ALONE})
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **ALONE}
+        )
         assert done.returncode == 0
         found = json.loads(done.stdout.splitlines()[-1])
         assert found["wrong"] == []

@@ -161,7 +161,14 @@ VALUES = {
     "components": [{}, [1], [{}], LONG],
     "components.0.channel": [LONG, "nobody", 1],
     "architecture.name": [LONG, "", 1, "__import__"],
-    "architecture.arguments": [{"variant": LONG}, {"variant": 1}, {LONG: 1}, {"outputs": 10**9}, [], nested(25)],
+    "architecture.arguments": [
+        {"variant": LONG},
+        {"variant": 1},
+        {LONG: 1},
+        {"outputs": 10**9},
+        [],
+        nested(25),
+    ],
     "weights.file": [
         "a\0b.safetensors",
         "../weights.safetensors",
@@ -239,10 +246,14 @@ WEIGHTS = {
     "list": header(b"[]"),
     "past the end": header(b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'),
     "negative": header(b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,16]}}', b"0" * 16),
-    "huge shape": header(b'{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}}', b"0" * 16),
+    "huge shape": header(
+        b'{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}}', b"0" * 16
+    ),
     "unknown type": header(b'{"a":{"dtype":"Q9","shape":[4],"data_offsets":[0,16]}}', b"0" * 16),
     "other tensors": header(b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', b"0" * 16),
-    "long name": header(b'{"' + b"n" * 500_000 + b'":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', b"0" * 16),
+    "long name": header(
+        b'{"' + b"n" * 500_000 + b'":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', b"0" * 16
+    ),
     "not finite": header(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"\0\0\xc0\x7f"),
     "zip": b"PK\x03\x04" + b"0" * 100,
     "pickle": b"\x80\x04\x95" + b"0" * 100,
@@ -369,7 +380,19 @@ def read(root: Path, place: Path) -> dict[str, dict]:
         path.parent.mkdir(parents=True)
         make(path)
         ask(f"state: {name}", lambda path=path: ScoreState.load(path))
-    for name in ("a\0b", "x" * 300, "x/" * 3000, LONG, "~nobody/x", "", " ", "/dev/zero", "/proc", "con", "a\nb"):
+    for name in (
+        "a\0b",
+        "x" * 300,
+        "x/" * 3000,
+        LONG,
+        "~nobody/x",
+        "",
+        " ",
+        "/dev/zero",
+        "/proc",
+        "con",
+        "a\nb",
+    ):
         ask(f"model: {name[:20]!r}", lambda name=name: load(name))
     return answers
 

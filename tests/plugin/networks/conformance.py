@@ -54,7 +54,8 @@ def assert_conforms(
         assert gap(paths.forward(fine, coarse), logits) < tolerance
         assert paths.bands_at_once(fine.shape[2]) >= 1
     after = module.state_dict()
-    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(
         layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
         for layer in module.modules()

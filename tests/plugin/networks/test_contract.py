@@ -70,7 +70,8 @@ def test_heads_that_share_their_features_share_their_components():
     torch.manual_seed(1)
     module, fine = TwoHeads().double().eval(), torch.randn(1, 2, 9, 11, dtype=torch.float64)
     output = output_convolution(module)
-    assert output.names == ("ice", "kind") and output.components == 6
+    assert output.names == ("ice", "kind")
+    assert output.components == 6
     weights, biases = output.weights(module)
     with torch.no_grad():
         components = output.inputs(module, fine, None)
@@ -86,7 +87,8 @@ def test_what_a_layer_puts_out_is_not_what_the_next_makes_of_it_in_place():
     assert layer_names(module) == ("body", "act", "ice", "kind")
     with torch.no_grad():
         body = activation(module, "body", fine, None)
-        assert torch.equal(body, module.body(fine)) and float(body.min()) < 0
+        assert torch.equal(body, module.body(fine))
+        assert float(body.min()) < 0
         assert torch.equal(activation(module, "act", fine, None), body.relu())
     with pytest.raises(ModelError, match=r"no layer 'neck'. Its layers are body, act, ice, kind"):
         activation(module, "neck", fine, None)

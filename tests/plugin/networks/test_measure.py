@@ -144,7 +144,8 @@ def test_an_alignment_longer_than_any_that_is_tried_is_bounded_too(alignment_):
     )
     torch.manual_seed(0)
     result = measure(card, Strided())
-    assert result.field.radius == 3 and result.alignment == 4
+    assert result.field.radius == 3
+    assert result.alignment == 4
 
 
 class Wide(nn.Module):
@@ -184,7 +185,8 @@ def test_what_is_measured_of_a_right_card_takes_few_pixels(ratio, alignment_, me
     spent = Spent(monkeypatch)
     result = measure(card, network.build(card))
     assert (result.field.up, result.field.down, result.field.left, result.field.right) == (29, 30, 29, 30)
-    assert result.alignment == measured and result.unmeasured == ()
+    assert result.alignment == measured
+    assert result.unmeasured == ()
     assert max(spent.pixels) < 150 * 150
     assert spent.passes < 600_000
 
@@ -195,13 +197,15 @@ def test_what_takes_too_much_memory_is_left_out_and_a_sentence_tells(ratio, some
     card = make_card(ratio=ratio)
     spent = Spent(monkeypatch)
     result = measure(card, network.build(card))
-    assert max(spent.pixels, default=0) < 40_000 and spent.passes < 700_000
+    assert max(spent.pixels, default=0) < 40_000
+    assert spent.passes < 700_000
     assert (result.field is not None) == some
     sentences = " ".join(result.unmeasured)
     if some:
         assert (result.field.up, result.field.down) == (29, 30)
         assert "not measured at every place" in sentences
-    assert "a test image of" in sentences and "MiB of memory" in sentences
+    assert "a test image of" in sentences
+    assert "MiB of memory" in sentences
     assert (result.alignment is None) == ("alignment was not measured" in sentences)
     assert result.mismatches(card) == ()
 
@@ -219,7 +223,8 @@ def test_a_network_that_takes_whole_periods_alone_gets_them():
     card = changed(card, alignment=70, receptive_field_radius=69)
     torch.manual_seed(0)
     result = measure(card, Long())
-    assert result.field.radius == 69 and result.alignment == 70
+    assert result.field.radius == 69
+    assert result.alignment == 70
 
 
 def test_a_search_for_a_step_that_takes_too_long_ends(monkeypatch):

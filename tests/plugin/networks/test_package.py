@@ -322,7 +322,5 @@ def test_a_missing_library_is_a_sentence_with_the_command(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(
-        DependencyError, match=r"FloeLens needs safetensors.*pip install.* safetensors"
-    ):
+    with pytest.raises(DependencyError, match=r"FloeLens needs safetensors.*pip install.* safetensors"):
         require("safetensors.torch")

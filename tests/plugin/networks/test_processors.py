@@ -65,7 +65,9 @@ def asked_anew():
     convolutions.computes_bfloat16.cache_clear()
 
 
-@pytest.mark.parametrize(("machine", "has", "computes"), [("AMD64", 0, 0), ("x86_64", 1, 1), ("aarch64", 0, 1)])
+@pytest.mark.parametrize(
+    ("machine", "has", "computes"), [("AMD64", 0, 0), ("x86_64", 1, 1), ("aarch64", 0, 1)]
+)
 def test_bfloat16_that_is_only_imitated_does_not_count(machine, has, computes, asked_anew, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
@@ -77,7 +79,8 @@ def test_bfloat16_that_is_only_imitated_does_not_count(machine, has, computes, a
 
 
 @pytest.mark.parametrize(
-    ("flags", "has"), [("fma avx512f avx512_vnni", False), ("avx512f avx512_bf16 clzero", True), (None, False)]
+    ("flags", "has"),
+    [("fma avx512f avx512_vnni", False), ("avx512f avx512_bf16 clzero", True), (None, False)],
 )
 def test_where_torch_cannot_tell_the_system_is_asked(flags, has, monkeypatch, tmp_path):
     for name in ("avx512_bf16", "amx_tile"):

@@ -35,7 +35,7 @@ class Outline(HTMLParser):
             self.open.pop()
 
     def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        assert self.open[-1:] == [tag], f"</{tag}> closes {self.open[-1:]}"
         self.open.pop()
 
     def handle_data(self, data):
@@ -59,5 +59,8 @@ def checked(page: str) -> Outline:
     assert "script" not in outline.tags
     assert not re.search(r"@import|url\((?!#)", page)
     assert page.startswith("<!DOCTYPE html>")
-    assert page.count("\nnan") == 0 and ">nan<" not in page and ">inf<" not in page and ">None<" not in page
+    assert page.count("\nnan") == 0
+    assert ">nan<" not in page
+    assert ">inf<" not in page
+    assert ">None<" not in page
     return outline

@@ -131,17 +131,17 @@ def relevance_report(**changes) -> RelevanceReport:
     ]
     total = sum(channel.net for channel in channels)
     books = Books(total + 120.5 + 2e-4, total, 120.5, 0.0, 0.0, 0.0, 0.0, 2e-4, 3e-8, 1e-4)
-    values = dict(
-        model=MODEL,
-        scene="S1A_EW <20190823>",
-        head="concentration",
-        target_class="ice",
-        region="all valid pixels",
-        pixels=123456,
-        method="gradient_x_input",
-        channels=tuple(channels),
-        books=books,
-        settings={"baseline": "training mean"},
-        provenance={"floelens": "0.1.0"},
-    )
+    values = {
+        "model": MODEL,
+        "scene": "S1A_EW <20190823>",
+        "head": "concentration",
+        "target_class": "ice",
+        "region": "all valid pixels",
+        "pixels": 123456,
+        "method": "gradient_x_input",
+        "channels": tuple(channels),
+        "books": books,
+        "settings": {"baseline": "training mean"},
+        "provenance": {"floelens": "0.1.0"},
+    }
     return RelevanceReport(**{**values, **changes})

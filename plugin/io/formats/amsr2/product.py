@@ -228,7 +228,9 @@ def _gridded(
     }
     tags = {"FLOELENS_AMSR2_SOURCE": name, **_provenance(container), **_day_in_name(name, time)}
     if time is None and "start_time" not in tags:
-        warnings.append(f"{container.path} does not say when it was measured: see that it is of the scene's time.")
+        warnings.append(
+            f"{container.path} does not say when it was measured: see that it is of the scene's time."
+        )
     found = dict(read.found)
     if read.delay is not None:
         rasters["ancillary_coarse"] = ArrayRaster(read.grid, [DELAY_BAND], read.delay[None])
@@ -268,7 +270,11 @@ def _day_in_name(name: str, time: datetime | None) -> dict[str, str]:
     span = time_in(name) if time is None else None
     if span is None:
         return {}
-    return {"start_time": f"{span.first:%Y-%m-%d}" if span.last > span.first else f"{span.first:%Y-%m-%dT%H:%M:%SZ}"}
+    return {
+        "start_time": f"{span.first:%Y-%m-%d}"
+        if span.last > span.first
+        else f"{span.first:%Y-%m-%dT%H:%M:%SZ}"
+    }
 
 
 def _about(swath: Swath, share: float) -> dict[str, object]:

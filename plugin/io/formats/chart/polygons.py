@@ -162,7 +162,9 @@ def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[
         chart.dropped["coordinates that are no place on the Earth"] += 1
         return
     if not area.IsValid():
-        crossed = crossings([ring for part in parts_of(bytes(area.ExportToWkb(ogr.wkbNDR)))[0] for ring in part])
+        crossed = crossings(
+            [ring for part in parts_of(bytes(area.ExportToWkb(ogr.wkbNDR)))[0] for ring in part]
+        )
         if chart.crossings + crossed > MOST_CROSSINGS:
             chart.as_drawn += 1
         else:

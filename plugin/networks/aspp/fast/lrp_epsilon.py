@@ -48,7 +48,9 @@ class EpsilonPullback(nn.Module):
         self._bias_sizes = {name: bias.abs() + least for name, bias in self._biases.items()}
         # What biases and shifts weigh in the books, float64.
         self._shares = {name: bias.double() for name, bias in self._biases.items()}
-        self._shares |= {norm: network.get_buffer(f"{norm}_shift")[:, 0, 0].double() for norm in NORMS.values()}
+        self._shares |= {
+            norm: network.get_buffer(f"{norm}_shift")[:, 0, 0].double() for norm in NORMS.values()
+        }
         self._to_size, self._to_before = {}, {}
         for name in CONVOLUTIONS:
             weight = network.get_buffer(f"{name}_weight")

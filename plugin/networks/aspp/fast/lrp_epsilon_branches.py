@@ -174,7 +174,12 @@ class EpsilonBranches:
             size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
             branches[scale] = branch, size
         own = self._rule.hand_on(
-            books, "output", output.bias, explained.seeds[here].clone(), explained.logits[here], size_of_logits
+            books,
+            "output",
+            output.bias,
+            explained.seeds[here].clone(),
+            explained.logits[here],
+            size_of_logits,
         )
         explained.handed[here] = own
         return self._spread(band, across, output, own.to(network.dtype), branches, books), (..., *seen)

@@ -55,7 +55,8 @@ def test_the_time_left_is_told_again_when_half_of_it_should_be_over(clock):
         clock[0] = 100.0 + step
         progress.report(step / 3600, "Mapping")
     left = [text for text in listener.texts if "left" in text]
-    assert left[0] == "Mapping, about 59 min left" and 5 < len(left) < 20
+    assert left[0] == "Mapping, about 59 min left"
+    assert 5 < len(left) < 20
     assert len(set(listener.texts)) == len(listener.texts)
 
 

@@ -63,7 +63,8 @@ def test_a_job_within_a_job_and_one_that_the_waiting_thread_begins_end(threads):
         return threads.run(inner), caller.call(threads.run, here), here()
 
     (within, served), beside, own = threads.run(outer)
-    assert within == own and served == here()
+    assert within == own
+    assert served == here()
     assert beside not in (own, here())
 
 
@@ -106,7 +107,8 @@ def test_a_job_that_nobody_waits_for_any_longer_is_cancelled(threads):
 
     with pytest.raises(KeyboardInterrupt):
         threads.run(work)
-    assert ended.wait(5) and "nobody waits" in str(reasons[0])
+    assert ended.wait(5)
+    assert "nobody waits" in str(reasons[0])
 
 
 def test_closing_ends_idle_threads_and_busy_ones_after_their_job(threads):
@@ -125,5 +127,6 @@ def test_closing_ends_idle_threads_and_busy_ones_after_their_job(threads):
         idle.join(30)
         go.set()
         busy.result().join(30)
-    assert not idle.is_alive() and not busy.result().is_alive()
+    assert not idle.is_alive()
+    assert not busy.result().is_alive()
     assert threads.run(here) != here()  # a plugin may be loaded again

@@ -129,7 +129,10 @@ def test_layer_names_leave_out_what_is_unknown():
         ("GW1AM2_201908230330_123A_L1SGBTBR_2220220", "2019-08-23 03:30 GW1AM2"),
         ("201504261200_Greenland_WA", "201504261200_Greenland_WA"),
         ("20180124T194759_dmi_prep", "20180124T194759_dmi_prep"),
-        ("a_name_that_is_far_too_long_for_the_panel_and_has_no_time", "a_name_that_is_far_too_long_for_the_pane…"),
+        (
+            "a_name_that_is_far_too_long_for_the_panel_and_has_no_time",
+            "a_name_that_is_far_too_long_for_the_pane…",
+        ),
         ("a_name_with_20999999999999_that_is_no_time_", "a_name_with_20999999999999_that_is_no_ti…"),
         ("NSIDC-0803_SEAICE_AMSR2_N_20240105_v2.0", "NSIDC-0803_SEAICE_AMSR2_N_20240105_v2.0"),
     ],

@@ -99,7 +99,8 @@ def test_a_layer_that_a_script_loaded_into_the_context_stays(trial, context, tmp
     layer = QgsVectorLayer(path, "mine", "ogr")
     context.temporaryLayerStore().addMapLayer(layer)
     trial.run({"AOI": path, "FAIL": fails}, context, QgsProcessingFeedback(False))
-    assert layer.isValid() and layer.featureCount() == 1
+    assert layer.isValid()
+    assert layer.featureCount() == 1
     assert list(context.temporaryLayerStore().mapLayers().values()) == [layer]
 
 

@@ -253,7 +253,8 @@ def test_a_network_without_coarse_channels_is_split(method):
     runner = Runner(card, Fine(), "cpu", "float64")
     inputs = Inputs(draw_inputs().fine, None)
     bands = bands_of(runner, Splitting(method, steps=3), inputs)
-    assert bands.shape[0] == 4 and off(bands) < 1e-10
+    assert bands.shape[0] == 4
+    assert off(bands) < 1e-10
 
 
 @pytest.mark.parametrize("model", BUNDLED)
@@ -388,7 +389,8 @@ def test_a_network_with_its_own_pass_in_parts_takes_two_large_tiles_at_the_same_
     for cores, side in ((1, 1000), (2, 60)):
         monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
         splitter = splitter_for(runner, GATED_ONE)
-        assert splitter.takes_large_tiles and splitter.tiles_ahead == cores - 1
+        assert splitter.takes_large_tiles
+        assert splitter.tiles_ahead == cores - 1
         found.append(run(runner, GATED_ONE, side=side, scene=scene))
     (whole_shares, whole), (shares, tiled) = found
     assert (np.isnan(whole) == ~scene.valid).all()
@@ -436,9 +438,11 @@ def test_steps_are_doubled_until_the_split_stands_still_and_told():
     )
     assert loose.steps == 1 < firm.steps
     assert capped.steps == 4
-    assert "1 steps" in listener.messages[0] and "the most" in listener.messages[-1]
+    assert "1 steps" in listener.messages[0]
+    assert "the most" in listener.messages[-1]
     exact, _ = run(runner, Splitting(INTEGRATED, "sensor"), progress=listener, scene=scene)
-    assert exact.steps == 1 and "exact without steps" in listener.messages[-1]
+    assert exact.steps == 1
+    assert "exact without steps" in listener.messages[-1]
 
 
 def test_bands_that_do_not_add_up_are_a_warning_with_the_place(monkeypatch):
@@ -487,11 +491,14 @@ def test_a_wrong_rule_shows_though_one_group_is_what_the_others_leave(monkeypatc
         Splitting(INTEGRATED, groups, steps=2, settled=1),
     )
     right, _ = run(runner, splitting, progress=listener)
-    assert right.windows == 3 and right.residual < 1e-10 and not listener.warnings
+    assert right.windows == 3
+    assert right.residual < 1e-10
+    assert not listener.warnings
     monkeypatch.setattr(kind, name, wrong)
     found, bands = run(runner, splitting, progress=listener)
     assert off(bands[:, tiny_scene().valid]) < 1e-10  # as the last group takes the rest
-    assert found.windows == 3 and found.residual > 0.01
+    assert found.windows == 3
+    assert found.residual > 0.01
     assert "do not add up" in listener.warnings[0]
 
 
@@ -500,7 +507,8 @@ def test_wrong_logits_show_in_windows_though_one_group_is_what_the_others_leave(
     right = runner.logits
     monkeypatch.setattr(runner, "logits", lambda inputs: 1.02 * right(inputs))
     found, _ = run(runner, Splitting(INTEGRATED, "sensor"), progress=listener)
-    assert found.residual > 0.001 and len(listener.warnings) == 1
+    assert found.residual > 0.001
+    assert len(listener.warnings) == 1
 
 
 def test_a_scene_whose_few_valid_pixels_lie_beside_the_fixed_windows_is_checked_there(monkeypatch):
@@ -510,7 +518,8 @@ def test_a_scene_whose_few_valid_pixels_lie_beside_the_fixed_windows_is_checked_
     listener = Listener()
     monkeypatch.setattr(split_activations.Step, "activate", a_slope_of_the_end)
     found, _ = run(runner_of(TinyFusion(1)), Splitting(INTEGRATED, "sensor"), progress=listener, scene=scene)
-    assert found.windows == 1 and found.residual > 0.001
+    assert found.windows == 1
+    assert found.residual > 0.001
     assert scene.valid[found.place]
 
 

@@ -232,7 +232,8 @@ def test_a_sample_is_drawn_by_whole_windows_and_holds_one_at_least():
         assert not (chosen & ~players).any()
         whole = chosen.reshape(10, 4, -1)[:, :, :48].reshape(10, 4, 12, 4).sum((1, 3))
         assert set(np.unique(whole)) == {0, 16}
-        assert chosen.sum() <= 100 and windows in (6, 7)
+        assert chosen.sum() <= 100
+        assert windows in (6, 7)
         seen.add(chosen.tobytes())
     assert len(seen) == 4
     assert sample_blocks(grid, players, 1, 0)[1] == 1
@@ -258,7 +259,8 @@ def test_only_blocks_that_can_act_on_the_target_take_part():
     }
     assert {tuple(place) for place in np.argwhere(setting.blocks.players)} == expected
     found = setting.follow()
-    assert found.pixels == 1 and found.blocks == len(expected)
+    assert found.pixels == 1
+    assert found.blocks == len(expected)
 
 
 def test_blocks_without_measurements_take_no_part():
@@ -267,7 +269,8 @@ def test_blocks_without_measurements_take_no_part():
     scene.valid[12:24, 36:48] = False  # nor in the next, nor radiometry
     scene.coarse[:, 3:6, 9:12] = np.nan
     players = Setting(LinearFusion(), scene).blocks.players
-    assert players[1, 2] and not players[1, 3]
+    assert players[1, 2]
+    assert not players[1, 3]
     assert players.sum() == players.size - 1
 
 
@@ -318,7 +321,8 @@ def test_few_blocks_have_few_steps_and_ends_at_nothing_and_all():
     assert found.measures[0].shares.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
     alone = Setting(TinyFusion(), tiny_scene(gaps=False), region=Window(0, 0, 12, 12)).follow()
     content = alone.measures[0].as_dict()
-    assert alone.blocks == 1 and content["deletion_minus_random"] == pytest.approx(0, abs=1e-12)
+    assert alone.blocks == 1
+    assert content["deletion_minus_random"] == pytest.approx(0, abs=1e-12)
 
 
 def test_the_content_is_plain():

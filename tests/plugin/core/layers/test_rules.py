@@ -165,7 +165,8 @@ def test_lrp_epsilon_of_a_network_equals_layer_by_layer_matrices():
     walk, ledger = Walk(traced(network), Rules(AlongEpsilon(EPSILON), torch.float64)), Ledger()
     logits = walk.forward(fine, None)
     multipliers, unused = walk.backward(torch.ones_like(logits), ledger)
-    assert unused is None and torch.allclose(logits, network(fine, None), rtol=1e-13)
+    assert unused is None
+    assert torch.allclose(logits, network(fine, None), rtol=1e-13)
 
     values = fine.flatten().numpy()
     layers = {name: matrix_of(getattr(network, name), (2, 4, 5)) for name in ("conv1", "conv2")}

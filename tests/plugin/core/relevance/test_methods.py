@@ -315,7 +315,8 @@ def test_what_has_no_contribution_of_a_sign_is_lost_to_a_zero_denominator():
     inputs = Inputs(torch.ones(1, 2, 4, 4).double(), None)
     runner = runner_of(Negative())
     found = explainer_for(runner, Method("lrp_zplus")).explain(inputs, torch.ones_like, ledger)
-    assert not found.fine.any() and found.target_sum == -16
+    assert not found.fine.any()
+    assert found.target_sum == -16
     assert ledger.by_layer()["zero_denominator"]["output"] == -16
 
 

@@ -271,7 +271,8 @@ def test_where_the_predicted_class_is_the_reference_nothing_is_explained(method)
         return mask[window.slices()]
 
     result, found = explain(runner, scene, Target("type", "predicted", "water", there), method)
-    assert result.pixels == 1 and result.accounts.target_sum == 0
+    assert result.pixels == 1
+    assert result.accounts.target_sum == 0
     assert not np.nan_to_num(found).any()
 
 
@@ -317,7 +318,8 @@ def test_steps_of_integrated_gradients_are_refined_alike_for_all_tilings():
     method = Method("integrated_gradients", steps=2, tolerance=5e-3)
     results = [explain(runner, scene, method=method, side=side, progress=listener) for side in (25, 1000)]
     steps = {result.method.steps for result, _ in results}
-    assert len(steps) == 1 and steps.pop() > 2
+    assert len(steps) == 1
+    assert steps.pop() > 2
     assert close(results[0][1], results[1][1], 1e-10)
     assert results[0][0].accounts.relative_residual <= 5e-3
     assert "steps" in listener.messages[0]
@@ -342,7 +344,8 @@ def test_steps_are_tried_out_where_the_target_is():
 
     method = Method("integrated_gradients", steps=1, tolerance=1e-3)
     result, _ = explain(runner, scene, Target("type", region=point), method, side=15, progress=listener)
-    assert result.pixels == 1 and result.method.steps > 1
+    assert result.pixels == 1
+    assert result.method.steps > 1
     assert "in 1 small window tried" in listener.messages[0]
 
 
@@ -364,7 +367,8 @@ def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(
     monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
     result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)
     assert not result.accounts.balanced
-    assert result.accounts.leaking[0] == "drop1" and result.accounts.leaking[1] > 0.999
+    assert result.accounts.leaking[0] == "drop1"
+    assert result.accounts.leaking[1] > 0.999
     (warning,) = listener.warnings
     assert "The largest leak: in layer 'drop1', 100 % of what all layers lose" in warning
 
@@ -372,7 +376,8 @@ def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(
 def test_largest_leak_is_named_with_its_layer():
     result, _ = explain(runner_of(TinyFusion()), tiny_scene(), method=Method("lrp_epsilon", epsilon=0.1))
     account, layer, amount = result.accounts.largest_leak()
-    assert account == "epsilon" and amount == max(result.accounts.layers["epsilon"].values(), key=abs)
+    assert account == "epsilon"
+    assert amount == max(result.accounts.layers["epsilon"].values(), key=abs)
     assert layer in result.accounts.layers["epsilon"]
     assert result.accounts.epsilon == pytest.approx(sum(result.accounts.layers["epsilon"].values()))
 
@@ -385,7 +390,8 @@ def test_network_is_left_as_it_was_found():
     for method in METHODS:
         for precision in ("float32", "bfloat16", "float64"):
             explain(runner_of(network, precision), scene, method=method, side=100)
-    assert network.training and all(layer.training for layer in network.modules())
+    assert network.training
+    assert all(layer.training for layer in network.modules())
     for name, value in before.state_dict().items():
         assert torch.equal(network.state_dict()[name], value)
         assert network.state_dict()[name].dtype == value.dtype

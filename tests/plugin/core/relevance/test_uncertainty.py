@@ -48,13 +48,16 @@ KINDS = {
 def test_deviates_belong_to_places_and_are_normal():
     whole = normal_deviates("key", Window(0, 0, 300, 400))
     assert (normal_deviates("key", Window(120, 250, 30, 40)) == whole[120:150, 250:290]).all()
-    assert abs(whole.mean()) < 0.01 and abs(whole.std() - 1) < 0.01
+    assert abs(whole.mean()) < 0.01
+    assert abs(whole.std() - 1) < 0.01
     assert abs((np.abs(whole) > 1.96).mean() - 0.05) < 0.003
     beside = np.corrcoef(whole[:, 1:].ravel(), whole[:, :-1].ravel())[0, 1]
     other = np.corrcoef(whole.ravel(), normal_deviates("another", Window(0, 0, 300, 400)).ravel())[0, 1]
     assert max(abs(beside), abs(other)) < 0.015
     uniform = uniform_deviates("key", Window(0, 0, 300, 400))
-    assert uniform.min() > 0 and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.005
+    assert uniform.min() > 0
+    assert uniform.max() < 1
+    assert abs(uniform.mean() - 0.5) < 0.005
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,7 +67,8 @@ def test_tiles_do_not_matter(kind, method):
     whole, expected = explain(runner_of(), KINDS[kind](), method)
     tiled, found = explain(runner_of(), KINDS[kind](), method, side=13)
     assert found.shape == (4, 41, 50)
-    assert far(found[:2], expected[:2]) < 1e-10 and far(found[2:], expected[2:]) < 1e-10
+    assert far(found[:2], expected[:2]) < 1e-10
+    assert far(found[2:], expected[2:]) < 1e-10
     assert far(tiled.coarse_relevance, whole.coarse_relevance) < 1e-10
     assert tiled.accounts.relative_residual == pytest.approx(whole.accounts.relative_residual, abs=1e-10)
     assert method.name == "integrated_gradients" or tiled.accounts.relative_residual < 1e-12
@@ -88,8 +92,10 @@ def test_smoothgrad_is_the_mean_of_its_replicas_of_the_gradient():
     _, expected = explain(runner_of(), method=Method("smoothgrad", **settings))
     _, found = explain(runner_of(), Uncertainty("smoothgrad", **settings), Method("smoothgrad", **settings))
     _, gradients = explain(runner_of(), Uncertainty("smoothgrad", **settings), Method("gradient"))
-    assert far(found[:2], expected) < 1e-12 and far(gradients[:2], expected) < 1e-12
-    assert np.nanmin(found[2:]) >= 0 and np.nanmax(found[2:]) > 0
+    assert far(found[:2], expected) < 1e-12
+    assert far(gradients[:2], expected) < 1e-12
+    assert np.nanmin(found[2:]) >= 0
+    assert np.nanmax(found[2:]) > 0
 
 
 def test_dropped_units_scatter_relevance_and_books_balance():

@@ -121,7 +121,8 @@ def test_progress_rises_to_one():
     plan = Plan(scene.window, scene.window, RADIUS, RATIO, 25, 25)
     list(stream_predictions(runner, scene, plan, listener))
     assert listener.fractions == sorted(listener.fractions)
-    assert len(listener.fractions) == 1 + plan.count and listener.fractions[-1] == 1  # the estimate comes first
+    assert len(listener.fractions) == 1 + plan.count
+    assert listener.fractions[-1] == 1
 
 
 def fast_runner():
@@ -149,7 +150,8 @@ def test_a_cancel_waits_for_the_tiles_that_are_computed_and_for_no_more(monkeypa
     runner.logits = lambda inputs: computed.append(None) or logits(inputs)
     with pytest.raises(Cancelled):
         list(stream_predictions(runner, scene, plan, listener))
-    assert len(listener.fractions) == 3 and len(computed) <= 4 < plan.count
+    assert len(listener.fractions) == 3
+    assert len(computed) <= 4 < plan.count
     assert sum(thread.name.startswith("floelens-tile") for thread in threading.enumerate()) == 0
     assert threading.active_count() <= before + 2  # the cores' own stay
 
@@ -170,7 +172,8 @@ def test_an_error_in_a_tile_ends_the_others(monkeypatch):
     runner.standardise = third_fails
     with pytest.raises(ValueError, match="no room"):
         list(stream_predictions(runner, scene, plan, listener))
-    assert len(begun) <= 4 < plan.count and len(listener.fractions) == 1 + 2  # the estimate, two tiles
+    assert len(begun) <= 4 < plan.count
+    assert len(listener.fractions) == 1 + 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("floelens-tile")]
 
 

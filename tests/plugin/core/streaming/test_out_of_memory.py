@@ -179,7 +179,8 @@ def test_results_are_those_of_enough_memory(work, pixels, smallest_tiles):
     runner, listener = DeviceRunner(), Listener()
     with device_of(runner, pixels) as device:
         found = WORK[work](runner, listener)
-    assert device.refused and smallest_tiles.times == device.refused
+    assert device.refused
+    assert smallest_tiles.times == device.refused
     assert device.left == (pixels == NEXT_TO_NONE)
     told = [text for text in (*listener.messages, *listener.warnings) if "does not suffice" in text]
     assert len(told) == device.refused
@@ -209,7 +210,8 @@ def test_later_tiles_are_cut_at_once():
     plan = Plan(SCENE.window, SCENE.window, RADIUS, RATIO, 26, 26)
     with device_of(runner, 1000) as device:
         list(stream_predictions(runner, SCENE, plan, listener))
-    assert plan.count == 4 and device.refused == 1
+    assert plan.count == 4
+    assert device.refused == 1
     assert len(listener.fractions) == 1 + plan.count  # the estimate comes first
 
 
@@ -228,7 +230,8 @@ def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypat
 
         monkeypatch.setattr(core_relevance, "_balance", balanced)
         result = run_relevance(runner, SCENE, PLAN, TARGET, Method("lrp_composite"), None, listener)
-    assert device.refused == 1 and result.accounts.leaking[0] == "drop1"
+    assert device.refused == 1
+    assert result.accounts.leaking[0] == "drop1"
 
 
 def test_a_failure_on_the_cpu_too_is_raised():

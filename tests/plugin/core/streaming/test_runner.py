@@ -26,7 +26,8 @@ def test_inputs_are_standardised_and_gaps_filled():
     filled = ~scene.valid
     assert (inputs.fine[0][:, torch.from_numpy(filled)] == 0.25).all()
     assert inputs.coarse[0, 2, 3, 4] == 0.25  # the missing cell
-    assert torch.isfinite(inputs.fine).all() and torch.isfinite(inputs.coarse).all()
+    assert torch.isfinite(inputs.fine).all()
+    assert torch.isfinite(inputs.coarse).all()
 
 
 def test_the_network_sees_the_window_asked_for():

@@ -24,7 +24,8 @@ def test_soft_targets_are_fitted_as_by_an_independent_regression():
     fit = fit_last_layer(Rows(components, target, 1))
     model = sm.GLM(target, sm.add_constant(components.astype(float)), family=sm.families.Binomial())
     np.testing.assert_allclose(fit.weights[0], model.fit(tol=1e-14).params, rtol=1e-6)
-    assert fit.shift < 1e-6 and fit.score < 1e-8
+    assert fit.shift < 1e-6
+    assert fit.score < 1e-8
 
 
 def test_classes_are_fitted_as_by_an_independent_regression():
@@ -42,7 +43,8 @@ def test_a_first_look_at_a_part_of_many_rows_ends_where_all_rows_say():
     components, chances = drawn(60_000, 2)
     few = fit_last_layer(Rows(components, chances[:, 1], 1), most=0)
     whole = fit_last_layer(Rows(components, chances[:, 1], 1))
-    assert few.shift > 10.0 and whole.shift < 1e-6
+    assert few.shift > 10.0
+    assert whole.shift < 1e-6
     assert fit_last_layer(Rows(components, chances[:, 1], 1), whole.weights, most=0).shift < 1e-6
 
 

@@ -144,7 +144,8 @@ def test_settled_batch_norms_put_out_mean_zero_and_variance_one():
     values, *_ = gather_rows(module, patches, np.arange(24), (2, 1), 0, np.random.default_rng(0))
     np.testing.assert_allclose(values[:, :3].mean(axis=0), 0.0, atol=1e-4)
     np.testing.assert_allclose(values[:, :3].std(axis=0), 1.0, atol=2e-3)
-    assert not module.training and module.norm.momentum == 0.1
+    assert not module.training
+    assert module.norm.momentum == 0.1
 
 
 def test_gathered_rows_are_the_components_and_the_truth_at_sea():
@@ -154,10 +155,12 @@ def test_gathered_rows_are_the_components_and_the_truth_at_sea():
     values, concentration, icetype, ice_free = gather_rows(
         Coarse(1), patches, np.arange(3), (2, 5), 10, np.random.default_rng(0)
     )
-    assert len(values) == 3 * 36 - 18 and values.shape[1] == 14
+    assert len(values) == 3 * 36 - 18
+    assert values.shape[1] == 14
     assert np.array_equal(concentration == 1.0, values[:, 0] > 0.0)
     assert np.array_equal(icetype[:-36], np.where(values[:-36, 0] > 0.0, 2, 0))
-    assert ice_free[-36:].all() and not ice_free[:-36].any()
+    assert ice_free[-36:].all()
+    assert not ice_free[:-36].any()
 
 
 def test_a_decorrelated_layer_computes_what_it_writes_and_fits_the_best_weights():
@@ -214,7 +217,9 @@ def test_training_blocks_are_of_every_kind_and_none_is_mostly_land():
             mixed += 0.03 < ice < 0.97
             coast += cell[4] > 0.02
             free += ice < 1e-6
-    assert mixed >= 15 and coast >= 2 and free >= 4
+    assert mixed >= 15
+    assert coast >= 2
+    assert free >= 4
 
 
 def test_the_concentration_to_learn_is_the_share_of_ice_among_the_sea_around_a_pixel():
@@ -236,13 +241,15 @@ def test_patches_hold_what_the_scene_holds():
     recipe = Recipe(first_seed=100_000, scenes=1, patches=2)
     card = bare_card("concentration")
     patches = simulate_patches(recipe, standards_of(card), Silent())
-    assert patches.fine.shape == (2, 2, BLOCK, BLOCK) and patches.coarse.shape == (2, 14, 8, 8)
+    assert patches.fine.shape == (2, 2, BLOCK, BLOCK)
+    assert patches.coarse.shape == (2, 14, 8, 8)
     scene = SimulatedScene(100_000, 5000, 5000, 80.0)
     blocks = choose_blocks(scene, np.random.default_rng(100_000), 2)
     surface = scene.surface(scene._block_window(*blocks[0]))
     np.testing.assert_array_equal(patches.icetype[0], pixel_types(surface.classes))
     sea = patches.concentration[0][np.isfinite(patches.concentration[0])].astype(float)
-    assert sea.min() >= 0.0 and sea.max() <= 1.0
+    assert sea.min() >= 0.0
+    assert sea.max() <= 1.0
     # Standardised input is of the order of one: the simulated scenes are like the real ones of the means.
     assert np.abs(patches.fine.astype(np.float32)).mean() < 3.0
     assert np.abs(patches.coarse).mean() < 3.0
@@ -253,7 +260,9 @@ def test_far_cells_have_neither_ice_nor_land_within_thirty_kilometres():
     far = far_cells(scene)
     fractions, _ = scene.cell_fractions(20)
     rows, cols = np.nonzero(fractions[0] < 1.0 - 1e-6)
-    assert far.shape == scene.cell_shape and far.any() and not far.all()
+    assert far.shape == scene.cell_shape
+    assert far.any()
+    assert not far.all()
     for row, col in np.argwhere(np.ones_like(far))[::97]:
         nearest = 2.0 * np.min(np.hypot(rows - row - 20, cols - col - 20))
         assert far[row, col] == (nearest > 30.0)
@@ -281,7 +290,8 @@ def test_concentration_skill_is_that_of_its_definition():
     expected = 1 - np.sum(error**2) / np.sum((truth[sea] - truth[sea].mean()) ** 2)
     assert skill["r2"] == pytest.approx(expected, abs=1e-3)
     assert sum(entry["pixels"] for entry in skill["by_concentration"]) == 1199
-    assert skill["winter"]["scenes"] == 1 and "summer" not in skill
+    assert skill["winter"]["scenes"] == 1
+    assert "summer" not in skill
 
 
 def test_type_skill_is_that_of_its_definition():
@@ -335,7 +345,8 @@ def test_the_regression_beside_a_network_sees_the_radiometer_alone():
     network = RadiometerRegression(14, 4, "bilinear")
     coarse = torch.randn(1, 14, 2, 2)
     first, second = (network(torch.randn(1, 2, 50, 50), coarse) for _ in range(2))
-    assert torch.equal(first, second) and first.shape == (1, 4, 50, 50)
+    assert torch.equal(first, second)
+    assert first.shape == (1, 4, 50, 50)
 
 
 def test_models_are_trained_from_seeds_alone_and_written_whole(tmp_path):
@@ -345,14 +356,16 @@ def test_models_are_trained_from_seeds_alone_and_written_whole(tmp_path):
     trunks = []
     for task in TASKS:
         card, network = load(str(results[task]["OUTPUT"]))
-        assert card.demonstration and card.skill["scenes"] == 1
+        assert card.demonstration
+        assert card.skill["scenes"] == 1
         assert card.skill["truth"] == card.training.details["truth"]
         assert card.skill["radiometer_alone"]["pixels"] == card.skill["pixels"]
         assert len(card.training.details["loss_by_percent_of_steps"]) == 2
         assert card.training.details["last_layer"]["pixels"] > 500
         trunks.append({n: v for n, v in network.state_dict().items() if not n.startswith("output.")})
         text = (tmp_path / card.id / "README.md").read_text(encoding="utf-8")
-        assert "not for operational use" in text and "radiometry alone" in text
+        assert "not for operational use" in text
+        assert "radiometry alone" in text
     assert all(torch.equal(value, trunks[1][name]) for name, value in trunks[0].items())
 
 
@@ -365,7 +378,8 @@ def test_a_bundled_model_says_what_it_is_and_is_not(model):
     assert card.demonstration
     assert any("not for operational use" in limit for limit in card.limits)
     assert any("Young ice" in limit and "assumed" in limit for limit in card.limits)
-    assert card.pixel_size_m == 80.0 and card.ratio == 25
+    assert card.pixel_size_m == 80.0
+    assert card.ratio == 25
     trained = range(card.training.details["first_seed"], card.training.details["first_seed"] + 10_000)
     assert card.training.details["test_seed"] not in trained
     assert str(card.training.details["test_seed"]) in card.skill["measured_on"]
@@ -450,7 +464,8 @@ def test_readme_and_card_of_a_bundled_model_say_which_likelihood_its_last_layer_
 def test_the_last_layer_of_a_bundled_model_is_at_its_maximum(model):
     card, network = load(model)
     last = card.training.details["last_layer"]
-    assert last["largest_next_step_in_standard_errors"] < 0.01 and last["pixels"] > 100_000
+    assert last["largest_next_step_in_standard_errors"] < 0.01
+    assert last["pixels"] > 100_000
     torch.manual_seed(card.training.details["first_seed"])
     drawn = build(bare_card("concentration" if model == BUNDLED[0] else "icetype"))
     trained, first = (weights_of(module.output)[:, 1:71].ravel() for module in (network, drawn))

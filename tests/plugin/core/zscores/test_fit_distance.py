@@ -48,7 +48,8 @@ def test_a_random_draw_is_no_fit_though_its_components_repeat_each_other():
     assert found.measures["score_log10_p"] < -10  # no chance
     singly = [shift["shift_in_se"] for shift in found.shifts[:30]]
     assert np.sqrt(np.mean(np.square(singly))) < FITTED
-    assert found.measures["fit_distance"] > FITTED and found.measures["weights_fitted"] is False
+    assert found.measures["fit_distance"] > FITTED
+    assert found.measures["weights_fitted"] is False
     assert all(row["log10_p"] is None and row["log10_p_robust"] is None for row in found.rows)
 
 
@@ -67,7 +68,8 @@ def test_weights_fitted_to_few_other_pixels_have_no_p_values(times, verdict):
     assert 0.75 * np.sqrt(1 + times) < distance < 1.35 * np.sqrt(1 + times)
     assert found.measures["weights_fitted"] is verdict
     assert (found.rows[0]["log10_p"] is not None) == verdict
-    assert fit_distance(found._estimation) == distance and weights_fitted(found._estimation) is verdict
+    assert fit_distance(found._estimation) == distance
+    assert weights_fitted(found._estimation) is verdict
 
 
 def test_fewer_than_ten_clusters_leave_it_open_for_true_weights_and_for_random_ones():
@@ -94,7 +96,8 @@ def test_labels_that_depend_on_their_neighbours_do_not_count_as_misfit():
     )  # a block is all ice, or none
     found = scored(layer(truth, 0.0), x + 0.1 * generator.normal(size=x.shape), y, blocks)
     assert found.measures["score_log10_p"] < -10
-    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is not False
+    assert found.measures["fit_distance"] < FITTED
+    assert found.measures["weights_fitted"] is not False
 
 
 SIDE, PIXEL_KM = 100, 4.0  # of a simulated scene
@@ -110,7 +113,9 @@ def one_reach(seed, reach_km, trained):
     generator = np.random.default_rng(seed)
     along = np.minimum(np.arange(2 * SIDE), 2 * SIDE - np.arange(2 * SIDE)) * PIXEL_KM
     spectrum = np.fft.fft2(np.exp(-np.hypot(along[:, None], along) / reach_km)).real
-    noise = generator.normal(size=(6, 2 * SIDE, 2 * SIDE)) + 1j * generator.normal(size=(6, 2 * SIDE, 2 * SIDE))
+    noise = generator.normal(size=(6, 2 * SIDE, 2 * SIDE)) + 1j * generator.normal(
+        size=(6, 2 * SIDE, 2 * SIDE)
+    )
     fields = np.fft.ifft2(np.sqrt(np.maximum(spectrum, 0)) * np.fft.fft2(noise))[:, :SIDE, :SIDE]
     *x, uniform = np.concatenate([fields.real, fields.imag]).reshape(12, -1)
     x = np.array(x).T
@@ -163,7 +168,8 @@ def test_too_few_labels_to_tell_weights_from_chance_leave_it_open():
     x = generator.normal(size=(400, 6))
     y = (generator.random(400) < 0.5).astype(float)
     found = scored(layer(0.02 * generator.normal(size=6), 0.0), x, y, np.arange(400) // 10)
-    assert found.measures["fit_distance"] < FITTED and found.measures["weights_fitted"] is None
+    assert found.measures["fit_distance"] < FITTED
+    assert found.measures["weights_fitted"] is None
     assert all(row["log10_p"] is None for row in found.rows)
 
 

@@ -37,7 +37,9 @@ def test_shares_ranks_and_leading_components_follow_their_definition():
     names = [part.name for part in output.components]
     for j, name in enumerate(names):
         row = rows["component", name]
-        assert set(row) == set(RELATIVE_COLUMNS) and row["class"] == "class_0" and row["components"] == 1
+        assert set(row) == set(RELATIVE_COLUMNS)
+        assert row["class"] == "class_0"
+        assert row["components"] == 1
         assert row["share"] == pytest.approx(z[j] / z.sum(), rel=1e-9)
         assert row["mean_abs_z"] == pytest.approx(z[j], rel=1e-9)
         assert row["rank"] == 1 + int((z > z[j]).sum())
@@ -69,7 +71,8 @@ def test_relative_weights_do_not_depend_on_the_number_of_pixels(kind):
         assert first["share"] == pytest.approx(second["share"], rel=1e-10)
         assert {**first, "share": 0, "mean_abs_z": 0} == {**second, "share": 0, "mean_abs_z": 0}
         if kind == "linear":  # no errors without labels; shares need none
-            assert first["mean_abs_z"] is None and first["share"] is not None
+            assert first["mean_abs_z"] is None
+            assert first["share"] is not None
         else:
             assert second["mean_abs_z"] == pytest.approx(np.sqrt(2) * first["mean_abs_z"], rel=1e-9)
     assert once.leading == twice.leading
@@ -82,7 +85,8 @@ def test_components_without_a_score_have_no_share_and_no_rank():
     found = scored(layer(np.random.default_rng(6).normal(size=6), 0.0), x)
     rows = {(row["kind"], row["group"]): row for row in found.relative_weights}
     for name in ("sar_1", "mwr_4"):
-        assert rows["component", name]["share"] is None and rows["component", name]["rank"] is None
+        assert rows["component", name]["share"] is None
+        assert rows["component", name]["rank"] is None
     assert rows["sensor", "sar"]["components"] == 2
     ranks = [row["rank"] for row in found.relative_weights if row["kind"] == "component" and row["rank"]]
     assert sorted(ranks) == [1, 2, 3, 4]
@@ -99,16 +103,19 @@ def test_fitted_weights_are_told_from_a_random_draw_and_the_refit_is_the_basis_t
     fitted = refit(drawn, lambda: iter([(x, y, {"blocks": clusters})]), "blocks")
     far = scored(drawn, x, y, fitted, clusters)
     assert far.measures["fit_distance"] > 1.5 * FITTED
-    assert far.measures["weights_fitted"] is False and far.measures["basis"] == "refit"
+    assert far.measures["weights_fitted"] is False
+    assert far.measures["basis"] == "refit"
     z = np.array([row["refit_z"] for row in far.rows if row["class"] == "class_0"], dtype=float)
     shares = [row["share"] for row in far.relative_weights[:6]]
     np.testing.assert_allclose(shares, np.abs(z) / np.abs(z).sum(), rtol=1e-9)
     there = layer(fitted.fit.layer.weights, fitted.fit.layer.bias, kind)
     near = scored(there, x, y, fitted, clusters)
     assert near.measures["fit_distance"] < 1e-3
-    assert near.measures["weights_fitted"] is True and near.measures["basis"] == "trained"
+    assert near.measures["weights_fitted"] is True
+    assert near.measures["basis"] == "trained"
     unknown = scored(there, x)
-    assert unknown.measures["fit_distance"] is None and unknown.measures["weights_fitted"] is None
+    assert unknown.measures["fit_distance"] is None
+    assert unknown.measures["weights_fitted"] is None
     assert unknown.measures["basis"] == "trained"
 
 
@@ -126,9 +133,11 @@ def test_shares_and_ranks_of_all_tables_are_those_of_the_weights_that_the_summar
         assert (row["share"], row["rank"]) == (known["share"], known["rank"])
     for row in found.groups:
         known = relative[row["kind"], row["group"]]
-        assert row["share"] == pytest.approx(known["share"]) and row["rank"] == known["rank"]
+        assert row["share"] == pytest.approx(known["share"])
+        assert row["rank"] == known["rank"]
     leader = min(found.groups, key=lambda row: (row["kind"] != "sensor", row["rank"]))
-    assert leader["group"] == "mwr" and leader["information_share"] > 0.95
+    assert leader["group"] == "mwr"
+    assert leader["information_share"] > 0.95
 
 
 def test_the_share_of_components_without_effect_is_known_of_a_refit_whatever_the_number_of_pixels():

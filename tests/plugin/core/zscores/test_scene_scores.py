@@ -55,7 +55,8 @@ def test_all_heads_are_scored_from_one_stream_with_and_without_labels(streamed):
         np.testing.assert_array_equal(found.total.pairs, expected.total.pairs)
         np.testing.assert_array_equal(found.labels.score, expected.labels.score)
         assert found.labels.clusters.keys() == expected.labels.clusters.keys()
-    assert collector.close()[0].labelled.n > 0 and collector.close()[1].labelled.n == 0
+    assert collector.close()[0].labelled.n > 0
+    assert collector.close()[1].labelled.n == 0
 
 
 def test_the_fast_way_over_every_pixel_gives_the_same_scores_and_zones(streamed):

@@ -324,7 +324,9 @@ def test_a_duplicated_column_is_listed_and_leaves_the_others_right(kind):
         expected = plain.rows[5 * k : 5 * k + 5]
         for name in ("weight", "z", "se_robust", "z_robust", "vif"):
             np.testing.assert_allclose(column(rows[:5], name), column(expected, name), rtol=1e-7)
-        assert rows[5]["z"] is None and rows[5]["vif"] is None and rows[5]["weight"] is not None
+        assert rows[5]["z"] is None
+        assert rows[5]["vif"] is None
+        assert rows[5]["weight"] is not None
         assert rows[5]["note"] == f"collinear with {names[2]}: dropped"
         assert rows[2]["note"] == f"carries also the weight of {names[5]}"
 
@@ -368,8 +370,10 @@ def test_dead_and_constant_components_keep_a_row_with_a_note_and_blanks():
     np.testing.assert_allclose(np.delete(column(scores.rows, "z"), [1, 4]), column(lean.rows, "z"), rtol=1e-9)
     assert scores.rows[1]["note"] == "dead: always 0"
     assert scores.rows[4]["note"] == "dead: constant at 7.5"
-    assert scores.rows[1]["z"] is None and scores.rows[4]["se"] is None
-    assert np.isnan(scores.correlation[1]).all() and scores.correlation[0, 0] == pytest.approx(1.0)
+    assert scores.rows[1]["z"] is None
+    assert scores.rows[4]["se"] is None
+    assert np.isnan(scores.correlation[1]).all()
+    assert scores.correlation[0, 0] == pytest.approx(1.0)
     assert len(scores.rows) == 6
     assert any("2 dead and 0 collinear components" in warning for warning in scores.warnings)
 
@@ -383,11 +387,9 @@ def test_rows_have_the_published_columns_and_no_value_that_is_not_finite():
     for row in scores.rows:
         assert tuple(row) == COLUMNS
         assert all(np.isfinite(value) for value in row.values() if isinstance(value, float))
-    assert (
-        scores.rows[1]["z"] == 0.0
-        and scores.rows[1]["log10_p"] is None  # weights of 0 are no fit of these labels
-        and scores.rows[1]["information"] == 0.0
-    )
+    assert scores.rows[1]["z"] == 0.0
+    assert scores.rows[1]["log10_p"] is None  # weights of 0 are no fit of these labels
+    assert scores.rows[1]["information"] == 0.0
 
 
 # --- labels, clusters and what is missing ---------------------------------------------------------
@@ -398,9 +400,12 @@ def test_without_labels_robust_columns_are_blank_and_the_note_says_why():
     scores = compute_scores(accumulate(layer(np.ones(4), 0.0), x))
     for row in scores.rows:
         assert row["z"] is not None
-        assert row["z_robust"] is None and row["n_effective"] is None and row["log10_p_robust"] is None
+        assert row["z_robust"] is None
+        assert row["n_effective"] is None
+        assert row["log10_p_robust"] is None
         assert row["note"] == "no labels: naive errors only"
-    assert scores.measures["dispersion"] is None and scores.shifts == ()
+    assert scores.measures["dispersion"] is None
+    assert scores.shifts == ()
 
 
 def test_pixels_without_a_label_count_for_naive_scores_only():
@@ -430,7 +435,8 @@ def test_one_cluster_gives_no_robust_errors_and_few_give_a_warning():
     assert all(row["z_robust"] is not None for row in few.rows)
     assert any("4 clusters" in warning for warning in few.warnings)
     enough = compute_scores(accumulate(output, x, y, np.arange(400) // 5))
-    assert enough.warnings == () and enough.rows[0]["note"] == ""
+    assert enough.warnings == ()
+    assert enough.rows[0]["note"] == ""
 
 
 def test_groups_are_blank_where_clusters_are_fewer_than_their_weights():
@@ -438,7 +444,8 @@ def test_groups_are_blank_where_clusters_are_fewer_than_their_weights():
     y = binary_labels(38, x)
     scores = compute_scores(accumulate(layer(np.full(8, 0.1), 0.0), x, y, np.arange(600) // 150))
     sensor = next(g for g in scores.groups if g["kind"] == "sensor")
-    assert sensor["chi2"] is not None and sensor["chi2_robust"] is None
+    assert sensor["chi2"] is not None
+    assert sensor["chi2_robust"] is None
     assert "4 clusters: a robust test of 4 weights needs 5" in sensor["note"]
 
 
@@ -485,7 +492,8 @@ def test_scores_survive_logits_of_many_hundreds():
     weights = np.array([200.0, -120.0, 90.0])
     scores = compute_scores(accumulate(layer(weights, 1.0), x, binary_labels(45, x), np.arange(3000) // 30))
     values = [v for row in scores.rows for v in row.values() if isinstance(v, float)]
-    assert np.isfinite(values).all() and all(row["z"] is not None for row in scores.rows)
+    assert np.isfinite(values).all()
+    assert all(row["z"] is not None for row in scores.rows)
     assert np.isfinite([v for v in scores.measures.values() if isinstance(v, float)]).all()
 
 
@@ -710,12 +718,11 @@ def test_zones_give_the_scores_that_their_pixels_allow():
     found = accumulator.close()
     assert list(found) == [2, 5, 7]
     assert (found[7].level, found[2].level, found[5].level) == ("components", "sensors", "none")
-    assert (
-        found[5].leading_sensor == ""
-        and found[5].row()["strength_sar"] is None
-        and "too few" in found[5].note
-    )
-    assert found[2].leading_z is None and found[2].strength["mwr"] > 0
+    assert found[5].leading_sensor == ""
+    assert found[5].row()["strength_sar"] is None
+    assert "too few" in found[5].note
+    assert found[2].leading_z is None
+    assert found[2].strength["mwr"] > 0
     alone = compute_scores(accumulate(output, x[:200]))
     np.testing.assert_allclose(column(found[7].scores.rows, "z"), column(alone.rows, "z"), rtol=1e-9)
     assert abs(found[7].leading_z) == pytest.approx(np.abs(column(alone.rows, "z")).max())
@@ -756,9 +763,11 @@ def test_strength_of_summed_contributions_equals_a_regression_with_an_offset_fre
 def test_a_saturated_zone_and_a_linear_head_say_so():
     x = correlated(58, 300, 6)
     saturated = zone_scores(1, accumulate(layer(np.ones(6), 9000.0), x))
-    assert saturated.leading_sensor == "" and "saturated" in saturated.note
+    assert saturated.leading_sensor == ""
+    assert "saturated" in saturated.note
     linear = zone_scores(1, accumulate(layer(np.ones(6), 0.0, "linear"), x))
-    assert "no errors without labels" in linear.note and linear.contribution["sar"] is not None
+    assert "no errors without labels" in linear.note
+    assert linear.contribution["sar"] is not None
 
 
 def test_classes_that_no_label_has_get_no_robust_score():
@@ -770,10 +779,12 @@ def test_classes_that_no_label_has_get_no_robust_score():
     for row in (*scores.rows, *scores.bias):
         assert row["z"] is not None
         known = row["class"] != "class_3"
-        assert (row["z_robust"] is not None) == known and (row["n_effective"] is not None) == known
+        assert (row["z_robust"] is not None) == known
+        assert (row["n_effective"] is not None) == known
         assert ("no pixel is labelled so" in row["note"]) != known
     for row in scores.contrasts("class_3"):
-        assert row["z_robust"] is None and row["z"] is not None
+        assert row["z_robust"] is None
+        assert row["z"] is not None
 
 
 def test_more_effective_pixels_than_there_are_come_with_the_reason():
@@ -798,7 +809,8 @@ def test_weights_that_are_no_fit_have_no_p_values():
         scores = compute_scores(accumulate(drawn, *given))
         assert not scores.measures["weights_fitted"]
         for row in (*scores.rows, *scores.groups):
-            assert row["log10_p"] is None and row["log10_p_robust"] is None
+            assert row["log10_p"] is None
+            assert row["log10_p_robust"] is None
         assert all(row["z"] is not None for row in scores.rows)
 
 
@@ -814,7 +826,8 @@ def test_shares_of_the_information_do_not_grow_with_the_sample_and_count_no_cons
     found = column(once.rows, "information_share")
     np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(column(twice.rows, "information_share"), found, rtol=1e-9, atol=1e-15)
-    assert found[4] < 1e-15 and once.rows[4]["information"] > 1  # the old column counts it
+    assert found[4] < 1e-15
+    assert once.rows[4]["information"] > 1
     np.testing.assert_allclose(column(twice.rows, "share"), column(once.rows, "share"), rtol=1e-9)
     sensors = [group for group in once.groups if group["kind"] == "sensor"]
     assert sum(group["information_share"] for group in sensors) == pytest.approx(1.0)

@@ -46,12 +46,16 @@ def test_values_are_compared_in_percent_over_all_labelled_pixels_and_by_range(ki
     logits = (x * head.weights[0]).sum(axis=1) + head.bias[0]
     mapped = (100.0 / (1.0 + np.exp(-logits)) if kind == "sigmoid" else logits)[known]
     label = percent[known]
-    assert found.n == known.sum() and found.unit == unit
+    assert found.n == known.sum()
+    assert found.unit == unit
     assert found.rmse == pytest.approx(np.sqrt(np.mean((mapped - label) ** 2)), rel=1e-10)
     assert found.bias == pytest.approx(np.mean(mapped) - np.mean(label), rel=1e-10)
-    assert found.r2 == pytest.approx(1 - np.var(mapped - label) / np.var(label) - found.bias**2 / np.var(label))
+    assert found.r2 == pytest.approx(
+        1 - np.var(mapped - label) / np.var(label) - found.bias**2 / np.var(label)
+    )
     if unit == "K":
-        assert not found.ranges and found.missed_ice is None
+        assert not found.ranges
+        assert found.missed_ice is None
         return
     assert [row["range"] for row in found.ranges] == list(INTERVALS)
     for row in found.ranges:
@@ -89,7 +93,9 @@ def test_classes_are_compared_by_their_confusion_matrix_and_f1():
         assert row["f1"] == pytest.approx(scores[-1])
     assert found.accuracy == pytest.approx((mapped == truth).mean())
     assert found.macro_f1 == pytest.approx(np.mean(scores))
-    assert found.rmse is None and not found.ranges and not found.poor
+    assert found.rmse is None
+    assert not found.ranges
+    assert not found.poor
 
 
 def test_a_map_is_poor_by_its_r2_by_a_range_that_is_off_or_by_macro_f1():
@@ -102,11 +108,14 @@ def test_a_map_is_poor_by_its_r2_by_a_range_that_is_off_or_by_macro_f1():
     assert skill_of(head, truth[:, None] + 25.0 * noise[:, None], truth, "%").poor  # R² 0.25
     thinned = truth - 22.0 * ((truth >= 40) & (truth < 70))
     found = skill_of(head, thinned[:, None], truth, "%")
-    assert found.r2 > 0.7 and found.worst == "40–69" and found.poor
+    assert found.r2 > 0.7
+    assert found.worst == "40–69"
+    assert found.poor
     rare = np.where(np.arange(4000) < 30, 55.0, 0.0)  # 0.75 % of the pixels, all of them missed
     assert skill_of(head, 0 * rare[:, None], rare, "%").worst == "0"
     constant = skill_of(head, truth[:, None], np.full(4000, 50.0), "%")
-    assert constant.r2 is None and not constant.poor
+    assert constant.r2 is None
+    assert not constant.poor
     classes = OutputLayer("ice", "softmax", ("a", "b"), PARTS[:1], [[1.0], [-1.0]], [0.0, 0.0])
     side = np.sign(noise)
     for wrong, poor in ((0.35, False), (0.45, True)):

@@ -165,12 +165,14 @@ def test_few_clusters_are_kept_as_they_are_and_many_as_products():
     rows = np.random.default_rng(1).normal(size=(12, 10))
     whole = rows.T @ rows
     few, others = ClusterSums.of(rows[:4]), ClusterSums.of(rows[4:5])
-    assert few.products is None and (few + others).products is None
+    assert few.products is None
+    assert (few + others).products is None
     np.testing.assert_allclose((few + others).outer, rows[:5].T @ rows[:5], rtol=1e-12)
     many = ClusterSums.of(rows[5:])
     assert many.scores is None
     for merged in (few + others + many, many + (others + few), ClusterSums.of(rows)):
-        assert merged.count == 12 and merged.scores is None
+        assert merged.count == 12
+        assert merged.scores is None
         np.testing.assert_allclose(merged.outer, whole, rtol=1e-12)
         np.testing.assert_allclose(merged.total, rows.sum(axis=0), rtol=1e-12)
 
@@ -297,7 +299,8 @@ def test_blocks_are_at_least_as_wide_as_asked_and_cover_the_scene():
     assert np.unique(blocks).size == 36  # 400 km / 64 km = 6 blocks down, 416 / 64 = 6 across
     heights = [np.ptp(rows[blocks == number]) + 20 for number in np.unique(blocks)]
     widths = [np.ptp(cols[blocks == number]) + 20 for number in np.unique(blocks)]
-    assert min(heights) * 80 >= 64_000 and min(widths) * 80 >= 64_000
+    assert min(heights) * 80 >= 64_000
+    assert min(widths) * 80 >= 64_000
     assert np.unique(block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 1000.0)).tolist() == [0]
     with pytest.raises(ParameterError, match="positive"):
         block_clusters(rows.ravel(), cols.ravel(), window, 80.0, 0.0)
@@ -317,7 +320,8 @@ def test_blocks_of_a_ladder_nest_and_are_at_least_as_wide_as_their_size():
         size = block_size_of(name) or 400.0
         for block in np.unique(blocks):
             inside = blocks == block
-            assert (np.ptp(rows[inside]) + 20) * 0.08 >= size and (np.ptp(cols[inside]) + 20) * 0.08 >= size
+            assert (np.ptp(rows[inside]) + 20) * 0.08 >= size
+            assert (np.ptp(cols[inside]) + 20) * 0.08 >= size
     assert np.unique(ladder.coarser[SCENES]).size == 1
     assert np.unique(ladder.coarser[blocks_name(64)]).size == 36
 
@@ -358,8 +362,10 @@ def test_the_evidence_of_channels_travels_in_the_state(tmp_path):
     back = ScoreState.load(tmp_path / "s.npz")
     reference = channel_scores(merge_states([second, first, without]).channels[0])
     found = channel_scores(back.channels[0])
-    assert found.slopes == reference.slopes and len(found.slopes) == 2
-    assert found.measures["n_labelled"] == 600 and found.measures["clusters"] == 60
+    assert found.slopes == reference.slopes
+    assert len(found.slopes) == 2
+    assert found.measures["n_labelled"] == 600
+    assert found.measures["clusters"] == 60
     assert set(found.as_dict()) == {
         "head", "kind", "method", "classes", "strengths", "slopes", "measures", "warnings"
     }  # fmt: skip
@@ -475,8 +481,11 @@ def test_states_of_the_version_before_are_read_and_carry_no_pixels_for_a_refit(t
             del arrays[name]
 
     old = ScoreState.load(rewritten(tmp_path / "new.npz", tmp_path / "old", older))
-    assert old.samples == {} and old.sampling == () and old.heads[0].labelled.n == first.heads[0].labelled.n
-    assert old.merge(second).samples == {} and second.merge(old).samples == {}
+    assert old.samples == {}
+    assert old.sampling == ()
+    assert old.heads[0].labelled.n == first.heads[0].labelled.n
+    assert old.merge(second).samples == {}
+    assert second.merge(old).samples == {}
     unlabelled = SceneAccumulator(output)
     unlabelled.add(correlated(1, 90, 4))
     bare = ScoreState("m", "0" * 64, (unlabelled.close(),), ("bare",))

@@ -68,7 +68,9 @@ def run(folder: Path, how: str) -> tuple[list, list[str]]:
         }
         root = str(Path(floelens.__file__).parent)
         command = [sys.executable, "-c", _RUN, root, str(folder), how]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=120)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=variables, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1]), listener.requests
 

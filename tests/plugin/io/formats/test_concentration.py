@@ -80,7 +80,8 @@ def test_codes_are_no_concentrations_and_land_is_land_in_the_chart(tmp_path, for
     values[0, :4] = np.array([251, 253, 254, 255]) * 0.004
     with open_map(tmp_path / "a.nc", values, "1", write=write, form=form) as product:
         chart = product.rasters["chart"]
-        assert [band.name for band in chart.bands] == ["concentration"] and chart.nodata == 255
+        assert [band.name for band in chart.bands] == ["concentration"]
+        assert chart.nodata == 255
         assert chart.read(chart.grid.window)[0, 0, :5].tolist() == [255, 254, 254, 255, 2]
         expected = np.rint(PERCENT[1:] / 0.4) * 0.4
         np.testing.assert_allclose(coarse(product)[1:], expected, atol=1e-4)
@@ -116,10 +117,8 @@ def test_osi_safs_file_is_a_chart_in_its_own_time(tmp_path):
     with open_map(tmp_path / "ice_conc_nh.nc", write=write, more=osi_saf) as product:
         np.testing.assert_allclose(coarse(product), PERCENT, atol=0.006)
         assert product.rasters["ancillary_coarse"].bands[0].name == "sea_ice_concentration"
-        assert (
-            product.kind == "Sea-ice concentration"
-            and product.time.isoformat() == "2020-03-15T12:00:00+00:00"
-        )
+        assert product.kind == "Sea-ice concentration"
+        assert product.time.isoformat() == "2020-03-15T12:00:00+00:00"
         assert any("'ice_conc' is taken, left out: raw_ice_conc_values" in text for text in product.warnings)
 
 
@@ -151,7 +150,8 @@ def test_a_chart_lies_on_the_pixels_of_the_scene_that_is_given(tmp_path):
     scene = scene_file(tmp_path / "sar.tif", PIXELS)
     with open_map(tmp_path / "a.nc", scene=scene) as product:
         chart = product.rasters["chart"]
-        assert chart.grid.same_as(PIXELS) and product.rasters["ancillary_coarse"].grid.rows == 14
+        assert chart.grid.same_as(PIXELS)
+        assert product.rasters["ancillary_coarse"].grid.rows == 14
         row, col = (np.arange(100) * 500 + 10_250) // 5000, (np.arange(120) * 500 + 10_250) // 5000
         expected = np.full((100, 120), 255.0)
         inside = (row < 14)[:, None] & (col < 18)[None, :]
@@ -198,7 +198,9 @@ def test_values_that_are_no_concentration_are_no_mask_where_they_are_many_and_di
     tmp_path, values, unit, refused
 ):
     if refused:
-        with pytest.raises(SceneError, match="are no concentration: they lie outside of 0 to 100 %") as caught:
+        with pytest.raises(
+            SceneError, match="are no concentration: they lie outside of 0 to 100 %"
+        ) as caught:
             open_map(tmp_path / "map.nc", values, unit)
         assert len(str(caught.value)) < 500
     else:

@@ -268,16 +268,16 @@ def test_a_file_whose_points_lie_on_a_line_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "reason"),
     [
-        {"rows": 0, "transform": (1, 0, 0, 0, -1, 0)},
-        {"transform": (0, 0, 0, 0, 0, 0)},
-        {"transform": None},
-        {"crs": "", "transform": (1, 0, 0, 0, -1, 0)},
+        ({"rows": 0, "transform": (1, 0, 0, 0, -1, 0)}, "0 x 5 pixels"),
+        ({"transform": (0, 0, 0, 0, 0, 0)}, "cannot be inverted"),
+        ({"transform": None}, "either a transform or ground control points"),
+        ({"crs": "", "transform": (1, 0, 0, 0, -1, 0)}, "coordinate reference system"),
     ],
 )
-def test_a_grid_that_makes_no_sense_cannot_be_made(fields):
-    with pytest.raises(ValueError):
+def test_a_grid_that_makes_no_sense_cannot_be_made(fields, reason):
+    with pytest.raises(ValueError, match=reason):
         Grid(**{"rows": 5, "cols": 5, "crs": UTM33, **fields})
 
 

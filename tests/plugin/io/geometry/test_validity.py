@@ -32,7 +32,9 @@ def wkb(wkt: str) -> bytes:
 def covered(*wkts: str) -> np.ndarray:
     """Return the pixels of a grid of 100 x 100 metres that polygons cover, as they are read."""
     grid = Grid(100, 100, LOCAL, transform=(1.0, 0.0, 0.0, 0.0, -1.0, 100.0))
-    found, _ = usable_polygons("AOI", [wkb(text) for text in wkts], [f"feature {n}" for n in range(len(wkts))])
+    found, _ = usable_polygons(
+        "AOI", [wkb(text) for text in wkts], [f"feature {n}" for n in range(len(wkts))]
+    )
     kept = tuple(one for one in found if one is not None)
     return PolygonIndex(Polygons(kept, LOCAL), grid).mask(grid.window)
 
@@ -86,9 +88,12 @@ def test_features_that_are_not_valid_are_named_and_why():
     good = "POLYGON ((0 0, 9 0, 9 9, 0 0))"
     features = [f"feature {number}" for number in (3, 5, 8)]
     found, warnings = usable_polygons("ZONES", [wkb(good), wkb(bow), wkb(spike)], features)
-    assert len(found) == 3 and len(warnings) == 1
+    assert len(found) == 3
+    assert len(warnings) == 1
     assert "ZONES: 2 features are no valid polygons (feature 5: Self-intersection" in warnings[0]
-    assert "4.5 4.5" in warnings[0] and "feature 8" in warnings[0] and len(warnings[0]) < 500
+    assert "4.5 4.5" in warnings[0]
+    assert "feature 8" in warnings[0]
+    assert len(warnings[0]) < 500
     assert usable_polygons("ZONES", [wkb(good)], ["feature 3"])[1] == []
 
 

@@ -171,7 +171,8 @@ def test_an_incomplete_raster_is_an_error_and_leaves_nothing(tmp_path, kind):
 
 @pytest.mark.parametrize("shape", [(1, 10, 80), (2, 10, 79), (2, 61, 80), (80, 10)])
 def test_strips_of_the_wrong_shape_are_mistakes(tmp_path, shape):
-    with pytest.raises(ValueError), RasterWriter(tmp_path / "out.tif", affine_grid(), BANDS) as raster:
+    mistake = pytest.raises(ValueError, match=r"a strip of|more were given")
+    with mistake, RasterWriter(tmp_path / "out.tif", affine_grid(), BANDS) as raster:
         raster.write(np.zeros(shape, np.float32))
     assert files_in(tmp_path) == []
 
@@ -310,8 +311,11 @@ def test_if_one_output_fails_none_appears(tmp_path, missing, monkeypatch):
 
 
 def test_what_is_no_raster_cannot_be_asked_for(tmp_path):
-    for options in ({"dtype": "complex64"}, {"colours": {0: (0, 0, 0)}}):
-        with pytest.raises(ValueError):
+    for options, reason in (
+        ({"dtype": "complex64"}, "complex64 are not written"),
+        ({"colours": {0: (0, 0, 0)}}, "colours belong to"),
+    ):
+        with pytest.raises(ValueError, match=reason):
             RasterWriter(tmp_path / "a.tif", affine_grid(), BANDS, **options)
     with pytest.raises(ValueError, match="band"):
         RasterWriter(tmp_path / "a.tif", affine_grid(), [])

@@ -48,7 +48,9 @@ def test_what_is_made_of_a_polarisation_is_no_band_of_it(name):
     assert radar_band(name) is None
 
 
-@pytest.mark.parametrize("names", [("Sigma0_HV_db", "Sigma0_HH_db"), ("HV_sigma0 [dB]", "sigma nought HH [dB]")])
+@pytest.mark.parametrize(
+    "names", [("Sigma0_HV_db", "Sigma0_HH_db"), ("HV_sigma0 [dB]", "sigma nought HH [dB]")]
+)
 def test_bands_of_common_programs_are_found_in_any_order(trial, names):  # noqa: F811
     fine, _, _, warnings = trial.values(trial.sar(trial.backscatter[::-1], ("", ""), names))
     np.testing.assert_array_equal(fine, trial.backscatter)
@@ -62,7 +64,8 @@ def test_a_file_for_each_polarisation_is_known_by_its_name(trial):  # noqa: F811
     paths = [trial.sar(made[i : i + 1], ("",), (), name=stem.format(p)) for i, p in ((0, "HH"), (1, "HV"))]
     fine, _, notes, warnings = trial.values(paths[0], ancillary=paths[1:])
     np.testing.assert_allclose(fine, trial.backscatter, rtol=0, atol=1e-5)
-    assert "taken as linear power" in notes and not warnings
+    assert "taken as linear power" in notes
+    assert not warnings
 
 
 VV = {
@@ -107,8 +110,11 @@ def test_gamma0_and_beta0_become_sigma0_by_the_incidence_angle(trial, quantity, 
     with trial.open(sar) as scene:
         window = scene.grid.window
         np.testing.assert_allclose(scene.read(window).fine, trial.backscatter, rtol=0, atol=2e-5)
-        assert f"converted from {quantity.lower()} to sigma0 by the incidence angles of band 3" in scene.notes[0]
-        assert not scene.warnings and scene.check_tags()["FLOELENS_UNITS"]
+        assert (
+            f"converted from {quantity.lower()} to sigma0 by the incidence angles of band 3" in scene.notes[0]
+        )
+        assert not scene.warnings
+        assert scene.check_tags()["FLOELENS_UNITS"]
 
 
 def test_without_an_angle_gamma0_is_told_with_its_difference_and_beta0_refused(trial):  # noqa: F811
@@ -124,7 +130,11 @@ def test_without_an_angle_gamma0_is_told_with_its_difference_and_beta0_refused(t
 @pytest.mark.parametrize(
     ("names", "made", "cause"),
     [
-        (("Amplitude_HH", "Amplitude_HV"), lambda db: np.sqrt(power(db)) * 700, "uncalibrated|digital numbers"),
+        (
+            ("Amplitude_HH", "Amplitude_HV"),
+            lambda db: np.sqrt(power(db)) * 700,
+            "uncalibrated|digital numbers",
+        ),
         (("Intensity_HH", "Intensity_HV"), lambda db: power(db) * 5e5, "uncalibrated|digital numbers"),
         (("DN_HH", "DN_HV"), lambda db: np.sqrt(power(db)) * 700, "digital numbers"),
     ],
@@ -145,7 +155,9 @@ def test_rasters_given_for_one_another_are_refused_by_their_names(trial, tmp_pat
     distance = write_raster(tmp_path / "distance.tif", trial.backscatter[:1], GRID, ["distance_map"])
     with pytest.raises(SceneError, match=rf"distance.tif is given as SAR but .* give {sar} as SAR"):
         trial.open(distance, mwr, ancillary=[sar])
-    with pytest.raises(SceneError, match=rf"mwr.tif is given as SAR but holds btemp.*give {mwr} as|give it as MWR"):
+    with pytest.raises(
+        SceneError, match=rf"mwr.tif is given as SAR but holds btemp.*give {mwr} as|give it as MWR"
+    ):
         trial.open(mwr, trial.sar(names=(), name="other.tif"))
     with trial.open(sar, mwr) as scene:
         assert not scene.warnings
@@ -153,11 +165,15 @@ def test_rasters_given_for_one_another_are_refused_by_their_names(trial, tmp_pat
 
 def test_rasters_without_names_given_for_one_another_are_refused_by_their_bands_and_pixels(trial, tmp_path):  # noqa: F811
     sar, mwr = trial.sar(names=()), trial.mwr(names=())
-    with pytest.raises(SceneError, match=rf"seem interchanged: .*given as SAR and has 4 bands.*Give {sar} as SAR"):
+    with pytest.raises(
+        SceneError, match=rf"seem interchanged: .*given as SAR and has 4 bands.*Give {sar} as SAR"
+    ):
         trial.open(mwr, sar)
     card = trial_card_of_two()
     both = write_raster(tmp_path / "two.tif", trial.temperatures[:2], GRID.coarser(RATIO))
-    with pytest.raises(SceneError, match=rf"pixels of {both}, given as SAR, are 800 m, .* 80 m.*Give {sar} as SAR"):
+    with pytest.raises(
+        SceneError, match=rf"pixels of {both}, given as SAR, are 800 m, .* 80 m.*Give {sar} as SAR"
+    ):
         trial.open(both, sar, card=card)
     with pytest.raises(SceneError, match="seem interchanged: the pixels"):
         trial.open(both, sar, card=card, channels="hh=1,hv=2")
@@ -186,13 +202,17 @@ def test_a_card_of_gamma0_takes_gamma0_as_it_is_and_sigma0_converted(trial):  # 
 
     card = trial_card_of_two()
     channels = [
-        dataclasses.replace(c, name=f"gamma0_{c.name}", aliases=()) if c.sensor == "sar" else c for c in card.channels
+        dataclasses.replace(c, name=f"gamma0_{c.name}", aliases=()) if c.sensor == "sar" else c
+        for c in card.channels
     ]
     card = dataclasses.replace(card, channels=tuple(channels))
     mwr = trial.mwr()
-    with trial.open(trial.sar(names=("Gamma0_HH_db", "Gamma0_HV_db"), units=("", "")), mwr, card=card) as scene:
+    with trial.open(
+        trial.sar(names=("Gamma0_HH_db", "Gamma0_HV_db"), units=("", "")), mwr, card=card
+    ) as scene:
         np.testing.assert_array_equal(scene.read(scene.grid.window).fine, trial.backscatter)
-        assert not scene.notes and not scene.warnings[:-1]
+        assert not scene.notes
+        assert not scene.warnings[:-1]
     values = np.concatenate([trial.backscatter, ANGLES[None]])
     sar = trial.sar(values, ("dB", "dB", "degree"), ("sigma0_hh", "sigma0_hv", "incidence_angle"))
     with trial.open(sar, mwr, card=card) as scene:

@@ -259,7 +259,11 @@ def test_one_polarisation_is_no_matter_of_names(files):
 
 
 def test_sentences_of_many_missing_channels_stay_short(files):
-    wanted = [channel("hh", "sar"), channel("hv", "sar"), *(channel(f"btemp_{n}", "mwr", 10) for n in range(14))]
+    wanted = [
+        channel("hh", "sar"),
+        channel("hv", "sar"),
+        *(channel(f"btemp_{n}", "mwr", 10) for n in range(14)),
+    ]
     sar = files.sar(names=["a band with a long name", "another with a long name"])
     mwr = files.mwr(np.full((14, 6, 8), 200.0, np.float32), [f"{n} GHz of some sensor" for n in range(14)])
     with pytest.raises(SceneError, match="'btemp_0', 'btemp_1' and 12 more") as error:
@@ -412,8 +416,17 @@ def test_a_missing_file_is_named(files, which):
 def test_a_result_of_a_network_is_no_measurement(files, which, product):
     distance = files.other("distance.tif", ramp(1, ROWS, COLS, seed=5), names=["distance_map"])
     paths = {"sar": files.sar(), "mwr": files.mwr(), "ancillary": [distance]}
-    tags = {"FLOELENS_MODEL": "ice", "FLOELENS_PRODUCT": product, "FLOELENS_SAR": "a.tif", "FLOELENS_MWR": "b.tif"}
-    advice = {"sar": "SAR .*: a.tif", "mwr": "MWR .*: b.tif", "ancillary": "ANCILLARY rasters of what was measured"}
+    tags = {
+        "FLOELENS_MODEL": "ice",
+        "FLOELENS_PRODUCT": product,
+        "FLOELENS_SAR": "a.tif",
+        "FLOELENS_MWR": "b.tif",
+    }
+    advice = {
+        "sar": "SAR .*: a.tif",
+        "mwr": "MWR .*: b.tif",
+        "ancillary": "ANCILLARY rasters of what was measured",
+    }
     with rasterio.open(distance if which == "ancillary" else paths[which], "r+") as raster:
         raster.update_tags(**tags)
     with pytest.raises(SceneError, match=f"{product} of model 'ice'.*Choose as {advice[which]}"):

@@ -76,9 +76,11 @@ def test_values_in_the_networks_units_come_bit_by_bit_and_without_a_word(trial):
     fine, coarse, notes, warnings = trial.values()
     np.testing.assert_array_equal(fine, trial.backscatter)
     np.testing.assert_array_equal(coarse, trial.temperatures)
-    assert not notes and not warnings
+    assert not notes
+    assert not warnings
     with trial.open() as scene:
-        assert scene.conclude() == ([], []) and scene.check_tags() == {}
+        assert scene.conclude() == ([], [])
+        assert scene.check_tags() == {}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,18 @@ def test_values_in_the_networks_units_come_bit_by_bit_and_without_a_word(trial):
         (lambda db: db, ("", ""), ("Sigma0_HH_db", "Sigma0_HV_db"), ()),
         (lambda db: db, ("decibel", "DB"), ("HH_dB", "hv in dB"), ()),
     ],
-    ids=["one", "spelled", "snap", "names", "key", "long_name", "amplitude", "hundredths", "snap_db", "spelled_db"],
+    ids=[
+        "one",
+        "spelled",
+        "snap",
+        "names",
+        "key",
+        "long_name",
+        "amplitude",
+        "hundredths",
+        "snap_db",
+        "spelled_db",
+    ],
 )
 def test_backscatter_in_any_declared_unit_is_the_right_backscatter(trial, made, units, names, tags):
     fine, _, _, warnings = trial.values(trial.sar(made(trial.backscatter), units, names, tags))
@@ -210,7 +223,8 @@ def test_undeclared_fills_are_missing_data_and_counted(trial, fill):
             None if np.isinf(fill) else "hh 240 of 19200 (1.2 %); btemp_89_0h 2 of 192 (1 %)"
         )
         if not np.isinf(fill):
-            assert len(warnings) == 2 and "hh 240 of 19200 (1.2 %)" in warnings[0]
+            assert len(warnings) == 2
+            assert "hh 240 of 19200 (1.2 %)" in warnings[0]
             assert set(warnings) <= set(scene.warnings)
 
 
@@ -220,7 +234,9 @@ def test_few_impossible_values_are_a_note_and_no_warning(trial):
     with trial.open(trial.sar(holes)) as scene:
         scene.read(scene.grid.window)
         notes, warnings = scene.conclude()
-        assert not warnings and len(notes) == 1 and "hv 1 of 19200 (0.0052 %)" in notes[0]
+        assert not warnings
+        assert len(notes) == 1
+        assert "hv 1 of 19200 (0.0052 %)" in notes[0]
 
 
 def test_pixels_are_counted_once_however_windows_overlap(trial):
@@ -344,7 +360,8 @@ def test_a_network_that_takes_power_or_celsius_gets_it(trial):
     np.testing.assert_allclose(fine[0], power(trial.backscatter[0]), rtol=1e-6)
     np.testing.assert_array_equal(fine[1], trial.backscatter[1])
     np.testing.assert_allclose(coarse[0], trial.temperatures[0] - 273.15, atol=1e-4)
-    assert "converted from dB to linear power" in notes and "converted from K to °C" in notes
+    assert "converted from dB to linear power" in notes
+    assert "converted from K to °C" in notes
 
 
 def test_channels_without_a_unit_are_taken_as_they_are(trial):
@@ -352,7 +369,8 @@ def test_channels_without_a_unit_are_taken_as_they_are(trial):
     standardised = np.random.default_rng(3).normal(size=(2, ROWS, COLS)).astype(np.float32)
     with Scene.open(card_of(bare), trial.sar(standardised, ("", ""))) as scene:
         np.testing.assert_array_equal(scene.read(scene.grid.window).fine, standardised)
-        assert not scene.warnings and not scene.notes
+        assert not scene.warnings
+        assert not scene.notes
 
 
 def test_weather_and_angles_are_converted_too(trial, tmp_path):
@@ -443,7 +461,8 @@ def test_the_time_between_sar_and_radiometer_is_judged(trial, sar, mwr, told):
             raster.update_tags(**({"start_time": time} if time else {}))
     with trial.open(*paths, accept_delay=True) as scene:
         found = [warning for warning in scene.warnings if "apart" in warning]
-        assert told in " ".join(found) and bool(found) == bool(told)
+        assert told in " ".join(found)
+        assert bool(found) == bool(told)
     if "days" in told or "48" in told:
         with pytest.raises(SceneError, match=r"apart.*ACCEPT_DELAY"):
             trial.open(*paths)
@@ -474,8 +493,10 @@ def test_a_probe_reads_a_bounded_part_of_a_large_raster(tmp_path, monkeypatch):
             lambda bands, window: read.append(window) or np.zeros((1, window.rows, window.cols)),
         )
         sample, whole = probe(raster, [1], grid.window)
-    assert not whole and sample.shape[1] == sum(w.rows * w.cols for w in read)
-    assert len(read) <= 16 and max(w.rows * w.cols for w in read) <= PROBE_ROWS * PROBE_COLS
+    assert not whole
+    assert sample.shape[1] == sum(w.rows * w.cols for w in read)
+    assert len(read) <= 16
+    assert max(w.rows * w.cols for w in read) <= PROBE_ROWS * PROBE_COLS
     assert min(w.row for w in read) < 300 < 1100 < max(w.row for w in read)
 
 

@@ -73,7 +73,9 @@ def mend(place: Path, first: str) -> list[str]:
 
 
 def state(place: Path) -> dict[str, str | None]:
-    files = {name: (place / name).read_text() if (place / name).is_file() else None for name in (*FILES, STALE)}
+    files = {
+        name: (place / name).read_text() if (place / name).is_file() else None for name in (*FILES, STALE)
+    }
     return {**files, MADE: "a folder" if (place / MADE).is_dir() else None}
 
 

@@ -25,7 +25,9 @@ def place(tmp_path):
         raster.SetGeoTransform((0, 1, 0, 0, 0, -1))
         raster.GetRasterBand(1).WriteArray(np.ones((4, 4)))
         raster = None
-    gdal.BuildVRT(str(tmp_path / "inner.vrt"), [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]).FlushCache()
+    gdal.BuildVRT(
+        str(tmp_path / "inner.vrt"), [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
+    ).FlushCache()
     (tmp_path / "outer.vrt").write_text(
         '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
         '<SourceFilename relativeToVRT="1">inner.vrt</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
@@ -141,7 +143,15 @@ def test_a_mosaic_of_itself_and_a_pipe_come_to_an_end(place):
     (place / "loop.vrt").write_text("<VRTDataset><SourceFilename>loop.vrt</SourceFilename></VRTDataset>")
     os.mkfifo(place / "pipe.tif")
     protected = ProtectedFiles()
-    for name in ("loop.vrt", "pipe.tif", "nothing.tif", "", "a\0b", "/vsistdin/", "/vsicurl/http://a.b/c.tif"):
+    for name in (
+        "loop.vrt",
+        "pipe.tif",
+        "nothing.tif",
+        "",
+        "a\0b",
+        "/vsistdin/",
+        "/vsicurl/http://a.b/c.tif",
+    ):
         protected.add(str(place / name) if "vsi" not in name and name else name)
     assert protected.owner(place / "loop.vrt") is not None
 

@@ -57,20 +57,23 @@ def test_the_report_follows_the_mean_logit_down_and_up_again(followed):
     results, content, folder = followed
     curves = content["faithfulness"]
     logit, probability = curves["measures"]
-    assert curves["block_side_pixels"] == 50 and curves["sample_windows"] == 0
+    assert curves["block_side_pixels"] == 50
+    assert curves["sample_windows"] == 0
     assert curves["pixels"] == results["PIXELS_EXPLAINED"]
     with rasterio.open(folder / "map.tif") as raster:
         assert raster.height * raster.width / 50**2 <= curves["blocks"] == curves["of_blocks"] <= 4 * 5
     assert logit["deletion"][0] == pytest.approx(
         results["TARGET_SUM"] / results["PIXELS_EXPLAINED"], rel=1e-5
     )
-    assert logit["insertion"][-1] == logit["deletion"][0] and logit["insertion"][0] == logit["deletion"][-1]
+    assert logit["insertion"][-1] == logit["deletion"][0]
+    assert logit["insertion"][0] == logit["deletion"][-1]
     assert logit["deletion_area"] < logit["random_area_low"]
     assert logit["insertion_area"] > logit["random_area_high"]
     assert all(0 <= value <= 1 for value in probability["deletion"])
     assert content["summary"][-1] == curves["verdict"]
     page = (folder / "map.html").read_text(encoding="utf-8")
-    assert curves["verdict"].split(":")[0] in page and "deletion and insertion curves" in page
+    assert curves["verdict"].split(":")[0] in page
+    assert "deletion and insertion curves" in page
 
 
 def test_tiles_change_no_curve(explain, followed, tmp_path, monkeypatch):

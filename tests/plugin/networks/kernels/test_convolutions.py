@@ -102,7 +102,8 @@ def test_the_few_that_are_left_over_are_computed_for_a_block_of_pixels_at_once(l
 def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_all_of_it(lanes):
     weight, _ = made(12, 4, torch.float32)
     assert len(filled(weight)) == (16 if lanes == 8 else 12)
-    assert torch.equal(filled(weight)[:12], weight) and not filled(weight)[12:].any()
+    assert torch.equal(filled(weight)[:12], weight)
+    assert not filled(weight)[12:].any()
     assert filled(weight).is_contiguous(memory_format=torch.channels_last)
     assert filled(weight.double()).shape == weight.shape  # oneDNN does not compute in float64
     values = torch.randn(1, 4, 9, 13).contiguous(memory_format=torch.channels_last)
@@ -121,6 +122,11 @@ def test_planes_are_a_convolution_of_single_pixels(dtype, recorded):
     with torch.set_grad_enabled(recorded):
         found = planes(values, weight)
     expected = functional.conv2d(values.double(), weight.double())[0]
-    assert found.is_contiguous() and found.dtype == dtype
-    tolerance = {torch.float32: 18 * 2**-22, torch.float64: 1e-13, torch.bfloat16: 2**-8 * expected.abs().max()}
+    assert found.is_contiguous()
+    assert found.dtype == dtype
+    tolerance = {
+        torch.float32: 18 * 2**-22,
+        torch.float64: 1e-13,
+        torch.bfloat16: 2**-8 * expected.abs().max(),
+    }
     assert (found - expected).abs().max() <= tolerance[dtype]

@@ -156,7 +156,8 @@ def test_callers_in_several_threads_that_come_first_make_threads_for_all_cores_o
     finally:
         torch.set_num_threads(before)
         slow(2).shutdown()
-    assert made[0] == 2 and len(made) == 1
+    assert made[0] == 2
+    assert len(made) == 1
     assert found == [[0] * 3] * 2
 
 

@@ -23,8 +23,10 @@ def test_numbers_keep_nine_digits_and_blanks_stay_blank():
     read = list(csv.DictReader(io.StringIO(csv_text(COLUMNS, ROWS))))
     assert [row["name"] for row in read] == [row["name"] for row in ROWS]
     assert [row["n"] for row in read] == ["3", "", "5", ""]
-    assert float(read[0]["z"]) == 0.3 and float(read[2]["z"]) == 1e-300
-    assert read[1]["z"] == "" and read[3]["z"] == ""
+    assert float(read[0]["z"]) == 0.3
+    assert float(read[2]["z"]) == 1e-300
+    assert read[1]["z"] == ""
+    assert read[3]["z"] == ""
 
 
 def test_gdal_reads_the_field_types(tmp_path):
@@ -38,8 +40,10 @@ def test_gdal_reads_the_field_types(tmp_path):
     types = [definition.GetFieldDefn(i).GetType() for i in range(3)]
     assert types == [ogr.OFTString, ogr.OFTInteger64, ogr.OFTReal]
     first = layer.GetNextFeature()
-    assert first.GetField("n") == 2**40 and first.GetField("name") == "7"
-    assert first.GetField("z") in (None, 0.0) and not first.IsFieldSetAndNotNull("z")
+    assert first.GetField("n") == 2**40
+    assert first.GetField("name") == "7"
+    assert first.GetField("z") in (None, 0.0)
+    assert not first.IsFieldSetAndNotNull("z")
 
 
 def test_json_holds_plain_values_only():
@@ -47,4 +51,5 @@ def test_json_holds_plain_values_only():
         {"a": np.array([1.0, np.nan]), "b": (np.int32(2), True, None), "c": float("inf"), "d": "ä"}
     )
     assert json.loads(text) == {"a": [1.0, None], "b": [2, True, None], "c": None, "d": "ä"}
-    assert "NaN" not in text and "ä" in text
+    assert "NaN" not in text
+    assert "ä" in text

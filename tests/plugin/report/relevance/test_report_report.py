@@ -76,17 +76,23 @@ def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
     told = "relevance" if method == "occlusion" else "slopes"
     assert [row["what"] for row in conservation_rows(report.books, method)] == ["explained logits", told]
     page = relevance_html(report)
-    assert "need not add up" in page and "not accounted for" not in page and "against a baseline" not in page
+    assert "need not add up" in page
+    assert "not accounted for" not in page
+    assert "against a baseline" not in page
     assert json.loads(relevance_json(report))["conservation"]["relative_residual"] is None
 
 
 def test_slopes_are_called_slopes_and_not_evidence():
     slopes = relevance_report(method="gradient", baseline="")
     page = relevance_html(slopes)
-    assert "Its slopes, by share" in summary(slopes)[0] and "a rise of which" in summary(slopes)[1]
-    assert "net (logit per sd)" in page and "(logit)" not in page
+    assert "Its slopes, by share" in summary(slopes)[0]
+    assert "a rise of which" in summary(slopes)[1]
+    assert "net (logit per sd)" in page
+    assert "(logit)" not in page
     shares = relevance_html(relevance_report())
-    assert "net (logit)" in shares and "slope" not in shares and "per sd" not in shares
+    assert "net (logit)" in shares
+    assert "slope" not in shares
+    assert "per sd" not in shares
 
 
 def test_the_sentence_on_the_books_tells_where_the_logits_went():
@@ -103,7 +109,8 @@ def test_the_sentence_on_the_books_tells_where_the_logits_went():
 def test_what_is_only_rounding_of_larger_sums_is_no_amount():
     books = replace(relevance_report().books, target_sum=1e5, outside_region=-2e-11, masked_input=1e-3)
     rows = {row["what"]: row["amount"] for row in conservation_rows(books, "lrp_0")}
-    assert rows["outside the region"] == 0 and rows["masked inputs"] == 1e-3
+    assert rows["outside the region"] == 0
+    assert rows["masked inputs"] == 1e-3
 
 
 def test_the_predicted_class_is_no_name_in_quotes():
@@ -114,7 +121,8 @@ def test_the_predicted_class_is_no_name_in_quotes():
 
 def test_what_the_deviations_were_taken_over_is_told():
     page = relevance_html(relevance_report(uncertainty="5 networks"))
-    assert "means over 5 networks" in page and "_sd" in page
+    assert "means over 5 networks" in page
+    assert "_sd" in page
     assert "_sd" not in relevance_html(relevance_report())
 
 
@@ -145,10 +153,10 @@ def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline()
         ]
         for method in ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "lrp_alpha_beta")
     }
-    assert (
-        "at its baseline" in said["integrated_gradients"] and "batch-norm" not in said["integrated_gradients"]
-    )
-    assert said["gradient_x_input"] == said["lrp_epsilon"] and "batch-norm" in said["lrp_epsilon"]
+    assert "at its baseline" in said["integrated_gradients"]
+    assert "batch-norm" not in said["integrated_gradients"]
+    assert said["gradient_x_input"] == said["lrp_epsilon"]
+    assert "batch-norm" in said["lrp_epsilon"]
     assert "nothing to other biases" in said["lrp_alpha_beta"]
 
 
@@ -236,9 +244,10 @@ def test_the_model_page_tells_the_card_and_flags_what_was_measured_otherwise():
     text = " ".join(outline.text)
     assert "The card says 30 for receptive field (pixels), but 36 was measured." in text
     assert "says 22183" not in text
-    assert (
-        "demonstration model" in text and "35 x 62 km" in text and "0.93" in text and "A <b>paper</b>" in text
-    )
+    assert "demonstration model" in text
+    assert "35 x 62 km" in text
+    assert "0.93" in text
+    assert "A <b>paper</b>" in text
     same = inspect_model_html(SimpleNamespace(to_json=lambda: json.dumps(CARD)), {"checksum": "ok"})
     assert "was measured." not in same
 
@@ -254,7 +263,9 @@ def test_the_environment_page_gives_the_command_for_what_is_missing():
         {"name": "torch", "version": None, "needed_for": "networks", "command": "pip install 'torch>=2.0'"},
     ]
     text = " ".join(checked(environment_html(rows)).text)
-    assert "Missing: torch." in text and "pip install 'torch>=2.0'" in text and "apt install" not in text
+    assert "Missing: torch." in text
+    assert "pip install 'torch>=2.0'" in text
+    assert "apt install" not in text
     complete = " ".join(checked(environment_html(rows[:1])).text)
     assert "Everything FloeLens needs is installed." in complete
 

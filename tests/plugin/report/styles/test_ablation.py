@@ -14,7 +14,8 @@ pytestmark = pytest.mark.usefixtures("qgis_app")
 def shader_of(raster, text):
     sidecar(raster).write_text(text, encoding="utf-8")
     layer = QgsRasterLayer(str(raster), "layer")
-    assert layer.isValid() and layer.renderer().type() == "singlebandpseudocolor"
+    assert layer.isValid()
+    assert layer.renderer().type() == "singlebandpseudocolor"
     return layer, layer.renderer().shader()
 
 

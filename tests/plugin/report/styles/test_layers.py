@@ -232,10 +232,12 @@ def test_the_attribute_table_of_zones_shows_whole_headings(tmp_path):
     style = tmp_path / "zones.qml"
     text = leading_sensor_style("lead", ["sar", "mwr"], aliases)
     # Strength has no sign: the sensor with most of it may pull the other way.
-    assert "SAR varies most" in text and "leads" not in text
+    assert "SAR varies most" in text
+    assert "leads" not in text
     style.write_text(text, encoding="utf-8")
     assert layer.loadNamedStyle(str(style))[1]
     columns = {column.name: column for column in layer.attributeTableConfig().columns()}
     for field, heading in aliases.items():
-        assert columns[field].width >= 7 * len(heading) and not columns[field].hidden
+        assert columns[field].width >= 7 * len(heading)
+        assert not columns[field].hidden
         assert layer.attributeAlias(layer.fields().indexOf(field)) == heading

@@ -26,7 +26,12 @@ def skill(kind: str, good: bool) -> HeadSkill:
     generator = np.random.default_rng(6)
     if kind == "softmax":
         layer = OutputLayer(
-            "type", kind, CLASSES, tuple(Component(f"c{at}", "sar") for at in range(4)), np.eye(4), np.zeros(4)
+            "type",
+            kind,
+            CLASSES,
+            tuple(Component(f"c{at}", "sar") for at in range(4)),
+            np.eye(4),
+            np.zeros(4),
         )
         truth = generator.integers(0, 4, 2000)
         x = np.eye(4)[truth if good else np.where(truth == 1, 0, truth * (generator.random(2000) < 0.5))]
@@ -46,13 +51,16 @@ def test_the_first_sentence_is_the_skill_and_says_where_it_is_poor(kind, good):
     found = skill(kind, good)
     said = replace(report(kind, zones=False, n=3000, a_scale=3), skill=(found,))
     first, second, third = sentences = said.summary(said.heads[0])
-    assert first == skill_sentence(found) and found.poor != good
+    assert first == skill_sentence(found)
+    assert found.poor != good
     assert first.startswith("Against the labels: " if good else "The map is poor against the labels: ")
     assert all(len(sentence.split()) <= MOST_WORDS for sentence in sentences)
-    assert second == summary(said.heads[0])[0] and third == summary(said.heads[0])[2]
+    assert second == summary(said.heads[0])[0]
+    assert third == summary(said.heads[0])[2]
     content = json.loads(zscores_json(said))
     rules = schema("zscores-report")
-    assert problems(content, rules, rules) == [] and content["skill"][0]["worst"] == found.worst
+    assert problems(content, rules, rules) == []
+    assert content["skill"][0]["worst"] == found.worst
     assert content["heads"][0]["summary"] == list(sentences)
     page = unescape(zscores_html(said))
     checked(zscores_html(said))
@@ -70,13 +78,16 @@ def test_long_names_do_not_make_the_sentence_long():
     name = " ".join(["thick"] * 15)
     rows = tuple({**row, "class": name} if row["class"] == found.worst else row for row in found.confusion)
     sentence = skill_sentence(replace(found, confusion=rows, worst=name))
-    assert len(sentence.split()) <= MOST_WORDS and sentence.endswith(f"macro F1 {found.macro_f1:.2g}.")
+    assert len(sentence.split()) <= MOST_WORDS
+    assert sentence.endswith(f"macro F1 {found.macro_f1:.2g}.")
 
 
 def test_a_verdict_on_trust_without_skill_comes_after_the_word_that_skill_is_unknown():
     said = report(zones=False, n=3000, a_scale=3)
     head = replace(said.heads[0], measures={**said.heads[0].measures, "weights_fitted": True})
     first, _, third = summary(head, judged(1.0))
-    assert "deserved" in third and first == UNKNOWN and len(UNKNOWN.split()) <= MOST_WORDS
+    assert "deserved" in third
+    assert first == UNKNOWN
+    assert len(UNKNOWN.split()) <= MOST_WORDS
     assert UNKNOWN in unescape(zscores_html(said))
     assert UNKNOWN not in unescape(zscores_html(report(labels=False, zones=False, n=3000, a_scale=3)))

@@ -11,7 +11,7 @@ from floelens.plugin.ground.errors import ModelError, NumericalError
 from floelens.tests.plugin.core.channel_data import contributions, evidence_of
 
 
-@pytest.mark.parametrize("kind,outputs", [("sigmoid", 1), ("softmax", 3), ("linear", 1)])
+@pytest.mark.parametrize(("kind", "outputs"), [("sigmoid", 1), ("softmax", 3), ("linear", 1)])
 def test_the_reference_sample_itself_has_mean_zero_and_sd_one(kind, outputs):
     parts = contributions(1, 900, 4, outputs)
     reference = ContributionReference.of(evidence_of(parts, np.zeros((900, outputs)), kind=kind), "m", "ab")
@@ -35,7 +35,8 @@ def test_a_constant_contribution_is_nowhere_unusual():
     parts[:, :, 1] = 0.1
     reference = ContributionReference.of(evidence_of(parts, np.zeros(300)), "m", "ab")
     standard = reference.standardised(parts.transpose(1, 2, 0))
-    assert np.isnan(standard[0, 1]).all() and np.isfinite(standard[0, [0, 2]]).all()
+    assert np.isnan(standard[0, 1]).all()
+    assert np.isfinite(standard[0, [0, 2]]).all()
 
 
 def test_a_file_gives_the_reference_back_and_other_models_are_refused():

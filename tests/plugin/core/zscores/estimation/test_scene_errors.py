@@ -90,7 +90,8 @@ def test_the_jackknife_of_a_linear_head_is_that_of_fits_without_each_scene():
         rows, np.repeat(np.arange(5), 40), 5, least_squares(everything), np.arange(3)
     )
     np.testing.assert_allclose(covariance, 4 / 5 * away.T @ away, rtol=1e-8, atol=1e-14)
-    assert (freedom > 2.5).all() and (freedom <= 4).all()
+    assert (freedom > 2.5).all()
+    assert (freedom <= 4).all()
 
 
 def test_a_scene_that_holds_all_of_the_evidence_counts_as_the_only_one():
@@ -121,8 +122,10 @@ def test_words_from_too_few_scenes_are_hints_without_an_interval(scenes):
     rows, warnings = channel_slopes(evidence(scenes), SCENES if scenes >= LEAST_SCENES else "blocks")
     hints = scenes < LEAST_SCENES
     for row in rows:
-        assert row["hint"] is hints and row["scenes"] == scenes
-        assert (row["low"] is None) == hints and row["slope"] is not None
+        assert row["hint"] is hints
+        assert row["scenes"] == scenes
+        assert (row["low"] is None) == hints
+        assert row["slope"] is not None
         assert ("a hint" in row["note"]) == hints
         if not hints:
             assert row["low"] < row["slope"] < row["high"]

@@ -151,7 +151,8 @@ def test_zones_and_what_is_outside_add_up_to_the_scene():
     alone.add(x[zones == 1])
     expected = compute_scores(alone.close())
     leading = max(expected.rows, key=lambda row: abs(row["z"]))
-    assert found[1].level == "components" and found[1].leading_component == leading["component"]
+    assert found[1].level == "components"
+    assert found[1].leading_component == leading["component"]
     assert found[1].leading_z == pytest.approx(leading["z"], rel=1e-9)
 
 
@@ -173,7 +174,8 @@ def test_zones_of_few_radiometer_cells_have_scores_of_sensors_only(cells, level)
     accumulator = SceneAccumulator(layer(0.3 * generator.normal(size=12), 0.0))
     accumulator.add(x)
     found = zone_scores(0, accumulator.close())
-    assert found.level == level and (found.scores is None) == (level == "sensors")
+    assert found.level == level
+    assert (found.scores is None) == (level == "sensors")
     assert (found.leading_component == "") == (level == "sensors")
     assert ("too few radiometer cells" in found.note) == (level == "sensors")
     assert found.leading_sensor in ("sar", "mwr")
@@ -190,5 +192,6 @@ def test_a_zone_says_whose_weight_its_leading_component_carries_and_nothing_else
         accumulator = SceneAccumulator(layer(np.array([3.0, 1.0] + [0.1] * 6), 0.0))
         accumulator.add(x)
         found = zone_scores(0, accumulator.close())
-        assert found.level == "components" and found.leading_component == "sar_0"
+        assert found.level == "components"
+        assert found.leading_component == "sar_0"
         assert found.note == ("sar_0 carries also the weight of sar_1" if repeated else "")

@@ -121,7 +121,8 @@ def test_nothing_is_made_up_beyond_the_swath_or_beyond_what_was_measured():
     assert np.isfinite(found[nearest < LIMIT * 10.0 - 1e-3]).all()
     assert 0.05 < np.isfinite(found).mean() < 0.95
     values = group.values[CHANNEL]
-    assert values.min() <= np.nanmin(found) and np.nanmax(found) <= values.max()
+    assert values.min() <= np.nanmin(found)
+    assert np.nanmax(found) <= values.max()
 
 
 def test_a_lone_footprint_gives_its_own_value_and_cells_without_a_place_none():
@@ -133,8 +134,10 @@ def test_a_lone_footprint_gives_its_own_value_and_cells_without_a_place_none():
         10.0,
     )
     values, time = to_cells([group], np.array([20.01, 25.0, np.nan]), np.array([80.01, 80.0, 80.0]), 2.0)
-    assert values[CHANNEL].tolist()[0] == 200.0 and time.tolist()[0] == 5.0
-    assert np.isnan(values[CHANNEL][1:]).all() and np.isnan(time[1:]).all()
+    assert values[CHANNEL].tolist()[0] == 200.0
+    assert time.tolist()[0] == 5.0
+    assert np.isnan(values[CHANNEL][1:]).all()
+    assert np.isnan(time[1:]).all()
 
 
 def test_cells_stop_when_asked_to():

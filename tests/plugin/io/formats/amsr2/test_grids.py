@@ -104,7 +104,8 @@ def test_a_grid_over_a_scene_spans_it_though_cells_are_not_whole_pixels(tmp_path
         there = scene.pixel_to_lonlat(corner[0] * 1075 / 43, corner[1] * 1030 / 41)
         assert np.allclose(raster.grid.pixel_to_lonlat(*corner), there, rtol=0, atol=1e-9)
     delay = product.rasters["ancillary_coarse"]
-    assert delay.grid.same_as(raster.grid) and delay.bands[0].name == "amsr2_delay"
+    assert delay.grid.same_as(raster.grid)
+    assert delay.bands[0].name == "amsr2_delay"
     assert np.array_equal(delay.values[0], np.where(swath == 0, 1292, 1647).astype(np.float32))
     assert product.tags["amsr2_delay_s"] == "1292..1647"
     assert product.time == datetime(2019, 8, 23, 3, 30, 23, tzinfo=timezone.utc)
@@ -160,7 +161,8 @@ def test_concentrations_are_read_north_up_in_percent_with_flags_counted(tmp_path
     assert recognises(str(path))
     product = open_amsr2([str(path)], OPTIONS, None, None)
     raster = product.rasters["ancillary_coarse"]
-    assert set(product.rasters) == {"ancillary_coarse", "chart"} and raster.bands[0].name == "amsr2_sic"
+    assert set(product.rasters) == {"ancillary_coarse", "chart"}
+    assert raster.bands[0].name == "amsr2_sic"
     expected = np.where(packed > 250, np.nan, packed * 0.4)
     assert np.allclose(raster.values[0], expected, atol=1e-5, rtol=0, equal_nan=True)
     assert product.found["without_concentration"] == {

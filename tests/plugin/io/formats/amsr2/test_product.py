@@ -56,7 +56,8 @@ def test_all_channels_lie_where_they_belong_everywhere_on_earth(tmp_path, place,
     product = open_amsr2([made.write(tmp_path / "g.h5")], OPTIONS, scene, SAR_TIME)
     raster = product.rasters["mwr"]
     assert [band.name for band in raster.bands] == list(MWR_CHANNELS)
-    assert raster.grid.same_as(scene.coarser(25)) and raster.dtype == "float32"
+    assert raster.grid.same_as(scene.coarser(25))
+    assert raster.dtype == "float32"
     lon, lat = centres(raster.grid)
     for band, values in zip(raster.bands, raster.values):
         expected = made.field(channel_of(band.name))(lon, lat)
@@ -113,7 +114,8 @@ def test_every_cell_comes_from_the_swath_nearest_in_time_and_says_when(tmp_path)
     )
     from_second = delay > 0
     assert 0.02 < from_second.mean() < 0.9
-    assert (offset[:, from_second] == 1).all() and (offset[:, ~from_second] == 0).all()
+    assert (offset[:, from_second] == 1).all()
+    assert (offset[:, ~from_second] == 0).all()
     # The delay of some cells against a search through all footprints at all their places.
     rng = np.random.default_rng(0)
     for row, col in zip(rng.integers(0, delay.shape[0], 40), rng.integers(0, delay.shape[1], 40)):
@@ -127,7 +129,8 @@ def test_every_cell_comes_from_the_swath_nearest_in_time_and_says_when(tmp_path)
         pytest.approx(from_second.mean(), abs=1e-4),
         0.0,
     ]
-    assert product.found["delay_s"]["min"] == delay.min() and product.found["delay_s"]["max"] == delay.max()
+    assert product.found["delay_s"]["min"] == delay.min()
+    assert product.found["delay_s"]["max"] == delay.max()
     assert product.tags["amsr2_delay_s"] == f"{delay.min():.0f}..{delay.max():.0f}"
     assert product.rasters["ancillary_coarse"].bands[0].name == "amsr2_delay"
     # The order in which files are given does not matter.
@@ -192,14 +195,16 @@ def test_without_a_scene_swaths_lie_on_a_polar_grid_of_ten_kilometres(granule, t
     product = open_amsr2([granule[1]], OPTIONS, None, None)
     grid = product.rasters["mwr"].grid
     assert same_crs(grid.crs, "EPSG:3413")
-    assert grid.transform[0] == 10_000.0 and grid.transform[2] % 10_000.0 == 0 == grid.transform[5] % 10_000.0
+    assert grid.transform[0] == 10_000.0
+    assert grid.transform[2] % 10_000.0 == 0 == grid.transform[5] % 10_000.0
     values = product.rasters["mwr"].values
     lon, lat = centres(grid)
     for name, layer in zip(MWR_CHANNELS, values):
         assert np.isfinite(layer).mean() > 0.2
         error = np.abs(layer - granule[0].field(channel_of(name))(lon, lat))
         # 0.013 K/km: on the edge, up to 7.5 km outside, nothing warmer than the footprints is made up.
-        assert np.nanmax(error) < 0.1 and np.nanquantile(error, 0.95) < 0.02
+        assert np.nanmax(error) < 0.1
+        assert np.nanquantile(error, 0.95) < 0.02
     assert product.time == granule[0].start
     south = Granule(smooth_field(), middle=(-40.0, -72.0), scans=10).write(tmp_path / "south.h5")
     assert same_crs(open_amsr2([south], OPTIONS, None, None).rasters["mwr"].grid.crs, "EPSG:3976")

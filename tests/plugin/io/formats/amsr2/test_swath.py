@@ -76,7 +76,8 @@ def test_parameters_of_zero_give_the_first_sample_and_of_one_the_second():
 def test_a_place_without_a_neighbour_is_unknown_and_two_samples_at_one_place_are_that_place():
     lon, lat = np.array([[10.0, np.nan, 30.0, 30.0]]), np.array([[80.0, 80.0, 70.0, 70.0]])
     found_lon, found_lat = low_frequency_places(lon, lat, 1.5, 0.3)
-    assert np.isnan(found_lon[0, 0]) and np.isnan(found_lat[0, 0])
+    assert np.isnan(found_lon[0, 0])
+    assert np.isnan(found_lat[0, 0])
     assert (found_lon[0, 1], found_lat[0, 1]) == pytest.approx((30.0, 70.0), abs=1e-12)
 
 
@@ -103,7 +104,8 @@ def test_scan_times_count_leap_seconds():
 def test_level_1b_has_all_channels_at_their_own_places(tmp_path):
     granule = Granule(smooth_field(), **SMALL)
     swath = read(granule.write(tmp_path / "granule.h5"))
-    assert swath.level == "L1B" and len(swath.channels) == 14
+    assert swath.level == "L1B"
+    assert len(swath.channels) == 14
     assert swath.parameters == {name: (A1[name], A2[name]) for name in A1}
     lon, lat = granule.horn("A")
     for frequency, name in LOW.items():
@@ -160,7 +162,9 @@ def test_samples_without_a_place_are_left_out(tmp_path):
 def test_level_1r_takes_each_channel_at_its_finest_on_odd_samples(tmp_path):
     granule = Granule(smooth_field(), level="L1R", **SMALL)
     swath = read(granule.write(tmp_path / "g.h5"))
-    assert swath.level == "L1R" and not swath.parameters and len(swath.channels) == 14
+    assert swath.level == "L1R"
+    assert not swath.parameters
+    assert len(swath.channels) == 14
     lon, lat = granule.horn("A")
     for frequency, resolution in zip(FREQUENCIES, ("res06", "res06", "res10", "res23", "res23", "res36")):
         channel = f"btemp_{frequency.replace('.', '_')}v"
@@ -190,7 +194,8 @@ def test_one_horn_that_lacks_a_polarisation_is_left_out(tmp_path):
     )
     group = group_of(swath, "btemp_89_0h")
     assert "btemp_89_0v" in group.values
-    assert group.lon.size == 6 * 20 and group.spacing_km == SPACING_KM
+    assert group.lon.size == 6 * 20
+    assert group.spacing_km == SPACING_KM
 
 
 @pytest.mark.parametrize(

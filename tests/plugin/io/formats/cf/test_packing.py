@@ -192,4 +192,5 @@ def test_reasons_are_counted_apart():
     packing = Packing.of(attributes, {}, "uint8")
     values, codes = packing.counted(stored)
     assert codes == {"pole_hole": 1, "land": 2, "fill value": 1, "outside of the valid range": 1}
-    assert values.tolist()[0][-1] == 7.0 and np.isnan(values[0, :-1]).all()
+    assert values.tolist()[0][-1] == 7.0
+    assert np.isnan(values[0, :-1]).all()

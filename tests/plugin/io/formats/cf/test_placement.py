@@ -133,7 +133,8 @@ def test_what_cannot_be_placed_or_is_no_temperature_is_a_sentence(tmp_path, chan
     path = write_map(tmp_path / "amsr2.nc", **change)
     with pytest.raises(SceneError, match=sentence) as told:
         read(path)
-    assert "amsr2.nc" in str(told.value) and len(str(told.value)) - len(path) < 400
+    assert "amsr2.nc" in str(told.value)
+    assert len(str(told.value)) - len(path) < 400
 
 
 def hours(dataset):
@@ -271,17 +272,16 @@ def test_longitudes_to_360_are_turned_to_where_places_are_looked_for(tmp_path):
     raster = read(tmp_path / "amsr2.nc").rasters["mwr"]
     row, col = (int(at) for at in raster.grid.lonlat_to_pixel(-90.1, 75.1))
     assert raster.values[0, row, col] == np.float32(150.0 + 269.75 / 4.0)
-    assert raster.grid.transform[2] == -180.0 and raster.grid.transform[5] == 90.0
+    assert raster.grid.transform[2] == -180.0
+    assert raster.grid.transform[5] == 90.0
 
 
 def test_wkt_in_other_units_than_metres_is_met_by_the_axes(tmp_path):
     crs = pyproj.CRS("+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +ellps=WGS84 +units=km")
     path = write_map(tmp_path / "amsr2.nc", mapping={"crs_wkt": crs.to_wkt()})
     grid = read(path).rasters["mwr"].grid
-    assert (
-        grid.transform[0] == pytest.approx(5.0)
-        and parse_crs(grid.crs).axis_info[0].unit_conversion_factor == 1000.0
-    )
+    assert grid.transform[0] == pytest.approx(5.0)
+    assert parse_crs(grid.crs).axis_info[0].unit_conversion_factor == 1000.0
 
 
 def test_a_code_or_a_proj_string_is_a_grid_mapping_too(tmp_path):

@@ -307,7 +307,9 @@ def test_without_a_scene_there_are_only_polygons_and_that_is_told(shapefile):
 
 
 def test_crossings_are_counted_pair_by_pair():
-    star = [(np.cos(a), np.sin(a)) for a in 4 * np.pi * np.arange(6) / 5]  # a pentagram crosses itself five times
+    star = [
+        (np.cos(a), np.sin(a)) for a in 4 * np.pi * np.arange(6) / 5
+    ]  # a pentagram crosses itself five times
     assert crossings([np.array(star)]) == 5
     assert crossings([np.array(SQUARE, float)]) == 0
     squares = [np.array(SQUARE, float) + (shift, shift) for shift in (0, 0.5)]

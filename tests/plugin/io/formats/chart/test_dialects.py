@@ -49,10 +49,12 @@ def test_the_egg_as_people_draw_it_is_in_tenths_with_numbers_of_its_own():
 
 def test_concentrations_in_tenths_are_told_from_codes_of_sigrid_3():
     ice, told = decoded({"CT": [10, 5, 0, None]})
-    assert [polygon.concentration for polygon in ice] == [100.0, 50.0, 0.0, None] and "in tenths" in told[0]
+    assert [polygon.concentration for polygon in ice] == [100.0, 50.0, 0.0, None]
+    assert "in tenths" in told[0]
     # The code 10 is one tenth where no number shows that tenths are meant.
     ice, told = decoded({"CT": ["10", "01", "02", "-9"]})
-    assert [polygon.concentration for polygon in ice] == [10.0, 0.0, 0.0, None] and not told
+    assert [polygon.concentration for polygon in ice] == [10.0, 0.0, 0.0, None]
+    assert not told
 
 
 def test_icecode_holds_the_whole_egg():

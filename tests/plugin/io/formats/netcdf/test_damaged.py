@@ -71,7 +71,8 @@ def read_everything(path: Path) -> bool:
                 product.polygons_from(None)
     except SceneError as error:
         assert path.name in str(error)
-        assert "\n" not in str(error) and str(error).endswith(".")
+        assert "\n" not in str(error)
+        assert str(error).endswith(".")
         return False
     finally:
         path.unlink()

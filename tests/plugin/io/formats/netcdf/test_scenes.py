@@ -93,7 +93,8 @@ def test_values_are_physical_and_masked_where_the_file_has_none(opened, kind):
     tolerance = 2e-5 if kind == "ready" else 0
     for name in ("hh", "hv"):
         np.testing.assert_allclose(bands[name], getattr(truth, name), atol=tolerance)
-    assert np.isnan(bands["hh"][:, :4]).all() and np.isfinite(bands["hh"][:, 4:]).all()
+    assert np.isnan(bands["hh"][:, :4]).all()
+    assert np.isfinite(bands["hh"][:, 4:]).all()
     radiometer = bands_of(opened(kind), "mwr")
     for name in ("btemp_6_9h", "btemp_89_0v"):
         np.testing.assert_allclose(radiometer[name], truth.brightness(name).astype("f4"), rtol=2e-6)
@@ -254,7 +255,8 @@ def test_flip_is_for_display_and_moves_no_pixel(tmp_path):
     truth = Truth()
     with open_netcdf(write_raw(tmp_path / "a.nc", truth, flip=1), ImportOptions()) as right:
         right_pixels = bands_of(right, "sar")["hh"]
-        assert right.found["flip"] == 1 and right.found["mirror_image_of_the_map"]
+        assert right.found["flip"] == 1
+        assert right.found["mirror_image_of_the_map"]
         assert not any("flip" in text for text in right.warnings)
         grid = right.rasters["sar"].grid
     with open_netcdf(write_raw(tmp_path / "b.nc", truth, flip=0), ImportOptions()) as wrong:
@@ -283,7 +285,8 @@ def test_a_scene_in_other_polarisations_is_not_taken_for_hh_and_hv(tmp_path):
 def test_amsr2_that_is_missing_is_told(tmp_path):
     path = write_raw(tmp_path / "a.nc", drop=MWR_CHANNELS)
     with open_netcdf(path, ImportOptions()) as product:
-        assert "mwr" not in product.rasters and "ancillary_coarse" in product.rasters
+        assert "mwr" not in product.rasters
+        assert "ancillary_coarse" in product.rasters
         assert any("holds no AMSR2 brightness temperatures" in text for text in product.warnings)
         assert product.found["channels"]["missing"] == list(MWR_CHANNELS)
 

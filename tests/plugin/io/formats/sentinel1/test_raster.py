@@ -78,7 +78,9 @@ def test_sigma0_agrees_with_gdals_driver_where_no_noise_is_subtracted(tmp_path):
     if not calibrated:
         with pytest.raises(RasterioIOError):
             rasterio.open(f"SENTINEL1_CALIB:SIGMA0:{manifest}:EW_HH:INTENSITY")
-        pytest.skip(f"GDAL {rasterio.__gdal_version__} offers no calibrated GRD, only {len(names)} raw images")
+        pytest.skip(
+            f"GDAL {rasterio.__gdal_version__} offers no calibrated GRD, only {len(names)} raw images"
+        )
     values = read_all(manifest)
     for name in calibrated:
         with rasterio.open(name) as dataset:

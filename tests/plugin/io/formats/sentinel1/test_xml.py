@@ -16,7 +16,9 @@ LARGE = {
     "towers": b"<r>" + (b"<processing>" * 60 + b"</processing>" * 60) * 10_000 + b"</r>",
     "one attribute": b'<r a="' + b"x" * (20 << 20) + b'"/>',
     "attributes": b"<r " + b" ".join(b'a%d="1"' % n for n in range(1_000_000)) + b"/>",
-    "attributes everywhere": b"<r>" + (b"<a " + b" ".join(b'a%d=""' % n for n in range(100)) + b"/>") * 5000 + b"</r>",
+    "attributes everywhere": b"<r>"
+    + (b"<a " + b" ".join(b'a%d=""' % n for n in range(100)) + b"/>") * 5000
+    + b"</r>",
     "a name": b"<" + b"r" * (10 << 20) + b"/>",
     "a short huge name": b"<" + b"r" * 1000 + b"/>",
     "namespaces": b"<r>" + b"".join(b'<a xmlns:n%d="u"/>' % n for n in range(300_000)) + b"</r>",
@@ -48,7 +50,9 @@ def test_what_no_annotation_holds_is_a_sentence_at_once(name):
 
 
 def test_what_annotations_hold_is_read():
-    content = b"<r>" + b"<a b='1' c='2'>x &lt; y</a>" * 5000 + b"<!-- a > b --><n>" + b"1 " * 500_000 + b"</n></r>"
+    content = (
+        b"<r>" + b"<a b='1' c='2'>x &lt; y</a>" * 5000 + b"<!-- a > b --><n>" + b"1 " * 500_000 + b"</n></r>"
+    )
     root = parse(content, "annotation", MANIFEST_ELEMENTS)
     assert len(root.all("a")) == 5000
     assert root.text("a") == "x < y"

@@ -106,7 +106,9 @@ def test_no_row_is_reached_by_more_than_two_bands_of_the_branches(height, cores,
         for length in (*range(300), 683, 1160):
             rows = Band(start, start + length, start + length + 9)
             cut = branches._bands(rows)
-            assert [row for band in cut for row in range(band.start, band.stop)] == list(range(start, start + length))
+            assert [row for band in cut for row in range(band.start, band.stop)] == list(
+                range(start, start + length)
+            )
             seen = [band.around(BRANCH_HALO) for band in cut]
             assert all(above.stop <= below.start for above, below in zip(seen, seen[2:]))
 
@@ -145,18 +147,24 @@ def test_several_cores_find_the_same_numbers_every_time():
         with torch.no_grad():
             logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
             books = {}
-            pulled = pull(torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2]))
+            pulled = pull(
+                torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2])
+            )
         found.append([logits, *pulled, torch.stack(list(books.values()))])
     assert all(torch.equal(mine, first) for each in found for mine, first in zip(each, found[0]))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("seeded", [(slice(None),) * 2, (slice(20, 90), slice(3, 60)), (slice(150, 151), slice(0, 1))])
+@pytest.mark.parametrize(
+    "seeded", [(slice(None),) * 2, (slice(20, 90), slice(3, 60)), (slice(150, 151), slice(0, 1))]
+)
 def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any_height(outputs, seeded):
     network = network_of("interpretability_small", outputs, torch.float64)
     fine, coarse = inputs_of(151, 118, torch.float64)
     seeds = torch.zeros(1, outputs, 151, 118, dtype=torch.float64)
-    seeds[(..., *seeded)] = torch.randn(seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1))
+    seeds[(..., *seeded)] = torch.randn(
+        seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1)
+    )
     expected = EpsilonPullback(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *note: None)
     fast = fast_of(network.float())
     for height in (0, 48, 7):
@@ -197,7 +205,8 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
 
 
 def test_seeds_that_are_zero_everywhere_reach_nothing():
-    assert not list(bands(0, 7)) and not shares(Band(0, 0, 300), 4)
+    assert not list(bands(0, 7))
+    assert not shares(Band(0, 0, 300), 4)
     fast = fast_of(network_of("interpretability_small", 2, torch.float64))
     fine, coarse = inputs_of(150, 40, torch.float64)
     for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):

@@ -61,12 +61,14 @@ def test_framed_pools_are_those_of_the_whole_array_with_zeros_beside(dtype, shar
     scales = []
     for scale, begin, means, frame in framed_pools(array[:, :, seen], SCALES, top, bottom):
         expected = SamePool2d(scale)(array.double())
-        assert not means[..., :frame].any() and not means[..., frame + cols :].any()
+        assert not means[..., :frame].any()
+        assert not means[..., frame + cols :].any()
         assert means.shape[3] == cols + 2 * frame
         # What lies beyond the array is not given, and at least what was asked for is.
         begin += seen.start
         end = begin + means.shape[2]
-        assert 0 <= begin <= first and stop <= end <= 90
+        assert 0 <= begin <= first
+        assert stop <= end <= 90
         inside = means[..., frame : frame + cols]
         assert worst(inside.double(), expected[:, :, begin:end]) < share
         scales.append(scale)
