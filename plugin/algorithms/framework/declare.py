@@ -6,7 +6,7 @@ enum's words are a promise, so they are given with what each means, and its help
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from qgis.core import (
     QgsProcessing,
@@ -108,8 +108,32 @@ def choice(
     name: str, label: str, help_text: str, words: Mapping[str, str], default: str, advanced: bool = False
 ):
     """Return an enum of static words; `words` says what each means."""
+    return _words(name, label, help_text, words, default, False, advanced)
+
+
+def choices(
+    name: str,
+    label: str,
+    help_text: str,
+    words: Mapping[str, str],
+    default: Collection[str],
+    advanced: bool = False,
+):
+    """Return an enum of which several words may be chosen."""
+    return _words(name, label, help_text, words, list(default), True, advanced)
+
+
+def _words(
+    name: str,
+    label: str,
+    help_text: str,
+    words: Mapping[str, str],
+    default: str | list[str],
+    several: bool,
+    advanced: bool,
+):
     parameter = QgsProcessingParameterEnum(
-        name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+        name, label, list(words), allowMultiple=several, defaultValue=default, usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
