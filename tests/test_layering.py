@@ -40,7 +40,13 @@ ROOMS_OF_CORE = (
     "zscores",
     "simulation",
     "training",
+    "benchmarks",
 )
+# Rooms that judge what others explain, and what they may import of these.
+JUDGES = {
+    "training": {"simulation"},
+    "benchmarks": {"relevance", "contributions"},
+}
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
@@ -110,12 +116,7 @@ def test_the_rooms_of_the_science_stand_on_what_is_below_them_not_on_each_other(
         room = module.split(".")[2] if module.count(".") > 1 else ""
         for name in imports_of(module):
             other = name.split(".")[2] if name.startswith("plugin.core.") else ""
-            if (
-                other
-                and other != room
-                and other in ROOMS_OF_CORE
-                and (room, other) != ("training", "simulation")
-            ):
+            if other and other != room and other in ROOMS_OF_CORE and other not in JUDGES.get(room, set()):
                 wrong.append(f"{module} imports {name}")
     assert not wrong
 
