@@ -18,6 +18,7 @@ from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
+from .algorithms.squaresbenchmark import SquaresBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -29,6 +30,7 @@ ALGORITHMS = (
     Contributions,
     ZScores,
     Ablation,
+    SquaresBenchmark,
     InspectModel,
     Environment,
 )

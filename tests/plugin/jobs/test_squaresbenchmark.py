@@ -1,0 +1,107 @@
+"""The job: table and report agree, a stopped full run goes on, and nothing half-written stays."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from floelens.plugin.core.benchmarks import run
+from floelens.plugin.core.benchmarks.run import Extent
+from floelens.plugin.core.benchmarks.squares import Squares
+from floelens.plugin.ground.errors import Cancelled, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.jobs.squaresbenchmark import SquaresBenchmark
+from floelens.tests.plugin.report.page_checks import checked
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Make the benchmark small: three networks, few samples."""
+    extent = Extent((0.02,), ("columns",), explained=4, nulls=4, steps=2, draws=2)
+    monkeypatch.setattr(run, "EXTENTS", {"quick": extent, "full": extent})
+    monkeypatch.delitem(run.LAYERED, "cnn")
+    monkeypatch.setattr(Squares.__init__, "__defaults__", (30, 0.6))
+
+
+def job(folder, **changes) -> SquaresBenchmark:
+    stem = folder / "squares"
+    files = {"report": f"{stem}_report.html", "report_json": f"{stem}_report.json"}
+    settings = {"methods": ("gradient_x_input", "gradient", "unrolled_zplus"), **changes}
+    return SquaresBenchmark(f"{stem}.csv", report_csv=f"{stem}_report.csv", **files, **settings)
+
+
+class Stopping(Silent):
+    """Asks to stop once a network is begun."""
+
+    def __init__(self, network: str) -> None:
+        self.begun, self._network, self.said = [], network, []
+
+    def report(self, fraction, text=""):
+        self.begun.append(text)
+
+    def message(self, text):
+        self.said.append(text)
+
+    def cancelled(self):
+        return self.begun[-1].startswith(self._network)
+
+
+def test_table_report_and_json_say_the_same(small, tmp_path):
+    results = job(tmp_path).run(Silent())
+    with open(results["OUTPUT"], encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = [(row["architecture"], row["method"]) for row in rows]
+    layered = [(name, method) for name in ("linear", "mlp") for method in ("gradient_x_input", "gradient")]
+    assert found == [*layered, *(("echo_state_columns_0.02", m) for m in job(tmp_path).methods)]
+    for row in rows:
+        fed = row["architecture"].startswith("echo_state")
+        assert bool(row["decay"]) == fed
+        assert bool(row["decay_expected"]) == (row["method"] == "unrolled_zplus")
+        assert bool(row["conservation_error"]) == (row["method"] != "gradient")
+        assert (row["note"] == "") == (row["raised"] == "yes")
+    # The gradient of a linear network is its weights, whatever the input: nothing of it is the data's.
+    assert rows[1]["mass_inside_corrected"] == ""
+    page = checked((tmp_path / "squares_report.html").read_text(encoding="utf-8"))
+    assert page.tags["svg"] >= 5
+    content = json.loads((tmp_path / "squares_report.json").read_text(encoding="utf-8"))
+    assert len(content["summary"]) == 3
+    assert all(len(sentence.split()) <= 25 for sentence in content["summary"])
+    assert [(row["architecture"], row["method"]) for row in content["rows"]] == found
+    assert results["COMPARED"] == len(rows)
+
+
+def test_a_full_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_table(small, tmp_path):
+    (tmp_path / "whole").mkdir()
+    job(tmp_path / "whole", size="full").run(Silent())
+    expected = (tmp_path / "whole" / "squares.csv").read_bytes()
+    stopped = Stopping("Echo")
+    with pytest.raises(Cancelled):
+        job(tmp_path, size="full").run(stopped)
+    assert "2 of 3 networks are kept" in stopped.said[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["squares_unfinished.npz", "whole"]
+    again = Stopping("never")
+    job(tmp_path, size="full").run(again)
+    assert not {"Linear", "MLP 8-8"} & set(again.begun)
+    assert (tmp_path / "squares.csv").read_bytes() == expected
+    assert not (tmp_path / "squares_unfinished.npz").exists()
+
+
+def test_parts_of_another_seed_and_files_of_others_are_not_used(small, tmp_path):
+    with pytest.raises(Cancelled):
+        job(tmp_path, size="full").run(Stopping("MLP"))
+    other = Stopping("MLP")
+    with pytest.raises(Cancelled):
+        job(tmp_path, size="full", seed=1).run(other)
+    assert "Linear" in other.begun
+    (tmp_path / "squares_unfinished.npz").write_bytes(b"another program's")
+    with pytest.raises(Cancelled):
+        job(tmp_path, size="full").run(Stopping("MLP"))
+    assert (tmp_path / "squares_unfinished.npz").read_bytes() == b"another program's"
+
+
+@pytest.mark.parametrize("changes", [{"methods": ("lrp",)}, {"methods": ()}, {"size": "huge"}], ids=str)
+def test_unknown_words_are_refused(changes, tmp_path):
+    with pytest.raises(ParameterError, match=r"METHODS|SIZE"):
+        job(tmp_path, **changes).run(Silent())
+    assert not list(tmp_path.iterdir())
