@@ -21,7 +21,7 @@ class SquaresBenchmark(FloeLensAlgorithm):
     TAGS = ("benchmark", "xai", "relevance", "artifact", "echo state network", "lrp", "synthetic")
     GROUP = ("benchmarks", "Benchmarks")
     NEEDS = ("torch", "rasterio")
-    PRODUCTS = {"OUTPUT": "Squares benchmark"}  # noqa: RUF012
+    PRODUCTS = {"OUTPUT": "Squares benchmark", "OUTPUT_RASTER": "Mean relevance"}  # noqa: RUF012
 
     def declare(self) -> None:
         """Add the parameters."""
@@ -38,6 +38,7 @@ class SquaresBenchmark(FloeLensAlgorithm):
         self.addParameter(
             declare.whole("SEED", "Seed", "Of samples, weights and draws; another one, another trial.", 0, 0)
         )
+        self.declare_fields()
         self.addParameter(
             declare.table_output(
                 "OUTPUT",
@@ -54,6 +55,16 @@ class SquaresBenchmark(FloeLensAlgorithm):
                 "HTML files (*.html)",
             )
         )
+        self.addParameter(
+            declare.raster_output(
+                "OUTPUT_RASTER",
+                "Maps",
+                "Mean relevance and mean corrected relevance of each network and method, a band each, on the grid of "
+                "FIELDS or COVARIANCE.",
+                optional=True,
+                made=False,
+            )
+        )
         self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
         self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
         self.addOutput(QgsProcessingOutputNumber("ARCHITECTURES", "Number of networks"))
@@ -62,11 +73,41 @@ class SquaresBenchmark(FloeLensAlgorithm):
             QgsProcessingOutputNumber("RAISED", "Maps in which the correction raises the mass inside")
         )
 
+    def declare_fields(self) -> None:
+        """Add what takes the place of the synthetic samples."""
+        self.addParameter(
+            declare.raster(
+                "FIELDS",
+                "Fields",
+                "Fields of the Earth in place of the synthetic samples: a raster (GeoTIFF, NetCDF) of which each band "
+                "is a field of one quantity, 40 at least. They fall in two classes by their mean over INDEX_BOX.",
+                optional=True,
+            )
+        )
+        self.addParameter(
+            declare.file(
+                "COVARIANCE",
+                "Covariance",
+                "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular "
+                "global grid from 90° N and 0° E, from which fields are drawn.",
+                optional=True,
+                advanced=True,
+            )
+        )
+        self.addParameter(
+            declare.extent(
+                "INDEX_BOX",
+                "Box of the index",
+                "Fields with a mean above the median over this box are one class, the others the other one. In the CRS "
+                "of FIELDS where it names none.",
+            )
+        )
+
     def job(self, values: Destinations):
         """Return the job."""
         from ..jobs.squaresbenchmark import SquaresBenchmark as Job
 
-        report = values.file("REPORT")
+        report, fields = values.file("REPORT"), values.raster("FIELDS")
         as_json, as_csv = report_companions(report) if report else (None, None)
         return Job(
             output=values.layer("OUTPUT"),
@@ -76,4 +117,8 @@ class SquaresBenchmark(FloeLensAlgorithm):
             report=report,
             report_json=values.also("REPORT_JSON", as_json),
             report_csv=values.also("REPORT_CSV", as_csv),
+            fields=fields,
+            covariance=values.path("COVARIANCE") if values.given("COVARIANCE") else None,
+            index_box=values.extent("INDEX_BOX", fields),
+            output_raster=values.layer("OUTPUT_RASTER"),
         )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..ground.errors import Cancelled, ParameterError
 from ..ground.protocols import Progress
 from ..ground.vocabulary.benchmarks import BENCHMARK_METHODS, DEFAULT_METHODS, SIZES
 from ..ground.vocabulary.words import check_word
-from ..io.transaction.outputs import OutputTransaction
+from ..io.geometry.grid import Grid
+from ..io.geometry.vector import Polygons
+from ..io.rasters.writer import Band, Outputs
 from ..report.benchmarks.report import (
     BenchmarkReport,
     NetworkScores,
@@ -21,14 +26,15 @@ from ..report.benchmarks.report import (
     benchmark_json,
 )
 from ..report.page.tables import csvt_path
+from ..report.styles.layers import diverging_style, sidecar
 from .common.provenance import library_versions
 from .common.unfinished import Unfinished
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..core.benchmarks.run import Architecture, ArchitectureResult
     from ..core.benchmarks.samples import Benchmark, Truth
+
+DRAWN = {"quick": 600, "full": 2000}  # fields that are drawn from a covariance
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,14 @@ class SquaresBenchmark:
         Of samples, weights and draws.
     report, report_json, report_csv : str, optional
         The report.
+    fields : str, optional
+        A raster whose bands are fields of one quantity, in place of the synthetic samples.
+    covariance : str, optional
+        A file of a covariance to draw fields from, in place of `fields`.
+    index_box : Polygons, optional
+        Where fields are given: the box over which the index is the mean.
+    output_raster : str, optional
+        Raster of mean relevance on the grid of the fields.
     """
 
     output: str
@@ -56,35 +70,36 @@ class SquaresBenchmark:
     report: str | None = None
     report_json: str | None = None
     report_csv: str | None = None
+    fields: str | None = None
+    covariance: str | None = None
+    index_box: Polygons | None = None
+    output_raster: str | None = None
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write table and report; return their paths under their published names, and numbers."""
-        from ..core.benchmarks.squares import Squares
         from ..core.streaming.runner import host_tensors
 
         self._check()
-        benchmark = Squares()
         with host_tensors():
             progress.report(0.0, "Drawing samples")
+            benchmark, grid = self._benchmark()
             inputs, truth = benchmark.samples(self.seed)
             results = self._results(benchmark, inputs, truth, progress)
         page = self._page(results, truth)
-        with OutputTransaction(progress) as outputs:
-            table = benchmark_csv(page)
-            outputs.file(self.output).write_text(table, encoding="utf-8")
-            outputs.file(csvt_path(self.output)).write_text(benchmark_csvt(), encoding="utf-8")
-            if self.report:
-                outputs.file(self.report).write_text(benchmark_html(page), encoding="utf-8")
-            if self.report_json:
-                outputs.file(self.report_json).write_text(benchmark_json(page), encoding="utf-8")
-            if self.report_csv:
-                outputs.file(self.report_csv).write_text(table, encoding="utf-8")
-                outputs.file(csvt_path(self.report_csv)).write_text(benchmark_csvt(), encoding="utf-8")
+        with Outputs(progress) as outputs:
+            self._write(outputs, page)
+            if self.output_raster and grid is not None:
+                write_maps(outputs, self.output_raster, grid, results, self._tags())
         if (unfinished := self._unfinished()) is not None:
             unfinished.remove()
         for sentence in page.summary():
             progress.message(sentence)
-        written = {"REPORT": self.report, "REPORT_JSON": self.report_json, "REPORT_CSV": self.report_csv}
+        written = {
+            "REPORT": self.report,
+            "REPORT_JSON": self.report_json,
+            "REPORT_CSV": self.report_csv,
+            "OUTPUT_RASTER": self.output_raster,
+        }
         return {
             "OUTPUT": self.output,
             **{name: path for name, path in written.items() if path},
@@ -99,12 +114,74 @@ class SquaresBenchmark:
             raise ParameterError("METHODS is empty: choose at least one method.")
         for word in self.methods:
             check_word("METHODS", word, BENCHMARK_METHODS)
+        if self.fields and self.covariance:
+            raise ParameterError("FIELDS and COVARIANCE are both given: leave one of them empty.")
+        if self.on_earth and self.index_box is None:
+            raise ParameterError(
+                "INDEX_BOX is missing: give the box whose mean decides the class of a field, as in "
+                "-170,-120,-10,10 [EPSG:4326] for El Niño."
+            )
+        if not self.on_earth and (self.index_box is not None or self.output_raster):
+            name = "OUTPUT_RASTER" if self.output_raster else "INDEX_BOX"
+            raise ParameterError(
+                f"{name} is for fields of the Earth, but neither FIELDS nor COVARIANCE is given. Give one, or leave "
+                f"{name} empty."
+            )
+
+    @property
+    def on_earth(self) -> bool:
+        """Whether fields of the Earth stand in place of the synthetic samples."""
+        return bool(self.fields or self.covariance)
+
+    def _benchmark(self) -> tuple[Benchmark, Grid | None]:
+        """Return the samples, and their grid where they lie on the Earth."""
+        if not self.on_earth:
+            from ..core.benchmarks.squares import Squares
+
+            return Squares(), None
+        from ..core.benchmarks.fields import Fields, drawn_fields
+        from ..io.formats.fields import cells_in, read_covariance, read_stack
+
+        if self.fields:
+            fields, grid = read_stack(self.fields)
+        else:
+            covariance, mask, grid = read_covariance(self.covariance)
+            fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
+        return Fields(fields, cells_in(self.index_box, grid)), grid
+
+    def _write(self, outputs: Outputs, page: BenchmarkReport) -> None:
+        table = benchmark_csv(page)
+        outputs.file(self.output).write_text(table, encoding="utf-8")
+        outputs.file(csvt_path(self.output)).write_text(benchmark_csvt(), encoding="utf-8")
+        if self.report:
+            outputs.file(self.report).write_text(benchmark_html(page), encoding="utf-8")
+        if self.report_json:
+            outputs.file(self.report_json).write_text(benchmark_json(page), encoding="utf-8")
+        if self.report_csv:
+            outputs.file(self.report_csv).write_text(table, encoding="utf-8")
+            outputs.file(csvt_path(self.report_csv)).write_text(benchmark_csvt(), encoding="utf-8")
+
+    def _source(self) -> str:
+        """Return what the samples are made of, for tags and reports; without the folder."""
+        return Path(self.fields or self.covariance or "").name
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            "FLOELENS_PRODUCT": "squares benchmark",
+            "FLOELENS_FIELDS": self._source(),
+            "FLOELENS_SIZE": self.size,
+            "FLOELENS_SEED": str(self.seed),
+            **{f"FLOELENS_VERSION_{key.upper()}": value for key, value in library_versions().items()},
+        }
 
     def _unfinished(self) -> Unfinished | None:
         """Return where finished architectures are kept; None for a quick run, which is soon done again."""
         if self.size == "quick":
             return None
-        settings = {"size": self.size, "seed": self.seed, "methods": list(self.methods), **library_versions()}
+        box = [] if self.index_box is None else [[w.hex() for w in self.index_box.wkb], self.index_box.crs]
+        asked = {"size": self.size, "seed": self.seed, "methods": list(self.methods), "box": box}
+        source = self.fields or self.covariance
+        settings = {**asked, "fields": _fingerprint(source) if source else "", **library_versions()}
         return Unfinished(self.output, settings)
 
     def _results(
@@ -147,9 +224,37 @@ class SquaresBenchmark:
                 "seed": self.seed,
                 "methods": ", ".join(self.methods),
                 "samples": len(truth.classes),
+                **({"fields": self._source()} if self.on_earth else {}),
             },
+            on_earth=self.on_earth,
             provenance=library_versions(),
         )
+
+
+def _fingerprint(source: str) -> list[object]:
+    """Return what tells one version of a file from another; its name alone where it is no plain file."""
+    path = Path(source)
+    if not path.is_file():
+        return [source]
+    state = path.stat()
+    return [source, state.st_size, state.st_mtime_ns]
+
+
+def write_maps(
+    outputs: Outputs, path: str, grid: Grid, results: Sequence[ArchitectureResult], tags: dict[str, str]
+) -> None:
+    """Write mean relevance and mean corrected relevance of each architecture and method, and a style of the first."""
+    names, planes = [], []
+    for result in results:
+        for method, maps in result.maps.items():
+            for plane, word in zip(maps, ("", " corrected")):
+                names.append(f"{result.architecture.name} {method}{word}")
+                planes.append(plane)
+    bands = [Band(name, "logit") for name in names]
+    outputs.raster(path, grid, bands, tags=tags).write(np.stack(planes))
+    limit = float(np.nanpercentile(np.abs(planes[0]), 99.5)) or 1.0
+    ends = ("speaks against the predicted class", "speaks for the predicted class")
+    outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
 
 
 def _check_of(progress: Progress, number: int, count: int, title: str) -> Callable[[float], None]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..streaming.runner import Runner
 
 UNROLLED = {"unrolled_zplus": Z_PLUS, "unrolled_epsilon": EPSILON}
-AT_ONCE = 20  # samples that are explained together: a second at most until a cancelled run ends
+AT_ONCE = 50  # samples that are explained together: a second at most until a cancelled run ends
 PATCHES = 10  # of occlusion along each side
 
 Check = Callable[[], None]

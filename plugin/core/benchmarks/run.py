@@ -13,7 +13,7 @@ from ..relevance.methods import Method
 from ..streaming.runner import Inputs
 from . import networks, scores
 from .echo_state import COLUMNS, COLUMNS_REVERSED, ROWS, EchoState, Reservoir
-from .explaining import UNROLLED, ExplainedNetwork, LayeredNetwork, Maps, ReservoirNetwork
+from .explaining import AT_ONCE, UNROLLED, ExplainedNetwork, LayeredNetwork, Maps, ReservoirNetwork
 from .samples import Benchmark, Truth, held_out
 from .training import Training, train
 
@@ -21,7 +21,7 @@ from .training import Training, train
 Check = Callable[[float], None]
 
 LAYERED = {"linear": networks.linear, "mlp": networks.mlp, "cnn": networks.cnn}
-TRAINING = {"linear": Training(), "mlp": Training(), "cnn": Training(epochs=15, rate=3e-3)}
+TRAINING = {"linear": Training(), "mlp": Training(), "cnn": Training(epochs=10, rate=3e-3, enough=0.05)}
 ECHO_STATE = "echo_state"
 FEEDS = (COLUMNS, ROWS, COLUMNS_REVERSED)
 OUTLIERS = 10  # planted in a sample
@@ -93,7 +93,7 @@ class Extent:
 
 EXTENTS = {
     "quick": Extent((0.02,), (COLUMNS, ROWS), explained=20, nulls=20, steps=8, draws=4),
-    "full": Extent((0.005, 0.02, 0.1, 0.4), FEEDS, explained=100, nulls=80, steps=16, draws=16),
+    "full": Extent((0.005, 0.02, 0.1, 0.4), FEEDS, explained=60, nulls=40, steps=16, draws=16),
 }
 
 
@@ -216,7 +216,7 @@ def run_architecture(
         seed,
         lambda share: check(TRAINING_SHARE * share),
     )
-    predicted = _predicted(network, fields)
+    predicted = _predicted(network, fields, lambda: check(TRAINING_SHARE))
     right = (predicted == classes).double()
     chosen = slice(test.start, min(test.stop, test.start + extent.explained))
     task = _Task(
@@ -263,10 +263,13 @@ def _trained(
     return LayeredNetwork(network)
 
 
-def _predicted(network: ExplainedNetwork, fields: torch.Tensor) -> torch.Tensor:
-    parts = [fields[at : at + 100] for at in range(0, len(fields), 100)]
-    with torch.no_grad():
-        logits = torch.cat([network.logits(Inputs(part, None)) for part in parts])
+def _predicted(network: ExplainedNetwork, fields: torch.Tensor, check: Callable[[], None]) -> torch.Tensor:
+    found = []
+    for at in range(0, len(fields), AT_ONCE):
+        check()
+        with torch.no_grad():
+            found.append(network.logits(Inputs(fields[at : at + AT_ONCE], None)))
+    logits = torch.cat(found)
     if not torch.isfinite(logits).all():
         raise NumericalError(
             "A network of the benchmark gave numbers that are not finite. Choose another SEED."

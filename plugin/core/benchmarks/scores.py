@@ -7,9 +7,10 @@
 The *correction* takes off what is there without the data. Of inputs of nothing but noise, pixel i gets on average a
 share p_i of Σ|R|; of a sample's map remains sign(R_i) max(|R_i| - p_i Σ|R|, 0).
 
-Artifacts are measured on the mean of |R| over maps of noise, where whatever repeats is the network's own. *Stripes*: the share of the variance over pixels that the position along the feeding direction
-explains. *Border*: mean |R| within two pixels of the edge, divided by that of the rest. *Decay*: |R| at step t - 1
-divided by that at step t, fitted to logarithms. *Outlier share*: Σ|R| at planted outliers as a share of Σ|R|.
+Artifacts are measured on the mean of |R| over maps of noise, where whatever repeats is the network's own. *Stripes*:
+the share of the variance over pixels that the position along the feeding direction explains. *Border*: mean |R| within
+two pixels of the edge, divided by that of the rest. *Decay*: |R| at step t - 1 divided by that at step t, fitted to
+logarithms. *Outlier share*: Σ|R| at planted outliers as a share of Σ|R|.
 """
 
 from __future__ import annotations

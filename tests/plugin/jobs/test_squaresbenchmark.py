@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
+import rasterio
 from floelens.plugin.core.benchmarks import run
 from floelens.plugin.core.benchmarks.run import Extent
 from floelens.plugin.core.benchmarks.squares import Squares
 from floelens.plugin.ground.errors import Cancelled, ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.formats.fields import cells_in, read_covariance
+from floelens.plugin.io.geometry.vector import Polygons
 from floelens.plugin.jobs.squaresbenchmark import SquaresBenchmark
+from floelens.tests.plugin.conftest import write_raster
 from floelens.tests.plugin.report.page_checks import checked
 
 
@@ -105,3 +110,58 @@ def test_unknown_words_are_refused(changes, tmp_path):
     with pytest.raises(ParameterError, match=r"METHODS|SIZE"):
         job(tmp_path, **changes).run(Silent())
     assert not list(tmp_path.iterdir())
+
+
+def test_fields_of_the_earth_give_maps_on_their_own_grid(small, tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 1, 12, 16)).astype(np.float32)
+    bands = {f"month {number}": band[0] for number, band in enumerate(values)}
+    stack = str(write_raster(tmp_path / "stack.tif", bands, epsg=3413, pixel=25000.0))
+    with rasterio.open(stack) as raster:
+        left, top = raster.transform * (4, 2)
+        right, bottom = raster.transform * (7, 6)
+        transform, crs = raster.transform, raster.crs
+    inside = Polygons.rectangle(left, bottom, right, top, "EPSG:3413")
+    output = str(tmp_path / "maps.tif")
+    results = job(tmp_path, fields=stack, index_box=inside, output_raster=output).run(Silent())
+    with rasterio.open(results["OUTPUT_RASTER"]) as raster:
+        assert (raster.transform, raster.crs, raster.shape) == (transform, crs, (12, 16))
+        assert raster.descriptions[:2] == ("linear gradient_x_input", "linear gradient_x_input corrected")
+        assert raster.count == 2 * results["COMPARED"]
+        sizes = np.abs(raster.read(1))
+    # Only the box decides the class of independent cells.
+    assert sizes[2:6, 4:7].mean() > 3 * sizes.mean()
+    content = json.loads((tmp_path / "squares_report.json").read_text(encoding="utf-8"))
+    assert content["chance"] == pytest.approx(12 / 192)
+    assert "true box" in content["summary"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"fields": "a.tif"}, "INDEX_BOX is missing"),
+        ({"fields": "a.tif", "covariance": "b.npz"}, "both given"),
+        ({"output_raster": "maps.tif"}, "OUTPUT_RASTER is for fields"),
+    ],
+    ids=str,
+)
+def test_what_belongs_to_fields_and_is_missing_or_too_much_is_named(changes, named, tmp_path):
+    with pytest.raises(ParameterError, match=named):
+        job(tmp_path, **changes).run(Silent())
+
+
+def test_el_nino_is_found_in_fields_drawn_from_a_real_covariance(small, tmp_path, real_data):
+    source = str(real_data / "xai-cobe-covariances" / "sstanom_cov.npz")
+    pacific = Polygons.rectangle(-170.0, -10.0, -120.0, 10.0, "EPSG:4326")
+    covariance, mask, grid = read_covariance(source)
+    assert cells_in(pacific, grid).sum() == 10
+    assert mask.sum() == len(covariance)
+    assert not mask[4, 18:30].any()  # Eurasia at 45° N, east of 0°
+    results = job(tmp_path, covariance=source, index_box=pacific, output_raster=str(tmp_path / "m.tif")).run(
+        Silent()
+    )
+    with open(results["OUTPUT"], encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert min(float(row["accuracy"]) for row in rows) > 0.8
+    linear = next(row for row in rows if row["method"] == "gradient_x_input")
+    assert float(linear["mass_inside"]) > 2 * 10 / 460
