@@ -94,7 +94,7 @@ def streamed(layer: OutputLayer, x: np.ndarray, labels: np.ndarray | None) -> Sc
     return accumulator
 
 
-def all_pixels(layer: OutputLayer, x: np.ndarray, labels: None = None) -> DenseAccumulator:
+def all_pixels(layer: OutputLayer, x: np.ndarray, _labels: None = None) -> DenseAccumulator:
     """Return what the pixels tell, as those of a scene of 1000 columns."""
     rows, cols = np.arange(len(x)) // 1000, np.arange(len(x)) % 1000
     accumulator = DenseAccumulator(layer, Window(0, 0, -(-len(x) // 1000), 1000))

@@ -56,7 +56,7 @@ def _enable_pyproj(enable: bool) -> None:
 # Before GDAL 3.4 there is no such switch, and its PROJ asks no server unless told to.
 _GDAL = _Switch(
     getattr(osr, "GetPROJEnableNetwork", lambda: False),
-    getattr(osr, "SetPROJEnableNetwork", lambda enable: None),
+    getattr(osr, "SetPROJEnableNetwork", lambda _enable: None),
 )
 _PYPROJ = _Switch(_pyproj_enabled, _enable_pyproj)
 

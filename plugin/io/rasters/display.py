@@ -112,7 +112,7 @@ def write_display_copy(
         The user asked to stop.
     """
     progress = progress or Silent()
-    if Path(destination).exists() and Path(source).exists() and os.path.samefile(source, destination):
+    if Path(destination).exists() and Path(source).exists() and Path(source).samefile(destination):
         raise OutputError(f"{destination} is the raster itself. Give the display copy another name.")
     with contextlib.ExitStack() as stack:
         raster = stack.enter_context(open_raster(source))

@@ -386,7 +386,7 @@ class RasterWriter:
             copy = source = None  # closes both, and flushes
         if failed:
             raise cannot_write(self.path, "GDAL gave no reason")
-        os.unlink(self._working)
+        self._working.unlink()
 
     def _add_overviews(self) -> None:
         levels, level = [], 2

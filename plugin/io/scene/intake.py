@@ -128,7 +128,7 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
         if not accept:
             raise SceneError(refusal)
         return Intake(channel, physical, named or physical.unit, f"{refusal} {_ACCEPTED}", warned=True)
-    note, warned = _note(physical, found, named, usual, declared)
+    note, warned = _note(physical, found, named, declared)
     constant = _constant(channel, physical, raster, values, found)
     if constant and not accept:
         raise SceneError(constant)
@@ -199,9 +199,7 @@ def _most_frequent(values: np.ndarray) -> tuple[float, int]:
     return float(found[place]), int(counts[place])
 
 
-def _note(
-    physical: PhysicalRange, found: Unit, named: Unit | None, usual: Unit | None, declared: list[str]
-) -> tuple[str, bool]:
+def _note(physical: PhysicalRange, found: Unit, named: Unit | None, declared: list[str]) -> tuple[str, bool]:
     """Return what is to be said of the unit found, and whether it is a warning."""
     target = physical.unit.name
     said = next((text for text in declared if parse_unit(text, physical.quantity) == named), "")

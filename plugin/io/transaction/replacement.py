@@ -138,7 +138,7 @@ class Entry:
         if os.path.lexists(self.aside):
             os.replace(self.aside, self.final)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.aside)  # two names of one file: replacing one by the other does nothing
+                self.aside.unlink()  # two names of one file: replacing one by the other does nothing
 
 
 def do(entries: Sequence[Entry]) -> None:

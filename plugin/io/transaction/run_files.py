@@ -186,7 +186,7 @@ class RunFile:
         if os.name == "nt":
             self.close()  # a file that is open stays there
         with contextlib.suppress(OSError):
-            os.unlink(self.path)
+            self.path.unlink()
         self.close()
 
     def _is_dead(self) -> bool:

@@ -54,7 +54,7 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
             "factor."
         )
     return (
-        f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level, once pixels of a "
+        f"{_robust_significant(both)} of {len(both)} scores differ from 0 at the 5 % level, once pixels of a "
         "cluster may depend on each other."
     )
 
@@ -166,7 +166,7 @@ def error_points(head: HeadScores) -> list[str]:
         points.append(f"The labels scatter less than the naive errors assume{note}.")
     if measures.get("weights_fitted"):
         points.append(
-            f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level by robust errors, "
+            f"{_robust_significant(both)} of {len(both)} scores differ from 0 at the 5 % level by robust errors, "
             f"{naive} by naive ones."
         )
     return points
@@ -181,7 +181,7 @@ def _widening(head: HeadScores, both: list[Mapping[str, Any]]) -> list[float]:
     return [float(np.sqrt(head.measures["n_labelled"] / row["n_effective"])) for row in both]
 
 
-def _robust_significant(head: HeadScores, both: list[Mapping[str, Any]]) -> int:
+def _robust_significant(both: list[Mapping[str, Any]]) -> int:
     return sum(row["log10_p_robust"] is not None and row["log10_p_robust"] < np.log10(0.05) for row in both)
 
 

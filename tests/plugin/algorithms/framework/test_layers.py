@@ -84,7 +84,7 @@ def test_a_loaded_result_has_style_time_name_and_group(made):
     assert len(project.layerTreeRoot().findLayers()) == 1
 
 
-def test_a_second_result_of_the_scene_joins_its_group(made, tmp_path):
+def test_a_second_result_of_the_scene_joins_its_group(made):
     path, project, context = made
     project.layerTreeRoot().insertGroup(0, "FloeLens other")
     project.layerTreeRoot().insertGroup(0, "FloeLens scene")

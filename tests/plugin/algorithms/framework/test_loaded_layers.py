@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +64,9 @@ def trial(qgis_processing) -> Trial:
 def opened(path: str) -> int:
     """Return how often this process holds a file open."""
     links = []
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         try:
-            links.append(os.readlink(f"/proc/self/fd/{name}"))
+            links.append(str(link.readlink()))
         except OSError:
             continue
     return links.count(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,9 +392,9 @@ def test_a_single_valid_pixel_in_a_corner_is_found(files):
 
 def test_a_truncated_file_is_an_error_when_it_is_opened_or_read(files):
     path = files.sar(compress="deflate")
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         data = file.read()
-    with open(path, "wb") as file:
+    with Path(path).open("wb") as file:
         file.write(data[: len(data) * 2 // 3])
     with (
         pytest.raises(SceneError, match=r"scene\.tif.*(damaged|truncated)"),

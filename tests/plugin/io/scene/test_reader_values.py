@@ -373,7 +373,7 @@ def test_channels_without_a_unit_are_taken_as_they_are(trial):
         assert not scene.notes
 
 
-def test_weather_and_angles_are_converted_too(trial, tmp_path):
+def test_weather_and_angles_are_converted_too(trial):
     names = ("incidence_angle", "t2m", "u10m_rotated", "tcwv")
     card = card_of([*CARD.channels, *standard_channels(names, RATIO)])
     draw = np.random.default_rng(8)
@@ -490,7 +490,7 @@ def test_a_probe_reads_a_bounded_part_of_a_large_raster(tmp_path, monkeypatch):
         monkeypatch.setattr(
             raster,
             "_read",
-            lambda bands, window: read.append(window) or np.zeros((1, window.rows, window.cols)),
+            lambda _bands, window: read.append(window) or np.zeros((1, window.rows, window.cols)),
         )
         sample, whole = probe(raster, [1], grid.window)
     assert not whole
