@@ -460,7 +460,7 @@ def test_a_failed_opening_closes_what_it_opened(files, monkeypatch):
 
 
 def test_radiometry_far_finer_than_cells_is_an_error(files, monkeypatch):
-    from floelens.plugin.io.scene import reader as module
+    from floelens.plugin.io.scene import coarse as module
 
     monkeypatch.setattr(module, "_WHOLE_COARSE_VALUES", 100)
     monkeypatch.setattr(module, "_MOST_COARSE_VALUES", 1000)
@@ -469,7 +469,7 @@ def test_radiometry_far_finer_than_cells_is_an_error(files, monkeypatch):
 
 
 def test_of_a_large_coarse_raster_only_the_part_around_the_scene_is_held(files, monkeypatch):
-    from floelens.plugin.io.scene import reader as module
+    from floelens.plugin.io.scene import coarse as module
 
     own = gcp_grid(rows=120, cols=150, size=800.0)  # ten times as wide as the scene, amid it
     values = 200 + ramp(2, 120, 150)
