@@ -38,8 +38,7 @@ from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
 from .layers import dress, layer_name, short_scene, styled_by_person
 from .loaded_layers import close_loaded, forget_layers, note_layers
-from .reading import (
-    Reading,
+from .parameter_values import (
     file_problem,
     georeference_problem,
     given,
@@ -48,6 +47,7 @@ from .reading import (
     plain,
     source_problem,
 )
+from .reading import Reading
 
 ICONS = RESOURCES / "icons"
 
