@@ -122,7 +122,7 @@ def test_looks_that_fail_are_a_warning_and_not_the_end_of_a_finished_run(trial, 
     def broken(*_):
         raise AttributeError("QGIS has changed")
 
-    monkeypatch.setattr(trial, "_dress", broken)
+    monkeypatch.setattr(trial, "_style_layers", broken)
     feedback = QgsProcessingFeedback(False)
     assert trial._attempt({}, context, feedback)[1] == ""
     assert "QGIS has changed" in feedback.textLog()
