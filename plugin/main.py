@@ -50,6 +50,7 @@ class FloeLensPlugin:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
         JOB_THREADS.close()
-        threads = sys.modules.get(f"{__package__}.networks.kernels.threads")  # importing it would import torch
+        # Only where it has been imported: importing it here would import torch.
+        threads = sys.modules.get(f"{__package__}.networks.kernels.threads")
         if threads is not None:
             threads.end_threads()

@@ -111,12 +111,14 @@ def compare(arguments: argparse.Namespace) -> int:
             if any(word in f"{name}: {key}" for word in arguments.ignore):
                 continue
             changed += 1
-            print(f"{name}: {key}: {_told(arguments, name, key, one.get(key), other.get(key))}")
+            print(f"{name}: {key}: {_difference(arguments, name, key, one.get(key), other.get(key))}")
     print(f"{same} parts are the same, {changed} differ")
     return int(changed > 0)
 
 
-def _told(arguments: argparse.Namespace, case: str, key: str, one: str | None, other: str | None) -> str:
+def _difference(
+    arguments: argparse.Namespace, case: str, key: str, one: str | None, other: str | None
+) -> str:
     """Return in words how a part differs: from the files, where they are still there."""
     if one is None or other is None:
         return f"only {'before' if other is None else 'after'}: {one or other}"

@@ -196,7 +196,7 @@ def relevances(folder: Path, model: str, models: Path) -> Iterator[Case]:
 
 
 def classes_of(model: str) -> list[str]:
-    """Return the classes of a model's first head, where it tells several apart."""
+    """Return the classes of a model's first head, where it has several."""
     card = json.loads((Path(model) / "card.json").read_text(encoding="utf-8"))
     head = card["heads"][0]
     return [entry["name"] for entry in head["classes"]] if head["kind"] == "softmax" else []

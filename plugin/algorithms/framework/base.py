@@ -275,7 +275,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         return offline_gdal(any(names_remote(value, context) for value in parameters.values()))
 
     def _work(self, values: Destinations, sources, feedback, caller: Caller) -> dict:
-        """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
+        """Make the job and run it, in a thread of its own; `caller` reads parameters and writes to the log."""
         for library in self.NEEDS:  # what is found may still be broken
             dependencies.require(library)
         progress = CalledProgress(FeedbackProgress(feedback), caller)

@@ -2,7 +2,7 @@
 
 Processing ignores the style beside a file that a tool has just made. A post-processor, called in
 the main thread when the layer is in the project, loads that style, puts the layers of a scene into
-one group in an order of ours, and gives a telling name where the person has not given one. Of layers
+one group in an order of ours, and gives a descriptive name where the person has not given one. Of layers
 that would hide each other one is shown; the others wait unticked below it.
 """
 
@@ -40,7 +40,7 @@ class Look:
     description : str
         The parameter's description: a layer still called so has not been named by a person.
     name : str
-        The telling name; none where empty.
+        The descriptive name; none where empty.
     group : str
         Group of the layer tree; none where empty.
     styled : bool
@@ -168,7 +168,7 @@ def style_when_loaded(
 def layer_name(product: str, of: object = "", *origin: object) -> str:
     """Return a layer's name: what it shows, of which class or head, and where it comes from.
 
-    What tells layers apart comes first, since the layer panel is narrow.
+    What distinguishes layers comes first, since the layer panel is narrow.
     """
     subject = f"{product}: {of}" if of else product
     known = ", ".join(str(part) for part in origin if part)
@@ -179,7 +179,7 @@ def short_scene(scene: str) -> str:
     """Return what the layer panel calls a scene: its time and satellite where its own name is long.
 
     ``S1A_EW_GRDM_1SDH_20180124T194759_20180124T194859_020293_022A39_C0A6`` is cut in the panel before
-    anything in it tells one scene from another; ``2018-01-24 19:47:59 S1A`` is not.
+    anything in it distinguishes scenes; ``2018-01-24 19:47:59 S1A`` is not.
     """
     if len(scene) <= _LONGEST_NAME:
         return scene
@@ -188,8 +188,8 @@ def short_scene(scene: str) -> str:
         return f"{scene[:_LONGEST_NAME]}…"
     year, month, day, hour, minute, second = time.groups()
     satellite = _SATELLITE.search(scene)
-    told = f"{year}-{month}-{day} {hour}:{minute}" + (f":{second}" if second else "")
-    return f"{told} {satellite[1]}" if satellite else told
+    shown = f"{year}-{month}-{day} {hour}:{minute}" + (f":{second}" if second else "")
+    return f"{shown} {satellite[1]}" if satellite else shown
 
 
 def _when_in_tree(

@@ -1,4 +1,4 @@
-"""What the value of a parameter is, and what is wrong with it as far as the value itself can tell.
+"""What the value of a parameter is, and what is wrong with it as far as the value itself shows.
 
 A value of Processing may be a path, a layer, a layer's id, a property or the output of another step of
 a model. Nothing is opened here but files that QGIS would open, to refuse those that fetch or run something.
@@ -53,7 +53,7 @@ def is_static(value: QgsProperty) -> bool:
 
 
 def source_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with the raster that `value` names, as far as a path can tell."""
+    """Return what is wrong with the raster that `value` names, as far as a path shows."""
     value = plain(value)
     problem = file_problem(name, value)
     if problem:

@@ -138,7 +138,7 @@ class Product:
     close : callable, optional
         Closes what the rasters read from.
     polygons_from : callable, optional
-        Makes the chart's polygons where that takes a while; takes a function that is told the share
+        Makes the chart's polygons where that takes a while; takes a function that is called with the share
         done and returns False to stop, or None.
     """
 

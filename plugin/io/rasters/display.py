@@ -96,7 +96,7 @@ def write_display_copy(
     destination : str or Path
         The copy; it appears when it is complete.
     progress : Progress, optional
-        Is told of every strip, and asked whether to go on.
+        Reports every strip, and may stop the work.
     tags : mapping of str, optional
         Tags beside those of the source.
     outputs : Outputs, optional

@@ -1,7 +1,7 @@
 """When SAR and radiometer looked at a scene, and how far apart: ice drifts meanwhile.
 
 Times come from tags, else from the names of files, as the services write them. A day without a time of day counts
-as the whole day: the delay is then at least as long as told.
+as the whole day: the delay stated is then the shortest possible.
 """
 
 from __future__ import annotations

@@ -270,11 +270,11 @@ class Scene:
 
     @property
     def has_land(self) -> bool:
-        """Whether it was told where land is."""
+        """Whether land is known."""
         return self._land is not None
 
     def land(self, window: Window) -> np.ndarray:
-        """Return where land is: (row, column), bool; nowhere where it was not told."""
+        """Return where land is: (row, column), bool; nowhere where it is not known."""
         if self._land is None:
             return np.zeros((window.rows, window.cols), bool)
         if isinstance(self._land, PolygonIndex):

@@ -45,7 +45,7 @@ class OutputTransaction:
     Parameters
     ----------
     progress : Progress, optional
-        Is told what a killed run had left and what came of it.
+        Takes a warning about what a killed run had left and what came of it.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:

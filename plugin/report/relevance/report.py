@@ -79,10 +79,10 @@ def summary(report: RelevanceReport) -> list[str]:
         f"The channel with most of it is {lead.name} ({_percent(lead.absolute / report.total)}), {rise} on balance "
         f"{way} {report.target}."
     )
-    told = [channel for channel in ordered[1:] if channel.absolute >= 0.02 * report.total]
+    others = [channel for channel in ordered[1:] if channel.absolute >= 0.02 * report.total]
     parts = []
     for word, text in (("for", "for"), ("against", "against"), ("both ways", "both ways")):
-        names = [channel.name for channel in told if channel.speaks == word]
+        names = [channel.name for channel in others if channel.speaks == word]
         if names:
             parts.append(
                 f"{text}: {listed(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")

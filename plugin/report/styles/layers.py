@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from .qml import LegendEntry, paletted_renderer, pseudo_colour_renderer, raster_style
 
 LAND_COLOUR = "#c8b48c"
-NOT_MAPPED = "land or no data (not mapped)"  # the coverage layer tells them apart
+NOT_MAPPED = "land or no data (not mapped)"  # the coverage layer shows which
 
 
 # WMO total-concentration colours. A class of tenths reaches to half way to the next one; a network's
@@ -162,7 +162,7 @@ def relevance_style(
     """Return the style of a relevance raster: purple speaks against the class, orange for it.
 
     A relevance raster has one band a channel. QGIS shows one band at a time: `band`, the first one
-    unless told otherwise; another is chosen in the layer's symbology, and the legend's head names
+    by default; another is chosen in the layer's symbology, and the legend's head names
     the band shown.
 
     Parameters

@@ -13,7 +13,7 @@ from .channels import FEW_CLUSTERS, ChannelJudgement, reading_phrase, sensor_slo
 from .head import HeadScores
 
 _SIGNIFICANT = 1.959963984540054  # two-sided 5 % of the normal distribution
-LEAST_CLUSTERS = 10  # fewer cannot tell whether weights are a fit
+LEAST_CLUSTERS = 10  # fewer do not show whether weights are a fit
 _FINDINGS = 3  # verdicts in a sentence
 _NAMES = 2  # sensors by name for each of them
 _REPLACEABLE = 30.0  # VIF from which on others can nearly replace a component
@@ -106,7 +106,7 @@ def trust_section(head: HeadScores, judged: ChannelJudgement | None, name: str, 
 
 
 def _fit_points(head: HeadScores) -> list[str]:
-    """Return how far the trained weights are from a fit, where labels tell."""
+    """Return how far the trained weights are from a fit, where there are labels."""
     distance = head.measures.get("fit_distance")
     if distance is None or head.measures.get("weights_fitted") is None:
         if head.measures["n_labelled"]:

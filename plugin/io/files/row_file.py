@@ -13,7 +13,7 @@ from ...ground.errors import OutputError
 _ROWS = 16384  # read at a time
 
 
-class Spool:
+class RowFile:
     """A temporary file of rows of one type; it vanishes when closed. A context manager.
 
     Parameters
@@ -26,7 +26,7 @@ class Spool:
         self.dtype = np.dtype(dtype)
         self._file = tempfile.TemporaryFile(prefix="floelens-")  # noqa: SIM115  (closed by close)
 
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> RowFile:
         """Return itself."""
         return self
 
