@@ -134,9 +134,9 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
 
     def _arrange(self, root: QgsLayerTree, node: QgsLayerTreeLayer) -> None:
         node.setItemVisibilityChecked(self._look.shown)
+        self._run.ranks[node.layerId()] = self._look.rank
         if self._look.group:
             _into_group(node, root, self._look, self._run)
-        self._run.ranks[node.layerId()] = self._look.rank
 
 
 def styled_by_person(algorithm: str, output: str) -> bool:
