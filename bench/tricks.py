@@ -88,6 +88,7 @@ def _not_merged(network: FastAspp) -> None:
 
 def _not_folded(network: FastAspp) -> None:
     network.folded = False
+    network.output_bias.copy_(network.offset_output)  # the branches add their own offsets now
 
 
 def _by_lines() -> contextlib.AbstractContextManager:
@@ -204,8 +205,8 @@ TRICKS = {
         "edges of the scene 384 pixels at a time", lambda: replaced((head, "STRIP_LENGTH", TALL))
     ),
     "coarse": Trick("coarse channels weighted on their cells, before upsampling", _coarse_on_pixels, ("predict",)),
-    "lent": Trick("buffer pool: memory lent to bands", _fresh_lent, ("predict", "gradient", "lrp_epsilon")),
-    "named": Trick("buffer pool: arrays kept by name for the backward pass", _fresh_named, ("gradient", "lrp_epsilon")),
+    "lent": Trick("buffer pool: memory lent to bands", _fresh_lent, ("predict", "gradient")),
+    "named": Trick("buffer pool: arrays kept by name for the backward pass", _fresh_named, ("gradient",)),
     "half": Trick("gates kept in two bytes", _kept_in_full, ("gradient",)),
     "sums": Trick(
         "sums for the biases over columns and channels at once",
@@ -261,7 +262,7 @@ def made(task: str, change: Callable[[FastAspp], None] | None) -> FastAspp:
     _, module = load("aspp-icetype-sim" if task == "icetype" else MODEL)
     network = FastAspp(module, torch.float32)
     if task == "predict, unfolded":
-        network.folded = False
+        _not_folded(network)
     if change is not None:
         change(network)
     return network
