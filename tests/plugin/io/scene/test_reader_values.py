@@ -143,7 +143,9 @@ def test_logarithms_of_power_that_are_no_decibels_are_refused(trial, factor, uni
         trial.open(sar)
 
 
-@pytest.mark.parametrize(("factor", "unit"), [(0.1, "log10(power)"), (0.1, "bel"), (np.log(10) / 10, "ln(power)")])
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(0.1, "log10(power)"), (0.1, "bel"), (np.log(10) / 10, "ln(power)")]
+)
 def test_declared_logarithms_of_power_become_decibels(trial, factor, unit):
     sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
     fine, _, _, warnings = trial.values(sar=sar)
