@@ -82,6 +82,7 @@ class ExplainedNetwork(Protocol):
 class _Samples:
     """What explainers ask of a runner, for samples of one channel in float64."""
 
+    network: Any
     dtype = input_dtype = torch.float64
     ratio, takes_large_tiles = 1, False
     card = SimpleNamespace(id="of the benchmark")
@@ -146,8 +147,6 @@ class _Samples:
             if found.handed_fine is not None:
                 relevance = relevance + found.handed_fine
         return Maps(relevance[:, 0].detach().numpy(), explained)
-
-    network: Any
 
 
 class _OfOneInput(nn.Module):

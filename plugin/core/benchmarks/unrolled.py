@@ -30,6 +30,8 @@ from .echo_state import EchoState
 Z_PLUS, EPSILON = "zplus", "epsilon"
 RELATIVE_EPSILON = 1e-6
 
+Part = tuple[torch.Tensor, torch.Tensor]  # values (sample, i) and weights (j, i)
+
 
 @dataclass(frozen=True)
 class Unrolled:
@@ -57,21 +59,19 @@ class _Portions:
             )
         self._split = self._z_plus if variant == Z_PLUS else self._epsilon
 
-    def __call__(
-        self, relevance: torch.Tensor, parts: list[tuple[torch.Tensor, torch.Tensor]], bias: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Return the relevance of the values of each part, a pair of values (sample, i) and weights (j, i)."""
+    def __call__(self, relevance: torch.Tensor, parts: list[Part], bias: torch.Tensor) -> list[torch.Tensor]:
+        """Return the relevance (sample, i) of the values of each part, of that of the sums (sample, j)."""
         return self._split(relevance, parts, bias)
 
     @staticmethod
-    def _z_plus(relevance, parts, bias) -> list[torch.Tensor]:
+    def _z_plus(relevance: torch.Tensor, parts: list[Part], bias: torch.Tensor) -> list[torch.Tensor]:
         signed = [(v.clamp(min=0), v.clamp(max=0), w.clamp(min=0), w.clamp(max=0)) for v, w in parts]
         denominator = sum(above @ up.T + below @ down.T for above, below, up, down in signed)
         share = _quotient(relevance, denominator)
         return [above * (share @ up) + below * (share @ down) for above, below, up, down in signed]
 
     @staticmethod
-    def _epsilon(relevance, parts, bias) -> list[torch.Tensor]:
+    def _epsilon(relevance: torch.Tensor, parts: list[Part], bias: torch.Tensor) -> list[torch.Tensor]:
         z = sum(values @ weight.T for values, weight in parts) + bias
         size = sum(values.abs() @ weight.abs().T for values, weight in parts) + bias.abs()
         sign = torch.where(z < 0, -1.0, 1.0).to(z.dtype)

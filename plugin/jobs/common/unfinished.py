@@ -57,13 +57,13 @@ class Unfinished:
         stored = {
             f"{part}/{key}": array for part, (_, kept) in self._parts.items() for key, array in kept.items()
         }
-        with atomic_path(self.path) as temporary, open(temporary, "wb") as file:
+        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **{_MARK: np.array([self._key, texts])}, **stored)
 
     def remove(self) -> None:
         """Remove the file: the run is complete."""
         if self._ours and self._parts and os.path.lexists(self.path):
-            os.unlink(self.path)
+            self.path.unlink()
 
     def _read(self) -> None:
         if not os.path.lexists(self.path):

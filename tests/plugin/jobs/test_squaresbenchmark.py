@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ class Stopping(Silent):
 
 def test_table_report_and_json_say_the_same(small, tmp_path):
     results = job(tmp_path).run(Silent())
-    with open(results["OUTPUT"], encoding="utf-8") as file:
+    with Path(results["OUTPUT"]).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found = [(row["architecture"], row["method"]) for row in rows]
     layered = [(name, method) for name in ("linear", "mlp") for method in ("gradient_x_input", "gradient")]
@@ -160,7 +161,7 @@ def test_el_nino_is_found_in_fields_drawn_from_a_real_covariance(small, tmp_path
     results = job(tmp_path, covariance=source, index_box=pacific, output_raster=str(tmp_path / "m.tif")).run(
         Silent()
     )
-    with open(results["OUTPUT"], encoding="utf-8") as file:
+    with Path(results["OUTPUT"]).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert min(float(row["accuracy"]) for row in rows) > 0.8
     linear = next(row for row in rows if row["method"] == "gradient_x_input")
