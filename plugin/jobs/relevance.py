@@ -99,6 +99,9 @@ class Relevance:
         Ids or paths of the models beside `model`.
     samples, noise, seed : int, float, int
         Of SmoothGrad and of what the uncertainty draws.
+    cap, offset, mask_fill : float, float, float or None
+        What the network is allowed to see of the SAR channels, as
+        :class:`floelens.plugin.core.relevance.focus.Focus` has them.
     faithfulness : bool
         Whether blocks are deleted and inserted in the map's order, for the report.
     compute : Compute
@@ -131,16 +134,21 @@ class Relevance:
     samples: int = default_of("samples")
     noise: float = default_of("noise")
     seed: int = default_of("seed")
+    cap: float = 0.0
+    offset: float = 0.0
+    mask_fill: float | None = None
     faithfulness: bool = False
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
+        from ..core.relevance.focus import Focus, FocusedRunner
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
         from ..core.target.target import Target
 
-        runner = self.compute.runner(self.model, progress)
+        focus = Focus(self.cap, self.offset, self.mask_fill)
+        runner = FocusedRunner.of(self.compute.runner(self.model, progress), focus)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         varied, unit = uncertainty.number > 1, method.facts.unit
@@ -174,6 +182,7 @@ class Relevance:
                 baseline=self._baseline_text() if method.times_input else None,
                 uncertainty=uncertainty.text() or None,
                 ensemble="; ".join(self.ensemble) or None,
+                focus=focus.text() or None,
             )
             grid = scene.grid.subset(scene.region)
             if self.ancillary_folder:
@@ -250,13 +259,15 @@ class Relevance:
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
+        from ..core.relevance.focus import Focus, FocusedRunner
         from ..core.relevance.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
             raise ParameterError(
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
-        members = tuple(self.compute.runner(model) for model in self.ensemble)
+        focus = Focus(self.cap, self.offset, self.mask_fill)
+        members = tuple(FocusedRunner.of(self.compute.runner(model), focus) for model in self.ensemble)
         weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
         if len(set(weights)) < len(weights):
             raise ParameterError(
@@ -351,7 +362,7 @@ class Relevance:
             method=result.method.name,
             channels=channels,
             books=Books.of(result.accounts),
-            settings=_reported(result.method),
+            settings={**_reported(result.method), **_focus_setting(tags)},
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
             several_classes=seeding.outputs > 1,
@@ -407,3 +418,8 @@ def _reported(method: Method) -> dict[str, object]:
     return {
         SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()
     }
+
+
+def _focus_setting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return what the network was allowed to see, as a report names it; nothing where all was."""
+    return {"input focus": tags["FLOELENS_FOCUS"]} if "FLOELENS_FOCUS" in tags else {}

@@ -116,6 +116,16 @@ def choice(
     return _finished(parameter, f"{help_text} {listed}.", advanced)
 
 
+def choices(name: str, label: str, help_text: str, words: Mapping[str, str], advanced: bool = False):
+    """Return an enum of static words of which several may be chosen, all by default."""
+    parameter = QgsProcessingParameterEnum(
+        name, label, list(words), allowMultiple=True, defaultValue=list(words), usesStaticStrings=True
+    )
+    parameter.setMetadata({WORDS: list(words)})
+    listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return _finished(parameter, f"{help_text} {listed}.", advanced)
+
+
 def flag(name: str, label: str, help_text: str, default: bool = False, advanced: bool = False):
     """Return a yes or no."""
     return _finished(QgsProcessingParameterBoolean(name, label, default), help_text, advanced)
