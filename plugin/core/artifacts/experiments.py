@@ -37,6 +37,10 @@ OFFSETS = ((7, -11), (-13, 5))
 MARGIN = 13
 # A change of a map below this share of it is rounding of a network in float32.
 UNCHANGED = 1e-3
+# Sides of what must be left of a piece away from edges.
+FEWEST = 16
+# Strips whose profiles are moved around independently: of a single one there are as few places as pixels along it.
+STRIPS = 4
 # Inputs beyond so many robust standard deviations are outliers.
 CAP = 5.0
 
@@ -63,29 +67,30 @@ class Outcome:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def away_from_edges(core: Window, scene: Window, radius: int) -> tuple[slice, slice]:
-    """Return rows and columns of a window that lie a radius inside the scene: all where few would be left."""
+def away_from_edges(core: Window, region: Window, radius: int) -> tuple[slice, slice] | None:
+    """Return rows and columns of a window that lie a radius inside the region; None where few are left."""
     inner = Window(
-        scene.row + radius,
-        scene.col + radius,
-        max(0, scene.rows - 2 * radius),
-        max(0, scene.cols - 2 * radius),
+        region.row + radius,
+        region.col + radius,
+        max(0, region.rows - 2 * radius),
+        max(0, region.cols - 2 * radius),
     )
     kept = core.intersection(inner)
-    if kept.rows * kept.cols < 0.25 * core.rows * core.cols:
-        kept = core
-    return kept.slices(core)
+    return kept.slices(core) if min(kept.rows, kept.cols) >= FEWEST else None
 
 
 def translation(
-    mapper: Mapper, patch: Patch, core: Window, base: np.ndarray, scene: Window, replicates: int, random
-) -> Outcome:
+    mapper: Mapper, patch: Patch, core: Window, base: np.ndarray, region: Window, replicates: int, random
+) -> Outcome | None:
     """Move the scene and see what of the map stays where it was; `base`: the map with cells at their means."""
     flat = flat_cells(patch)
     # Nothing is known where the scene has been moved away from: as much is left out on all sides.
-    inner = Window(core.row + MARGIN, core.col + MARGIN, core.rows - 2 * MARGIN, core.cols - 2 * MARGIN)
+    rows, cols = (max(0, size - 2 * MARGIN) for size in (core.rows, core.cols))
+    inner = Window(core.row + MARGIN, core.col + MARGIN, rows, cols)
     within = inner.slices(core)
-    here = away_from_edges(inner, scene, mapper.radius)
+    here = away_from_edges(inner, region, mapper.radius)
+    if here is None:
+        return None
     differences = []
     for offset in OFFSETS:
         found = mapper.relevance(moved(flat, offset), core)
@@ -129,35 +134,49 @@ def _moved_products(first: np.ndarray, second: np.ndarray, replicates: int, rand
 
 
 def mirroring(
-    mapper: Mapper, patch: Patch, core: Window, base: np.ndarray, scene: Window, replicates: int, random
-) -> Outcome:
+    mapper: Mapper, patch: Patch, core: Window, base: np.ndarray, region: Window, replicates: int, random
+) -> Outcome | None:
     """Mirror the scene and see whether relevance grows or decays along rows or columns all the same."""
     flat = flat_cells(patch)
-    rows, cols = away_from_edges(core, scene, mapper.radius)
+    here = away_from_edges(core, region, mapper.radius)
+    if here is None:
+        return None
     columns, trend = [], 0.0
     total = float(np.nansum(np.abs(base)))
     for axis in (0, 1):
         found = np.flip(mapper.relevance(flipped(flat, core, axis), core), axis)
         # Both cut to what lies away from edges as it is and mirrored.
-        span = (rows, cols)[axis]
+        span = here[axis]
         length = base.shape[axis]
         first, stop = max(span.start, length - span.stop), min(span.stop, length - span.start)
-        profiles = [np.nanmean(np.abs(m), axis=1 - axis)[first:stop] for m in (base, found)]
-        floor = 1e-6 * max(float(np.nanmean(p)) for p in profiles)
-        ratio = (
-            np.nan_to_num(np.log(profiles[0] + floor) - np.log(profiles[1] + floor)) if floor else np.zeros(4)
-        )
-        if len(ratio) < 8 or ratio.std() < UNCHANGED:
+        ratios = _profile_ratios(base, found, axis, slice(first, stop))
+        place = np.linspace(-1, 1, stop - first)
+        if ratios.shape[1] < 8 or ratios.std() < UNCHANGED:
             columns.append(np.zeros(1 + replicates))
             continue
-        place = np.linspace(-1, 1, len(ratio))
-        slope = float(place @ ratio / (place @ place))
-        offsets = random.integers(0, len(ratio), replicates)
-        trends = [abs(float(place @ np.roll(ratio, step))) for step in (0, *offsets)]
-        columns.append(np.array(trends) / np.sqrt((ratio**2).sum() * (place @ place)))
+        offsets = random.integers(0, stop - first, (replicates, len(ratios)))
+        trends = [
+            abs(sum(float(place @ np.roll(ratio, step)) for ratio, step in zip(ratios, steps)))
+            for steps in ([0] * len(ratios), *offsets)
+        ]
+        columns.append(np.array(trends))
         # The ratio of mirrored profiles doubles what the direction does: log b(x) - log b(-x).
-        trend = max(trend, abs(slope))
+        trend = max(trend, trends[0] / len(ratios) / float(place @ place))
     return Outcome(np.stack(columns, axis=1), (1 - np.exp(-trend)) * total, total)
+
+
+def _profile_ratios(base: np.ndarray, found: np.ndarray, axis: int, span: slice) -> np.ndarray:
+    """Return log ratios (strip, place) of the profiles of two maps along an axis, by strips across it."""
+    found_pairs = []
+    for strip in np.array_split(np.arange(base.shape[1 - axis]), STRIPS):
+        profiles = [
+            np.nanmean(np.abs(np.take(m, strip, axis=1 - axis)), axis=1 - axis)[span] for m in (base, found)
+        ]
+        floor = 1e-6 * max(float(np.nanmean(profile)) for profile in profiles)
+        if not floor > 0:
+            continue
+        found_pairs.append(np.nan_to_num(np.log(profiles[0] + floor) - np.log(profiles[1] + floor)))
+    return np.array(found_pairs).reshape(-1, span.stop - span.start)
 
 
 def focus(

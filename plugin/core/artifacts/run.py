@@ -3,7 +3,7 @@
 A :class:`Study` looks at one window at a time and keeps sums alone, so memory does not depend on the scene; each window
 gives the rasters' values there. :meth:`Study.findings` says at the end what all windows together show::
 
-    study = Study(mapper, scene, windows, Settings())
+    study = Study(mapper, region, windows, Settings())
     for window in windows:
         found = study.look(source.read(study.needs(window)), window)
     findings = study.findings()
@@ -45,8 +45,8 @@ from .verdicts import (
 from .windows import SMALLEST, pieces
 
 NULL, TRANSLATION, MIRRORING, WEIGHTS, RULES, FOCUS = tuple(TESTS)
-# How often maps are moved for reference values: p-values go down to 1/200, so that Holm's correction leaves room.
-REPLICATES = 199
+# How often maps are moved for reference values: p-values go down to 1/150, so that Holm's correction leaves room.
+REPLICATES = 149
 # Shuffled networks that map every window, and those that map a sixteenth.
 UNTRAINED_EVERYWHERE, UNTRAINED_IN_PIECES = 2, 19
 CASCADE = 3
@@ -164,16 +164,16 @@ class Study:
     ----------
     mapper : Mapper
         Makes the maps.
-    scene : Window
-        The whole scene.
+    region : Window
+        What is explained: the scene or a part of it. Its edges are where borders are looked for.
     windows : sequence of Window
         Those that will be looked at.
     settings : Settings
         What is done.
     """
 
-    def __init__(self, mapper: Mapper, scene: Window, windows: Sequence[Window], settings: Settings) -> None:
-        self._mapper, self._scene, self._settings = mapper, scene, settings
+    def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
+        self._mapper, self._region, self._settings = mapper, region, settings
         large = [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
         self._few = pieces(large, SHARE)
         self._fewer = pieces(large, SMALL_SHARE)
@@ -215,7 +215,7 @@ class Study:
         whole = bool(patch.valid.all() and np.isfinite(maps).all())
         tested = whole and NULL in settings.tests and min(window.rows, window.cols) >= SMALLEST
         random = self._random(window)
-        structure = structure_of(filled, place, REPLICATES if tested else 19, random)
+        structure = structure_of(filled, place, REPLICATES, random)
         if tested:
             self._take(structure, filled, place)
         parts = corrected(observed, filled, structure, place)
@@ -241,7 +241,7 @@ class Study:
         )
 
     def _place(self, window: Window) -> Place:
-        edges = window.shared_sides(self._scene)
+        edges = window.shared_sides(self._region)
         return Place(
             window.row, window.col, window.rows, window.cols, edges, self._mapper.radius, self._mapper.periods
         )
@@ -298,7 +298,7 @@ class Study:
 
     def _try_pieces(self, patch: Patch, window: Window, observed: np.ndarray) -> None:
         tests, random = self._settings.tests, self._random(window)
-        mapper, scene = self._mapper, self._scene
+        mapper, region = self._mapper, self._region
         for piece in self._few:
             if piece.intersection(window) != piece:
                 continue
@@ -310,8 +310,9 @@ class Study:
                 base = mapper.relevance(flat_cells(patch), piece) if patch.coarse.size else mine
                 for test, run in ((TRANSLATION, translation), (MIRRORING, mirroring)):
                     if test in tests:
-                        found = run(mapper, patch, piece, base, scene, REPLICATES, random)
-                        self._outcomes[test].add_outcome(found)
+                        found = run(mapper, patch, piece, base, region, REPLICATES, random)
+                        if found is not None:
+                            self._outcomes[test].add_outcome(found)
             if FOCUS in tests:
                 self._outcomes[FOCUS].add_outcome(focus(mapper, patch, piece, mine, REPLICATES, random))
         for piece in self._fewer:

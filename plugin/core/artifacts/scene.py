@@ -127,7 +127,7 @@ def run_artifacts(
         f"each takes about {planned:.0f} passes of {method.text()}."
     )
     _tell_time(source, _whole(plan, region), mapper, progress, chosen, planned)
-    study = Study(mapper, scene, chosen, settings)
+    study = Study(mapper, region, chosen, settings)
     kept: list[WindowMaps] = []
     looked: list[Window] = []
     wanted = set(chosen)

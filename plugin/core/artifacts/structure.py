@@ -12,7 +12,8 @@ The mean map m(s) of R null maps, and as well the mean of their magnitudes (a pa
 and leave the mean alone), are taken apart in this order:
 
 1. *pattern*: the mean over pixels of equal phase (row mod P, column mod P), in scene coordinates, for the periods that
-   the network's structure gives. The period with the largest F ratio is taken. Estimated away from the scene's edges.
+   the network's structure gives. The period that explains most of the variance is taken (adjusted for the number of
+   phases; the shortest of those that explain about as much). Estimated away from the scene's edges.
 2. *border*: the mean by distance to each edge of the scene, within the receptive-field radius.
 3. *local*: what is left, by pixel and by blocks.
 
@@ -34,6 +35,8 @@ ROUNDING = 1e-18
 BLOCK = 8
 # The least scale of a map, as a share of its mean: where null maps are zero, whatever the data do stands out.
 FLOOR = 1e-3
+# A period that explains this share of what the best one does is preferred where it is shorter.
+SHORTER = 0.9
 PARTS = ("pattern", "border", "local")
 
 
@@ -113,8 +116,8 @@ class Taken:
     period : int
         Of the pattern; 0 where there is none.
     statistics : numpy.ndarray
-        (4,): F ratio of the pattern; sums of squares of border, of what is left and of its block means, as shares
-        of the sum of squares of the map without what came before.
+        (4,): the pattern's share of the variance; sums of squares of border, of what is left and of its block means,
+        as shares of the sum of squares of the map without what came before.
     squares : numpy.ndarray
         (3,): sum of squares of each part.
     """
@@ -132,38 +135,41 @@ def take_apart(mean: np.ndarray, place: Place) -> Taken:
     """Take a mean map (row, column) apart into level, pattern, border and the rest."""
     level = float(mean.mean())
     rest = mean - level
-    pattern, period, ratio = _pattern(rest, place)
+    pattern, period, share = _pattern(rest, place)
     rest = rest - pattern
     border = np.zeros_like(rest)
     for distance in place.distances:
         border += _profile(rest - border, distance, place.radius)
     rest = rest - border
     blocks = _block_means(rest)
-    statistics = [ratio, float((border**2).sum()), float((rest**2).sum()), float((blocks**2).sum())]
+    statistics = [share, float((border**2).sum()), float((rest**2).sum()), float((blocks**2).sum())]
     squares = [float((part**2).sum()) for part in (pattern, border, rest)]
     return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares))
 
 
 def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
-    """Return the pattern, its period and its F ratio; zeros where no period fits."""
-    best = (np.zeros_like(rest), 0, 0.0)
+    """Return the pattern, its period and its share of the variance; zeros where no period fits."""
     inside = place.interior
     values = rest[inside]
+    values = values - values.mean()
     whole = float((values**2).sum())
+    if whole <= 0:
+        return np.zeros_like(rest), 0, 0.0
+    found = []
     for period, phase in place.phases.items():
         own = phase[inside]
         counts = np.bincount(own, minlength=period**2)
         means = np.bincount(own, values, minlength=period**2) / np.maximum(counts, 1)
-        means = np.where(counts > 0, means - values.mean(), 0.0)
-        explained = float((counts * means**2).sum())
         freedom = len(values) - period**2
-        if freedom <= 0 or explained <= ROUNDING * max(whole, 1e-300):
-            continue
-        left = max(whole - explained, 1e-9 * whole)
-        ratio = explained / (period**2 - 1) / (left / freedom)
-        if ratio > best[2]:
-            best = (means[phase], period, ratio)
-    return best
+        if freedom > 0:
+            left = max(whole - float((counts * means**2).sum()), 0.0)
+            # Shares are adjusted for the number of phases, so that long periods have no advantage.
+            found.append((1 - left / freedom * (len(values) - 1) / whole, period, means[phase]))
+    best = max((share for share, _, _ in found), default=0.0)
+    for share, period, pattern in found:
+        if share > 0 and share >= SHORTER * best:  # a pattern also repeats with every multiple of its period
+            return pattern, period, share
+    return np.zeros_like(rest), 0, max(best, 0.0)
 
 
 def _profile(rest: np.ndarray, distance: np.ndarray, radius: int) -> np.ndarray:
@@ -254,7 +260,7 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     ratio = np.divide(squares, observed, out=np.ones_like(observed), where=observed > rounding)
     units = np.maximum([(maps**2).mean(), (sizes**2).mean()], 1e-300)
     scaled = np.array(statistics) / np.repeat(units, 4)
-    scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # F ratios have no unit
+    scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # shares have no unit
     return Structure(signed, magnitude, np.clip(1 - ratio, 0, 1), scaled)
 
 

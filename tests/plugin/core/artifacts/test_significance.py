@@ -62,7 +62,7 @@ def test_p_values_of_structure_are_uniform_where_null_maps_are_stationary(sigma)
 
 @pytest.mark.parametrize("sigma", [0.0, 1.5])
 def test_p_values_of_pixels_are_uniform_where_the_scene_is_noise(sigma):
-    size, p_values = 40, []
+    size, p_values = 24, []
     place = Place(0, 0, size, size)
     for seed in range(500):
         patch = patch_of(correlated(seed, size, size, sigma), Window(100, 60, size, size))
@@ -94,7 +94,7 @@ def test_false_discoveries_stay_below_their_level_and_planted_ice_is_found():
 
 def test_a_mean_map_is_taken_apart_exactly():
     random = np.random.default_rng(3)
-    down, across = np.mgrid[:40, :50]
+    down, _ = np.mgrid[:40, :50]
     mean = 2.0 + 0.5 * (down % 5 == 0) + 3.0 * np.exp(-down) + random.normal(0, 0.01, (40, 50))
     place = Place(0, 0, 40, 50, (True, False, False, False), 6, (5, 7))
     taken = take_apart(mean, place)
