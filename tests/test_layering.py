@@ -113,12 +113,7 @@ def test_the_rooms_of_the_science_stand_on_what_is_below_them_not_on_each_other(
         room = module.split(".")[2] if module.count(".") > 1 else ""
         for name in imports_of(module):
             other = name.split(".")[2] if name.startswith("plugin.core.") else ""
-            if (
-                other
-                and other != room
-                and other in ROOMS_OF_CORE
-                and (room, other) not in MAY_USE
-            ):
+            if other and other != room and other in ROOMS_OF_CORE and (room, other) not in MAY_USE:
                 wrong.append(f"{module} imports {name}")
     assert not wrong
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layers import LegendEntry, _pseudo_colour, _raster
+from .qml import LegendEntry, pseudo_colour_renderer, raster_style
 
 
 def share_style(*, band: int = 1, start_time: str | None = None) -> str:
@@ -13,4 +13,5 @@ def share_style(*, band: int = 1, start_time: str | None = None) -> str:
         LegendEntry(1.0, "1", "#7f2704"),
     ]
     limits = ("0: the data's", "1: there without the data")
-    return _raster(_pseudo_colour(band, ramp, 0.0, 1.0, "INTERPOLATED", limits=limits), start_time)
+    renderer = pseudo_colour_renderer(band, ramp, 0.0, 1.0, "INTERPOLATED", limits=limits)
+    return raster_style(renderer, start_time)

@@ -64,7 +64,7 @@ def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene
 
 def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(found):
     folder, results = found
-    with open(folder / "found.csv", encoding="utf-8") as file:
+    with (folder / "found.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["test"] for row in rows} == set(TESTS)
     assert all(row["meaning"] for row in rows)
