@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NAMES = {
-    "null_input": "inputs that hold nothing",
+    "null_input": "null input",
     "translation": "scene moved",
     "mirroring": "scene mirrored",
     "randomised_weights": "shuffled weights",
@@ -51,6 +51,10 @@ _FOUND = {
     ): "Where {outliers:.0f} outliers are capped the map moves by {size} more than the prediction does.",
 }
 _CLEAR = {
+    (
+        "null_input",
+        "zero",
+    ): "Inputs at their training means have no relevance worth mentioning ({size} of the scene's).",
     ("null_input", "pattern"): "Null maps show no pattern of strides, pools or coarse cells.",
     ("null_input", "border"): "Null maps look the same near the edges of the scene as inside.",
     ("null_input", "local"): "Null maps look the same everywhere else.",
