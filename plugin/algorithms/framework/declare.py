@@ -56,6 +56,12 @@ def as_advanced(parameter: QgsProcessingParameterDefinition):
     return parameter
 
 
+def as_optional(parameter: QgsProcessingParameterDefinition):
+    """Return a parameter that need not be given."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
+    return parameter
+
+
 def file(name: str, label: str, help_text: str):
     """Return a file of any kind."""
     return _finished(QgsProcessingParameterFile(name, label), help_text)

@@ -49,7 +49,7 @@ def method_settings() -> list:
 
 def focus_options() -> list:
     """Return the parameters of what the network is allowed to see."""
-    return [
+    options = [
         declare.number(
             "CAP",
             "Cap of SAR values (standard deviations)",
@@ -77,6 +77,8 @@ def focus_options() -> list:
             advanced=True,
         ),
     ]
+    # Models that people have saved have no values for them: what is not optional would make these invalid.
+    return [declare.as_optional(option) for option in options]
 
 
 def chosen_focus(values: Destinations) -> dict:

@@ -156,13 +156,21 @@ def mirroring(
             continue
         offsets = random.integers(0, stop - first, (replicates, len(ratios)))
         trends = [
-            abs(sum(float(place @ np.roll(ratio, step)) for ratio, step in zip(ratios, steps)))
+            _common_trend([float(place @ np.roll(ratio, step)) for ratio, step in zip(ratios, steps)])
             for steps in ([0] * len(ratios), *offsets)
         ]
         columns.append(np.array(trends))
         # The ratio of mirrored profiles doubles what the direction does: log b(x) - log b(-x).
-        trend = max(trend, trends[0] / len(ratios) / float(place @ place))
+        trend = max(trend, trends[0] / float(place @ place))
     return Outcome(np.stack(columns, axis=1), (1 - np.exp(-trend)) * total, total)
+
+
+def _common_trend(trends: list[float]) -> float:
+    """Return the trend that all strips have at least; 0 where they do not go the same way.
+
+    A direction acts on all strips alike; what is amiss in a part of a window acts on some.
+    """
+    return max(0.0, min(trends), -max(trends))
 
 
 def _profile_ratios(base: np.ndarray, found: np.ndarray, axis: int, span: slice) -> np.ndarray:

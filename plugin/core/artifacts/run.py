@@ -174,9 +174,7 @@ class Study:
 
     def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
         self._mapper, self._region, self._settings = mapper, region, settings
-        large = [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
-        self._few = pieces(large, SHARE)
-        self._fewer = pieces(large, SMALL_SHARE)
+        self._few, self._fewer = _few(windows), _fewer(windows)
         self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + UNTRAINED_EVERYWHERE)]
         if WEIGHTS not in settings.tests:
             self._untrained = []
@@ -465,28 +463,47 @@ def _outcome_finding(test: str, sums: _Sums) -> Finding:
     )
 
 
-def planned_passes(settings: Settings, coarse: bool, compared: int) -> float:
+def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, compared: float) -> float:
     """Return how many maps of all windows a study takes: gradient × input passes, for that method.
 
     Parameters
     ----------
     settings : Settings
         What is done.
+    windows : sequence of Window
+        Those that will be looked at.
     coarse : bool
         Whether the network has coarse channels, which stand still while the scene is moved.
-    compared : int
+    compared : float
         Passes of all methods that are compared.
     """
     tests = settings.tests
+    share, small = (_area(chosen(windows)) / _area(windows) for chosen in (_few, _fewer))
     passes = 1.0 + settings.repeats
     if NULL in tests:
-        passes += 1 + SHARE
+        passes += 1 + share
     if TRANSLATION in tests or MIRRORING in tests:
-        passes += SHARE * coarse
-    passes += SHARE * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + (FOCUS in tests))
+        passes += share * coarse
+    passes += share * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + (FOCUS in tests))
     if WEIGHTS in tests:
-        passes += UNTRAINED_EVERYWHERE + SMALL_SHARE * (UNTRAINED_IN_PIECES + CASCADE)
-    return passes + SMALL_SHARE * compared * (RULES in tests)
+        passes += UNTRAINED_EVERYWHERE + small * (UNTRAINED_IN_PIECES + CASCADE)
+    return passes + small * compared * (RULES in tests)
+
+
+def _few(windows: Sequence[Window]) -> list[Window]:
+    return pieces(_large(windows), SHARE)
+
+
+def _fewer(windows: Sequence[Window]) -> list[Window]:
+    return pieces(_large(windows), SMALL_SHARE)
+
+
+def _large(windows: Sequence[Window]) -> list[Window]:
+    return [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
+
+
+def _area(windows: Sequence[Window]) -> int:
+    return sum(window.rows * window.cols for window in windows)
 
 
 __all__ = ["REPORTED", "Settings", "Study", "Totals", "WindowMaps", "planned_passes"]

@@ -119,7 +119,7 @@ def run_artifacts(
     method = refined(runner, source, _whole(plan, region), seeding, method, progress)
     mapper = NetworkMapper(runner, target, method, scene, region, plan, progress)
     compared = sum(other.passes for other in mapper.compared().values())
-    planned = planned_passes(settings, bool(runner.coarse_channels), compared)
+    planned = planned_passes(settings, chosen, bool(runner.coarse_channels), compared)
     pixels = sum(window.rows * window.cols for window in chosen)
     share = pixels / (region.rows * region.cols)
     progress.message(

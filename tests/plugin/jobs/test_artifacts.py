@@ -51,7 +51,7 @@ def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene
     whole = read(sar).sum(axis=0)
     corrected = read(folder / "found_c.tif")
     window = np.isfinite(corrected[0])
-    assert 0 < window.sum() < whole.size
+    assert 0 < window.sum() <= whole.size
     with rasterio.open(folder / "found_c.tif") as raster:
         tags = raster.tags()
         assert raster.descriptions == ("relevance", "q_value", "p_value")
@@ -59,7 +59,7 @@ def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene
     assert sums["RELEVANCE"] == pytest.approx(whole[window].sum(), rel=1e-4)
     assert sums["RELEVANCE"] == pytest.approx(sums["CORRECTED"] + sums["ARTIFACT"], rel=1e-6)
     assert ((corrected[1][window] > 0) & (corrected[1][window] <= 1)).all()
-    assert results["PASSES"] <= 30
+    assert 20 < results["PASSES"] < 60  # of small windows, of which no smaller pieces can be tested
 
 
 def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(found):
