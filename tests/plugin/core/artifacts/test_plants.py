@@ -143,8 +143,8 @@ def test_the_default_run_takes_at_most_thirty_passes_and_as_many_as_were_planned
     finally:
         Analytic.relevance = original
     passes = sum(counted) / (core.rows * core.cols)
-    # Focus finds no outliers here, and maps nothing.
-    assert planned_passes(Settings(), [core], coarse=False, compared=0) - 0.5 < passes
+    # Focus finds no outliers here, and a network of one layer has no cascade.
+    assert planned_passes(Settings(), [core], coarse=False, compared=0) - 0.6 < passes
     assert passes <= planned_passes(Settings(), [core], coarse=False, compared=0)
     # Seven methods of one pass and integrated gradients of 32 are compared, for a sample of a large scene.
     windows = [Window(0, 275 * k, 275, 275) for k in range(12)]
