@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from ...ground.window import Window
 from ..relevance.methods import Method
 from ..relevance.steps import refined
 from ..streaming.engine import check_cancelled, scene_window
-from ..streaming.run_time import Probe, announce
+from ..streaming.run_time import clock, duration
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
 from ..target.target import Target
@@ -126,8 +125,8 @@ def run_artifacts(
         f"{len(chosen)} of {len(every)} windows of {side} x {side} pixels ({100 * share:.3g} % of the region): "
         f"each takes about {planned:.0f} passes of {method.text()}."
     )
-    _tell_time(source, _whole(plan, region), mapper, progress, chosen, planned)
     study = Study(mapper, region, chosen, settings)
+    _tell_time(source, study, mapper, progress, chosen, planned)
     kept: list[WindowMaps] = []
     looked: list[Window] = []
     wanted = set(chosen)
@@ -169,26 +168,28 @@ def _whole(plan: Plan, region: Window) -> Plan:
 
 def _tell_time(
     source: Source,
-    plan: Plan,
+    study: Study,
     mapper: NetworkMapper,
     progress: Progress,
     windows: list[Window],
     planned: float,
 ) -> None:
-    """Put an estimate of the time into the log, from a window that is explained first."""
-
-    def compute(tile, patch) -> object:
-        inner = Window(
-            tile.output.row + plan.radius,
-            tile.output.col + plan.radius,
-            max(1, tile.output.rows - 2 * plan.radius),
-            max(1, tile.output.cols - 2 * plan.radius),
-        )
+    """Put an estimate of the time into the log, from a map of a window that is made first."""
+    for window in windows:
+        patch = source.read(study.needs(window))
+        if not patch.valid[window.slices(patch.window)].any():
+            continue
         before = mapper.cost.pixels
-        found = mapper.relevance(patch, inner)
+        # The first time pays for what is paid once only.
+        mapper.relevance(patch, Window(window.row, window.col, min(64, window.rows), min(64, window.cols)))
+        start = clock()
+        mapper.relevance(patch, window)
+        seconds = clock() - start
         mapper.cost.pixels = before
-        return found
-
-    tiles = [plan.tile(window.grown(plan.radius, within=plan.region)) for window in windows]
-    quiet: Callable = compute
-    announce(source, plan, progress, "Telling fact from artifact", Probe(quiet, passes=planned), tiles)
+        pixels = sum(each.rows * each.cols for each in windows)
+        seconds *= planned * pixels / (window.rows * window.cols)
+        progress.message(
+            f"Telling fact from artifact: estimated time {duration(seconds)} for {len(windows)} window(s), from a map of "
+            "one of them that was made first."
+        )
+        return
