@@ -51,6 +51,8 @@ REPLICATES = 149
 UNTRAINED_EVERYWHERE, UNTRAINED_IN_PIECES = 2, 19
 CASCADE = 3
 SHARE, SMALL_SHARE = 1 / 4, 1 / 16
+# Share of the pixels of a piece that must be valid.
+MEASURED = 0.5
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ class Study:
         tests, random = self._settings.tests, self._random(window)
         mapper, region = self._mapper, self._region
         for piece in self._few:
-            if piece.intersection(window) != piece:
+            if not _measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
             if NULL in tests:
@@ -314,7 +316,7 @@ class Study:
             if FOCUS in tests:
                 self._outcomes[FOCUS].add_outcome(focus(mapper, patch, piece, mine, REPLICATES, random))
         for piece in self._fewer:
-            if piece.intersection(window) != piece:
+            if not _measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
             if WEIGHTS in tests:
@@ -500,6 +502,13 @@ def _fewer(windows: Sequence[Window]) -> list[Window]:
 
 def _large(windows: Sequence[Window]) -> list[Window]:
     return [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
+
+
+def _measured(piece: Window, window: Window, patch: Patch) -> bool:
+    """Return whether a piece lies in a window and most of it is measured."""
+    if piece.intersection(window) != piece:
+        return False
+    return bool(patch.valid[piece.slices(patch.window)].mean() >= MEASURED)
 
 
 def _area(windows: Sequence[Window]) -> int:

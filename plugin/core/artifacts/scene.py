@@ -181,7 +181,7 @@ def _tell_time(
             continue
         before = mapper.cost.pixels
         # The first time pays for what is paid once only.
-        mapper.relevance(patch, Window(window.row, window.col, min(64, window.rows), min(64, window.cols)))
+        mapper.relevance(patch, window)
         start = clock()
         mapper.relevance(patch, window)
         seconds = clock() - start
@@ -189,7 +189,7 @@ def _tell_time(
         pixels = sum(each.rows * each.cols for each in windows)
         seconds *= planned * pixels / (window.rows * window.cols)
         progress.message(
-            f"Telling fact from artifact: estimated time {duration(seconds)} for {len(windows)} window(s), from a map of "
-            "one of them that was made first."
+            f"Telling fact from artifact: estimated time {duration(seconds)} for {len(windows)} window(s), from a "
+            "map of one of them that was made first."
         )
         return
