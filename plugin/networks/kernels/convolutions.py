@@ -1,4 +1,4 @@
-"""Convolutions on CPUs: by oneDNN whatever the program, and with all lanes of a register at work.
+"""CPU convolutions that fill SIMD lanes (oneDNN).
 
 oneDNN computes :data:`LANES` output channels at once, so that with 16 of them 18 cost as much as 32. The few that
 are left over are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# float32 numbers in a register: 256 bits where torch (which tells since 2.1) finds no 512.
+# float32 numbers in a register: 256 bits where torch (which reports it since 2.1) finds no 512.
 _cpu = getattr(torch.backends, "cpu", None)
 LANES = 8 if _cpu is not None and _cpu.get_cpu_capability() == "AVX2" else 16
 # Registers of 512 bits have masks; without, a part of a register costs more than all of it (12 outputs more than 16).
@@ -37,8 +37,8 @@ def convolved(
 ) -> torch.Tensor:
     """Return a convolution, on CPUs in :data:`FAST` types channels last.
 
-    With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
-    with another last digit; asked for by name, oneDNN takes them in any program.
+    With a single thread torch computes small 1 x 1 convolutions by a BLAS, which in QGIS is another one
+    with another last digit; called by name, oneDNN computes them in any program.
     """
     values = _laid_out(values)
     if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
@@ -50,7 +50,7 @@ def convolved(
 def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return a 1 x 1 convolution of values (1, channel, row, column) as planes (output, row, column).
 
-    The pixels take the part of the weights, and these that of the values: so what is found needs no turning.
+    Pixels and weights swap roles in the product, so the result is already planar and needs no transpose.
     """
     _, channels, rows, cols = values.shape
     pixels = values.permute(0, 2, 3, 1).reshape(rows * cols, channels)
@@ -58,7 +58,7 @@ def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if linear is not None and _on_x86() and torch.backends.mkldnn.is_available() and fast(values):
         found = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
     else:
-        # As a matrix (pixel, output) it is turned much faster than as an array of four axes.
+        # A matrix (pixel, output) is transposed much faster than an array of four axes.
         found = convolved(values, weight).permute(0, 2, 3, 1).reshape(rows * cols, -1).t().contiguous()
     return found.view(-1, rows, cols)
 
@@ -220,7 +220,7 @@ def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
     place.copy_(values)
 
 
-def narrowed(values: torch.Tensor, channels: int) -> torch.Tensor:
+def without_padding_channels(values: torch.Tensor, channels: int) -> torch.Tensor:
     """Return the first channels of values (sample, channel, row, column), channels last, as an array of their own."""
     samples, _, rows, cols = values.shape
     own = values.new_empty((samples, rows, cols, channels))
@@ -281,6 +281,6 @@ def _has_bfloat16_instructions() -> bool:
     asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
     if all(asked):  # torch 2.6 and later
         return any(is_supported() for is_supported in asked)
-    told = Path("/proc/cpuinfo")
-    flags = told.read_text(errors="replace").split() if told.exists() else ()
+    listed = Path("/proc/cpuinfo")
+    flags = listed.read_text(errors="replace").split() if listed.exists() else ()
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -15,11 +15,13 @@ from torch import nn
 from torch.nn import functional
 
 from ...kernels.convolutions import Filters, convolved
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from ..variants import SCALES
 from .bands import Band, rolled, span_of
-from .forward import CONVOLUTIONS, NORMS, FastAspp
-from .head import ALL_EDGES, Edges, Spreading
+from .forward import FastAspp
+from .head import ALL_EDGES, Edges
+from .head_transpose import HeadTranspose
+from .weights import CONVOLUTIONS, NORMS
 
 # note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
 Note = Callable[[str, torch.Tensor], None]
@@ -27,7 +29,7 @@ Note = Callable[[str, torch.Tensor], None]
 Pull = Callable[..., "tuple[torch.Tensor, torch.Tensor | None]"]
 
 
-class Pullback(nn.Module):
+class GradientPass(nn.Module):
     """A forward pass that keeps what the way back needs.
 
     Parameters
@@ -42,8 +44,8 @@ class Pullback(nn.Module):
         self.filters = nn.ModuleDict()
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
-            self.filters[name] = Filters(turned(network.get_buffer(f"{name}{merged}_weight"), network))
-        self.register_buffer("skip_back", turned(network.get_buffer("output_skip"), network))
+            self.filters[name] = Filters(flipped(network.get_buffer(f"{name}{merged}_weight"), network))
+        self.register_buffer("skip_back", flipped(network.get_buffer("output_skip"), network))
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -59,17 +61,17 @@ class Pullback(nn.Module):
         # Of what a ReLU let through only the sign matters on the way back, and half the bytes keep it.
         half = self.network.dtype == torch.float32
         like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
-        workspace = self.network.workspace
-        number = workspace.begin()
+        buffer_pool = self.network.buffer_pool
+        number = buffer_pool.begin()
         kept = {
-            name: workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+            name: buffer_pool.named(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
             for name in CONVOLUTIONS
         }
         with torch.no_grad():
-            logits = self.network.gathered_logits(fine, coarse, edges, kept)
+            logits = self.network.banded_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
-            workspace.check(number)
+            buffer_pool.check(number)
             with torch.no_grad():
                 seeds = seeds.to(self.network.sum_dtype)
                 totals = channel_sums(seeds)
@@ -81,7 +83,7 @@ class Pullback(nn.Module):
         return logits, pull
 
     def _offsets(self) -> list[tuple[str, str]]:
-        """Return layers behind the trunk, and the buffers of what they add to the logits."""
+        """Return layers behind the trunk, and the buffer_pool of what they add to the logits."""
         scales = [(f"scales.{index}", f"offset{scale}") for index, scale in enumerate(SCALES)]
         return [("output", "offset_output"), *scales]
 
@@ -89,15 +91,15 @@ class Pullback(nn.Module):
         self, seeds: torch.Tensor, kept: dict[str, torch.Tensor], edges: Edges, note: Note | None
     ) -> torch.Tensor:
         network = self.network
-        spreading = network.head.spreading(seeds, edges)
+        head_transpose = HeadTranspose(network.head, seeds, edges)
         found = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
         found = found.contiguous(memory_format=network.memory_format)
         reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
-            partial(self._share_to_fine, share, seeds, spreading, kept, found, note is not None)
+            partial(self._share_to_fine, share, seeds, head_transpose, kept, found, note is not None)
             for share in network.shares(reached)
         ]
-        arrived = together(shares)
+        arrived = run_parallel(shares)
         if note is not None:
             for name in (*reversed(CONVOLUTIONS), *NORMS.values()):
                 weights = (
@@ -112,7 +114,7 @@ class Pullback(nn.Module):
         self,
         share: Band,
         seeds: torch.Tensor,
-        spreading: Spreading,
+        head_transpose: HeadTranspose,
         kept: dict[str, torch.Tensor],
         found: torch.Tensor,
         noting: bool,
@@ -121,7 +123,7 @@ class Pullback(nn.Module):
         network, rows = self.network, seeds.shape[2]
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
         # What arrives behind each convolution, gated.
-        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+        with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 behind = ""  # the convolution behind the one at hand
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
@@ -133,7 +135,7 @@ class Pullback(nn.Module):
                             values, own = chain[behind].seen_by(new)
                             self.filters[behind](values, rows=own, out=multipliers)
                         else:
-                            multipliers.copy_(spreading.multipliers(new.own))
+                            multipliers.copy_(head_transpose.multipliers(new.own))
                         mine = new.inside(share) if noting else None
                         self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
                     if band.stop == share.stop and behind:
@@ -187,7 +189,7 @@ class Pullback(nn.Module):
         return to_cells(self.network, seeds, coarse, self.network.get_buffer("output_coarse"))
 
 
-def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
+def flipped(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
     """Return the weights with which a convolution is taken backwards."""
     back = weight.flip(2, 3).transpose(0, 1).to(network.dtype)
     return back.contiguous(memory_format=network.memory_format)

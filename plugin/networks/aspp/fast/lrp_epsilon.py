@@ -15,19 +15,20 @@ import torch
 from torch import nn
 
 from ...kernels.convolutions import Filters, convolved
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from .bands import Band, rolled, span_of
-from .forward import CONVOLUTIONS, NORMS, FastAspp
-from .gradient import to_cells, turned
+from .forward import FastAspp
+from .gradient import flipped, to_cells
 from .head import ALL_EDGES, Edges
 from .lrp_epsilon_branches import BRANCH_HALO, EpsilonBranches, Explained, OutputWeights
 from .lrp_epsilon_rule import Books, EpsilonRule, Note, close_all
+from .weights import CONVOLUTIONS, NORMS
 
 # Rows around a seed that relevance reaches.
 RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
 
 
-class EpsilonPullback(nn.Module):
+class EpsilonPass(nn.Module):
     """A forward pass that keeps each layer's share.
 
     Parameters
@@ -55,7 +56,7 @@ class EpsilonPullback(nn.Module):
         for name in CONVOLUTIONS:
             weight = network.get_buffer(f"{name}_weight")
             self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
-            self._to_before[name] = Filters(turned(weight, network))
+            self._to_before[name] = Filters(flipped(weight, network))
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
@@ -69,20 +70,20 @@ class EpsilonPullback(nn.Module):
         """
         network = self.network
         fine = network.laid_out(fine)
-        number = network.workspace.begin()
+        number = network.buffer_pool.begin()
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
             logits = network.keeping_logits(fine, coarse, edges, kept)
 
         def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
-            network.workspace.check(number)
+            network.buffer_pool.check(number)
             with torch.no_grad():
                 return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, note)
 
         return logits, pull
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
-        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
+        return self.network.buffer_pool.named(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
 
     def _back(
         self,
@@ -103,7 +104,7 @@ class EpsilonPullback(nn.Module):
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
         further = [Books() for _ in shares]
-        together(
+        run_parallel(
             [
                 partial(self._share_to_fine, share, output, handed, behind, fine, kept, found, further[index])
                 for index, share in enumerate(shares)
@@ -136,7 +137,7 @@ class EpsilonPullback(nn.Module):
     ) -> None:
         network, rows = self.network, fine.shape[2]
         # What the convolutions hand on.
-        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+        with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 after = ""  # the convolution behind the one at hand
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
@@ -154,7 +155,7 @@ class EpsilonPullback(nn.Module):
                         if name == "conv2":
                             multipliers.add_(
                                 convolved(
-                                    seeds[:, :, new.own].to(network.dtype), output.turned["output_skip"]
+                                    seeds[:, :, new.own].to(network.dtype), output.flipped["output_skip"]
                                 )
                             )
                         before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ...kernels.convolutions import LANES, convolved, filled, kernel_lines, narrowed
-from ...kernels.threads import cores, together
+from ...kernels.convolutions import LANES, convolved, filled, kernel_lines, without_padding_channels
+from ...kernels.threads import run_parallel, worker_count
 from ..variants import SCALES
 from .bands import Band, span_of
 from .forward import FastAspp
-from .gradient import turned
-from .head import apart
+from .gradient import flipped
+from .head import deinterleaved
 from .lrp_epsilon_rule import Books, EpsilonRule
-from .pools import complete, framed_pools, summed_back
+from .pools import framed_pools, normalise_boundary, summed_back
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
 BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
@@ -33,7 +33,7 @@ class OutputWeights:
 
     Attributes
     ----------
-    sizes, turned : dict of str to torch.Tensor
+    sizes, flipped : dict of str to torch.Tensor
         ``output_skip`` and ``output2`` to ``output16`` → absolute weights, and weights backwards.
     bias : torch.Tensor
         (logit,), float64.
@@ -45,7 +45,7 @@ class OutputWeights:
         names = "output_skip", *(f"output{scale}" for scale in SCALES)
         weights = {name: network.get_buffer(name)[logits] for name in names}
         self.sizes = {name: weight.abs() for name, weight in weights.items()}
-        self.turned = {name: turned(weight, network) for name, weight in weights.items()}
+        self.flipped = {name: flipped(weight, network) for name, weight in weights.items()}
         self.bias = network.get_buffer("offset_output")[logits]
         self.coarse = network.get_buffer("output_coarse")[logits]
 
@@ -100,8 +100,8 @@ class EpsilonBranches:
         self._back, self._lines_back = {}, {}
         for scale in SCALES:
             name = f"scale{scale}"
-            # The pool's mean of a window that lies inside, exactly: a power of two. `complete` does the others.
-            weight = turned(weights[name], network) / scale**2
+            # The pool's mean of a window that lies inside, exactly: a power of two. Others: `normalise_boundary`.
+            weight = flipped(weights[name], network) / scale**2
             back, left_over = weight.split([self._channels - self._rest, self._rest])
             self._back[name] = back.contiguous(memory_format=network.memory_format)
             lines = kernel_lines(left_over)
@@ -130,7 +130,7 @@ class EpsilonBranches:
             with adding:
                 _add(found, behind[reached])
 
-        together([partial(take, *each) for each in zip(bands, books)])
+        run_parallel([partial(take, *each) for each in zip(bands, books)])
         return books
 
     def _bands(self, rows: Band) -> list[Band]:
@@ -139,7 +139,7 @@ class EpsilonBranches:
         if not length or not tall:
             return [rows] if rows else []
         # Pools see a halo of rows, which short bands would pool more often; but each core needs some of them.
-        wanted = max(-(-length // tall), 2 * cores())
+        wanted = max(-(-length // tall), 2 * worker_count())
         return list(rows.cut(-(-length // max(1, min(wanted, length // (2 * BRANCH_HALO))))))
 
     def _from_band(
@@ -197,7 +197,7 @@ class EpsilonBranches:
         if not more:
             return convolved(values, weight, bias, padding, dilation)
         found = convolved(values, weight, functional.pad(bias, (0, more)), padding, dilation)
-        return narrowed(found, self._filters)
+        return without_padding_channels(found, self._filters)
 
     def _spread(
         self,
@@ -221,7 +221,7 @@ class EpsilonBranches:
                 books,
                 layer,
                 self._shares[name],
-                convolved(seeds, output.turned[f"output{scale}"]),
+                convolved(seeds, output.flipped[f"output{scale}"]),
                 *branches.pop(scale),
             )
 
@@ -235,11 +235,11 @@ class EpsilonBranches:
             down, right = top - seen[0].start, left - seen[1].start
             spans = (down, down + spread.shape[2]), (right, right + spread.shape[3])
             # Where what is seen ends inside the tile, nothing arrives so close that a window reached beyond it.
-            complete(spread, scale, spans, size)
+            normalise_boundary(spread, scale, spans, size)
             total[(..., *(slice(*span) for span in spans))].add_(spread)
 
         def add_whole(scale: int, total: torch.Tensor) -> None:
-            # Pixels around them get their share too: with more padding the result is so much larger.
+            # Pad more: relevance also reaches pixels outside the band.
             beyond = [_beyond(own, scale) for own in (band, across)]
             padding = scale + beyond[0], scale + beyond[1]
             spread = convolved(arriving[scale], self._back[f"scale{scale}"], None, padding, scale)
@@ -249,7 +249,7 @@ class EpsilonBranches:
             beyond = _beyond(across, scale)
             weight = self._lines_back[f"scale{scale}"]
             lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
-            for down, line in zip((1, 0, -1), apart(lines[:, : 3 * self._rest], 3).split(1)):
+            for down, line in zip((1, 0, -1), deinterleaved(lines[:, : 3 * self._rest], 3).split(1)):
                 add(line, band.start + down * scale, across.start - beyond, scale, total)
 
         layout, whole = self._network.memory_format, self._channels - self._rest

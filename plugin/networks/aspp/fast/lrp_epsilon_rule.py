@@ -33,7 +33,7 @@ class Books:
     def add(self, account: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
         """Add Σ weights · values (sample, channel, row, column); weights: float64 by channel, or one for all.
 
-        Of an account of a layer all values have the same columns and layout in memory, and all weights are the same.
+        All calls for one (account, layer) must use the same width, memory layout and weights.
         """
         found = column_sums(values)
         if (account, layer) in self._sums:

@@ -15,15 +15,15 @@ from functools import partial
 
 import torch
 
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from .bands import Band, Rolling, rolled
-from .forward import CONVOLUTIONS
-from .gradient import Pullback
+from .gradient import GradientPass
 from .head import ALL_EDGES, Edges
+from .weights import CONVOLUTIONS
 
 
-class SecantPullback(Pullback):
-    """Multipliers over the steps of a path, for the networks that :class:`.gradient.Pullback` takes."""
+class SecantGradient(GradientPass):
+    """Multipliers over the steps of a path, for the networks that :class:`.gradient.GradientPass` takes."""
 
     def cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
         """Return the multipliers of the coarse inputs, the same along every path; None without such inputs."""
@@ -65,20 +65,20 @@ class SecantPullback(Pullback):
     ) -> torch.Tensor | None:
         """Return the multipliers over the step to `fine`, None at the first point; renew `before`."""
         network, shape, first = self.network, fine.shape[-2:], not before
-        number = network.workspace.begin()
+        number = network.buffer_pool.begin()
         if first:
             for name in CONVOLUTIONS:
                 size = 1, network.filters[name].outputs, *shape
-                before[name] = network.workspace.take(
+                before[name] = network.buffer_pool.named(
                     f"{name}_before", size, network.output_skip.new_empty(0)
                 )
         slopes = None
         if not first:
             slopes = {
-                name: network.workspace.take(f"{name}_slope", tuple(values.shape), like)
+                name: network.buffer_pool.named(f"{name}_slope", tuple(values.shape), like)
                 for name, values in before.items()
             }
-        together(
+        run_parallel(
             [
                 partial(self._share_of_step, share, fine, edges, before, slopes)
                 for share in network.shares(shape[0])
@@ -87,7 +87,7 @@ class SecantPullback(Pullback):
         if slopes is None:
             return None
         found = self._to_fine(seeds, slopes, edges, None)
-        network.workspace.check(number)
+        network.buffer_pool.check(number)
         return found
 
     def _share_of_step(
@@ -100,7 +100,7 @@ class SecantPullback(Pullback):
     ) -> None:
         """Take a share of the rows through the trunk: fill `slopes` over the step from `before`, and renew `before`."""
         network, rows = self.network, fine.shape[2]
-        with rolled(CONVOLUTIONS, rows, network.workspace) as chain:
+        with rolled(CONVOLUTIONS, rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 previous = Rolling(rows, fine)
                 for left, (name, rolling) in zip(reversed(range(len(CONVOLUTIONS))), chain.items()):

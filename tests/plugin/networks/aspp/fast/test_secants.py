@@ -12,7 +12,7 @@ from floelens.plugin.core.layers.rules import Rules, along_gradient
 from floelens.plugin.core.relevance.explainers import PathExplainer, SecantExplainer
 from floelens.plugin.core.relevance.methods import NODES_A_STEP, Method, explainer_for
 from floelens.plugin.core.streaming.runner import Inputs, Runner
-from floelens.plugin.networks.aspp.fast.secants import SecantPullback, secants
+from floelens.plugin.networks.aspp.fast.secants import SecantGradient, secants
 from floelens.plugin.networks.package import load
 from floelens.tests.plugin.networks.aspp.fast.test_gradient import inputs_of, network_of, off
 from floelens.tests.plugin.networks.networks import fast_of
@@ -41,7 +41,7 @@ def test_multipliers_over_steps_are_those_of_the_walk_with_rescaled_gates(varian
     seeds = torch.zeros(1, outputs, 50, 55, dtype=torch.float64)
     seeds[:, -1, 10:45, :30] = 1.0
     points = [(end * fine, end * coarse) for end in (0.0, 0.3, 1.0)]
-    pullback = SecantPullback(fast_of(network.to(dtype), dtype))
+    pullback = SecantGradient(fast_of(network.to(dtype), dtype))
     found = list(pullback.steps([point.to(dtype) for point, _ in points], seeds.to(dtype)))
     expected = list(rescaled(network.to(torch.float64), points, seeds))
     assert len(found) == len(expected) == 2
