@@ -23,7 +23,7 @@ from ...ground.window import Window
 from ..layers.split_activations import Straight
 from ..layers.split_forward import Forward, Rows
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -242,7 +242,7 @@ def run_ablation(
         valid = patch.valid[piece.output.slices(patch.window)]
         return _ablated(device, ablator, inputs, baseline, piece, valid, progress)
 
-    retreat = Retreat(runner, plan, progress, ablator_on)
+    retreat = OutOfMemoryFallback(runner, plan, progress, ablator_on)
     books = Books(len(ablator.groups))
     strip = None
     probe = Probe(lambda tile, patch: retreat.whole(tile, partial(take_out, patch)))

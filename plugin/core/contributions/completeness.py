@@ -16,7 +16,7 @@ import torch
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
@@ -72,9 +72,9 @@ class CompletenessCheck:
         self._plan, self._seeding = plan, seeding
         self._splitting = dataclasses.replace(splitting, steps=min(splitting.steps, STEPS))
         self._progress = progress
-        self._retreat: Retreat[PathSplitter] | None = None
+        self._retreat: OutOfMemoryFallback[PathSplitter] | None = None
         if splitting.method == INTEGRATED and splitting.groups != SCALE:
-            retreat = Retreat(runner, plan, progress, self._splitter_on)
+            retreat = OutOfMemoryFallback(runner, plan, progress, self._splitter_on)
             if retreat.ready.bent:  # else no group is what the others leave
                 self._retreat = retreat
 

@@ -32,7 +32,7 @@ from ...ground.errors import ModelError, NumericalError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -219,7 +219,7 @@ def run_contributions(
         bands = splitter.split(device.standardise(patch, piece.input), seeding)
         return device.array(bands[(slice(None), *piece.output.slices(piece.input))])
 
-    retreat = Retreat(runner, plan, progress, splitter_on)
+    retreat = OutOfMemoryFallback(runner, plan, progress, splitter_on)
 
     def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
         if not patch.valid[tile.output.slices(patch.window)].any():

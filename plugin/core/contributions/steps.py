@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ground.protocols import Patch, Progress, Source
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
@@ -44,7 +44,7 @@ def settled(
         return dataclasses.replace(splitting, steps=1)
     progress.report(0.0, "Trying how many steps are needed")
     pilots = pilots_of(source, plan, PILOT_SIDE, PILOTS)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    retreat = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
         def split(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:

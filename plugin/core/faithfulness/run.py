@@ -27,7 +27,7 @@ from ...ground.errors import NumericalError, ParameterError
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled, plan_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import read_ahead
 from ..streaming.run_time import Probe, announce
 from ..streaming.runner import Inputs, Runner
@@ -114,7 +114,7 @@ def run_faithfulness(
     def once(patch: Patch, runner: Runner, piece: Tile) -> np.ndarray:
         return runner.array(runner.logits(runner.standardise(patch, piece.input)))
 
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    retreat = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
     every = (tile for strip in plan.strips() for tile in strip)
     tiles = [t for t in (_reachable(plan, grid, chosen, seeding, tile) for tile in every) if t is not None]
     # The logits of the inputs as they are, and of every state.

@@ -27,7 +27,7 @@ from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
 from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -178,7 +178,7 @@ def run_relevance(
         varied = uncertainty if device is runner else uncertainty.on_cpu()
         return replicas_of(device, method, varied, check, scene_window(source))
 
-    retreat = Retreat(runner, plan, progress, replicas_on)
+    retreat = OutOfMemoryFallback(runner, plan, progress, replicas_on)
     runners = [replica.runner for replica in retreat.ready]
     ledger = Ledger()
     number = len(runner.fine_channels)

@@ -17,7 +17,7 @@ from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..layers.conservation import BIAS, Ledger
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
@@ -68,7 +68,7 @@ def refined(
         return method
     progress.report(0.0, "Trying how many steps are needed")
     pilots = pilots_of(source, plan, seeding)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    retreat = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
     secants = runner.fast.secants is not None
 
     def trial(method: Method) -> list[_Trial]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...core.contributions.run import Splitter, Splitting, splitter_for
 from ...core.streaming.engine import check_cancelled, plan_work
-from ...core.streaming.out_of_memory import Retreat
+from ...core.streaming.out_of_memory import OutOfMemoryFallback
 from ...core.streaming.pipeline import read_ahead
 from ...core.streaming.run_time import Probe, announce
 from ...core.streaming.runner import Runner
@@ -178,9 +178,9 @@ def split_pixels(
 
     work = splitter_on(runner)[1].split_outputs
     plan = plan_work(runner, scene, scene.region, memory_mib, work, per_strip_pixel=0)
-    retreat = Retreat(runner, plan, progress, splitter_on)
+    fallback = OutOfMemoryFallback(runner, plan, progress, splitter_on)
     tiles = [plan.tile(part) for window in windows for part in window.split(plan.tile_rows, plan.tile_cols)]
-    every = Probe(lambda tile, patch: retreat.whole(tile, partial(_all_pixels, pick, patch)))
+    every = Probe(lambda tile, patch: fallback.whole(tile, partial(_all_pixels, pick, patch)))
     announce(scene, plan, progress, "Splitting logits over channels", every, tiles)
     patches = read_ahead(scene, (tile.read for tile in tiles))
     try:
@@ -189,7 +189,7 @@ def split_pixels(
             valid = patch.valid[tile.output.slices(patch.window)]
             chosen = valid & choose(tile.output, valid)
             if chosen.any():
-                for piece, picked in retreat.pieces(tile, partial(pick, patch, chosen, tile.output)):
+                for piece, picked in fallback.pieces(tile, partial(pick, patch, chosen, tile.output)):
                     rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
                     if len(rows):
                         place = rows + piece.output.row, cols + piece.output.col

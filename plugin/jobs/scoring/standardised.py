@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.contributions.run import Splitter, splitter_for
 from ...core.streaming.engine import check_cancelled, plan_work, tiles_with_patches
-from ...core.streaming.out_of_memory import Retreat
+from ...core.streaming.out_of_memory import OutOfMemoryFallback
 from ...core.streaming.pipeline import writing_behind
 from ...core.streaming.run_time import Probe
 from ...core.streaming.runner import Runner
@@ -77,10 +77,10 @@ def write_standardised(
             ]
         )
 
-    retreat = Retreat(runner, plan, progress, splitter_on)
+    fallback = OutOfMemoryFallback(runner, plan, progress, splitter_on)
     raster = Thinned(outputs.raster(path, grid, bands, tags=tags))
     strip = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(standardise, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(standardise, patch)))
     with writing_behind(raster) as behind:
         for tile, patch, last in tiles_with_patches(
             scene, plan, progress, "Standardising contributions", probe
@@ -89,7 +89,7 @@ def write_standardised(
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(names), window.rows, window.cols), np.nan, np.float32)
             if patch.valid[tile.output.slices(patch.window)].any():
-                for piece, shown in retreat.pieces(tile, partial(standardise, patch)):
+                for piece, shown in fallback.pieces(tile, partial(standardise, patch)):
                     valid = patch.valid[piece.output.slices(patch.window)]
                     strip[(slice(None), *piece.output.slices(window))] = np.where(valid, shown, np.nan)
             if last:
