@@ -19,8 +19,8 @@ from ..report.page.tables import csvt_path
 from ..report.styles.ablation import ablation_style
 from ..report.styles.layers import sidecar
 from .common.inputs import Compute, SceneInputs, conclude
+from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
-from .common.thinned import Thinned
 from .contributions import group_tags
 
 if TYPE_CHECKING:
@@ -104,16 +104,16 @@ class Ablation:
             )
             grid = scene.grid.subset(scene.region)
             bands = [Band(group.name, unit, group_tags(card, group)) for group in groups]
-            thinned = Thinned(outputs.raster(self.output, grid, bands, tags=tags))
+            sink = PercentileSink(outputs.raster(self.output, grid, bands, tags=tags))
             with self._source(card, scene, progress) as source:
-                result = run_ablation(runner, source, plan, ablator, thinned, progress)
+                result = run_ablation(runner, source, plan, ablator, sink, progress)
             conclude(scene, progress, outputs)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: result.effects[number].rmse_map)
             style = ablation_style(
                 shown,
                 groups[leading].name,
-                thinned.limit(leading),
+                sink.limit(leading),
                 unit,
                 band=leading + 1,
                 start_time=scene.start_time,

@@ -1,4 +1,4 @@
-"""Which pixels of a scene are scored, what a chart says of them, and their way to a refit."""
+"""The labels of a scene: what a chart says of its pixels, whether it is a chart of that kind, and rows for a refit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from ...core.zscores.sampling import label_targets
 from ...core.zscores.sums.information import OutputLayer
 from ...ground.errors import SceneError
 from ...ground.protocols import Progress
@@ -45,77 +46,6 @@ def rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[],
             yield rows["components"], rows["label"], {clustering: rows["block"]}
 
     return batches
-
-
-AUTOMATIC = -1  # as SAMPLE: every pixel without labels, one a coarse cell with them
-EVERY = 1
-
-
-def sampling_step(sample: int, labelled: bool) -> int:
-    """Return the step that :func:`sampling` takes: that of SAMPLE, or the one that suits a scene.
-
-    Without labels nothing depends on how pixels depend on each other, so that all of them are taken; tests with
-    labels take one pixel a coarse cell, whose pixels share their radiometry.
-    """
-    if sample != AUTOMATIC:
-        return sample
-    return 0 if labelled else EVERY
-
-
-def sampling_text(step: int) -> str:
-    """Return a step in words."""
-    if step == EVERY:
-        return "all pixels"
-    return f"every {step}. row and column" if step else "one pixel a coarse cell"
-
-
-def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
-    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
-
-    Parameters
-    ----------
-    step : int
-        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
-    ratio : int
-        Fine pixels along a coarse cell.
-    """
-    every = step or ratio
-    first = every // 2
-
-    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
-        rows = np.arange(window.row, window.row_stop) % every == first
-        cols = np.arange(window.col, window.col_stop) % every == first
-        return rows[:, None] & cols & valid
-
-    return choose
-
-
-def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
-    """Return what a chart's values mean to a head.
-
-    Parameters
-    ----------
-    head : Head
-        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
-        linear: values stay.
-    values : numpy.ndarray
-        (pixel,), NaN where there is none.
-
-    Returns
-    -------
-    numpy.ndarray
-        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
-    """
-    values = values.astype(np.float64)
-    if head.kind == "linear":
-        return values
-    if head.kind == "sigmoid":
-        with np.errstate(invalid="ignore"):
-            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
-    targets = np.full(values.shape, np.nan)
-    for position, entry in enumerate(head.classes):
-        targets[values == entry.value] = position
-    return targets
 
 
 _TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
