@@ -165,8 +165,6 @@ class Runner:
     ------
     ParameterError
         If device or precision is unknown.
-    ModelError
-        If the card's coarse channels are of different ratios.
     """
 
     def __init__(
@@ -180,16 +178,8 @@ class Runner:
         self.input_dtype = torch.promote_types(self.dtype, torch.float32)
         with refused_if_full(self.device):
             self.module = copy.deepcopy(module).eval().requires_grad_(False).to(self.device, self.input_dtype)
-        self.fine_channels = tuple(channel for channel in card.channels if channel.grid == "fine")
-        self.coarse_channels = tuple(channel for channel in card.channels if channel.grid == "coarse")
-        self.outputs = sum(1 if head.kind != "softmax" else len(head.classes) for head in card.heads)
-        ratios = {channel.ratio for channel in self.coarse_channels}
-        if len(ratios) > 1:
-            raise ModelError(
-                f"Model '{card.id}' has coarse channels of different ratios ({sorted(ratios)}); "
-                "a network takes one. Correct 'ratio' in its card."
-            )
-        self.ratio = ratios.pop() if ratios else 1
+        self.fine_channels, self.coarse_channels = card.fine_channels, card.coarse_channels
+        self.outputs, self.ratio = card.outputs, card.ratio
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         with refused_if_full(self.device):

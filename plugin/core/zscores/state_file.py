@@ -14,9 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...ground.errors import ModelError
+from ...networks.card_parts import Component
 from ...networks.files import open_regular
 from .sums.cluster_sums import ClusterSums
-from .sums.information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
+from .sums.information import Fit, Information, LabelSums, OutputLayer, Sums, removals
 
 # What no state is: states of many scenes have hundreds of arrays and shrink little when packed.
 _MOST_ARRAYS = 20_000
@@ -88,11 +90,15 @@ def read_head(arrays: Mapping[str, np.ndarray], prefix: str, header: dict) -> In
     KeyError
         If one is missing.
     """
+    try:
+        components = tuple(Component(**part) for part in header["components"])
+    except ModelError as error:
+        raise ValueError(f"components: {error}") from None
     layer = OutputLayer(
         head=header["head"],
         kind=header["kind"],
         classes=tuple(header["classes"]),
-        components=tuple(Component(**part) for part in header["components"]),
+        components=components,
         weights=arrays[prefix + "weights"],
         bias=arrays[prefix + "bias"],
     )
