@@ -1,4 +1,4 @@
-"""Bands: the rows of a tile a few at a time, so that what one layer hands to the next stays in the cache.
+"""Bands: the rows of a tile a few at a time, so that the next layer reads from the cache what one layer has written.
 
 A 3 x 3 convolution sees one row more on each side, so that in a chain of n of them each runs a row ahead of the
 next. Each row is computed once: what the next layer will see again is kept in front of what is new::

@@ -127,13 +127,15 @@ class LinearHead(nn.Module):
             for down, own in zip((-1, 0, 1), lines):
                 yield scale, scale * down, 0, own
 
-    def multipliers(self, sums: dict[int, torch.Tensor], rows: slice, single: int | None) -> torch.Tensor:
+    def transposed_products(
+        self, sums: dict[int, torch.Tensor], rows: slice, single: int | None
+    ) -> torch.Tensor:
         """Return the transpose of :meth:`products` for a band of rows.
 
         Parameters
         ----------
         sums : dict of int to torch.Tensor
-            Scale → multipliers (1, output, row, column) of all rows.
+            Scale → gradients (1, output, row, column) of all rows.
         rows : slice
             The band.
         single : int or None
@@ -170,7 +172,7 @@ class LinearHead(nn.Module):
         return logits
 
     def transposed_definition(self, seeds: torch.Tensor) -> torch.Tensor:
-        """Return the multipliers of the trunk for those of a strip's logits."""
+        """Return the gradients of the trunk for those of a strip's logits."""
         return transposed_pools(
             {
                 scale: convolved(seeds.to(self.dtype), self.get_buffer(f"back{scale}"), None, scale, scale)

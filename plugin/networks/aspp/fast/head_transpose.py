@@ -21,7 +21,7 @@ class HeadTranspose:
     head : LinearHead
         The head.
     seeds : torch.Tensor
-        (1, output, row, column), multipliers of the logits.
+        (1, output, row, column), gradients of the logits.
     edges : tuple of bool
         Which sides of the tile are edges of the scene.
     """
@@ -57,13 +57,15 @@ class HeadTranspose:
             summed = shifted_sum(summed, scale // 4) if self._sums else summed
             self._sums[scale] = summed
 
-    def multipliers(self, rows: slice) -> torch.Tensor:
-        """Return the multipliers (1, trunk channel, row, column) of the rows `rows`."""
+    def gradients(self, rows: slice) -> torch.Tensor:
+        """Return the gradients (1, trunk channel, row, column) of the rows `rows`."""
         if self._whole:
             return self._strips[0][3][:, :, rows].clone()
         head, sums = self._head, self._sums
         parts = [
-            head.multipliers(sums, slice(rows.start + band.start, rows.start + band.stop), self._single)
+            head.transposed_products(
+                sums, slice(rows.start + band.start, rows.start + band.stop), self._single
+            )
             for band in bands(rows.stop - rows.start, rows_at_once(sums[head.scales[0]], CHUNK_ROWS))
         ]
         total = torch.cat(parts, 2)

@@ -97,7 +97,7 @@ def normalise_boundary(
 ) -> None:
     """Turn, in place, sums over windows divided by scale² into means of the pixels that lie inside the array.
 
-    Nothing but factors, so it serves on the way back as well.
+    These are factors only, so they serve the backward pass as well.
 
     Parameters
     ----------
@@ -130,24 +130,24 @@ def _factors(scale: int, length: int, dtype: torch.dtype, device: torch.device) 
         return scale / SamePool2d(scale).counts(length, torch.empty(0, dtype=dtype, device=device))
 
 
-def transposed_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
+def transposed_pools(gradients: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
     """Return the transpose of :func:`doubled_pools`.
 
     Parameters
     ----------
-    multipliers : dict of int to torch.Tensor
+    gradients : dict of int to torch.Tensor
         Scale → (sample, channel, row, column).
     layout : torch.memory_format
         Of the result.
     """
 
     def add(scale: int, total: torch.Tensor) -> None:
-        values = multipliers[scale]
+        values = gradients[scale]
         rows, cols = values.shape[-2:]
         total.addcmul_(values, inverse_counts(rows, cols, scale, values))
 
-    largest = max(multipliers)
-    return summed_back(tuple(multipliers), multipliers[largest].shape, multipliers[largest], layout, add)
+    largest = max(gradients)
+    return summed_back(tuple(gradients), gradients[largest].shape, gradients[largest], layout, add)
 
 
 def summed_back(

@@ -59,7 +59,7 @@ class AsppWeights(nn.Module):
             gain, shift = self._exact_norm(norm)
             self._buffer(f"{name}_gain", gain[:, None, None])
             self._buffer(f"{name}_shift", shift[:, None, None])
-            if (gain != 0).all():  # else the way back could not tell the shift's share
+            if (gain != 0).all():  # else the backward pass could not tell the shift's share
                 self.merged.add(name)
         for name, norm in NORMS.items():
             layer = getattr(network, name)

@@ -86,12 +86,12 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
         fast = fast_of(network)
         fast.band_rows = height
         noted, noted_epsilon = {}, {}
-        logits, pull = GradientPass(fast)(fine, coarse, edges)
-        multipliers = pull(seeds, noted.__setitem__)
-        epsilon_logits, pull = EpsilonPass(fast, 0.01)(fine, coarse, edges)
-        by_epsilon = pull(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
-        amounts = [torch.stack(list(books.values())) for books in (noted, noted_epsilon)]
-        found.append((fast(fine, coarse, edges), logits, *multipliers, epsilon_logits, *by_epsilon, *amounts))
+        logits, backward = GradientPass(fast)(fine, coarse, edges)
+        gradients = backward(seeds, noted.__setitem__)
+        epsilon_logits, backward = EpsilonPass(fast, 0.01)(fine, coarse, edges)
+        by_epsilon = backward(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
+        amounts = [torch.stack(list(leaks.values())) for leaks in (noted, noted_epsilon)]
+        found.append((fast(fine, coarse, edges), logits, *gradients, epsilon_logits, *by_epsilon, *amounts))
     whole, *cut = found
     for values in cut:
         assert max(off(mine, theirs) for mine, theirs in zip(values, whole)) < 1e-12
@@ -136,8 +136,8 @@ def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
     monkeypatch.setattr(EpsilonBranches, "_from_band", two_at_once)
     monkeypatch.setattr(aspp_epsilon_branches, "_add", told)
     with torch.no_grad():
-        logits, pull = EpsilonPass(fast, 0.01)(fine, coarse)
-        pull(torch.ones_like(logits), lambda *note: None)
+        logits, backward = EpsilonPass(fast, 0.01)(fine, coarse)
+        backward(torch.ones_like(logits), lambda *note: None)
     assert both == [1] * 4
 
 
@@ -147,12 +147,12 @@ def test_several_cores_find_the_same_numbers_every_time():
     found = []
     for _ in range(6):
         with torch.no_grad():
-            logits, pull = EpsilonPass(fast, 0.01)(fine, coarse)
-            books = {}
-            pulled = pull(
-                torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2])
+            logits, backward = EpsilonPass(fast, 0.01)(fine, coarse)
+            leaks = {}
+            pulled = backward(
+                torch.ones_like(logits), lambda *note, into=leaks: into.__setitem__(note[:2], note[2])
             )
-        found.append([logits, *pulled, torch.stack(list(books.values()))])
+        found.append([logits, *pulled, torch.stack(list(leaks.values()))])
     assert all(torch.equal(mine, first) for each in found for mine, first in zip(each, found[0]))
 
 
@@ -171,8 +171,8 @@ def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any
     fast = fast_of(network.float())
     for height in (0, 48, 7):
         fast.band_rows = height
-        pull = EpsilonPass(fast, 0.05)(fine.float(), coarse.float())[1]
-        found = pull(seeds.float(), lambda *note: None)
+        backward = EpsilonPass(fast, 0.05)(fine.float(), coarse.float())[1]
+        found = backward(seeds.float(), lambda *note: None)
         assert max(off(mine.double(), theirs) for mine, theirs in zip(found, expected)) < 1e-5
 
 
@@ -194,7 +194,7 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
     logits = head.by_definition(trunk)
     (expected,) = torch.autograd.grad(logits, trunk, seeds)
     head_transpose = HeadTranspose(head, seeds, edges)
-    assert (head_transpose.multipliers(slice(0, rows)) - expected).abs().max() < 1e-11
+    assert (head_transpose.gradients(slice(0, rows)) - expected).abs().max() < 1e-11
     for number in (1, 2):
         parts = shares(Band(0, rows, rows), number)
         assert len(parts) == number
@@ -211,10 +211,10 @@ def test_seeds_that_are_zero_everywhere_reach_nothing():
     assert not shares(Band(0, 0, 300), 4)
     fast = fast_of(network_of("interpretability_small", 2, torch.float64))
     fine, coarse = inputs_of(150, 40, torch.float64)
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
         amounts = []
-        logits, pull = pullback(fine, coarse)
-        for found in pull(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
+        logits, backward = forward_pass(fine, coarse)
+        for found in backward(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
             assert not found.any()
         assert not any(amounts)
 
@@ -222,11 +222,11 @@ def test_seeds_that_are_zero_everywhere_reach_nothing():
 def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
     fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     fine, coarse = inputs_of(40, 40, torch.float64)
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
-        _, pull = pullback(fine, coarse)
-        pullback(fine + 1, coarse)
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(fine, coarse)
+        forward_pass(fine + 1, coarse)
         with pytest.raises(RuntimeError, match="later forward pass"):
-            pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
+            backward(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -240,26 +240,26 @@ def test_what_few_seeds_hand_back_and_what_the_others_do_add_up(outputs, corner)
     few[here] = seeds[here]
     fast = fast_of(network)
     fast.band_rows = 40
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
-        _, pull = pullback(fine, coarse)
-        found, books = [], []
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(fine, coarse)
+        found, leaks = [], []
         for part in (seeds, few, seeds - few):
             noted = {}
-            found.append(pull(part, lambda *note, into=noted: into.__setitem__(note[:-1], note[-1])))
-            books.append(noted)
+            found.append(backward(part, lambda *note, into=noted: into.__setitem__(note[:-1], note[-1])))
+            leaks.append(noted)
         for whole, one, other in zip(*found):
             assert off(one + other, whole) < 1e-12
-        largest = max(abs(amount) for amount in books[0].values())
-        for entry, amount in books[0].items():
-            assert abs(books[1][entry] + books[2][entry] - amount) < 1e-12 * largest
+        largest = max(abs(amount) for amount in leaks[0].values())
+        for entry, amount in leaks[0].items():
+            assert abs(leaks[1][entry] + leaks[2][entry] - amount) < 1e-12 * largest
 
 
 def test_a_pass_can_be_pulled_twice():
     fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     seeds = torch.ones(1, 1, 40, 40, dtype=torch.float64)
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
-        _, pull = pullback(*inputs_of(40, 40, torch.float64))
-        first, second = (pull(seeds, lambda *note: None) for _ in range(2))
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(*inputs_of(40, 40, torch.float64))
+        first, second = (backward(seeds, lambda *note: None) for _ in range(2))
         assert all(torch.equal(*pair) for pair in zip(first, second))
 
 
@@ -325,12 +325,12 @@ def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back
     fast = fast_of(network, dtype)
     fine, coarse = inputs_of(150, 60, fast.sum_dtype)
     seeds = torch.ones(1, 1, 150, 60, dtype=fast.sum_dtype)
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
         found = []
         for inference in (True, False, True):
             with torch.inference_mode(inference):
-                _, pull = pullback(fine, coarse)
-                found.append(pull(seeds, lambda *note: None))
+                _, backward = forward_pass(fine, coarse)
+                found.append(backward(seeds, lambda *note: None))
             with torch.inference_mode():
                 fast(fine, coarse)
         assert all(torch.equal(one, other) for later in found[1:] for one, other in zip(found[0], later))
@@ -351,9 +351,9 @@ def test_layers_of_a_last_band_give_their_memory_back_as_soon_as_the_next_one_ha
     fast.band_rows = 0
     fine, coarse = inputs_of(60, 40, torch.float32)
     monkeypatch.setattr(fast, "shares", lambda rows: shares(Band(0, 60, 60), 1))
-    for pullback in (GradientPass(fast), EpsilonPass(fast, 0.01)):
-        logits, pull = pullback(fine, coarse)
-        pull(torch.ones_like(logits), lambda *note: None)
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        logits, backward = forward_pass(fine, coarse)
+        backward(torch.ones_like(logits), lambda *note: None)
     with torch.no_grad():
         nothing = torch.zeros_like(fine), torch.zeros_like(coarse)
         list(GatedForward(fast)((fine, coarse), nothing, [[0], [1]]))

@@ -66,9 +66,9 @@ def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
     fine, coarse = inputs_of(*size, dtype)
     seeds = torch.randn(1, outputs, *size, dtype=dtype, generator=torch.Generator().manual_seed(1))
     logits, to_fine, to_cells, biases = walked(network, fine, coarse, seeds)
-    found, pull = GradientPass(fast_of(network))(fine, coarse)
+    found, backward = GradientPass(fast_of(network))(fine, coarse)
     noted = {}
-    fast_fine, fast_cells = pull(seeds, noted.__setitem__)
+    fast_fine, fast_cells = backward(seeds, noted.__setitem__)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
@@ -89,8 +89,8 @@ def test_sides_that_are_not_the_scenes_spoil_nothing_beyond_the_receptive_field(
     seeds = torch.zeros(1, outputs, rows, cols, dtype=torch.float64)
     seeds[own] = torch.randn(seeds[own].shape, dtype=torch.float64)
     logits, to_fine, to_cells, _ = walked(network, fine, coarse, seeds)
-    found, pull = GradientPass(fast_of(network))(fine, coarse, edges)
-    fast_fine, fast_cells = pull(seeds)
+    found, backward = GradientPass(fast_of(network))(fine, coarse, edges)
+    fast_fine, fast_cells = backward(seeds)
     assert off(found[own], logits[own]) < 1e-12
     assert off(fast_fine, to_fine) < 1e-12
     assert off(fast_cells, to_cells) < 1e-12
@@ -113,16 +113,16 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     network = network_of("interpretability_small", outputs, dtype)
     fine, coarse = inputs_of(61, 74, dtype)
     seeds = torch.randn(1, outputs, 61, 74, dtype=dtype, generator=torch.Generator().manual_seed(1))
-    walk, books = Walk(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
+    walk, leaks = Walk(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
     logits = walk.forward(fine, coarse)
-    to_fine, to_cells = walk.backward(seeds, books)
-    found, pull = EpsilonPass(fast_of(network), epsilon)(fine, coarse)
+    to_fine, to_cells = walk.backward(seeds, leaks)
+    found, backward = EpsilonPass(fast_of(network), epsilon)(fine, coarse)
     fast_books = Ledger()
-    fast_fine, fast_cells = pull(seeds, fast_books.note)
+    fast_fine, fast_cells = backward(seeds, fast_books.note)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
-    expected, noted = books.by_layer(), fast_books.by_layer()
+    expected, noted = leaks.by_layer(), fast_books.by_layer()
     assert {account: layers.keys() for account, layers in noted.items()} == {
         account: layers.keys() for account, layers in expected.items()
     }
@@ -147,8 +147,8 @@ def test_a_norm_without_gain_is_not_merged_and_keeps_its_share():
     seeds = torch.ones(1, 1, 70, 75, dtype=torch.float64)
     _, to_fine, _, biases = walked(network, fine, coarse, seeds)
     noted = {}
-    _, pull = GradientPass(fast_of(network))(fine, coarse)
-    assert off(pull(seeds, noted.__setitem__)[0], to_fine) < 1e-12
+    _, backward = GradientPass(fast_of(network))(fine, coarse)
+    assert off(backward(seeds, noted.__setitem__)[0], to_fine) < 1e-12
     assert float(noted["norm1"]) == pytest.approx(biases["norm1"], rel=1e-10)
 
 
