@@ -203,8 +203,8 @@ def _tell(result: AblationResult, shown: str, map_unit: str, progress: Progress)
     )
     *groups, whole = result.effects
     for effect in [whole, *sorted(groups, key=lambda effect: -effect.rmse_map)]:
-        told = effect.shapley is not None and effect is not whole
-        shapley = f"; Shapley value {effect.shapley:+.3g}" if told else ""
+        single = effect.shapley is not None and effect is not whole
+        shapley = f"; Shapley value {effect.shapley:+.3g}" if single else ""
         name = "all together" if effect is whole else effect.name
         progress.message(
             f"  {name}: logit {effect.mean_change:+.3g}, map {effect.rmse_map:.3g} {unit}{shapley}".rstrip()

@@ -43,7 +43,7 @@ class Contributions:
     resolution : {'native', 'coarse'}
         Every pixel of the SAR raster, or the mean over each coarse cell.
     baseline : str
-        What contributions are told against: values in the channels' own units, ``hh=-20,hv=-28``; channels
+        What contributions are measured against: values in the channels' own units, ``hh=-20,hv=-28``; channels
         that are not named are at their mean.
     steps : int
         Steps of ``integrated`` to begin with; doubled until the split stands still.

@@ -108,10 +108,10 @@ def _channels(product: Product) -> dict[str, list[str]]:
         for band in raster.bands
         if band.name != DELAY_BAND.name
     ]
-    told = product.found.get("channels")
+    listed = product.found.get("channels")
     laid = product.found.get("amsr2")
     missing = [
-        *(told.get("missing", []) if isinstance(told, Mapping) else []),
+        *(listed.get("missing", []) if isinstance(listed, Mapping) else []),
         *product.found.get("missing_channels", []),
         *product.found.get("channels_missing", []),
         *(laid.get("channels_missing", []) if isinstance(laid, Mapping) else []),
@@ -122,8 +122,8 @@ def _channels(product: Product) -> dict[str, list[str]]:
 def log_lines(facts: Mapping[str, object]) -> list[str]:
     """Return what the log says of an import."""
     time = facts["start_time"]
-    told = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
-    lines = [f"{facts['kind']}: {facts['name']}, {told}."]
+    dated = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
+    lines = [f"{facts['kind']}: {facts['name']}, {dated}."]
     if facts["rows"]:
         metres = facts["pixel_size_m"]
         pixel = f"{metres / 1000.0:.1f} km" if metres >= 1000.0 else f"{metres:g} m"
@@ -135,8 +135,8 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
     if facts.get("negative_values"):
         counts = facts.get("counts") or {}
-        told = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
-        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {told}).")
+        negative = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
+        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {negative}).")
     channels = facts["channels"]
     if channels["found"] or channels["missing"]:
         lines.append(f"Channels found: {', '.join(channels['found']) or 'none'}.")

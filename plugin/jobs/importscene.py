@@ -276,11 +276,11 @@ class ImportScene:
         if product.polygons is not None:
             return product.polygons
 
-        def told(share: float) -> bool:
+        def traced(share: float) -> bool:
             progress.report(0.85 + 0.05 * share, "Tracing the chart's polygons")
             return not progress.cancelled()
 
-        return product.polygons_from(told)
+        return product.polygons_from(traced)
 
     def _write_polygons(self, outputs: Outputs, polygons: ChartPolygons, start_time: str | None) -> None:
         write_polygons(

@@ -126,7 +126,7 @@ class OutOfMemoryFallback(Generic[Ready]):
 
 @contextmanager
 def _exact_convolutions() -> Iterator[None]:
-    """Let convolutions of float32 be computed in float32: CUDA rounds to TF32, ten bits, unless told not to."""
+    """Let convolutions of float32 be computed in float32: CUDA rounds to TF32, ten bits, by default."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

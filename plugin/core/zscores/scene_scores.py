@@ -114,7 +114,7 @@ class SceneCollector:
             zoned.add(batch.components, zones, labels[head] if labels else None)
 
     def close(self) -> tuple[Information, ...]:
-        """Return what the scene has told, one a head; the collector takes no more after it."""
+        """Return the information of the scene, one a head; the collector takes no more after it."""
         nested = {self._ladder.finest: self._ladder.coarser}
         return tuple(each.whole() for each in self._dense) or tuple(
             each.close(nested) for each in self._whole

@@ -1,4 +1,4 @@
-"""A raster of standardised contributions: where each channel pulls more, or less, than it usually does."""
+"""A raster of standardised contributions: where each channel contributes more, or less, than it usually does."""
 
 from __future__ import annotations
 

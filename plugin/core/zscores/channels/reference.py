@@ -1,4 +1,4 @@
-"""What a channel's contribution usually is: the reference that shows where on a map it pulls unusually.
+"""What a channel's contribution usually is: the reference that shows where on a map it is unusual.
 
 Mean and standard deviation of every contribution over a reference sample, the training scenes as a
 rule, belong to one model, one head and one way of splitting the logit; they are kept beside the
@@ -73,7 +73,7 @@ class ContributionReference:
             )
         mean = sums.total / sums.n
         variance = np.maximum(sums.squares / sums.n - np.square(mean), 0.0)
-        # a constant contribution leaves rounding errors behind, and would pull unusually everywhere
+        # a constant contribution leaves rounding errors behind, and would be unusual everywhere
         variance[variance < 1e-12 * sums.squares / sums.n] = 0.0
         return cls(
             model,

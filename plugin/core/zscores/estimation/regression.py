@@ -159,7 +159,7 @@ def curvature(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> 
 
 
 def row_scores(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return the score of every row (row, class + channel): what its label pulls the parameters to."""
+    """Return the score of every row (row, class + channel): the gradient of its log likelihood."""
     found = []
     for part in rows.chunks():
         residual, _ = _residual(part, intercepts, slopes)

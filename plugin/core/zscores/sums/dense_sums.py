@@ -95,7 +95,7 @@ class DenseAccumulator:
         )
 
     def close(self) -> Information:
-        """Return what the pixels have told."""
+        """Return the information of the pixels."""
         return self._information
 
     def _of_part(self, components: np.ndarray, shared: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:

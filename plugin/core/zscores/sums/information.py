@@ -218,7 +218,7 @@ class SceneAccumulator:
         self._information = replace(seen, unlabelled=unlabelled, labelled=labelled, labels=label_sums)
 
     def close(self, coarser: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> Information:
-        """Return what the scene has told; the accumulator takes no more after it.
+        """Return the information of the scene; the accumulator takes no more after it.
 
         Parameters
         ----------
@@ -275,8 +275,10 @@ class SceneAccumulator:
     def _add_clusters(self, name: str, ids: np.ndarray, x: np.ndarray, residual: np.ndarray) -> None:
         unique, gather = _gathering(ids)
         scores = np.empty((len(unique), residual.shape[1], x.shape[1]))
-        for k, pulls in enumerate(residual.T):
-            weighted = sparse.csr_matrix((pulls[gather.indices], gather.indices, gather.indptr), gather.shape)
+        for k, column in enumerate(residual.T):
+            weighted = sparse.csr_matrix(
+                (column[gather.indices], gather.indices, gather.indptr), gather.shape
+            )
             scores[:, k] = weighted @ x
         held = self._open[name]
         for key, score in zip(unique.tolist(), scores):

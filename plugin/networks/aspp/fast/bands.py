@@ -199,7 +199,7 @@ class Rolling:
         return values, slice(new.start - seen.start, new.stop - seen.start)
 
     def of(self, rows: slice) -> torch.Tensor:
-        """Return rows that are at hand."""
+        """Return rows that are held."""
         return self._values[:, :, rows.start - self._held.start : rows.stop - self._held.start]
 
 

@@ -122,7 +122,7 @@ class GradientPass(nn.Module):
         # What arrives behind each convolution, gated.
         with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
-                behind = ""  # the convolution behind the one at hand
+                behind = ""  # the convolution behind this one
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
                     new = rolling.new(band.around(left))
                     if new:

@@ -139,7 +139,7 @@ class EpsilonPass(nn.Module):
         # What the convolutions propagate.
         with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
-                after = ""  # the convolution behind the one at hand
+                after = ""  # the convolution behind this one
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
                     new = rolling.new(band.around(left))
                     if new:
