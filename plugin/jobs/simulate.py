@@ -63,7 +63,7 @@ class SimulateScene:
     center : tuple of float
         Longitude and latitude of the scene's centre, degrees.
     georeferencing : {'gcps', 'projected'}
-        A mesh of tie points, turned as a descending Sentinel-1 pass, or an affine transform; both in polar
+        A mesh of tie points, rotated as a descending Sentinel-1 pass, or an affine transform; both in polar
         stereographic (EPSG:3413 in the north, 3976 in the south).
     concentration : str, optional
         Raster of a real chart to follow (%, above 100 no data, 254 land): the scene then lies on its
@@ -276,7 +276,7 @@ def projected_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
 
 
 def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
-    """Return a grid known by 21 x 21 tie points, turned as a descending Sentinel-1 pass.
+    """Return a grid known by 21 x 21 tie points, rotated as a descending Sentinel-1 pass.
 
     Sentinel-1's own are in longitude and latitude. These are in polar stereographic (EPSG:3413 in the
     north, 3976 in the south), because programs that fit a polynomial through tie points, as QGIS does

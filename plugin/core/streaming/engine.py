@@ -150,7 +150,7 @@ def plan_work(
     # Patches (those that wait, one being read, those in use, the last, which its user still holds), and the inputs and
     # masks made of them.
     reading = (PATCHES_WAITING + 3 + ahead) * (4 * channels + 1) + 3 * channels * 8 * (1 + ahead)
-    # A strip is held once while it is filled, once while it is turned into what is written.
+    # A strip is held once while it is filled, once while it is converted into what is written.
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
     with refused_if_full(runner.device):

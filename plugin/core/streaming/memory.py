@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten
 from ...networks.kernels.threads import run_sequentially
 
 # What the libraries under torch take beside the arrays: reordered copies inside convolutions.
-WORKSPACE = 1.3
+LIBRARY_BUFFERS = 1.3
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -70,4 +70,4 @@ def peak_bytes(work: Callable[[], object]) -> float:
     counter = _LiveBytes()
     with run_sequentially(), counter:  # what other threads take is not counted
         work()
-    return WORKSPACE * counter.peak
+    return LIBRARY_BUFFERS * counter.peak

@@ -214,7 +214,7 @@ def _fill(
         for row in table:
             _note(row, f"{len(rows)} labelled pixels are too few for {size} parameters")
         return
-    kept, blank = _told_apart(table, groups, rows)
+    kept, blank = _distinguished(table, groups, rows)
     if not kept:
         return
     chosen = ChannelRows(rows.offset, rows.contributions[:, :, kept], rows.targets, rows.linear)
@@ -228,7 +228,7 @@ def _fill(
             _write_slope(table[at], groups[at], fitted, position, len(rows), len(kept) + intercepts, clusters)
 
 
-def _told_apart(
+def _distinguished(
     table: list[dict], groups: Sequence[LevelGroup], rows: ChannelRows
 ) -> tuple[list[int], set[int]]:
     """Return the groups that vary and repeat no other, and those that share what they carry; note the reasons."""

@@ -273,7 +273,7 @@ class SceneAccumulator:
         return LabelSums(score, fit, {})
 
     def _add_clusters(self, name: str, ids: np.ndarray, x: np.ndarray, residual: np.ndarray) -> None:
-        unique, gather = _gathering(ids)
+        unique, gather = _grouping(ids)
         scores = np.empty((len(unique), residual.shape[1], x.shape[1]))
         for k, column in enumerate(residual.T):
             weighted = sparse.csr_matrix(
@@ -285,7 +285,7 @@ class SceneAccumulator:
             held[key] = held[key] + score if key in held else score
 
 
-def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
+def _grouping(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
     """Return the different numbers, and the matrix (number, row) that adds up the rows of each."""
     order = np.argsort(numbers, kind="stable")
     unique, first = np.unique(numbers[order], return_index=True)
@@ -295,7 +295,7 @@ def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
 
 def _gathered(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return the sums of the scores (cluster, parameter) of each number."""
-    return _gathering(numbers)[1] @ scores
+    return _grouping(numbers)[1] @ scores
 
 
 def checked_components(layer: OutputLayer, components: np.ndarray) -> np.ndarray:
