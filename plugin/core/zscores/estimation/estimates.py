@@ -11,7 +11,7 @@ from ....ground.wording import finite, listed
 from ..sums.information import Information, OutputLayer
 from .covariance import contrast_information, inverted, sandwich
 from .identifiable import (
-    Kept,
+    Identifiable,
     about_means,
     dead_components,
     folded_weights,
@@ -24,7 +24,7 @@ from .identifiable import (
 class Estimate:
     """Weights and their covariances, all as contrasts of outputs, the intercept first."""
 
-    kept: Kept
+    kept: Identifiable
     weights: np.ndarray  # (free, 1 + column)
     naive: np.ndarray  # (free, 1 + column, free, 1 + column), all pixels
     naive_labelled: np.ndarray | None  # the same, labelled pixels
@@ -150,7 +150,7 @@ class _NoScores(Exception):
 class _Identified:
     """What the pixels allow to estimate, with the covariances of it and the reasons for what is left out."""
 
-    kept: Kept
+    kept: Identifiable
     naive: np.ndarray
     alone: np.ndarray
     means: np.ndarray  # (component,), weighted
@@ -188,7 +188,7 @@ def _identified(information: Information) -> _Identified:
             free = np.array([k for k in classes if k != reference])
         else:
             reference, free = -1, np.array([0])
-        kept = Kept(np.array(columns, dtype=int), free, reference)
+        kept = Identifiable(np.array(columns, dtype=int), free, reference)
         naive, alone, failed = inverted(contrast_information(layer, total, kept))
         if naive is not None and alone is not None:
             means = pooled[0, 1:] / pooled[0, 0]
