@@ -235,7 +235,8 @@ class Relevance:
         chosen = {self.sar_relevance: [(i, c) for i, c in fine if c.sensor == "sar"]}
         if self.ancillary_folder:
             outputs.folder(self.ancillary_folder)
-            chosen |= {self._ancillary(c): [(i, c)] for i, c in fine if c.sensor != "sar"}
+            folder = self.ancillary_folder
+            chosen |= {_ancillary(folder, c): [(i, c)] for i, c in fine if c.sensor != "sar"}
         grid = scene.grid.subset(scene.region)
         return [
             FineRaster(
@@ -295,9 +296,10 @@ class Relevance:
         """Return which pixels are explained, or None for all that are valid."""
         if self.aoi is not None and self.point is not None:
             raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
-        if self.aoi is None and self.point is None:
+        place = Polygons.point(*self.point) if self.point else self.aoi
+        if place is None:
             return None
-        index = PolygonIndex(Polygons.point(*self.point) if self.point else self.aoi, scene.grid)
+        index = PolygonIndex(place, scene.grid)
         if index.window.intersection(scene.region).empty:
             what = "POINT" if self.point else "AOI"
             raise ParameterError(
@@ -313,9 +315,6 @@ class Relevance:
             text = "1 polygon" if number == 1 else f"{number} polygons"
             return text if self.scene.extent is None else f"{text}, as far as inside EXTENT"
         return "every valid pixel" if self.scene.extent is None else "every valid pixel of EXTENT"
-
-    def _ancillary(self, channel: Channel) -> str:
-        return str(Path(self.ancillary_folder) / f"relevance_{channel.name}.tif")
 
     def _write_coarse(
         self,
@@ -333,7 +332,8 @@ class Relevance:
         if self.mwr_relevance:
             wanted[self.mwr_relevance] = [(i, c) for i, c in numbered if c.sensor == "mwr"]
         if self.ancillary_folder:
-            wanted.update({self._ancillary(c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
+            folder = self.ancillary_folder
+            wanted.update({_ancillary(folder, c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
         written = {}
         for path, chosen in wanted.items():
             values, unit = relevance[[i for i, _ in chosen]], method.facts.unit
@@ -376,6 +376,10 @@ class Relevance:
             warnings=scene.warnings,
         )
         write_report(outputs, page, self.report, self.report_json, self.report_csv)
+
+
+def _ancillary(folder: str, channel: Channel) -> str:
+    return str(Path(folder) / f"relevance_{channel.name}.tif")
 
 
 def _numbers(result: RelevanceResult) -> dict[str, object]:

@@ -64,10 +64,10 @@ def write_error(
         behind = stack.enter_context(writing_behind(raster))
         with closing(stream_predictions(runner, scene, plan, progress)) as strips:
             for strip in strips:
-                meant = labels.meant(strip.window, _EVERYWHERE)
+                known = labels.known(strip.window, _EVERYWHERE)
                 differences = [
                     differences_of(strip.logits[card.head_slice(head.name)], targets, head)
-                    for head, targets in zip(card.heads, meant)
+                    for head, targets in zip(card.heads, known)
                 ]
                 behind.write(np.where(strip.valid, differences, np.nan).astype(np.float32))
         conclude(scene, Silent(), outputs)  # the log has it from the first reading

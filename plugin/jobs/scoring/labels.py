@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Union
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from ...io.formats.labels import LabelReader
 from ...io.geometry.grid import Grid
 from ...networks.card import Head
 
-Place = tuple[np.ndarray, np.ndarray]
+# Rows and columns in a window: of single pixels, (pixel,) each, or of all, as slices.
+Place = tuple[Union[np.ndarray, slice], Union[np.ndarray, slice]]
 
 
 def pixel_spool(layer: OutputLayer) -> Spool:
@@ -204,9 +206,11 @@ class SceneLabels:
         return [kind.targets(reader.read(window)[at]) for kind, reader in zip(self._kinds, self._readers)]
 
     def meant(self, window: Window, at: Place) -> list[np.ndarray | None]:
-        """Return what :meth:`targets` does, for each head None without labels, and watch nothing."""
-        if not self._readers:
-            return [None] * len(self._heads)
+        """Return what :meth:`known` does, for each head None without labels."""
+        return [*self.known(window, at)] or [None] * len(self._heads)
+
+    def known(self, window: Window, at: Place) -> list[np.ndarray]:
+        """Return what :meth:`targets` does, and watch nothing."""
         return [
             label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
         ]
