@@ -156,7 +156,7 @@ class Ablation:
     def _baseline_text(self) -> str:
         if self.baseline == "blur":
             return f"Gaussian blur, sd {self.blur_km:g} km"
-        return f"scene {Path(self.baseline_scene.sar).name}" if self.baseline == "scene" else "channel means"
+        return f"scene {Path(self.baseline_scene.sar).name}" if self.baseline_scene else "channel means"
 
     @contextmanager
     def _source(self, card: ModelCard, scene: Scene, progress: Progress) -> Iterator[Source]:
@@ -166,7 +166,7 @@ class Ablation:
         if self.baseline == "blur":
             sigma = self.blur_km * 1000 / scene.grid.pixel_size()
             yield PairedSource(scene, BlurredSource(scene, card.ratio, sigma), card.ratio)
-        elif self.baseline == "scene":
+        elif self.baseline_scene is not None:
             with self.baseline_scene.open(card, progress) as other:
                 yield PairedSource(scene, other, card.ratio)
                 conclude(other, progress)
