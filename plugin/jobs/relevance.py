@@ -17,7 +17,7 @@ from ..io.geometry.zones import PolygonIndex
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import Channel, ModelCard
-from ..report.relevance.report import ChannelRelevance, RelevanceReport
+from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
 from .common.inputs import Compute, SceneInputs, conclude

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -140,7 +141,7 @@ class ScoreState:
             "samples": samples,
             "sampling": self.sampling,
         }
-        with open(path, "wb") as file:  # a file object: a name would get ".npz" added
+        with Path(path).open("wb") as file:  # a file object: a name would get ".npz" added
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
     @classmethod

@@ -12,7 +12,7 @@ from ...ground.protocols import Sink
 from ...io.rasters.writer import Band
 from ...io.scene.reader import Scene
 from ...networks.card import Channel, ModelCard
-from ...report.relevance.report import ChannelRelevance
+from ...report.relevance.content import ChannelRelevance
 from ..common.percentile_sink import Subsample, colour_limit
 
 if TYPE_CHECKING:

@@ -8,16 +8,9 @@ from ...ground.vocabulary.relevance_methods import SETTINGS
 from ...io.rasters.writer import Outputs
 from ...networks.card import ModelCard
 from ...report.page.tables import csvt_path
-from ...report.relevance.report import (
-    PREDICTED_CLASS,
-    Books,
-    ChannelRelevance,
-    RelevanceReport,
-    relevance_csv,
-    relevance_csvt,
-    relevance_html,
-    relevance_json,
-)
+from ...report.relevance.conservation import Conservation
+from ...report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
+from ...report.relevance.report import relevance_csv, relevance_csvt, relevance_html, relevance_json
 from ..common.provenance import model_facts
 
 if TYPE_CHECKING:
@@ -53,7 +46,7 @@ def report_page(
         pixels=int(result.pixels),
         method=result.method.name,
         channels=channels,
-        books=Books.of(result.accounts),
+        conservation=Conservation.of(result.accounts),
         settings=_reported(result.method),
         several_classes=seeding.outputs > 1,
         **said,

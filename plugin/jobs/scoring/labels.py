@@ -14,7 +14,7 @@ from ...ground.errors import SceneError
 from ...ground.protocols import Progress
 from ...ground.window import Window
 from ...ground.wording import listed
-from ...io.files.spool import Spool
+from ...io.files.row_file import RowFile
 from ...io.formats.chart.codes import CONCENTRATION_CODES
 from ...io.formats.labels import LabelReader
 from ...io.geometry.grid import Grid
@@ -24,26 +24,26 @@ from ...networks.card import Head
 Place = tuple[Union[np.ndarray, slice], Union[np.ndarray, slice]]
 
 
-def pixel_spool(layer: OutputLayer) -> Spool:
+def pixel_rows(layer: OutputLayer) -> RowFile:
     """Return a temporary file for the labelled pixels of a head."""
     components = ("components", np.float32, (len(layer.components),))
-    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
+    return RowFile(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
 
 
-def spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Return the labelled pixels as rows of a spool."""
+def as_rows(file: RowFile, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return the labelled pixels as rows of a temporary file."""
     known = ~np.isnan(labels)
-    rows = np.empty(int(known.sum()), spool.dtype)
+    rows = np.empty(int(known.sum()), file.dtype)
     rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
     return rows
 
 
-def rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
-    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
+def rereading(file: RowFile, clustering: str, progress: Progress) -> Callable[[], Iterator]:
+    """Return what reads the pixels of a temporary file anew, and stops where the user asks for it."""
     from ...core.streaming.engine import check_cancelled
 
     def batches() -> Iterator:
-        for rows in spool:
+        for rows in file:
             check_cancelled(progress)
             yield rows["components"], rows["label"], {clustering: rows["block"]}
 

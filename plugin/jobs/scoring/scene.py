@@ -18,13 +18,13 @@ from ...core.zscores.sums.information import OutputLayer
 from ...core.zscores.sums.refit_sample import RefitSampler
 from ...ground.protocols import Part, Progress
 from ...ground.version import plugin_version
-from ...io.files.spool import Spool
+from ...io.files.row_file import RowFile
 from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.scene.reader import Scene
 from ..common.inputs import SceneInputs, conclude
 from ..common.provenance import provenance
 from .channels import scene_mark, splitting_on
-from .labels import SceneLabels, pixel_spool, rereading, spooled
+from .labels import SceneLabels, as_rows, pixel_rows, rereading
 from .report import SceneScores, ScoredZones
 from .zones import automatic_size, zones_over
 
@@ -91,16 +91,14 @@ class _Scoring:
         labels = SceneLabels(job.labels, self.card.heads, scene.grid, self.stack)
         zones = self._zones() if job.zone_zscores else None
         ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), job.block_size_km)
-        spools = self._spools()
+        files = self._row_files()
         collector = SceneCollector(
             self.layers,
             ladder,
             every=scene.region if self.dense else None,
             zoned=zones is not None,
             samplers=self._samplers(),
-            keep=(lambda head, *pixels: spools[head].append(spooled(spools[head], *pixels)))
-            if spools
-            else None,
+            keep=(lambda head, *pixels: files[head].append(as_rows(files[head], *pixels))) if files else None,
             skill=self._skill(),
         )
         collect_components(
@@ -117,7 +115,7 @@ class _Scoring:
         for sentence in odd:
             progress.warn(sentence)
         state = self._state(collector, labels, ladder, Part(progress, mapped, 1.0))
-        refits = self._refits(spools, ladder, progress)
+        refits = self._refits(files, ladder, progress)
         conclude(scene, progress)
         return SceneScores(
             state=state,
@@ -163,18 +161,18 @@ class _Scoring:
     def _clustering(self) -> str:
         return blocks_name(self.job.block_size_km) if self.job.clusters == "blocks" else SCENES
 
-    def _spools(self) -> list[Spool]:
+    def _row_files(self) -> list[RowFile]:
         """Return temporary files for the labelled pixels, one a head; none without a refit to this scene alone."""
         if not self.job.refit or self.job.state_in:
             return []
-        return [self.stack.enter_context(pixel_spool(layer)) for layer in self.layers]
+        return [self.stack.enter_context(pixel_rows(layer)) for layer in self.layers]
 
-    def _refits(self, spools: list[Spool], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
+    def _refits(self, files: list[RowFile], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
         """Return the refits to the labels of the scene, by head."""
         nested = {ladder.finest: ladder.coarser}
         return {
-            layer.head: refit(layer, rereading(spool, ladder.finest, progress), self._clustering, nested)
-            for layer, spool in zip(self.layers, spools)
+            layer.head: refit(layer, rereading(file, ladder.finest, progress), self._clustering, nested)
+            for layer, file in zip(self.layers, files)
         }
 
     def _samplers(self) -> list[RefitSampler]:

@@ -84,6 +84,11 @@ def run_on(device: torch.device, jobs: Sequence[Callable[[], Result]]) -> list[R
     return run_parallel(jobs) if device.type == "cpu" else [job() for job in jobs]
 
 
+def end_threads() -> None:
+    """End the threads: idle ones now, others when the call that they work for returns. Later calls make new ones."""
+    _pool.cache_clear()  # a pool that nothing refers to any more ends its threads
+
+
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Return threads that have a single core each."""

@@ -81,7 +81,7 @@ def test_contributions_and_offset_of_every_pixel_add_up_to_its_logit(runner):
         "integrated",
         splitter_on,
         sampling(0, RATIO),
-        lambda window, rows, cols: (rows / SCENE.rows, None),
+        lambda _window, rows, _cols: (rows / SCENE.rows, None),
         BlockLadder.over(SCENE.window, 1000.0, 16.0),
         256,
         Silent(),
