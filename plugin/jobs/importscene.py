@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -298,7 +298,7 @@ class ImportScene:
 
 def _write_footprint(outputs: Outputs, path: str, grid: Grid, scene: str, start_time: str | None) -> None:
     outline = footprint(grid)
-    fields = {"scene": [scene], "start_time": [start_time]}
+    fields: dict[str, Sequence[object]] = {"scene": [scene], "start_time": [start_time]}
     write_polygons(outputs.file(path), outline.wkb, outline.crs, fields, layer="footprint")
     outputs.file(sidecar(path)).write_text(footprint_style(start_time), encoding="utf-8")
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core.contributions.run import splitter_for
 from ..core.simulation import BLOCK, SimulatedScene
 from ..core.streaming.runner import Inputs, Runner
 from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
@@ -28,13 +27,14 @@ from ..core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
 from ..core.zscores.channels.levels import input_channels
 from ..core.zscores.channels.reference import FILE, ContributionReference
 from ..ground.errors import ParameterError
+from ..ground.protocols import Silent
 from ..ground.version import ROOT
 from ..ground.window import Window
 from ..io.transaction.outputs import atomic_text
 from ..networks import registry
 from ..networks.card import ModelCard
 from .common.inputs import Compute
-from .scoring.channels import splitting_of
+from .scoring.channels import channel_splitter
 
 METHODS = ("integrated", "gated")
 FIRST_SEED = 800_000  # neither trained nor tested on
@@ -63,7 +63,7 @@ def make_references(
         for head in card.heads
         for method in methods
     }
-    splitters = {method: splitter_for(runner, splitting_of(method)) for method in methods}
+    splitters = {method: channel_splitter(runner, method, Silent()) for method in methods}
     for seed in seeds:
         inputs, sea = _place(card, seed)
         sea[:MARGIN] = sea[-MARGIN:] = False
@@ -100,11 +100,12 @@ def _place(card: ModelCard, seed: int) -> tuple[Inputs, np.ndarray]:
 
 def write_references(folder: Path, references: Sequence[ContributionReference], seeds: Sequence[int]) -> Path:
     """Write the references of a model beside its card; the same numbers give the same bytes."""
+    entries = [reference.as_dict() for reference in references]
     content = {
         "scenes": f"simulated, seeds {seeds[0]} to {seeds[-1]}, one place of 16 km in each",
-        "references": [reference.as_dict() for reference in references],
+        "references": entries,
     }
-    for entry in content["references"]:
+    for entry in entries:
         for name in ("mean", "sd"):
             entry[name] = [[float(f"{value:.6g}") for value in row] for row in entry[name]]
     path = folder / FILE

@@ -253,7 +253,9 @@ class Relevance:
     ) -> None:
         """Write the style of each map beside it."""
         # One scale for both sensors: the same colour means as much relevance for each SAR pixel.
-        sensors = [maps[path].limit for path in (self.sar_relevance, self.mwr_relevance) if path in maps]
+        sensors = [
+            maps[path].limit for path in (self.sar_relevance, self.mwr_relevance) if path and path in maps
+        ]
         for path, each in maps.items():
             common = path in (self.sar_relevance, self.mwr_relevance)
             style = relevance_style(
@@ -334,14 +336,16 @@ class Relevance:
         if self.ancillary_folder:
             folder = self.ancillary_folder
             wanted.update({_ancillary(folder, c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
-        written = {}
+        written: dict[str, Shown] = {}
+        if scene.coarse_grid is None:
+            return written
         for path, chosen in wanted.items():
             values, unit = relevance[[i for i, _ in chosen]], method.facts.unit
             parts = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
             bands = channel_bands(chosen, deviation is not None, unit)
             bands = [Band(band.name, band.unit, {**band.tags, "reading": SUMS}) for band in bands]
             # The second reading comes last: the bands before it keep their numbers.
-            shared = per_pixel(values, sar_pixels(scene, channels[0].ratio))
+            shared = per_pixel(values, sar_pixels(scene, scene.ratio))
             writer = outputs.raster(
                 path, scene.coarse_grid, [*bands, *per_pixel_bands(chosen, unit)], tags=tags
             )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.zscores.channels.evidence import ChannelEvidence
 from ..core.zscores.channels.reference import ContributionReference, load_reference
-from ..core.zscores.channels.scores import channel_scores
+from ..core.zscores.channels.scores import ChannelScores, channel_scores
 from ..core.zscores.collect import output_layers
 from ..core.zscores.estimation.scene_errors import LEAST_SCENES
 from ..core.zscores.refit import Refit, refit
@@ -132,9 +132,8 @@ class ZScores:
         channels = tuple(
             channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
         )
-        for judged in (*scores, *channels):
-            for sentence in judged.warnings:
-                progress.warn(sentence)
+        for sentence in [*_warnings(scores), *_warnings(channels)]:
+            progress.warn(sentence)
         with Outputs(progress) as outputs:
             write_table(outputs, self.output, [row for head in scores for row in self._table(head)])
             if self.state:
@@ -335,3 +334,7 @@ class ZScores:
         """Return the rows of a head: contrasts where it has the reference class."""
         softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
         return head.contrasts(self.reference_class) if softmax else head.rows
+
+
+def _warnings(heads: Sequence[Scores] | Sequence[ChannelScores]) -> list[str]:
+    return [sentence for head in heads for sentence in head.warnings]

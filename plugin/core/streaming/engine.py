@@ -298,15 +298,19 @@ def stream_predictions(
             return []
         return list(fallback.pieces(tile, partial(_logits, patch)))
 
-    logits = valid = None
+    held: tuple[np.ndarray, np.ndarray] | None = None
+    window = plan.region
     probe = Probe(lambda tile, patch: fallback.whole(tile, partial(_logits, patch)))
     tiles = tiles_with_work(source, plan, progress, "Predicting", work, runner.tiles_ahead, probe)
     with closing(tiles) as computed:
         for tile, patch, pieces, last in computed:
-            if logits is None:
+            if held is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                logits = np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype)
-                valid = np.empty((window.rows, window.cols), bool)
+                held = (
+                    np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype),
+                    np.empty((window.rows, window.cols), bool),
+                )
+            logits, valid = held
             rows, cols = tile.output.slices(window)
             valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
             if not pieces:
@@ -321,7 +325,8 @@ def stream_predictions(
                 for slab in window.split(SLAB_ROWS, window.cols):
                     rows, cols = slab.slices(window)
                     yield Strip(slab, logits[:, rows], valid[rows])
-                logits = valid = None
+                held = None
+                del logits, valid  # before the next strip is made
 
 
 def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:

@@ -120,7 +120,9 @@ class Seeding:
     @property
     def logits(self) -> tuple[int, ...]:
         """The logits, among those of all heads, that may count at some pixel."""
-        within = range(self.outputs) if self.wanted is None else {self.wanted, self.reference} - {None}
+        if self.wanted is None:
+            return tuple(range(self.first, self.first + self.outputs))
+        within = {index for index in (self.wanted, self.reference) if index is not None}
         return tuple(self.first + index for index in sorted(within))
 
     def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:

@@ -57,9 +57,9 @@ def head_arrays(head: Information, prefix: str) -> dict[str, np.ndarray]:
     for index, name in enumerate(sorted(head.labels.clusters)):
         clusters = head.labels.clusters[name]
         arrays[f"{prefix}clusters{index}/total"] = clusters.total
-        if clusters.products is None:
+        if clusters.products is None and clusters.scores is not None:
             arrays[f"{prefix}clusters{index}/scores"] = clusters.scores
-        else:
+        elif clusters.products is not None:
             arrays[f"{prefix}clusters{index}/products"] = _packed(clusters.products)
     return arrays
 

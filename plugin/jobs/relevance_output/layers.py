@@ -40,8 +40,8 @@ def channel_sums(
         Of the relevance.
     """
     known = np.nan_to_num(coarse)
-    positive = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
-    negative = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
+    speaks_for = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
+    speaks_against = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
     return tuple(
         ChannelRelevance(
             name=channel.name,
@@ -53,7 +53,9 @@ def channel_sums(
             polarisation=channel.polarisation,
             footprint_km=channel.footprint_km,
         )
-        for channel, for_it, against in zip((*card.fine_channels, *card.coarse_channels), positive, negative)
+        for channel, for_it, against in zip(
+            (*card.fine_channels, *card.coarse_channels), speaks_for, speaks_against
+        )
     )
 
 
@@ -72,31 +74,33 @@ def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray,
         without coarse ones.
     """
     varied = len(result.cells) > 1
-    if scene.sampler is None:
+    sampler, values = scene.sampler, scene.coarse_values
+    if sampler is None or values is None:
         empty = np.empty((0, 1, 1))
         return empty, empty if varied else None
-    used = np.asarray(abs(scene.sampler.matrix).sum(axis=0)).reshape(scene.sampler.coarse_shape) > 0
-    known = used & np.isfinite(scene.coarse_values)
+    used = np.asarray(abs(sampler.matrix).sum(axis=0)).reshape(sampler.coarse_shape) > 0
+    known = used & np.isfinite(values)
 
     def transposed(cells: np.ndarray) -> np.ndarray:
-        return scene.sampler.adjoint(np.where(scene.sampler.cell_valid, cells, 0.0))
+        return sampler.adjoint(np.where(sampler.cell_valid, cells, 0.0))
 
     # Running mean and sum of squared differences: one raster at a time, however many replicas.
-    mean = squares = np.zeros(scene.coarse_values.shape)
+    mean = squares = np.zeros(values.shape)
     for number, cells in enumerate(result.cells, start=1):
         relevance = transposed(cells.multipliers)
         if result.method.times_input:
             centre, sd = cells.mean[:, None, None], cells.sd[:, None, None]
-            standard = (scene.coarse_values.astype(np.float64) - centre) / sd
+            standard = (values.astype(np.float64) - centre) / sd
             relevance = relevance * (standard - result.baseline[:, None, None])
         if cells.handed is not None:
             relevance = relevance + transposed(cells.handed)
         before = relevance - mean
         mean = mean + before / number
         squares = squares + before * (relevance - mean)
-    deviation = np.sqrt(squares / (len(result.cells) - 1)) if varied else None
     mean = np.where(known, mean, np.nan)
-    return mean, np.where(known, deviation, np.nan) if varied else None
+    if not varied:
+        return mean, None
+    return mean, np.where(known, np.sqrt(squares / (len(result.cells) - 1)), np.nan)
 
 
 def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
@@ -107,6 +111,8 @@ def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
     the side of a cell; cells at the edge of the scene may have fewer.
     """
     sampler = scene.sampler
+    if sampler is None:
+        raise ValueError("a scene without a coarse raster has no pixels of one")
     inside = [
         np.minimum(ratio, size - ratio * np.arange(cells))
         for size, cells in zip((scene.rows, scene.cols), sampler.cell_shape)

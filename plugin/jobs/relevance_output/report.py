@@ -68,5 +68,6 @@ def _reported(method: Method) -> dict[str, object]:
     """Return the settings that a method uses, as a report names them."""
     words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
     return {
-        SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()
+        SETTINGS[name].reported: words.get(str(value), value)
+        for name, value in method.used_settings().items()
     }

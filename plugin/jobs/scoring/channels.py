@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from ...core.contributions.run import Splitter, Splitting, splitter_for
+from ...core.contributions.splitters import GATED, ChannelSplitter, GatedSplitter, PathSplitter, Splitting
 from ...core.streaming.engine import check_cancelled
 from ...core.streaming.runner import Runner
 from ...core.zscores.channels.collect import STEPS, SceneMark, SplitterOn
@@ -17,16 +17,17 @@ from ...io.scene.reader import Scene
 CHECKED_CELLS = 5  # down and across, whose values tell a scene from another of its name and place
 
 
-def splitting_of(method: str) -> Splitting:
-    """Return how logits are split for scores: every channel alone, from the training means."""
-    return Splitting(method, "channel", steps=STEPS)
+def channel_splitter(runner: Runner, method: str, progress: Progress) -> ChannelSplitter:
+    """Return what splits logits over every channel alone; it stops where the user asks for it."""
+    kind = GatedSplitter if method == GATED else PathSplitter
+    return kind(runner, Splitting(method, "channel", steps=STEPS), lambda: check_cancelled(progress))
 
 
 def splitting_on(method: str, progress: Progress) -> SplitterOn:
-    """Return what makes the splitter of a method for the device of a runner; it stops where the user asks for it."""
+    """Return what makes the splitter of a method for the device of a runner."""
 
-    def splitter_on(device: Runner) -> Splitter:
-        return splitter_for(device, splitting_of(method), lambda: check_cancelled(progress))
+    def splitter_on(device: Runner) -> ChannelSplitter:
+        return channel_splitter(device, method, progress)
 
     return splitter_on
 

@@ -136,7 +136,7 @@ def write_zones(
     wkb = [zones.polygons.wkb[number] for number in numbers]
     write_polygons(outputs.file(path), wkb, zones.polygons.crs, fields)
     suffix = f"_{next(iter(found))}" if len(found) > 1 else ""
-    aliases = zone_aliases(fields)
+    aliases = zone_aliases(list(fields))
     sensors = list(next(iter(next(iter(found.values())).values())).strength)
     style = leading_sensor_style("leading_sensor" + suffix, sensors, aliases)
     outputs.file(sidecar(path)).write_text(style, encoding="utf-8")

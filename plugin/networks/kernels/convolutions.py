@@ -159,15 +159,17 @@ class Filters(nn.Module):
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
         direct = fast(values) and (out is None or (out.dtype == values.dtype and out.stride(1) == 1))
-        in_blocks = self.block is not None and width >= 2 * self.block[1] and stop - first >= self.block[0]
+        block = self.block
+        if block is not None and not (width >= 2 * block[1] and stop - first >= block[0]):
+            block = None
         more = len(self.wide) - self.outputs
-        if not direct or not (in_blocks or more):
+        if not direct or not (block is not None or more):
             found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
         if out is None:
             shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
-        if not in_blocks:
+        if block is None:
             added = None if added is None else functional.pad(added, (0, more))
             found = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
             _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
@@ -179,16 +181,18 @@ class Filters(nn.Module):
         seen = values[:, :, max(0, first - 1) : stop + 1]
         if not inside:
             seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
-        self._put_rest(seen, relu, bias, out)
+        self._put_rest(block, seen, relu, bias, out)
         return out
 
-    def _put_rest(self, values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor) -> None:
+    def _put_rest(
+        self, block: tuple[int, int], values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor
+    ) -> None:
         """Compute the outputs left over, of values with a row more above and below, into theirs of `out`."""
-        (down, across), (rows, cols) = self.block, out.shape[2:]
+        (down, across), (rows, cols) = block, out.shape[2:]
         blocks_down, blocks_across = rows // down, cols // across
         high, wide = blocks_down * down, blocks_across * across
         seen = values if high == rows else values[:, :, : high + 2]
-        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, self.block)
+        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, block)
         # Channels last, the pixels of a block lie one after the other.
         shape = len(values), blocks_down, blocks_across, down, across, self.outputs - self.whole
         sample, _, row, col = out.stride()
@@ -240,9 +244,9 @@ def _convolved(
 
     One column of zeros is added on each side, and `above` rows above and below.
     """
-    known = torch.backends.mkldnn.is_available()
-    if relu and known and _fused() is not None and fast(values):
-        return _fused()(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
+    known, fused = torch.backends.mkldnn.is_available(), _fused()
+    if relu and known and fused is not None and fast(values):
+        return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
 
@@ -279,8 +283,9 @@ def _on_x86() -> bool:
 def _has_bfloat16_instructions() -> bool:
     """Return whether an x86 processor says so; where nobody can be asked, that it has none."""
     asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
-    if all(asked):  # torch 2.6 and later
-        return any(is_supported() for is_supported in asked)
+    checks = [is_supported for is_supported in asked if is_supported is not None]
+    if len(checks) == len(asked):  # torch 2.6 and later
+        return any(is_supported() for is_supported in checks)
     listed = Path("/proc/cpuinfo")
     flags = listed.read_text(errors="replace").split() if listed.exists() else ()
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

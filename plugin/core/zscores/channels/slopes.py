@@ -168,7 +168,7 @@ def _judged_rows(evidence: ChannelEvidence) -> tuple[ChannelRows, list[str], str
         return rows, [], "all labels are the same: no slope can be fitted"
     if evidence.kind != "softmax":
         return rows, [], ""
-    present = np.flatnonzero(rows.targets.any(axis=0))
+    present = np.flatnonzero(rows.known_targets.any(axis=0))
     absent = [name for k, name in enumerate(evidence.classes) if k not in present]
     return (rows.of_classes(present) if absent else rows), absent, ""
 
@@ -240,6 +240,8 @@ def _distinguished(
         np.zeros(g),
     )
     beside = beside_intercepts(flat.information, k, rows.linear)
+    if beside is None:  # of rows that say nothing at all
+        return [], set()
     raw = np.diag(flat.information)[k:]
     varying = [at for at in range(g) if beside[at, at] > 1e-10 * raw[at] and beside[at, at] > 0]
     for at in set(range(g)) - set(varying):
@@ -372,18 +374,18 @@ def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
         scale = here.squares / (len(rows) - len(at))
     slopes = slice(len(free), None)
     beside = beside_intercepts(information, k, rows.linear)
+    if beside is None:
+        return None
     vif = np.diag(inverse)[slopes] * np.diag(beside)
-    robust, count = None, clusters.count
+    robust, count, numbers = None, clusters.count, clusters.numbers
     freedom = np.full(g, count - 1.0)
-    if clusters.scenes and 1 < count < MANY_SCENES:
-        found = jackknife(rows, clusters.numbers, count, parameters, at)
+    if numbers is not None and clusters.scenes and 1 < count < MANY_SCENES:
+        found = jackknife(rows, numbers, count, parameters, at)
         if found is not None:
             robust, freedom = found[0][slopes, slopes], found[1][slopes]
-    elif count > 1:
+    elif numbers is not None and count > 1:
         scores = row_scores(rows, parameters[:k], parameters[k:])[:, at]
-        gathered = np.stack(
-            [np.bincount(clusters.numbers, column, minlength=count) for column in scores.T], axis=1
-        )
+        gathered = np.stack([np.bincount(numbers, column, minlength=count) for column in scores.T], axis=1)
         gathered -= gathered.mean(axis=0)
         n, q = len(rows), len(at)
         factor = count / (count - 1) * (n - 1) / (n - q)

@@ -31,6 +31,19 @@ class Estimate:
     robust: np.ndarray | None
     alone: np.ndarray  # (column, free, free): covariance were the column the only one
 
+    @property
+    def labelled(self) -> np.ndarray:
+        """The naive covariance of the labelled pixels.
+
+        Raises
+        ------
+        ValueError
+            If these do not determine the weights.
+        """
+        if self.naive_labelled is None:
+            raise ValueError("the labelled pixels do not determine the weights")
+        return self.naive_labelled
+
 
 FEW_CLUSTERS = 50
 
@@ -82,9 +95,22 @@ class Estimation:
         return self.information.layer
 
     @property
+    def fitted(self) -> Estimate:
+        """The weights and covariances of a head that has scores.
+
+        Raises
+        ------
+        ValueError
+            If it has none; :attr:`blank` says why.
+        """
+        if self.estimate is None:
+            raise ValueError(f"head '{self.layer.head}' has no scores: {self.blank}")
+        return self.estimate
+
+    @property
     def cluster_count(self) -> int:
         """Number of clusters that the robust errors rest on."""
-        clusters = self.information.labels.clusters.get(self.clustering)
+        clusters = self.information.labels.clusters.get(self.clustering or "")
         return clusters.count if clusters is not None else 0
 
     @property
@@ -109,7 +135,7 @@ class Estimation:
 
     def total_score(self) -> np.ndarray:
         """Return the score U of the contrasts, (free, 1 + column)."""
-        kept = self.estimate.kept
+        kept = self.fitted.kept
         return self.information.labels.score[np.ix_(kept.free, np.append(0, kept.columns + 1))]
 
     def share(self, removal: int) -> float | None:
@@ -123,11 +149,12 @@ class Estimation:
 
     def robust_note(self) -> str:
         """Return why robust errors are blank, or what they rest on."""
-        information, estimate = self.information, self.estimate
+        information = self.information
         if not information.labelled.n:
             if self.layer.kind == "linear":
                 return "no labels: no error variance, so no standard errors"
             return "no labels: naive errors only"
+        estimate = self.fitted
         if estimate.robust is None:
             size = len(estimate.kept.free) * (1 + len(estimate.kept.columns))
             if information.labelled.n <= size:
@@ -259,7 +286,7 @@ def _labelled_errors(
     spare = n - len(found.kept.free) * (1 + len(found.kept.columns))
     if layer.kind == "linear" and spare > 0:
         error_variance = information.labels.fit.squares / spare
-    clusters = information.labels.clusters.get(clustering)
+    clusters = information.labels.clusters.get(clustering or "")
     if labelled is not None and spare > 0 and clusters is not None and clusters.count > 1:
         robust = sandwich(labelled, found.kept, layer, clusters, n)
     return labelled, robust, error_variance

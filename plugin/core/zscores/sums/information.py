@@ -269,10 +269,14 @@ class SceneAccumulator:
             fit = fit + added
             score += product(residual.T, x)
             for name, ids in keys.items():
-                self._add_clusters(name, ids[part], x, residual)
+                self._add_clusters(self._open[name], ids[part], x, residual)
         return LabelSums(score, fit, {})
 
-    def _add_clusters(self, name: str, ids: np.ndarray, x: np.ndarray, residual: np.ndarray) -> None:
+    @staticmethod
+    def _add_clusters(
+        held: dict[int, np.ndarray], ids: np.ndarray, x: np.ndarray, residual: np.ndarray
+    ) -> None:
+        """Add the scores of labelled pixels to those of their clusters, in place."""
         unique, gather = _grouping(ids)
         scores = np.empty((len(unique), residual.shape[1], x.shape[1]))
         for k, column in enumerate(residual.T):
@@ -280,7 +284,6 @@ class SceneAccumulator:
                 (column[gather.indices], gather.indices, gather.indptr), gather.shape
             )
             scores[:, k] = weighted @ x
-        held = self._open[name]
         for key, score in zip(unique.tolist(), scores):
             held[key] = held[key] + score if key in held else score
 

@@ -174,6 +174,8 @@ class Rolling:
         rows, cols = above + new.stop - new.start, like.shape[3]
         number = samples * rows * cols * channels
         memory = self._memory
+        if self._buffer_pool is None:
+            raise ValueError("values that are there already have no room for more")
         if memory is None or len(memory) < number:
             memory = self._buffer_pool.acquire(number, dtype, like.device)
         values = memory[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
@@ -188,7 +190,7 @@ class Rolling:
 
     def close(self) -> None:
         """Give the memory back: what was put out is lost."""
-        if self._memory is not None:
+        if self._memory is not None and self._buffer_pool is not None:
             self._buffer_pool.put_back(self._memory)
             self._memory, self._values = None, torch.empty(0)
 

@@ -203,7 +203,7 @@ class FastAspp(AsppWeights):
         parts = [skip, *(branch for _, branch in self._branches(trunk))]
         in_rows = self.memory_format == torch.channels_last and not torch.is_grad_enabled()
         if self.coarse_channels:
-            cells = coarse.to(self.dtype)
+            cells = self.cells(coarse).to(self.dtype)
             parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
         if not in_rows:
             return torch.cat(parts, 1)
@@ -320,7 +320,7 @@ class FastAspp(AsppWeights):
         if not self.coarse_channels:
             return bias[None]
         # A plain sum again; the cells are few.
-        cells = coarse.to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
+        cells = self.cells(coarse).to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
         return cells.sum(2) + bias
 
     def _on_pixels(self, cells: torch.Tensor, band: Band, fine: torch.Tensor) -> torch.Tensor:

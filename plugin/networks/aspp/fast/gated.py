@@ -76,12 +76,14 @@ class GatedForward(nn.Module):
             yield name, parts[row : row + 1, list(outputs)]
         if not network.coarse_channels:
             return
+        cells, cells_of_origin = network.cells(distance[1]), network.cells(origin[1])
         for index, group in enumerate(groups):
             members = [c - number for c in group if c >= number]
             if members:
-                yield index, self._from_cells(distance[1], members, outputs, distance[0])
-        if origin[1].any():
-            yield BIAS, self._from_cells(origin[1], range(origin[1].shape[1]), outputs, distance[0])
+                yield index, self._from_cells(cells, members, outputs, distance[0])
+        if cells_of_origin.any():
+            every = range(cells_of_origin.shape[1])
+            yield BIAS, self._from_cells(cells_of_origin, every, outputs, distance[0])
 
     def _from_cells(
         self, cells: torch.Tensor, members: Sequence[int], outputs: Sequence[int], like: torch.Tensor
@@ -155,8 +157,9 @@ class GatedForward(nn.Module):
                     if band.stop == share.stop and before is not None:
                         before.close()  # the next layer may have its memory
                     before = rolling
+                trunk = chain[CONVOLUTIONS[-1]].of(band.own)
                 for row, part in enumerate(parts):
-                    part.add(band.own, before.of(band.own)[row : row + 1])
+                    part.add(band.own, trunk[row : row + 1])
         for part in parts:
             part.finish()
         return skips

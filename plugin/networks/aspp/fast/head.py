@@ -152,6 +152,8 @@ class LinearHead(nn.Module):
             weight = self.get_buffer(f"mean{scale}_back")[:, outputs]
             part = convolved(values, weight, None, (0, scale), scale)
             total = part if total is None else total.add_(part)
+        if total is None:
+            raise ValueError("a linear head without scales has no gradient")
         return total[:, : self.channels]
 
     def by_definition(self, trunk: torch.Tensor, inside: Slices = (slice(None),) * 2) -> torch.Tensor:

@@ -111,7 +111,9 @@ class EpsilonPass(nn.Module):
             ]
         )
         record_all([*leaks, *further], record)
-        return found, to_cells(network, passed, coarse, output.coarse) if network.coarse_channels else None
+        return found, to_cells(
+            network, passed, network.cells(coarse), output.coarse
+        ) if network.coarse_channels else None
 
     def _size_of_cells(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, output: OutputWeights
@@ -121,7 +123,7 @@ class EpsilonPass(nn.Module):
         bias = output.bias.to(network.sum_dtype)[:, None, None].abs() + self._rule.least
         if not network.coarse_channels:
             return bias.expand(-1, *fine.shape[2:])[None]
-        cells = coarse.to(network.sum_dtype)[:, None] * output.coarse
+        cells = network.cells(coarse).to(network.sum_dtype)[:, None] * output.coarse
         return network.upsample(cells.abs().sum(2) + bias, fine)
 
     def _share_to_fine(

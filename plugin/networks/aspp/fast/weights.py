@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .....ground.errors import ModelError
 from ...kernels.buffers import BufferPool
 from ...kernels.convolutions import Filters, convolved
 from ...layers import NearestUpsample
@@ -145,6 +146,19 @@ class AsppWeights(nn.Module):
     def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
         return convolved(values, weight, bias, padding, scale)
+
+    @staticmethod
+    def cells(coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return the coarse inputs of a network that has coarse channels.
+
+        Raises
+        ------
+        ModelError
+            If there are none.
+        """
+        if coarse is None:
+            raise ModelError("The network reads coarse channels, but none are given.")
+        return coarse
 
     def normalised(self, name: str, values: torch.Tensor) -> torch.Tensor:
         """Return what a batch norm makes of values."""
