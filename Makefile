@@ -73,12 +73,13 @@ fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOL
 	OMP_NUM_THREADS=1 $(VENV) tools/fingerprint.py run $(FOLDER) $(if $(AGAINST),--like $(AGAINST))
 	$(if $(AGAINST),$(VENV) tools/fingerprint.py compare $(AGAINST) $(FOLDER))
 
-lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on ground, networks, core, io)
+lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
-		-p floelens.plugin.core -p floelens.plugin.io
+		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report \
+		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries
 	$(VENV) bench/speed.py
