@@ -8,7 +8,8 @@
 
 A trick is switched off by replacing the function or the constant that it lies in; the results must stay what they
 were but for rounding. What is compared is processor time of a single thread (`threads` alone is wall-clock time), the
-median over rounds in which each variant runs once. The gain is the time without the trick over that with it, less 1.
+median over rounds in which each variant runs once. The gain is the time without the trick over that with it, less 1:
+the median of single rounds, with the least and the largest. A gain within the noise of its rounds is none.
 The table belongs into ``plugin/networks/aspp/fast/README.md``.
 """
 
@@ -283,8 +284,8 @@ def inputs(network: FastAspp, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def measured(
     trick: Trick, task: str, size: int, rounds: int, clock: Callable[[], float]
-) -> tuple[float, float, float]:
-    """Return the median seconds with and without a trick, and the largest difference relative to the largest value."""
+) -> tuple[list[float], list[float], float]:
+    """Return seconds with and without a trick by round, and the largest difference relative to the largest value."""
     network = made(task, None)
     given = inputs(network, size)
     with_it = tasks(network, *given)[task]
@@ -301,7 +302,7 @@ def measured(
                     taken.append(clock() - start)
                 found.append(result.clone())
     difference = float((found[0] - found[1]).abs().max() / found[0].abs().max())
-    return statistics.median(times[0]), statistics.median(times[1]), difference
+    return *times, difference
 
 
 def main() -> int:
@@ -323,11 +324,10 @@ def main() -> int:
         clock = time.perf_counter if name == "threads" else time.process_time
         for task in trick.tasks:
             with_it, without, difference = measured(trick, task, arguments.size, arguments.rounds, clock)
-            gain = f"{100 * (without / with_it - 1):+.0f} %"
-            print(
-                f"| `{name}` | {task} | {with_it:.3f} | {without:.3f} | {gain} | {difference:.0e} |",
-                flush=True,
-            )
+            gains = sorted(100 * (off / on - 1) for on, off in zip(with_it, without))
+            gain = f"{statistics.median(gains):+.0f} % ({gains[0]:+.0f} to {gains[-1]:+.0f})"
+            seconds = f"{statistics.median(with_it):.3f} | {statistics.median(without):.3f}"
+            print(f"| `{name}` | {task} | {seconds} | {gain} | {difference:.0e} |", flush=True)
     return 0
 
 

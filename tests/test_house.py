@@ -70,6 +70,7 @@ REQUIREMENTS = [
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
+    "tests/requirements-references.txt",
 ]
 
 
