@@ -27,9 +27,21 @@ from .linear import Step
 
 
 class Activation(Protocol):
-    """y = g(z), value by value."""
+    """y = g(z), value by value.
+
+    Attributes
+    ----------
+    curved : bool
+        Whether it bends smoothly somewhere; else it is made of straight pieces.
+    proportional : bool
+        Whether y = g'(z) z everywhere, as of straight pieces through 0.
+    bends : tuple of float
+        Where pieces meet; the piece below takes the point itself.
+    """
 
     curved: bool
+    proportional: bool
+    bends: tuple[float, ...]
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return g(z)."""
@@ -41,7 +53,7 @@ class Activation(Protocol):
 class Rectifier:
     """ReLU, or leaky ReLU with a slope below zero."""
 
-    curved = False
+    curved, proportional, bends = False, True, (0.0,)
 
     def __init__(self, below: float = 0.0) -> None:
         self.below = below
@@ -60,7 +72,7 @@ class Rectifier:
 class Sigmoid:
     """The logistic function."""
 
-    curved = True
+    curved, proportional, bends = True, False, ()
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return 1/(1 + exp(-z))."""
@@ -68,14 +80,13 @@ class Sigmoid:
 
     def slope(self, z: torch.Tensor) -> torch.Tensor:
         """Return y (1 - y)."""
-        value = torch.sigmoid(z)
-        return value * (1 - value)
+        return torch.sigmoid(z) * torch.sigmoid(-z)  # 1 - y would round to zero long before it is small
 
 
 class HyperbolicTangent:
     """The hyperbolic tangent."""
 
-    curved = True
+    curved, proportional, bends = True, False, ()
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return tanh z."""
@@ -86,13 +97,66 @@ class HyperbolicTangent:
         return 1 - torch.tanh(z) ** 2
 
 
+class Clamped:
+    """Values between two bounds pass, others become the bound (hardtanh, ReLU6)."""
+
+    curved, proportional = False, False
+
+    def __init__(self, low: float, high: float) -> None:
+        self.bends = (low, high)
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return z, or the bound it is beyond."""
+        return z.clamp(*self.bends)
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return 1 between the bounds, 0 beyond."""
+        low, high = self.bends
+        return (z > low) & (z <= high)
+
+
+class Smooth:
+    """Any other function of single values; its slope is torch's own derivative.
+
+    Parameters
+    ----------
+    function : callable
+        g, not in place.
+    bends : tuple of float
+        Where its slope jumps, if anywhere.
+    """
+
+    curved, proportional = True, False
+
+    def __init__(
+        self, function: Callable[[torch.Tensor], torch.Tensor], bends: tuple[float, ...] = ()
+    ) -> None:
+        self.value, self.bends = function, bends
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return g'(z)."""
+        with torch.enable_grad():
+            tracked = z.detach().requires_grad_()
+            output = self.value(tracked)
+        return torch.autograd.grad(output, tracked, torch.ones_like(output))[0]
+
+
+def on_one_piece(gate: Activation, z: torch.Tensor, other: torch.Tensor) -> torch.Tensor | None:
+    """Return where no bend of an activation lies between two values; None where it has none."""
+    found = None
+    for bend in gate.bends:
+        here = (z > bend) == (other > bend)
+        found = here if found is None else found & here
+    return found
+
+
 class Tangent:
     """Hand multipliers on by the slope in force."""
 
     def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
         """Return the activation's output and its pull."""
         output, slope = gate.value(z), gate.slope(z)
-        intercept = output - slope * z if gate.curved else None
+        intercept = None if gate.proportional else output - slope * z
 
         def pull(multipliers: torch.Tensor, note: Note) -> tuple:
             if intercept is not None:
@@ -116,7 +180,7 @@ class Whole(Tangent):
 
     def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
         """Return the activation's output and its pull."""
-        if not gate.curved:
+        if gate.proportional:
             return super().activation(name, gate, z)
         output = gate.value(z)
         at_zero = z == 0
@@ -150,15 +214,16 @@ class Rescaled:
             return output, _no_way_back
         base = self._kept[name].pop(0)
         step = z - base
+        # On one side of a bend of straight pieces the quotient is the slope. Across it neither difference cancels, and
+        # a slope would be wrong however small the step: a rectifier knows no scale.
+        by_slope = on_one_piece(gate, z, base)
         if gate.curved:
             # Below, the quotient would lose more digits to cancellation than the slope half way is wrong by.
             size = torch.maximum(z.abs(), base.abs()).clamp_(min=1.0)
-            by_slope = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            close = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            by_slope = close if by_slope is None else close & by_slope
             slope = gate.slope((z + base) / 2)
         else:
-            # On one side of the bend the quotient is the slope. Across it neither difference cancels, and a slope
-            # would be wrong however small the step: a rectifier knows no scale.
-            by_slope = (z > 0) == (base > 0)
             slope = gate.slope(z)
         quotient = (output - gate.value(base)) / torch.where(by_slope, 1.0, step)
         share = torch.where(by_slope, slope.to(z.dtype), quotient)
@@ -209,18 +274,3 @@ def _handed_to(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Siz
     """Return multipliers added up at flat `places` of planes of `shape`."""
     planes = multipliers.new_zeros((*shape[:2], shape[2] * shape[3]))
     return planes.scatter_add_(2, places.flatten(2), multipliers.flatten(2)).view(shape)
-
-
-ACTIVATIONS: dict[type, Callable[[nn.Module], Activation]] = {
-    nn.ReLU: lambda layer: Rectifier(),
-    nn.LeakyReLU: lambda layer: Rectifier(layer.negative_slope),
-    nn.Sigmoid: lambda layer: Sigmoid(),
-    nn.Tanh: lambda layer: HyperbolicTangent(),
-}
-ACTIVATION_FUNCTIONS: dict[Callable, Callable[..., Activation]] = {
-    torch.relu: lambda: Rectifier(),
-    functional.relu: lambda inplace=False: Rectifier(),
-    functional.leaky_relu: lambda negative_slope=0.01, inplace=False: Rectifier(negative_slope),
-    torch.sigmoid: lambda: Sigmoid(),
-    torch.tanh: lambda: HyperbolicTangent(),
-}

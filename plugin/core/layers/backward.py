@@ -12,8 +12,9 @@ import torch
 from torch import fx, nn
 
 from ...ground.errors import ModelError
-from ...networks.layers import UPSAMPLING, trace
+from ...networks.layers import trace
 from .conservation import Ledger
+from .kinds import kind_of_node, read_inputs
 from .rules import Handed, Rules
 
 
@@ -44,25 +45,23 @@ class Walk(fx.Interpreter):
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
                 raw.add(node)
-            elif node.op in ("call_module", "call_function"):
-                layer = self.fetch_attr(node.target) if node.op == "call_module" else None
-                kind = node.target if layer is None else type(layer)
-                # Of the array that only tells the size nothing is read.
-                sources = node.all_input_nodes[:1] if kind in UPSAMPLING else node.all_input_nodes
-                if not all(source in raw or source in behind for source in sources):
-                    continue
-                between = [behind[source] for source in sources if source in behind]
-                if layer is not None and self._rules.weighs(layer):
-                    if between:
-                        raise ModelError(
-                            f"The layer '{node.target}' reads the inputs through '{between[0]}', behind which a first "
-                            "layer can have no rule of its own. Choose FIRST_LAYER=same."
-                        )
-                    first.add(node)
-                elif not between and self._rules.whole(kind):
-                    raw.add(node)
-                elif self._rules.keeps_inputs(kind):
-                    behind[node] = name_of(node)
+                continue
+            kind = kind_of_node(self.module, node)
+            sources = [] if kind is None else read_inputs(node, kind)
+            if not sources or not all(source in raw or source in behind for source in sources):
+                continue
+            between = [behind[source] for source in sources if source in behind]
+            if kind.weighs:
+                if between:
+                    raise ModelError(
+                        f"The layer '{node.target}' reads the inputs through '{between[0]}', behind which a first "
+                        "layer can have no rule of its own. Choose FIRST_LAYER=same."
+                    )
+                first.add(node)
+            elif not between and kind.whole:
+                raw.add(node)
+            elif kind.keeps_inputs:
+                behind[node] = name_of(node)
         if not first:
             raise ModelError(
                 "No convolution or linear layer of the network reads the inputs as they are, so none can have a "
@@ -89,10 +88,8 @@ class Walk(fx.Interpreter):
                 )
             first = n in self._first
             output, pull = self._rules.layer(n.target, self.fetch_attr(n.target), args, first)
-        elif n.op == "call_function":
-            output, pull = self._rules.function(n.name, n.target, args, kwargs)
         else:
-            raise ModelError(f"Relevance has no rule for the method '{n.target}' of an array ('{n.name}').")
+            output, pull = self._rules.function(n.name, n.target, args, kwargs)
         sources: list[fx.Node] = []
         fx.node.map_arg((n.args, n.kwargs), sources.append)
         self._pulls.append((n, sources, pull))

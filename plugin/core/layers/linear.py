@@ -6,7 +6,6 @@ transpose.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
+from ...networks.layers import NearestUpsample, SamePool2d
 from .conservation import PADDING, Note, total
 
 # pull(multipliers of the output, note): multipliers of the inputs, None for those that carry no value.
@@ -71,24 +70,23 @@ def repeated(layer: NearestUpsample, coarse: torch.Tensor, like: torch.Tensor) -
     return output, pull
 
 
-def interpolated(layer: nn.Upsample, values: torch.Tensor) -> Step:
-    """Upsample by any of torch's modes: all are linear."""
-    return in_proportion(layer, values)
-
-
 def padded(layer: nn.ConstantPad2d, values: torch.Tensor) -> Step:
     """Pad with a constant, which takes its part of the relevance along."""
     output = layer(values)
-    left, right, above, below = layer.padding
-    rows, cols = output.shape[-2:]
+    inwards = [-width for width in layer.padding]
 
     def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        kept = multipliers[..., above : rows - below, left : cols - right]
+        kept = functional.pad(multipliers, inwards)
         if layer.value:
             note(PADDING, layer.value * (total(multipliers) - total(kept)))
         return (kept,)
 
     return output, pull
+
+
+def padded_by_zeros(layer: nn.ConstantPad2d) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what padding does to a part of a value, which has no part in the constant."""
+    return lambda part: functional.pad(part, layer.padding)
 
 
 def unchanged(layer: nn.Module, values: torch.Tensor) -> Step:
@@ -111,38 +109,11 @@ def concatenated(tensors: list, dim: int = 0) -> Step:
 def added(first: torch.Tensor, second: torch.Tensor, **options: object) -> Step:
     """Hand each summand its share of the sum: the multiplier itself."""
     if options:
-        raise ModelError(f"relevance has no rule for adding with {', '.join(options)} inside a network")
+        raise ModelError(f"adding with {', '.join(options)} is not known")
     if not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
-        raise ModelError("relevance has no rule for adding a number to an array inside a network")
+        raise ModelError("adding a number to an array is not known; it belongs into the bias of a layer")
 
     def pull(multipliers: torch.Tensor, note: Note) -> tuple:
         return multipliers.sum_to_size(first.shape), multipliers.sum_to_size(second.shape)
 
     return first + second, pull
-
-
-SHARES: dict[type, Callable[..., Step]] = {
-    SamePool2d: pooled,
-    NearestUpsample: repeated,
-    BilinearUpsample: in_proportion,
-    nn.AvgPool2d: in_proportion,
-    nn.AdaptiveAvgPool2d: in_proportion,
-    nn.Upsample: interpolated,
-    nn.ConstantPad2d: padded,
-    nn.ZeroPad2d: padded,
-    nn.Flatten: reshaped,
-    nn.Dropout: unchanged,
-    nn.Dropout2d: unchanged,
-    nn.Identity: unchanged,
-}
-SHARE_FUNCTIONS: dict[Callable, Callable[..., Step]] = {
-    torch.cat: concatenated,
-    torch.concat: concatenated,
-    operator.add: added,
-    operator.iadd: added,
-    torch.add: added,
-}
-# Through these, relevance that a first layer has handed out reaches the inputs whole: every output is a mean
-# of inputs, or one of them.
-WHOLE = frozenset({SamePool2d, NearestUpsample, BilinearUpsample, nn.Upsample, nn.Identity})
-WHOLE_FUNCTIONS = frozenset({torch.cat, torch.concat})

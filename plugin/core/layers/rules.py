@@ -5,7 +5,7 @@ multiplier is the seed. A layer's rule turns the multipliers of its outputs into
 tells what did not go to an input (to the bias, to ε, to a zero denominator). In this form a piecewise
 linear layer needs no division, and relevance stays exact where values are zero.
 
-Layers fall into three kinds: those that share in proportion (:mod:`.linear`), those that decide
+:mod:`.kinds` lists the layers that are known: those that share in proportion (:mod:`.linear`), those that decide
 (:mod:`.activations`), and *affine* ones (:mod:`.affine`), z_j = Σ_i z_ij + b_j with z_ij = a_i w_ij. There
 methods differ. With R_j = m_j z_j what arrived, an input gets, summed over j,
 
@@ -30,7 +30,7 @@ Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140) for 0, ε and αβ;
 10.1016/j.patcog.2016.11.008) for z⁺, w² and z^B; Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10)
 for γ, flat and composites.
 
-To add a layer kind: add it to one of the three modules. To add a method: write a rule for affine layers.
+To add a kind of layer, add a row to :mod:`.kinds`; to add a method, write a rule for affine layers here.
 """
 
 from __future__ import annotations
@@ -40,13 +40,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from ...ground.errors import ModelError
-from .activations import ACTIVATION_FUNCTIONS, ACTIVATIONS, Rescaled, Tangent
-from .affine import AFFINE, Affine, Normalisation
+from .activations import Rescaled, Tangent
+from .affine import Affine
 from .conservation import BIAS, EPSILON, ZERO_DENOMINATOR, Note, total
-from .linear import SHARE_FUNCTIONS, SHARES, WHOLE, WHOLE_FUNCTIONS, Step, in_proportion
+from .kinds import (
+    Activated,
+    Call,
+    Concatenation,
+    LayerKind,
+    Linear,
+    Maximum,
+    Sum,
+    Weighted,
+    explaining,
+    kind_of_call,
+    kind_of_layer,
+)
+from .linear import Step, added, concatenated
 
 AffineRule = Callable[[Affine, torch.Tensor], Step]
 # dropout(name, layer, values): what takes the place of a layer that does nothing in evaluation mode.
@@ -226,7 +237,7 @@ class ByKind:
 
     def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
         """Return the layer's output and its pull."""
-        if isinstance(layer, Normalisation):
+        if layer.diagonal:
             return along_gradient(layer, values)
         return (self.pointwise if layer.pointwise else self.wide)(layer, values)
 
@@ -316,21 +327,6 @@ class Rules:
         """Whether the layers that read the inputs have a rule of their own."""
         return self._first is not None
 
-    @staticmethod
-    def weighs(layer: nn.Module) -> bool:
-        """Whether a layer is affine with weights over its inputs: a possible first layer."""
-        return type(layer) in AFFINE and not isinstance(layer, nn.BatchNorm2d)
-
-    @staticmethod
-    def whole(kind: type | Callable) -> bool:
-        """Whether a layer kind or function hands inputs on as they are or as means of them."""
-        return kind in WHOLE or kind in WHOLE_FUNCTIONS
-
-    @staticmethod
-    def keeps_inputs(kind: type | Callable) -> bool:
-        """Whether behind a layer kind or function there are still inputs: shared, scaled or padded, but not weighed."""
-        return kind in SHARES or kind in SHARE_FUNCTIONS or kind is nn.BatchNorm2d
-
     def layer(self, name: str, layer: nn.Module, inputs: tuple, first: bool = False) -> Step:
         """Return the output of a layer and its pull; `first`: it reads the inputs of the network.
 
@@ -339,68 +335,42 @@ class Rules:
         ModelError
             If there is no rule for such a layer, naming it.
         """
-        kind = type(layer)
-        if kind in AFFINE:
-            rule = self._first if first and self._first else self._affine
-            return rule(self._affine_layer(name, layer), *inputs)
-        if kind in ACTIVATIONS:
-            return self._gates.activation(name, ACTIVATIONS[kind](layer), *inputs)
-        if kind is nn.MaxPool2d:
-            return self._gates.largest(name, layer, *inputs)
-        if kind in (nn.Dropout, nn.Dropout2d) and self._dropout:
-            return self._dropout(name, layer, *inputs)
-        if kind not in SHARES:
-            known = sorted(k.__name__ for k in (*AFFINE, *SHARES, *ACTIVATIONS, nn.MaxPool2d))
-            raise ModelError(
-                f"Relevance has no rule for the layer '{name}' of the kind {kind.__name__}. "
-                f"Layers it knows: {', '.join(known)}."
-            )
-        return SHARES[kind](layer, *inputs)
+        kind = kind_of_layer(name, layer)
+        rule = self._first if first and self._first else self._affine
+        with explaining(name, name):
+            return self._step(kind, rule, name, layer, inputs)
 
-    def _affine_layer(self, name: str, layer: nn.Module) -> Affine:
-        if name not in self._prepared:
-            try:
-                self._prepared[name] = AFFINE[type(layer)](layer, self._dtype)
-            except ModelError as error:
-                raise ModelError(f"Layer '{name}': {error}.") from error
-        return self._prepared[name]
-
-    def function(self, name: str, function: Callable, inputs: tuple, options: dict) -> Step:
-        """Return the result of a function and its pull.
+    def function(self, name: str, call: Call, inputs: tuple, options: dict) -> Step:
+        """Return the result of a function, or of a method of a tensor, and its pull.
 
         Raises
         ------
         ModelError
             If there is no rule for such a function, naming it.
         """
-        if function in SHARE_FUNCTIONS:
-            return SHARE_FUNCTIONS[function](*inputs, **options)
-        if function in ACTIVATION_FUNCTIONS:
-            values, *others = inputs or (options.pop("input"),)
-            return self._gates.activation(name, ACTIVATION_FUNCTIONS[function](*others, **options), values)
-        if function in LAYERS_OF_FUNCTIONS:
-            values, *others = inputs or (options.pop("input"),)
-            return self.layer(name, LAYERS_OF_FUNCTIONS[function](*others, **options), (values,))
-        if function is functional.interpolate:
-            values, *others = inputs or (options.pop("input"),)
-            return in_proportion(lambda tracked: function(tracked, *others, **options), values)
-        called = getattr(function, "__name__", function)
-        raise ModelError(f"Relevance has no rule for '{called}' ('{name}' in the network).")
+        kind = kind_of_call(name, call)
+        with explaining(call, name):
+            if isinstance(kind.mathematics, Concatenation):
+                return concatenated(*inputs, **options)
+            if isinstance(kind.mathematics, Sum):
+                return added(*inputs, **options)
+            values, layer = kind.layer_of(call, inputs, options)
+            return self._step(kind, self._affine, name, layer, (values,))
 
-
-def _pool_layer(kind: type) -> Callable[..., nn.Module]:
-    def make(*arguments: object, **options: object) -> nn.Module:
-        options.pop("return_indices", None)
-        return kind(*arguments, **options)
-
-    return make
-
-
-LAYERS_OF_FUNCTIONS: dict[Callable, Callable[..., nn.Module]] = {
-    functional.max_pool2d: _pool_layer(nn.MaxPool2d),
-    functional.avg_pool2d: _pool_layer(nn.AvgPool2d),
-    torch.flatten: nn.Flatten,
-}
+    def _step(self, kind: LayerKind, rule: AffineRule, name: str, layer: nn.Module, inputs: tuple) -> Step:
+        how = kind.mathematics
+        if isinstance(how, Weighted):
+            if name not in self._prepared:
+                self._prepared[name] = how.prepare(layer, self._dtype)
+            return rule(self._prepared[name], *inputs)
+        if isinstance(how, Activated):
+            return self._gates.activation(name, how.activation(layer), *inputs)
+        if isinstance(how, Maximum):
+            return self._gates.largest(name, layer, *inputs)
+        if kind.drops and self._dropout:
+            return self._dropout(name, layer, *inputs)
+        assert isinstance(how, Linear)
+        return how.backward(layer, *inputs)
 
 
 def _quotient(numerator: torch.Tensor, denominator: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,48 +12,11 @@ activation y(z) is not linear, so its rows are multiplied by one slope for all:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class Activation:
-    """A function of single values.
-
-    Parameters
-    ----------
-    function, derivative : callable
-        y(z) and y'(z).
-    bends : bool
-        Whether it is smooth and bent; else it is made of straight lines through 0.
-    """
-
-    function: Callable[[torch.Tensor], torch.Tensor]
-    derivative: Callable[[torch.Tensor], torch.Tensor]
-    bends: bool = False
-
-
-def _leaky(slope: float) -> Activation:
-    return Activation(
-        lambda z: functional.leaky_relu(z, slope), lambda z: torch.where(z > 0, torch.ones_like(z), slope)
-    )
-
-
-RELU = Activation(torch.relu, lambda z: (z > 0).to(z.dtype))
-SIGMOID = Activation(torch.sigmoid, lambda z: torch.sigmoid(z) * torch.sigmoid(-z), bends=True)
-TANH = Activation(torch.tanh, lambda z: 1 - torch.tanh(z) ** 2, bends=True)
-# Activation of a layer, by its kind.
-ACTIVATIONS: dict[type, Callable[[nn.Module], Activation]] = {
-    nn.ReLU: lambda layer: RELU,
-    nn.LeakyReLU: lambda layer: _leaky(layer.negative_slope),
-    nn.Sigmoid: lambda layer: SIGMOID,
-    nn.Tanh: lambda layer: TANH,
-}
-
+from .activations import Activation, Rectifier, on_one_piece
 
 Values = dict[int, torch.Tensor]
 
@@ -66,12 +29,12 @@ class Frozen:
     def activate(self, activation: Activation, rows: Values) -> Values:
         """Return the rows behind an activation."""
         z = _sum(rows)
-        if activation is RELU:  # the same in one go
+        if isinstance(activation, Rectifier) and not activation.below:  # the same in one go
             return {name: torch.ops.aten.threshold_backward(row, z, 0) for name, row in rows.items()}
-        slope = activation.derivative(z)
+        slope = activation.slope(z)
         passed = {name: row * slope for name, row in rows.items()}
-        if activation.bends:
-            passed[-1] += activation.function(z) - z * slope
+        if not activation.proportional:
+            passed[-1] += activation.value(z) - z * slope
         return passed
 
     def maximum(self, layer: nn.MaxPool2d, rows: Values) -> Values:
@@ -88,14 +51,16 @@ class Step:
     def activate(self, activation: Activation, rows: Values) -> Values:
         """Return the rows behind an activation."""
         a, b = rows[-2], rows[-1]
-        passed = {name: activation.function(rows[name]) for name in self.base}
+        passed = {name: activation.value(rows[name]) for name in self.base}
         step = b - a
-        # Close to each other two values of a bent function differ by little more than rounding: there the
-        # derivative in the middle is closer to the secant than the quotient.
-        least = torch.finfo(a.dtype).eps ** (1 / 3) if activation.bends else 0.0
+        # Close to each other two values of a curved function differ by little more than rounding: there the
+        # slope in the middle is closer to the secant than the quotient.
+        least = torch.finfo(a.dtype).eps ** (1 / 3) if activation.curved else 0.0
         close = step.abs() <= least
+        if activation.curved and activation.bends:
+            close &= on_one_piece(activation, a, b)
         secant = (passed[-1] - passed[-2]) / step.masked_fill_(close, 1.0)
-        slope = torch.where(close, activation.derivative((a + b) / 2), secant)
+        slope = torch.where(close, activation.slope((a + b) / 2), secant)
         passed.update({name: row * slope for name, row in rows.items() if name >= 0})
         return passed
 

@@ -19,13 +19,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from torch import nn
-
 from ...ground.errors import ModelError, ParameterError
 from ...ground.vocabulary.relevance_methods import default_of
 from ...ground.vocabulary.words import UNCERTAINTIES, check_word
 from ...ground.window import Window
 from ..layers.conservation import Ledger
+from ..layers.kinds import drops_units
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explainer, Explanation, Seeds
 from .methods import GRADIENT, SMOOTHGRAD, Method, explainer_for
@@ -153,8 +152,7 @@ def replicas_of(
             Replica(runner, explainer, Noise(uncertainty.noise, runner.ratio, uncertainty.seed, sample))
             for sample in range(uncertainty.samples)
         ]
-    dropping = [layer for layer in runner.module.modules() if isinstance(layer, (nn.Dropout, nn.Dropout2d))]
-    if not any(layer.p > 0 for layer in dropping):
+    if not any(map(drops_units, runner.module.modules())):
         raise ModelError(
             f"Model '{runner.card.id}' has no dropout to sample. Choose UNCERTAINTY=smoothgrad or ensemble."
         )

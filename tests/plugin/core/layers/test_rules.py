@@ -202,9 +202,9 @@ def test_layers_and_functions_without_a_rule_are_named():
         (lambda x: x + 1.0, "adding a number"),
         (lambda x: torch.add(x, x, alpha=2), "adding with alpha"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "padding 'circular'"),
-        (nn.Conv2d(2, 2, 2, padding="same"), "even convolution"),
         (nn.BatchNorm2d(2, track_running_stats=False), "running statistics"),
-        (nn.Hardswish(), "Hardswish"),
+        (nn.Softsign(), "Softsign"),
+        (nn.GroupNorm(1, 2), "GroupNorm.*over the whole image"),
     ):
         walk = Walk(traced(Odd(function).eval()), Rules(along_gradient, torch.float32))
         with pytest.raises(ModelError, match=says):

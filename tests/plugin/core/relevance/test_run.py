@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers import linear as shares
+from floelens.plugin.core.layers.kinds import OF_LAYERS, LayerKind, Linear
 from floelens.plugin.core.relevance.methods import METHODS, Method
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.engine import scene_window
@@ -364,7 +364,7 @@ def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(
     def lossy(layer, values):
         return values, lambda multipliers, note: (0.9 * multipliers,)
 
-    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)
     assert not result.accounts.balanced
     assert result.accounts.leaking[0] == "drop1"
