@@ -1,15 +1,8 @@
 """The kinds of layers that a network may be made of: one row each, for all explanations.
 
 The backward pass (:mod:`.rules`), the forward pass in parts (:mod:`.split_forward`), occlusion (:mod:`.reach`) and the
-rules of first layers read this table and no other, so that they know the same layers. A row says by which mathematics
-a layer is explained:
-
-- :class:`Weighted`: z = W a + b; where relevance rules differ;
-- :class:`Activated`: y = g(z), value by value;
-- :class:`Maximum`: the largest value of a window;
-- :class:`Linear`: linear without weights, such as a mean, an upsampling or a padding;
-- :class:`Concatenation`, :class:`Sum`: of several arrays;
-- :class:`Unknown`: none; the row says why, and this is what the user reads.
+rules of first layers read this table and no other, so that they know the same layers. :mod:`.layer_kind` tells what a
+row says.
 
 A call of a function or of a tensor's method is explained as the layer that does the same.
 
@@ -19,10 +12,9 @@ To add a kind, add a row to :data:`KINDS`, and an example of it to the tests of 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -31,142 +23,9 @@ from torch.nn import functional
 from ...ground.errors import ModelError
 from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from . import linear, reach
-from .activations import Activation, Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
-from .affine import Affine, Convolution, Dense, Normalisation, TransposedConvolution
-from .linear import Step
-from .reach import Reach
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """z = W a + b.
-
-    Parameters
-    ----------
-    prepare : type of Affine
-        ``prepare(layer, dtype)`` returns the layer's weights and how they are applied, forwards and transposed. It
-        raises a ModelError that says why for settings of the layer that cannot be explained.
-    """
-
-    prepare: type[Affine]
-
-
-@dataclass(frozen=True)
-class Activated:
-    """y = g(z), value by value.
-
-    Parameters
-    ----------
-    activation : callable
-        ``activation(layer)`` returns g and its slope.
-    """
-
-    activation: Callable[[nn.Module], Activation]
-
-
-@dataclass(frozen=True)
-class Maximum:
-    """The largest value of each window (``MaxPool2d``)."""
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Linear in its first input, without weights.
-
-    Parameters
-    ----------
-    backward : callable
-        ``backward(layer, *inputs)`` returns the output and the backward pass: the transpose, by default found by
-        torch's own differentiation.
-    without_constant : callable
-        ``without_constant(layer)`` returns the layer without what it adds; by default the layer adds nothing.
-    """
-
-    backward: Callable[..., Step] = linear.in_proportion
-    without_constant: Callable[[nn.Module], Callable[..., torch.Tensor]] = lambda layer: layer
-
-
-@dataclass(frozen=True)
-class Concatenation:
-    """Arrays side by side."""
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Two arrays, added."""
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """No mathematics that explains it.
-
-    Parameters
-    ----------
-    why : str
-        A sentence for the user.
-    """
-
-    why: str
-
-
-Mathematics = Union[Weighted, Activated, Maximum, Linear, Concatenation, Sum, Unknown]
-Call = Union[Callable, str]
-
-
-@dataclass(frozen=True)
-class LayerKind:
-    """What is known of a kind of layer.
-
-    Parameters
-    ----------
-    layers : tuple of type
-        Torch's layers of this kind, or ours.
-    mathematics : Mathematics
-        How it is explained.
-    calls : mapping
-        Functions, and names of methods of a tensor, to what makes of their arguments behind the array a layer that
-        does the same. Of a :class:`Concatenation` or :class:`Sum` only the keys count.
-    reach : callable
-        ``reach(layer)`` returns what a place of the output reads of the input, None where that depends on the size of
-        the array.
-    whole : bool
-        Whether each output is an input or a mean of inputs, so that behind it the inputs are still seen as they are.
-    sized_by_second : bool
-        Whether there is a second input, of which only rows and columns are read.
-    drops : bool
-        Whether it drops units in training.
-    """
-
-    layers: tuple[type[nn.Module], ...]
-    mathematics: Mathematics
-    calls: Mapping[Call, Callable[..., nn.Module]] = field(default_factory=dict)
-    reach: Callable[[nn.Module], Reach | None] = lambda layer: None
-    whole: bool = False
-    sized_by_second: bool = False
-    drops: bool = False
-
-    @property
-    def weighs(self) -> bool:
-        """Whether it weighs its inputs against each other: a possible first layer."""
-        return isinstance(self.mathematics, Weighted) and not self.mathematics.prepare.diagonal
-
-    @property
-    def keeps_inputs(self) -> bool:
-        """Whether its output still is an unweighted view of its inputs: shared, scaled or padded."""
-        if isinstance(self.mathematics, Weighted):
-            return self.mathematics.prepare.diagonal
-        return isinstance(self.mathematics, (Linear, Concatenation, Sum))
-
-    @property
-    def proportional(self) -> bool:
-        """Whether it is linear but for a constant, whatever the values."""
-        return isinstance(self.mathematics, (Weighted, Linear, Concatenation, Sum))
-
-    def layer_of(self, call: Call, arguments: tuple, options: Mapping[str, Any]) -> tuple[Any, nn.Module]:
-        """Return the array that a call is given, and the layer that does the same."""
-        options = dict(options)
-        values, *others = arguments or (options.pop("input"),)
-        return values, self.calls[call](*others, **options)
+from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
+from .affine import Convolution, Dense, Normalisation, TransposedConvolution
+from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Unknown, Weighted
 
 
 def _activated(layer: type[nn.Module], activation: Callable, *calls: Call, like: Callable) -> LayerKind:
@@ -357,9 +216,9 @@ KINDS: tuple[LayerKind, ...] = (
         (), Sum(), dict.fromkeys((operator.add, operator.iadd, torch.add, "add"), nn.Identity), reach.none
     ),
     # What no explanation can follow
-    LayerKind((nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.LocalResponseNorm), Unknown(_NORM)),
+    LayerKind((nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d), Unknown(_NORM)),
     LayerKind(
-        (nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Bilinear, nn.MultiheadAttention),
+        (nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.LocalResponseNorm, nn.Bilinear, nn.MultiheadAttention),
         Unknown(_MIXES),
         dict.fromkeys(
             (torch.softmax, functional.softmax, "softmax", torch.matmul, operator.matmul), nn.Softmax

@@ -44,19 +44,8 @@ from torch import nn
 from .activations import Rescaled, Tangent
 from .affine import Affine
 from .conservation import BIAS, EPSILON, ZERO_DENOMINATOR, Note, total
-from .kinds import (
-    Activated,
-    Call,
-    Concatenation,
-    LayerKind,
-    Linear,
-    Maximum,
-    Sum,
-    Weighted,
-    explaining,
-    kind_of_call,
-    kind_of_layer,
-)
+from .kinds import explaining, kind_of_call, kind_of_layer
+from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
 from .linear import Step, added, concatenated
 
 AffineRule = Callable[[Affine, torch.Tensor], Step]

@@ -25,21 +25,8 @@ from ...networks.layers import SamePool2d
 from .activations import Activation
 from .affine import Affine
 from .backward import traced
-from .kinds import (
-    Activated,
-    Concatenation,
-    LayerKind,
-    Linear,
-    Maximum,
-    Sum,
-    Weighted,
-    explaining,
-    kind_of_call,
-    kind_of_layer,
-    kind_of_node,
-    layer_of_node,
-    read_inputs,
-)
+from .kinds import explaining, kind_of_call, kind_of_layer, kind_of_node, layer_of_node, read_inputs
+from .layer_kind import Activated, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
 from .split_activations import Frozen, Step, Straight
 
 Gates = Union[Frozen, Step, Straight]

@@ -1,4 +1,4 @@
-"""Relevance methods: their words, their settings, and what runs them.
+"""Relevance methods: their settings, and what runs each.
 
 =========================  ==========================================================  =============
 word                       relevance of an input x                                     baseline x₀
@@ -29,6 +29,7 @@ input: all channels of a pixel would come out with the same pattern.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...ground.errors import ParameterError
@@ -53,6 +54,7 @@ from ..streaming.runner import Runner
 from .explainers import (
     Check,
     Explainer,
+    Network,
     PathExplainer,
     RescaleExplainer,
     SecantExplainer,
@@ -64,18 +66,6 @@ from .fast import FastEpsilon, FastGradient
 from .occlusion import OcclusionExplainer
 from .random_fields import Noise
 
-GRADIENT = "gradient"
-GRADIENT_X_INPUT = "gradient_x_input"
-INTEGRATED_GRADIENTS = "integrated_gradients"
-SMOOTHGRAD = "smoothgrad"
-DEEPLIFT = "deeplift"
-LRP_0 = "lrp_0"
-LRP_EPSILON = "lrp_epsilon"
-LRP_GAMMA = "lrp_gamma"
-LRP_ALPHA_BETA = "lrp_alpha_beta"
-LRP_ZPLUS = "lrp_zplus"
-LRP_COMPOSITE = "lrp_composite"
-OCCLUSION = "occlusion"
 # One step with secants is closer to the integral, pixel by pixel, than as many Gauss-Legendre nodes: on four simulated
 # scenes and both bundled networks 16 steps were wrong by 0.3 to 3.6 % of Σ|relevance|, 32 nodes by 1.3 to 7.5 %.
 NODES_A_STEP = 2
@@ -127,7 +117,7 @@ class Method:
         If a value makes no sense.
     """
 
-    name: str = GRADIENT_X_INPUT
+    name: str = next(iter(METHODS))
     steps: int = default_of("steps")
     refine: bool = True
     tolerance: float = 0.01
@@ -149,7 +139,7 @@ class Method:
             raise ParameterError(
                 f"Integrated gradients take at least 1 step, not {self.steps}. Change STEPS."
             )
-        if self.name in (LRP_EPSILON, LRP_COMPOSITE) and not self.epsilon > 0:
+        if "epsilon" in self.facts.settings and not self.epsilon > 0:
             raise ParameterError(
                 f"LRP-ε needs an EPSILON above 0, not {self.epsilon:g}. For none choose METHOD=gradient_x_input, "
                 "its limit."
@@ -181,6 +171,11 @@ class Method:
         return METHODS[self.name]
 
     @property
+    def how(self) -> MethodRun:
+        """What runs the method."""
+        return RUNS[self.name]
+
+    @property
     def propagates(self) -> bool:
         """Whether this is layer-wise relevance propagation."""
         return self.facts.propagates
@@ -199,7 +194,7 @@ class Method:
     def first_rule(self) -> str:
         """The word of the rule of the layers that read the inputs."""
         if self.first_layer == "default":
-            return "z_box" if self.name == LRP_COMPOSITE else "same"
+            return self.how.first_layer
         return self.first_layer
 
     def used_settings(self) -> dict[str, object]:
@@ -220,14 +215,9 @@ class Method:
         return f"{said}; first layer: {first}" if self.propagates and first else said
 
 
-def explainer_for(
-    runner: Runner,
-    method: Method,
-    check: Check = lambda: None,
-    scene: Window | None = None,
-    dropout: DropoutRule | None = None,
-) -> Explainer:
-    """Return the explainer of a method.
+@dataclass(frozen=True)
+class Task:
+    """What an explainer is made for.
 
     Parameters
     ----------
@@ -237,67 +227,145 @@ def explainer_for(
         The method.
     check : callable
         Called between the steps of long methods, and may raise.
-    scene : Window, optional
-        The whole scene, for methods that lay out patches; default: what is explained is the scene.
-    dropout : callable, optional
-        What dropout does; default: nothing, as in evaluation.
+    scene : Window or None
+        The whole scene, for methods that lay out patches; None: what is explained is the scene.
+    dropout : callable or None
+        What dropout does; None: nothing, as in evaluation.
     """
-    network = Walked(runner, dropout) if dropout else runner
-    if method.name == INTEGRATED_GRADIENTS:
-        if dropout is None and (secants := runner.fast.secants) is not None:
-            return SecantExplainer(runner, secants, method.baseline, -(-method.steps // NODES_A_STEP), check)
-        return PathExplainer(runner, network, method.baseline, method.steps, check)
-    if method.name == SMOOTHGRAD:
-        noises = [Noise(method.noise, runner.ratio, method.seed, sample) for sample in range(method.samples)]
-        return SmoothExplainer(network, noises, check)
-    if method.name == OCCLUSION:
-        return OcclusionExplainer(runner, network, method.patch, method.baseline, scene, check)
-    if method.name == DEEPLIFT:
-        return RescaleExplainer(runner, method.baseline, dropout)
-    if dropout is None and (fast := _fast_explainer(runner, method)) is not None:
-        return fast
-    return WalkExplainer(runner, rules_of(runner, method, dropout), drops=dropout is not None)
+
+    runner: Runner
+    method: Method
+    check: Check
+    scene: Window | None
+    dropout: DropoutRule | None
+
+    @property
+    def network(self) -> Network:
+        """What gives logits and gradients, with dropout if asked for."""
+        return Walked(self.runner, self.dropout) if self.dropout else self.runner
+
+
+def _layer_by_layer(task: Task) -> Explainer:
+    method, runner = task.method, task.runner
+    if task.dropout is None and method.first_rule == "same" and method.how.fast is not None:
+        fast = method.how.fast(runner, method)
+        if fast is not None:
+            return fast
+    return WalkExplainer(runner, rules_of(runner, method, task.dropout), drops=task.dropout is not None)
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """What runs a method.
+
+    Parameters
+    ----------
+    explainer : callable
+        ``explainer(task)`` returns the explainer; by default a backward pass layer by layer.
+    rule : callable
+        ``rule(method)`` returns the rule of affine layers of this pass; by default the gradient, LRP-0.
+    fast : callable or None
+        ``fast(runner, method)`` returns an explainer by a fast path of the network, None where it has none.
+    first_layer : str
+        What FIRST_LAYER=default means.
+    audited : bool
+        Whether a residual lies with a layer, which a backward pass layer by layer can find.
+    in_steps : bool
+        Whether the number of steps is chosen on small windows, and tolerates what is left over.
+    beyond : callable
+        ``beyond(method)``: how many pixels beyond the receptive field it writes to.
+    single_draw : str
+        The method of one of its draws, for one that is a mean over draws of noise; else empty.
+    """
+
+    explainer: Callable[[Task], Explainer] = _layer_by_layer
+    rule: Callable[[Method], AffineRule] = lambda method: along_gradient
+    fast: Callable[[Runner, Method], Explainer | None] | None = None
+    first_layer: str = "same"
+    audited: bool = True
+    in_steps: bool = False
+    beyond: Callable[[Method], int] = lambda method: 0
+    single_draw: str = ""
+
+
+def _along_a_path(task: Task) -> Explainer:
+    runner, method = task.runner, task.method
+    if task.dropout is None and (secants := runner.fast.secants) is not None:
+        steps = -(-method.steps // NODES_A_STEP)
+        return SecantExplainer(runner, secants, method.baseline, steps, task.check)
+    return PathExplainer(runner, task.network, method.baseline, method.steps, task.check)
+
+
+def _over_noise(task: Task) -> Explainer:
+    method, ratio = task.method, task.runner.ratio
+    noises = [Noise(method.noise, ratio, method.seed, sample) for sample in range(method.samples)]
+    return SmoothExplainer(task.network, noises, task.check)
+
+
+def _by_patches(task: Task) -> Explainer:
+    method = task.method
+    return OcclusionExplainer(
+        task.runner, task.network, method.patch, method.baseline, task.scene, task.check
+    )
+
+
+def _by_differences(task: Task) -> Explainer:
+    return RescaleExplainer(task.runner, task.method.baseline, task.dropout)
+
+
+def _fast_gradient(runner: Runner, method: Method) -> Explainer | None:
+    gradient = runner.fast.gradient
+    return None if gradient is None else FastGradient(runner, gradient)
+
+
+def _fast_epsilon(runner: Runner, method: Method) -> Explainer | None:
+    lrp_epsilon = runner.fast.lrp_epsilon
+    return None if lrp_epsilon is None else FastEpsilon(runner, lrp_epsilon(method.epsilon))
+
+
+def _but_norms(rule: AffineRule) -> AffineRule:
+    """Return a rule for all affine layers but batch norms, which have nothing to weigh."""
+    return ByKind(wide=rule, pointwise=rule)
+
+
+# What runs each word of METHODS, in the same order.
+RUNS: Mapping[str, MethodRun] = {
+    "gradient_x_input": MethodRun(fast=_fast_gradient),
+    "integrated_gradients": MethodRun(_along_a_path, audited=False, in_steps=True),
+    "lrp_epsilon": MethodRun(rule=lambda method: AlongEpsilon(method.epsilon), fast=_fast_epsilon),
+    "gradient": MethodRun(fast=_fast_gradient),
+    "smoothgrad": MethodRun(_over_noise, single_draw="gradient"),
+    "deeplift": MethodRun(_by_differences, audited=False),
+    "lrp_0": MethodRun(fast=_fast_gradient),
+    "lrp_gamma": MethodRun(rule=lambda method: _but_norms(AlongGamma(method.gamma))),
+    "lrp_alpha_beta": MethodRun(rule=lambda method: _but_norms(AlongSigns(method.alpha))),
+    "lrp_zplus": MethodRun(rule=lambda method: _but_norms(AlongSigns(1.0))),
+    "lrp_composite": MethodRun(
+        rule=lambda method: ByKind(AlongGamma(method.gamma), AlongEpsilon(method.epsilon)),
+        first_layer="z_box",
+    ),
+    "occlusion": MethodRun(_by_patches, beyond=lambda method: method.patch),
+}
+
+
+def explainer_for(
+    runner: Runner,
+    method: Method,
+    check: Check = lambda: None,
+    scene: Window | None = None,
+    dropout: DropoutRule | None = None,
+) -> Explainer:
+    """Return the explainer of a method; the parameters are those of :class:`Task`."""
+    return method.how.explainer(Task(runner, method, check, scene, dropout))
 
 
 def rules_of(runner: Runner, method: Method, dropout: DropoutRule | None = None) -> Rules:
-    """Return the rule of each layer for a method that walks back through the layers, or could."""
+    """Return the rule of each layer for a method that goes back layer by layer, or could."""
     gates = Whole() if method.propagates else Tangent()
-    return Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
-
-
-def _first_rule(method: Method) -> AffineRule | None:
-    if not method.propagates:
-        return None
-    rules: dict[str, AffineRule] = {
+    first: Mapping[str, AffineRule] = {
         "w_square": by_squares,
         "flat": evenly,
         "z_box": WithinBox(method.bound),
     }
-    return rules.get(method.first_rule)
-
-
-def _fast_explainer(runner: Runner, method: Method) -> Explainer | None:
-    """Return an explainer that uses the network's own way back, or None where only the walk will do."""
-    if method.first_rule != "same":
-        return None
-    fast = runner.fast
-    if method.name == LRP_EPSILON and fast.lrp_epsilon is not None:
-        return FastEpsilon(runner, fast.lrp_epsilon(method.epsilon))
-    if fast.gradient is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
-        return None
-    return FastGradient(runner, fast.gradient)
-
-
-def _affine_rule(method: Method) -> AffineRule:
-    if method.name == LRP_EPSILON:
-        return AlongEpsilon(method.epsilon)
-    if method.name == LRP_COMPOSITE:
-        return ByKind(wide=AlongGamma(method.gamma), pointwise=AlongEpsilon(method.epsilon))
-    rules: dict[str, AffineRule] = {
-        LRP_GAMMA: AlongGamma(method.gamma),
-        LRP_ALPHA_BETA: AlongSigns(method.alpha),
-        LRP_ZPLUS: AlongSigns(1.0),
-    }
-    if method.name in rules:
-        return ByKind(wide=rules[method.name], pointwise=rules[method.name])
-    return along_gradient
+    own = first.get(method.first_rule) if method.propagates else None
+    return Rules(method.how.rule(method), runner.dtype, gates, own, dropout)

@@ -36,7 +36,7 @@ from ..target.target import Seeding, Target
 from .audit import leaking_layer, lost_by_layer
 from .explainers import Explanation
 from .maps import CellMap, Cells, FineMap
-from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
+from .methods import ROUNDING, Method, rules_of
 from .steps import around_seeds, pilots_of, refined, seeded_pixels, seeds_of
 from .uncertainty import Replica, Uncertainty, replicas_of
 
@@ -214,7 +214,7 @@ def run_relevance(
         mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, meant)
         if not mask.any():
             return None
-        return around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+        return around_seeds(plan, tile, mask) if method.how.in_steps else tile
 
     probe = Probe(
         lambda tile, patch: retreat.whole(tile, partial(explain, patch, seeding=everywhere)), needed
@@ -227,14 +227,14 @@ def run_relevance(
         return lost_by_layer(device, rules_of(device, method), inputs, seeds)
 
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
-        margin = method.patch if method.name == OCCLUSION else 0
+        margin = method.how.beyond(method)
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining", probe):
             fine.see(tile, patch)
             mask = seeded_pixels(seeding, tile, patch)
             if mask.any():
                 # Steps are many: they are not spent on pixels that nothing explained depends on.
-                own = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
+                own = around_seeds(plan, tile, mask) if method.how.in_steps else tile
                 for piece, explained in retreat.pieces(own, partial(explain, patch)):
                     for index, found in enumerate(explained):
                         explanation = found.explanation
@@ -251,7 +251,7 @@ def run_relevance(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
-    if not accounts.balanced and method.name not in (INTEGRATED_GRADIENTS, DEEPLIFT):
+    if not accounts.balanced and method.how.audited:
         pilots = pilots_of(source, plan, seeding)
         losses = [retreat.whole(pilot, partial(lost, patch, mask)) for pilot, patch, mask in pilots]
         accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
@@ -350,7 +350,7 @@ def _balance(
         outside_region=float(fine.outside),
         absolute=float(fine.absolute + cells.absolute()),
         conservative=method.conservative,
-        tolerance=max(rounding, method.tolerance) if method.name == INTEGRATED_GRADIENTS else rounding,
+        tolerance=max(rounding, method.tolerance) if method.how.in_steps else rounding,
         layers=layers,
     )
 

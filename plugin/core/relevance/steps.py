@@ -22,7 +22,7 @@ from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
 from .explainers import Seeds
-from .methods import INTEGRATED_GRADIENTS, NODES_A_STEP, Method, explainer_for
+from .methods import NODES_A_STEP, Method, explainer_for
 
 # Integrated gradients are tried out on windows of this side around this many pixels of the target.
 PILOT_SIDE = 48
@@ -64,7 +64,7 @@ def refined(
     The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
     that does not ask for it comes back as it is; one that did asks no more.
     """
-    if method.name != INTEGRATED_GRADIENTS or not method.refine:
+    if not (method.how.in_steps and method.refine):
         return method
     progress.report(0.0, "Trying how many steps are needed")
     pilots = pilots_of(source, plan, seeding)

@@ -27,7 +27,7 @@ from ..layers.conservation import Ledger
 from ..layers.kinds import drops_units
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explainer, Explanation, Seeds
-from .methods import GRADIENT, SMOOTHGRAD, Method, explainer_for
+from .methods import Method, explainer_for
 from .random_fields import Dropout, Noise
 
 NONE, NOISE, DROPOUT, ENSEMBLE = "none", "smoothgrad", "dropout", "ensemble"
@@ -145,8 +145,8 @@ def replicas_of(
         members = (runner, *uncertainty.members)
         return [Replica(member, explainer_for(member, method, check, scene)) for member in members]
     if uncertainty.kind == NOISE:
-        if method.name == SMOOTHGRAD:  # the mean that SmoothGrad takes is taken here
-            method = dataclasses.replace(method, name=GRADIENT)
+        if method.how.single_draw:  # the mean over draws is taken here
+            method = dataclasses.replace(method, name=method.how.single_draw)
         explainer = explainer_for(runner, method, check, scene)
         return [
             Replica(runner, explainer, Noise(uncertainty.noise, runner.ratio, uncertainty.seed, sample))

@@ -10,16 +10,8 @@ from floelens.plugin.core.contributions.run import Splitting, splitter_for
 from floelens.plugin.core.layers.activations import Rescaled, Smooth, Whole
 from floelens.plugin.core.layers.backward import Walk, traced
 from floelens.plugin.core.layers.conservation import Ledger
-from floelens.plugin.core.layers.kinds import (
-    KINDS,
-    OF_CALLS,
-    OF_LAYERS,
-    Activated,
-    Interpolation,
-    LayerKind,
-    Unknown,
-    layer_of_node,
-)
+from floelens.plugin.core.layers.kinds import KINDS, OF_CALLS, OF_LAYERS, Interpolation, layer_of_node
+from floelens.plugin.core.layers.layer_kind import Activated, LayerKind, Unknown
 from floelens.plugin.core.layers.reach import Reach, none
 from floelens.plugin.core.layers.rules import AlongEpsilon, AlongGamma, ByKind, Rules, along_gradient
 from floelens.plugin.core.layers.split_activations import Frozen, Step

@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers.kinds import OF_LAYERS, LayerKind, Linear
+from floelens.plugin.core.layers.kinds import OF_LAYERS
+from floelens.plugin.core.layers.layer_kind import LayerKind, Linear
 from floelens.plugin.core.relevance.methods import METHODS, Method
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.engine import scene_window

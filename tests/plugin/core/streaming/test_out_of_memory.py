@@ -15,7 +15,8 @@ from floelens.plugin.core.contributions.steps import settled
 from floelens.plugin.core.faithfulness.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.faithfulness.curves import Control
 from floelens.plugin.core.faithfulness.run import run_faithfulness
-from floelens.plugin.core.layers.kinds import OF_LAYERS, LayerKind, Linear
+from floelens.plugin.core.layers.kinds import OF_LAYERS
+from floelens.plugin.core.layers.layer_kind import LayerKind, Linear
 from floelens.plugin.core.relevance import run as core_relevance
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.core.relevance.run import run_relevance
