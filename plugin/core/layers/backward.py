@@ -14,7 +14,7 @@ from torch import fx, nn
 from ...ground.errors import ModelError
 from ...networks.layers import trace
 from .conservation import Ledger
-from .kinds import kind_of_node, read_inputs
+from .kinds import kind_of_node, read_inputs, size_nodes
 from .rules import Handed, Rules
 
 
@@ -31,8 +31,10 @@ class Walk(fx.Interpreter):
 
     def __init__(self, graph: fx.GraphModule, rules: Rules) -> None:
         super().__init__(graph)
+        self.extra_traceback = False  # an error of ours is a sentence
         self._rules = rules
         self._first = self._first_layers() if rules.needs_first else set()
+        self._sizes = size_nodes(graph)
         # Relevance that first layers handed to the inputs as such, in the order of the placeholders.
         self.handed: list[torch.Tensor | None] = []
         self._pulls: list[tuple[fx.Node, list[fx.Node], Callable]] = []
@@ -77,7 +79,7 @@ class Walk(fx.Interpreter):
 
     def run_node(self, n: fx.Node):
         """Run a node by its rule, and keep the way back."""
-        if n.op not in ("call_module", "call_function", "call_method"):
+        if n.op not in ("call_module", "call_function", "call_method") or n in self._sizes:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         if n.op == "call_module":

@@ -25,7 +25,19 @@ from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from . import linear, reach
 from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
 from .affine import Convolution, Dense, Normalisation, TransposedConvolution
-from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Unknown, Weighted
+from .layer_kind import (
+    Activated,
+    Call,
+    Concatenation,
+    LayerKind,
+    Linear,
+    Maximum,
+    Size,
+    Sum,
+    Unknown,
+    Weighted,
+)
+from .reach import Reach
 
 
 def _activated(layer: type[nn.Module], activation: Callable, *calls: Call, like: Callable) -> LayerKind:
@@ -215,6 +227,7 @@ KINDS: tuple[LayerKind, ...] = (
     LayerKind(
         (), Sum(), dict.fromkeys((operator.add, operator.iadd, torch.add, "add"), nn.Identity), reach.none
     ),
+    LayerKind((), Size(), dict.fromkeys((getattr, "size"), nn.Identity)),
     # What no explanation can follow
     LayerKind((nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d), Unknown(_NORM)),
     LayerKind(
@@ -304,17 +317,46 @@ def layer_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> nn.M
     """
     if node.op == "call_module":
         return graph.get_submodule(node.target)
-    if isinstance(kind.mathematics, (Concatenation, Sum)):
+    if isinstance(kind.mathematics, (Concatenation, Sum, Size)):
         return None
     if len(node.all_input_nodes) != 1:
         raise ModelError("it takes settings that depend on other arrays")
     return kind.layer_of(node.target, node.args, node.kwargs)[1]
 
 
+def reach_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> Reach | None:
+    """Return what a place of a node's output reads, None where that is not known."""
+    layer = layer_of_node(graph, node, kind)
+    return kind.reach(layer) if layer is None else OF_LAYERS[type(layer)].reach(layer)
+
+
 def read_inputs(node: fx.Node, kind: LayerKind | None) -> list[fx.Node]:
-    """Return the nodes whose values a node reads, without one of which it reads the size alone."""
-    sources = node.all_input_nodes
-    return sources[:1] if kind is not None and kind.sized_by_second else sources
+    """Return the nodes whose values a node reads; of others it reads the size at most."""
+    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum)):
+        return node.all_input_nodes
+    return [] if isinstance(kind.mathematics, Size) else node.all_input_nodes[:1]
+
+
+def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
+    """Return the nodes of a network's graph that are sizes of arrays, or are computed of such alone.
+
+    Raises
+    ------
+    ModelError
+        If another attribute of an array is read.
+    """
+    found: set[fx.Node] = set()
+    for node in graph.graph.nodes:
+        kind, sources = kind_of_node(graph, node), node.all_input_nodes
+        if kind is not None and isinstance(kind.mathematics, Size):
+            if node.target is getattr and node.args[1:2] != ("shape",):
+                raise ModelError(
+                    f"The attribute '{node.args[1]}' of an array ('{node.name}') cannot be explained."
+                )
+            found.add(node)
+        elif node.op in ("call_function", "call_method") and sources and found.issuperset(sources):
+            found.add(node)
+    return found
 
 
 def known_layers() -> Iterable[str]:

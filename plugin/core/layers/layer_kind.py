@@ -5,6 +5,7 @@
 - :class:`Maximum`: the largest value of a window;
 - :class:`Linear`: linear without weights, such as a mean, an upsampling or a padding;
 - :class:`Concatenation`, :class:`Sum`: of several arrays;
+- :class:`Size`: no value is read but rows and columns, by which other layers may be set;
 - :class:`Unknown`: none; the row says why, and this is what the user reads.
 """
 
@@ -84,6 +85,11 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Size:
+    """The size of an array."""
+
+
+@dataclass(frozen=True)
 class Unknown:
     """No mathematics that explains it.
 
@@ -96,7 +102,7 @@ class Unknown:
     why: str
 
 
-Mathematics = Union[Weighted, Activated, Maximum, Linear, Concatenation, Sum, Unknown]
+Mathematics = Union[Weighted, Activated, Maximum, Linear, Concatenation, Sum, Size, Unknown]
 Call = Union[Callable, str]
 
 
@@ -112,7 +118,8 @@ class LayerKind:
         How it is explained.
     calls : mapping
         Functions, and names of methods of a tensor, to what makes of their arguments behind the array a layer that
-        does the same. Of a :class:`Concatenation` or :class:`Sum` only the keys count.
+        does the same. Only of :class:`Activated`, :class:`Maximum` and
+        :class:`Linear` do more than the keys count.
     reach : callable
         ``reach(layer)`` returns what a place of the output reads of the input, None where that depends on the size of
         the array.
@@ -153,4 +160,4 @@ class LayerKind:
         """Return the array that a call is given, and the layer that does the same."""
         options = dict(options)
         values, *others = arguments or (options.pop("input"),)
-        return values, self.calls[call](*others, **options)
+        return values, self.calls[call](*others, **options).eval()

@@ -344,7 +344,7 @@ class Rules:
             if isinstance(kind.mathematics, Sum):
                 return added(*inputs, **options)
             values, layer = kind.layer_of(call, inputs, options)
-            return self._step(kind, self._affine, name, layer, (values,))
+            return self._step(kind_of_layer(name, layer), self._affine, name, layer, (values,))
 
     def _step(self, kind: LayerKind, rule: AffineRule, name: str, layer: nn.Module, inputs: tuple) -> Step:
         how = kind.mathematics

@@ -25,7 +25,15 @@ from ...networks.layers import SamePool2d
 from .activations import Activation
 from .affine import Affine
 from .backward import traced
-from .kinds import explaining, kind_of_call, kind_of_layer, kind_of_node, layer_of_node, read_inputs
+from .kinds import (
+    explaining,
+    kind_of_call,
+    kind_of_layer,
+    kind_of_node,
+    layer_of_node,
+    read_inputs,
+    size_nodes,
+)
 from .layer_kind import Activated, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
 from .split_activations import Frozen, Step, Straight
 
@@ -120,22 +128,25 @@ class Forward(fx.Interpreter):
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__(traced(module))
+        self.extra_traceback = False  # an error of ours is a sentence
         self._affine: dict[fx.Node, Affine] = {}
         self._layers: dict[fx.Node, tuple[LayerKind, nn.Module | None]] = {}
         self._gates: Gates = Straight()
         prepared: dict[str, Affine] = {}
+        self._sizes = size_nodes(self.module)
         for node in self.module.graph.nodes:
-            if node.op in ("call_module", "call_function", "call_method"):
-                kind, layer = self._layers[node] = self._known(node)
-                if isinstance(kind.mathematics, Weighted):
-                    if node.target not in prepared:
-                        with explaining(node.target, node.name):
-                            prepared[node.target] = kind.mathematics.prepare(layer, dtype)
-                    self._affine[node] = prepared[node.target]
-            elif node.op == "get_attr":
+            if node.op == "get_attr":
                 raise ModelError(
                     f"The array '{node.target}' of the network cannot be explained: only layers can."
                 )
+            if node.op not in ("call_module", "call_function", "call_method") or node in self._sizes:
+                continue
+            kind, layer = self._layers[node] = self._known(node)
+            if isinstance(kind.mathematics, Weighted):
+                if node.target not in prepared:
+                    with explaining(node.target, node.name):
+                        prepared[node.target] = kind.mathematics.prepare(layer, dtype)
+                self._affine[node] = prepared[node.target]
         self._pools = _SharedPools(self.module)
 
     def _known(self, node: fx.Node) -> tuple[LayerKind, nn.Module | None]:
@@ -152,7 +163,10 @@ class Forward(fx.Interpreter):
                 not all(isinstance(part, fx.Node) for part in node.args) or node.kwargs
             ):
                 raise ModelError("only the sum of two arrays is known")
-            return kind, layer_of_node(self.module, node, kind)
+            if self._sizes.intersection(node.all_input_nodes):
+                return kind, None  # set by sizes: known when it runs
+            layer = layer_of_node(self.module, node, kind)
+            return (kind if layer is None else kind_of_layer(node.name, layer)), layer
 
     def straight_inputs(self) -> tuple[bool, ...]:
         """Return for each input whether all its ways to the output are linear."""
@@ -189,11 +203,16 @@ class Forward(fx.Interpreter):
 
     def run_node(self, n: fx.Node):
         """Run one layer on rows."""
+        if n in self._sizes:
+            return self._sized(n)
         if n not in self._layers:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         kind, layer = self._layers[n]
         how = kind.mathematics
+        if layer is None and isinstance(how, (Activated, Maximum, Linear)):  # set by sizes
+            layer = kind.layer_of(n.target, args, kwargs)[1]
+            how = kind_of_layer(n.name, layer).mathematics
         if isinstance(how, Concatenation):
             return _concatenated(*args, **kwargs)
         if isinstance(how, Sum):
@@ -213,6 +232,14 @@ class Forward(fx.Interpreter):
             return self._pools.means(n, layer, rows)
         assert isinstance(how, Linear)
         return rows.each(layer, how.without_constant(layer))
+
+    def _sized(self, n: fx.Node):
+        """Return the size of a value, or what is computed of sizes."""
+        first, *others = self.fetch_args_kwargs_from_env(n)[0]
+        if not isinstance(first, (Rows, _Joined, _Waiting)):
+            return super().run_node(n)
+        shape = _shape(first)
+        return shape if n.target is getattr or not others else shape[others[0]]
 
     def _activated(self, activation: Activation, value: Value) -> Rows:
         rows = _dense(value)
@@ -314,3 +341,9 @@ def _size(value: Value) -> torch.Tensor:
     if isinstance(value, _Waiting):
         return value.like
     return _size(value.parts[0]) if isinstance(value, _Joined) else value.like
+
+
+def _shape(value: Value) -> torch.Size:
+    parts = value.parts if isinstance(value, _Joined) else (value,)
+    channels = sum((part.cells if isinstance(part, _Waiting) else part).like.shape[1] for part in parts)
+    return torch.Size((1, channels, *_size(value).shape[2:]))

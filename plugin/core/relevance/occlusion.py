@@ -25,7 +25,7 @@ from ...ground.errors import ModelError
 from ...ground.window import Window
 from ..layers.backward import traced
 from ..layers.conservation import Ledger
-from ..layers.kinds import kind_of_node, layer_of_node, read_inputs
+from ..layers.kinds import kind_of_node, reach_of_node, read_inputs
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explanation, Network, Seeds, seeded_sum
 
@@ -274,7 +274,7 @@ def coarse_reach(module: nn.Module, radius: int, ratio: int) -> int:
         if node.op == "output":
             return min(radius, math.ceil(max(before, after, 0)))
         try:
-            own = None if kind is None else kind.reach(layer_of_node(graph, node, kind))
+            own = None if kind is None else reach_of_node(graph, node, kind)
         except ModelError:
             own = None
         if own is None:

@@ -10,7 +10,7 @@ from floelens.plugin.core.contributions.run import Splitting, splitter_for
 from floelens.plugin.core.layers.activations import Rescaled, Smooth, Whole
 from floelens.plugin.core.layers.backward import Walk, traced
 from floelens.plugin.core.layers.conservation import Ledger
-from floelens.plugin.core.layers.kinds import KINDS, OF_CALLS, OF_LAYERS, Interpolation, layer_of_node
+from floelens.plugin.core.layers.kinds import KINDS, OF_CALLS, OF_LAYERS, Interpolation, reach_of_node
 from floelens.plugin.core.layers.layer_kind import Activated, LayerKind, Unknown
 from floelens.plugin.core.layers.reach import Reach, none
 from floelens.plugin.core.layers.rules import AlongEpsilon, AlongGamma, ByKind, Rules, along_gradient
@@ -127,9 +127,11 @@ CALLS = {
     torch.cat: lambda x: torch.cat([x, torch.relu(x)], 1),
     torch.concat: lambda x: torch.concat(tensors=[x, torch.relu(x)], dim=2),
     operator.add: lambda x: x + torch.relu(x),
-    operator.iadd: lambda x: operator.iadd(torch.relu(x), x),
+    operator.iadd: lambda x: operator.iadd(functional.avg_pool2d(x, 3, 1, 1), x),
     torch.add: lambda x: torch.add(x, functional.avg_pool2d(x, 6)),  # of one size and another
     "add": lambda x: x.add(torch.tanh(x)),
+    getattr: lambda x: functional.interpolate(functional.avg_pool2d(x, 2), size=x.shape[2:], mode="bilinear"),
+    "size": lambda x: functional.pad(functional.max_pool2d(x, 4), [0, x.size(3) - 1, 0, x.size()[2] // 2]),
 }
 EXAMPLES = [
     *(
@@ -250,16 +252,16 @@ def test_the_forward_pass_in_parts_adds_up_and_its_parts_are_products_with_the_j
 
 
 def measured_reach(network, step):
-    """Return the largest gaps, before and after, between a place of the output and what it reads of the input."""
-    side, before, after = SHAPE[-1], [], []
+    """Return the largest gaps, before and after, between a place of the output and what it reads, along either axis."""
+    before, after = [], []
     leaf = (0.01 + values_of().abs()).requires_grad_()
-    rows = run(network, leaf).sum((0, 1, 3))
-    for place, value in enumerate(rows):
-        (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True)
-        read = torch.nonzero(gradient.abs().sum((0, 1, 3)))[:, 0].tolist()
-        before += [(place + 1) * step - (first + 1) for first in read]
-        after += [first - place * step for first in read]
-    assert len(rows) >= side * 2 // 3 / step
+    output = run(network, leaf)
+    for other in (2, 3):
+        for place, value in enumerate(output.sum((0, 1, other))):
+            (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True)
+            read = torch.nonzero(gradient.abs().sum((0, 1, other)))[:, 0].tolist()
+            before += [(place + 1) * step - (first + 1) for first in read]
+            after += [first - place * step for first in read]
     return max(before), max(after)
 
 
@@ -284,7 +286,7 @@ def reach_of(network):
     if len(nodes) > 1:
         return None
     kind = OF_LAYERS[type(network.layer)] if nodes[0].op == "call_module" else OF_CALLS[nodes[0].target]
-    return kind.reach(layer_of_node(graph, nodes[0], kind))
+    return reach_of_node(graph, nodes[0], kind)
 
 
 def test_a_maximum_looks_as_far_as_a_mean_of_the_same_window():
@@ -299,12 +301,12 @@ def test_coarse_cells_act_no_further_than_their_reach():
 
         def __init__(self):
             super().__init__()
-            self.cells, self.half = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, stride=2, padding=1)
+            self.cells, self.fewer = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, stride=2, padding=1)
             self.back, self.up = nn.ConvTranspose2d(1, 1, 2, stride=2), BilinearUpsample(RATIO)
             self.pixels = nn.Conv2d(2, 1, 3, padding=1)
 
         def forward(self, fine, coarse):
-            cells = self.back(self.half(self.cells(coarse)))
+            cells = self.back(self.fewer(self.cells(coarse)))
             return self.pixels(torch.cat([fine, self.up(cells, fine)], 1))
 
     network = Coarse().double().requires_grad_(False)
@@ -332,6 +334,13 @@ def test_a_layer_that_cannot_be_explained_says_why_in_every_explanation(layer):
         Forward(network, torch.float64)
     assert str(backward.value) == str(forward.value)
     assert str(backward.value).endswith(kind.mathematics.why)
+    assert len(str(backward.value)) < 500
+
+
+def test_an_unknown_layer_is_one_sentence_with_those_that_are_known():
+    with pytest.raises(ModelError, match=r"Softsign.*Conv2d") as error:
+        Forward(Alone(nn.Softsign()), torch.float64)
+    assert len(str(error.value)) < 500
 
 
 def test_a_new_kind_of_layer_is_one_row(monkeypatch):
