@@ -66,6 +66,18 @@ from .fast import FastEpsilon, FastGradient
 from .occlusion import OcclusionExplainer
 from .random_fields import Noise
 
+GRADIENT = "gradient"
+GRADIENT_X_INPUT = "gradient_x_input"
+INTEGRATED_GRADIENTS = "integrated_gradients"
+SMOOTHGRAD = "smoothgrad"
+DEEPLIFT = "deeplift"
+LRP_0 = "lrp_0"
+LRP_EPSILON = "lrp_epsilon"
+LRP_GAMMA = "lrp_gamma"
+LRP_ALPHA_BETA = "lrp_alpha_beta"
+LRP_ZPLUS = "lrp_zplus"
+LRP_COMPOSITE = "lrp_composite"
+OCCLUSION = "occlusion"
 # One step with secants is closer to the integral, pixel by pixel, than as many Gauss-Legendre nodes: on four simulated
 # scenes and both bundled networks 16 steps were wrong by 0.3 to 3.6 % of Σ|relevance|, 32 nodes by 1.3 to 7.5 %.
 NODES_A_STEP = 2
@@ -330,21 +342,21 @@ def _but_norms(rule: AffineRule) -> AffineRule:
 
 # What runs each word of METHODS, in the same order.
 RUNS: Mapping[str, MethodRun] = {
-    "gradient_x_input": MethodRun(fast=_fast_gradient),
-    "integrated_gradients": MethodRun(_along_a_path, audited=False, in_steps=True),
-    "lrp_epsilon": MethodRun(rule=lambda method: AlongEpsilon(method.epsilon), fast=_fast_epsilon),
-    "gradient": MethodRun(fast=_fast_gradient),
-    "smoothgrad": MethodRun(_over_noise, single_draw="gradient"),
-    "deeplift": MethodRun(_by_differences, audited=False),
-    "lrp_0": MethodRun(fast=_fast_gradient),
-    "lrp_gamma": MethodRun(rule=lambda method: _but_norms(AlongGamma(method.gamma))),
-    "lrp_alpha_beta": MethodRun(rule=lambda method: _but_norms(AlongSigns(method.alpha))),
-    "lrp_zplus": MethodRun(rule=lambda method: _but_norms(AlongSigns(1.0))),
-    "lrp_composite": MethodRun(
+    GRADIENT_X_INPUT: MethodRun(fast=_fast_gradient),
+    INTEGRATED_GRADIENTS: MethodRun(_along_a_path, audited=False, in_steps=True),
+    LRP_EPSILON: MethodRun(rule=lambda method: AlongEpsilon(method.epsilon), fast=_fast_epsilon),
+    GRADIENT: MethodRun(fast=_fast_gradient),
+    SMOOTHGRAD: MethodRun(_over_noise, single_draw=GRADIENT),
+    DEEPLIFT: MethodRun(_by_differences, audited=False),
+    LRP_0: MethodRun(fast=_fast_gradient),
+    LRP_GAMMA: MethodRun(rule=lambda method: _but_norms(AlongGamma(method.gamma))),
+    LRP_ALPHA_BETA: MethodRun(rule=lambda method: _but_norms(AlongSigns(method.alpha))),
+    LRP_ZPLUS: MethodRun(rule=lambda method: _but_norms(AlongSigns(1.0))),
+    LRP_COMPOSITE: MethodRun(
         rule=lambda method: ByKind(AlongGamma(method.gamma), AlongEpsilon(method.epsilon)),
         first_layer="z_box",
     ),
-    "occlusion": MethodRun(_by_patches, beyond=lambda method: method.patch),
+    OCCLUSION: MethodRun(_by_patches, beyond=lambda method: method.patch),
 }
 
 
