@@ -21,14 +21,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from ...ground.errors import ModelError, NumericalError
+from ...ground.errors import ModelError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_work
@@ -39,53 +38,12 @@ from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE, ChannelGroup, scale_groups
 from ..target.target import Seeding
-from .completeness import CompletenessCheck
+from .completeness import Completeness, CompletenessCheck
 from .splitters import GATED, GatedSplitter, PathSplitter, Splitting
+from .sums import ContributionSums, Shares
 
-# Rows whose books are made at once: few enough for the processor's cache.
-BOOKED_ROWS = 16
 # Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What the bands hold, over all valid pixels.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of the groups.
-    mean, mean_abs : tuple of float
-        By group: mean contribution and mean size, in units of the logit.
-    bias, logit : float
-        Means of these two.
-    pixels : int
-        Number of valid pixels.
-    residual : float
-        Largest |Σ bands + bias - logit| as a share of |bias| + Σ|bands|.
-    place : tuple of int
-        Row and column where it is.
-    windows : int
-        Number of small windows on which every group was computed on its own; 0 where every band of the run is.
-        `residual` is the largest of these windows and of all pixels.
-    """
-
-    names: tuple[str, ...]
-    mean: tuple[float, ...]
-    mean_abs: tuple[float, ...]
-    bias: float
-    logit: float
-    pixels: int
-    residual: float
-    place: tuple[int, int]
-    windows: int = 0
-
-    @property
-    def share(self) -> tuple[float, ...]:
-        """By group: its mean size as a share of all groups'."""
-        total = sum(self.mean_abs)
-        return tuple(value / total if total else 0.0 for value in self.mean_abs)
 
 
 class Splitter(Protocol):
@@ -229,7 +187,7 @@ def run_contributions(
     groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
     completeness = CompletenessCheck(runner, plan, seeding, splitting, progress)
     completeness.run(source)
-    books = _Books(len(groups))
+    sums = ContributionSums(len(groups))
     strip = None
     probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
     tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead, probe)
@@ -243,74 +201,31 @@ def run_contributions(
                 completeness.run_inside(tile, patch)
             for piece, found in pieces:
                 valid = patch.valid[piece.output.slices(patch.window)]
-                books.add(found, valid, piece.output)
+                sums.add(found, valid, piece.output)
                 filled = strip[(slice(None), *piece.output.slices(window))]
                 filled[...] = found
                 np.copyto(filled, np.nan, where=~valid)
             if last:
                 behind.write(strip)
                 strip = None
-    shares = books.close(tuple(group.name for group in groups))
-    apart = completeness.found
+    shares = _with_windows(sums.means(tuple(group.name for group in groups)), completeness.found)
+    _warn(shares, ROUNDING[runner.precision], progress)
+    return shares
+
+
+def _with_windows(shares: Shares, apart: Completeness) -> Shares:
+    """Return the shares with the largest residual of all pixels and of the windows computed group by group."""
     shares = dataclasses.replace(shares, windows=apart.windows)
-    if not apart.residual <= shares.residual:
-        shares = dataclasses.replace(shares, residual=apart.residual, place=apart.place)
-    accepted = ROUNDING[runner.precision]
+    if apart.residual <= shares.residual:
+        return shares
+    return dataclasses.replace(shares, residual=apart.residual, place=apart.place)
+
+
+def _warn(shares: Shares, accepted: float, progress: Progress) -> None:
     if not shares.residual <= accepted:
         row, col = shares.place
         progress.warn(
             f"Contributions do not add up at row {row}, column {col}: {shares.residual:.2g} of |bias| + "
             f"Σ|contributions| is missing (accepted: {accepted:g}). "
             "Use PRECISION=float32; if you do already, please report it."
-        )
-    return shares
-
-
-class _Books:
-    """Sums over valid pixels, and the largest residual."""
-
-    def __init__(self, groups: int) -> None:
-        self._sums = np.zeros(groups + 2)
-        self._sizes = np.zeros(groups)
-        self._pixels = 0
-        self._residual, self._place = -1.0, (0, 0)
-
-    def add(self, bands: np.ndarray, valid: np.ndarray, window: Window) -> None:
-        """Take the bands of a tile: (groups, bias, logit; row, column)."""
-        for slab in window.split(BOOKED_ROWS, window.cols):
-            rows, _ = slab.slices(window)
-            if valid[rows].any():
-                self._take(bands[:, rows][:, valid[rows]].astype(np.float64), valid[rows], slab)
-
-    def _take(self, chosen: np.ndarray, valid: np.ndarray, window: Window) -> None:
-        """Take the bands of the valid pixels: (groups, bias, logit; pixel)."""
-        if not np.isfinite(chosen).all():
-            raise NumericalError(
-                f"Contributions are not finite at rows {window.row} to {window.row_stop}, columns {window.col} "
-                f"to {window.col_stop}. Check the units of the channels, and the weights."
-            )
-        sizes = np.abs(chosen)
-        off = np.abs(chosen[:-1].sum(axis=0) - chosen[-1])
-        residual = off / np.maximum(sizes[:-1].sum(axis=0), np.finfo(np.float64).tiny)
-        worst = int(residual.argmax())
-        if residual[worst] > self._residual:
-            rows, cols = np.nonzero(valid)
-            self._residual = float(residual[worst])
-            self._place = (window.row + int(rows[worst]), window.col + int(cols[worst]))
-        self._sums += chosen.sum(axis=1)
-        self._sizes += sizes[:-2].sum(axis=1)
-        self._pixels += chosen.shape[1]
-
-    def close(self, names: tuple[str, ...]) -> Shares:
-        """Return the means."""
-        means, sizes = self._sums / self._pixels, self._sizes / self._pixels
-        return Shares(
-            names=names,
-            mean=tuple(means[:-2].tolist()),
-            mean_abs=tuple(sizes.tolist()),
-            bias=float(means[-2]),
-            logit=float(means[-1]),
-            pixels=self._pixels,
-            residual=self._residual,
-            place=self._place,
         )

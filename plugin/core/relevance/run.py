@@ -22,8 +22,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...ground.errors import NumericalError, ParameterError
-from ...ground.protocols import Patch, Progress, Sink, Source
+from ...ground.errors import ParameterError
+from ...ground.protocols import Progress, Sink, Source
 from ...ground.window import Window
 from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
@@ -31,13 +31,13 @@ from ..streaming.out_of_memory import Retreat
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
-from ..streaming.tiling import Plan, Tile
-from ..target.target import Seeding, Target
-from .audit import leaking_layer, lost_by_layer
-from .explainers import Explanation
+from ..streaming.tiling import Plan
+from ..target.target import Target
+from .audit import leaking_layer
 from .maps import CellMap, Cells, FineMap
-from .methods import ROUNDING, Method, rules_of
-from .steps import around_seeds, pilots_of, refined, seeded_pixels, seeds_of
+from .methods import ROUNDING, Method
+from .pieces import Pieces
+from .steps import pilots_of, refined, seeded_pixels
 from .uncertainty import Replica, Uncertainty, replicas_of
 
 
@@ -167,10 +167,7 @@ def run_relevance(
         Within a tile after the user asked for it.
     """
     seeding = target.resolve(runner.card)
-
-    def check() -> None:
-        check_cancelled(progress)
-
+    check = partial(check_cancelled, progress)
     method = refined(runner, source, plan, seeding, method, progress)
     uncertainty = uncertainty or Uncertainty()
 
@@ -180,71 +177,13 @@ def run_relevance(
 
     retreat = Retreat(runner, plan, progress, replicas_on)
     runners = [replica.runner for replica in retreat.ready]
-    ledger = Ledger()
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
+    pieces = Pieces(plan, seeding, method, levels[:number], check)
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
-    target_sum, pixels = 0.0, 0
-
-    def explain(
-        patch: Patch, replicas: list[Replica], piece: Tile, seeding: Seeding = seeding
-    ) -> list[_Found]:
-        mask = seeded_pixels(seeding, piece, patch)
-        if not mask.any():
-            return []
-        inputs = {id(r): r.standardise(patch, piece.input) for r in (replica.runner for replica in replicas)}
-        first, found = replicas[0].runner, []
-        seeds = seeds_of(seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
-        for replica in replicas:
-            check()
-            given, booked = inputs[id(replica.runner)], Ledger()
-            explanation, noise = replica.explain(given, seeds, booked, piece.input)
-            relevance = _relevance(replica.runner, method, explanation, given, noise, levels[:number])
-            _check_finite(relevance, piece)
-            # What fine inputs got is on the host now.
-            rest = dataclasses.replace(explanation, fine=None, handed_fine=None)
-            found.append(_Found(relevance, rest, given, noise, booked))
-        return found
-
-    everywhere = dataclasses.replace(seeding, region=None)
-
-    def needed(tile: Tile) -> Tile | None:
-        mask = np.zeros((tile.input.rows, tile.input.cols), bool)
-        meant = np.ones((tile.output.rows, tile.output.cols), bool)
-        mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, meant)
-        if not mask.any():
-            return None
-        return around_seeds(plan, tile, mask) if method.how.in_steps else tile
-
-    probe = Probe(
-        lambda tile, patch: retreat.whole(tile, partial(explain, patch, seeding=everywhere)), needed
-    )
-
-    def lost(patch: Patch, mask: np.ndarray, replicas: list[Replica], pilot: Tile) -> dict[str, float]:
-        device = replicas[0].runner
-        inputs = device.standardise(patch, pilot.input)
-        seeds = seeds_of(seeding, mask, device, inputs, fixed=False)
-        return lost_by_layer(device, rules_of(device, method), inputs, seeds)
-
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
-        margin = method.how.beyond(method)
-        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
-        for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining", probe):
-            fine.see(tile, patch)
-            mask = seeded_pixels(seeding, tile, patch)
-            if mask.any():
-                # Steps are many: they are not spent on pixels that nothing explained depends on.
-                own = around_seeds(plan, tile, mask) if method.how.in_steps else tile
-                for piece, explained in retreat.pieces(own, partial(explain, patch)):
-                    for index, found in enumerate(explained):
-                        explanation = found.explanation
-                        fine.add(index, explanation.fine_window or piece.input, found.relevance)
-                        cells.add(index, piece, patch, found.inputs, explanation, found.noise)
-                        ledger.add(found.booked)
-                        target_sum += explanation.target_sum / len(runners)
-                pixels += int(mask.sum())
-            if last:
-                fine.hand_on(tile.output.row_stop)
+        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))
+        ledger, target_sum, pixels = _add_up(source, pieces, retreat, progress, fine, cells)
         fine.hand_on(plan.footprint.row_stop, final=True)
     if not pixels:
         raise ParameterError(
@@ -253,7 +192,9 @@ def run_relevance(
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
     if not accounts.balanced and method.how.audited:
         pilots = pilots_of(source, plan, seeding)
-        losses = [retreat.whole(pilot, partial(lost, patch, mask)) for pilot, patch, mask in pilots]
+        losses = [
+            retreat.whole(pilot, partial(pieces.lost_by_layer, patch, mask)) for pilot, patch, mask in pilots
+        ]
         accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
     _warn(accounts, progress)
     return RelevanceResult(
@@ -261,61 +202,37 @@ def run_relevance(
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What one replica found on a piece.
+def _add_up(
+    source: Source, pieces: Pieces, retreat: Retreat, progress: Progress, fine: FineMap, cells: CellMap
+) -> tuple[Ledger, float, int]:
+    """Explain all tiles of a scene, and add what each receives to the maps.
 
-    Parameters
-    ----------
-    relevance : numpy.ndarray
-        (fine channel, row, column).
-    explanation : Explanation
-        The rest of it.
-    inputs : Inputs
-        What the network saw.
-    noise : Inputs or None
-        What was added to it.
-    booked : Ledger
-        What did not reach the inputs.
+    Returns
+    -------
+    tuple of (Ledger, float, int)
+        What did not reach the inputs, summed over replicas; the sum of the explained logits, the mean over replicas;
+        and how many pixels were explained.
     """
-
-    relevance: np.ndarray
-    explanation: Explanation
-    inputs: Inputs
-    noise: Inputs | None
-    booked: Ledger
-
-
-def _relevance(
-    runner: Runner,
-    method: Method,
-    found: Explanation,
-    inputs: Inputs,
-    noise: Inputs | None,
-    levels: np.ndarray,
-) -> np.ndarray:
-    """Return the relevance (fine channel, row, column) of a tile's fine inputs."""
-    handed = None if found.handed_fine is None else runner.array(found.handed_fine[0])
-    if found.fine is None:
-        return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
-    relevance = runner.array(found.fine[0])
-    if method.times_input:
-        given = inputs.fine if noise is None else inputs.fine + noise.fine
-        multipliers, relevance = relevance, np.empty(relevance.shape, relevance.dtype)
-        baseline = levels.astype(relevance.dtype)
-        # Plane by plane: of all at once, whose pixels take turns in memory, numpy would go pixel by pixel.
-        for plane, values, level, multiplier in zip(relevance, runner.array(given[0]), baseline, multipliers):
-            np.subtract(values, level, out=plane)
-            plane *= multiplier
-    return relevance if handed is None else relevance + handed
-
-
-def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
-    if not np.isfinite(relevance).all():
-        raise NumericalError(
-            f"Relevance is not finite at rows {tile.output.row} to {tile.output.row_stop}, columns "
-            f"{tile.output.col} to {tile.output.col_stop}. Check the units of the channels, and the weights."
-        )
+    ledger, target_sum, pixels = Ledger(), 0.0, 0
+    probe = Probe(
+        lambda tile, patch: retreat.whole(tile, partial(pieces.everywhere.explain, patch)),
+        pieces.needed_if_valid,
+    )
+    for tile, patch, last in tiles_with_patches(source, pieces.plan, progress, "Explaining", probe):
+        fine.see(tile, patch)
+        mask = seeded_pixels(pieces.seeding, tile, patch)
+        if mask.any():
+            for piece, results in retreat.pieces(pieces.needed(tile, mask), partial(pieces.explain, patch)):
+                for index, result in enumerate(results):
+                    explanation = result.explanation
+                    fine.add(index, explanation.fine_window or piece.input, result.relevance)
+                    cells.add(index, piece, patch, result.inputs, explanation, result.noise)
+                    ledger.add(result.ledger)
+                    target_sum += explanation.target_sum / len(results)
+            pixels += int(mask.sum())
+        if last:
+            fine.hand_on(tile.output.row_stop)
+    return ledger, target_sum, pixels
 
 
 def _balance(

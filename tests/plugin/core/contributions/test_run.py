@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.contributions import run as contributions
+from floelens.plugin.core.contributions import sums
 from floelens.plugin.core.contributions.run import (
     Splitting,
     plan_contributions,
@@ -403,7 +404,7 @@ def test_a_network_with_its_own_pass_in_parts_takes_two_large_tiles_at_the_same_
 def test_where_contributions_are_no_numbers_is_told_by_rows(monkeypatch):
     runner, scene = runner_of(TinyFusion(1)), tiny_scene()
     assert scene.valid[20].any()
-    monkeypatch.setattr(contributions, "BOOKED_ROWS", 4)
+    monkeypatch.setattr(sums, "ROWS_AT_ONCE", 4)
     split = contributions.GatedSplitter.split
 
     def broken(self, inputs, seeding):
