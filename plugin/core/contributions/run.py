@@ -8,11 +8,11 @@ The split of a target's logit f at pixel s is f(s) = b(s) + Σ_c C_c(s), against
     decide is hidden in it. It is carried through the network as a row of its own, never as the remainder.
 ``integrated``
     C_c = (∫₀¹ J(x₀ + t (x - x₀)) dt) (x - x₀)_c, integrated gradients (Sundararajan et al. 2017, arXiv
-    1703.01365) of every output pixel, and b = f(x₀). The path is walked in steps; over each step every gate
+    1703.01365) of every output pixel, and b = f(x₀). The path is taken in steps; over each step every gate
     has the secant as its slope, so that the split is complete whatever the number of steps. More steps
     settle how gates that change within one step share: they are doubled until the split stands still.
 
-Groups of scales are told at the components of the last layer instead, in which every network is linear:
+Groups of scales are split at the components of the last layer instead, in which every network is linear:
 C_g = Σ_j w_j a_j over the components of the group, b the bias of the last layer.
 """
 
@@ -86,7 +86,7 @@ class ComponentSplitter:
         self._runner = runner
         if not runner.has_components:
             raise ModelError(
-                f"The network of '{runner.card.id}' does not tell its components. Choose GROUPS other than scale."
+                f"The network of '{runner.card.id}' has no components. Choose GROUPS other than scale."
             )
         weight, bias = runner.output_weights()
         self._weight = torch.from_numpy(weight).to(runner.device, runner.input_dtype)
@@ -157,7 +157,7 @@ def run_contributions(
         Takes (band, row, column) strips of the region's width: the groups, then ``bias``, then ``logit``;
         float32 (float64 for a runner of that precision), NaN where not valid.
     progress : Progress
-        Told of every tile; warned where the bands do not add up.
+        Informed of every tile; warned where the bands do not add up.
 
     Raises
     ------

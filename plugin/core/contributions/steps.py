@@ -32,7 +32,7 @@ def settled(
 ) -> Splitting:
     """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
 
-    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    The steps are doubled until the split stands still on windows fixed in the scene; the number stands in
     the log.
     """
     if splitting.method != INTEGRATED or splitting.groups == SCALE:

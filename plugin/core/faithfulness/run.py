@@ -80,7 +80,7 @@ def run_faithfulness(
     relevance : BlockRelevance
         The relevance of each block of the plan's region. Inputs outside, which the network also reads, stay.
     progress : Progress
-        Told of every tile.
+        Informed of every tile.
     control : Control, optional
         Random orders, and how much of a large scene is looked at.
     baseline : tuple of float
@@ -256,7 +256,7 @@ class _Deletion:
     def _sums(self, inputs: Inputs) -> torch.Tensor:
         seeding = self._seeding
         logits = self._runner.logits(inputs)
-        # Logits that nobody asked for need not be finite.
+        # Logits that are not seeded need not be finite.
         target = torch.where(self._seeds != 0, self._seeds * logits, 0.0).sum(dtype=torch.float64)
         own = logits[0, seeding.first : seeding.first + seeding.outputs].double()
         p = own.softmax(0) if seeding.head.kind == "softmax" else own.sigmoid()

@@ -1,14 +1,14 @@
-"""Activations and max pools: what decides, by the value itself, how much is handed on.
+"""Activations and max pools: layers whose slope depends on the value itself.
 
-Three ways to hand multipliers back through y = g(z):
+Three rules for the multipliers of y = g(z):
 
 - *tangent* (gradients): m g'(z). Where g is curved, y is not g'(z) z: the intercept of the tangent,
-  y - g'(z) z, is a constant of the network at this input and is booked as a bias.
-- *whole* (LRP): what y received is handed to z whole, m y/z; for ReLU and leaky ReLU the same thing.
+  y - g'(z) z, is a constant of the network at this input and counts as a bias.
+- *whole* (LRP): z receives all relevance of y, m y/z; for ReLU and leaky ReLU the same thing.
 - *rescaled* (DeepLIFT, Shrikumar et al. 2017, arXiv 1704.02685): m Δy/Δz, differences to the values at
   the baseline; where Δz is too small for a quotient, the slope half way (curved gates only).
 
-A max pool hands on to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
+A max pool passes relevance to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
 the maximum larger than it was at the baseline goes to the winner, what made it smaller to the winner at
 the baseline. Either part is smaller than the difference of its input, so the quotients are at most 1.
 """
@@ -22,8 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .conservation import BIAS, ZERO_DENOMINATOR, Note, total
-from .linear import Step
+from .conservation import BIAS, ZERO_DENOMINATOR, Record, total
+from .linear import LayerPass
 
 
 class Activation(Protocol):
@@ -151,50 +151,50 @@ def on_one_piece(gate: Activation, z: torch.Tensor, other: torch.Tensor) -> torc
 
 
 class Tangent:
-    """Hand multipliers on by the slope in force."""
+    """The gradient: multipliers times the slope at the value."""
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
         output, slope = gate.value(z), gate.slope(z)
         intercept = None if gate.proportional else output - slope * z
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             if intercept is not None:
-                note(BIAS, total(multipliers * intercept))
+                record(BIAS, total(multipliers * intercept))
             return (multipliers * slope,)
 
-        return output, pull
+        return output, backward
 
-    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
-        """Return the output of a max pool and its pull."""
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> LayerPass:
+        """Return the output of a max pool and its backward pass."""
         output, winners = _pool(pool, values)
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            return (_handed_to(winners, multipliers, values.shape),)
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            return (_scattered(winners, multipliers, values.shape),)
 
-        return output, pull
+        return output, backward
 
 
 class Whole(Tangent):
-    """Hand on all that an activation received."""
+    """LRP: the input of an activation receives all relevance of its output."""
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
         if gate.proportional:
             return super().activation(name, gate, z)
         output = gate.value(z)
         at_zero = z == 0
         share = torch.where(at_zero, 0.0, output / torch.where(at_zero, 1.0, z))
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            note(ZERO_DENOMINATOR, total(torch.where(at_zero, multipliers * output, 0.0)))
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            record(ZERO_DENOMINATOR, total(torch.where(at_zero, multipliers * output, 0.0)))
             return (multipliers * share,)
 
-        return output, pull
+        return output, backward
 
 
 class Rescaled:
-    """Hand on differences to a baseline; what the gates held there is kept after :meth:`record`."""
+    """DeepLIFT: differences to a baseline; values there are kept from :meth:`record` on."""
 
     def __init__(self) -> None:
         self.recording = False
@@ -206,12 +206,12 @@ class Rescaled:
         self._kept.clear()
         self.recording = True
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
         output = gate.value(z)
         if self.recording:
             self._kept.setdefault(name, []).append(z)
-            return output, _no_way_back
+            return output, _no_backward_pass
         base = self._kept[name].pop(0)
         step = z - base
         # On one side of a bend of straight pieces the quotient is the slope. Across it neither difference cancels, and
@@ -227,14 +227,14 @@ class Rescaled:
             slope = gate.slope(z)
         quotient = (output - gate.value(base)) / torch.where(by_slope, 1.0, step)
         share = torch.where(by_slope, slope.to(z.dtype), quotient)
-        return output, lambda multipliers, note: (multipliers * share,)
+        return output, lambda multipliers, record: (multipliers * share,)
 
-    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
-        """Return the output of a max pool and its pull."""
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> LayerPass:
+        """Return the output of a max pool and its backward pass."""
         output, winners = _pool(pool, values)
         if self.recording:
             self._kept.setdefault(name, []).append(values)
-            return output, _no_way_back
+            return output, _no_backward_pass
         base = self._kept[name].pop(0)
         base_output, base_winners = _pool(pool, base)
         change = output - base_output
@@ -247,15 +247,15 @@ class Rescaled:
         raised = torch.where(change > 0, share(winners), 0.0)
         lowered = torch.where(change < 0, share(base_winners), 0.0)
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            to_winner = _handed_to(winners, multipliers * raised, values.shape)
-            return (to_winner + _handed_to(base_winners, multipliers * lowered, values.shape),)
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            to_winner = _scattered(winners, multipliers * raised, values.shape)
+            return (to_winner + _scattered(base_winners, multipliers * lowered, values.shape),)
 
-        return output, pull
+        return output, backward
 
 
-def _no_way_back(multipliers: torch.Tensor, note: Note) -> tuple:
-    raise RuntimeError("a pass over the baseline has no way back")
+def _no_backward_pass(multipliers: torch.Tensor, record: Record) -> tuple:
+    raise RuntimeError("a pass over the baseline has no backward pass")
 
 
 def _pool(pool: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -270,7 +270,7 @@ def _pool(pool: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch
     )
 
 
-def _handed_to(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+def _scattered(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Return multipliers added up at flat `places` of planes of `shape`."""
     planes = multipliers.new_zeros((*shape[:2], shape[2] * shape[3]))
     return planes.scatter_add_(2, places.flatten(2), multipliers.flatten(2)).view(shape)

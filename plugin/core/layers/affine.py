@@ -1,7 +1,7 @@
 """Layers of the form z = W a + b, with what relevance rules need of them.
 
 A rule asks for the layer's output with other weights in the same place (their absolute values, their
-positive parts), and for the transpose, which hands multipliers back to the inputs.
+positive parts), and for the transpose, which takes multipliers of the outputs to those of the inputs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The kinds of layers that a network may be made of: one row each, for all explanations.
 
 The backward pass (:mod:`.rules`), the forward pass in parts (:mod:`.split_forward`), occlusion (:mod:`.reach`) and the
-rules of first layers read this table and no other, so that they know the same layers. :mod:`.layer_kind` tells what a
-row says.
+rules of first layers read this table and no other, so that they know the same layers. :mod:`.layer_kind` explains
+what a row says.
 
 A call of a function or of a tensor's method is explained as the layer that does the same.
 

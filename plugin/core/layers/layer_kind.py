@@ -21,7 +21,7 @@ from torch import nn
 from . import linear
 from .activations import Activation
 from .affine import Affine
-from .linear import Step
+from .linear import LayerPass
 from .reach import Reach
 
 
@@ -70,7 +70,7 @@ class Linear:
         ``without_constant(layer)`` returns the layer without what it adds; by default the layer adds nothing.
     """
 
-    backward: Callable[..., Step] = linear.in_proportion
+    backward: Callable[..., LayerPass] = linear.in_proportion
     without_constant: Callable[[nn.Module], Callable[..., torch.Tensor]] = lambda layer: layer
 
 
@@ -124,7 +124,7 @@ class LayerKind:
         ``reach(layer)`` returns what a place of the output reads of the input, None where that depends on the size of
         the array.
     whole : bool
-        Whether each output is an input or a mean of inputs, so that behind it the inputs are still seen as they are.
+        Whether each output is an input or a mean of inputs, so that its output still shows the inputs as they are.
     sized_by_second : bool
         Whether there is a second input, of which only rows and columns are read.
     drops : bool

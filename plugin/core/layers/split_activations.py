@@ -1,6 +1,6 @@
 r"""What activations do to rows: frozen where a value stands, or averaged over a step between two values.
 
-Rows hold parts of a value, one a group of inputs, by number (see :mod:`.split_forward`). An
+ChannelParts hold parts of a value, one a group of inputs, by number (see :mod:`.split_forward`). An
 activation y(z) is not linear, so its rows are multiplied by one slope for all:
 
 - *frozen* at z, the sum of the rows: by y'(z); the part y(z) - z y'(z), which piecewise linear activations
@@ -67,7 +67,7 @@ class Step:
     def maximum(self, layer: nn.MaxPool2d, rows: Values) -> Values:
         """Return the rows behind a maximum over windows."""
         (begin, first), (end, last) = (_largest(layer, rows[name]) for name in self.base)
-        # How far the place that leads at one end lies behind at the other tells when the lead changes.
+        # The lead changes in proportion to how far each leading place lies behind at the other end.
         lead, behind = begin - _taken(rows[-2], last), end - _taken(rows[-1], first)
         both = lead + behind
         share = torch.where(

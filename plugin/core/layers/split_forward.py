@@ -40,15 +40,15 @@ from .split_activations import Frozen, Step, Straight
 Gates = Union[Frozen, Step, Straight]
 
 
-class Rows:
+class ChannelParts:
     """Parts of a value.
 
     Parameters
     ----------
     values : dict of int to torch.Tensor
-        (1, channel, row, column) by part: base rows are negative, groups from 0.
+        (1, channel, row, column) by part: base parts are negative, groups from 0.
     like : torch.Tensor, optional
-        (any, channel, row, column): the size, where there is no row to tell it.
+        (any, channel, row, column): the size of a value of which no part arrives.
     """
 
     def __init__(self, values: dict[int, torch.Tensor], like: torch.Tensor | None = None) -> None:
@@ -57,11 +57,11 @@ class Rows:
 
     def each(
         self, function: Callable[[torch.Tensor], torch.Tensor], of_parts: Callable | None = None
-    ) -> Rows:
+    ) -> ChannelParts:
         """Return the rows of a linear function of the value; `of_parts`: the same without what it adds."""
         of_parts = of_parts or function
         values = {name: (function if name < 0 else of_parts)(row) for name, row in self.values.items()}
-        return Rows(values, None if values else function(self.like))
+        return ChannelParts(values, None if values else function(self.like))
 
     def row(self, name: int) -> torch.Tensor:
         """Return a row, zeros where nothing of it arrives."""
@@ -72,7 +72,7 @@ class Rows:
 class _Joined:
     """Values to be concatenated along their channels."""
 
-    parts: tuple[Rows | _Waiting, ...]
+    parts: tuple[ChannelParts | _Waiting, ...]
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,17 @@ class _Waiting:
     """Coarse cells to be brought to the size of a fine value."""
 
     layer: nn.Module
-    cells: Rows
+    cells: ChannelParts
     like: torch.Tensor
 
-    def upsampled(self) -> Rows:
+    def upsampled(self) -> ChannelParts:
         return self.cells.each(lambda row: self.layer(row, self.like))
 
 
-Value = Union[Rows, _Joined, _Waiting]
+Value = Union[ChannelParts, _Joined, _Waiting]
 
 
-def _weighted(affine: Affine, parts: Sequence[Rows | _Waiting]) -> Rows:
+def _weighted(affine: Affine, parts: Sequence[ChannelParts | _Waiting]) -> ChannelParts:
     """Return what a layer with weights makes of concatenated parts."""
     total: dict[int, torch.Tensor] = {}
     first = 0
@@ -100,17 +100,17 @@ def _weighted(affine: Affine, parts: Sequence[Rows | _Waiting]) -> Rows:
         here = slice(first, first + number) if len(parts) > 1 else slice(None)
         first += number
         for name, row in rows.values.items():
-            # Base rows are in every part; the bias counts once.
+            # Base parts are in every part; the bias counts once.
             bias = affine.bias if name < 0 and name not in total else None
             found = affine.part(row, bias, here)
             if isinstance(part, _Waiting):
                 found = part.layer(found, part.like)
             total[name] = total[name].add_(found) if name in total else found
     blank = None if total else affine.part(_dense(_Joined(tuple(parts))).like, None, slice(None))
-    return Rows(total, blank)
+    return ChannelParts(total, blank)
 
 
-class Forward(fx.Interpreter):
+class SplitForward(fx.Interpreter):
     """Runs a network on rows.
 
     Parameters
@@ -185,13 +185,13 @@ class Forward(fx.Interpreter):
         inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
         return tuple(not bent[output].get(node, False) for node in inputs)
 
-    def rows(self, inputs: Sequence[Rows | None], gates: Gates) -> Rows:
+    def propagate(self, inputs: Sequence[ChannelParts | None], gates: Gates) -> ChannelParts:
         """Return the rows of the network's output for those of its inputs.
 
         Parameters
         ----------
-        inputs : sequence of Rows or None
-            In the order of the network's inputs, with the base rows of `gates`; inputs that are missing at the end
+        inputs : sequence of ChannelParts or None
+            In the order of the network's inputs, with the base parts of `gates`; inputs that are missing at the end
             are None, as the coarse one of a network without coarse channels.
         gates : Frozen, Step or Straight
             What activations do.
@@ -225,7 +225,7 @@ class Forward(fx.Interpreter):
             return self._activated(how.activation(layer), value)
         rows = _dense(value)
         if isinstance(how, Maximum):
-            return Rows(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
+            return ChannelParts(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
         if kind.sized_by_second:
             return _Waiting(layer, rows, _size(args[1]))
         if isinstance(layer, SamePool2d):
@@ -236,14 +236,14 @@ class Forward(fx.Interpreter):
     def _sized(self, n: fx.Node):
         """Return the size of a value, or what is computed of sizes."""
         first, *others = self.fetch_args_kwargs_from_env(n)[0]
-        if not isinstance(first, (Rows, _Joined, _Waiting)):
+        if not isinstance(first, (ChannelParts, _Joined, _Waiting)):
             return super().run_node(n)
         shape = _shape(first)
         return shape if n.target is getattr or not others else shape[others[0]]
 
-    def _activated(self, activation: Activation, value: Value) -> Rows:
+    def _activated(self, activation: Activation, value: Value) -> ChannelParts:
         rows = _dense(value)
-        return Rows(self._gates.activate(activation, rows.values)) if rows.values else rows
+        return ChannelParts(self._gates.activate(activation, rows.values)) if rows.values else rows
 
 
 class _SharedPools:
@@ -257,13 +257,13 @@ class _SharedPools:
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self._largest: dict[fx.Node, int] = {}
-        self._sums: tuple[Rows | None, int, Rows | None] = (None, 0, None)
+        self._sums: tuple[ChannelParts | None, int, ChannelParts | None] = (None, 0, None)
         for node in graph.graph.nodes:
             if node.op == "call_module" and isinstance(graph.get_submodule(node.target), SamePool2d):
                 size = graph.get_submodule(node.target).size
                 self._largest[node.args[0]] = max(size, self._largest.get(node.args[0], 0))
 
-    def means(self, node: fx.Node, layer: SamePool2d, rows: Rows) -> Rows:
+    def means(self, node: fx.Node, layer: SamePool2d, rows: ChannelParts) -> ChannelParts:
         """Return what `layer` makes of the rows."""
         size, largest = layer.size, self._largest[node.args[0]]
         if size & (size - 1) or largest & (largest - 1):
@@ -288,7 +288,7 @@ def _doubled(sums: torch.Tensor, half: int) -> torch.Tensor:
     return sums[:, :, :, :-half] + sums[:, :, :, half:]
 
 
-def _dense(value: Value) -> Rows:
+def _dense(value: Value) -> ChannelParts:
     """Return a value with everything carried out."""
     if isinstance(value, _Waiting):
         return value.upsampled()
@@ -298,7 +298,7 @@ def _dense(value: Value) -> Rows:
     return value
 
 
-def _ready(value: Value, layer: Affine) -> Sequence[Rows | _Waiting]:
+def _ready(value: Value, layer: Affine) -> Sequence[ChannelParts | _Waiting]:
     """Return the parts of a value that a layer takes one by one: all at once unless that saves work."""
     parts = value.parts if isinstance(value, _Joined) else (value,)
     rows = [part.cells if isinstance(part, _Waiting) else part for part in parts]
@@ -312,28 +312,28 @@ def _ready(value: Value, layer: Affine) -> Sequence[Rows | _Waiting]:
 def _concatenated(tensors: Sequence[Value], dim: int = 0) -> Value:
     if dim not in (1, -3):  # not along the channels: carried out at once
         return _side_by_side([_dense(value) for value in tensors], dim)
-    parts: list[Rows | _Waiting] = []
+    parts: list[ChannelParts | _Waiting] = []
     for value in tensors:
         parts += value.parts if isinstance(value, _Joined) else [value]
     return _Joined(tuple(parts))
 
 
-def _side_by_side(parts: Sequence[Rows], axis: int) -> Rows:
+def _side_by_side(parts: Sequence[ChannelParts], axis: int) -> ChannelParts:
     names = {name for part in parts for name in part.values}
     values = {name: torch.cat([part.row(name) for part in parts], axis) for name in sorted(names)}
-    return Rows(values, None if values else torch.cat([part.like for part in parts], axis))
+    return ChannelParts(values, None if values else torch.cat([part.like for part in parts], axis))
 
 
-def _added(first: Value, second: Value) -> Rows:
+def _added(first: Value, second: Value) -> ChannelParts:
     one, two = _dense(first), _dense(second)
     values = {name: row for name, row in one.values.items() if name not in two.values}
     for name, row in two.values.items():
         values[name] = one.values[name] + row if name in one.values else row
     if one.like.shape[1:] == two.like.shape[1:]:
-        return Rows(values, one.like)
+        return ChannelParts(values, one.like)
     shape = torch.broadcast_shapes(one.like.shape[1:], two.like.shape[1:])
     like = one.like.new_zeros((0, *shape))
-    return Rows({name: row.expand(1, *shape) for name, row in values.items()}, like)
+    return ChannelParts({name: row.expand(1, *shape) for name, row in values.items()}, like)
 
 
 def _size(value: Value) -> torch.Tensor:

@@ -54,13 +54,13 @@ from ..streaming.runner import Runner
 from .explainers import (
     Check,
     Explainer,
+    LayerwiseExplainer,
+    LayerwiseNetwork,
     Network,
     PathExplainer,
     RescaleExplainer,
     SecantExplainer,
     SmoothExplainer,
-    Walked,
-    WalkExplainer,
 )
 from .fast import FastEpsilon, FastGradient
 from .occlusion import OcclusionExplainer
@@ -94,8 +94,8 @@ class Method:
     name : str
         One of :data:`METHODS`.
     steps : int
-        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a way
-        back over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
+        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a backward
+        pass over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
     refine : bool
         Whether `steps` is doubled, up to `most_steps`, until relevance stands still and adds up within `tolerance`.
     tolerance : float
@@ -253,8 +253,8 @@ class Task:
 
     @property
     def network(self) -> Network:
-        """What gives logits and gradients, with dropout if asked for."""
-        return Walked(self.runner, self.dropout) if self.dropout else self.runner
+        """What gives logits and gradients, with dropout where that is sampled."""
+        return LayerwiseNetwork(self.runner, self.dropout) if self.dropout else self.runner
 
 
 def _layer_by_layer(task: Task) -> Explainer:
@@ -263,7 +263,7 @@ def _layer_by_layer(task: Task) -> Explainer:
         fast = method.how.fast(runner, method)
         if fast is not None:
             return fast
-    return WalkExplainer(runner, rules_of(runner, method, task.dropout), drops=task.dropout is not None)
+    return LayerwiseExplainer(runner, rules_of(runner, method, task.dropout), drops=task.dropout is not None)
 
 
 @dataclass(frozen=True)

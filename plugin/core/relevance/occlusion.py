@@ -109,7 +109,7 @@ class OcclusionExplainer:
         def change(fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
             self._check()
             without = self._network.logits(Inputs(fine, coarse))
-            # Logits that nobody asked for need not be finite.
+            # Logits that are not seeded need not be finite.
             return torch.where(seeded != 0, seeded * (logits - without), 0.0).sum(1)[0].double()
 
         fine, fine_window = self._by_patch(
@@ -239,7 +239,7 @@ class _Axis:
 
 
 def coarse_reach(module: nn.Module, radius: int, ratio: int) -> int:
-    """Return how many pixels beside its own a coarse cell acts on, `radius` where the layers do not tell.
+    """Return how many pixels beside its own a coarse cell acts on, `radius` where that is not known.
 
     A coarse channel that joins behind the last wide convolution acts on its own pixels alone, and all its
     cells can be taken away in one pass.

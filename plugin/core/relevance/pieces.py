@@ -110,7 +110,7 @@ class Pieces:
             relevance = self._of_fine_inputs(replica.runner, explanation, given, noise)
             _check_finite(relevance, piece)
             # The relevance of fine inputs is in the memory of the host now.
-            rest = dataclasses.replace(explanation, fine=None, handed_fine=None)
+            rest = dataclasses.replace(explanation, fine=None, direct_fine=None)
             results.append(PieceRelevance(relevance, rest, given, noise, ledger))
         return results
 
@@ -127,9 +127,9 @@ class Pieces:
         self, runner: Runner, explanation: Explanation, inputs: Inputs, noise: Inputs | None
     ) -> np.ndarray:
         """Return the relevance (fine channel, row, column) of fine inputs."""
-        handed = None if explanation.handed_fine is None else runner.array(explanation.handed_fine[0])
+        direct = None if explanation.direct_fine is None else runner.array(explanation.direct_fine[0])
         if explanation.fine is None:
-            return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
+            return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if direct is None else direct
         relevance = runner.array(explanation.fine[0])
         if self.method.times_input:
             given = inputs.fine if noise is None else inputs.fine + noise.fine
@@ -140,7 +140,7 @@ class Pieces:
             for plane, values, level, multiplier in planes:
                 np.subtract(values, level, out=plane)
                 plane *= multiplier
-        return relevance if handed is None else relevance + handed
+        return relevance if direct is None else relevance + direct
 
 
 def _check_finite(relevance: np.ndarray, tile: Tile) -> None:

@@ -1,13 +1,13 @@
 """Relevance of every input of a scene for the logits of a target, tile by tile.
 
 Each tile seeds the pixels it answers for, and what its inputs receive — a receptive-field radius around
-them too — is added to a strip that rolls down the scene. Rows no later tile can reach are handed on. The
+them too — is added to a strip that rolls down the scene. Rows that no later tile can reach are written. The
 sum over all tiles is the relevance of the whole scene at once, up to rounding, for every method that is
 linear in the seed.
 
 Relevance of fine pixels goes to a sink. For coarse channels the *multipliers* of the network's cells are
 kept: S being the sampler that made the cells from the coarse raster, the raster's own pixels have the
-relevance (x - x₀) ⊙ Sᵀ m. What a method hands to cells as relevance r, not as a multiplier, is Sᵀ r there:
+relevance (x - x₀) ⊙ Sᵀ m. What cells receive as relevance r, not as a multiplier, is Sᵀ r there:
 rows of S sum to one, so that nothing is lost.
 """
 
@@ -25,7 +25,7 @@ import torch
 from ...ground.errors import ParameterError
 from ...ground.protocols import Progress, Sink, Source
 from ...ground.window import Window
-from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
+from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, ConservationReport, Ledger
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
 from ..streaming.out_of_memory import Retreat
 from ..streaming.pipeline import writing_behind
@@ -53,7 +53,7 @@ class RelevanceResult:
         (coarse channel, cell row, cell column): mean relevance of the cells; NaN where one has no value.
     baseline : numpy.ndarray
         (coarse channel,), x₀ in standardised units.
-    accounts : Accounts
+    accounts : ConservationReport
         Where the target went; means over the replicas.
     method : Method
         The method as it was run: with the steps that integrated gradients needed.
@@ -66,7 +66,7 @@ class RelevanceResult:
     cells: tuple[Cells, ...]
     coarse_relevance: np.ndarray
     baseline: np.ndarray
-    accounts: Accounts
+    accounts: ConservationReport
     method: Method
     pixels: int
     text: str
@@ -104,7 +104,7 @@ def plan_relevance(
 
         def work(inputs: Inputs, replica: Replica = replica) -> tuple:
             place = Window(0, 0, *inputs.fine.shape[2:])
-            # What the other replicas found waits on the host.
+            # Results of the other replicas stay in host memory.
             waiting = inputs.fine.new_empty((number - 1, *inputs.fine.shape[1:]))
             return waiting, replica.explain(inputs, torch.ones_like, Ledger(), place)
 
@@ -151,7 +151,7 @@ def run_relevance(
         units of the logit, float32 (float64 for a runner of that precision), NaN where not valid. With
         `uncertainty` twice as many bands: the channels' means, then their standard deviations.
     progress : Progress
-        Told of every tile; warned where the books do not balance.
+        Informed of every tile; warned where relevance is not conserved.
     uncertainty : Uncertainty, optional
         What is varied; default: nothing.
 
@@ -184,7 +184,7 @@ def run_relevance(
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))
         ledger, target_sum, pixels = _add_up(source, pieces, retreat, progress, fine, cells)
-        fine.hand_on(plan.footprint.row_stop, final=True)
+        fine.flush(plan.footprint.row_stop, final=True)
     if not pixels:
         raise ParameterError(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
@@ -219,7 +219,7 @@ def _add_up(
         pieces.needed_if_valid,
     )
     for tile, patch, last in tiles_with_patches(source, pieces.plan, progress, "Explaining", probe):
-        fine.see(tile, patch)
+        fine.mark_valid(tile, patch)
         mask = seeded_pixels(pieces.seeding, tile, patch)
         if mask.any():
             for piece, results in retreat.pieces(pieces.needed(tile, mask), partial(pieces.explain, patch)):
@@ -231,7 +231,7 @@ def _add_up(
                     target_sum += explanation.target_sum / len(results)
             pixels += int(mask.sum())
         if last:
-            fine.hand_on(tile.output.row_stop)
+            fine.flush(tile.output.row_stop)
     return ledger, target_sum, pixels
 
 
@@ -243,26 +243,26 @@ def _balance(
     cells: CellMap,
     target_sum: float,
     replicas: int,
-) -> Accounts:
+) -> ConservationReport:
     layers = {
         account: {layer: amount / replicas for layer, amount in amounts.items()}
         for account, amounts in ledger.by_layer().items()
         if method.conservative
     }
 
-    def booked(account: str) -> float:
+    def recorded(account: str) -> float:
         return sum(layers.get(account, {}).values())
 
     sums = [*fine.sums, *np.nan_to_num(cells.mean()).sum((1, 2))]
     names = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
     rounding = ROUNDING[runner.precision]
-    return Accounts(
+    return ConservationReport(
         target_sum=target_sum,
         relevance={name: float(total) for name, total in zip(names, sums)},
-        bias=booked(BIAS),
-        epsilon=booked(EPSILON),
-        zero_denominator=booked(ZERO_DENOMINATOR),
-        padding=booked(PADDING),
+        bias=recorded(BIAS),
+        epsilon=recorded(EPSILON),
+        zero_denominator=recorded(ZERO_DENOMINATOR),
+        padding=recorded(PADDING),
         masked_input=float(fine.masked + cells.masked()),
         outside_region=float(fine.outside),
         absolute=float(fine.absolute + cells.absolute()),
@@ -272,7 +272,7 @@ def _balance(
     )
 
 
-def _warn(accounts: Accounts, progress: Progress) -> None:
+def _warn(accounts: ConservationReport, progress: Progress) -> None:
     if accounts.balanced:
         return
     where = f" The largest leak: {accounts.leak}." if accounts.leak else ""

@@ -56,12 +56,12 @@ def refined(
 ) -> Method:
     """Double the steps of integrated gradients until they suffice on windows fixed in the scene.
 
-    They suffice where relevance adds up within the method's tolerance and, for a network with a way back over
+    They suffice where relevance adds up within the method's tolerance and, for a network with a backward pass over
     steps, where it adds up anyway, twice as many move it by no more than :data:`MOVED`. Both are judged on the
     channels that are not linear: the others are exact with any number of steps, and large sums of theirs would
     hide what is wrong with the rest.
 
-    The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
+    The number must be one for all tiles, and not depend on how they are cut. It stands in the log. A method
     that does not ask for it comes back as it is; one that did asks no more.
     """
     if not (method.how.in_steps and method.refine):

@@ -115,7 +115,7 @@ SETTINGS: Mapping[str, Setting] = {
     "alpha": Setting("Alpha", "The α of lrp_alpha_beta; β is α - 1.", 2.0, 1.0, 100.0, "α (β is α − 1)"),
     "first_layer": Setting(
         "Rule of the first layer",
-        "How the lrp methods hand relevance to the inputs.",
+        "How the lrp methods pass relevance to the inputs.",
         "default",
         reported="rule of the first layer",
     ),

@@ -8,14 +8,14 @@ import pytest
 import torch
 from floelens.plugin.core.contributions.run import Splitting, splitter_for
 from floelens.plugin.core.layers.activations import Rescaled, Smooth, Whole
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.kinds import KINDS, OF_CALLS, OF_LAYERS, Interpolation, reach_of_node
 from floelens.plugin.core.layers.layer_kind import Activated, LayerKind, Unknown
 from floelens.plugin.core.layers.reach import Reach, none
 from floelens.plugin.core.layers.rules import AlongEpsilon, AlongGamma, ByKind, Rules, along_gradient
 from floelens.plugin.core.layers.split_activations import Frozen, Step
-from floelens.plugin.core.layers.split_forward import Forward, Rows
+from floelens.plugin.core.layers.split_forward import ChannelParts, SplitForward
 from floelens.plugin.core.relevance.methods import Method, explainer_for
 from floelens.plugin.core.relevance.occlusion import coarse_reach
 from floelens.plugin.core.streaming.runner import Inputs, Runner
@@ -206,9 +206,9 @@ def test_the_backward_pass_is_the_gradient_and_conserves_relevance(make):
         (AlongEpsilon(0.05), Whole()),
         (ByKind(AlongGamma(0.3), AlongGamma(0.3)), Whole()),
     ):
-        walk, ledger = Walk(traced(network), Rules(rule, torch.float64, gates)), Ledger()
-        same(walk.forward(values.clone(), SIZE), output.detach())
-        found = walk.backward(seeds, ledger)[0]
+        layerwise, ledger = LayerwiseBackward(traced(network), Rules(rule, torch.float64, gates)), Ledger()
+        same(layerwise.forward(values.clone(), SIZE), output.detach())
+        found = layerwise.backward(seeds, ledger)[0]
         if gates is None:
             same(found, gradient)
         leaks = sum(sum(layers.values()) for layers in ledger.by_layer().values())
@@ -219,13 +219,13 @@ def test_the_backward_pass_is_the_gradient_and_conserves_relevance(make):
 def test_differences_to_a_baseline_add_up(make):
     network, values, base = network_of(make), values_of(), values_of(7)
     gates = Rescaled()
-    walk = Walk(traced(network), Rules(along_gradient, torch.float64, gates))
+    layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64, gates))
     gates.record()
-    before = walk.forward(base.clone(), SIZE)
+    before = layerwise.forward(base.clone(), SIZE)
     gates.recording = False
-    after = walk.forward(values.clone(), SIZE)
+    after = layerwise.forward(values.clone(), SIZE)
     seeds = torch.randn(after.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    (found, *_) = walk.backward(seeds, Ledger())
+    (found, *_) = layerwise.backward(seeds, Ledger())
     expected = (seeds * (after - before)).sum().item()
     assert (found * (values - base)).sum().item() == pytest.approx(expected, rel=1e-10, abs=1e-10)
 
@@ -235,19 +235,21 @@ def test_the_forward_pass_in_parts_adds_up_and_its_parts_are_products_with_the_j
     network, base = network_of(make), values_of()
     parts = [values_of(5), values_of(6)]
     values = base + sum(parts)
-    forward = Forward(network, torch.float64)
-    found = forward.rows([Rows({-1: base, 0: parts[0], 1: parts[1]}), Rows({-1: SIZE})], Frozen())
+    forward = SplitForward(network, torch.float64)
+    found = forward.propagate(
+        [ChannelParts({-1: base, 0: parts[0], 1: parts[1]}), ChannelParts({-1: SIZE})], Frozen()
+    )
     same(sum(found.values.values()), run(network, values))
     for number, part in enumerate(parts):
         product = torch.autograd.functional.jvp(lambda x: run(network, x), values, part)[1]
         same(found.row(number), product)
     # Over a step every slope is a secant, so that parts of the step add up to the change of the output.
-    rows = Rows({-2: base, -1: values, 0: parts[0], 1: parts[1]})
-    found = forward.rows([rows, Rows({-2: SIZE, -1: SIZE})], Step())
+    rows = ChannelParts({-2: base, -1: values, 0: parts[0], 1: parts[1]})
+    found = forward.propagate([rows, ChannelParts({-2: SIZE, -1: SIZE})], Step())
     same(found.row(0) + found.row(1), run(network, values) - run(network, base))
     same(found.row(-1), run(network, values))
     if forward.straight_inputs()[0]:
-        alone = forward.rows([Rows({1: parts[1]}), Rows({}, SIZE)], Frozen()).row(1)
+        alone = forward.propagate([ChannelParts({1: parts[1]}), ChannelParts({}, SIZE)], Frozen()).row(1)
         same(alone, torch.autograd.functional.jvp(lambda x: run(network, x), values, parts[1])[1])
 
 
@@ -329,9 +331,9 @@ def test_a_layer_that_cannot_be_explained_says_why_in_every_explanation(layer):
     network = Alone(layer.double().eval())
     kind = OF_LAYERS[type(layer)]
     with pytest.raises(ModelError, match=rf"'layer' of the kind {type(layer).__name__}") as backward:
-        Walk(traced(network), Rules(along_gradient, torch.float64)).forward(values_of(), None)
+        LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64)).forward(values_of(), None)
     with pytest.raises(ModelError) as forward:
-        Forward(network, torch.float64)
+        SplitForward(network, torch.float64)
     assert str(backward.value) == str(forward.value)
     assert str(backward.value).endswith(kind.mathematics.why)
     assert len(str(backward.value)) < 500
@@ -339,7 +341,7 @@ def test_a_layer_that_cannot_be_explained_says_why_in_every_explanation(layer):
 
 def test_an_unknown_layer_is_one_sentence_with_those_that_are_known():
     with pytest.raises(ModelError, match=r"Softsign.*Conv2d") as error:
-        Forward(Alone(nn.Softsign()), torch.float64)
+        SplitForward(Alone(nn.Softsign()), torch.float64)
     assert len(str(error.value)) < 500
 
 

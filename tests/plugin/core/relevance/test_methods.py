@@ -49,8 +49,8 @@ def explained(method, network=None, inputs=None, ledger=None):
     origin = runner.constant(inputs, method.baseline)
     relevance = []
     for multipliers, handed, x, x_0 in (
-        (found.fine, found.handed_fine, inputs.fine, origin.fine),
-        (found.coarse, found.handed_coarse, inputs.coarse, origin.coarse),
+        (found.fine, found.direct_fine, inputs.fine, origin.fine),
+        (found.coarse, found.direct_coarse, inputs.coarse, origin.coarse),
     ):
         total = torch.zeros_like(x) if handed is None else handed
         if multipliers is not None:
@@ -375,8 +375,8 @@ def test_a_new_method_is_one_row_of_each_table(monkeypatch):
     def half_to_bias(layer, values):
         output, backward = along_gradient(layer, values)
 
-        def halved(multipliers, note):
-            return tuple(0.5 * part for part in backward(multipliers, note))
+        def halved(multipliers, record):
+            return tuple(0.5 * part for part in backward(multipliers, record))
 
         return output, halved
 

@@ -218,7 +218,7 @@ def test_later_tiles_are_cut_at_once():
 
 def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypatch):
     def lossy(layer, values):
-        return values, lambda multipliers, note: (0.9 * multipliers,)
+        return values, lambda multipliers, record: (0.9 * multipliers,)
 
     monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     runner, listener = DeviceRunner(), Listener()
