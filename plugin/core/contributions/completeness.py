@@ -21,7 +21,7 @@ from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
 from ..target.target import Seeding
-from .pilots import pilots_of
+from .probe_windows import probe_windows
 from .splitters import INTEGRATED, PathSplitter, Splitting
 
 # So many windows of this side: most of what is computed for them is their margin.
@@ -82,7 +82,7 @@ class CompletenessCheck:
         """Check on windows fixed in the scene."""
         if self._retreat is None:
             return
-        for tile, patch in pilots_of(source, self._plan, SIDE, WINDOWS):
+        for tile, patch in probe_windows(source, self._plan, SIDE, WINDOWS):
             self._take(tile, dataclasses.replace(patch, scene=self._plan.scene))
 
     def run_inside(self, tile: Tile, patch: Patch) -> None:

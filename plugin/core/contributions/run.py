@@ -30,6 +30,7 @@ import torch
 from ...ground.errors import ModelError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
+from ..layers.conservation import ROUNDING
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_work
 from ..streaming.out_of_memory import Retreat
 from ..streaming.pipeline import writing_behind
@@ -41,9 +42,6 @@ from ..target.target import Seeding
 from .completeness import Completeness, CompletenessCheck
 from .splitters import GATED, GatedSplitter, PathSplitter, Splitting
 from .sums import ContributionSums, Shares
-
-# Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
-ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
 
 class Splitter(Protocol):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from ...ground.errors import ParameterError
+from ...ground.vocabulary.settings import CONTRIBUTION_STEPS
 from ...ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, check_word
 from ..layers.split_activations import Frozen, Step, Straight
 from ..layers.split_forward import ChannelParts, SplitForward
@@ -50,12 +51,12 @@ class Splitting:
         If a value makes no sense.
     """
 
-    method: str = INTEGRATED
-    groups: str = "channel"
+    method: str = next(iter(CONTRIBUTION_METHODS))
+    groups: str = next(iter(CONTRIBUTION_GROUPS))
     baseline: tuple[float, ...] = ()
-    steps: int = 4
+    steps: int = CONTRIBUTION_STEPS.default
     settled: float = 0.01
-    most_steps: int = 64
+    most_steps: int = CONTRIBUTION_STEPS.most
 
     def __post_init__(self) -> None:
         check_word("METHOD", self.method, CONTRIBUTION_METHODS)

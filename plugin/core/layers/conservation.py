@@ -19,6 +19,9 @@ import torch
 
 BIAS, EPSILON, ZERO_DENOMINATOR, PADDING = "bias", "epsilon", "zero_denominator", "padding"
 
+# Residuals accepted of what is exact but for rounding, by precision, as shares of all that is added up.
+ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
+
 # record(account, amount): what a layer did not pass to its inputs.
 Record = Callable[[str, torch.Tensor], None]
 

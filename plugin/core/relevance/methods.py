@@ -33,8 +33,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...ground.errors import ParameterError
-from ...ground.vocabulary.relevance_methods import METHODS, SETTINGS, RelevanceMethod, default_of
-from ...ground.vocabulary.words import FIRST_LAYERS, check_word
+from ...ground.vocabulary.relevance_methods import (
+    METHODS,
+    MOST_STEPS,
+    SETTINGS,
+    RelevanceMethod,
+    default_of,
+)
+from ...ground.vocabulary.words import BOUND, FIRST_LAYERS, check_word
 from ...ground.window import Window
 from ..layers.activations import Tangent, Whole
 from ..layers.rules import (
@@ -81,8 +87,6 @@ OCCLUSION = "occlusion"
 # One step with secants is closer to the integral, pixel by pixel, than as many Gauss-Legendre nodes: on four simulated
 # scenes and both bundled networks 16 steps were wrong by 0.3 to 3.6 % of Σ|relevance|, 32 nodes by 1.3 to 7.5 %.
 NODES_A_STEP = 2
-# Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
-ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
 
 @dataclass(frozen=True)
@@ -133,13 +137,13 @@ class Method:
     steps: int = default_of("steps")
     refine: bool = True
     tolerance: float = 0.01
-    most_steps: int = 512
+    most_steps: int = MOST_STEPS
     baseline: tuple[float, ...] = ()
     epsilon: float = default_of("epsilon")
     gamma: float = default_of("gamma")
     alpha: float = default_of("alpha")
     first_layer: str = default_of("first_layer")
-    bound: float = 4.0
+    bound: float = BOUND
     noise: float = default_of("noise")
     samples: int = default_of("samples")
     seed: int = default_of("seed")

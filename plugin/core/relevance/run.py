@@ -25,7 +25,15 @@ import torch
 from ...ground.errors import ParameterError
 from ...ground.protocols import Progress, Sink, Source
 from ...ground.window import Window
-from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, ConservationReport, Ledger
+from ..layers.conservation import (
+    BIAS,
+    EPSILON,
+    PADDING,
+    ROUNDING,
+    ZERO_DENOMINATOR,
+    ConservationReport,
+    Ledger,
+)
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
 from ..streaming.out_of_memory import Retreat
 from ..streaming.pipeline import writing_behind
@@ -35,9 +43,9 @@ from ..streaming.tiling import Plan
 from ..target.target import Target
 from .audit import leaking_layer
 from .maps import CellMap, Cells, FineMap
-from .methods import ROUNDING, Method
+from .methods import Method
 from .pieces import Pieces
-from .steps import pilots_of, refined, seeded_pixels
+from .steps import probe_windows, refined, seeded_pixels
 from .uncertainty import Replica, Uncertainty, replicas_of
 
 
@@ -191,9 +199,10 @@ def run_relevance(
         )
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
     if not accounts.balanced and method.how.audited:
-        pilots = pilots_of(source, plan, seeding)
+        windows = probe_windows(source, plan, seeding)
         losses = [
-            retreat.whole(pilot, partial(pieces.lost_by_layer, patch, mask)) for pilot, patch, mask in pilots
+            retreat.whole(window, partial(pieces.lost_by_layer, patch, mask))
+            for window, patch, mask in windows
         ]
         accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
     _warn(accounts, progress)
