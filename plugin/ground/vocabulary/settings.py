@@ -35,7 +35,8 @@ class Setting:
 CONTRIBUTION_STEPS = Setting(
     "Steps",
     "Steps of integrated along the path from the baseline, to begin with; doubled, up to 64, until the "
-    "split stands still. A split in which one group at most is not linear, as by sensor with the bundled models, is exact without.",
+    "split stands still. A split in which one group at most is not linear, as by sensor with the bundled models, "
+    "is exact without.",
     4,
     1,
     64,

@@ -8,7 +8,7 @@ from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import BIAS, AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.relevance.fast import FastEpsilon, FastGradient
-from floelens.plugin.core.relevance.methods import Method, LayerwiseExplainer, explainer_for
+from floelens.plugin.core.relevance.methods import LayerwiseExplainer, Method, explainer_for
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.networks.architectures import fast_paths
 from floelens.plugin.networks.aspp.definition import AsppFusion
@@ -113,7 +113,7 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     network = network_of("interpretability_small", outputs, dtype)
     fine, coarse = inputs_of(61, 74, dtype)
     seeds = torch.randn(1, outputs, 61, 74, dtype=dtype, generator=torch.Generator().manual_seed(1))
-    walk, books = LayerwiseBackward(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
+    layerwise, books = LayerwiseBackward(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
     logits = layerwise.forward(fine, coarse)
     to_fine, to_cells = layerwise.backward(seeds, books)
     found, pull = EpsilonPullback(fast_of(network), epsilon)(fine, coarse)
