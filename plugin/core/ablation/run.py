@@ -157,7 +157,7 @@ class Ablator:
                     values[number] = (distance * mask).to(self._runner.dtype)
             rows.append(ChannelParts(values, distance.to(self._runner.dtype)))
         found = self._forward.propagate(rows, Straight())
-        return {number: found.row(number).to(self._runner.input_dtype) for number in wanted}
+        return {number: found.part(number).to(self._runner.input_dtype) for number in wanted}
 
     def replaced(self, inputs: Inputs, baseline: Inputs, numbers: Sequence[int]) -> Inputs:
         """Return the inputs with the groups `numbers` at their baseline."""

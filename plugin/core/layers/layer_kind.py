@@ -73,6 +73,11 @@ class Linear:
     backward: Callable[..., LayerPass] = linear.in_proportion
     without_constant: Callable[[nn.Module], Callable[..., torch.Tensor]] = lambda layer: layer
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the output is the input."""
+        return self.backward is linear.unchanged
+
 
 @dataclass(frozen=True)
 class Concatenation:

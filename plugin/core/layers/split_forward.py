@@ -1,11 +1,11 @@
 r"""A network run on the parts of its inputs at once: which group of channels each value comes from.
 
-A value is held as rows: *base* rows (see :mod:`.split_activations`), which layers treat with their biases, and
-one row for each group of channels, treated without. Every layer but an activation is linear, so the parts
+A value is held in parts: *base* parts (see :mod:`.split_activations`), to which layers apply their biases, and one
+part for each group of channels, without biases. Every layer but an activation is linear, so the parts
 of its output are what it makes of the parts of its input.
 
-A group has no row where nothing of it arrives. Concatenations are not carried out before a convolution,
-and upsampling not before a convolution of single pixels, where their parts have different rows: channels
+A group has no part where nothing of it arrives. Concatenations are not carried out before a convolution,
+and upsampling not before a convolution of single pixels, where their inputs have different parts: channels
 that enter at the last layer cost no more than their weights, on coarse cells.
 """
 
@@ -58,13 +58,13 @@ class ChannelParts:
     def each(
         self, function: Callable[[torch.Tensor], torch.Tensor], of_parts: Callable | None = None
     ) -> ChannelParts:
-        """Return the rows of a linear function of the value; `of_parts`: the same without what it adds."""
+        """Return the parts of a linear function of the value; `of_parts`: the same without what it adds."""
         of_parts = of_parts or function
         values = {name: (function if name < 0 else of_parts)(row) for name, row in self.values.items()}
         return ChannelParts(values, None if values else function(self.like))
 
-    def row(self, name: int) -> torch.Tensor:
-        """Return a row, zeros where nothing of it arrives."""
+    def part(self, name: int) -> torch.Tensor:
+        """Return a part, zeros where nothing of it arrives."""
         return self.values[name] if name in self.values else self.like.new_zeros((1, *self.like.shape[1:]))
 
 
@@ -111,7 +111,7 @@ def _weighted(affine: Affine, parts: Sequence[ChannelParts | _Waiting]) -> Chann
 
 
 class SplitForward(fx.Interpreter):
-    """Runs a network on rows.
+    """Runs a network on the parts of its inputs.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class SplitForward(fx.Interpreter):
         return tuple(not bent[output].get(node, False) for node in inputs)
 
     def propagate(self, inputs: Sequence[ChannelParts | None], gates: Gates) -> ChannelParts:
-        """Return the rows of the network's output for those of its inputs.
+        """Return the parts of the network's output for those of its inputs.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class SplitForward(fx.Interpreter):
             return _dense(self.run(*inputs, *[None] * (number - len(inputs))))
 
     def run_node(self, n: fx.Node):
-        """Run one layer on rows."""
+        """Run one layer on parts."""
         if n in self._sizes:
             return self._sized(n)
         if n not in self._layers:
@@ -223,6 +223,8 @@ class SplitForward(fx.Interpreter):
             return _weighted(affine, _ready(value, affine))
         if isinstance(how, Activated):
             return self._activated(how.activation(layer), value)
+        if isinstance(how, Linear) and how.changes_nothing:
+            return value
         rows = _dense(value)
         if isinstance(how, Maximum):
             return ChannelParts(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
@@ -264,7 +266,7 @@ class _SharedPools:
                 self._largest[node.args[0]] = max(size, self._largest.get(node.args[0], 0))
 
     def means(self, node: fx.Node, layer: SamePool2d, rows: ChannelParts) -> ChannelParts:
-        """Return what `layer` makes of the rows."""
+        """Return what `layer` makes of the parts."""
         size, largest = layer.size, self._largest[node.args[0]]
         if size & (size - 1) or largest & (largest - 1):
             return rows.each(layer)
@@ -320,7 +322,7 @@ def _concatenated(tensors: Sequence[Value], dim: int = 0) -> Value:
 
 def _side_by_side(parts: Sequence[ChannelParts], axis: int) -> ChannelParts:
     names = {name for part in parts for name in part.values}
-    values = {name: torch.cat([part.row(name) for part in parts], axis) for name in sorted(names)}
+    values = {name: torch.cat([part.part(name) for part in parts], axis) for name in sorted(names)}
     return ChannelParts(values, None if values else torch.cat([part.like for part in parts], axis))
 
 

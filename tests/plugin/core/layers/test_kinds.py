@@ -242,14 +242,14 @@ def test_the_forward_pass_in_parts_adds_up_and_its_parts_are_products_with_the_j
     same(sum(found.values.values()), run(network, values))
     for number, part in enumerate(parts):
         product = torch.autograd.functional.jvp(lambda x: run(network, x), values, part)[1]
-        same(found.row(number), product)
+        same(found.part(number), product)
     # Over a step every slope is a secant, so that parts of the step add up to the change of the output.
     rows = ChannelParts({-2: base, -1: values, 0: parts[0], 1: parts[1]})
     found = forward.propagate([rows, ChannelParts({-2: SIZE, -1: SIZE})], Step())
-    same(found.row(0) + found.row(1), run(network, values) - run(network, base))
-    same(found.row(-1), run(network, values))
+    same(found.part(0) + found.part(1), run(network, values) - run(network, base))
+    same(found.part(-1), run(network, values))
     if forward.straight_inputs()[0]:
-        alone = forward.propagate([ChannelParts({1: parts[1]}), ChannelParts({}, SIZE)], Frozen()).row(1)
+        alone = forward.propagate([ChannelParts({1: parts[1]}), ChannelParts({}, SIZE)], Frozen()).part(1)
         same(alone, torch.autograd.functional.jvp(lambda x: run(network, x), values, parts[1])[1])
 
 
