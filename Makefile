@@ -20,10 +20,12 @@ READY := .venv/.ready
 VENV := .venv/bin/python
 LINK := build/plugins/floelens
 
+COVERAGE := COVERAGE_FILE=$(CURDIR)/build/coverage/data FLOELENS_ROOT=$(CURDIR)
+
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills fuzz fingerprint lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -46,16 +48,38 @@ test-kills: $(READY) $(LINK) ## kill 200 runs of all tools at random moments (lo
 fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
 
+test-references: $(READY) $(LINK) build/references ## compare readers of AMSR2 and Sentinel-1 with those of satpy
+	PYTHONPATH=$(CURDIR)/build/references QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/references
+
+build/references: tests/requirements-references.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
+
+coverage: $(READY) $(LINK) build/coverage/libraries ## run the tests and print their branch coverage (long); fails under 92 %
+	rm -f build/coverage/data*
+	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+		OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen \
+		$(VENV) -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(TESTS)
+	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries $(VENV) -m coverage combine --quiet
+	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries $(VENV) -m coverage report
+
+# Python imports sitecustomize in every process: so those that tests start are measured too.
+build/coverage/libraries: tests/requirements-coverage.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@echo 'import coverage; coverage.process_startup()' > $@/sitecustomize.py
+	@touch $@
+
 fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOLDER, and compare with AGAINST (minutes)
 	OMP_NUM_THREADS=1 $(VENV) tools/fingerprint.py run $(FOLDER) $(if $(AGAINST),--like $(AGAINST))
 	$(if $(AGAINST),$(VENV) tools/fingerprint.py compare $(AGAINST) $(FOLDER))
 
-lint: $(READY) $(LINK) ## check style (ruff) and types (mypy on ground, networks, core, io)
+lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
-		-p floelens.plugin.core -p floelens.plugin.io
+		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report \
+		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries
 	$(VENV) bench/speed.py
@@ -92,8 +116,13 @@ train: $(READY) $(LINK) ## train the demonstration models again (long)
 reference: $(READY) $(LINK) ## make the models' reference of contributions again (minutes)
 	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.reference
 
-docs: $(READY) $(LINK) ## write the reference of the algorithms to build/docs
-	@$(VENV) tools/reference.py
+docs: $(READY) $(LINK) build/docs/libraries ## build the documentation site in build/docs/site; a warning is an error
+	@cd build/plugins && PYTHONPATH=$(CURDIR)/build/docs/libraries ../../$(VENV) -m floelens.tools.docs_site
+
+# Libraries of a single target lie in a folder of their own, beside .venv.
+build/docs/libraries: requirements-docs.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 clean: ## delete what was built (build, dist, caches); .venv stays
 	rm -rf build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .qgis-settings

@@ -13,7 +13,7 @@ processor time a million pixels; *fixed* are the seconds that follow the last pi
 were; *differs* is the largest relative difference of the standard errors from those above.
 
 A second table takes a scene of noise through the bundled networks: their forward pass alone, with the components
-handed on, and with their sums over all pixels, which is what a run without labels waits for, but for its channels.
+passed on, and with their sums over all pixels, which is what a run without labels waits for, but for its channels.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def sample(layer: OutputLayer, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def streamed(layer: OutputLayer, x: np.ndarray, labels: np.ndarray | None) -> SceneAccumulator:
-    """Return what the pixels tell, batch by batch: what takes longer the more pixels there are."""
+    """Return what the pixels give, batch by batch: what takes longer the more pixels there are."""
     blocks = np.arange(len(x)) * BLOCKS // len(x)
     accumulator = SceneAccumulator(layer)
     for start in range(0, len(x), BATCH):
@@ -94,8 +94,8 @@ def streamed(layer: OutputLayer, x: np.ndarray, labels: np.ndarray | None) -> Sc
     return accumulator
 
 
-def all_pixels(layer: OutputLayer, x: np.ndarray, labels: None = None) -> DenseAccumulator:
-    """Return what the pixels tell, as those of a scene of 1000 columns."""
+def all_pixels(layer: OutputLayer, x: np.ndarray, _labels: None = None) -> DenseAccumulator:
+    """Return what the pixels give, as those of a scene of 1000 columns."""
     rows, cols = np.arange(len(x)) // 1000, np.arange(len(x)) % 1000
     accumulator = DenseAccumulator(layer, Window(0, 0, -(-len(x) // 1000), 1000))
     for start in range(0, len(x), SLAB_PIXELS):
@@ -216,7 +216,7 @@ def compare_stream(model: str, side: int) -> None:
     forward()  # memory and kernels that are paid for once
     for what, work in (
         ("forward pass", forward),
-        ("components handed on", components),
+        ("components passed on", components),
         ("components summed up", lambda: components(True)),
     ):
         wall, processor, _ = timed(work)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from qgis.core import Qgis, QgsApplication, QgsSettings
 
 from .algorithms.framework.job_threads import JOB_THREADS
@@ -48,3 +50,7 @@ class FloeLensPlugin:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
         JOB_THREADS.close()
+        # Only where it has been imported: importing it here would import torch.
+        threads = sys.modules.get(f"{__package__}.networks.kernels.threads")
+        if threads is not None:
+            threads.end_threads()

@@ -51,7 +51,10 @@ def qgis_process(tmp_path_factory: pytest.TempPathFactory, plugin_folder: Path) 
     """
     if shutil.which("qgis_process") is None and shutil.which("qgis_process.bin") is None:
         pytest.skip("qgis_process is not installed")
-    qgis = HeadlessQgis(profile=tmp_path_factory.mktemp("profile"), plugins=plugin_folder)
+    measured = "COVERAGE_PROCESS_START" in os.environ  # then its libraries come first of PYTHONPATH
+    shadows = [Path(os.environ["PYTHONPATH"])] if measured else []
+    profile = tmp_path_factory.mktemp("profile")
+    qgis = HeadlessQgis(profile=profile, plugins=plugin_folder, shadows=shadows)
     qgis.enable("floelens")
     return qgis
 

@@ -49,7 +49,7 @@ def test_one_bit_of_one_pixel_makes_another_fingerprint_of_its_band_alone(tmp_pa
     assert [name for name in one if one[name] != other[name]] == ["band hh"]
 
 
-def test_minus_zero_and_nan_are_told_apart(tmp_path):
+def test_minus_zero_and_nan_are_told_apart():
     found = {digests.digest(np.array([value], np.float32)) for value in (0.0, -0.0, np.nan)}
     assert len(found) == 3
 

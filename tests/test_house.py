@@ -65,7 +65,16 @@ def test_the_licence_is_the_whole_gpl():
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+REQUIREMENTS = [
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-docs.txt",
+    "tests/requirements-coverage.txt",
+    "tests/requirements-references.txt",
+]
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_every_python_package_is_pinned_and_none_is_numpy(name):
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     assert lines
@@ -238,6 +247,9 @@ def test_ci_runs_what_the_readme_tells():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "make lint test" in script.read_text()
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert re.findall(r"- run: (.*)", workflow) == ["make lint test"]
+    assert {"debian:12", "debian:13", "qgis/qgis:latest"} == set(re.findall(r'image: "(.*?)"', workflow))
 
 
 PAGES = [
@@ -248,14 +260,15 @@ PAGES = [
 NAMED = re.compile(
     r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`"
 )
+EXAMPLE = re.compile(r"/(test_)?(unet|bandmeans|toy)\b|unet_architecture")  # what the how-tos add
 LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_for_developers_names_is_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    examples = {"plugin/networks/unet.py", "plugin/networks/unet_architecture.py"}
-    absent = [name for name in NAMED.findall(text) if name not in examples and not _place_of(name).exists()]
+    named = [name for name in NAMED.findall(text) if not EXAMPLE.search(name)]
+    absent = [name for name in named if not _place_of(name).exists()]
     absent += [link for link in LINKED.findall(text) if not ((ROOT / page).parent / link).exists()]
     assert not absent
 

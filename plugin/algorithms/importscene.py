@@ -37,6 +37,7 @@ class ImportScene(FloeLensAlgorithm):
         "DISPLAY": "SAR for display",
         "FOOTPRINT": "Footprint",
     }
+    OVERLAYS = ("FOOTPRINT",)
 
     def declare(self) -> None:
         """Add the parameters."""

@@ -23,6 +23,7 @@ class Predict(SceneAlgorithm):
         "UNCERTAINTY": "Uncertainty",
         "COVERAGE": "Land, coast and gaps",
     }
+    OVERLAYS = ("COVERAGE",)
 
     def declare(self) -> None:
         """Add the parameters."""

@@ -18,16 +18,9 @@ from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import Channel, ModelCard
 from ..report.page.tables import csvt_path
-from ..report.relevance.report import (
-    PREDICTED_CLASS,
-    Books,
-    ChannelRelevance,
-    RelevanceReport,
-    relevance_csv,
-    relevance_csvt,
-    relevance_html,
-    relevance_json,
-)
+from ..report.relevance.conservation import Conservation
+from ..report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
+from ..report.relevance.report import relevance_csv, relevance_csvt, relevance_html, relevance_json
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
 from .common.inputs import Compute, SceneInputs, conclude
@@ -350,7 +343,7 @@ class Relevance:
             pixels=int(result.pixels),
             method=result.method.name,
             channels=channels,
-            books=Books.of(result.accounts),
+            conservation=Conservation.of(result.accounts),
             settings=_reported(result.method),
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,

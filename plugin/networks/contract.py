@@ -108,7 +108,7 @@ class FastPaths:
     lrp_epsilon: Callable[[float], ForwardPass] | None = None
     gated: GatedPass | None = None
     band_rows: int = 0
-    bands_at_once: Callable[[int], int] = lambda rows: 1
+    bands_at_once: Callable[[int], int] = lambda _rows: 1
     release: Callable[[], None] = lambda: None
 
 

@@ -1,1 +1,1 @@
-"""Results told to people: HTML, CSV, JSON and QML."""
+"""Results for people: HTML, CSV, JSON and QML."""

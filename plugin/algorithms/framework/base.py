@@ -1,4 +1,4 @@
-"""What all algorithms share: identity, checks, errors, progress, help, and how layers are dressed.
+"""What all algorithms share: identity, checks, errors, progress, help, and how layers look.
 
 An algorithm declares parameters (:meth:`FloeLensAlgorithm.declare`), builds a job from what was
 given (:meth:`FloeLensAlgorithm.job`) and names its layers. Everything else happens here, once.
@@ -23,6 +23,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterPoint,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorDestination,
 )
 from qgis.PyQt.QtGui import QIcon
 
@@ -36,10 +37,17 @@ from .destinations import clash, destination_problem, mended, named_sources
 from .feedback import CalledProgress, FeedbackProgress
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
-from .layers import dress, layer_name, short_scene, styled_by_person
+from .layers import (
+    Look,
+    RunLayers,
+    layer_name,
+    order_of,
+    short_scene,
+    style_when_loaded,
+    styled_by_person,
+)
 from .loaded_layers import close_loaded, forget_layers, note_layers
-from .reading import (
-    Reading,
+from .parameter_values import (
     file_problem,
     georeference_problem,
     given,
@@ -48,6 +56,7 @@ from .reading import (
     plain,
     source_problem,
 )
+from .reading import Reading
 
 ICONS = RESOURCES / "icons"
 
@@ -109,7 +118,8 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     TAGS: tuple[str, ...] = ()
     GROUP = ("explain", "Explain")
     NEEDS: tuple[str, ...] = dependencies.LIBRARIES
-    PRODUCTS: dict[str, str] = {}  # noqa: RUF012  what a layer of each output is called
+    PRODUCTS: dict[str, str] = {}  # noqa: RUF012  what a layer of each output is called, the most important first
+    OVERLAYS: tuple[str, ...] = ()  # outputs that are drawn over the others and hide little of them
 
     def declare(self) -> None:
         """Add the parameters and outputs."""
@@ -253,7 +263,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         except Exception as error:
             return {}, self._unexpected(error, feedback)
         try:
-            self._dress(values, results, context)
+            self._style_layers(values, results, context)
         except Exception as error:  # the results are there: looks alone are no reason to fail
             feedback.pushWarning(f"The layers keep QGIS's own style ({type(error).__name__}: {error}).")
         declared = {output.name() for output in self.outputDefinitions()}
@@ -265,7 +275,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         return offline_gdal(any(names_remote(value, context) for value in parameters.values()))
 
     def _work(self, values: Destinations, sources, feedback, caller: Caller) -> dict:
-        """Make the job and run it, in a thread of its own; `caller` reads parameters and tells the log."""
+        """Make the job and run it, in a thread of its own; `caller` reads parameters and writes to the log."""
         for library in self.NEEDS:  # what is found may still be broken
             dependencies.require(library)
         progress = CalledProgress(FeedbackProgress(feedback), caller)
@@ -287,16 +297,31 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             "FloeLens: please report it with the traceback in the log above."
         )
 
-    def _dress(self, values: Destinations, results: dict, context) -> None:
+    def _style_layers(self, values: Destinations, results: dict, context) -> None:
         first = next(iter(values.written.values()), "")
         scene = short_scene(results.get("SCENE_NAME") or Path(first).stem)
-        for name, path in values.written.items():
-            product = results.get(f"{name}_TITLE") or self.PRODUCTS.get(name)
-            definition = self.parameterDefinition(name)
-            if product and definition is not None:
-                title = layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID"))
-                styled = styled_by_person(self.id(), name)
-                dress(context, path, definition.description(), title, f"FloeLens {scene}", styled)
+        loaded = [
+            name for name in self.PRODUCTS if context.willLoadLayerOnCompletion(values.written.get(name, ""))
+        ]
+        run = RunLayers()
+        order = order_of(loaded, self.OVERLAYS, [name for name in loaded if self._is_table(name)])
+        for rank, (name, shown) in enumerate(order):
+            product = results.get(f"{name}_TITLE") or self.PRODUCTS[name]
+            look = Look(
+                self.parameterDefinition(name).description(),
+                layer_name(product, results.get("CLASS_NAME"), scene, results.get("MODEL_ID")),
+                f"FloeLens {scene}",
+                styled_by_person(self.id(), name),
+                rank,
+                shown,
+            )
+            style_when_loaded(context, values.written[name], look, run)
+
+    def _is_table(self, name: str) -> bool:
+        definition = self.parameterDefinition(name)
+        return (
+            isinstance(definition, QgsProcessingParameterVectorDestination) and not definition.hasGeometry()
+        )
 
 
 def _unknown(name: str, known: list[str]) -> str:

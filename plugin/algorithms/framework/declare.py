@@ -148,7 +148,7 @@ def number(
 
 
 def raster_output(name: str, label: str, help_text: str, optional: bool = False, made: bool = True):
-    """Return a raster destination; `made`: dialogs ask for it unless told otherwise."""
+    """Return a raster destination; `made`: dialogs ask for it by default."""
     parameter = QgsProcessingParameterRasterDestination(name, label, None, optional, made)
     return _finished(parameter, help_text)
 

@@ -22,7 +22,7 @@ from qgis.core import (
 )
 
 from ...ground.errors import FloeLensError
-from .reading import given, plain
+from .parameter_values import given, plain
 
 TEMPORARY = "TEMPORARY_OUTPUT"
 

@@ -39,7 +39,7 @@ class ExplainingAlgorithm(SceneAlgorithm):
         )
 
     def declare_facts(self, texts: dict[str, str], numbers: dict[str, str]) -> None:
-        """Add outputs that tell what was done: those all share, then `texts` and `numbers` (name: label)."""
+        """Add outputs that say what was done: those all share, then `texts` and `numbers` (name: label)."""
         shared = {
             "MODEL_ID": "Id of the model",
             "SCENE_NAME": "Name of the scene",

@@ -1,4 +1,4 @@
-"""How a job tells QGIS what it does: progress with the time left, and cancel."""
+"""How a job reports to QGIS what it does: progress with the time left, and cancel."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class FeedbackProgress:
             left = self._remaining(fraction, now)
             # Said again when half of it should be over: the log does not fill with estimates.
             self._next = now + max(SECONDS_BETWEEN_TEXTS, (left or 0.0) / 2)
-            told = "" if left is None else f"about {duration(left)} left"
-            shown = ", ".join(part for part in (self._step, told) if part)
+            left_text = "" if left is None else f"about {duration(left)} left"
+            shown = ", ".join(part for part in (self._step, left_text) if part)
             if shown and shown != self._shown:
                 self._shown = shown
                 self._feedback.setProgressText(shown)
@@ -64,7 +64,7 @@ class FeedbackProgress:
         return self._feedback.isCanceled()
 
     def _remaining(self, fraction: float, now: float) -> float | None:
-        """Return the seconds left, once enough is done to tell."""
+        """Return the seconds left, once enough is done to know."""
         elapsed = now - self._started
         if fraction < 0.02 or fraction >= 1.0 or elapsed < SECONDS_BETWEEN_TEXTS:
             return None
@@ -72,7 +72,7 @@ class FeedbackProgress:
 
 
 class CalledProgress:
-    """A :class:`FeedbackProgress` for a job in another thread: QGIS is told in the thread that waits for it."""
+    """A :class:`FeedbackProgress` for a job in another thread: QGIS is called in the thread that waits for it."""
 
     def __init__(self, progress: FeedbackProgress, caller: Caller) -> None:
         self._progress, self._caller = progress, caller

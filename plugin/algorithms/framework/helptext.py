@@ -1,6 +1,6 @@
 """The help page of an algorithm, made of its declarations.
 
-What a tool is for is told in ``resources/help/<id>.html``; each parameter tells its own part.
+What a tool is for stands in ``resources/help/<id>.html``; each parameter adds its own help.
 """
 
 from __future__ import annotations

@@ -1,157 +1,36 @@
 """From the values of parameters to the plain values that jobs take.
 
-A value of Processing may be a path, a layer, a layer's id, a property or the output of another
-step of a model. :class:`Reading` turns each into paths, numbers, and geometry as WKB in its own
-CRS. It needs no project and loads nothing into one.
+:class:`Reading` turns each into paths, numbers, and geometry as WKB in its own CRS. It needs no project
+and loads nothing into one.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsFeatureRequest,
     QgsGeometry,
     QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeatureSource,
-    QgsProcessingFeatureSourceDefinition,
-    QgsProcessingOutputLayerDefinition,
-    QgsProject,
     QgsProperty,
     QgsRasterLayer,
     QgsVectorLayer,
 )
 
 from ...ground.errors import ParameterError, SceneError
-from ...io.files.drivers import SUBDATASETS, is_remote, split_source
-from ...io.files.opening import check_file, is_raster
-from ...io.files.sources import head
+from .geometries import check_order, flat_wkb, grid_crs, unchecked_request, wkt
 from .job_threads import JOB_THREADS
 from .loaded_layers import release
+from .parameter_values import given, is_static, plain, source_problem
 
-_NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
-_FOUR_NUMBERS = re.compile(",".join([_NUMBER] * 4) + r"(?=\[|$)")
-_EXTENSION = re.compile(r"\.[A-Za-z]\w{0,7}$")
 _PLACE = re.compile(r"\s*[-+]?[\d.]+\s*,\s*[-+]?[\d.]")
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def given(value: object) -> bool:
-    """Return whether a parameter was asked for; an unset list of files reads ``['']``."""
-    if isinstance(value, QgsProcessingOutputLayerDefinition):
-        return given(value.sink)
-    if isinstance(value, QgsProperty):
-        return value.isActive() and (not _static(value) or given(value.staticValue()))
-    if isinstance(value, (list, tuple)):
-        return any(given(item) for item in value)
-    # A NULL that comes from C++ is a QVariant in old versions and None in new ones.
-    return value is not None and value != "" and not (hasattr(value, "isNull") and value.isNull())
-
-
-def plain(value: object) -> object:
-    """Return what a static property or an output definition holds; anything else unchanged."""
-    if isinstance(value, QgsProcessingOutputLayerDefinition):
-        return plain(value.sink)
-    if isinstance(value, QgsProperty):
-        return value.staticValue() if _static(value) else None
-    return value
-
-
-def _static(value: QgsProperty) -> bool:
-    return value.propertyType() == QgsProperty.Type.StaticProperty
-
-
-def source_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with the raster that `value` names, as far as a path can tell."""
-    value = plain(value)
-    problem = file_problem(name, value)
-    if problem:
-        return problem
-    if not isinstance(value, str) or not _looks_like_path(value):
-        return None
-    path = value.split("|")[0]
-    if not os.path.exists(path):
-        return f"{name}: there is no file {path}. Check the path."
-    try:
-        readable = is_raster(path)
-    except SceneError as error:
-        return f"{name}: {error}"
-    if not readable and head(path, 4) == b"PK\x03\x04":
-        return f"{name}: {path} is a zip. Give it to 'Import scene', and choose the raster that it writes."
-    if not readable:
-        return f"{name}: {path} is no raster that GDAL can read, or it is damaged. Check the file."
-    return None
-
-
-def file_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with a file that QGIS would open, where `value` names one that would be fetched or run."""
-    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
-    path = value.split("|")[0] if isinstance(value, str) else ""
-    if not os.path.exists(path) and not _is_gdal_name(path):
-        return None
-    try:
-        prefix, file = split_source(path)
-        check_file(file if prefix in SUBDATASETS else path)
-    except SceneError as error:
-        return f"{name}: {error}"
-    return None
-
-
-def missing_problem(name: str, value: object) -> str | None:
-    """Return that there is no such file, where `value` is a path by its looks and no layer is called so."""
-    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
-    path = value.split("|")[0] if isinstance(value, str) else ""
-    if not _EXTENSION.search(path) or not _looks_like_path(path) or os.path.exists(path):
-        return None
-    project = QgsProject.instance()
-    if project.mapLayer(path) is not None or project.mapLayersByName(path):
-        return None
-    return f"{name}: there is no file {path}. Check the path."
-
-
-def names_remote(value: object, context: QgsProcessingContext) -> bool:
-    """Return whether a value is a file on another machine that a person has named, under ``/vsicurl/`` or the like."""
-    value = plain(value.source if isinstance(value, QgsProcessingFeatureSourceDefinition) else value)
-    if isinstance(value, (list, tuple)):
-        return any(names_remote(item, context) for item in value)
-    if isinstance(value, str):
-        value = context.getMapLayer(value) or value
-    source = value.source() if isinstance(value, QgsMapLayer) else value
-    return isinstance(source, str) and is_remote(source)
-
-
-def georeference_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with an extent or a point that names an empty CRS, ``[]``."""
-    value = plain(value)
-    nameless = isinstance(value, str) and value.replace(" ", "").endswith("[]")
-    if not nameless and type(value).__name__ in ("QgsReferencedRectangle", "QgsReferencedPointXY"):
-        nameless = not value.crs().isValid()
-    if nameless:
-        return (
-            f"{name} names an empty coordinate reference system, []. Give one, as in [EPSG:4326], "
-            "or set the project's CRS before drawing on the map."
-        )
-    return None
-
-
-def _is_gdal_name(value: str) -> bool:
-    """Return whether a string means something to GDAL without being a file: a path under ``/vsi``, a text, a part."""
-    return value.startswith("/vsi") or value.lstrip().startswith("<") or split_source(value)[0] in SUBDATASETS
-
-
-def _looks_like_path(value: str) -> bool:
-    """Return whether a string is a plain path, not a layer's id nor a GDAL connection."""
-    path = value.split("|")[0]
-    if path.startswith("/vsi") or (":" in path[2:] and not os.path.exists(path)):
-        return False
-    return os.path.exists(path) or "/" in path or "\\" in path or bool(os.path.splitext(path)[1])
 
 
 class Reading:
@@ -256,9 +135,8 @@ class Reading:
         if isinstance(layer, QgsRasterLayer):
             return self._gdal_source(name, layer)
         if isinstance(layer, QgsVectorLayer) and layer.isValid():
-            found = self._polygons(name, layer.getFeatures(_unchecked()), layer.crs())
-            release(self._context, layer)
-            return found
+            # Its features come by a feature source: a layer of the project belongs to another thread.
+            return self.polygons(name)
         raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
 
     def polygons(self, name: str, name_field: str | None = None):
@@ -282,7 +160,7 @@ class Reading:
             raise ParameterError(f"{name_field}: {name} has no field '{names_from}' (fields: {fields}).")
         # QGIS's own check of geometries throws through Python, which ends the process.
         unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
-        features = source.getFeatures(_unchecked(), unchecked)
+        features = source.getFeatures(unchecked_request(), unchecked)
         found = self._polygons(name, features, source.sourceCrs(), names_from)
         del features, source
         release(self._context, self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
@@ -296,7 +174,7 @@ class Reading:
 
         rectangle = self._algorithm.parameterAsExtent(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsExtentCrs(self._parameters, name, self._context)
-        _check_order(name, plain(self._parameters[name]), crs, sar)
+        check_order(name, plain(self._parameters[name]), crs, sar)
         if rectangle.isNull() or rectangle.isEmpty() or not rectangle.isFinite():
             raise ParameterError(
                 f"{name}: {plain(self._parameters[name])} is no rectangle: "
@@ -315,7 +193,7 @@ class Reading:
         if not given(value) and not given(default):
             return None
         shown = plain(value) or default
-        if isinstance(value, QgsProperty) and not _static(value):
+        if isinstance(value, QgsProperty) and not is_static(value):
             shown = self._algorithm.parameterAsString(self._parameters, name, self._context)
             if not _PLACE.match(shown):  # QGIS would read it as 0,0
                 raise ParameterError(
@@ -324,7 +202,7 @@ class Reading:
                 )
         position = self._algorithm.parameterAsPoint(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsPointCrs(self._parameters, name, self._context)
-        source = wkt(crs) if crs.isValid() else _grid_crs(sar) if sar else "EPSG:4326"
+        source = wkt(crs) if crs.isValid() else grid_crs(sar) if sar else "EPSG:4326"
 
         def transformed(_caller: object) -> tuple[float, float]:
             from ...io.environment.crs import LONLAT, transform
@@ -354,7 +232,7 @@ class Reading:
             if geometry.isNull() or geometry.isEmpty():
                 continue
             identity = f"feature {feature.id()}"
-            shapes.append(_flat_wkb(geometry, name, identity))
+            shapes.append(flat_wkb(geometry, name, identity))
             identities.append(identity)
             value = feature[names_from] if names_from else None
             names.append(str(value) if given(value) else str(number))
@@ -405,70 +283,4 @@ class Reading:
             return wkt(crs)
         if sar is None:
             raise ParameterError(f"{name} names no coordinate reference system: add one, as in [EPSG:4326].")
-        return _grid_crs(sar)
-
-
-def _check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sar: str | None) -> None:
-    """Refuse four numbers that make a part of the scene only in another order than QGIS's.
-
-    Raises
-    ------
-    ParameterError
-        They do; the sentence says how to write them.
-    """
-    match = _FOUR_NUMBERS.match(value) if isinstance(value, str) else None
-    if match is None or sar is None:
-        return
-    numbers = [float(text) for text in match.groups()]
-
-    def read(_caller: object) -> tuple[str, tuple[float, ...]] | None:
-        from ...io.geometry.extent_order import other_order
-        from ...io.geometry.grid import Grid
-
-        grid = Grid.from_file(sar)
-        return other_order(numbers, wkt(crs) if crs.isValid() else grid.crs, grid)
-
-    meant = JOB_THREADS.run(read)  # pyproj is used in those threads alone
-    if meant:
-        order, box = meant
-        right = f"{','.join(f'{number:.15g}' for number in box)} {value[match.end() :]}".strip()
-        raise ParameterError(
-            f"{name}: {value} is no part of the scene as xmin,xmax,ymin,ymax, but is one as {order}. "
-            f"Write {name}={right} if that is meant."
-        )
-
-
-def _unchecked() -> QgsFeatureRequest:
-    """Return a request for all features, whatever their geometry."""
-    return QgsFeatureRequest().setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)
-
-
-def wkt(crs: QgsCoordinateReferenceSystem) -> str:
-    """Return the full definition of a CRS: a custom one has no code."""
-    return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
-
-
-def _grid_crs(sar: str) -> str:
-    """Return the CRS of the file itself; the layer's may have been read with another datum."""
-
-    def read(_caller: object) -> str:
-        from ...io.geometry.grid import Grid
-
-        return Grid.from_file(sar).crs
-
-    return JOB_THREADS.run(read)  # pyproj is used in those threads alone
-
-
-def _flat_wkb(geometry: QgsGeometry, name: str, feature: str) -> bytes:
-    """Return a geometry without curves and heights as well-known binary."""
-    shape = geometry.constGet()
-    if shape.hasCurvedSegments():
-        if not all(math.isfinite(vertex.x()) and math.isfinite(vertex.y()) for vertex in geometry.vertices()):
-            raise SceneError(
-                f"{name}: {feature} has a curve through a point that is no place. Repair or remove it."
-            )
-        shape = shape.segmentize()
-    flat = QgsGeometry(shape.clone())
-    flat.get().dropZValue()
-    flat.get().dropMValue()
-    return bytes(flat.asWkb())
+        return grid_crs(sar)

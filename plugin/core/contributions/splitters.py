@@ -122,7 +122,7 @@ class ChannelSplitter:
         inputs: Inputs,
         origin: Inputs,
         base: Sequence[Inputs],
-        wanted: Callable[[int, int], bool] = lambda number, group: True,
+        wanted: Callable[[int, int], bool] = lambda _number, _group: True,
     ) -> list[ChannelParts]:
         """Return the rows of fine and coarse inputs: `base`, and the groups' distances from the baseline.
 
@@ -224,7 +224,7 @@ class PathSplitter(ChannelSplitter):
         yield -2, _some(self._logits_of(origin), outputs)
         self._check()
         # A part that reaches the output in a linear way is the same at every point of the path.
-        linear = self._parts(inputs, origin, [], lambda number, group: self._straight[number])
+        linear = self._parts(inputs, origin, [], lambda number, _group: self._straight[number])
         if any(part.values for part in linear):
             for name, row in self._forward.propagate(linear, Straight()).values.items():
                 yield name, _some(row, outputs)

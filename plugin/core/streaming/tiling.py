@@ -164,7 +164,7 @@ class Cost:
     strip: float
     fixed: float = 0.0
     column: float = 0.0
-    at_once: Callable[[int], int] = lambda rows: 1
+    at_once: Callable[[int], int] = lambda _rows: 1
 
 
 def plan_tiles(

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike, fstat
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -173,7 +174,7 @@ class ScoreState:
             "samples": samples,
             "sampling": self.sampling,
         }
-        with open(path, "wb") as file:  # a file object: a name would get ".npz" added
+        with Path(path).open("wb") as file:  # a file object: a name would get ".npz" added
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
     @classmethod

@@ -53,10 +53,10 @@ def _enable_pyproj(enable: bool) -> None:
     pyproj.network.set_network_enabled(enable)
 
 
-# Before GDAL 3.4 there is no such switch, and its PROJ asks no server unless told to.
+# Before GDAL 3.4 there is no such switch, and its PROJ asks no server by itself.
 _GDAL = _Switch(
     getattr(osr, "GetPROJEnableNetwork", lambda: False),
-    getattr(osr, "SetPROJEnableNetwork", lambda enable: None),
+    getattr(osr, "SetPROJEnableNetwork", lambda _enable: None),
 )
 _PYPROJ = _Switch(_pyproj_enabled, _enable_pyproj)
 

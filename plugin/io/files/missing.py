@@ -78,8 +78,8 @@ class MissingData:
                 opened = None
             if opened is None or opened.RasterCount != len(self.nodata):
                 return self
-            told = [opened.GetRasterBand(n).GetNoDataValue() for n in range(1, opened.RasterCount + 1)]
-        nodata = [b if integer and a is None else a for a, b, integer in zip(self.nodata, told, whole)]
+            declared = [opened.GetRasterBand(n).GetNoDataValue() for n in range(1, opened.RasterCount + 1)]
+        nodata = [b if integer and a is None else a for a, b, integer in zip(self.nodata, declared, whole)]
         return replace(self, nodata=tuple(nodata))
 
     @property

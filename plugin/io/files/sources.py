@@ -190,7 +190,7 @@ def member_path(path: str, name: str) -> str:
     outer = path if path.startswith("/vsi") else os.path.abspath(path)
     name = name.replace("\\", "/")  # as GDAL does with names that came from Windows
     if _braces_match(outer):
-        # The braces tell GDAL where the zip's name ends, whatever its extension.
+        # The braces mark for GDAL where the zip's name ends, whatever its extension.
         return f"/vsizip/{{{outer}}}/{name}"
     if not outer.lower().endswith(_ZIP_ENDINGS):
         raise SceneError(

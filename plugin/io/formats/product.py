@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -138,7 +137,7 @@ class Product:
     close : callable, optional
         Closes what the rasters read from.
     polygons_from : callable, optional
-        Makes the chart's polygons where that takes a while; takes a function that is told the share
+        Makes the chart's polygons where that takes a while; takes a function that is called with the share
         done and returns False to stop, or None.
     """
 
@@ -156,12 +155,7 @@ class Product:
     def __enter__(self) -> Product:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self.close is not None:
             self.close()
             self.close = None

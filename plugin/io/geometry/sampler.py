@@ -1,7 +1,7 @@
 """From a coarse raster's own pixels to the network's cells, and relevance back again.
 
 The way there is a sparse matrix: every cell is a weighted mean of up to four pixels around its
-centre. The way back is its transpose, so that nothing is lost: <S x, y> = <x, S^T y>.
+centre. Relevance takes its transpose, so that nothing is lost: <S x, y> = <x, S^T y>.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from osgeo import gdal, ogr
 
 from ...ground.errors import SceneError
 from ..environment.gdal_state import quiet_gdal
-from .vector import parts_of
+from .vector import geometry_from_wkb, parts_of
 
 # Checking takes about a second for a million vertices; a layer beyond is used without.
 MOST_CHECKED_VERTICES = 500_000
@@ -98,10 +98,7 @@ def usable_polygons(
 
 def _polygons_in(name: str, wkb: bytes, feature: str) -> bytes:
     with quiet_gdal():
-        try:
-            geometry = ogr.CreateGeometryFromWkb(bytes(wkb))
-        except RuntimeError:  # where somebody has switched GDAL's exceptions on
-            geometry = None
+        geometry = geometry_from_wkb(wkb)
         if geometry is None:
             raise SceneError(f"{name}: {feature} is damaged: its geometry cannot be read. Repair the layer.")
         areas = areas_of(geometry)

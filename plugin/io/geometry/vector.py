@@ -94,6 +94,14 @@ def polygon_wkb(rings: Sequence[np.ndarray]) -> bytes:
     return b"".join(parts)
 
 
+def geometry_from_wkb(wkb: bytes) -> ogr.Geometry | None:
+    """Return the geometry of well-known binary; None where it cannot be read."""
+    try:
+        return ogr.CreateGeometryFromWkb(bytes(wkb))
+    except RuntimeError:  # where somebody has switched GDAL's exceptions on
+        return None
+
+
 def parts_of(wkb: bytes) -> tuple[list[list[np.ndarray]], list[tuple[float, float]]]:
     """Return the polygons in a geometry, each a list of rings (vertex, x y), and its points (x, y).
 
@@ -103,10 +111,7 @@ def parts_of(wkb: bytes) -> tuple[list[list[np.ndarray]], list[tuple[float, floa
         The bytes are no geometry, or hold lines.
     """
     with quiet_gdal():
-        try:
-            geometry = ogr.CreateGeometryFromWkb(bytes(wkb))
-        except RuntimeError:  # where somebody has switched GDAL's exceptions on
-            geometry = None
+        geometry = geometry_from_wkb(wkb)
         if geometry is None:
             raise SceneError("A polygon is damaged: its well-known binary cannot be read. Repair the layer.")
         geometry = geometry.GetLinearGeometry()

@@ -107,7 +107,7 @@ class _Place:
     Vertices far away (a land polygon may span half the Earth) have no exact pixel in every
     geometry. They are placed in a stereographic plane about the image instead, from which only the
     opposite point of the Earth is missing; a polygon that contains that point comes out inverted,
-    which a few test points tell.
+    as a few test points show.
     """
 
     def __init__(self, grid: Grid, crs: str) -> None:

@@ -96,7 +96,7 @@ def write_display_copy(
     destination : str or Path
         The copy; it appears when it is complete.
     progress : Progress, optional
-        Is told of every strip, and asked whether to go on.
+        Reports every strip, and may stop the work.
     tags : mapping of str, optional
         Tags beside those of the source.
     outputs : Outputs, optional
@@ -112,7 +112,7 @@ def write_display_copy(
         The user asked to stop.
     """
     progress = progress or Silent()
-    if Path(destination).exists() and Path(source).exists() and os.path.samefile(source, destination):
+    if Path(destination).exists() and Path(source).exists() and Path(source).samefile(destination):
         raise OutputError(f"{destination} is the raster itself. Give the display copy another name.")
     with contextlib.ExitStack() as stack:
         raster = stack.enter_context(open_raster(source))

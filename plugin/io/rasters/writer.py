@@ -288,7 +288,7 @@ class RasterWriter:
     def _checked(self) -> Iterator[None]:
         """Turn every error that GDAL meets inside into an `OutputError`, wherever it was noticed.
 
-        GDAL reports a full disk while it flushes or closes, where no return value tells of it.
+        GDAL reports a full disk while it flushes or closes, where no return value shows it.
         """
         errors: list[str] = []
         # Without the option a copy of a raster in EPSG:3411 would be in EPSG:3413.
@@ -386,7 +386,7 @@ class RasterWriter:
             copy = source = None  # closes both, and flushes
         if failed:
             raise cannot_write(self.path, "GDAL gave no reason")
-        os.unlink(self._working)
+        self._working.unlink()
 
     def _add_overviews(self) -> None:
         levels, level = [], 2

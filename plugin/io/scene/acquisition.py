@@ -1,7 +1,7 @@
 """When SAR and radiometer looked at a scene, and how far apart: ice drifts meanwhile.
 
 Times come from tags, else from the names of files, as the services write them. A day without a time of day counts
-as the whole day: the delay is then at least as long as told.
+as the whole day: the delay stated is then the shortest possible.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ WARNED_DELAY = timedelta(hours=3)
 REFUSED_DELAY = timedelta(days=1)
 _TIME_TAGS = ("start_time", "time_coverage_start", "acquisition_time", "TIFFTAG_DATETIME")
 _TIME = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?:[T_ -]?(\d\d):?(\d\d)(?::?(\d\d))?)?(?!\d)")
+# As the names of Sentinel-1 products write it: the time that a scene's tags and results hold.
+_ACQUISITION = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ def time_in(text: str) -> Span | None:
         except ValueError:
             continue
     return None
+
+
+def time_in_name(name: str) -> str | None:
+    """Return the time in the name of a product as ISO 8601; None where it holds none."""
+    match = _ACQUISITION.search(name)
+    return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
 
 
 def acquisition(raster: Raster) -> Span | None:

@@ -153,10 +153,10 @@ class SceneChecks:
             many: list[str] = []
             for name, count in raster.out_of_range().items():
                 (many if count.share > WARNED_SHARE else few).append(f"{name} {count.text}")
-            for found, told in ((few, notes), (many, warnings)):
+            for found, texts in ((few, notes), (many, warnings)):
                 if found:
                     more = f"; and {len(found) - 4} more channels" if len(found) > 4 else ""
-                    told.append(
+                    texts.append(
                         f"{raster.path}: values outside of the physical range were treated as missing: "
                         f"{'; '.join(found[:4])}{more}."
                     )

@@ -28,7 +28,7 @@ MOST_SPREAD = 3.0
 MOST_BRIGHTER = 2.0
 # Least mean difference: of brightness temperatures V − H in K, of backscatter like − cross in dB.
 LEAST_DIFFERENCE = {"temperature": 1.0, "backscatter": 1.0}
-_TOLD = 3
+_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def unfamiliar_channels(
 def unfamiliar_warning(card: ModelCard, unfamiliar: Sequence[Unfamiliar]) -> str:
     """Return the warning of unfamiliar channels, the farthest first."""
     ordered = sorted(unfamiliar, key=lambda odd: -max(abs(odd.shift), odd.sd / odd.channel.sd))
-    told = "; ".join(odd.text for odd in ordered[:_TOLD])
-    more = f"; and {len(ordered) - _TOLD} more" if len(ordered) > _TOLD else ""
+    named = "; ".join(odd.text for odd in ordered[:_LISTED])
+    more = f"; and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
     return (
-        f"The scene is outside of what model '{card.id}' was trained on: {told}{more}. Check sensor and units; "
+        f"The scene is outside of what model '{card.id}' was trained on: {named}{more}. Check sensor and units; "
         "if they are right, trust the result less."
     )
 
@@ -121,10 +121,10 @@ def disordered_pairs(card: ModelCard, samples: Mapping[str, np.ndarray], least: 
 
 def order_warning(pairs: Sequence[str]) -> str:
     """Return the warning of pairs of polarisations in the wrong order."""
-    more = f"; and {len(pairs) - _TOLD} pairs more" if len(pairs) > _TOLD else ""
+    more = f"; and {len(pairs) - _LISTED} pairs more" if len(pairs) > _LISTED else ""
     return (
-        f"Polarisations are not as over sea and ice, where each of these is above 1: {'; '.join(pairs[:_TOLD])}{more}. "
-        "The bands may be interchanged, or of another sensor: check them."
+        "Polarisations are not as over sea and ice, where each of these is above 1: "
+        f"{'; '.join(pairs[:_LISTED])}{more}. The bands may be interchanged, or of another sensor: check them."
     )
 
 

@@ -28,7 +28,7 @@ from .radar_quantities import (
 )
 from .units import BASE_UNITS, Unit, is_uncalibrated, parse_unit, split_name, units_of, usual_unit
 
-# Fewer values tell nothing about their unit.
+# Fewer values do not show their unit.
 LEAST_VALUES = 16
 # Of the values that are no repeated fill, at least so many lie inside of the range where the unit is right.
 LEAST_INSIDE = 0.5
@@ -128,7 +128,7 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
         if not accept:
             raise SceneError(refusal)
         return Intake(channel, physical, named or physical.unit, f"{refusal} {_ACCEPTED}", warned=True)
-    note, warned = _note(physical, found, named, usual, declared)
+    note, warned = _note(physical, found, named, declared)
     constant = _constant(channel, physical, raster, values, found)
     if constant and not accept:
         raise SceneError(constant)
@@ -199,9 +199,7 @@ def _most_frequent(values: np.ndarray) -> tuple[float, int]:
     return float(found[place]), int(counts[place])
 
 
-def _note(
-    physical: PhysicalRange, found: Unit, named: Unit | None, usual: Unit | None, declared: list[str]
-) -> tuple[str, bool]:
+def _note(physical: PhysicalRange, found: Unit, named: Unit | None, declared: list[str]) -> tuple[str, bool]:
     """Return what is to be said of the unit found, and whether it is a warning."""
     target = physical.unit.name
     said = next((text for text in declared if parse_unit(text, physical.quantity) == named), "")
@@ -300,8 +298,10 @@ def _cause(
     fitting = [unit for unit in units_of(physical.quantity) if fits(values, unit, physical, LIKELY_INSIDE)]
     if fitting:
         base = BASE_UNITS[physical.quantity]
-        # Power and amplitude cannot be told apart by their values; of hundredths and thousandths the first is likelier.
-        alike = [unit.name for unit in fitting if unit.logarithm] or [fitting[0].name]
+        # Power and amplitude look alike by their values, and so do logarithms; of hundredths and thousandths
+        # the first is likelier.
+        alike = [unit.name for unit in fitting if unit.logarithm]
+        alike = alike or [unit.name for unit in fitting if "log" in unit.name] or [fitting[0].name]
         return " or ".join(alike), f"Declare the band's unit, or convert it to {base}."
     if backscatter and low >= 0 and high > 10:
         return "uncalibrated intensities", "Calibrate it first, as the algorithm 'Import scene' does."

@@ -6,10 +6,10 @@ polarisation (ASF HyP3: ``…_HH.tif``; Sentinel-1: ``s1a-ew-grd-hh-…``, ``…
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...networks.card import Channel
 from ..files.raster import Raster, file_of
@@ -113,7 +113,7 @@ def statements(raster: Raster, band: int) -> Iterator[Statement]:
             found = _stated(key, text)
             if found:
                 yield Statement(found, f"it says {key}={text[:60]}", of_band)
-    file = os.path.basename(file_of(raster.path))
+    file = Path(file_of(raster.path)).name
     found = _in_file_name(file)
     if found:
         yield Statement(found, "its file name says so", sole)
@@ -130,7 +130,7 @@ def _stated(key: str, text: str) -> tuple[str, ...]:
 
 
 def _in_file_name(file: str) -> tuple[str, ...]:
-    name = os.path.splitext(file)[0].lower()
+    name = Path(file).stem.lower()
     return tuple(_ANYWHERE.findall(name)) or _in_product_name(name)
 
 

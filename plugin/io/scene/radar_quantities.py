@@ -7,9 +7,9 @@ where their cards name no other one.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def radar_quantity(raster: Raster, band: int) -> str:
     The band's name says more than its unit and metadata, these more than the file's metadata, and that more than the
     name of the file.
     """
-    file = os.path.basename(file_of(raster.path)).lower()
+    file = Path(file_of(raster.path)).name.lower()
     known = radar_band(raster.names[band - 1])
     if known and known.quantity:
         return known.quantity
@@ -59,12 +59,12 @@ def _texts(raster: Raster, band: int) -> Iterator[str]:
             for key, text in tags.items()
             if len(text) <= MOST_TEXT and not key.upper().startswith("FLOELENS")
         )
-    yield os.path.basename(file_of(raster.path))
+    yield Path(file_of(raster.path)).name
 
 
 def custom_unit(raster: Raster, band: int) -> str:
     """Return the unit of backscatter that a band has by custom: by its quantity, or the name of the file; or empty."""
-    made = _HYP3.search(os.path.basename(file_of(raster.path)).lower())
+    made = _HYP3.search(Path(file_of(raster.path)).name.lower())
     if made:
         return _HYP3_UNITS[made[2]]
     name = raster.names[band - 1]

@@ -1,7 +1,7 @@
 """Whether each raster was given for the parameter that it belongs to: SAR, radiometry, or ancillary.
 
 Channels are found by name in any raster, so that rasters given for one another would still make a map, on the wrong
-grid. What a raster holds tells by the names of its bands; where it has none, a radiometer's pixels are the larger ones.
+grid. The names of its bands say what a raster holds; where it has none, a radiometer's pixels are the larger ones.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def role_of(channel: Channel) -> str:
 def check_named(
     card: ModelCard, rasters: Sequence[RasterRole], chosen: Mapping[str, BandChoice], unnamed: Sequence[int]
 ) -> None:
-    """Refuse rasters that were given for one another, as far as their bands tell.
+    """Refuse rasters that were given for one another, as far as their bands show.
 
     Parameters
     ----------

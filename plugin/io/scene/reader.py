@@ -7,11 +7,9 @@ rasters only the window asked for is ever read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import cast
 
 import numpy as np
@@ -24,19 +22,16 @@ from ..files.raster import Raster, file_of, open_raster
 from ..geometry.coast import LandDistance
 from ..geometry.grid import Grid
 from ..geometry.registration import RegisteredRaster
-from ..geometry.sampler import Sampler
 from ..geometry.vector import Polygons
 from ..geometry.zones import PolygonIndex
-from .acquisition import delay_warning
+from .acquisition import delay_warning, time_in_name
 from .channels import choose_bands
 from .checks import SceneChecks
+from .coarse import CoarseChannels, open_coarse
 from .raster_roles import BandChoice, RasterRole
 
 # Share by which a raster's pixels may differ from those the network was trained on without a warning.
 PIXEL_SIZE_TOLERANCE = 0.15
-_WHOLE_COARSE_VALUES = 1 << 24
-_MOST_COARSE_VALUES = 1 << 26
-_ACQUISITION = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -46,15 +41,6 @@ class _FineBands:
     source: RegisteredRaster
     bands: list[int]
     channels: list[int]
-
-
-@dataclass(frozen=True)
-class _Coarse:
-    """The coarse channels on one grid of their own."""
-
-    grid: Grid
-    values: np.ndarray
-    sampler: Sampler
 
 
 class Scene:
@@ -89,7 +75,7 @@ class Scene:
         grid: Grid,
         region: Window,
         fine: list[_FineBands],
-        coarse: _Coarse | None,
+        coarse: CoarseChannels | None,
         land: PolygonIndex | RegisteredRaster | None,
         rasters: Sequence[Raster],
         checks: SceneChecks,
@@ -191,7 +177,7 @@ class Scene:
         chosen, warnings = choose_bands(card, roles, channels)
         window = _region_window(region, grid, card.ratio, sar)
         fine = _fine_bands(checks, roles, chosen, grid, window)
-        coarse = _open_coarse(checks, roles, chosen, grid, window)
+        coarse = open_coarse(checks, roles, chosen, grid, window)
         checks.compare()
         if isinstance(land, Polygons):
             mask: PolygonIndex | RegisteredRaster | None = PolygonIndex(land, grid)
@@ -200,7 +186,7 @@ class Scene:
         scene = cls(card, grid, window, fine, coarse, mask, opened, checks)
         scene.name = Path(file_of(sar)).stem
         scene.tags = _tags(roles)
-        scene.start_time = scene.tags.get("start_time") or _time_in(scene.name)
+        scene.start_time = scene.tags.get("start_time") or time_in_name(scene.name)
         if scene.start_time:
             scene.tags["start_time"] = scene.start_time
         late = [delay_warning(roles[0].raster, roles[1].raster, accept_delay)] if mwr else []
@@ -218,9 +204,7 @@ class Scene:
     def __enter__(self) -> Scene:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -283,11 +267,11 @@ class Scene:
 
     @property
     def has_land(self) -> bool:
-        """Whether it was told where land is."""
+        """Whether land is known."""
         return self._land is not None
 
     def land(self, window: Window) -> np.ndarray:
-        """Return where land is: (row, column), bool; nowhere where it was not told."""
+        """Return where land is: (row, column), bool; nowhere where it is not known."""
         if self._land is None:
             return np.zeros((window.rows, window.cols), bool)
         if isinstance(self._land, PolygonIndex):
@@ -374,92 +358,6 @@ def _region_window(region: Polygons | None, grid: Grid, ratio: int, sar: str) ->
     return window.snapped(ratio, grid.window)
 
 
-def _open_coarse(
-    checks: SceneChecks,
-    roles: Sequence[RasterRole],
-    chosen: dict[str, BandChoice],
-    grid: Grid,
-    region: Window,
-) -> _Coarse | None:
-    """Read the coarse channels onto the grid of the first raster that holds some, MWR before others."""
-    card = checks.card
-    names = [channel.name for channel in card.coarse_channels]
-    if not names:
-        return None
-    places = sorted({chosen[name].raster for name in names}, key=lambda i: (roles[i].role != "mwr", i))
-    base = roles[places[0]].raster
-    own = Grid.from_raster(base)
-    part = _needed_window(grid, card.ratio, own, base, len(names))
-    coarse_grid = own.subset(part)
-    values = np.empty((len(names), part.rows, part.cols), dtype=np.float32)
-    for place in places:
-        wanted = [i for i, name in enumerate(names) if chosen[name].raster == place]
-        bands = [(card.coarse_channels[i], chosen[names[i]].band) for i in wanted]
-        numbers = [band for _, band in bands]
-        if place == places[0]:
-            read = base.read(numbers, part)
-            over = _window_over(grid, region, own).intersection(part)
-            seen = read[(slice(None), *over.slices(part))]
-            checks.measure(base, bands, over, seen).take(read, numbers, part)
-            values[wanted] = read
-        else:
-            source = RegisteredRaster(roles[place].raster, coarse_grid, "bilinear")
-            source.raster = cast(Raster, checks.measure(roles[place].raster, bands, source.own.window))
-            values[wanted] = source.read(numbers, coarse_grid.window)
-    finite = np.isfinite(values).all(axis=0)
-    values[:, ~finite] = np.nan
-    sampler = Sampler.build(grid, card.ratio, coarse_grid, finite)
-    rows, cols = region.coarser(card.ratio).slices()
-    if not sampler.cell_valid[rows, cols].any():
-        overlap = Sampler.build(grid, card.ratio, coarse_grid, np.ones_like(finite))
-        if not overlap.cell_valid[rows, cols].any():
-            raise _no_overlap(roles[0].raster, base)
-        raise SceneError(
-            f"{base.path} has no data over {roles[0].raster.path} (in one channel at least, everywhere). "
-            "Give the radiometry of this scene, and check its nodata value."
-        )
-    return _Coarse(coarse_grid, values, sampler)
-
-
-def _no_overlap(sar: Raster, coarse: Raster) -> SceneError:
-    return SceneError(
-        f"{coarse.path} does not overlap {sar.path}. Give the radiometry of the same scene, "
-        "and check the coordinate reference systems."
-    )
-
-
-def _needed_window(grid: Grid, ratio: int, own: Grid, raster: Raster, channels: int) -> Window:
-    """Return all pixels of a coarse raster, or those around the scene where it is large."""
-    if channels * own.rows * own.cols <= _WHOLE_COARSE_VALUES:
-        return own.window
-    window = _window_over(grid, grid.window, own)
-    if window.empty:
-        raise SceneError(
-            f"{raster.path} does not overlap the scene. Give the radiometry of the same scene, "
-            "and check the coordinate reference systems."
-        )
-    if channels * window.rows * window.cols > _MOST_COARSE_VALUES:
-        raise SceneError(
-            f"{raster.path} has {window.rows} x {window.cols} pixels over the scene, far finer than the network's "
-            f"cells of {ratio} pixels. Resample it to about the radiometer's own grid first."
-        )
-    return window
-
-
-def _window_over(grid: Grid, region: Window, own: Grid) -> Window:
-    """Return the pixels of a coarse raster around a region of the scene; empty where they do not overlap."""
-    rows = np.linspace(region.row, region.row_stop, 65)
-    cols = np.linspace(region.col, region.col_stop, 65)
-    row, col = grid.pixels_in(own, *np.meshgrid(rows, cols, indexing="ij"))
-    known = np.isfinite(row) & np.isfinite(col)
-    if not known.any():
-        return Window(0, 0, 0, 0)
-    low = np.floor([row[known].min() - 2, col[known].min() - 2]).astype(int)
-    high = np.ceil([row[known].max() + 2, col[known].max() + 2]).astype(int)
-    around = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-    return around.intersection(own.window)
-
-
 def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:
     tags: dict[str, str] = {}
     for role in ("mwr", "sar"):
@@ -467,11 +365,6 @@ def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:
             if item.role == role:
                 tags.update(item.raster.tags)
     return tags
-
-
-def _time_in(name: str) -> str | None:
-    match = _ACQUISITION.search(name)
-    return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
 
 
 def _size_warnings(card: ModelCard, grid: Grid, sar: str) -> list[str]:

@@ -44,7 +44,7 @@ def clear(folder: Path, held: Collection[Path] = ()) -> list[str]:
         A sentence for each replacement that was completed or undone, or cannot be.
     """
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(entry.name for entry in folder.iterdir())
     except OSError:
         return []
     sentences: list[str] = []
@@ -206,10 +206,10 @@ def _knows(path: Path, main: Path) -> bool:
 def _remove_files_of(run: str, folder: Path) -> None:
     """Remove the hidden files of a run."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            match = TEMPORARY.match(name)
+        for entry in folder.iterdir():
+            match = TEMPORARY.match(entry.name)
             if match and match["run"] == run:
-                unlink_quietly(folder / name)
+                unlink_quietly(entry)
 
 
 def _remove_unowned(file: Path, made_by: str, pid: int) -> None:

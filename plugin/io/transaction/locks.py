@@ -91,8 +91,8 @@ def exclusive(path: Path, wait: float) -> Iterator[bool]:
         if descriptor >= 0:
             if held is not False and fcntl is not None:
                 with contextlib.suppress(OSError):
-                    os.unlink(path)  # while it is locked: who waits for it then takes a new one
+                    path.unlink()  # while it is locked: who waits for it then takes a new one
             os.close(descriptor)
             if fcntl is None:
                 with contextlib.suppress(OSError):
-                    os.unlink(path)  # Windows refuses where another run has it open
+                    path.unlink()  # Windows refuses where another run has it open

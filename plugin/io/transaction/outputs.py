@@ -45,7 +45,7 @@ class OutputTransaction:
     Parameters
     ----------
     progress : Progress, optional
-        Is told what a killed run had left and what came of it.
+        Takes a warning about what a killed run had left and what came of it.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -279,7 +279,7 @@ def atomic_text(
     """Open a text file (UTF-8) that gets its name `path` when the block ends well (see `atomic_path`)."""
     with (
         atomic_path(path, progress) as temporary,
-        open(temporary, "w", encoding="utf-8", newline=newline) as file,
+        temporary.open("w", encoding="utf-8", newline=newline) as file,
     ):
         yield file
 
@@ -287,7 +287,7 @@ def atomic_text(
 def _flush(part: Any) -> None:
     try:
         # Only now does a full disk or an exceeded quota show on some file systems.
-        with open(part.temporary, "rb+") as file:
+        with Path(part.temporary).open("rb+") as file:
             sync(file.fileno())
     except OSError as error:
         raise cannot_write(part.path, error) from error

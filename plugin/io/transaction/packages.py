@@ -36,7 +36,7 @@ def save_package(
     texts : callable, optional
         Returns further files by name for the card as written.
     progress : Progress, optional
-        Is told what a killed run had left there and what came of it.
+        Takes a warning about what a killed run had left there and what came of it.
 
     Returns
     -------

@@ -51,7 +51,7 @@ class ProtectedFiles:
     def __init__(self) -> None:
         self._files: dict[Identity, str] = {}
         self._folders: dict[Identity, str] = {}
-        self._paths: dict[str, str] = {}  # where a file system tells no files apart
+        self._paths: dict[str, str] = {}  # where a file system gives files no number
         self._seen: set[str] = set()
 
     def add(self, source: str) -> None:

@@ -25,7 +25,7 @@ _SAME_TIME = 2_000_000_000  # ns: some file systems keep times to two seconds
 
 @dataclass(frozen=True)
 class Content:
-    """What tells one content of a file from another without reading it.
+    """What distinguishes one content of a file from another without reading it.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Entry:
         if os.path.lexists(self.aside):
             os.replace(self.aside, self.final)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.aside)  # two names of one file: replacing one by the other does nothing
+                self.aside.unlink()  # two names of one file: replacing one by the other does nothing
 
 
 def do(entries: Sequence[Entry]) -> None:
@@ -193,7 +193,7 @@ def folders(entries: Iterable[Entry]) -> list[Path]:
 
 
 def to_record(entries: Sequence[Entry], main: Path) -> dict[str, Any]:
-    """Return entries as JSON values; folders are told from `main`, so that all may be moved together."""
+    """Return entries as JSON values; folders are relative to `main`, so that all may be moved together."""
     places = folders(entries)
     return {
         "folders": [relative(place, main) for place in places],
@@ -239,7 +239,7 @@ def from_record(record: Any, main: Path, run: str) -> list[Entry] | None:
 
 
 def relative(place: Path, main: Path) -> str:
-    """Return a folder as told from another; in full where they have no drive in common."""
+    """Return a folder relative to another; in full where they have no drive in common."""
     try:
         return os.path.relpath(place, main)
     except ValueError:

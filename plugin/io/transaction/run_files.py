@@ -154,7 +154,7 @@ class RunFile:
         sync(self._descriptor)
 
     def record(self) -> dict[str, Any]:
-        """Return all that the records tell, later ones last."""
+        """Return all that the records say, later ones last."""
         found: dict[str, Any] = {}
         try:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -186,7 +186,7 @@ class RunFile:
         if os.name == "nt":
             self.close()  # a file that is open stays there
         with contextlib.suppress(OSError):
-            os.unlink(self.path)
+            self.path.unlink()
         self.close()
 
     def _is_dead(self) -> bool:
@@ -200,7 +200,7 @@ class RunFile:
         if not self._locked and same_kernel and owner.get("space") == mine["space"]:
             pid = owner.get("pid")
             return isinstance(pid, int) and owner.get("started") != _started(pid)
-        # Locks may not reach other computers: only time tells.
+        # Locks may not reach other computers: only time shows.
         patience = _COMMIT_AGE if "replace" in owner else _DAY
         return time.time() - self._newest() > patience
 
@@ -220,7 +220,7 @@ def _checksum(text: str) -> str:
 
 
 def _identity(pid: int) -> dict[str, Any]:
-    """Return what tells a process on this computer from all others: also after its id is used again."""
+    """Return what distinguishes a process from all others on this computer: also after its id is used again."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = os.readlink("/proc/self/ns/pid")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import tempfile
@@ -45,10 +44,10 @@ def scratch_folder() -> Iterator[Path]:
 def _sweep(place: Path) -> None:
     """Remove the folders of runs that are dead."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(place):
-            match = _FOLDER.match(name)
-            if match and _is_dead(place / name, match["run"]):
-                shutil.rmtree(place / name, ignore_errors=True)
+        for folder in place.iterdir():
+            match = _FOLDER.match(folder.name)
+            if match and _is_dead(folder, match["run"]):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_dead(folder: Path, run: str) -> bool:

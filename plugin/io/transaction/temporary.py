@@ -97,26 +97,26 @@ def cannot_write(path: Path, reason: object) -> OutputError:
 def remove_temporary(temporary: Path) -> None:
     """Remove a temporary file and whatever was made beside it under its name."""
     try:
-        names = os.listdir(temporary.parent)
+        beside = list(temporary.parent.iterdir())
     except OSError:
         return
-    for name in names:
-        if name.startswith(temporary.name):
-            unlink_quietly(temporary.parent / name)
+    for path in beside:
+        if path.name.startswith(temporary.name):
+            unlink_quietly(path)
 
 
 def unlink_quietly(path: Path) -> bool:
     """Remove a file, also one that is read-only; return whether it is gone."""
     for attempt in range(2):
         try:
-            os.unlink(path)
+            path.unlink()
         except FileNotFoundError:
             return True
         except OSError:
-            if attempt or os.path.islink(path):
+            if attempt or path.is_symlink():
                 return False
             try:
-                os.chmod(path, 0o600)  # Windows keeps files that are read-only
+                path.chmod(0o600)  # Windows keeps files that are read-only
             except OSError:
                 return False
         else:

@@ -11,7 +11,7 @@ from ...ground.protocols import Sink
 from ...io.rasters.writer import Band
 from ...io.scene.reader import Scene
 from ...networks.card import Channel, ModelCard
-from ...report.relevance.report import ChannelRelevance
+from ...report.relevance.content import ChannelRelevance
 
 if TYPE_CHECKING:
     from ...core.relevance.run import RelevanceResult

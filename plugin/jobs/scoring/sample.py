@@ -12,7 +12,7 @@ from ...ground.errors import SceneError
 from ...ground.protocols import Progress
 from ...ground.window import Window
 from ...ground.wording import listed
-from ...io.files.spool import Spool
+from ...io.files.row_file import RowFile
 from ...io.formats.chart.codes import CONCENTRATION_CODES
 from ...io.formats.labels import LabelReader
 from ...io.geometry.grid import Grid
@@ -21,13 +21,13 @@ from ...networks.card import Head
 Place = tuple[np.ndarray, np.ndarray]
 
 
-def pixel_spool(layer: OutputLayer) -> Spool:
+def pixel_spool(layer: OutputLayer) -> RowFile:
     """Return a temporary file for the labelled pixels of a head."""
     components = ("components", np.float32, (len(layer.components),))
-    return Spool(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
+    return RowFile(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
 
 
-def spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+def spooled(spool: RowFile, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Return the labelled pixels as rows of a spool."""
     known = ~np.isnan(labels)
     rows = np.empty(int(known.sum()), spool.dtype)
@@ -35,7 +35,7 @@ def spooled(spool: Spool, components: np.ndarray, labels: np.ndarray, blocks: np
     return rows
 
 
-def rereading(spool: Spool, clustering: str, progress: Progress) -> Callable[[], Iterator]:
+def rereading(spool: RowFile, clustering: str, progress: Progress) -> Callable[[], Iterator]:
     """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
     from ...core.streaming.engine import check_cancelled
 

@@ -17,7 +17,7 @@ from ...core.zscores.sums.information import OutputLayer
 from ...core.zscores.sums.refit_sample import RefitSampler
 from ...ground.protocols import Part, Progress
 from ...ground.version import plugin_version
-from ...io.files.spool import Spool
+from ...io.files.row_file import RowFile
 from ...io.geometry.vector import Polygons
 from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.scene.reader import Scene
@@ -153,13 +153,13 @@ class _Scoring:
     def _clustering(self) -> str:
         return blocks_name(self.job.block_size_km) if self.job.clusters == "blocks" else SCENES
 
-    def _spools(self) -> list[Spool]:
+    def _spools(self) -> list[RowFile]:
         """Return temporary files for the labelled pixels, one a head; none without a refit to this scene alone."""
         if not self.job.refit or self.job.state_in:
             return []
         return [self.stack.enter_context(pixel_spool(layer)) for layer in self.layers]
 
-    def _refits(self, spools: list[Spool], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
+    def _refits(self, spools: list[RowFile], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
         """Return the refits to the labels of the scene, by head."""
         nested = {ladder.finest: ladder.coarser}
         return {

@@ -81,6 +81,11 @@ def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
     return found
 
 
+def end_threads() -> None:
+    """End the threads: idle ones now, others when the call that they work for returns. Later calls make new ones."""
+    _pool.cache_clear()  # a pool that nothing refers to any more ends its threads
+
+
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Return threads that have a single core each."""

@@ -1,6 +1,6 @@
 """Pictures for reports: matplotlib's Figure on its SVG canvas, never pyplot.
 
-Colours are Okabe and Ito's, which colour-blind people can tell apart; sensors differ in hatching too, so
+Colours are Okabe and Ito's, which colour-blind people can distinguish; sensors differ in hatching too, so
 that a grey print still says which is which. The same values give the same bytes.
 """
 

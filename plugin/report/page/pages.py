@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,44 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
         Sentences: what was not measured, and why.
     """
     facts = _as_mapping(card)
+    rows, differences = _compared(measured)
+    channels = [
+        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
+        for channel in facts.get("channels", [])
+    ]
+    columns = (("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees"))
+    sections = [
+        Section("Measured now", tables=(Table(columns, rows),), text=tuple(unmeasured)),
+        Section("Channels", tables=(Table(_CHANNELS, channels),)),
+        Section("Heads and classes", tables=(Table(_CLASSES, _class_rows(facts)),)),
+        Section("Components of the output layer", tables=(Table(_COMPONENTS, _component_rows(facts)),)),
+        Section(
+            "Skill",
+            tables=(_pairs_table(facts.get("skill", {})),) if facts.get("skill") else (),
+            text=() if facts.get("skill") else ("The card states no skill.",),
+        ),
+        Section("Limits of use", points=tuple(facts.get("limits", []))),
+        Section("Training", tables=(_training_table(facts.get("training", {})),)),
+    ]
+    return render(
+        title=str(facts.get("title") or facts.get("id")),
+        subtitle=f"model {facts.get('id')}",
+        summary=_model_summary(facts, channels),
+        sections=[
+            part for part in sections if part.text or part.points or any(table.rows for table in part.tables)
+        ],
+        warnings=differences,
+        provenance={
+            "licence": facts.get("licence"),
+            "cite": "; ".join(facts.get("citation", [])),
+            "architecture": facts.get("architecture", {}).get("name"),
+            "weights (sha256)": facts.get("weights", {}).get("sha256"),
+        },
+    )
+
+
+def _compared(measured: Mapping[str, Any]) -> tuple[list[dict], list[str]]:
+    """Return what was measured as rows, and a sentence for each value that differs from the card's."""
     rows, differences = [], []
     for name, value in measured.items():
         found, claimed = value if isinstance(value, tuple) else (value, None)
@@ -56,89 +95,42 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
             differences.append(
                 f"The card says {number_text(claimed)} for {name}, but {number_text(found)} was measured."
             )
-    heads = facts.get("heads", [])
-    channels = [
-        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
-        for channel in facts.get("channels", [])
-    ]
+    return rows, differences
+
+
+def _model_summary(facts: Mapping[str, Any], channels: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a model reads and maps, in sentences."""
+    heads = listed([str(head.get("name")) for head in facts.get("heads", [])])
     sensors = listed([str(name) for name in dict.fromkeys(channel.get("sensor") for channel in channels)])
-    summary = [facts.get("summary", "")] if facts.get("summary") else []
+    summary = [facts["summary"]] if facts.get("summary") else []
     summary.append(
         f"It reads {len(channels)} channels ({sensors}) and maps "
-        f"{listed([str(head.get('name')) for head in heads])} at pixels of {number_text(facts.get('pixel_size_m'))} m."
+        f"{heads} at pixels of {number_text(facts.get('pixel_size_m'))} m."
     )
     if facts.get("demonstration"):
         summary.append(
             "This is a demonstration model: it must not be used for navigation or operational ice charts."
         )
-    counts: dict[tuple[str, str], int] = {}
-    for part in facts.get("components", []):
-        key = (part.get("sensor", ""), part.get("scale", ""))
-        counts[key] = counts.get(key, 0) + 1
-    training = facts.get("training", {})
-    sections = [
-        Section(
-            "Measured now",
-            tables=(
-                Table((("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees")), rows),
-            ),
-            text=tuple(unmeasured),
-        ),
-        Section("Channels", tables=(Table(_CHANNELS, channels),)),
-        Section(
-            "Heads and classes",
-            tables=(
-                Table(
-                    _CLASSES,
-                    [
-                        {"head": head.get("name"), "kind": head.get("kind"), **known}
-                        for head in heads
-                        for known in head.get("classes", [])
-                    ],
-                ),
-            ),
-        ),
-        Section(
-            "Components of the output layer",
-            tables=(
-                Table(_COMPONENTS, [{"sensor": s, "scale": c, "count": n} for (s, c), n in counts.items()]),
-            ),
-        ),
-        Section(
-            "Skill",
-            tables=(_pairs_table(facts.get("skill", {})),) if facts.get("skill") else (),
-            text=() if facts.get("skill") else ("The card states no skill.",),
-        ),
-        Section("Limits of use", points=tuple(facts.get("limits", []))),
-        Section(
-            "Training",
-            tables=(
-                _pairs_table(
-                    {
-                        "data": training.get("data"),
-                        "script": training.get("script"),
-                        **training.get("details", {}),
-                    }
-                ),
-            ),
-        ),
+    return summary
+
+
+def _class_rows(facts: Mapping[str, Any]) -> list[dict]:
+    return [
+        {"head": head.get("name"), "kind": head.get("kind"), **known}
+        for head in facts.get("heads", [])
+        for known in head.get("classes", [])
     ]
-    sections = [
-        part for part in sections if part.text or part.points or any(table.rows for table in part.tables)
-    ]
-    return render(
-        title=str(facts.get("title") or facts.get("id")),
-        subtitle=f"model {facts.get('id')}",
-        summary=summary,
-        sections=sections,
-        warnings=differences,
-        provenance={
-            "licence": facts.get("licence"),
-            "cite": "; ".join(facts.get("citation", [])),
-            "architecture": facts.get("architecture", {}).get("name"),
-            "weights (sha256)": facts.get("weights", {}).get("sha256"),
-        },
-    )
+
+
+def _component_rows(facts: Mapping[str, Any]) -> list[dict]:
+    """Return how many components there are of each sensor and scale."""
+    counts = Counter((part.get("sensor", ""), part.get("scale", "")) for part in facts.get("components", []))
+    return [{"sensor": s, "scale": c, "count": n} for (s, c), n in counts.items()]
+
+
+def _training_table(training: Mapping[str, Any]) -> Table:
+    about = {"data": training.get("data"), "script": training.get("script")}
+    return _pairs_table({**about, **training.get("details", {})})
 
 
 def environment_html(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-# As many digits as tell every float32 from the next. More would be those of the linear algebra library
+# As many digits as distinguish every float32 from the next. More would be those of the linear algebra library
 # and its threads: the same scene has to give the same bytes from Python and from QGIS.
 DIGITS = 9
 
@@ -40,7 +40,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def csvt_text(columns: Sequence[str], types: Mapping[str, str]) -> str:
-    """Return the content of the ``.csvt`` file that tells GDAL and QGIS the type of each column.
+    """Return the content of the ``.csvt`` file that gives GDAL and QGIS the type of each column.
 
     Parameters
     ----------

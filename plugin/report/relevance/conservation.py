@@ -10,7 +10,7 @@ from ..page.html import listed, number_text
 
 
 @dataclass(frozen=True)
-class Books:
+class Conservation:
     """Where the explained logits went; amounts in units of the logit.
 
     Parameters
@@ -42,12 +42,12 @@ class Books:
     leak: str = ""
 
     @classmethod
-    def of(cls, accounts: Any) -> Books:
-        """Return the books of an object with the same attributes (the accounts of a relevance run)."""
-        books = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
-        if books.conservative:
-            return books
-        return replace(books, residual=None, relative_residual=None, tolerance=None)
+    def of(cls, accounts: Any) -> Conservation:
+        """Return the sums of an object with the same attributes (the accounts of a relevance run)."""
+        sums = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+        if sums.conservative:
+            return sums
+        return replace(sums, residual=None, relative_residual=None, tolerance=None)
 
     @property
     def size(self) -> float:
@@ -65,50 +65,50 @@ class Books:
         return not self.conservative or self.relative_residual <= self.tolerance
 
 
-def conservation(books: Books, method: str) -> str:
+def conservation_sentence(sums: Conservation, method: str) -> str:
     """Return in short sentences whether relevance is conserved; `method` is the method's word."""
-    if not books.conservative:
+    if not sums.conservative:
         return METHODS[method].not_conserved
     residual = (
-        f"What is not accounted for is {number_text(books.relative_residual, 2)} of the sum of absolute relevance "
+        f"What is not accounted for is {number_text(sums.relative_residual, 2)} of the sum of absolute relevance "
         "and bias"
     )
-    if books.balanced:
-        return f"Relevance is conserved. {_split(books, method)} {residual}."
-    leak = f" The largest leak is {books.leak}." if books.leak else ""
+    if sums.balanced:
+        return f"Relevance is conserved. {_split(sums, method)} {residual}."
+    leak = f" The largest leak is {sums.leak}." if sums.leak else ""
     return (
-        f"RELEVANCE IS NOT CONSERVED. {residual}, more than the {number_text(books.tolerance, 2)} accepted. "
+        f"RELEVANCE IS NOT CONSERVED. {residual}, more than the {number_text(sums.tolerance, 2)} accepted. "
         f"Do not rely on this map.{leak}"
     )
 
 
-def _split(books: Books, method: str) -> str:
+def _split(sums: Conservation, method: str) -> str:
     """Return in two sentences what the explained logits are made of."""
     rest = "the same logits at the baseline" if METHODS[method].from_baseline else "biases"
     parts = [
-        f"{number_text(books.relevance_sum)} of relevance",
-        f"{number_text(books.bias)} of {rest}",
+        f"{number_text(sums.relevance_sum)} of relevance",
+        f"{number_text(sums.bias)} of {rest}",
     ]
-    lost = books.epsilon + books.zero_denominator + books.padding + books.masked_input + books.outside_region
-    if abs(lost) >= 0.001 * books.size:
+    lost = sums.epsilon + sums.zero_denominator + sums.padding + sums.masked_input + sums.outside_region
+    if abs(lost) >= 0.001 * sums.size:
         parts.append(f"{number_text(lost)} that went elsewhere (below)")
-    return f"The explained logits sum to {number_text(books.target_sum)}. They are {listed(parts)}."
+    return f"The explained logits sum to {number_text(sums.target_sum)}. They are {listed(parts)}."
 
 
-def conservation_rows(books: Books, method: str) -> list[dict]:
-    """Return the books as rows: what, amount, meaning; `method` is the method's word."""
+def conservation_rows(sums: Conservation, method: str) -> list[dict]:
+    """Return the sums as rows: what, amount, meaning; `method` is the method's word."""
     bias = "biases and batch-norm shifts, computed on their own"
     zero = "where no input contributed"
-    if not books.conservative:
+    if not sums.conservative:
         return [
             {
                 "what": "explained logits",
-                "amount": books.target_sum,
+                "amount": sums.target_sum,
                 "meaning": "sum over the pixels explained",
             },
             {
                 "what": "relevance" if METHODS[method].times_input else "slopes",
-                "amount": books.relevance_sum,
+                "amount": sums.relevance_sum,
                 "meaning": "sum over all channels and valid pixels; no part of the logits",
             },
         ]
@@ -118,50 +118,50 @@ def conservation_rows(books: Books, method: str) -> list[dict]:
     if METHODS[method].from_baseline:
         bias = "the same logits where every channel is at its baseline, computed on their own"
     return [
-        {"what": "explained logits", "amount": books.target_sum, "meaning": "sum over the pixels explained"},
+        {"what": "explained logits", "amount": sums.target_sum, "meaning": "sum over the pixels explained"},
         {
             "what": "relevance",
-            "amount": books.relevance_sum,
+            "amount": sums.relevance_sum,
             "meaning": "sum over all channels and valid pixels",
         },
         {
             "what": "bias",
-            "amount": books.bias,
+            "amount": sums.bias,
             "meaning": bias,
         },
         {
             "what": "epsilon",
-            "amount": books.amount("epsilon"),
+            "amount": sums.amount("epsilon"),
             "meaning": "held back by the stabiliser of the rule",
         },
         {
             "what": "zero denominators",
-            "amount": books.amount("zero_denominator"),
+            "amount": sums.amount("zero_denominator"),
             "meaning": zero,
         },
         {
             "what": "padding",
-            "amount": books.amount("padding"),
+            "amount": sums.amount("padding"),
             "meaning": "constants that the network pads with",
         },
         {
             "what": "masked inputs",
-            "amount": books.amount("masked_input"),
+            "amount": sums.amount("masked_input"),
             "meaning": "pixels without data, filled in",
         },
         {
             "what": "outside the region",
-            "amount": books.amount("outside_region"),
+            "amount": sums.amount("outside_region"),
             "meaning": "pixels read around EXTENT; pixels around AOI or POINT are mapped and counted above",
         },
         {
             "what": "not accounted for",
-            "amount": books.residual,
+            "amount": sums.residual,
             "meaning": "explained logits minus all of the above",
         },
         {
             "what": "not accounted for, relative",
-            "amount": books.relative_residual,
-            "meaning": f"of absolute relevance and bias; accepted: {number_text(books.tolerance)}",
+            "amount": sums.relative_residual,
+            "meaning": f"of absolute relevance and bias; accepted: {number_text(sums.tolerance)}",
         },
     ]

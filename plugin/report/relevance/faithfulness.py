@@ -26,7 +26,7 @@ def verdict(content: Mapping[str, Any]) -> str:
     logit = content["measures"][0]
     orders = content["random_orders"]
     fell, rose = -_side(logit, "deletion"), _side(logit, "insertion")
-    told = [_difference(logit, "deletion", fell, orders), _difference(logit, "insertion", rose, orders)]
+    parts = [_difference(logit, "deletion", fell, orders), _difference(logit, "insertion", rose, orders)]
     if fell > 0 and rose > 0:
         answer = "The network relies on the blocks that the map marks more than on blocks taken at random"
     elif fell < 0 and rose < 0:
@@ -35,7 +35,7 @@ def verdict(content: Mapping[str, Any]) -> str:
         answer = "Only one of the two curves tells the map from random order"
     else:
         answer = "That the map orders the blocks better than chance is not shown"
-    return f"{answer}: {told[0]}; {told[1]}."
+    return f"{answer}: {parts[0]}; {parts[1]}."
 
 
 def _side(measure: Mapping[str, Any], curve: str) -> int:
@@ -74,7 +74,7 @@ def description(content: Mapping[str, Any], target: str) -> str:
 
 
 def caveats(method: str, uncertainty: str = "") -> tuple[str, ...]:
-    """Return what the curves do not tell; for the method's word and what was varied, in words."""
+    """Return what the curves do not show; for the method's word and what was varied, in words."""
     said = [
         "Inputs with blocks at the baseline are unlike any the network was trained on: smooth patches with sharp "
         "edges. What it answers there may be due to that, for the map's order as for random ones; only their "
@@ -131,8 +131,8 @@ def faithfulness_content(
     content: Mapping[str, Any], target: str, method: str, uncertainty: str = ""
 ) -> dict[str, Any]:
     """Return curves, areas and sentences for programs; parameters as for :func:`faithfulness_section`."""
-    told = {"verdict": verdict(content), "description": description(content, target)}
-    return {**told, **content, "caveats": caveats(method, uncertainty)}
+    texts = {"verdict": verdict(content), "description": description(content, target)}
+    return {**texts, **content, "caveats": caveats(method, uncertainty)}
 
 
 def faithfulness_section(

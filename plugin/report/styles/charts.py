@@ -7,20 +7,17 @@ places without data have legend entries of their own; the latter are hatched or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from xml.etree import ElementTree
 
-from .layers import (
-    DOCTYPE,
-    LAND_COLOUR,
-    SCENE_SECONDS,
+from .layers import LAND_COLOUR
+from .qml import (
     LegendEntry,
-    _instant,
-    _polygons,
-    _pseudo_colour,
-    _raster,
-    _renderer,
-    _text,
+    column,
+    paletted_renderer,
+    polygon_style,
+    pseudo_colour_renderer,
+    raster_style,
+    timed,
 )
 
 Table = Sequence[tuple[int, str, str]]
@@ -44,12 +41,8 @@ def chart_concentration_style(
     start_time : str, optional
         Time of the chart, ISO 8601; it drives the temporal controller.
     """
-    entries = [LegendEntry(value, name, colour) for value, name, colour in table]
-    entries += [
-        LegendEntry(land_value, "land", LAND_COLOUR),
-        LegendEntry(NO_DATA, "no data (not mapped)", "#ffffff", 0),
-    ]
-    return _raster(_pseudo_colour(band, entries, 0.0, float(NO_DATA), "DISCRETE"), start_time)
+    renderer = pseudo_colour_renderer(band, _entries(table, land_value), 0.0, float(NO_DATA), "DISCRETE")
+    return raster_style(renderer, start_time)
 
 
 def chart_class_style(
@@ -64,15 +57,7 @@ def chart_class_style(
     band, land_value, start_time
         As in :func:`chart_concentration_style`.
     """
-    entries = [(value, name, colour, 255) for value, name, colour in table]
-    entries += [(land_value, "land", LAND_COLOUR, 255), (NO_DATA, "no data (not mapped)", "#ffffff", 0)]
-    renderer = _renderer("paletted", band)
-    palette = ElementTree.SubElement(renderer, "colorPalette")
-    for value, name, colour, opacity in entries:
-        ElementTree.SubElement(
-            palette, "paletteEntry", value=str(value), color=colour, alpha=str(opacity), label=name
-        )
-    return _raster(renderer, start_time)
+    return raster_style(paletted_renderer(_entries(table, land_value), band), start_time)
 
 
 def chart_polygon_concentration_style(
@@ -95,7 +80,7 @@ def chart_polygon_concentration_style(
     start_time : str, optional
         Time of the chart, ISO 8601.
     """
-    name = _column(field)
+    name = column(field)
     cases = " ".join(f"WHEN {name} <= {value} THEN {_literal(label)}" for value, label, _ in table)
     expression = f"CASE {_land_case(type_field)} WHEN {name} IS NULL THEN '' {cases} ELSE '' END"
     return _categories(expression, table, "no data", start_time)
@@ -119,18 +104,22 @@ def chart_polygon_class_style(
     type_field, start_time
         As in :func:`chart_polygon_concentration_style`.
     """
-    expression = f"CASE {_land_case(type_field)} ELSE coalesce({_column(field)}, '') END"
+    expression = f"CASE {_land_case(type_field)} ELSE coalesce({column(field)}, '') END"
     if not type_field:
-        expression = f"coalesce({_column(field)}, '')"
+        expression = f"coalesce({column(field)}, '')"
     return _categories(expression, table, "no data, or no class that dominates", start_time)
 
 
 def _land_case(type_field: str | None) -> str:
-    return f"WHEN upper({_column(type_field)}) = 'L' THEN 'land'" if type_field else ""
+    return f"WHEN upper({column(type_field)}) = 'L' THEN 'land'" if type_field else ""
 
 
-def _column(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _entries(table: Table, land_value: int) -> list[LegendEntry]:
+    return [
+        *(LegendEntry(value, name, colour) for value, name, colour in table),
+        LegendEntry(land_value, "land", LAND_COLOUR),
+        LegendEntry(NO_DATA, "no data (not mapped)", "#ffffff", 0),
+    ]
 
 
 def _literal(text: str) -> str:
@@ -146,19 +135,4 @@ def _categories(expression: str, table: Table, absent: str, start_time: str | No
         ElementTree.SubElement(
             holder, "category", symbol=str(number), value=word, type="string", label=label, render="true"
         )
-    return timed(_polygons(renderer, [colour for _, _, colour in entries]), start_time)
-
-
-def timed(style: str, start_time: str | None) -> str:
-    """Return a style of polygons with the time in which they are shown."""
-    begin = _instant(start_time)
-    if begin is None:
-        return style
-    root = ElementTree.fromstring(style[len(DOCTYPE) :])
-    root.set("styleCategories", "Symbology|Temporal")
-    temporal = ElementTree.Element("temporal", enabled="1", mode="0")
-    period = ElementTree.SubElement(temporal, "fixedRange")
-    for name, instant in (("start", begin), ("end", begin + timedelta(seconds=SCENE_SECONDS))):
-        ElementTree.SubElement(period, name).text = instant.strftime("%Y-%m-%dT%H:%M:%SZ")
-    root.insert(0, temporal)
-    return _text(root)
+    return timed(polygon_style(renderer, [colour for _, _, colour in entries]), start_time)

@@ -1,4 +1,4 @@
-"""The style of standardised contributions: where a channel pulls more than it does on the model's reference."""
+"""The style of standardised contributions: where a channel contributes more than it does on the model's reference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LIMIT = 4.0  # standard deviations at which the colours end
 
 
 def standardised_style(channel: str, *, band: int = 1, start_time: str | None = None) -> str:
-    """Return the style of a raster of standardised contributions: white where a channel pulls as usual.
+    """Return the style of a raster of standardised contributions: white where a channel contributes as usual.
 
     Parameters
     ----------

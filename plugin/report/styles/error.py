@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .layers import DIVERGING, LegendEntry, about_zero, class_style, diverging_style
+from .layers import DIVERGING, about_zero, class_style, diverging_style
+from .qml import LegendEntry
 
 PERCENT = 50.0  # at which the colours end: the same for all scenes, so that maps can be compared
 

@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from ...networks.standard_channels import STANDARD_CHANNELS
-from .charts import Table, chart_class_style, chart_concentration_style, timed
+from .charts import Table, chart_class_style, chart_concentration_style
 from .layers import (
-    DOCTYPE,
-    _polygons,
-    _text,
     backscatter_style,
     brightness_temperature_style,
     channel_style,
     concentration_style,
 )
+from .qml import DOCTYPE, polygon_style, style_text, timed
 
 # Limits of greys by the name of a band: distance classes, winds, temperatures, water in the air.
 _RANGES = {
@@ -84,7 +82,7 @@ def raster_styles(
 
 def footprint_style(start_time: str | None = None) -> str:
     """Return the style of a scene's footprint: an orange outline, through which the scene is seen."""
-    filled = _polygons(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
+    filled = polygon_style(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
     root = ElementTree.fromstring(filled[len(DOCTYPE) :])
     changes = {"style": "no", "outline_color": "230,110,0,255", "outline_width": "0.6"}
     for element in root.iter():
@@ -92,4 +90,4 @@ def footprint_style(start_time: str | None = None) -> str:
         name = element.get("name" if element.tag == "Option" else "k")
         if element.tag in ("Option", "prop") and name in changes:
             element.set(key, changes[name])
-    return timed(_text(root), start_time)
+    return timed(style_text(root), start_time)

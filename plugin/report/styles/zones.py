@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from ..page.figures import sensor_colour
 from ..page.html import SENSOR_NAMES
-from .layers import DOCTYPE, LegendEntry, zone_category_style, zone_style
+from .layers import DIVERGING
+from .qml import DOCTYPE, LegendEntry, column, polygon_style, style_text
 
 _LETTER = 8  # width of a letter in an attribute table, pixels
 _NAMES = {
@@ -32,6 +34,74 @@ _BY_SENSOR = {
     "information": "Divergence without {}",
     "mean_abs_z": "Mean |z| of {}",
 }
+
+
+def zone_style(field: str, values: Sequence[float | None], *, title: str = "z") -> str:
+    """Return the style of zone polygons by a z-score, with blank zones as a class of their own.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+    values : sequence of float or None
+        Its values; they set the limits of the colours.
+    title : str
+        What the legend calls the value.
+    """
+    finite = sorted(abs(v) for v in values if v is not None and math.isfinite(v))
+    high = max(6.0, finite[int(0.95 * (len(finite) - 1))] if finite else 0.0)
+    inner, middle = 1.96, 1.96 + (high - 1.96) / 2
+    ranges = [
+        (-1e99, -high, DIVERGING[0], f"{title} below −{high:.3g}"),
+        (-high, -middle, "#7a5aa6", f"{title} −{high:.3g} to −{middle:.3g}"),
+        (-middle, -inner, DIVERGING[1], f"{title} −{middle:.3g} to −{inner:g}"),
+        (-inner, inner, DIVERGING[2], f"{title} −{inner:g} to {inner:g}: not distinct from 0"),
+        (inner, middle, DIVERGING[3], f"{title} {inner:g} to {middle:.3g}"),
+        (middle, high, "#d27e23", f"{title} {middle:.3g} to {high:.3g}"),
+        (high, 1e99, DIVERGING[4], f"{title} above {high:.3g}"),
+    ]
+    blank = -1e100
+    ranges.insert(0, (2 * blank, blank / 2, None, "blank: too few pixels"))
+    renderer = ElementTree.Element(
+        "renderer-v2",
+        type="graduatedSymbol",
+        graduatedMethod="GraduatedColor",
+        attr=f"coalesce({column(field)}, {blank:g})",
+    )
+    holder = ElementTree.SubElement(renderer, "ranges")
+    for number, (lower, upper, _, label) in enumerate(ranges):
+        ElementTree.SubElement(
+            holder,
+            "range",
+            symbol=str(number),
+            lower=repr(lower),
+            upper=repr(upper),
+            label=label,
+            render="true",
+        )
+    return polygon_style(renderer, [colour for _, _, colour, _ in ranges])
+
+
+def zone_category_style(field: str, entries: Sequence[LegendEntry], categories: Sequence[str]) -> str:
+    """Return the style of zone polygons by a word, such as the sensor that varies most.
+
+    Parameters
+    ----------
+    field : str
+        Name of the text field.
+    entries : sequence of LegendEntry
+        Label and colour of each category (the value is not used).
+    categories : sequence of str
+        The words in the field, in the order of `entries`; an empty or other one is a blank zone.
+    """
+    renderer = ElementTree.Element("renderer-v2", type="categorizedSymbol", attr=field)
+    holder = ElementTree.SubElement(renderer, "categories")
+    labels = [entry.label for entry in entries] + ["blank: too few pixels"]
+    for number, (word, label) in enumerate(zip([*categories, ""], labels)):
+        ElementTree.SubElement(
+            holder, "category", symbol=str(number), value=word, type="string", label=label, render="true"
+        )
+    return polygon_style(renderer, [entry.colour for entry in entries] + [None])
 
 
 def zone_aliases(fields: Sequence[str]) -> dict[str, str]:
@@ -82,5 +152,4 @@ def _with_aliases(style: str, aliases: Mapping[str, str]) -> str:
         width = str(max(80, _LETTER * len(name) + 20))
         ElementTree.SubElement(columns, "column", type="field", name=field, width=width, hidden="0")
     ElementTree.SubElement(columns, "column", type="actions", width="-1", hidden="1")
-    ElementTree.indent(root)
-    return DOCTYPE + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return style_text(root)

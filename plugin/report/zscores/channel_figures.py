@@ -49,7 +49,7 @@ def slope_plot(rows: Sequence[Mapping]) -> Figure:
     reach = min(reach, _FAR)
     axes.set_xlim(0.5 - 1.1 * reach, 0.5 + 1.1 * reach)
     for place, row in zip(places, rows):
-        if abs(row["slope"] - 0.5) > 1.1 * reach:  # its bar alone would not tell on which side it lies
+        if abs(row["slope"] - 0.5) > 1.1 * reach:  # its bar alone would not show on which side it lies
             side = 1 if row["slope"] > 0 else -1
             edge = 0.5 + side * 1.07 * reach
             axes.plot(

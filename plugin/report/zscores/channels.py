@@ -1,6 +1,6 @@
 """What a report of Z-scores says of the input channels: held-out slopes first, then strengths.
 
-A slope tests whether the network's trust in a channel is deserved; a strength tells how firmly the map
+A slope tests whether the network's trust in a channel is deserved; a strength says how firmly the map
 rests on it, and is no test: it is never printed with a p-value.
 """
 

@@ -129,7 +129,10 @@ def sensors_sentence(ranking: Ranking) -> str:
     start = f"{name[0].upper()}{name[1:]} {first['components']} components carry {_percent(first['share'])}"
     meaning = "; a score is a weight divided by its error" if len(others) == 1 else ""
     if meaning and first["chance_share"] is not None:
-        meaning = f"; {first['components']} without effect would carry {_percent(first['chance_share'])}"
+        by_chance = [
+            _percent(row["chance_share"]) for row in (first, *others) if row["chance_share"] is not None
+        ]
+        meaning = f"; by chance alone {listed(by_chance)}"
     return f"{start} of all scores, {listed(rest)}{meaning}."
 
 

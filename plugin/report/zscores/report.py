@@ -269,8 +269,8 @@ def _zone_sections(report: ZScoresReport) -> list[Section]:
         columns = [("name", "name")] if any(zone.name for zone in zones) else []
         columns += [(key, _ZONE_HEADINGS.get(key, _plain(key))) for key in zones[0].row]
         suffix = f" \u2013 head '{name}'" if len(report.heads) > 1 else ""
-        told = tuple(pair for pair in columns if any(row[pair[0]] not in (None, "") for row in rows))
-        sections.append(Section("Zones" + suffix, figures=pictures, tables=(Table(told, rows),)))
+        shown = tuple(pair for pair in columns if any(row[pair[0]] not in (None, "") for row in rows))
+        sections.append(Section("Zones" + suffix, figures=pictures, tables=(Table(shown, rows),)))
     return sections
 
 

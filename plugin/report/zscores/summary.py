@@ -1,6 +1,6 @@
 """The three sentences of a report of Z-scores.
 
-Where labels tell how well the map agrees with them: that, which sensor leads, how far to trust it. Else: which
+Where there are labels: how well the map agrees with them, which sensor leads, how far to trust it. Else: which
 sensor leads, which components, how far to trust it.
 """
 

@@ -13,7 +13,7 @@ from .channels import FEW_CLUSTERS, ChannelJudgement, reading_phrase, sensor_slo
 from .head import HeadScores
 
 _SIGNIFICANT = 1.959963984540054  # two-sided 5 % of the normal distribution
-LEAST_CLUSTERS = 10  # fewer cannot tell whether weights are a fit
+LEAST_CLUSTERS = 10  # fewer do not show whether weights are a fit
 _FINDINGS = 3  # verdicts in a sentence
 _NAMES = 2  # sensors by name for each of them
 _REPLACEABLE = 30.0  # VIF from which on others can nearly replace a component
@@ -54,7 +54,7 @@ def trust_sentence(head: HeadScores, judged: ChannelJudgement | None = None) -> 
             "factor."
         )
     return (
-        f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level, once pixels of a "
+        f"{_robust_significant(both)} of {len(both)} scores differ from 0 at the 5 % level, once pixels of a "
         "cluster may depend on each other."
     )
 
@@ -106,7 +106,7 @@ def trust_section(head: HeadScores, judged: ChannelJudgement | None, name: str, 
 
 
 def _fit_points(head: HeadScores) -> list[str]:
-    """Return how far the trained weights are from a fit, where labels tell."""
+    """Return how far the trained weights are from a fit, where there are labels."""
     distance = head.measures.get("fit_distance")
     if distance is None or head.measures.get("weights_fitted") is None:
         if head.measures["n_labelled"]:
@@ -166,7 +166,7 @@ def error_points(head: HeadScores) -> list[str]:
         points.append(f"The labels scatter less than the naive errors assume{note}.")
     if measures.get("weights_fitted"):
         points.append(
-            f"{_robust_significant(head, both)} of {len(both)} scores differ from 0 at the 5 % level by robust errors, "
+            f"{_robust_significant(both)} of {len(both)} scores differ from 0 at the 5 % level by robust errors, "
             f"{naive} by naive ones."
         )
     return points
@@ -181,7 +181,7 @@ def _widening(head: HeadScores, both: list[Mapping[str, Any]]) -> list[float]:
     return [float(np.sqrt(head.measures["n_labelled"] / row["n_effective"])) for row in both]
 
 
-def _robust_significant(head: HeadScores, both: list[Mapping[str, Any]]) -> int:
+def _robust_significant(both: list[Mapping[str, Any]]) -> int:
     return sum(row["log10_p_robust"] is not None and row["log10_p_robust"] < np.log10(0.05) for row in both)
 
 

@@ -27,8 +27,8 @@ def held() -> dict[str, float]:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "mib": pages * os.sysconf("SC_PAGESIZE") / 2**20,
-        "files": len(os.listdir("/proc/self/fd")),
-        "threads": len(os.listdir("/proc/self/task")),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
     }
 
 

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 
 import numpy as np
 import pytest
-from floelens.plugin.algorithms.framework.reading import names_remote
+from floelens.plugin.algorithms.framework.parameter_values import names_remote
 from floelens.tests.plugin.conftest import write_raster
 from floelens.tests.plugin.io.hostile import bad_json, bad_sidecars, bad_virtual, write_services
 from floelens.tests.plugin.io.listener import listening

@@ -95,7 +95,7 @@ def test_no_result_takes_the_place_of_the_radar_raster(refusal, context, tmp_pat
 
 
 @pytest.mark.parametrize("by", ["path", "card", "id"])
-def test_a_model_is_not_replaced_by_a_report(refusal, packages, tmp_path, by):
+def test_a_model_is_not_replaced_by_a_report(refusal, packages, by):
     folder = packages / "protected"
     shutil.copytree(packages / "trial-concentration", folder)
     try:

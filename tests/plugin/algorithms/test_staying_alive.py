@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,8 +61,8 @@ def test_failed_runs_of_a_script_leave_none_of_their_files_open(provider, backsc
     for _ in range(3):
         fail()
     gc.collect()
-    links = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-    assert not [link for link in links if link.is_symlink() and os.readlink(link) == str(backscatter)]
+    links = list(Path("/proc/self/fd").iterdir())
+    assert not [link for link in links if link.is_symlink() and str(link.readlink()) == str(backscatter)]
 
 
 class Held:

@@ -25,7 +25,7 @@ def test_what_is_not_there_is_missing(monkeypatch):
 
 
 def test_the_command_pins_numpy(monkeypatch):
-    monkeypatch.setattr(dependencies.shutil, "which", lambda name: None)
+    monkeypatch.setattr(dependencies.shutil, "which", lambda _name: None)
     command = dependencies.install_command(["torch", "safetensors"])
     assert command.endswith(f'torch safetensors "numpy=={numpy.__version__}"')
     assert " -m pip install " in command
@@ -33,7 +33,7 @@ def test_the_command_pins_numpy(monkeypatch):
 
 
 def test_rasterio_comes_from_the_system_where_there_is_apt(monkeypatch):
-    monkeypatch.setattr(dependencies.shutil, "which", lambda name: "/usr/bin/apt-get")
+    monkeypatch.setattr(dependencies.shutil, "which", lambda _name: "/usr/bin/apt-get")
     assert dependencies.install_command(["rasterio"]) == "sudo apt-get install --yes python3-rasterio"
     first, second = dependencies.install_command(["torch", "rasterio"]).split(" && ")
     assert "rasterio" in first
@@ -62,7 +62,7 @@ def test_torch_comes_from_the_system_where_that_is_new_enough(monkeypatch, tmp_p
 
 def test_a_system_python_is_told_to_install_for_the_user_even_where_debian_objects(monkeypatch, tmp_path):
     monkeypatch.setattr(dependencies.sys, "prefix", sys.base_prefix)
-    monkeypatch.setattr(dependencies.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(dependencies.sysconfig, "get_path", lambda _name: str(tmp_path))
     assert " --user torch" in dependencies.install_command(["torch"])
     (tmp_path / "EXTERNALLY-MANAGED").touch()
     assert " --user --break-system-packages torch" in dependencies.install_command(["torch"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,7 +37,7 @@ def ablate(scene, packages, tmp_path):
             **changes,
         }
         results = Ablation(**settings).run(progress or Silent())
-        with open(paths["table"], encoding="utf-8") as file:
+        with Path(paths["table"]).open(encoding="utf-8") as file:
             rows = {row["group"]: row for row in csv.DictReader(file)}
         return SimpleNamespace(results=results, bands=read(paths["output"]), rows=rows)
 

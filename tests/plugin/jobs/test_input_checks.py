@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_a_few_impossible_values_are_told_in_log_report_and_tags(job, scene, mod
     assert sum("hh 300 of " in line for line in log) == 1
     assert any("converted from °C ('degC') to K" in line for line in log)
     if job == "zscores":
-        with open(out("json"), encoding="utf-8") as file:
+        with Path(out("json")).open(encoding="utf-8") as file:
             tags = json.load(file)["provenance"]
     else:
         with rasterio.open(out("tif")) as raster:
@@ -92,7 +93,7 @@ def test_a_few_impossible_values_are_told_in_log_report_and_tags(job, scene, mod
     assert tags["FLOELENS_OUT_OF_RANGE"].startswith("hh 300 of ")
     assert tags["FLOELENS_UNITS"].endswith("converted from °C ('degC') to K")
     if job in ("relevance", "zscores"):
-        with open(out("html"), encoding="utf-8") as file:
+        with Path(out("html")).open(encoding="utf-8") as file:
             page = file.read()
         assert "hh 300 of " in page
         assert "converted from °C" in page
@@ -106,7 +107,7 @@ def test_a_report_warns_of_a_scene_outside_of_the_networks_experience(job, scene
 
     mwr = changed(scene.mwr, tmp_path, "mwr.tif", colder)
     JOBS[job](SceneInputs(scene.sar, mwr), model, out).run(Silent())
-    with open(out("json"), encoding="utf-8") as file:
+    with Path(out("json")).open(encoding="utf-8") as file:
         report = json.load(file)
     assert any(
         "outside of what model" in warning and "btemp_89_0v is " in warning for warning in report["warnings"]

@@ -188,7 +188,7 @@ def test_only_what_was_asked_for_is_written(tmp_path):
     assert "CHART" not in results
 
 
-def test_a_real_chart_keeps_its_points_and_its_datum(tmp_path, real_data):
+def test_a_real_chart_keeps_its_points_and_its_datum(real_data):
     """The DMI chart lies on 483 points in EPSG:3411, whose datum GDAL likes to swap."""
     chart = next((real_data / "amsr2-on-s1-20190823").glob("*.tiff"))
     grid = Grid.from_file(chart)

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from floelens.plugin.networks.package import load
 
 
 def rows_of(path) -> list[dict]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -147,7 +148,7 @@ def test_fractions_given_for_percent_are_a_warning(job, scene, recorder, tmp_pat
         out.descriptions = names
     replace(job, labels=path, block_size_km=2.5, report=page).run(recorder)
     assert any("multiply them by 100" in warning for warning in recorder.warnings)
-    with open(page, encoding="utf-8") as file:
+    with Path(page).open(encoding="utf-8") as file:
         assert "multiply them by 100" in file.read()
     recorder.warnings.clear()
     replace(job, labels=scene.chart, block_size_km=2.5).run(recorder)

@@ -76,7 +76,7 @@ def import_all(names: list[str]) -> None:
                 importlib.import_module(name)
             except Exception:  # a module that imports only inside of another
                 continue
-    threads = len(os.listdir("/proc/self/task"))
+    threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
         raise SystemExit(f"{threads} threads: a fork would not have them")
 

@@ -165,7 +165,7 @@ def visible(found: Contents) -> dict[str, str]:
 
 
 def _hidden(path: str | os.PathLike) -> bool:
-    return "floelens-" in os.path.basename(path)
+    return "floelens-" in Path(path).name
 
 
 @dataclass

@@ -88,7 +88,7 @@ def replace(folder: Path, name: str, make: Callable[[Path], None]) -> None:
 
 
 def sparse(path: Path) -> None:
-    with open(path, "wb") as file:
+    with Path(path).open("wb") as file:
         file.truncate(SPARSE)
 
 
@@ -104,7 +104,7 @@ def link_to_pipe(path: Path) -> None:
 
 
 THINGS: dict[str, Callable[[Path], None]] = {
-    "missing": lambda path: None,
+    "missing": lambda _path: None,
     "pipe": os.mkfifo,
     "folder": lambda path: path.mkdir(),
     "sparse": sparse,
@@ -297,7 +297,7 @@ def array(shape: str, kind: str = "<f8") -> bytes:
 
 STATES: dict[str, Callable[[Path], None]] = {
     **{name: make for name, make in THINGS.items() if name != "missing"},
-    "missing": lambda path: None,
+    "missing": lambda _path: None,
     "empty": lambda path: path.write_bytes(b"") and None,
     "text": lambda path: path.write_text("state") and None,
     "npy": lambda path: path.write_bytes(array("(3,)") + bytes(24)) and None,
@@ -370,7 +370,7 @@ def read(root: Path, place: Path) -> dict[str, dict]:
         (folder / "contributions.json").unlink()
         make(folder / "contributions.json")
         ask(f"reference: {name}", lambda: load_reference(str(folder), card, "concentration", "gated"))
-        if os.path.isdir(folder / "contributions.json"):
+        if (folder / "contributions.json").is_dir():
             (folder / "contributions.json").rmdir()
         elif os.path.lexists(folder / "contributions.json"):
             (folder / "contributions.json").unlink()

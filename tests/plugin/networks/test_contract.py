@@ -166,7 +166,7 @@ def toy_architecture(sign: float = 1.0) -> Architecture:
             return None
         copied = copy.deepcopy(module).to(dtype).eval()
         return FastPaths(
-            forward=lambda fine, coarse, edges=None: copied(fine, coarse), gradient=ToyGradient(copied, sign)
+            forward=lambda fine, coarse, _edges=None: copied(fine, coarse), gradient=ToyGradient(copied, sign)
         )
 
     def built(card, arguments):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_a_save_that_is_refused_half_way_leaves_the_earlier_package_whole(tmp_pa
     replace = os.replace
 
     def refusing(source, target):
-        if os.path.basename(target) == refused and "floelens-tmp" in os.fspath(source):
+        if Path(target).name == refused and "floelens-tmp" in os.fspath(source):
             raise PermissionError(13, "held open", os.fspath(target))
         replace(source, target)
 

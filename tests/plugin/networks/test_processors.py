@@ -88,7 +88,7 @@ def test_where_torch_cannot_tell_the_system_is_asked(flags, has, monkeypatch, tm
     told = tmp_path / "cpuinfo"
     if flags is not None:
         told.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(convolutions, "Path", lambda name: told)
+    monkeypatch.setattr(convolutions, "Path", lambda _name: told)
     assert convolutions._has_bfloat16_instructions() == has
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from floelens.plugin.core.zscores.scores import compute_scores
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
 from floelens.plugin.core.zscores.zones import ZoneAccumulator
-from floelens.plugin.report.relevance.report import Books, ChannelRelevance, RelevanceReport
+from floelens.plugin.report.relevance.conservation import Conservation
+from floelens.plugin.report.relevance.content import ChannelRelevance, RelevanceReport
 from floelens.plugin.report.zscores.report import HeadScores, ModelFacts, ZoneShape, ZScoresReport
 from scipy import special
 
@@ -108,7 +109,7 @@ def square(column: int, row: int) -> np.ndarray:
 
 
 def relevance_report(**changes) -> RelevanceReport:
-    """Return a relevance report whose books balance."""
+    """Return a relevance report in which relevance is conserved."""
     generator = np.random.default_rng(8)
     channels = [
         ChannelRelevance(
@@ -130,7 +131,7 @@ def relevance_report(**changes) -> RelevanceReport:
         for f, p in MWR
     ]
     total = sum(channel.net for channel in channels)
-    books = Books(total + 120.5 + 2e-4, total, 120.5, 0.0, 0.0, 0.0, 0.0, 2e-4, 3e-8, 1e-4)
+    conservation = Conservation(total + 120.5 + 2e-4, total, 120.5, 0.0, 0.0, 0.0, 0.0, 2e-4, 3e-8, 1e-4)
     values = {
         "model": MODEL,
         "scene": "S1A_EW <20190823>",
@@ -140,7 +141,7 @@ def relevance_report(**changes) -> RelevanceReport:
         "pixels": 123456,
         "method": "gradient_x_input",
         "channels": tuple(channels),
-        "books": books,
+        "conservation": conservation,
         "settings": {"baseline": "training mean"},
         "provenance": {"floelens": "0.1.0"},
     }

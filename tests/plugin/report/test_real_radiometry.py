@@ -29,7 +29,7 @@ FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "amsr2-rrdp-p
 
 def points(path: Path, least_latitude: float) -> tuple[np.ndarray, np.ndarray]:
     """Return temperatures (point, channel), K, and the days of the points (point,)."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         next(file)
         header = [name.lstrip("# ") for name in next(file).strip().split(",")]
         at = [header.index(name) for name in COLUMNS]

@@ -63,7 +63,7 @@ def own_grid_of(swaths: Sequence[Swath], warnings: list[str]) -> tuple[Grid, flo
     """Return a polar stereographic grid (EPSG:3413 or 3976) of 10 km around what is poleward of 50°.
 
     A granule goes from pole to pole. A raster cannot show both, so the north is taken unless there is
-    nothing, and the user is told.
+    nothing, and a warning says so.
     """
     lon = np.concatenate([group.lon for swath in swaths for group in swath.footprints])
     lat = np.concatenate([group.lat for swath in swaths for group in swath.footprints])

@@ -1,5 +1,5 @@
 """Gridded NetCDF by the CF conventions: one decoder for every reader.
 
 A :class:`~.container.Container` opens a file, a :class:`~.packing.Packing` turns what is stored into
-values, :mod:`.axes` tells which dimension is which, and :mod:`.placement` where cells lie.
+values, :mod:`.axes` finds which dimension is which, and :mod:`.placement` where cells lie.
 """

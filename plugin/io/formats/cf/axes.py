@@ -1,6 +1,6 @@
 """Which dimension of a variable is which, by names and attributes, and the coordinates along it.
 
-CF tells axes by the attributes of coordinate variables: ``axis``, ``standard_name``, units of longitude,
+CF knows axes by the attributes of coordinate variables: ``axis``, ``standard_name``, units of longitude,
 latitude and time, ``positive`` for the vertical. Names of variables and dimensions come after them, and
 sizes never: a square grid would be transposed in silence.
 """
@@ -117,14 +117,14 @@ class Dimensions:
         return known[0] if known else None
 
     def role(self, dim: str) -> str:
-        """Return which axis a dimension is; nothing where neither attributes nor names tell."""
+        """Return which axis a dimension is; nothing where neither attributes nor names say."""
         variable = self.coordinate(dim)
         return (role_of(variable) if variable is not None else "") or role_of_name(dim)
 
     def horizontal(self, variable: Variable) -> tuple[str, str] | None:
         """Return the dimensions of a variable along y and x; None where it is no map.
 
-        Where nothing tells them apart, the last two of more than one cell count as y and x: CF recommends
+        Where they cannot be distinguished, the last two of more than one cell count as y and x: CF recommends
         this order.
         """
         roles = {dim: self.role(dim) for dim in variable.dims}

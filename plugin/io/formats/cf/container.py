@@ -17,7 +17,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 from osgeo import gdal
@@ -146,7 +145,7 @@ class Container:
             )
         reasons: list[str] = []
         for name in present:
-            # The prefixes tell GDAL not to mind the file's extension.
+            # With the prefixes GDAL does not mind the file's extension.
             what = f'NETCDF:"{self.source}"' if name == "netCDF" else f"HDF5:{self.source}"
             with quiet_gdal(reasons, CPL_VSIL_GZIP_WRITE_PROPERTIES="NO"):
                 try:
@@ -167,9 +166,7 @@ class Container:
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -242,26 +239,26 @@ class Container:
         """Return a global attribute as text, empty where there is none."""
         return as_text(self.attributes.get(name))
 
-    def warn(self, told: str, variable: str = "") -> None:
+    def warn(self, sentence: str, variable: str = "") -> None:
         """Note what a person should know, once; of several variables alike together.
 
         Parameters
         ----------
-        told : str
+        sentence : str
             A sentence; of a variable what follows "In a file, ".
         variable : str
             What it is about; empty for the file.
         """
-        self._notes.setdefault(told, []).append(variable)
+        self._notes.setdefault(sentence, []).append(variable)
 
     @property
     def warnings(self) -> list[str]:
         """What the decoder had to assume, in sentences for a person."""
         found = []
-        for told, names in self._notes.items():
+        for sentence, names in self._notes.items():
             known = list(dict.fromkeys(name for name in names if name))
             listed = ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
-            found.append(f"{self.path}, {listed}: {told}" if known else told)
+            found.append(f"{self.path}, {listed}: {sentence}" if known else sentence)
         return found
 
     @contextmanager

@@ -129,7 +129,7 @@ class Packing:
             fraction_range=np.dtype(meant).kind in "iu" and any(types.get(name) in _FLOATS for name in names),
             scale=scale,
             offset=offset,
-            flags=tuple((_turned(flag, meant) if sign else flag, told) for flag, told in _flags(attributes)),
+            flags=tuple((_turned(flag, meant) if sign else flag, text) for flag, text in _flags(attributes)),
         )
 
     @property
@@ -288,8 +288,8 @@ def _stored(fill: float, meant: str) -> float | None:
 
 
 def _flags(attributes: Mapping[str, Any]) -> list[tuple[float, str]]:
-    told = attributes.get("flag_meanings")
-    meanings = (told[0] if isinstance(told, (list, tuple)) and told else str(told or "")).split()
+    stated = attributes.get("flag_meanings")
+    meanings = (stated[0] if isinstance(stated, (list, tuple)) and stated else str(stated or "")).split()
     values = numbers(attributes["flag_values"]) if "flag_values" in attributes else []
     return list(zip(values, meanings)) if len(meanings) == len(values) else []
 

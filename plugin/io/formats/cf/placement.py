@@ -1,6 +1,6 @@
 """Where the cells of a map lie.
 
-The axes of its dimensions tell, with the grid mapping that the variable names; else the latitudes and
+The axes of its dimensions say so, with the grid mapping that the variable names; else the latitudes and
 longitudes of each cell.
 """
 
@@ -86,8 +86,8 @@ class Places:
                 f"'{variable.name}' in {self._container.path} has the dimensions {', '.join(variable.dims) or 'none'} "
                 f"({' x '.join(map(str, variable.shape))}); rows and columns of a map are due."
             )
-        told = [as_text(variable.attributes.get(name)) for name in ("grid_mapping", "coordinates")]
-        key = (*dims, *told)
+        stated = [as_text(variable.attributes.get(name)) for name in ("grid_mapping", "coordinates")]
+        key = (*dims, *stated)
         if key not in self._known:
             self._known[key] = self._place(variable, dims)
         return self._known[key]
@@ -182,9 +182,9 @@ def _around(lon: np.ndarray) -> tuple[np.ndarray, int]:
 def _check_cells(container: Container, grid: Grid, y: Axis, x: Axis) -> None:
     size = grid.pixel_size()
     if not np.isfinite(size) or size < SMALLEST_CELL_M:
-        told = f"'{x.unit}'" if x.unit else "no unit, so metres"
+        stated = f"'{x.unit}'" if x.unit else "no unit, so metres"
         raise SceneError(
-            f"The axes '{x.name}' and '{y.name}' of {container.path} have {told}: its cells would be {size:.3g} m "
+            f"The axes '{x.name}' and '{y.name}' of {container.path} have {stated}: its cells would be {size:.3g} m "
             "wide, which no radiometer's are. Correct their attribute units, for example to km."
         )
 
@@ -213,9 +213,9 @@ def _is_longitude(container: Container, axis: Axis) -> bool:
 
 def _mapping_name(container: Container, variable: Variable, y: Axis | None, x: Axis | None) -> str | None:
     """Return the grid mapping that a variable names, or the only one of the file; None where there is none."""
-    told = as_text(variable.attributes.get("grid_mapping"))
-    if told:
-        name = _named(told, {axis.name for axis in (y, x) if axis is not None})
+    stated = as_text(variable.attributes.get("grid_mapping"))
+    if stated:
+        name = _named(stated, {axis.name for axis in (y, x) if axis is not None})
         if name in container and _is_mapping(container.variable(name)):
             return name
         known = [other for other in container.names if _is_mapping(container.variable(other))]
@@ -238,15 +238,15 @@ def _mapping_name(container: Container, variable: Variable, y: Axis | None, x: A
     return known[0] if known else None
 
 
-def _named(told: str, axes: set[str]) -> str:
+def _named(stated: str, axes: set[str]) -> str:
     """Return the grid mapping of an attribute: ``crs``, or ``crs: x y other: lat lon`` by the axes named."""
-    if ":" not in told:
-        return told.split()[0]
-    pairs = re.findall(r"([^\s:]+)\s*:\s*([^:]*?)(?=\s+[^\s:]+\s*:|$)", told)
+    if ":" not in stated:
+        return stated.split()[0]
+    pairs = re.findall(r"([^\s:]+)\s*:\s*([^:]*?)(?=\s+[^\s:]+\s*:|$)", stated)
     for name, coordinates in pairs:
         if axes and axes <= set(coordinates.split()):
             return name
-    return pairs[0][0] if pairs else told.split(":")[0].strip()
+    return pairs[0][0] if pairs else stated.split(":")[0].strip()
 
 
 def _is_mapping(variable: Variable) -> bool:
@@ -281,8 +281,8 @@ def _by_geotransform(
 ) -> Placement | None:
     """Return where cells lie by the attribute that GDAL writes into grid mappings."""
     name = _mapping_name(container, variable, None, None)
-    told = as_text(container.variable(name).attributes.get("GeoTransform")) if name else ""
-    numbers = as_numbers(told.split())
+    stated = as_text(container.variable(name).attributes.get("GeoTransform")) if name else ""
+    numbers = as_numbers(stated.split())
     if name is None or len(numbers) != 6:
         return None
     c, a, b, f, d, e = numbers

@@ -61,7 +61,7 @@ def kelvins(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
         if not meant.is_base:
             warn(f"the unit is {unit.strip()}; converted to K.", name)
         return converted
-    told = f"in '{unit.strip()}'" if unit.strip() else "without a unit"
+    stated = f"in '{unit.strip()}'" if unit.strip() else "without a unit"
     fits = [
         cause
         for cause, turned in _CAUSES
@@ -73,7 +73,7 @@ def kelvins(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
         else " Get the file from its provider."
     )
     raise SceneError(
-        f"'{name}' in {path} holds {np.nanmin(values):.4g} … {np.nanmax(values):.4g} {told}; brightness temperatures "
+        f"'{name}' in {path} holds {np.nanmin(values):.4g} … {np.nanmax(values):.4g} {stated}; brightness temperatures "
         f"are {LOWEST_K:g} … {HIGHEST_K:g} K.{likely}"
     )
 

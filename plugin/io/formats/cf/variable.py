@@ -139,8 +139,8 @@ class Variable:
         packing = self.packing(raw)
         stored = packing.stored(raw)
         found = np.zeros(stored.shape, dtype=bool)
-        for flag, told in packing.flags:
-            if meaning.search(told):
+        for flag, text in packing.flags:
+            if meaning.search(text):
                 found |= stored == flag
         return found
 
@@ -187,9 +187,9 @@ class Variable:
         if self._packing is None:
             packing = Packing.of(self.attributes, self._types, number_type(self._array) or "float64")
             if packing.ambiguous:
-                packing, told = packing.settled(self._probe() if sample is None else sample)
-                if told:
-                    self._container.warn(told, self.name)
+                packing, sentence = packing.settled(self._probe() if sample is None else sample)
+                if sentence:
+                    self._container.warn(sentence, self.name)
             self._packing = packing
         return self._packing
 

@@ -42,7 +42,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
     """
     options = options or ImportOptions()
     vector, layer = _read_first(find_vectors(path))
-    layer.columns, told = as_sigrid(layer.columns)
+    layer.columns, notes = as_sigrid(layer.columns)
     unknown = UnknownCodes()
     ice = decode_layer(layer, options.dominant_share, unknown)
     kinds = [str(kind or "").upper() for kind in layer.column("POLY_TYPE")]
@@ -79,7 +79,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
             "chart_land_value": "254",
         },
         found=found,
-        warnings=[*_warnings(vector, layer, unknown, missing), *told],
+        warnings=[*_warnings(vector, layer, unknown, missing), *notes],
     )
     if options.scene:
         grid = Grid.from_file(options.scene)
@@ -130,7 +130,7 @@ def _fields(layer: ChartLayer, ice: Sequence[DecodedIce]) -> dict[str, list[obje
         "stage_of_development": [stage_name(codes.stage) for codes in ice],
         "floe_size": [floe_name(codes.floe) for codes in ice],
     }
-    # GeoPackage does not tell names apart by case.
+    # GeoPackage takes names that differ by case for one.
     return {name: values for name, values in fields.items() if name.lower() not in decoded} | decoded
 
 
@@ -161,23 +161,25 @@ def parse_time(text: str) -> datetime | None:
 def _warnings(
     vector: VectorFile, layer: ChartLayer, unknown: UnknownCodes, missing: Sequence[str]
 ) -> list[str]:
-    told = []
+    warnings = []
     if layer.mended:
-        told.append(f"{layer.mended} of {len(layer.wkb)} polygons had an invalid geometry, which was mended.")
+        warnings.append(
+            f"{layer.mended} of {len(layer.wkb)} polygons had an invalid geometry, which was mended."
+        )
     if layer.as_drawn:
-        told.append(
+        warnings.append(
             f"{layer.as_drawn} of {len(layer.wkb)} polygons cross themselves too often to be mended here and stay as "
             "drawn: what lies in two loops at once is outside. QGIS's Fix geometries repairs a chart."
         )
     for reason, count in layer.dropped.items():
-        told.append(f"Features left out for {reason}: {count}.")
+        warnings.append(f"Features left out for {reason}: {count}.")
     if unknown.counts:
-        told.append(unknown.sentence())
+        warnings.append(unknown.sentence())
     if missing:
-        told.append(f"The chart has no fields {', '.join(missing)}: they count as not given.")
+        warnings.append(f"The chart has no fields {', '.join(missing)}: they count as not given.")
     if vector.others:
         others = ", ".join(vector.others[:5])
-        told.append(
+        warnings.append(
             f"Of the vector files in the zip only one was read, {vector.names[-1]}; left out: {others}."
         )
-    return told
+    return warnings

@@ -62,7 +62,7 @@ _STAGE_CLASS: dict[int, int | None] = {
     **dict.fromkeys((81, 82), 1),  # new ice; nilas and ice rind
     **dict.fromkeys((83, 84, 85), 2),  # young, grey, grey-white
     **dict.fromkeys((87, 88, 89), 3),  # thin first-year and its two stages
-    **dict.fromkeys((86, 91, 93), 4),  # first-year (not told further), medium, thick
+    **dict.fromkeys((86, 91, 93), 4),  # first-year (no further detail), medium, thick
     **dict.fromkeys((95, 96, 97), 5),  # old, second-year, multi-year
     # Known to SIGRID-3, without a class here: brash, for later use, residual ice, glacier ice.
     **dict.fromkeys((70, 90, 92, 94, 98), None),
@@ -128,8 +128,8 @@ class UnknownCodes:
         """Return what a person should know; empty where every code is known."""
         if not self.counts:
             return ""
-        told = ", ".join(f"{text} ({count} x)" for text, count in self.as_json().items())
-        return f"Codes that SIGRID-3 does not know are mapped as no data: {told}."
+        listed = ", ".join(f"{text} ({count} x)" for text, count in self.as_json().items())
+        return f"Codes that SIGRID-3 does not know are mapped as no data: {listed}."
 
 
 def code_number(code: object) -> int | None:

@@ -80,7 +80,7 @@ def recognises(path: str | os.PathLike) -> bool:
     """Return whether a file looks like an ice chart's: polygons in a shapefile, GeoJSON, GeoPackage or a zip.
 
     Only the first and last 64 KiB are looked at. Whether there are SIGRID-3 codes shows in
-    opening it, where a sentence can tell what is missing.
+    opening it, where a sentence can say what is missing.
     """
     with contextlib.suppress(Exception), VirtualFile(zip_of(os.fspath(path))) as file:
         head = file.read(_HEAD)

@@ -50,7 +50,7 @@ Columns = dict[str, list[Any]]
 
 
 def concentration_field(names: Any) -> str | None:
-    """Return the field that tells the concentration of a chart; None where there is none."""
+    """Return the field of the concentration of a chart; None where there is none."""
     known = set(names)
     for name in ("CT", *(f"{prefix}CT" for prefix in _PREFIXES), "ICECODE", *_CLASS_FIELDS):
         if name in known:
@@ -67,21 +67,23 @@ def as_sigrid(columns: Mapping[str, list[Any]]) -> tuple[Columns, list[str]]:
         Upper-case field names to one value a polygon.
     """
     found: Columns = dict(columns)
-    told: list[str] = []
+    notes: list[str] = []
     source = concentration_field(columns)
     if source is None:
-        return found, told
+        return found, notes
     prefix = source[: -len("CT")]
     if source == "ICECODE":
         texts = [dict(_ICECODE.findall(str(value or "").upper())) for value in columns[source]]
         found.update({name: [codes.get(name, "-9") for codes in texts] for name in EGG})
-        told.append("The codes are read from the field ICECODE.")
+        notes.append("The codes are read from the field ICECODE.")
     elif source in _CLASS_FIELDS:
         found["CT"] = [_class(value) for value in columns[source]]
-        told.append(f"The concentration is read from the classes in the field {source}; there are no stages.")
+        notes.append(
+            f"The concentration is read from the classes in the field {source}; there are no stages."
+        )
     elif prefix:
         found.update({name: columns[prefix + name] for name in EGG if prefix + name in columns})
-        told.append(f"The codes are read from the fields {prefix}CT, {prefix}CA and so on.")
+        notes.append(f"The codes are read from the fields {prefix}CT, {prefix}CA and so on.")
     if prefix in ("E_", "EGG_"):
         for name in EGG:
             if name in found and name[0] != "C":
@@ -91,8 +93,8 @@ def as_sigrid(columns: Mapping[str, list[Any]]) -> tuple[Columns, list[str]]:
         for name in _AMOUNTS:
             if name in found:
                 found[name] = [_of_tenths(value) for value in found[name]]
-        told.append("Concentrations are given in tenths, not in codes of SIGRID-3: read so.")
-    return found, told
+        notes.append("Concentrations are given in tenths, not in codes of SIGRID-3: read so.")
+    return found, notes
 
 
 def _class(value: Any) -> str:

@@ -113,7 +113,7 @@ def parse_codes(lines: Sequence[str], dominant_share: float, path: str) -> Chart
 
 
 def polygonise(
-    variable: Variable, table: ChartTable, grid: Grid, told: Callable[[float], bool] | None = None
+    variable: Variable, table: ChartTable, grid: Grid, go_on: Callable[[float], bool] | None = None
 ) -> tuple[ChartPolygons, dict[str, int]]:
     """Return the polygons of an image of polygon numbers, with all their codes.
 
@@ -125,7 +125,7 @@ def polygonise(
         Their codes; pixels of other numbers belong to no polygon.
     grid : Grid
         Geometry of the pixels; vertices are put into its CRS.
-    told : callable, optional
+    go_on : callable, optional
         Takes the share that is done; returns False to stop.
 
     Returns
@@ -140,12 +140,12 @@ def polygonise(
     Cancelled
         It was asked to stop.
     """
-    told = told or (lambda _share: True)
+    go_on = go_on or (lambda _share: True)
     numbers = sorted(table.codes)
     with scratch_folder() as folder:
         places = str(folder / "chart.tif")
-        _write_places(places, variable, np.array(numbers), grid, told)
-        parts = _outlines(places, len(numbers), told)
+        _write_places(places, variable, np.array(numbers), grid, go_on)
+        parts = _outlines(places, len(numbers), go_on)
     wkb, kept, mended = [], [], 0
     for number, geometries in zip(numbers, parts):
         if not geometries:
@@ -165,7 +165,7 @@ def polygonise(
 
 
 def _write_places(
-    path: str, variable: Variable, numbers: np.ndarray, grid: Grid, told: Callable[[float], bool]
+    path: str, variable: Variable, numbers: np.ndarray, grid: Grid, go_on: Callable[[float], bool]
 ) -> None:
     """Write which polygon (from 1, in order) each pixel belongs to, 0 for none: a small working file."""
     with quiet_gdal():
@@ -175,7 +175,7 @@ def _write_places(
             raise SceneError(f"No working file can be made in {Path(path).parent}: make room there.")
     step = strip_rows(grid, 1, variable.block_rows)
     for row in range(0, grid.rows, step):
-        if not told(0.6 * row / grid.rows):
+        if not go_on(0.6 * row / grid.rows):
             raise _stopped()
         values = variable.read(Window(row, 0, min(step, grid.rows - row), grid.cols))
         found = np.zeros(values.shape, dtype=np.int32)
@@ -188,7 +188,7 @@ def _write_places(
         dataset = None  # closes the file
 
 
-def _outlines(path: str, count: int, told: Callable[[float], bool]) -> list[list[ogr.Geometry]]:
+def _outlines(path: str, count: int, go_on: Callable[[float], bool]) -> list[list[ogr.Geometry]]:
     """Return the outlines of each place in pixel coordinates (x = column, y = row)."""
     parts: list[list[ogr.Geometry]] = [[] for _ in range(count)]
     errors: list[str] = []
@@ -200,7 +200,7 @@ def _outlines(path: str, count: int, told: Callable[[float], bool]) -> list[list
         layer.CreateField(ogr.FieldDefn("place", ogr.OFTInteger))
         # The raster is its own mask: pixels of 0 belong to no polygon.
         done = gdal.Polygonize(
-            band, band, layer, 0, [], callback=lambda share, *_: 1 if told(0.6 + 0.3 * share) else 0
+            band, band, layer, 0, [], callback=lambda share, *_: 1 if go_on(0.6 + 0.3 * share) else 0
         )
         if done != 0:
             layer = memory = band = dataset = None

@@ -1,4 +1,4 @@
-"""Where the pixels and cells of a NetCDF scene lie, as its variables and axes tell."""
+"""Where the pixels and cells of a NetCDF scene lie, by its variables and axes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """ASIP and AI4Arctic scenes: what a file holds, under canonical names and in physical units.
 
-The three kinds are told apart by their variables, never by the file's name. Tie points become
+The three kinds are recognised by their variables, never by the file's name. Tie points become
 ground control points, the incidence angle a band, and the chart is decoded; see :mod:`.geometry`,
 :mod:`.layers` and :mod:`.chart`.
 """
@@ -134,7 +134,7 @@ class _Reader:
             self.tags["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ")
             return time
         self.warnings.append(
-            f"{self.path} does not tell when the scene was taken: neither its attributes original_id and "
+            f"{self.path} does not say when the scene was taken: neither its attributes original_id and "
             "scene_id nor its name hold a time. The layers will have none."
         )
         return None
@@ -150,19 +150,19 @@ class _Reader:
         """
         expected = self.ties.display_flip(self.grid)
         self.found["mirror_image_of_the_map"] = self.ties.mirrored(self.grid)
-        told = self.container.attributes.get("flip")
-        if not isinstance(told, (int, float)):
+        flip = self.container.attributes.get("flip")
+        if not isinstance(flip, (int, float)):
             return
-        self.found["flip"] = int(told)
-        self.tags["FLOELENS_FLIP"] = f"{int(told)} (for display only; pixels stay in the radar's order)"
-        if self.found["mirror_image_of_the_map"] and int(told) != expected:
+        self.found["flip"] = int(flip)
+        self.tags["FLOELENS_FLIP"] = f"{int(flip)} (for display only; pixels stay in the radar's order)"
+        if self.found["mirror_image_of_the_map"] and int(flip) != expected:
             self.warnings.append(
-                f"{self.path} says flip={int(told)}, but by its tie points the image looks like a map when "
+                f"{self.path} says flip={int(flip)}, but by its tie points the image looks like a map when "
                 f"turned over along axis {expected}. The tie points are believed: compare with a coastline."
             )
         if not self.found["mirror_image_of_the_map"]:
             self.warnings.append(
-                f"{self.path} says flip={int(told)}, but by its tie points the image lies like a map already, "
+                f"{self.path} says flip={int(flip)}, but by its tie points the image lies like a map already, "
                 "not in the radar's order. The tie points are believed: compare with a coastline."
             )
 
@@ -182,15 +182,15 @@ class _Reader:
                         chosen[band] = variable
         chosen.update(extra)
         for band, variable in list(chosen.items()):
-            told = str(variable.attributes.get("polarisation", variable.attributes.get("polarization", "")))
+            stated = str(variable.attributes.get("polarisation", variable.attributes.get("polarization", "")))
             plain = band.split("_")[0]
-            if re.fullmatch(r"[HhVv]{2}", told) and told.lower() != plain:
+            if re.fullmatch(r"[HhVv]{2}", stated) and stated.lower() != plain:
                 # A scene in VV and VH must not pass as HH and HV.
-                renamed = told.lower() + band[len(plain) :]
+                renamed = stated.lower() + band[len(plain) :]
                 chosen = {renamed if name == band else name: v for name, v in chosen.items()}
                 self.warnings.append(
-                    f"'{variable.name}' in {self.path} is {told.upper()}, not {plain.upper()}: its band is "
-                    f"named {told.lower()}."
+                    f"'{variable.name}' in {self.path} is {stated.upper()}, not {plain.upper()}: its band is "
+                    f"named {stated.lower()}."
                 )
         return chosen
 
@@ -316,8 +316,8 @@ class _Reader:
         rasters["chart"] = raster
         self.found["chart_pixels_without_codes"] = raster.unknown
 
-        def polygons(told: Callable[[float], bool] | None = None) -> ChartPolygons:
-            made, counts = polygonise(variable, table, self.grid, told)
+        def polygons(go_on: Callable[[float], bool] | None = None) -> ChartPolygons:
+            made, counts = polygonise(variable, table, self.grid, go_on)
             self.found["chart_polygons"] = counts
             return made
 

@@ -1,7 +1,7 @@
 """Where the image begins and ends in each row: no data (DN 0) and border noise lie outside.
 
 Products before IPF 2.9 (March 2018) keep a fringe of small numbers along their edges that is no
-image. An image's power is never far below the thermal noise in it, so the noise table tells the
+image. An image's power is never far below the thermal noise in it, so the noise table gives the
 fringe: from each edge of a row inward the fringe goes on until a pixel and the mean of the 16 pixels
 from it inward both exceed a quarter of the noise there. Each row decides for itself; strips cannot
 show. Where the table has no noise the fringe is DN 0 alone.

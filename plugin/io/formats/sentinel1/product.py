@@ -51,14 +51,14 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the manifest tells.
+    """What the manifest says.
 
     Parameters
     ----------
     product_type : str
         ``GRD``, ``SLC``, ``OCN``, ``RAW``.
     ipf : str
-        Version of the processor, as in ``003.52``; empty where it is not told.
+        Version of the processor, as in ``003.52``; empty where it is not stated.
     images : tuple of ImageFiles
         One per polarisation.
     """
@@ -69,7 +69,7 @@ class Manifest:
 
 
 def read_manifest(store: Store) -> Manifest:
-    """Return what the manifest of a product tells.
+    """Return what the manifest of a product says.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def open_sentinel1(path: str, options: ImportOptions) -> Product:
     Returns
     -------
     Product
-        With one raster, ``sar``. Its ``found["counts"]`` tells of the rows read so far.
+        With one raster, ``sar``. Its ``found["counts"]`` counts the rows read so far.
 
     Raises
     ------

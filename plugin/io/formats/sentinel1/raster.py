@@ -180,7 +180,7 @@ class Sentinel1Raster:
             noise *= FLOOR
             low = net < noise
             if net.shape[1] == self.grid.cols:
-                # Of booleans, "greater" says: low and not invalid.
+                # `greater` of booleans is `low & ~invalid`, in one pass.
                 self._floored[name][row : row + len(net)] = count_rows(np.greater(low, invalid))
             np.maximum(net, noise, out=net)
             out[...] = net

@@ -185,9 +185,9 @@ def _stem(name: str) -> str:
 
 
 def recognises(path: str) -> bool:
-    """Return whether `path` is a Sentinel-1 product (of any type), told by its content; never raises.
+    """Return whether `path` is a Sentinel-1 product (of any type), by its content; never raises.
 
-    A zip that names a manifest and cannot be read is taken for one: opening it tells what is wrong.
+    A zip that names a manifest and cannot be read is taken for one: opening it says what is wrong.
     """
     try:
         try:

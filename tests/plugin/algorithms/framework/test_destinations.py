@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from floelens.plugin.algorithms.framework.destinations import clash, report_companions
 
@@ -28,7 +26,7 @@ def test_a_table_and_a_report_of_the_same_name_do_not_collide():
 
 
 def test_the_same_file_under_two_spellings_is_one_file(tmp_path):
-    os.symlink(tmp_path, tmp_path / "link")
+    (tmp_path / "link").symlink_to(tmp_path)
     problem = clash({"A": str(tmp_path / "x.tif"), "B": str(tmp_path / "link" / "." / "x.tif")})
     assert problem.startswith("B and A are the same file")
 

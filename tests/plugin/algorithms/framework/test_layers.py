@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import gc
+import shutil
+from dataclasses import replace
 
 import pytest
-from floelens.plugin.algorithms.framework.layers import dress, layer_name, short_scene, styled_by_person
+from floelens.plugin.algorithms.framework.layers import (
+    Look,
+    RunLayers,
+    layer_name,
+    order_of,
+    short_scene,
+    style_when_loaded,
+    styled_by_person,
+)
 from floelens.plugin.report.styles import layers as styles
 from qgis.core import (
     QgsProcessingContext,
@@ -16,6 +26,8 @@ from qgis.core import (
     QgsSettings,
     QgsSingleBandGrayRenderer,
 )
+
+LOOK = Look("Relevance of SAR", "scene · SAR relevance", "FloeLens scene")
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def load(path: str, project: QgsProject, context: QgsProcessingContext, name: st
 
 def test_a_style_that_a_person_chose_for_an_output_stays(made):
     path, project, context = made
-    assert dress(context, path, "Relevance of SAR", "scene · SAR relevance", "FloeLens scene", styled=True)
+    assert style_when_loaded(context, path, replace(LOOK, styled=True))
     layer = QgsRasterLayer(path, "Relevance of SAR", "gdal")
     layer.setRenderer(QgsSingleBandGrayRenderer(layer.dataProvider(), 1))
     project.addMapLayer(layer)
@@ -71,7 +83,7 @@ def test_whether_a_person_chose_a_style_is_asked_of_processing(qgis_processing):
 
 def test_a_loaded_result_has_style_time_name_and_group(made):
     path, project, context = made
-    assert dress(context, path, "Relevance of SAR", "scene · SAR relevance", "FloeLens scene")
+    assert style_when_loaded(context, path, LOOK)
     layer = load(path, project, context, "Relevance of SAR")
     assert layer.renderer().type() == "singlebandpseudocolor"
     assert layer.temporalProperties().isActive()
@@ -84,20 +96,67 @@ def test_a_loaded_result_has_style_time_name_and_group(made):
     assert len(project.layerTreeRoot().findLayers()) == 1
 
 
-def test_a_second_result_of_the_scene_joins_its_group(made, tmp_path):
+def test_a_second_result_of_the_scene_joins_its_group(made):
     path, project, context = made
     project.layerTreeRoot().insertGroup(0, "FloeLens other")
     project.layerTreeRoot().insertGroup(0, "FloeLens scene")
-    dress(context, path, "Relevance of SAR", "name", "FloeLens scene")
+    style_when_loaded(context, path, LOOK)
     load(path, project, context, "Relevance of SAR")
     assert len(project.layerTreeRoot().findGroups()) == 2
+
+
+def test_of_the_layers_of_a_run_the_first_is_shown_above_the_others_and_tables_come_last(backscatter):
+    """However QGIS loads them: by their paths, so that a map may come last."""
+    project, context = QgsProject(), QgsProcessingContext()
+    context.setProject(project)
+    before = QgsRasterLayer(str(backscatter), "SAR", "gdal")
+    group = project.layerTreeRoot().insertGroup(0, "FloeLens scene")
+    project.addMapLayer(before, False)
+    group.addLayer(before)
+    outputs = ("OUTPUT", "PROBABILITIES", "COVERAGE", "TABLE")
+    run, files = RunLayers(), {}
+    for rank, (name, shown) in enumerate(order_of(outputs, ("COVERAGE",), ("TABLE",))):
+        files[name] = str(shutil.copy(backscatter, backscatter.with_name(f"{name}.tif")))
+        details = QgsProcessingContext.LayerDetails(name, project, name)
+        context.addLayerToLoadOnCompletion(files[name], details)
+        look = Look(name, name.lower(), "FloeLens scene", rank=rank, shown=shown)
+        assert style_when_loaded(context, files[name], look, run)
+    if hasattr(context.layerToLoadOnCompletionDetails(files["OUTPUT"]), "groupName"):
+        keys = {
+            name: context.layerToLoadOnCompletionDetails(path).layerSortKey for name, path in files.items()
+        }
+        assert sorted(outputs, key=keys.get) == ["TABLE", "PROBABILITIES", "OUTPUT", "COVERAGE"]
+        return
+    for name in sorted(outputs):
+        load(files[name], project, context, name)
+    shown = {node.name(): node.itemVisibilityChecked() for node in group.findLayers()}
+    assert list(shown) == ["coverage", "output", "probabilities", "table", "SAR"]
+    assert shown == {"coverage": True, "output": True, "probabilities": False, "table": True, "SAR": True}
+    assert len(project.mapLayers()) == 5
+
+
+def test_a_layer_that_comes_into_the_tree_later_is_ticked_or_not_then(made):
+    """As QGIS 3.32 and later do: the post-processor comes first, the layer's node after it."""
+    path, project, context = made
+    assert style_when_loaded(context, path, replace(LOOK, group="", shown=False))
+    layer = QgsRasterLayer(path, "Relevance of SAR", "gdal")
+    project.addMapLayer(layer, False)
+    context.layerToLoadOnCompletionDetails(path).postProcessor().postProcessLayer(
+        layer, context, QgsProcessingFeedback()
+    )
+    group = project.layerTreeRoot().addGroup("some group")
+    node = group.addLayer(layer)
+    assert not node.itemVisibilityChecked()
+    node.setItemVisibilityChecked(True)
+    group.addGroup("another")
+    assert node.itemVisibilityChecked()  # asked once
 
 
 def test_the_group_that_a_person_set_for_results_is_kept(made):
     path, project, context = made
     QgsSettings().setValue("Processing/Configuration/RESULTS_GROUP_NAME", "mine")
     try:
-        dress(context, path, "Relevance of SAR", "name", "FloeLens scene")
+        style_when_loaded(context, path, LOOK)
         load(path, project, context, "Relevance of SAR")
         assert project.layerTreeRoot().findGroup("FloeLens scene") is None
     finally:
@@ -106,13 +165,13 @@ def test_the_group_that_a_person_set_for_results_is_kept(made):
 
 def test_a_name_that_a_person_gave_is_kept(made):
     path, project, context = made
-    dress(context, path, "Relevance of SAR", "scene · SAR relevance", "")
+    style_when_loaded(context, path, replace(LOOK, group=""))
     assert load(path, project, context, "my map").name() == "my map"
 
 
 def test_a_result_that_is_not_loaded_is_left_alone(made):
     _, _, context = made
-    assert not dress(context, "/elsewhere.tif", "Relevance of SAR", "name", "group")
+    assert not style_when_loaded(context, "/elsewhere.tif", LOOK)
 
 
 def test_layer_names_leave_out_what_is_unknown():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +64,9 @@ def trial(qgis_processing) -> Trial:
 def opened(path: str) -> int:
     """Return how often this process holds a file open."""
     links = []
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         try:
-            links.append(os.readlink(f"/proc/self/fd/{name}"))
+            links.append(str(link.readlink()))
         except OSError:
             continue
     return links.count(path)
@@ -123,7 +122,7 @@ def test_looks_that_fail_are_a_warning_and_not_the_end_of_a_finished_run(trial, 
     def broken(*_):
         raise AttributeError("QGIS has changed")
 
-    monkeypatch.setattr(trial, "_dress", broken)
+    monkeypatch.setattr(trial, "_style_layers", broken)
     feedback = QgsProcessingFeedback(False)
     assert trial._attempt({}, context, feedback)[1] == ""
     assert "QGIS has changed" in feedback.textLog()

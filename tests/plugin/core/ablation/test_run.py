@@ -95,7 +95,7 @@ def test_shapley_values_are_the_mean_over_all_orders(players):
 
 def test_too_many_players_are_refused():
     with pytest.raises(ValueError, match="2048 runs"):
-        shapley_values(lambda members: np.zeros(1), 11)
+        shapley_values(lambda _members: np.zeros(1), 11)
 
 
 @pytest.mark.parametrize(

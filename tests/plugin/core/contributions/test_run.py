@@ -166,14 +166,14 @@ def test_the_bias_of_the_gated_split_is_what_the_frozen_network_makes_of_its_bia
         name: layer for name, layer in module.named_modules() if isinstance(layer, (nn.ReLU, nn.LeakyReLU))
     }
     hooks = [
-        layer.register_forward_hook(lambda m, x, y, name=name: masks.__setitem__(name, y / x[0]))
+        layer.register_forward_hook(lambda _m, x, y, name=name: masks.__setitem__(name, y / x[0]))
         for name, layer in gates.items()
     ]
     module(inputs.fine, inputs.coarse)
     for hook in hooks:
         hook.remove()
     for name, layer in gates.items():
-        layer.register_forward_hook(lambda m, x, y, name=name: x[0] * masks[name])
+        layer.register_forward_hook(lambda _m, x, _y, name=name: x[0] * masks[name])
     logits = module(torch.zeros_like(inputs.fine), torch.zeros_like(inputs.coarse)).detach().numpy()
     bands = bands_of(runner_of(network), GATED_ONE, inputs)
     np.testing.assert_allclose(bands[-2], logits[0, 3] - logits[0, 1], rtol=0, atol=1e-12)

@@ -356,7 +356,7 @@ def test_a_new_kind_of_layer_is_one_row(monkeypatch):
     with pytest.raises(ModelError, match="Softsign"):
         explainer_for(runner, Method("lrp_0")).explain(inputs, torch.ones_like, Ledger())
 
-    row = LayerKind((nn.Softsign,), Activated(lambda layer: Smooth(functional.softsign)), reach=none)
+    row = LayerKind((nn.Softsign,), Activated(lambda _layer: Smooth(functional.softsign)), reach=none)
     monkeypatch.setitem(OF_LAYERS, nn.Softsign, row)
     for name in ("gradient_x_input", "lrp_epsilon", "deeplift", "lrp_composite"):
         ledger = Ledger()

@@ -384,7 +384,7 @@ def test_a_new_method_is_one_row_of_each_table(monkeypatch):
     monkeypatch.setitem(METHODS, "toy", words)
     with pytest.raises(KeyError):
         explained(Method("toy"))
-    monkeypatch.setitem(RUNS, "toy", MethodRun(rule=lambda method: half_to_bias))
+    monkeypatch.setitem(RUNS, "toy", MethodRun(rule=lambda _method: half_to_bias))
     method = Method("toy", epsilon=0.1)
     assert method.text() == "toy with ε = 0.1"
     assert method.used_settings() == {"epsilon": 0.1}

@@ -363,7 +363,7 @@ def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(
     network, scene, listener = TinyFusion(), tiny_scene(), Listener()
 
     def lossy(layer, values):
-        return values, lambda multipliers, record: (0.9 * multipliers,)
+        return values, lambda multipliers, _record: (0.9 * multipliers,)
 
     monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)

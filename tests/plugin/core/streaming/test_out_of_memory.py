@@ -218,7 +218,7 @@ def test_later_tiles_are_cut_at_once():
 
 def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypatch):
     def lossy(layer, values):
-        return values, lambda multipliers, record: (0.9 * multipliers,)
+        return values, lambda multipliers, _record: (0.9 * multipliers,)
 
     monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     runner, listener = DeviceRunner(), Listener()
@@ -289,6 +289,6 @@ def test_on_a_graphics_card_convolutions_are_not_rounded_to_tf32(device, allowed
     runner = SimpleNamespace(device=torch.device(device))
     ready = retreat.Retreat(runner, PLAN, Listener(), lambda runner: runner)
     # Several threads may be at it on a CPU: they must not set what belongs to the whole process.
-    found = list(ready.pieces(tile, lambda runner, piece: torch.backends.cudnn.allow_tf32))
+    found = list(ready.pieces(tile, lambda _runner, _piece: torch.backends.cudnn.allow_tf32))
     assert found == [(tile, allowed)]
     assert torch.backends.cudnn.allow_tf32

@@ -72,12 +72,12 @@ def test_what_is_computed_ahead_comes_in_order(ahead):
 def test_as_many_are_computed_at_the_same_time_as_is_said():
     meeting = threading.Barrier(3, timeout=60)
     pairs = [(number, 0) for number in range(6)]
-    found = list(computed_ahead(iter(pairs), lambda tile, patch: meeting.wait(), 2))
+    found = list(computed_ahead(iter(pairs), lambda _tile, _patch: meeting.wait(), 2))
     assert sorted(number for _, number in found) == [0, 0, 1, 1, 2, 2]
 
 
 def test_with_none_ahead_the_thread_that_asks_does_the_work():
-    found = list(computed_ahead(iter([(0, 0)]), lambda tile, patch: threading.get_ident(), 0))
+    found = list(computed_ahead(iter([(0, 0)]), lambda _tile, _patch: threading.get_ident(), 0))
     assert found == [((0, 0), threading.get_ident())]
 
 
@@ -131,7 +131,7 @@ def test_who_computes_ahead_has_all_cores_whatever_another_thread_was_told():
     other = threading.Thread(target=torch.set_num_threads, args=(1,))
     try:
         torch.set_num_threads(3)
-        computed = computed_ahead(iter([(0, 0)] * 4), lambda tile, patch: torch.get_num_threads(), 1)
+        computed = computed_ahead(iter([(0, 0)] * 4), lambda _tile, _patch: torch.get_num_threads(), 1)
         other.start()
         other.join()
         assert [number for _, number in computed] == [3] * 4

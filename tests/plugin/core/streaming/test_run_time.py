@@ -80,7 +80,7 @@ def test_only_what_is_needed_counts():
     source, whole = Slow(clock, 4000), Window(0, 0, 4000, 4000)
     plan = Plan(whole, whole, 30, 25, 500, 500)
     seen = []
-    probe = Probe(lambda tile, patch: seen.append(tile), lambda tile: tile if tile.output.row == 0 else None)
+    probe = Probe(lambda tile, _patch: seen.append(tile), lambda tile: tile if tile.output.row == 0 else None)
     announce(source, plan, Listener(), "Working", probe)
     of_strip = sum(t.input.rows * t.input.cols for t in next(plan.strips()))
     assert 2 * seen[0].input.rows * seen[0].input.cols <= 0.02 * of_strip
@@ -89,7 +89,7 @@ def test_only_what_is_needed_counts():
 def test_a_small_region_and_one_without_data_have_no_estimate():
     listener, clock = Listener(), Clock()
     whole = Window(0, 0, 150, 150)
-    probe = Probe(lambda tile, patch: pytest.fail("nothing is tried"))
+    probe = Probe(lambda _tile, _patch: pytest.fail("nothing is tried"))
     assert (
         announce(Slow(clock, 150), Plan(whole, whole, 30, 25, 400, 400), listener, "Working", probe) is None
     )

@@ -85,7 +85,7 @@ def test_labelled_pixels_alone_are_kept_for_refits(streamed):
     samplers = [RefitSampler(len(head.components), "scene", "place") for head in heads]
     kept = []
     collector = SceneCollector(
-        heads, ladder, samplers=samplers, keep=lambda head, x, labels, blocks: kept.append((head, len(x)))
+        heads, ladder, samplers=samplers, keep=lambda head, x, _labels, _blocks: kept.append((head, len(x)))
     )
     for batch in batches:
         collector.add(batch, labels_of(batch))

@@ -252,7 +252,7 @@ def rewritten(path: Path, target: Path, change) -> Path:
     header = json.loads(str(content["header"][()]))
     change(header, content)
     content["header"] = np.array(json.dumps(header))
-    with open(target, "wb") as file:
+    with Path(target).open("wb") as file:
         np.savez(file, **content)
     return target
 

@@ -79,7 +79,7 @@ def test_names_that_lead_out(name, out):
     assert leads_out(name) is out
 
 
-def test_a_zip_of_too_many_files_is_refused(tmp_path, monkeypatch):
+def test_a_zip_of_too_many_files_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(4):
             archive.writestr(f"{number}", "x")

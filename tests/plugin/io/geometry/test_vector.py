@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from floelens.plugin.ground.errors import OutputError, SceneError
@@ -36,7 +34,7 @@ def test_polygons_and_fields_come_back(tmp_path, crs):
     assert [first.GetField(name) for name in FIELDS] == ["north", 3, 1.5, 2**40]
     assert [second.GetField(name) for name in FIELDS] == [None, 4, None, 1]
     assert dataset.GetLayerCount() == 1
-    assert os.listdir(tmp_path) == ["zones.gpkg"]
+    assert [path.name for path in tmp_path.iterdir()] == ["zones.gpkg"]
 
 
 def test_the_same_polygons_give_the_same_bytes(tmp_path):
@@ -89,7 +87,7 @@ def test_a_full_disk_leaves_no_geopackage(tmp_path):
             write_polygons(tmp_path / "a.gpkg", squares() * 200, NORTH, {"n": list(range(400))})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_columns_of_another_length_are_a_mistake(tmp_path):

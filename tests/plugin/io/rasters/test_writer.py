@@ -43,7 +43,7 @@ def write(path, grid, values, strips=37, **options):
 
 
 def files_in(folder):
-    return sorted(os.listdir(folder))
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("kind", GRIDS)
@@ -234,7 +234,7 @@ def test_blocks_that_are_missing_at_the_end_are_noticed(tmp_path, monkeypatch):
 def test_a_geometry_that_did_not_survive_is_an_error(tmp_path, monkeypatch):
     grid = affine_grid()
     moved = affine_grid(size=80.5)
-    monkeypatch.setattr(writer_module.Grid, "from_file", classmethod(lambda cls, path: moved))
+    monkeypatch.setattr(writer_module.Grid, "from_file", classmethod(lambda _cls, _path: moved))
     with pytest.raises(OutputError, match=r"does not hold its geometry.*transform"):
         write(tmp_path / "out.tif", grid, ramp(2, grid.rows, grid.cols))
     assert files_in(tmp_path) == []

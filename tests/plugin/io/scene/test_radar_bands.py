@@ -7,16 +7,7 @@ import pytest
 from floelens.plugin.ground.errors import SceneError
 from floelens.plugin.io.scene.radar_bands import RadarBand, radar_band
 from floelens.tests.plugin.io.rasters import write_raster
-from floelens.tests.plugin.io.scene.test_reader_values import (  # noqa: F401  fixtures
-    COLS,
-    GRID,
-    MWR,
-    RATIO,
-    ROWS,
-    power,
-    trial,
-    truth,
-)
+from floelens.tests.plugin.io.scene.scene_values import COLS, GRID, MWR, RATIO, ROWS, power
 
 ANGLES = np.linspace(19.0, 46.0, COLS, dtype=np.float32)[None].repeat(ROWS, axis=0)
 
@@ -51,13 +42,13 @@ def test_what_is_made_of_a_polarisation_is_no_band_of_it(name):
 @pytest.mark.parametrize(
     "names", [("Sigma0_HV_db", "Sigma0_HH_db"), ("HV_sigma0 [dB]", "sigma nought HH [dB]")]
 )
-def test_bands_of_common_programs_are_found_in_any_order(trial, names):  # noqa: F811
+def test_bands_of_common_programs_are_found_in_any_order(trial, names):
     fine, _, _, warnings = trial.values(trial.sar(trial.backscatter[::-1], ("", ""), names))
     np.testing.assert_array_equal(fine, trial.backscatter)
     assert not warnings
 
 
-def test_a_file_for_each_polarisation_is_known_by_its_name(trial):  # noqa: F811
+def test_a_file_for_each_polarisation_is_known_by_its_name(trial):
     """ASF HyP3: sigma0 as power, one nameless band a file."""
     stem = "S1A_EW_20190823T033023_DHP_RTC40_G_spuned_1234_{}.tif"
     made = power(trial.backscatter)
@@ -78,7 +69,7 @@ VV = {
 
 
 @pytest.mark.parametrize(("name", "tags"), VV.values(), ids=VV)
-def test_vertical_polarisation_without_names_is_refused_and_with_a_choice_by_hand_told(trial, name, tags):  # noqa: F811
+def test_vertical_polarisation_without_names_is_refused_and_with_a_choice_by_hand_told(trial, name, tags):
     nameless = trial.sar(names=(), tags=tags, name=name)
     where = "it says .*" if tags else "its file name says so"
     expected = rf"{name} holds VV(/VH)? \({where}\), and model '.*' takes HH"
@@ -90,7 +81,7 @@ def test_vertical_polarisation_without_names_is_refused_and_with_a_choice_by_han
             assert any("is VV" in warning and "taken as hh" in warning for warning in scene.warnings)
 
 
-def test_horizontal_polarisation_in_the_products_name_is_no_contradiction(trial):  # noqa: F811
+def test_horizontal_polarisation_in_the_products_name_is_no_contradiction(trial):
     name = "S1B_EW_GRDM_1SDH_20190823T033023_20190823T033123_017.tif"
     for names in ((), ("hh", "hv")):
         with trial.open(trial.sar(names=names, name=name)) as scene:
@@ -101,7 +92,7 @@ def test_horizontal_polarisation_in_the_products_name_is_no_contradiction(trial)
     ("quantity", "unit", "factor"),
     [("Gamma0", "db", np.cos), ("Gamma0", "", np.cos), ("Beta0", "db", np.sin)],
 )
-def test_gamma0_and_beta0_become_sigma0_by_the_incidence_angle(trial, quantity, unit, factor):  # noqa: F811
+def test_gamma0_and_beta0_become_sigma0_by_the_incidence_angle(trial, quantity, unit, factor):
     """sigma0 = gamma0 cos(θ) = beta0 sin(θ), from the textbook's definition, pixel by pixel."""
     other = trial.backscatter - 10 * np.log10(factor(np.radians(ANGLES)))
     values = np.concatenate([other if unit else power(other), ANGLES[None]]).astype(np.float32)
@@ -117,7 +108,7 @@ def test_gamma0_and_beta0_become_sigma0_by_the_incidence_angle(trial, quantity, 
         assert scene.check_tags()["FLOELENS_UNITS"]
 
 
-def test_without_an_angle_gamma0_is_told_with_its_difference_and_beta0_refused(trial):  # noqa: F811
+def test_without_an_angle_gamma0_is_told_with_its_difference_and_beta0_refused(trial):
     with trial.open(trial.sar(units=("", ""), names=("Gamma0_HH_db", "Gamma0_HV_db"))) as scene:
         assert "it is gamma0, and the network takes sigma0, which is 0.2 … 1.7 dB lower" in scene.warnings[0]
     sar = trial.sar(units=("", ""), names=("Beta0_HH_db", "Beta0_HV_db"))
@@ -139,12 +130,12 @@ def test_without_an_angle_gamma0_is_told_with_its_difference_and_beta0_refused(t
         (("DN_HH", "DN_HV"), lambda db: np.sqrt(power(db)) * 700, "digital numbers"),
     ],
 )
-def test_bands_that_nobody_has_calibrated_are_refused(trial, names, made, cause):  # noqa: F811
+def test_bands_that_nobody_has_calibrated_are_refused(trial, names, made, cause):
     with pytest.raises(SceneError, match=rf"hh of .*({cause}).*Calibrate it first"):
         trial.open(trial.sar(made(trial.backscatter).astype(np.float32), ("", ""), names))
 
 
-def test_rasters_given_for_one_another_are_refused_by_their_names(trial, tmp_path):  # noqa: F811
+def test_rasters_given_for_one_another_are_refused_by_their_names(trial, tmp_path):
     sar, mwr = trial.sar(), trial.mwr()
     with pytest.raises(SceneError) as error:
         trial.open(mwr, sar)
@@ -163,7 +154,7 @@ def test_rasters_given_for_one_another_are_refused_by_their_names(trial, tmp_pat
         assert not scene.warnings
 
 
-def test_rasters_without_names_given_for_one_another_are_refused_by_their_bands_and_pixels(trial, tmp_path):  # noqa: F811
+def test_rasters_without_names_given_for_one_another_are_refused_by_their_bands_and_pixels(trial, tmp_path):
     sar, mwr = trial.sar(names=()), trial.mwr(names=())
     with pytest.raises(
         SceneError, match=rf"seem interchanged: .*given as SAR and has 4 bands.*Give {sar} as SAR"
@@ -181,7 +172,7 @@ def test_rasters_without_names_given_for_one_another_are_refused_by_their_bands_
         assert all("have no names" in warning for warning in scene.warnings)
 
 
-def test_temperatures_as_backscatter_are_called_temperatures(trial):  # noqa: F811
+def test_temperatures_as_backscatter_are_called_temperatures(trial):
     kelvin = np.random.default_rng(3).normal(230, 9, (2, ROWS, COLS)).astype(np.float32)
     with pytest.raises(SceneError, match="brightness temperatures of a radiometer"):
         trial.open(trial.sar(kelvin, ("", "")))
@@ -197,7 +188,7 @@ def trial_card_of_two():
     return card_of(standard_channels(("hh", "hv", *MWR[:2]), RATIO))
 
 
-def test_a_card_of_gamma0_takes_gamma0_as_it_is_and_sigma0_converted(trial):  # noqa: F811
+def test_a_card_of_gamma0_takes_gamma0_as_it_is_and_sigma0_converted(trial):
     import dataclasses
 
     card = trial_card_of_two()

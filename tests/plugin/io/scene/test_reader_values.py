@@ -10,66 +10,17 @@ from floelens.plugin.ground.window import Window
 from floelens.plugin.io.geometry.vector import Polygons
 from floelens.plugin.io.scene.reader import Scene
 from floelens.plugin.networks.card import Channel
-from floelens.plugin.networks.standard_channels import MWR_CHANNELS, standard_channels
+from floelens.plugin.networks.standard_channels import standard_channels
 from floelens.tests.plugin.io.rasters import affine_grid, card_of, write_raster
-
-ROWS, COLS, RATIO = 120, 160, 10
-MWR = ("btemp_6_9h", "btemp_6_9v", "btemp_89_0h", "btemp_89_0v")
-WATER = {"btemp_6_9h": 82.0, "btemp_6_9v": 162.0, "btemp_89_0h": 211.0, "btemp_89_0v": 250.0}  # K, real means
-CARD = card_of(standard_channels(("hh", "hv", *MWR), RATIO))
-GRID = affine_grid(ROWS, COLS)
-
-
-@pytest.fixture(scope="module")
-def truth():
-    """Return backscatter (hh, hv; row, column), dB, and temperatures (channel, row, column), K, of a calm scene."""
-    draw = np.random.default_rng(5)
-    backscatter = np.stack([draw.normal(-14, 3, (ROWS, COLS)), draw.normal(-25, 2, (ROWS, COLS))])
-    shape = ROWS // RATIO, COLS // RATIO
-    return backscatter.astype(np.float32), np.stack(
-        [draw.normal(mean, 4, shape) for mean in WATER.values()]
-    ).astype(np.float32)
-
-
-class Trial:
-    """The rasters of a scene; what is given replaces them."""
-
-    def __init__(self, folder, truth):
-        self.folder, (self.backscatter, self.temperatures) = folder, truth
-
-    def _write(self, name, values, grid, names, units, tags, **options):
-        path = write_raster(self.folder / name, values, grid, names, **options)
-        with rasterio.open(path, "r+") as raster:
-            raster.units = units
-            for band, band_tags in enumerate(tags, start=1):
-                raster.update_tags(band, **band_tags)
-        return path
-
-    def sar(self, values=None, units=("dB", "dB"), names=("hh", "hv"), tags=(), name="sar.tif", **options):
-        values = self.backscatter if values is None else values
-        return self._write(name, values, GRID, names, units, tags, **options)
-
-    def mwr(self, values=None, units=("K",) * 4, names=MWR, tags=(), name="mwr.tif", **options):
-        values = self.temperatures if values is None else values
-        return self._write(name, values, GRID.coarser(RATIO), names, units, tags, **options)
-
-    def open(self, sar=None, mwr=None, card=CARD, **options):
-        return Scene.open(card, sar or self.sar(), mwr or self.mwr(), **options)
-
-    def values(self, sar=None, mwr=None, **options):
-        """Return fine and coarse values as the network sees them, and the scene's notes."""
-        with self.open(sar, mwr, **options) as scene:
-            patch = scene.read(scene.grid.window)
-            return patch.fine, patch.coarse, " ".join(scene.notes), " ".join(scene.warnings)
-
-
-@pytest.fixture
-def trial(tmp_path, truth):
-    return Trial(tmp_path, truth)
-
-
-def power(decibels):
-    return (10 ** (decibels.astype(np.float64) / 10)).astype(np.float32)
+from floelens.tests.plugin.io.scene.scene_values import (
+    CARD,
+    COLS,
+    GRID,
+    MWR,
+    RATIO,
+    ROWS,
+    power,
+)
 
 
 def test_values_in_the_networks_units_come_bit_by_bit_and_without_a_word(trial):
@@ -182,6 +133,24 @@ def test_backscatter_that_fits_nothing_is_refused_with_its_likely_cause(trial, m
     ) as error:
         trial.open(sar)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("factor", [0.1, np.log(10) / 10])  # log10 and ln of power
+@pytest.mark.parametrize("unit", ["", "dB"])
+def test_logarithms_of_power_that_are_no_decibels_are_refused(trial, factor, unit):
+    sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
+    with pytest.raises(SceneError, match="log10 of power or natural logarithm of power"):
+        trial.open(sar)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(0.1, "log10(power)"), (0.1, "bel"), (np.log(10) / 10, "ln(power)")]
+)
+def test_declared_logarithms_of_power_become_decibels(trial, factor, unit):
+    sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
+    fine, _, _, warnings = trial.values(sar=sar)
+    np.testing.assert_allclose(fine, trial.backscatter, rtol=0, atol=1e-4)
+    assert not warnings
 
 
 @pytest.mark.parametrize(
@@ -373,7 +342,7 @@ def test_channels_without_a_unit_are_taken_as_they_are(trial):
         assert not scene.notes
 
 
-def test_weather_and_angles_are_converted_too(trial, tmp_path):
+def test_weather_and_angles_are_converted_too(trial):
     names = ("incidence_angle", "t2m", "u10m_rotated", "tcwv")
     card = card_of([*CARD.channels, *standard_channels(names, RATIO)])
     draw = np.random.default_rng(8)
@@ -393,92 +362,6 @@ def test_weather_and_angles_are_converted_too(trial, tmp_path):
         trial.open(card=card, ancillary=[bare, coarse])
 
 
-@pytest.mark.parametrize(
-    ("made", "told"),
-    [
-        (
-            lambda k: k + [[[0]], [[0]], [[0]], [[-90]]],
-            r"btemp_89_0v is 159.8 ± 3.89 K \(training: 241.3 ± 16.3 K\)",
-        ),
-        (lambda k: k[[1, 0, 3, 2]], r"btemp_6_9v − btemp_6_9h is -79\S* K on average"),
-        (
-            lambda k: np.broadcast_to(k[3], k.shape) + [[[0]], [[0.1]], [[0.2]], [[0.3]]],
-            r"89_0v − btemp_89_0h is \+0.1 K",
-        ),
-    ],
-    ids=["far", "interchanged", "one channel as all"],
-)
-def test_a_scene_outside_of_the_networks_experience_is_told_with_both_numbers(trial, made, told):
-    import re
-
-    with trial.open(mwr=trial.mwr(made(trial.temperatures).astype(np.float32))) as scene:
-        assert any(re.search(told, warning) for warning in scene.warnings), scene.warnings
-
-
-def test_decibels_of_amplitude_that_were_halved_are_told(trial):
-    with trial.open(trial.sar(trial.backscatter + [[[0]], [[6]]])) as scene:  # bright pack ice: -19 dB of HV
-        assert not scene.warnings
-    with trial.open(trial.sar(trial.backscatter / 2)) as scene:
-        assert any("hv is -12." in warning and "(training: -24.7" in warning for warning in scene.warnings)
-
-
-def test_interchanged_polarisations_of_sar_are_told(trial):
-    with trial.open(trial.sar(trial.backscatter[::-1])) as scene:
-        assert any("hh − hv is -1" in warning for warning in scene.warnings)
-
-
-def test_another_polarisation_by_hand_is_told(trial):
-    with trial.open(trial.sar(names=("Sigma0_VV_db", "Sigma0_VH_db")), channels="hh=1,hv=2") as scene:
-        assert "called 'Sigma0_VV_db' but taken as hh" in scene.warnings[0]
-
-
-def test_unfamiliar_channels_stand_in_the_tags(trial):
-    cold = trial.temperatures.copy()
-    cold[3] -= 90
-    with trial.open(mwr=trial.mwr(cold)) as scene:
-        assert scene.check_tags()["FLOELENS_UNFAMILIAR"].startswith("btemp_89_0v is 159.8 ± 3.89 K (training")
-
-
-@pytest.mark.parametrize(
-    ("sar", "mwr", "told"),
-    [
-        ("2019-08-23T03:30:23Z", "2019-08-23T04:30:00Z", ""),
-        (
-            "2019-08-23T03:30:23Z",
-            "2019-08-23T09:30:00Z",
-            "6.0 h apart (2019-08-23 03:30 UTC and 2019-08-23 09:30 UTC)",
-        ),
-        ("2019-08-23T03:30:23Z", "2019-08-23", ""),
-        ("2020-01-23T12:06:18", "2019-08-23T03:30:23Z", "days apart"),
-        ("2019-08-23", "20190826T000000", "48.0 h apart"),
-        ("", "2019-08-23T03:30:23Z", ""),
-    ],
-)
-def test_the_time_between_sar_and_radiometer_is_judged(trial, sar, mwr, told):
-    paths = trial.sar(), trial.mwr()
-    for path, time in zip(paths, (sar, mwr)):
-        with rasterio.open(path, "r+") as raster:
-            raster.update_tags(**({"start_time": time} if time else {}))
-    with trial.open(*paths, accept_delay=True) as scene:
-        found = [warning for warning in scene.warnings if "apart" in warning]
-        assert told in " ".join(found)
-        assert bool(found) == bool(told)
-    if "days" in told or "48" in told:
-        with pytest.raises(SceneError, match=r"apart.*ACCEPT_DELAY"):
-            trial.open(*paths)
-
-
-def test_times_are_read_from_the_names_of_files_and_recorded_delays_from_tags(trial):
-    sar = trial.sar(name="S1A_EW_GRDM_1SDH_20190823T033023_20190823T033127_028691.tif")
-    with pytest.raises(SceneError, match="apart"):
-        trial.open(sar, trial.mwr(name="GW1AM2_201908250512_124D_L1SGRTBR.tif"))
-    late = trial.mwr()
-    with rasterio.open(late, "r+") as raster:
-        raster.update_tags(amsr2_delay_s="1292..14400")
-    with trial.open(sar, late) as scene:
-        assert any("4.0 h apart" in warning for warning in scene.warnings)
-
-
 def test_a_probe_reads_a_bounded_part_of_a_large_raster(tmp_path, monkeypatch):
     from floelens.plugin.io.files.raster import open_raster
     from floelens.plugin.io.scene.measured import PROBE_COLS, PROBE_ROWS, probe
@@ -490,7 +373,7 @@ def test_a_probe_reads_a_bounded_part_of_a_large_raster(tmp_path, monkeypatch):
         monkeypatch.setattr(
             raster,
             "_read",
-            lambda bands, window: read.append(window) or np.zeros((1, window.rows, window.cols)),
+            lambda _bands, window: read.append(window) or np.zeros((1, window.rows, window.cols)),
         )
         sample, whole = probe(raster, [1], grid.window)
     assert not whole
@@ -498,21 +381,3 @@ def test_a_probe_reads_a_bounded_part_of_a_large_raster(tmp_path, monkeypatch):
     assert len(read) <= 16
     assert max(w.rows * w.cols for w in read) <= PROBE_ROWS * PROBE_COLS
     assert min(w.row for w in read) < 300 < 1100 < max(w.row for w in read)
-
-
-def test_real_radiometry_is_familiar(real_data, tmp_path):
-    from floelens.tests.real_scene import concentration_path, write_brightness_temperatures
-
-    mwr = write_brightness_temperatures(real_data, tmp_path / "mwr.tif")
-    card = card_of(standard_channels(("hh", "hv", *MWR_CHANNELS), 25))
-    with rasterio.open(concentration_path(real_data)) as chart:
-        rows, cols = chart.shape
-        gcps, crs = chart.gcps
-    draw = np.random.default_rng(2)
-    with rasterio.open(
-        tmp_path / "sar.tif", "w", "GTiff", cols, rows, 2, crs, dtype="int16", gcps=gcps, compress="lzw"
-    ) as out:
-        out.write(np.stack([np.resize(draw.normal(mean, 3, 9973), (rows, cols)) for mean in (-14, -25)]))
-        out.descriptions = ("hh", "hv")
-    with Scene.open(card, str(tmp_path / "sar.tif"), str(mwr)) as scene:
-        assert not scene.warnings

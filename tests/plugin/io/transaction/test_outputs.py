@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from floelens.plugin.ground.errors import Cancelled, OutputError
@@ -22,7 +23,7 @@ def test_a_text_appears_when_it_is_complete(tmp_path):
         file.write("ä,b\n")
         assert not (tmp_path / "a.csv").exists()
     assert (tmp_path / "a.csv").read_bytes() == "ä,b\n".encode()
-    assert os.listdir(tmp_path) == ["a.csv"]
+    assert names_in(tmp_path) == ["a.csv"]
 
 
 def test_a_file_replaces_the_old_one(tmp_path):
@@ -38,7 +39,7 @@ def test_an_error_leaves_nothing_and_goes_through(tmp_path, error):
     with pytest.raises(type(error)), atomic_text(tmp_path / "a.txt") as file:
         file.write("half")
         raise error
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_an_error_of_the_system_becomes_a_sentence(tmp_path):
@@ -61,7 +62,7 @@ def test_a_full_disk_at_the_last_flush_is_noticed(tmp_path):
             file.write("x" * 2000)  # stays in the buffer until the file is closed
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_nothing_written_is_an_error(tmp_path):
@@ -84,6 +85,10 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path):
         tmp_path.chmod(0o700)
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_temporary_files_keep_the_extension_and_are_hidden(tmp_path):
     name = temporary_name(tmp_path / ("very long " * 30 + ".gpkg")).name
     assert name.startswith(".")
@@ -97,8 +102,8 @@ def test_leftovers_of_a_killed_process_are_swept_and_others_spared(tmp_path):
         f"temporary_name(Path({str(tmp_path)!r}) / 'a.tif').write_text('half');"
         "os._exit(9)"
     )
-    root = os.path.dirname(os.path.dirname(sys.modules["floelens"].__file__))
-    here = os.path.dirname(sys.modules["floelens"].__file__)
+    root = Path(sys.modules["floelens"].__file__).parents[1]
+    here = str(Path(sys.modules["floelens"].__file__).parent)
     prelude = (
         "import importlib.util, sys;"
         f"s = importlib.util.spec_from_file_location('floelens', {here!r} + '/__init__.py', "
@@ -106,7 +111,7 @@ def test_leftovers_of_a_killed_process_are_swept_and_others_spared(tmp_path):
         "m = importlib.util.module_from_spec(s); sys.modules['floelens'] = m; s.loader.exec_module(m);"
     )
     subprocess.run([sys.executable, "-c", prelude + code], check=False, cwd=root)
-    assert len(os.listdir(tmp_path)) == 1
+    assert len(names_in(tmp_path)) == 1
     mine = temporary_name(tmp_path / "b.tif")
     mine.write_text("under way")
     old = tmp_path / ".c.abcdef-1-01234567.floelens-tmp.tif"  # of another machine
@@ -117,15 +122,15 @@ def test_leftovers_of_a_killed_process_are_swept_and_others_spared(tmp_path):
     other = tmp_path / ".someone.else.tmp"
     other.write_text("not ours")
     clear(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted([mine.name, young.name, other.name])
+    assert names_in(tmp_path) == sorted([mine.name, young.name, other.name])
 
 
 def test_files_of_a_run_appear_together(tmp_path):
     with OutputTransaction() as outputs:
         outputs.file(tmp_path / "a").write_text("a")
         outputs.file(tmp_path / "b").write_text("b")
-        assert all(name.startswith(".") for name in os.listdir(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+        assert all(name.startswith(".") for name in names_in(tmp_path))
+    assert names_in(tmp_path) == ["a", "b"]
 
 
 def replace_both(folder, text="new"):
@@ -135,7 +140,7 @@ def replace_both(folder, text="new"):
 
 
 def contents(folder):
-    return {name: (folder / name).read_text() for name in sorted(os.listdir(folder))}
+    return {name: (folder / name).read_text() for name in names_in(folder)}
 
 
 @pytest.mark.parametrize("refused", ["os.rename", "os.replace"])
@@ -255,7 +260,7 @@ def test_a_run_file_that_is_none_does_no_harm(tmp_path, place):
     else:
         file.symlink_to("/dev/zero")
     replace_both(tmp_path)
-    assert {"a.csv", "b.csv"} <= set(os.listdir(tmp_path))
+    assert {"a.csv", "b.csv"} <= set(names_in(tmp_path))
 
 
 def test_folders_that_earlier_versions_left_are_swept(tmp_path):
@@ -267,14 +272,14 @@ def test_folders_that_earlier_versions_left_are_swept(tmp_path):
     (other / "notes.txt").write_text("mine")
     os.utime(other / "notes.txt", (0, 0))
     clear(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [young.name, other.name]
+    assert names_in(tmp_path) == [young.name, other.name]
 
 
 def test_a_long_name_in_a_script_of_many_bytes_can_be_written(tmp_path):
     path = tmp_path / f"{'氷' * 80}.csv"
     with atomic_text(path) as file:
         file.write("a")
-    assert os.listdir(tmp_path) == [path.name]
+    assert names_in(tmp_path) == [path.name]
 
 
 def test_what_described_the_earlier_file_goes_with_it(tmp_path):

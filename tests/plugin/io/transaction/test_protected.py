@@ -83,7 +83,7 @@ def test_what_belongs_to_a_source_is_known(place, monkeypatch, source, file):
     assert protected.owner(place / "not_there.tif") is None
 
 
-def test_links_and_other_spellings_are_the_same_file(place, monkeypatch):
+def test_links_and_other_spellings_are_the_same_file(place):
     hidden = place / "elsewhere"
     hidden.mkdir()
     os.link(place / "S1A.SAFE" / "measurement" / "hh.tiff", hidden / "hard.tif")

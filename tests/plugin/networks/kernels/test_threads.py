@@ -57,6 +57,20 @@ def test_as_many_jobs_run_at_once_as_there_are_cores(cores):
     assert not meeting.broken
 
 
+def test_threads_end_when_asked_to_and_later_jobs_get_new_ones():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        workers = set(together([threading.current_thread] * 4))
+        module.end_threads()
+        for worker in workers:
+            worker.join(60)
+        assert not any(worker.is_alive() for worker in workers)
+        assert together([partial(seen, 0), partial(seen, 1)])[1][0] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_later_thread_gets_all_cores(cores):
     together([lambda: None] * 3)
     later = []

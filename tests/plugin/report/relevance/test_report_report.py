@@ -11,11 +11,10 @@ from types import SimpleNamespace
 import pytest
 from floelens.plugin.report.page.html import number_text
 from floelens.plugin.report.page.pages import environment_html, inspect_model_html
+from floelens.plugin.report.relevance.conservation import Conservation, conservation_rows
+from floelens.plugin.report.relevance.content import ChannelRelevance
 from floelens.plugin.report.relevance.report import (
     COLUMNS,
-    Books,
-    ChannelRelevance,
-    conservation_rows,
     relevance_csv,
     relevance_csvt,
     relevance_html,
@@ -51,30 +50,37 @@ def test_the_answer_tells_shares_and_directions():
 
 def test_relevance_that_is_not_conserved_is_called_so():
     good = relevance_report()
-    bad = replace(good, books=replace(good.books, residual=5.0, relative_residual=0.02))
+    bad = replace(good, conservation=replace(good.conservation, residual=5.0, relative_residual=0.02))
     assert "IS NOT CONSERVED" in summary(bad)[-1]
     assert "IS NOT CONSERVED" in relevance_html(bad)
-    gradient = replace(good, books=replace(bad.books, conservative=False))
+    gradient = replace(good, conservation=replace(bad.conservation, conservative=False))
     assert "need not add up" in summary(gradient)[-1]
     for report in (good, bad, gradient):
         for sentence in summary(report)[-1].split(". "):
             assert len(sentence.split()) <= 25, sentence
 
 
-def test_the_layer_that_leaks_is_named_where_books_do_not_balance():
+def test_the_layer_that_leaks_is_named_where_relevance_is_not_conserved():
     good = relevance_report()
-    leak = replace(good.books, residual=5.0, relative_residual=0.02, leak="3 to epsilon in layer 'conv1'")
-    assert "The largest leak is 3 to epsilon in layer 'conv1'" in summary(replace(good, books=leak))[-1]
+    leak = replace(
+        good.conservation, residual=5.0, relative_residual=0.02, leak="3 to epsilon in layer 'conv1'"
+    )
+    assert (
+        "The largest leak is 3 to epsilon in layer 'conv1'" in summary(replace(good, conservation=leak))[-1]
+    )
     assert "largest leak" not in summary(good)[-1]
 
 
 @pytest.mark.parametrize("method", ["gradient", "smoothgrad", "occlusion"])
 def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
     good = relevance_report()
-    accounts = SimpleNamespace(**{**vars(good.books), "conservative": False})
-    report = replace(good, method=method, books=Books.of(accounts), baseline="")
+    accounts = SimpleNamespace(**{**vars(good.conservation), "conservative": False})
+    report = replace(good, method=method, conservation=Conservation.of(accounts), baseline="")
     told = "relevance" if method == "occlusion" else "slopes"
-    assert [row["what"] for row in conservation_rows(report.books, method)] == ["explained logits", told]
+    assert [row["what"] for row in conservation_rows(report.conservation, method)] == [
+        "explained logits",
+        told,
+    ]
     page = relevance_html(report)
     assert "need not add up" in page
     assert "not accounted for" not in page
@@ -95,20 +101,20 @@ def test_slopes_are_called_slopes_and_not_evidence():
     assert "per sd" not in shares
 
 
-def test_the_sentence_on_the_books_tells_where_the_logits_went():
+def test_the_sentence_on_conservation_says_where_the_logits_went():
     good = relevance_report()
-    books = replace(good.books, target_sum=100.0, relevance_sum=70.0, bias=20.0, epsilon=10.0, zero_denominator=0.0,
-                    padding=0.0, masked_input=0.0, outside_region=0.0)  # fmt: skip
-    told = summary(replace(good, books=books, method="lrp_epsilon"))[-1]
+    none = dict.fromkeys(("zero_denominator", "padding", "masked_input", "outside_region"), 0.0)
+    sums = replace(good.conservation, target_sum=100.0, relevance_sum=70.0, bias=20.0, epsilon=10.0, **none)
+    told = summary(replace(good, conservation=sums, method="lrp_epsilon"))[-1]
     assert "sum to 100. They are 70 of relevance, 20 of biases and 10 that went elsewhere" in told
-    whole = replace(books, relevance_sum=80.0, epsilon=0.0)
-    told = summary(replace(good, books=whole, method="integrated_gradients"))[-1]
+    whole = replace(sums, relevance_sum=80.0, epsilon=0.0)
+    told = summary(replace(good, conservation=whole, method="integrated_gradients"))[-1]
     assert "80 of relevance and 20 of the same logits at the baseline." in told
 
 
 def test_what_is_only_rounding_of_larger_sums_is_no_amount():
-    books = replace(relevance_report().books, target_sum=1e5, outside_region=-2e-11, masked_input=1e-3)
-    rows = {row["what"]: row["amount"] for row in conservation_rows(books, "lrp_0")}
+    sums = replace(relevance_report().conservation, target_sum=1e5, outside_region=-2e-11, masked_input=1e-3)
+    rows = {row["what"]: row["amount"] for row in conservation_rows(sums, "lrp_0")}
     assert rows["outside the region"] == 0
     assert rows["masked inputs"] == 1e-3
 
@@ -126,9 +132,9 @@ def test_what_the_deviations_were_taken_over_is_told():
     assert "_sd" not in relevance_html(relevance_report())
 
 
-def test_books_are_taken_from_any_object_with_the_same_names():
-    books = relevance_report().books
-    assert Books.of(SimpleNamespace(**vars(books), layers={})) == books
+def test_sums_are_taken_from_any_object_with_the_same_names():
+    sums = relevance_report().conservation
+    assert Conservation.of(SimpleNamespace(**vars(sums), layers={})) == sums
 
 
 def test_no_relevance_at_all_is_a_sentence():
@@ -148,9 +154,9 @@ def test_footprints_and_land_spill_over_are_told():
 
 def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline():
     said = {
-        method: {row["what"]: row["meaning"] for row in conservation_rows(relevance_report().books, method)}[
-            "bias"
-        ]
+        method: {
+            row["what"]: row["meaning"] for row in conservation_rows(relevance_report().conservation, method)
+        }["bias"]
         for method in ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "lrp_alpha_beta")
     }
     assert "at its baseline" in said["integrated_gradients"]
@@ -160,7 +166,7 @@ def test_the_bias_of_integrated_gradients_is_called_the_logits_of_the_baseline()
     assert "nothing to other biases" in said["lrp_alpha_beta"]
 
 
-def test_balanced_books_of_integrated_gradients_do_not_vouch_for_single_pixels():
+def test_conserved_sums_of_integrated_gradients_do_not_vouch_for_single_pixels():
     phrase = "errors of single pixels cancel"
     assert phrase in relevance_html(relevance_report(method="integrated_gradients"))
     assert phrase not in relevance_html(relevance_report(method="lrp_0"))
@@ -187,7 +193,7 @@ def test_csv_and_json_hold_the_channels():
     assert sum(float(row["share"]) for row in table) == pytest.approx(1.0)
     assert len(relevance_csvt().split(",")) == len(COLUMNS)
     content = json.loads(relevance_json(report))
-    assert content["conservation"]["target_sum"] == report.books.target_sum
+    assert content["conservation"]["target_sum"] == report.conservation.target_sum
     assert [row["channel"] for row in content["channels"]] == [channel.name for channel in report.channels]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from floelens.plugin.report.styles import layers as styles
-from floelens.plugin.report.styles.layers import LegendEntry
-from floelens.plugin.report.styles.zones import leading_sensor_style
+from floelens.plugin.report.styles.qml import LegendEntry
+from floelens.plugin.report.styles.zones import leading_sensor_style, zone_category_style, zone_style
 from qgis.core import (
     QgsFeature,
     QgsGeometry,
@@ -187,7 +187,7 @@ def zone_colour(layer: QgsVectorLayer, attribute: int, value: object) -> tuple[s
 def test_zones_are_graduated_by_z_and_blank_zones_say_so(tmp_path):
     layer = zone_layer()
     style = tmp_path / "zones.qml"
-    style.write_text(styles.zone_style("z_max", [-30.0, -4.0, None, math.nan, 1.0, 25.0]), encoding="utf-8")
+    style.write_text(zone_style("z_max", [-30.0, -4.0, None, math.nan, 1.0, 25.0]), encoding="utf-8")
     message, ok = layer.loadNamedStyle(str(style))
     assert ok, message
     assert layer.renderer().type() == "graduatedSymbol"
@@ -203,7 +203,7 @@ def test_zones_can_be_coloured_by_a_word(tmp_path):
     layer = zone_layer()
     style = tmp_path / "zones.qml"
     entries = [LegendEntry(0, "SAR varies most", "#b35806"), LegendEntry(1, "MWR varies most", "#542788")]
-    text = styles.zone_category_style("lead", entries, ["sar", "mwr"])
+    text = zone_category_style("lead", entries, ["sar", "mwr"])
     style.write_text(text, encoding="utf-8")
     message, ok = layer.loadNamedStyle(str(style))
     assert ok, message

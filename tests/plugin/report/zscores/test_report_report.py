@@ -123,12 +123,12 @@ def refitted_report() -> HeadScores:
 def test_a_refit_is_ranked_beside_what_chance_alone_would_give():
     head = refitted_report()
     shares = {row["group"]: row for row in head.ranking.kind("sensor")}
-    said = f"{100 * shares['sar']['chance_share']:.0f} %"
-    assert summary(head)[0].endswith(f"; 40 without effect would carry {said}.")
+    said = " and ".join(f"{100 * row['chance_share']:.2g} %" for row in shares.values())
+    assert summary(head)[0].endswith(f"; by chance alone {said}.")
     assert shares["sar"]["chance_share"] > 0.8 * shares["sar"]["share"]
     assert all(words(sentence) <= MOST_WORDS for sentence in summary(head))
     text = " ".join(ranking_section(head.ranking, "h", "").text)
-    assert said in text
+    assert f"{100 * shares['sar']['chance_share']:.2g} % for 40 of SAR" in text
     assert "do not depend on the number" not in text
     assert problems(json.loads(zscores_json(replace(report(zones=False), heads=(head,)))), RULES, RULES) == []
 

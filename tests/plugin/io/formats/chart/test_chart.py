@@ -221,7 +221,7 @@ def test_a_chart_without_a_coordinate_system_is_refused(tmp_path):
         open_chart(path)
 
 
-def test_a_coordinate_system_without_a_way_to_the_globe_is_a_sentence(tmp_path, shapefile):
+def test_a_coordinate_system_without_a_way_to_the_globe_is_a_sentence(shapefile):
     projection = shapefile.with_suffix(".prj")
     text = projection.read_text()
     projection.write_text(text[: len(text) // 2] + text[len(text) // 2 + 1 :])
@@ -230,7 +230,7 @@ def test_a_coordinate_system_without_a_way_to_the_globe_is_a_sentence(tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", [".dbf", ".shx"])
-def test_a_shapefile_with_a_part_missing_is_refused(tmp_path, shapefile, suffix):
+def test_a_shapefile_with_a_part_missing_is_refused(shapefile, suffix):
     shapefile.with_suffix(suffix).unlink()
     with pytest.raises(SceneError, match=r"\.dbf"):
         open_chart(shapefile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 from floelens.plugin.ground.errors import SceneError
@@ -140,7 +141,7 @@ def test_a_zip_that_declares_an_absurd_size_is_refused(manifest, tmp_path):
 def test_an_xml_file_that_is_too_large_is_refused(manifest, tmp_path):
     copy = tmp_path / "large.SAFE"
     shutil.copytree(manifest.parent, copy)
-    with open(next((copy / "annotation").glob("*.xml")), "ab") as file:
+    with Path(next((copy / "annotation").glob("*.xml"))).open("ab") as file:
         file.truncate(XML_LIMIT + 1)
     with pytest.raises(SceneError, match="more than any of its kind"):
         open_sentinel1(str(copy), ImportOptions())

@@ -135,7 +135,7 @@ def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
     monkeypatch.setattr(aspp_epsilon_branches, "_add", told)
     with torch.no_grad():
         logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
-        pull(torch.ones_like(logits), lambda *note: None)
+        pull(torch.ones_like(logits), lambda *_note: None)
     assert both == [1] * 4
 
 
@@ -165,12 +165,12 @@ def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any
     seeds[(..., *seeded)] = torch.randn(
         seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1)
     )
-    expected = EpsilonPullback(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *note: None)
+    expected = EpsilonPullback(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *_note: None)
     fast = fast_of(network.float())
     for height in (0, 48, 7):
         fast.band_rows = height
         pull = EpsilonPullback(fast, 0.05)(fine.float(), coarse.float())[1]
-        found = pull(seeds.float(), lambda *note: None)
+        found = pull(seeds.float(), lambda *_note: None)
         assert max(off(mine.double(), theirs) for mine, theirs in zip(found, expected)) < 1e-5
 
 
@@ -224,7 +224,7 @@ def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
         _, pull = pullback(fine, coarse)
         pullback(fine + 1, coarse)
         with pytest.raises(RuntimeError, match="later forward pass"):
-            pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *note: None)
+            pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *_note: None)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -257,7 +257,7 @@ def test_a_pass_can_be_pulled_twice():
     seeds = torch.ones(1, 1, 40, 40, dtype=torch.float64)
     for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         _, pull = pullback(*inputs_of(40, 40, torch.float64))
-        first, second = (pull(seeds, lambda *note: None) for _ in range(2))
+        first, second = (pull(seeds, lambda *_note: None) for _ in range(2))
         assert all(torch.equal(*pair) for pair in zip(first, second))
 
 
@@ -328,7 +328,7 @@ def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back
         for inference in (True, False, True):
             with torch.inference_mode(inference):
                 _, pull = pullback(fine, coarse)
-                found.append(pull(seeds, lambda *note: None))
+                found.append(pull(seeds, lambda *_note: None))
             with torch.inference_mode():
                 fast(fine, coarse)
         assert all(torch.equal(one, other) for later in found[1:] for one, other in zip(found[0], later))
@@ -344,14 +344,14 @@ def test_layers_of_a_last_band_give_their_memory_back_as_soon_as_the_next_one_ha
         return memory
 
     monkeypatch.setattr(Workspace, "lend", lend)
-    monkeypatch.setattr(Workspace, "give_back", lambda self, memory: held.remove(id(memory)))
+    monkeypatch.setattr(Workspace, "give_back", lambda _self, memory: held.remove(id(memory)))
     fast = fast_of(network_of("interpretability_small", 1, torch.float32))
     fast.band_rows = 0
     fine, coarse = inputs_of(60, 40, torch.float32)
-    monkeypatch.setattr(fast, "shares", lambda rows: shares(Band(0, 60, 60), 1))
+    monkeypatch.setattr(fast, "shares", lambda _rows: shares(Band(0, 60, 60), 1))
     for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
         logits, pull = pullback(fine, coarse)
-        pull(torch.ones_like(logits), lambda *note: None)
+        pull(torch.ones_like(logits), lambda *_note: None)
     with torch.no_grad():
         nothing = torch.zeros_like(fine), torch.zeros_like(coarse)
         list(GatedRows(fast)((fine, coarse), nothing, [[0], [1]]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.ground.errors import OutputError
-from floelens.plugin.io.files.spool import Spool
+from floelens.plugin.io.files.row_file import RowFile
 
 ROW = np.dtype([("components", np.float32, (3,)), ("label", np.float64)])
 
@@ -17,24 +17,24 @@ def rows(first: int, last: int) -> np.ndarray:
 
 
 def test_rows_are_read_again_in_order_and_more_can_follow():
-    with Spool(ROW) as spool:
-        spool.append(rows(0, 40_000))
+    with RowFile(ROW) as file:
+        file.append(rows(0, 40_000))
         for last in (40_000, 40_005):
             for _ in range(2):
-                parts = list(spool)
+                parts = list(file)
                 assert len(parts) > 1  # never all at once
                 np.testing.assert_array_equal(np.concatenate(parts), rows(0, last))
             if last == 40_000:
-                spool.append(rows(40_000, 40_005))
+                file.append(rows(40_000, 40_005))
 
 
-def test_an_empty_spool_has_no_rows():
-    with Spool(ROW) as spool:
-        assert list(spool) == []
+def test_an_empty_file_has_no_rows():
+    with RowFile(ROW) as file:
+        assert list(file) == []
 
 
 def test_a_full_disk_is_a_sentence(monkeypatch):
-    with Spool(ROW) as spool:
+    with RowFile(ROW) as file:
 
         class Full:
             def seek(self, *_):
@@ -46,7 +46,7 @@ def test_a_full_disk_is_a_sentence(monkeypatch):
             def close(self):
                 pass
 
-        spool._file.close()
-        monkeypatch.setattr(spool, "_file", Full())
+        file._file.close()
+        monkeypatch.setattr(file, "_file", Full())
         with pytest.raises(OutputError, match=r"No space left on device.*larger step in SAMPLE"):
-            spool.append(rows(0, 2))
+            file.append(rows(0, 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ...ground.errors import OutputError
 _ROWS = 16384  # read at a time
 
 
-class Spool:
+class RowFile:
     """A temporary file of rows of one type; it vanishes when closed. A context manager.
 
     Parameters
@@ -26,13 +25,11 @@ class Spool:
         self.dtype = np.dtype(dtype)
         self._file = tempfile.TemporaryFile(prefix="floelens-")  # noqa: SIM115  (closed by close)
 
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> RowFile:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Remove the file."""
         self.close()
 
