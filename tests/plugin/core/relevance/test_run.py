@@ -408,8 +408,8 @@ def test_network_is_left_as_it_was_found():
 
 def test_unknown_layers_are_named():
     network = TinyFusion()
-    network.relu4 = torch.nn.Softplus()
-    with pytest.raises(ModelError, match=r"'relu4' of the kind Softplus"):
+    network.relu4 = torch.nn.Softsign()
+    with pytest.raises(ModelError, match=r"'relu4' of the kind Softsign"):
         explain(runner_of(network), tiny_scene())
 
 

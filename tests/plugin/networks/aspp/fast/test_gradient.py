@@ -118,7 +118,7 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     to_fine, to_cells = layerwise.backward(seeds, books)
     found, pull = EpsilonPullback(fast_of(network), epsilon)(fine, coarse)
     fast_books = Ledger()
-    fast_fine, fast_cells = pull(seeds, fast_books.note)
+    fast_fine, fast_cells = pull(seeds, fast_books.record)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
@@ -135,7 +135,7 @@ def test_an_epsilon_too_small_for_the_precision_leaves_the_gradient():
     network = network_of("interpretability_small", 1, torch.float32)
     fine, coarse = inputs_of(20, 20, torch.float32)
     seeds, notes = torch.ones(1, 1, 20, 20), Ledger()
-    to_fine, _ = EpsilonPullback(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.note)
+    to_fine, _ = EpsilonPullback(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.record)
     assert off(to_fine, Pullback(fast_of(network))(fine, coarse)[1](seeds)[0]) < 1e-5
     assert abs(sum(notes.by_layer()["epsilon"].values())) < 1e-20
 
