@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 import torch
 from torch import nn
@@ -25,18 +25,27 @@ from .linear import LayerPass
 from .reach import Reach
 
 
+class Preparation(Protocol):
+    """A class of affine layers, before a layer of the network is given to it."""
+
+    diagonal: bool
+
+    def __call__(self, layer: Any, dtype: torch.dtype, /) -> Affine:
+        """Return the layer with its weights in a type of numbers."""
+
+
 @dataclass(frozen=True)
 class Weighted:
     """z = W a + b.
 
     Parameters
     ----------
-    prepare : type of Affine
+    prepare : class derived from Affine
         ``prepare(layer, dtype)`` returns the layer's weights and how they are applied, forwards and transposed. It
         raises a ModelError that says why for settings of the layer that cannot be explained.
     """
 
-    prepare: type[Affine]
+    prepare: Preparation
 
 
 @dataclass(frozen=True)

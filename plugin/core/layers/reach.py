@@ -112,4 +112,4 @@ def of_replication(layer: nn.ReplicationPad2d) -> Reach:
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return value if isinstance(value, tuple) else (value, value)
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
