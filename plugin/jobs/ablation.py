@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress, Source
+from ..ground.vocabulary.settings import BLUR
 from ..ground.vocabulary.words import BASELINES, check_word
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
@@ -69,7 +70,7 @@ class Ablation:
     groups: str = "channel"
     baseline: str = "mean"
     baseline_scene: SceneInputs | None = None
-    blur_km: float = 4.0
+    blur_km: float = BLUR.default
     quantity: str = "map"
     shapley: bool = True
     compute: Compute = field(default_factory=Compute)

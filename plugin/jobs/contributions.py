@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress, Sink
+from ..ground.vocabulary.settings import CONTRIBUTION_STEPS
 from ..ground.vocabulary.words import RESOLUTIONS, check_word
 from ..io.rasters.writer import Band, Outputs
 from ..networks.card import ModelCard
@@ -61,7 +62,7 @@ class Contributions:
     groups: str = "channel"
     resolution: str = "native"
     baseline: str = ""
-    steps: int = 4
+    steps: int = CONTRIBUTION_STEPS.default
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:

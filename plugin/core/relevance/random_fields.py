@@ -14,8 +14,8 @@ from torch import nn
 
 from ...ground.splitmix import key_of, place_hashes
 from ...ground.window import Window
-from ..layers.conservation import Note
-from ..layers.linear import Step
+from ..layers.conservation import Record
+from ..layers.linear import LayerPass
 from ..streaming.runner import Inputs
 
 
@@ -85,8 +85,8 @@ class Dropout:
         self._key = f"{seed}/dropout/{sample}"
         self.place = Window(0, 0, 1, 1)  # of the inputs being worked on
 
-    def __call__(self, name: str, layer: nn.Module, values: torch.Tensor) -> Step:
-        """Return the values that are kept, enlarged to keep their mean, and their pull."""
+    def __call__(self, name: str, layer: nn.Module, values: torch.Tensor) -> LayerPass:
+        """Return the values that are kept, enlarged to keep their mean, and the backward pass."""
         _, channels, rows, cols = values.shape
         if isinstance(layer, nn.Dropout2d):
             window = Window(0, 0, 1, 1)
@@ -98,7 +98,7 @@ class Dropout:
         kept = torch.from_numpy(drawn >= layer.p)[None].to(values)
         factor = kept / (1 - layer.p) if layer.p < 1 else kept
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             return (multipliers * factor,)
 
-        return values * factor, pull
+        return values * factor, backward

@@ -92,8 +92,8 @@ def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray,
             centre, sd = cells.mean[:, None, None], cells.sd[:, None, None]
             standard = (values.astype(np.float64) - centre) / sd
             relevance = relevance * (standard - result.baseline[:, None, None])
-        if cells.handed is not None:
-            relevance = relevance + transposed(cells.handed)
+        if cells.direct is not None:
+            relevance = relevance + transposed(cells.direct)
         before = relevance - mean
         mean = mean + before / number
         squares = squares + before * (relevance - mean)

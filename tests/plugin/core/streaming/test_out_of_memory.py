@@ -15,7 +15,8 @@ from floelens.plugin.core.contributions.steps import settled
 from floelens.plugin.core.faithfulness.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.faithfulness.curves import Control
 from floelens.plugin.core.faithfulness.run import run_faithfulness
-from floelens.plugin.core.layers import linear as shares
+from floelens.plugin.core.layers.kinds import OF_LAYERS
+from floelens.plugin.core.layers.layer_kind import LayerKind, Linear
 from floelens.plugin.core.relevance import run as core_relevance
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.core.relevance.run import run_relevance
@@ -217,9 +218,9 @@ def test_later_tiles_are_cut_at_once():
 
 def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypatch):
     def lossy(layer, values):
-        return values, lambda multipliers, _note: (0.9 * multipliers,)
+        return values, lambda multipliers, _record: (0.9 * multipliers,)
 
-    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     runner, listener = DeviceRunner(), Listener()
     with device_of(runner, 10**9) as device:
         balance = core_relevance._balance

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import BIAS, AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.relevance.fast import FastEpsilon, FastGradient
-from floelens.plugin.core.relevance.methods import Method, WalkExplainer, explainer_for
+from floelens.plugin.core.relevance.methods import LayerwiseExplainer, Method, explainer_for
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.networks.architectures import fast_paths
 from floelens.plugin.networks.aspp.definition import AsppFusion
@@ -47,9 +47,9 @@ def off(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def walked(network, fine, coarse, seeds):
-    walk = Walk(traced(network), Rules(along_gradient, fine.dtype))
-    logits, ledger = walk.forward(fine, coarse), Ledger()
-    return logits, *walk.backward(seeds, ledger), ledger.by_layer()[BIAS]
+    layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, fine.dtype))
+    logits, ledger = layerwise.forward(fine, coarse), Ledger()
+    return logits, *layerwise.backward(seeds, ledger), ledger.by_layer()[BIAS]
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     network = network_of("interpretability_small", outputs, dtype)
     fine, coarse = inputs_of(61, 74, dtype)
     seeds = torch.randn(1, outputs, 61, 74, dtype=dtype, generator=torch.Generator().manual_seed(1))
-    walk, leaks = Walk(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
-    logits = walk.forward(fine, coarse)
-    to_fine, to_cells = walk.backward(seeds, leaks)
+    layerwise, books = LayerwiseBackward(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
+    logits = layerwise.forward(fine, coarse)
+    to_fine, to_cells = layerwise.backward(seeds, books)
     found, backward = EpsilonPass(fast_of(network), epsilon)(fine, coarse)
     fast_books = Ledger()
-    fast_fine, fast_cells = backward(seeds, fast_books.note)
+    fast_fine, fast_cells = backward(seeds, fast_books.record)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
-    expected, noted = leaks.by_layer(), fast_books.by_layer()
+    expected, noted = books.by_layer(), fast_books.by_layer()
     assert {account: layers.keys() for account, layers in noted.items()} == {
         account: layers.keys() for account, layers in expected.items()
     }
@@ -135,7 +135,7 @@ def test_an_epsilon_too_small_for_the_precision_leaves_the_gradient():
     network = network_of("interpretability_small", 1, torch.float32)
     fine, coarse = inputs_of(20, 20, torch.float32)
     seeds, notes = torch.ones(1, 1, 20, 20), Ledger()
-    to_fine, _ = EpsilonPass(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.note)
+    to_fine, _ = EpsilonPass(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.record)
     assert off(to_fine, GradientPass(fast_of(network))(fine, coarse)[1](seeds)[0]) < 1e-5
     assert abs(sum(notes.by_layer()["epsilon"].values())) < 1e-20
 
@@ -158,5 +158,5 @@ def test_explainers_by_the_networks_own_way_back_are_chosen_where_there_is_one()
         assert isinstance(explainer_for(runner, Method(name)), FastGradient)
     assert isinstance(explainer_for(runner, Method("lrp_epsilon")), FastEpsilon)
     runner = Runner(tiny_card(radius=30), AsppFusion(2, 3, 4, "fusion", 4), "cpu")
-    assert isinstance(explainer_for(runner, Method("gradient")), WalkExplainer)
-    assert isinstance(explainer_for(runner, Method("lrp_epsilon")), WalkExplainer)
+    assert isinstance(explainer_for(runner, Method("gradient")), LayerwiseExplainer)
+    assert isinstance(explainer_for(runner, Method("lrp_epsilon")), LayerwiseExplainer)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.layers.activations import Rescaled
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import Rules, along_gradient
 from floelens.plugin.core.relevance.explainers import PathExplainer, SecantExplainer
@@ -21,13 +21,13 @@ from floelens.tests.plugin.networks.networks import fast_of
 def rescaled(network, points, seeds):
     """Return the gradients over each step by the walk through the plain network."""
     gates = Rescaled()
-    walk = Walk(traced(network), Rules(along_gradient, seeds.dtype, gates))
+    layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, seeds.dtype, gates))
     for begin, end in zip(points, points[1:]):
         gates.record()
-        walk.forward(*begin)
+        layerwise.forward(*begin)
         gates.recording = False
-        walk.forward(*end)
-        yield walk.backward(seeds, Ledger())
+        layerwise.forward(*end)
+        yield layerwise.backward(seeds, Ledger())
 
 
 @pytest.mark.usefixtures("two_cores")
