@@ -76,15 +76,15 @@ class Artifacts(ExplainingAlgorithm):
                 "ARTIFACT",
                 "Artifact",
                 "Bands: share (of the map that is there without the data, 0 to 1), border (padding), pattern (strides, "
-                "pools, coarse cells), untrained (what networks with shuffled weights put there too) and local (what "
-                "else stays in place). No data where no window is.",
+                "pools, coarse cells), untrained (what networks with shuffled weights put there too), local (what else "
+                "stays in place) and null_mean (the mean map of noise). No data where no window is.",
             )
         )
         self.addParameter(
             declare.raster_output(
                 "CORRECTED",
                 "Corrected relevance",
-                "Bands: relevance minus the mean map of inputs that hold nothing, which add up to the map; q_value, "
+                "Bands: relevance minus the artifact, which add up to the map; q_value, "
                 "the false discovery rate at which a pixel is called fact; p_value.",
                 optional=True,
             )

@@ -28,8 +28,8 @@ from ..report.page.tables import csvt_path
 from ..report.styles.artifacts import share_style
 from ..report.styles.layers import relevance_style, sidecar
 from .common.inputs import Compute, SceneInputs, conclude
+from .common.percentile_sink import PercentileSink
 from .common.provenance import model_facts, provenance
-from .common.thinned import Thinned
 
 if TYPE_CHECKING:
     from ..core.artifacts.scene import ArtifactResult
@@ -120,7 +120,9 @@ class Artifacts:
             artifact = outputs.raster(self.artifact, grid, _artifact_bands(unit), tags=tags)
             corrected = None
             if self.corrected:
-                corrected = Thinned(outputs.raster(self.corrected, grid, _corrected_bands(unit), tags=tags))
+                corrected = PercentileSink(
+                    outputs.raster(self.corrected, grid, _corrected_bands(unit), tags=tags)
+                )
             result = run_artifacts(
                 runner, scene, scene.region, target, method, settings, self.sample, self.compute.memory_mib,
                 (artifact, corrected), progress,
@@ -208,12 +210,17 @@ def _artifact_bands(unit: str) -> list[Band]:
             {"reading": "part of |relevance| that networks with shuffled weights put there too"},
         ),
         Band("local", unit, {"reading": "what else stays in place whatever the input"}),
+        Band("null_mean", unit, {"reading": "mean map of noise with the mean and spectrum of the window"}),
     ]
 
 
 def _corrected_bands(unit: str) -> list[Band]:
     return [
-        Band("relevance", unit, {"reading": "relevance minus the mean map of inputs that hold nothing"}),
+        Band(
+            "relevance",
+            unit,
+            {"reading": "relevance minus what is there without the data: bias, border, pattern, local"},
+        ),
         Band(
             "q_value",
             "1",

@@ -1,15 +1,19 @@
 """The relevance that the data carry, pixel by pixel: the map minus what is there without them, and its p-value.
 
+*Artifact*: what the mean null map ties to places (pattern, border and local part), and the mean of the map of inputs
+at their training means, which is there without any data. The level of the mean null map beyond that is the network's
+answer to the mean and the spectrum of the window, which are data: it stays in the corrected map.
+
 *Null hypothesis at a pixel*: the window is a stationary Gaussian field with the means and spectra measured on it. Then
 the map of the scene and the null maps are exchangeable. R null maps alone give no p-value below 1/(R + 1), too coarse
-for many pixels. Distances from the null mean A, divided by their typical size at the place, are therefore pooled over
-the window: the scene's |map - A|/size is ranked among those of all draws and pixels of the window. What A and the size
-are is in :mod:`.structure`; they come from null maps alone. Where the local part of A is kept, a null map pulls its own
+for many pixels. Distances from the null mean M, divided by their typical size at the place, are therefore pooled over
+the window: the scene's |map - M|/size is ranked among those of all draws and pixels of the window. What M and the size
+are is in :mod:`.structure`; they come from null maps alone. Where the local part of M is kept, a null map pulls its own
 mean towards itself; its distance is enlarged by R/(R - 1) for that.
 
 False discoveries are controlled within each window (Benjamini-Hochberg, see :mod:`.significance`).
 
-The map splits exactly, at every pixel and in every sum: relevance = corrected relevance + A.
+The map splits exactly, at every pixel and in every sum: relevance = corrected relevance + artifact.
 """
 
 from __future__ import annotations
@@ -43,7 +47,9 @@ class Corrected:
     q_values: np.ndarray
 
 
-def corrected(observed: np.ndarray, maps: np.ndarray, structure: Structure, place: Place) -> Corrected:
+def corrected(
+    observed: np.ndarray, maps: np.ndarray, structure: Structure, place: Place, bias: float = 0.0
+) -> Corrected:
     """Return what of a map the data carry.
 
     Parameters
@@ -56,22 +62,25 @@ def corrected(observed: np.ndarray, maps: np.ndarray, structure: Structure, plac
         Of the null maps.
     place : Place
         Where they lie.
+    bias : float
+        Mean of the map of inputs at their training means.
     """
     known = np.isfinite(observed)
-    artifact = np.where(known, structure.artifact, np.nan)
+    artifact = np.where(known, bias + structure.tied, np.nan)
     relevance = observed - artifact
     total = np.abs(artifact) + np.abs(relevance)
     share = np.divide(np.abs(artifact), total, out=np.where(known, 0.0, np.nan), where=total > 0)
     draws = len(maps)
-    distances = np.abs(maps - structure.artifact)
+    distances = np.abs(maps - structure.null_mean)
     scale = structure.scale(distances.mean(axis=0), place)
     local = structure.kept[0, 2]
     factor = 1.0 / (1.0 - local / draws) if draws > 1 else 1.0
     usable = known & (scale > 0)
     reference = np.divide(distances * factor, scale, out=np.zeros_like(distances), where=scale > 0)[:, usable]
-    values = np.divide(np.abs(relevance), scale, out=np.full(observed.shape, np.nan), where=usable)
+    beyond = np.abs(observed - structure.null_mean)
+    values = np.divide(beyond, scale, out=np.full(observed.shape, np.nan), where=usable)
     # Where every null map is zero, so that nothing has a size, any relevance is the data's.
-    values[known & ~usable] = np.where(relevance[known & ~usable] == 0, 0.0, np.inf)
+    values[known & ~usable] = np.where(beyond[known & ~usable] == 0, 0.0, np.inf)
     p_values = pooled_p(values, reference)
     return Corrected(relevance, artifact, share, p_values, benjamini_hochberg(p_values))
 

@@ -8,7 +8,7 @@ gives the rasters' values there. :meth:`Study.findings` says at the end what all
         found = study.look(source.read(study.needs(window)), window)
     findings = study.findings()
 
-Cost in passes over the windows: 1 for the scene, REPEATS + 1 for null inputs, 2 for shuffled networks; the other tests
+Cost in passes over the windows: 1 for the scene, REPEATS + 2 for null inputs, 2 for shuffled networks; the other tests
 take a quarter or a sixteenth of the windows (:data:`SHARE`, :data:`SMALL_SHARE`).
 """
 
@@ -101,8 +101,8 @@ class WindowMaps:
         what else stays in place. All but the first in units of the map.
     relevance, q_values, p_values : numpy.ndarray
         The corrected map and its significance.
-    observed : numpy.ndarray
-        The map itself.
+    observed, null_mean : numpy.ndarray
+        The map itself, and the mean map of noise with the window's mean and spectrum.
     """
 
     share: np.ndarray
@@ -114,10 +114,11 @@ class WindowMaps:
     q_values: np.ndarray
     p_values: np.ndarray
     observed: np.ndarray
+    null_mean: np.ndarray
 
     def artifact_bands(self) -> np.ndarray:
         """Return the bands of the first raster."""
-        return np.stack([self.share, self.border, self.pattern, self.untrained, self.local])
+        return np.stack([self.share, self.border, self.pattern, self.untrained, self.local, self.null_mean])
 
     def corrected_bands(self) -> np.ndarray:
         """Return the bands of the second raster."""
@@ -138,10 +139,8 @@ class Totals:
         Sums of |map|, of the magnitudes of its parts, and of |map| where its q-value is at most the level.
     significant_pixels : int
         How many these are.
-    zero, zero_of : float
-        Sums of |map| for inputs at their training means, and of the scene's |map| there.
-    constant, untrained : float
-        Sum of |map| for inputs at the window's means; what untrained networks share of |map|.
+    zero, constant, untrained : float
+        Sums of |map| for inputs at their training means and at the window's means; what untrained networks share.
     """
 
     pixels: int = 0
@@ -154,7 +153,6 @@ class Totals:
     significant: float = 0.0
     significant_pixels: int = 0
     zero: float = 0.0
-    zero_of: float = 0.0
     constant: float = 0.0
     untrained: float = 0.0
 
@@ -218,7 +216,9 @@ class Study:
         structure = structure_of(filled, place, REPLICATES, random)
         if tested:
             self._take(structure, filled, place)
-        parts = corrected(observed, filled, structure, place)
+        zero = mapper.relevance(mapper.zero(patch), window)
+        parts = corrected(observed, filled, structure, place, float(np.nanmean(zero)))
+        self.totals.zero += float(np.nansum(np.abs(zero)))
         untrained = self._untrained_map(patch, window)
         common = overlap(observed, untrained) if untrained is not None else np.full(observed.shape, np.nan)
         self._count(observed, parts, common, settings.level)
@@ -238,6 +238,7 @@ class Study:
             parts.q_values,
             parts.p_values,
             observed,
+            np.where(known, structure.null_mean, np.nan),
         )
 
     def _place(self, window: Window) -> Place:
@@ -303,9 +304,6 @@ class Study:
             if not _measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
-            if NULL in tests:
-                self.totals.zero += float(np.nansum(np.abs(mapper.relevance(mapper.zero(patch), piece))))
-                self.totals.zero_of += float(np.nansum(np.abs(mine)))
             if TRANSLATION in tests or MIRRORING in tests:
                 base = mapper.relevance(flat_cells(patch), piece) if patch.coarse.size else mine
                 for test, run in ((TRANSLATION, translation), (MIRRORING, mirroring)):
@@ -362,7 +360,7 @@ class Study:
 
     def _null_findings(self) -> list[Finding]:
         totals, sums, found = self.totals, self._structure, []
-        zero = totals.zero / totals.zero_of if totals.zero_of else 0.0
+        zero = totals.zero / totals.absolute if totals.absolute else 0.0
         flat = totals.constant / totals.absolute if totals.absolute else 0.0
         for part, share in (("zero", zero), ("constant", flat)):
             verdict = ARTIFACT if part == "zero" and share >= VISIBLE else REPORTED
@@ -481,9 +479,9 @@ def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, 
     """
     tests = settings.tests
     share, small = (_area(chosen(windows)) / _area(windows) for chosen in (_few, _fewer))
-    passes = 1.0 + settings.repeats
+    passes = 2.0 + settings.repeats
     if NULL in tests:
-        passes += 1 + share
+        passes += 1
     if TRANSLATION in tests or MIRRORING in tests:
         passes += share * coarse
     passes += share * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + (FOCUS in tests))

@@ -21,7 +21,7 @@ from .run import Settings, Study, Totals, WindowMaps, planned_passes
 from .verdicts import Finding
 from .windows import grid_windows, sampled, window_side
 
-ARTIFACT_BANDS = ("share", "border", "pattern", "untrained", "local")
+ARTIFACT_BANDS = ("share", "border", "pattern", "untrained", "local", "null_mean")
 CORRECTED_BANDS = ("relevance", "q_value", "p_value")
 
 
@@ -131,7 +131,8 @@ def run_artifacts(
     looked: list[Window] = []
     wanted = set(chosen)
     for row in rows:
-        strips = [np.full((n, row[0].rows, region.cols), np.nan, np.float32) for n in (5, 3)]
+        bands = len(ARTIFACT_BANDS), len(CORRECTED_BANDS)
+        strips = [np.full((n, row[0].rows, region.cols), np.nan, np.float32) for n in bands]
         for window in row:
             if window not in wanted:
                 continue
@@ -144,8 +145,8 @@ def run_artifacts(
             if len(kept) < shown:
                 kept.append(found)
             here = slice(window.col - region.col, window.col_stop - region.col)
-            for strip, bands in zip(strips, (found.artifact_bands(), found.corrected_bands())):
-                strip[:, :, here] = bands
+            for strip, values in zip(strips, (found.artifact_bands(), found.corrected_bands())):
+                strip[:, :, here] = values
         for sink, strip in zip(sinks, strips):
             if sink is not None:
                 sink.write(strip)

@@ -215,9 +215,14 @@ class Structure:
         return {name: k * getattr(self.signed, name) for name, k in zip(PARTS, self.kept[0])}
 
     @property
-    def artifact(self) -> np.ndarray:
-        """The null mean, (row, column): its level and the shrunk parts."""
-        return self.signed.level + sum(self.parts().values())
+    def tied(self) -> np.ndarray:
+        """What is tied to places, (row, column): the shrunk parts together."""
+        return sum(self.parts().values())
+
+    @property
+    def null_mean(self) -> np.ndarray:
+        """The mean null map, (row, column): its level and what is tied to places."""
+        return self.signed.level + self.tied
 
     def scale(self, distances: np.ndarray, place: Place) -> np.ndarray:
         """Return the size that `distances` (row, column), means over draws, have in place: shrunk as magnitudes are."""

@@ -31,11 +31,11 @@ def maps_figure(pictures: Sequence[WindowPicture], unit: str) -> Figure:
     figure = blank_figure(8.4, 2.7 * len(pictures) + 0.4)
     panels = figure.subplots(len(pictures), 3, squeeze=False)
     for row, picture in zip(panels, pictures):
-        fact = np.where(picture.q_values <= SIGNIFICANT, 1.0, 0.3)
+        fact = np.nan_to_num(picture.q_values, nan=1.0) <= SIGNIFICANT
         for number, (axes, values) in enumerate(
             zip(row, (picture.relevance, picture.artifact, picture.corrected))
         ):
-            alpha = np.where(np.isfinite(values), fact if number == 2 else 1.0, 0.0)
+            alpha = np.isfinite(values).astype(float)
             image = axes.imshow(
                 np.nan_to_num(values),
                 cmap=colours,
@@ -44,6 +44,8 @@ def maps_figure(pictures: Sequence[WindowPicture], unit: str) -> Figure:
                 alpha=alpha,
                 interpolation="nearest",
             )
+            if number == 2 and fact.any() and not fact.all():
+                axes.contour(fact.astype(float), levels=[0.5], colors="black", linewidths=0.6)
             axes.set_xticks([])
             axes.set_yticks([])
         row[0].set_ylabel(label_text(picture.place.replace(", ", "\n")), fontsize=7)
