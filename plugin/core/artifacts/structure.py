@@ -168,8 +168,8 @@ def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
     best = max((share for share, _, _ in found), default=0.0)
     for share, period, pattern in found:
         if share > 0 and share >= SHORTER * best:  # a pattern also repeats with every multiple of its period
-            return pattern, period, share
-    return np.zeros_like(rest), 0, max(best, 0.0)
+            return pattern, period, best
+    return np.zeros_like(rest), 0, best
 
 
 def _profile(rest: np.ndarray, distance: np.ndarray, radius: int) -> np.ndarray:
