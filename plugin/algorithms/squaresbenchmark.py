@@ -85,13 +85,13 @@ class SquaresBenchmark(FloeLensAlgorithm):
             )
         )
         self.addParameter(
-            declare.file(
-                "COVARIANCE",
-                "Covariance",
-                "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular "
-                "global grid from 90° N and 0° E, from which fields are drawn.",
-                optional=True,
-                advanced=True,
+            declare.as_optional(
+                declare.file(
+                    "COVARIANCE",
+                    "Covariance",
+                    "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular "
+                    "global grid from 90° N and 0° E, from which fields are drawn.",
+                )
             )
         )
         self.addParameter(
@@ -111,7 +111,7 @@ class SquaresBenchmark(FloeLensAlgorithm):
         as_json, as_csv = report_companions(report) if report else (None, None)
         return Job(
             output=values.layer("OUTPUT"),
-            methods=values.choices("METHODS"),
+            methods=tuple(dict.fromkeys(values.choices("METHODS"))),
             size=values.choice("SIZE"),
             seed=values.whole("SEED"),
             report=report,

@@ -348,17 +348,10 @@ def _value_problem(definition, value: object) -> str | None:
                 if problem:
                     return problem
     if isinstance(definition, QgsProcessingParameterEnum):
-        return _words_problem(definition, plain(value))
-    return None
-
-
-def _words_problem(definition: QgsProcessingParameterEnum, value: object) -> str | None:
-    """Return that a word is none of an enum's; of several the first that is not."""
-    words = definition.metadata().get(WORDS, [])
-    chosen = [value]
-    if definition.allowMultiple():
-        chosen = list(value) if isinstance(value, (list, tuple)) else str(value).split(",")
-    for word in chosen:
-        if words and word is not None and word not in words:
-            return f"{definition.name()} is '{word}'; it must be one of: {', '.join(words)}."
+        words = definition.metadata().get(WORDS, [])
+        several = definition.allowMultiple()
+        chosen = plain(value).split(",") if several and isinstance(plain(value), str) else plain(value)
+        for word in chosen if isinstance(chosen, (list, tuple)) else [chosen]:
+            if words and word is not None and word not in words:
+                return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None

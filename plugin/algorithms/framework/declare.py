@@ -6,7 +6,7 @@ enum's words are a promise, so they are given with what each means, and its help
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 from qgis.core import (
     QgsProcessing,
@@ -56,9 +56,15 @@ def as_advanced(parameter: QgsProcessingParameterDefinition):
     return parameter
 
 
-def file(name: str, label: str, help_text: str, optional: bool = False, advanced: bool = False):
+def as_optional(parameter: QgsProcessingParameterDefinition):
+    """Return a parameter that need not be given."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
+    return parameter
+
+
+def file(name: str, label: str, help_text: str):
     """Return a file of any kind."""
-    return _finished(QgsProcessingParameterFile(name, label, optional=optional), help_text, advanced)
+    return _finished(QgsProcessingParameterFile(name, label), help_text)
 
 
 def files(name: str, label: str, help_text: str, advanced: bool = False):
@@ -108,7 +114,12 @@ def choice(
     name: str, label: str, help_text: str, words: Mapping[str, str], default: str, advanced: bool = False
 ):
     """Return an enum of static words; `words` says what each means."""
-    return _words(name, label, help_text, words, default, False, advanced)
+    parameter = QgsProcessingParameterEnum(
+        name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+    )
+    parameter.setMetadata({WORDS: list(words)})
+    listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return _finished(parameter, f"{help_text} {listed}.", advanced)
 
 
 def choices(
@@ -116,24 +127,13 @@ def choices(
     label: str,
     help_text: str,
     words: Mapping[str, str],
-    default: Collection[str],
+    default: Sequence[str] = (),
     advanced: bool = False,
 ):
-    """Return an enum of which several words may be chosen."""
-    return _words(name, label, help_text, words, list(default), True, advanced)
-
-
-def _words(
-    name: str,
-    label: str,
-    help_text: str,
-    words: Mapping[str, str],
-    default: str | list[str],
-    several: bool,
-    advanced: bool,
-):
+    """Return an enum of static words of which several may be chosen; all by default where it names none."""
+    chosen = list(default or words)
     parameter = QgsProcessingParameterEnum(
-        name, label, list(words), allowMultiple=several, defaultValue=default, usesStaticStrings=True
+        name, label, list(words), allowMultiple=True, defaultValue=chosen, usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
