@@ -84,16 +84,13 @@ class SquaresBenchmark(FloeLensAlgorithm):
                 optional=True,
             )
         )
-        self.addParameter(
-            declare.as_optional(
-                declare.file(
-                    "COVARIANCE",
-                    "Covariance",
-                    "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular "
-                    "global grid from 90° N and 0° E, from which fields are drawn.",
-                )
-            )
+        covariance = declare.file(
+            "COVARIANCE",
+            "Covariance",
+            "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular global "
+            "grid from 90° N and 0° E, from which fields are drawn.",
         )
+        self.addParameter(declare.as_advanced(declare.as_optional(covariance)))
         self.addParameter(
             declare.extent(
                 "INDEX_BOX",
