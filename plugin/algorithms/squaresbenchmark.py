@@ -87,8 +87,8 @@ class SquaresBenchmark(FloeLensAlgorithm):
         covariance = declare.file(
             "COVARIANCE",
             "Covariance",
-            "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular global "
-            "grid from 90° N and 0° E, from which fields are drawn.",
+            "In place of FIELDS: an .npz file with 'covariance' (cell, cell) and 'mask' (row, column) of a regular "
+            "global grid from 90° N and 0° E, from which fields are drawn.",
         )
         self.addParameter(declare.as_advanced(declare.as_optional(covariance)))
         self.addParameter(

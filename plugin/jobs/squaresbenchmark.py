@@ -219,6 +219,7 @@ class SquaresBenchmark:
         return BenchmarkReport(
             networks=tuple(_network_scores(result) for result in results),
             inside=truth.inside,
+            valid=truth.valid,
             settings={
                 "size": self.size,
                 "seed": self.seed,

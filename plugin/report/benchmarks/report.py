@@ -92,6 +92,8 @@ class BenchmarkReport:
         In the order of the table.
     inside : numpy.ndarray
         (row, column), bool: the true pixels.
+    valid : numpy.ndarray
+        (row, column), bool: the pixels that have data.
     settings : mapping
         What was asked for.
     provenance : mapping
@@ -102,6 +104,7 @@ class BenchmarkReport:
 
     networks: tuple[NetworkScores, ...]
     inside: np.ndarray
+    valid: np.ndarray
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     on_earth: bool = False
@@ -118,7 +121,7 @@ class BenchmarkReport:
     @property
     def chance(self) -> float:
         """The share of the pixels that lie inside: the mass of a map that knows nothing."""
-        return float(self.inside.mean())
+        return float(self.inside[self.valid].mean())
 
     @property
     def compared(self) -> int:
