@@ -92,7 +92,7 @@ class Extent:
 
 
 EXTENTS = {
-    "quick": Extent((0.02,), (COLUMNS, ROWS), explained=20, nulls=20, steps=8, draws=4),
+    "quick": Extent((0.1,), (COLUMNS, ROWS), explained=12, nulls=12, steps=8, draws=4),
     "full": Extent((0.005, 0.02, 0.1, 0.4), FEEDS, explained=60, nulls=40, steps=16, draws=16),
 }
 

@@ -221,13 +221,14 @@ def _map_section(report: BenchmarkReport) -> Section:
     methods = list(dict.fromkeys(row["method"] for row in report.rows()))
     pictures = []
     for number, method in enumerate(methods):
-        maps = [(n.title, n.maps[method][:2]) for n in report.networks if method in n.maps]
+        maps = [(n.title, n.maps[method]) for n in report.networks if method in n.maps]
         drawn = svg(map_grid(maps, report.inside), f"maps{number}", f"mean relevance by {method}")
         pictures.append(
             Figure(
                 drawn,
                 f"{method}: mean relevance of held-out samples for the class each network predicts. Orange speaks "
-                "for it, purple against it; outlined: the true pixels. Each map has its own scale.",
+                "for it, purple against it; outlined: the true pixels. Below, what fields of noise alone get: the "
+                "network's own habits. Each map has its own scale.",
             )
         )
     return Section("Maps", figures=tuple(pictures))
