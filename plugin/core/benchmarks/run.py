@@ -256,7 +256,7 @@ def _trained(
         width = cols if architecture.axis == 0 else rows
         echo = EchoState(architecture.reservoir, width, seed)
         check(0.3)
-        echo.fit(fields, classes)
+        echo.fit(fields, classes, lambda: check(0.5))
         return ReservoirNetwork(echo)
     network = LAYERED[architecture.name](rows, cols, seed)
     train(network, fields.float(), classes, seed, TRAINING[architecture.name], check)
