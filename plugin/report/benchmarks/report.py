@@ -79,7 +79,7 @@ class NetworkScores:
             return "Nothing remains: the map is the same for noise, it does not depend on the data."
         if self.accuracy < CHANCE_ACCURACY:
             return "The network has not learned the classes, so its maps hold nothing of the true pixels."
-        return "Noise gets as much relevance inside as the samples do: the map shows weights more than data."
+        return "Noise gets as large a share inside as the samples do: weights stand out there, values do not."
 
 
 @dataclass(frozen=True)
