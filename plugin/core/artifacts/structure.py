@@ -18,7 +18,8 @@ and leave the mean alone), are taken apart in this order:
 3. *local*: what is left, by pixel and by blocks.
 
 Each part is shrunk by max(0, 1 - S₀/S), S its sum of squares and S₀ the mean of those of the moved maps (the positive
-part of James and Stein 1961): what R maps leave by chance is not called an artifact.
+part of James and Stein 1961), and left out where it is not significant in its window: what R maps leave by chance is
+not called an artifact.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .significance import LEVEL, largest_standardised, rank_p
+
 # Sums of squares below this share of the mean square are rounding.
 ROUNDING = 1e-18
 # Blocks in which what is left is summed: for structures larger than a pixel.
@@ -38,6 +41,8 @@ FLOOR = 1e-3
 # A period that explains this share of what the best one does is preferred where it is shorter.
 SHORTER = 0.9
 PARTS = ("pattern", "border", "local")
+# Which statistics of the signed and of the magnitude map speak of which part.
+COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}
 
 
 @dataclass(frozen=True)
@@ -266,7 +271,18 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     units = np.maximum([(maps**2).mean(), (sizes**2).mean()], 1e-300)
     scaled = np.array(statistics) / np.repeat(units, 4)
     scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # shares have no unit
-    return Structure(signed, magnitude, np.clip(1 - ratio, 0, 1), scaled)
+    return Structure(signed, magnitude, np.where(_significant(scaled), np.clip(1 - ratio, 0, 1), 0.0), scaled)
+
+
+def _significant(statistics: np.ndarray) -> np.ndarray:
+    """Return which parts of the signed and of the magnitude map are significant by themselves: (2, 3), bool."""
+    found = np.zeros((2, len(PARTS)), bool)
+    for index, part in enumerate(PARTS):
+        for row in (0, 1):
+            columns = [column for column in COLUMNS[part] if column // 4 == row]
+            chosen = largest_standardised(statistics[:, columns])
+            found[row, index] = rank_p(chosen[0], chosen[1:]) <= LEVEL
+    return found
 
 
 def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -280,7 +296,3 @@ def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
             if across:
                 total[to_row, :across] += values[from_row, cols - across :]
     return total / len(maps)
-
-
-# Which statistics of the signed and of the magnitude map speak of which part.
-COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}
