@@ -62,7 +62,8 @@ class TestRow:
     @property
     def meaning(self) -> str:
         """What it means."""
-        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, self.numbers)
+        numbers = {**self.numbers, "p": 1.0 if self.p is None else self.p}
+        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, numbers)
 
     @property
     def name(self) -> str:

@@ -106,5 +106,6 @@ def _weights(
         f"{among:.2f} with each other; {percent(size)} of it lies where theirs does."
     )
     if verdict == "depends on training":
-        return f"{start} It depends on what the network learned."
+        differs = numbers.get("p", 0.0) <= 0.05
+        return f"{start} {'It depends on what the network learned.' if differs else 'They are hardly alike.'}"
     return f"{start} It shows the architecture, not what was learned."
