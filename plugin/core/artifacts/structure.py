@@ -7,6 +7,8 @@ places alike makes such maps of stationary inputs; strides, padding, coarse cell
 changes nothing in its distribution, and correlation inside each map is kept; what stays in place over the maps is torn
 apart. So statistics of the mean map are exchangeable with those of means over moved maps (up to the seams, where a
 moved map wraps around), for inputs of any spatial correlation, and no further pass through the network is needed.
+Seams would look like short periods: patterns are tested on crops that are moved inside the window instead, which is
+exact.
 
 The mean map m(s) of R null maps, and as well the mean of their magnitudes (a pattern may multiply what the data do
 and leave the mean alone), are taken apart in this order:
@@ -197,6 +199,54 @@ def _block_means(rest: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Crops:
+    """Where a pattern is tested: parts of a window that can be moved within it, so that no seam looks like one.
+
+    Parameters
+    ----------
+    row, col, rows, cols : int
+        The part of the window that lies away from the scene's edges.
+    room : int
+        How far a crop can be moved in it, in pixels.
+    place : Place
+        Of the crop in its middle.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+    room: int
+    place: Place
+
+    @classmethod
+    def of(cls, place: Place) -> Crops:
+        """Return the crops of a window."""
+        inside = place.interior
+        rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        height, width = len(rows), len(cols)
+        room = min(height, width) // 4
+        middle = Place(
+            place.row + int(rows[0]) + room // 2,
+            place.col + int(cols[0]) + room // 2,
+            height - room,
+            width - room,
+            periods=place.periods,
+        )
+        return cls(int(rows[0]), int(cols[0]), height - room, width - room, room, middle)
+
+    def share(self, maps: np.ndarray, offsets: np.ndarray | None) -> float:
+        """Return the pattern's share of the mean of crops: those in the middle, or each moved by an offset."""
+        total = np.zeros((self.rows, self.cols))
+        middle = np.full((len(maps), 2), self.room // 2)
+        for values, (down, across) in zip(maps, middle if offsets is None else offsets % (self.room + 1)):
+            top, left = self.row + down, self.col + across
+            total += values[top : top + self.rows, left : left + self.cols]
+        mean = total / len(maps)
+        return _pattern(mean - mean.mean(), self.place)[2]
+
+
+@dataclass(frozen=True)
 class Structure:
     """What stays in place over null maps.
 
@@ -260,10 +310,16 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     signed, magnitude = take_apart(maps.mean(axis=0), place), take_apart(sizes.mean(axis=0), place)
     statistics = [np.concatenate([signed.statistics, magnitude.statistics])]
     squares = np.zeros((2, 3))
+    crops = Crops.of(place)
+    for stack, column in ((maps, 0), (sizes, 4)):
+        statistics[0][column] = crops.share(stack, None)
     for _ in range(replicates):
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
         moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
-        statistics.append(np.concatenate([taken.statistics for taken in moved]))
+        found = np.concatenate([taken.statistics for taken in moved])
+        for stack, column in ((maps, 0), (sizes, 4)):
+            found[column] = crops.share(stack, offsets)
+        statistics.append(found)
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])
     rounding = ROUNDING * np.array([[(maps**2).sum()], [(sizes**2).sum()]])
