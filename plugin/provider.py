@@ -11,6 +11,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.ablation import Ablation
+from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.importscene import ImportScene
@@ -26,6 +27,7 @@ ALGORITHMS = (
     SimulateScene,
     Predict,
     Relevance,
+    Artifacts,
     Contributions,
     ZScores,
     Ablation,

@@ -56,6 +56,12 @@ def as_advanced(parameter: QgsProcessingParameterDefinition):
     return parameter
 
 
+def as_optional(parameter: QgsProcessingParameterDefinition):
+    """Return a parameter that need not be given."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
+    return parameter
+
+
 def file(name: str, label: str, help_text: str):
     """Return a file of any kind."""
     return _finished(QgsProcessingParameterFile(name, label), help_text)
@@ -110,6 +116,16 @@ def choice(
     """Return an enum of static words; `words` says what each means."""
     parameter = QgsProcessingParameterEnum(
         name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+    )
+    parameter.setMetadata({WORDS: list(words)})
+    listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return _finished(parameter, f"{help_text} {listed}.", advanced)
+
+
+def choices(name: str, label: str, help_text: str, words: Mapping[str, str], advanced: bool = False):
+    """Return an enum of static words of which several may be chosen, all by default."""
+    parameter = QgsProcessingParameterEnum(
+        name, label, list(words), allowMultiple=True, defaultValue=list(words), usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
