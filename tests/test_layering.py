@@ -41,9 +41,15 @@ ROOMS_OF_CORE = (
     "simulation",
     "training",
     "artifacts",
+    "benchmarks",
 )
 # Which rooms of the science may use another one.
-MAY_USE = {("training", "simulation"), ("artifacts", "relevance")}
+MAY_USE = {
+    ("training", "simulation"),
+    ("artifacts", "relevance"),
+    ("benchmarks", "relevance"),
+    ("benchmarks", "contributions"),
+}
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
