@@ -300,14 +300,14 @@ def test_lrp_0_of_a_network_of_relus_is_gradient_x_input_and_zplus_is_not(name, 
     assert far <= 1e-12 if alike else far > 0.01
 
 
-def test_tangents_of_curved_gates_book_their_intercept_and_lrp_does_not():
+def test_tangents_of_curved_gates_record_their_intercept_as_a_bias_and_lrp_does_not():
     ledgers = {}
     for name in ("gradient_x_input", "lrp_0"):
         ledgers[name] = Ledger()
         explained(Method(name), ledger=ledgers[name])
-    booked = {name: set(ledger.by_layer()["bias"]) for name, ledger in ledgers.items()}
-    assert {"tanh", "sigmoid"} <= booked["gradient_x_input"]
-    assert not {"tanh", "sigmoid"} & booked["lrp_0"]
+    recorded = {name: set(ledger.by_layer()["bias"]) for name, ledger in ledgers.items()}
+    assert {"tanh", "sigmoid"} <= recorded["gradient_x_input"]
+    assert not {"tanh", "sigmoid"} & recorded["lrp_0"]
 
 
 def test_what_has_no_contribution_of_a_sign_is_lost_to_a_zero_denominator():
