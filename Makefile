@@ -78,7 +78,7 @@ lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
 	$(VENV) -m ruff format --check .
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
-		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report \
+		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report -p floelens.plugin.jobs \
 		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries

@@ -30,7 +30,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "build" / "plugins"))
 
 from floelens.plugin.networks.aspp.architecture import fast_paths_of
-from floelens.plugin.networks.aspp.fast import forward, gradient, head, pools
+from floelens.plugin.networks.aspp.fast import forward, gradient, head, head_forward, head_transpose, pools
 from floelens.plugin.networks.aspp.fast.forward import FastAspp
 from floelens.plugin.networks.kernels import buffers, convolutions, threads
 from floelens.plugin.networks.layers import SamePool2d
@@ -140,29 +140,29 @@ def _pool_by_pool() -> contextlib.AbstractContextManager:
 
 
 def _fresh_lent() -> contextlib.AbstractContextManager:
-    def lend(self, number, dtype, device):
+    def acquire(self, number, dtype, device):
         return torch.empty(number, dtype=dtype, device=device)
 
     return replaced(
-        (buffers.Workspace, "lend", lend), (buffers.Workspace, "give_back", lambda self, memory: None)
+        (buffers.BufferPool, "acquire", acquire), (buffers.BufferPool, "put_back", lambda self, memory: None)
     )
 
 
 def _fresh_named() -> contextlib.AbstractContextManager:
-    def take(self, name, shape, like):
+    def named(self, name, shape, like):
         samples, channels, rows, cols = shape
         return like.new_empty((samples, rows, cols, channels)).permute(0, 3, 1, 2)
 
-    return replaced((buffers.Workspace, "take", take))
+    return replaced((buffers.BufferPool, "named", named))
 
 
 def _kept_in_full() -> contextlib.AbstractContextManager:
-    original = buffers.Workspace.take
+    original = buffers.BufferPool.named
 
-    def take(self, name, shape, like):
+    def named(self, name, shape, like):
         return original(self, name, shape, like.float() if like.dtype == torch.bfloat16 else like)
 
-    return replaced((buffers.Workspace, "take", take))
+    return replaced((buffers.BufferPool, "named", named))
 
 
 def _plain_copies() -> contextlib.AbstractContextManager:
@@ -200,7 +200,11 @@ TRICKS = {
     ),
     "chunks": Trick(
         "48 rows at a time through the head",
-        lambda: replaced((head, "CHUNK_ROWS", TALL), (head, "FINISHED_ROWS", TALL)),
+        lambda: replaced(
+            (head_forward, "CHUNK_ROWS", TALL),
+            (head_forward, "FINISHED_ROWS", TALL),
+            (head_transpose, "CHUNK_ROWS", TALL),
+        ),
     ),
     "strips": Trick(
         "edges of the scene 384 pixels at a time", lambda: replaced((head, "STRIP_LENGTH", TALL))
@@ -226,7 +230,7 @@ TRICKS = {
     ),
     "threads": Trick(
         "rows in shares, a thread each (wall-clock time, all cores)",
-        lambda: replaced((forward, "cores", lambda: 1), (threads, "cores", lambda: 1)),
+        lambda: replaced((forward, "worker_count", lambda: 1), (threads, "worker_count", lambda: 1)),
         ("predict", "gradient"),
     ),
 }  # fmt: skip

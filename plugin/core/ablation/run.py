@@ -23,7 +23,7 @@ from ...ground.window import Window
 from ..layers.split_activations import Straight
 from ..layers.split_forward import ChannelParts, SplitForward
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -242,17 +242,17 @@ def run_ablation(
         valid = patch.valid[piece.output.slices(patch.window)]
         return _ablated(device, ablator, inputs, baseline, piece, valid, progress)
 
-    retreat = Retreat(runner, plan, progress, ablator_on)
+    fallback = OutOfMemoryFallback(runner, plan, progress, ablator_on)
     sums = EffectSums(len(ablator.groups))
     strip = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(take_out, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(take_out, patch)))
     with writing_behind(sink) as behind:
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out", probe):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)
             if patch.valid[tile.output.slices(patch.window)].any():
-                for piece, (found, taken) in retreat.pieces(tile, partial(take_out, patch)):
+                for piece, (found, taken) in fallback.pieces(tile, partial(take_out, patch)):
                     sums.merge(taken)
                     valid = patch.valid[piece.output.slices(patch.window)]
                     strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)

@@ -32,7 +32,7 @@ from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
 from ..layers.conservation import ROUNDING
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -174,19 +174,19 @@ def run_contributions(
         bands = splitter.split(device.standardise(patch, piece.input), seeding)
         return device.array(bands[(slice(None), *piece.output.slices(piece.input))])
 
-    retreat = Retreat(runner, plan, progress, splitter_on)
+    fallback = OutOfMemoryFallback(runner, plan, progress, splitter_on)
 
     def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
         if not patch.valid[tile.output.slices(patch.window)].any():
             return []
-        return list(retreat.pieces(tile, partial(split, patch)))
+        return list(fallback.pieces(tile, partial(split, patch)))
 
-    groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
+    groups, ahead = fallback.ready[1].groups, fallback.ready[1].tiles_ahead
     completeness = CompletenessCheck(runner, plan, seeding, splitting, progress)
     completeness.run(source)
     sums = ContributionSums(len(groups))
     strip = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(split, patch)))
     tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead, probe)
     with writing_behind(sink) as behind, closing(tiles):
         for tile, patch, pieces, last in tiles:

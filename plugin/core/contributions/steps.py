@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ground.protocols import Patch, Progress, Source
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
@@ -44,7 +44,7 @@ def settled(
         return dataclasses.replace(splitting, steps=1)
     progress.report(0.0, "Trying how many steps are needed")
     windows = probe_windows(source, plan, PROBE_SIDE, PROBES)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
         def split(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
@@ -53,7 +53,7 @@ def settled(
             own = patch.valid[tile.output.slices(patch.window)]
             return bands[(slice(None), *tile.output.slices(tile.input))][:-1, own].astype(np.float64)
 
-        return [retreat.whole(tile, partial(split, patch)) for tile, patch in windows]
+        return [fallback.whole(tile, partial(split, patch)) for tile, patch in windows]
 
     before = splits(splitting)
     while windows:

@@ -27,7 +27,7 @@ from ...ground.errors import NumericalError, ParameterError
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled, plan_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import read_ahead
 from ..streaming.run_time import Probe, announce
 from ..streaming.runner import Inputs, Runner
@@ -111,16 +111,16 @@ def run_faithfulness(
         deletion = _Deletion(runner, seeding, grid, piece, patch, followed, baseline)
         return int(followed.sum()), deletion.follow(places, states.deleted, progress)
 
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
     tiles = _reachable_tiles(plan, grid, chosen, seeding)
     # The logits of the inputs as they are, and of every state.
     probe = Probe(
-        lambda tile, patch: retreat.whole(tile, partial(_logits, patch)), passes=1 + len(states.deleted)
+        lambda tile, patch: fallback.whole(tile, partial(_logits, patch)), passes=1 + len(states.deleted)
     )
     if tiles:
         announce(source, plan, progress, "Deleting and inserting blocks", probe, tiles)
     for tile, patch, done in _with_patches(source, tiles, progress):
-        for _, (number, found) in retreat.pieces(tile, partial(follow, patch)):
+        for _, (number, found) in fallback.pieces(tile, partial(follow, patch)):
             pixels += number
             sums += found
         progress.report(done, "Deleting and inserting blocks")

@@ -35,7 +35,7 @@ from ..layers.conservation import (
     Ledger,
 )
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -183,15 +183,15 @@ def run_relevance(
         varied = uncertainty if device is runner else uncertainty.on_cpu()
         return replicas_of(device, method, varied, check, scene_window(source))
 
-    retreat = Retreat(runner, plan, progress, replicas_on)
-    runners = [replica.runner for replica in retreat.ready]
+    fallback = OutOfMemoryFallback(runner, plan, progress, replicas_on)
+    runners = [replica.runner for replica in fallback.ready]
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
     pieces = Pieces(plan, seeding, method, levels[:number], check)
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))
-        ledger, target_sum, pixels = _add_up(source, pieces, retreat, progress, fine, cells)
+        ledger, target_sum, pixels = _add_up(source, pieces, fallback, progress, fine, cells)
         fine.flush(plan.footprint.row_stop, final=True)
     if not pixels:
         raise ParameterError(
@@ -201,7 +201,7 @@ def run_relevance(
     if not accounts.balanced and method.how.audited:
         windows = probe_windows(source, plan, seeding)
         losses = [
-            retreat.whole(window, partial(pieces.lost_by_layer, patch, mask))
+            fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
             for window, patch, mask in windows
         ]
         accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
@@ -212,7 +212,12 @@ def run_relevance(
 
 
 def _add_up(
-    source: Source, pieces: Pieces, retreat: Retreat, progress: Progress, fine: FineMap, cells: CellMap
+    source: Source,
+    pieces: Pieces,
+    fallback: OutOfMemoryFallback,
+    progress: Progress,
+    fine: FineMap,
+    cells: CellMap,
 ) -> tuple[Ledger, float, int]:
     """Explain all tiles of a scene, and add what each receives to the maps.
 
@@ -224,14 +229,14 @@ def _add_up(
     """
     ledger, target_sum, pixels = Ledger(), 0.0, 0
     probe = Probe(
-        lambda tile, patch: retreat.whole(tile, partial(pieces.everywhere.explain, patch)),
+        lambda tile, patch: fallback.whole(tile, partial(pieces.everywhere.explain, patch)),
         pieces.needed_if_valid,
     )
     for tile, patch, last in tiles_with_patches(source, pieces.plan, progress, "Explaining", probe):
         fine.mark_valid(tile, patch)
         mask = seeded_pixels(pieces.seeding, tile, patch)
         if mask.any():
-            for piece, results in retreat.pieces(pieces.needed(tile, mask), partial(pieces.explain, patch)):
+            for piece, results in fallback.pieces(pieces.needed(tile, mask), partial(pieces.explain, patch)):
                 for index, result in enumerate(results):
                     explanation = result.explanation
                     fine.add(index, explanation.fine_window or piece.input, result.relevance)

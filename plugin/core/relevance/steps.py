@@ -17,7 +17,7 @@ from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..layers.conservation import BIAS, Ledger
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
@@ -68,12 +68,12 @@ def refined(
         return method
     progress.report(0.0, "Trying how many steps are needed")
     windows = probe_windows(source, plan, seeding)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
     secants = runner.fast.secants is not None
 
     def trial(method: Method) -> list[_Trial]:
         return [
-            retreat.whole(
+            fallback.whole(
                 tile, partial(_tried, patch, mask, seeding, method, lambda: check_cancelled(progress))
             )
             for tile, patch, mask in windows
