@@ -135,7 +135,7 @@ class ChannelSplitter:
                 continue
             distance = own - start
             points = [(point.fine, point.coarse)[number] for point in base]
-            rows = {row - len(base): point for row, point in enumerate(points)}
+            rows = {row - len(base): point for row, point in enumerate(points) if point is not None}
             for group, members in enumerate(self._members(first, distance.shape[1])):
                 if members and wanted(number, group):
                     rows[group] = torch.zeros_like(distance)
