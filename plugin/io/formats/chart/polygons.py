@@ -108,7 +108,7 @@ def _choose(vector: VectorFile, dataset: Any) -> Any:
 def _crs(vector: VectorFile, layer: Any) -> str:
     try:
         system = layer.GetSpatialRef()
-        text = system.ExportToWkt() if system is not None else ""
+        text = plain_text(system.ExportToWkt()) if system is not None else ""
     except RuntimeError as error:  # where somebody has switched GDAL's exceptions on
         raise SceneError(
             f"The coordinate reference system of {vector.path} cannot be read ({error}). Copy its .prj file again."
