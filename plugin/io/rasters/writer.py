@@ -259,7 +259,7 @@ class RasterWriter:
         with self._checked():
             for key in sorted(self._late_tags):
                 self._dataset.SetMetadataItem(key, str(self._late_tags[key]))
-            self._close()
+            self._dataset = None  # closes the file
         if self._optimised:
             self._optimise()
         elif self._overviews:
@@ -277,18 +277,12 @@ class RasterWriter:
         """Remove what is temporary; a file that has its name stays."""
         if self._dataset is not None:
             with contextlib.suppress(OutputError), self._checked():
-                self._close()
+                self._dataset = None
         remove_temporary(self._temporary)
         if self._optimised:
             remove_temporary(self._working)
 
     # GDAL
-
-    def _close(self) -> None:
-        """Close the dataset: by its own call where GDAL has it (3.8), since a destructor cannot raise."""
-        dataset, self._dataset = self._dataset, None
-        if hasattr(dataset, "Close"):
-            dataset.Close()
 
     @contextlib.contextmanager
     def _checked(self) -> Iterator[None]:
