@@ -19,6 +19,7 @@ from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
+from .algorithms.squaresbenchmark import SquaresBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -31,6 +32,7 @@ ALGORITHMS = (
     Contributions,
     ZScores,
     Ablation,
+    SquaresBenchmark,
     InspectModel,
     Environment,
 )

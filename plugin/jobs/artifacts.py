@@ -292,7 +292,7 @@ def _page(
 
 
 def _picture(values: np.ndarray, side: int = 128) -> np.ndarray:
-    """Return a map thinned by means of blocks to about `side` pixels."""
+    """Return block means of a map, of about `side` pixels."""
     step = max(1, -(-max(values.shape) // side))
     rows, cols = (size // step * step for size in values.shape)
     blocks = values[:rows, :cols].reshape(rows // step, step, cols // step, step).astype(float)

@@ -6,7 +6,7 @@ enum's words are a promise, so they are given with what each means, and its help
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qgis.core import (
     QgsProcessing,
@@ -122,10 +122,18 @@ def choice(
     return _finished(parameter, f"{help_text} {listed}.", advanced)
 
 
-def choices(name: str, label: str, help_text: str, words: Mapping[str, str], advanced: bool = False):
-    """Return an enum of static words of which several may be chosen, all by default."""
+def choices(
+    name: str,
+    label: str,
+    help_text: str,
+    words: Mapping[str, str],
+    default: Sequence[str] = (),
+    advanced: bool = False,
+):
+    """Return an enum of static words of which several may be chosen; all by default where it names none."""
+    chosen = list(default or words)
     parameter = QgsProcessingParameterEnum(
-        name, label, list(words), allowMultiple=True, defaultValue=list(words), usesStaticStrings=True
+        name, label, list(words), allowMultiple=True, defaultValue=chosen, usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())

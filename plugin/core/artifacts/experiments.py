@@ -15,9 +15,9 @@ randomised_weights  the network is one more network with shuffled weights       
                                                                                                         networks
 ==================  ==================================================================================  =============
 
-The first three find an artifact when they reject. The last one asks the other way round: a map that cannot be told
-from those of untrained networks shows the architecture; to reject is good. It is therefore no member of the family
-that Holm's correction is for.
+The first three find an artifact when they reject. The last one asks the other way round: a map that cannot be
+distinguished from those of untrained networks shows the architecture; to reject is good. It is therefore no member of
+the family that Holm's correction is for.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def run_artifacts(
     sinks : tuple of Sink or None
         Take strips of :data:`ARTIFACT_BANDS` and of :data:`CORRECTED_BANDS`, float32, NaN where no window is.
     progress : Progress
-        Told of every window.
+        Hears of every window.
     shown : int
         How many windows' maps are kept.
 

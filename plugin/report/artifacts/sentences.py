@@ -102,9 +102,10 @@ def _weights(
         return f"With the {part} shuffled the map's rank correlation with the trained one is {statistic:.2f}."
     among = numbers.get("among_untrained", float("nan"))
     start = (
-        f"Maps of networks that learned nothing are like this one (rank correlation {statistic:.2f}) as they are like "
-        f"each other ({among:.2f}); {percent(size)} of it lies where theirs does."
+        f"Maps of networks that learned nothing have a rank correlation of {statistic:.2f} with this one and of "
+        f"{among:.2f} with each other; {percent(size)} of it lies where theirs does."
     )
     if verdict == "depends on training":
-        return f"{start} It depends on what the network learned."
+        differs = numbers.get("p", 0.0) <= 0.05
+        return f"{start} {'It depends on what the network learned.' if differs else 'They are hardly alike.'}"
     return f"{start} It shows the architecture, not what was learned."
