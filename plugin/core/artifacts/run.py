@@ -9,7 +9,7 @@ gives the rasters' values there. :meth:`Study.findings` says at the end what all
     findings = study.findings()
 
 Cost in passes over the windows: 1 for the scene, REPEATS + 2 for null inputs, 2 for shuffled networks; the other tests
-take a quarter or a sixteenth of the windows (:data:`SHARE`, :data:`SMALL_SHARE`).
+take a quarter or a sixteenth of the windows (:mod:`.plan`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ground.errors import ParameterError
 from ...ground.protocols import Patch
-from ...ground.vocabulary.artifact_tests import DEFAULTS, TESTS
-from ...ground.vocabulary.words import check_word
+from ...ground.vocabulary.artifact_tests import TESTS
 from ...ground.window import Window
 from .experiments import MARGIN, Outcome, Similarity, focus, mirroring, similarity, translation
 from .fields import corrected, overlap
 from .inputs import Surrogates, constant, flat_cells, means_of
 from .maps import Mapper
-from .significance import LEVEL, largest_standardised, rank_correlation, rank_p
+from .plan import (
+    CASCADE,
+    FOCUS,
+    MIRRORING,
+    NULL,
+    RULES,
+    TRANSLATION,
+    UNTRAINED_EVERYWHERE,
+    UNTRAINED_IN_PIECES,
+    WEIGHTS,
+    Settings,
+    few,
+    fewer,
+)
+from .significance import largest_standardised, rank_correlation, rank_p
 from .structure import COLUMNS, PARTS, Place, Structure, structure_of
 from .verdicts import (
     ALIKE,
@@ -42,52 +54,12 @@ from .verdicts import (
     judged,
     quantiles,
 )
-from .windows import SMALLEST, pieces
+from .windows import SMALLEST
 
-NULL, TRANSLATION, MIRRORING, WEIGHTS, RULES, FOCUS = tuple(TESTS)
 # How often maps are moved for reference values: p-values go down to 1/150, so that Holm's correction leaves room.
 REPLICATES = 149
-# Shuffled networks that map every window, and those that map a sixteenth.
-UNTRAINED_EVERYWHERE, UNTRAINED_IN_PIECES = 2, 19
-CASCADE = 3
-SHARE, SMALL_SHARE = 1 / 4, 1 / 16
 # Share of the pixels of a piece that must be valid.
 MEASURED = 0.5
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is done.
-
-    Parameters
-    ----------
-    tests : tuple of str
-        Words of :data:`floelens.plugin.ground.vocabulary.artifact_tests.TESTS`; null inputs are always mapped.
-    repeats : int
-        Draws of noise, at least 19.
-    seed : int
-        Another number, other draws.
-    level : float
-        Of all verdicts.
-
-    Raises
-    ------
-    ParameterError
-        If a value makes no sense.
-    """
-
-    tests: tuple[str, ...] = tuple(TESTS)
-    repeats: int = DEFAULTS["repeats"]
-    seed: int = DEFAULTS["seed"]
-    level: float = LEVEL
-
-    def __post_init__(self) -> None:
-        for word in self.tests:
-            check_word("TESTS", word, TESTS)
-        if self.repeats < 19:
-            raise ParameterError(
-                f"REPEATS={self.repeats} null maps are too few for p-values of 5 %. Give 19 at least."
-            )
 
 
 @dataclass(frozen=True)
@@ -174,7 +146,7 @@ class Study:
 
     def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
         self._mapper, self._region, self._settings = mapper, region, settings
-        self._few, self._fewer = _few(windows), _fewer(windows)
+        self._few, self._fewer = few(windows), fewer(windows)
         self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + UNTRAINED_EVERYWHERE)]
         if WEIGHTS not in settings.tests:
             self._untrained = []
@@ -463,54 +435,8 @@ def _outcome_finding(test: str, sums: _Sums) -> Finding:
     )
 
 
-def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, compared: float) -> float:
-    """Return how many maps of all windows a study takes: gradient × input passes, for that method.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is done.
-    windows : sequence of Window
-        Those that will be looked at.
-    coarse : bool
-        Whether the network has coarse channels, which stand still while the scene is moved.
-    compared : float
-        Passes of all methods that are compared.
-    """
-    tests = settings.tests
-    share, small = (_area(chosen(windows)) / _area(windows) for chosen in (_few, _fewer))
-    passes = 2.0 + settings.repeats
-    if NULL in tests:
-        passes += 1
-    if TRANSLATION in tests or MIRRORING in tests:
-        passes += share * coarse
-    passes += share * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + (FOCUS in tests))
-    if WEIGHTS in tests:
-        passes += UNTRAINED_EVERYWHERE + small * (UNTRAINED_IN_PIECES + CASCADE)
-    return passes + small * compared * (RULES in tests)
-
-
-def _few(windows: Sequence[Window]) -> list[Window]:
-    return pieces(_large(windows), SHARE)
-
-
-def _fewer(windows: Sequence[Window]) -> list[Window]:
-    return pieces(_large(windows), SMALL_SHARE)
-
-
-def _large(windows: Sequence[Window]) -> list[Window]:
-    return [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
-
-
 def _measured(piece: Window, window: Window, patch: Patch) -> bool:
     """Return whether a piece lies in a window and most of it is measured."""
     if piece.intersection(window) != piece:
         return False
     return bool(patch.valid[piece.slices(patch.window)].mean() >= MEASURED)
-
-
-def _area(windows: Sequence[Window]) -> int:
-    return sum(window.rows * window.cols for window in windows)
-
-
-__all__ = ["REPORTED", "Settings", "Study", "Totals", "WindowMaps", "planned_passes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
 from ..target.target import Target
 from .maps import NetworkMapper, plan_maps
-from .run import Settings, Study, Totals, WindowMaps, planned_passes
+from .plan import Settings, planned_passes
+from .run import Study, Totals, WindowMaps
 from .verdicts import Finding
 from .windows import grid_windows, sampled, window_side
 
@@ -121,46 +123,81 @@ def run_artifacts(
     planned = planned_passes(settings, chosen, bool(runner.coarse_channels), compared)
     pixels = sum(window.rows * window.cols for window in chosen)
     share = pixels / (region.rows * region.cols)
-    progress.message(
-        f"{len(chosen)} of {len(every)} windows of {side} x {side} pixels ({100 * share:.3g} % of the region): "
-        f"each takes about {planned:.0f} passes of {method.text()}."
-    )
+    progress.message(_plan_text(len(chosen), len(every), side, share, planned, method))
     study = Study(mapper, region, chosen, settings)
     _tell_time(source, study, mapper, progress, chosen, planned)
     kept: list[WindowMaps] = []
     looked: list[Window] = []
     wanted = set(chosen)
     for row in rows:
-        bands = len(ARTIFACT_BANDS), len(CORRECTED_BANDS)
-        strips = [np.full((n, row[0].rows, region.cols), np.nan, np.float32) for n in bands]
-        for window in row:
-            if window not in wanted:
-                continue
-            check_cancelled(progress)
-            found = study.look(source.read(study.needs(window)), window)
-            progress.report((len(looked) + 1) / len(chosen), "Telling fact from artifact")
+        strips = _empty_strips(row[0].rows, region.cols)
+        for window in (each for each in row if each in wanted):
+            found = _looked_at(study, source, window, progress, (len(looked) + 1) / len(chosen))
             if found is None:
                 continue
             looked.append(window)
             if len(kept) < shown:
                 kept.append(found)
-            here = slice(window.col - region.col, window.col_stop - region.col)
-            for strip, values in zip(strips, (found.artifact_bands(), found.corrected_bands())):
-                strip[:, :, here] = values
-        for sink, strip in zip(sinks, strips):
-            if sink is not None:
-                sink.write(strip)
+            _place(strips, found, window.col - region.col)
+        _write(sinks, strips)
     check_cancelled(progress)
-    if not looked:
-        raise SceneError(
-            "No window of the sample has a valid pixel: each lacks a channel or lies on land. "
-            "Choose another EXTENT, or SAMPLE=0 for the whole scene."
-        )
+    _refuse_none(looked)
     passes = mapper.cost.pixels / pixels
     return ArtifactResult(
         study.findings(), study.totals, method, seeding.text, tuple(looked), tuple(kept), passes, planned, share,
         study.period,
     )  # fmt: skip
+
+
+def _plan_text(chosen: int, every: int, side: int, share: float, planned: float, method: Method) -> str:
+    """Return what the log says of the windows before they are looked at."""
+    return (
+        f"{chosen} of {every} windows of {side} x {side} pixels ({100 * share:.3g} % of the region): "
+        f"each takes about {planned:.0f} passes of {method.text()}."
+    )
+
+
+def _looked_at(
+    study: Study, source: Source, window: Window, progress: Progress, done: float
+) -> WindowMaps | None:
+    """Return the maps of a window, None where it has no valid pixel; `done` is then the share of the run."""
+    check_cancelled(progress)
+    found = study.look(source.read(study.needs(window)), window)
+    progress.report(done, "Telling fact from artifact")
+    return found
+
+
+def _empty_strips(rows: int, cols: int) -> list[np.ndarray]:
+    """Return strips of both rasters in which no window is yet."""
+    bands = len(ARTIFACT_BANDS), len(CORRECTED_BANDS)
+    return [np.full((number, rows, cols), np.nan, np.float32) for number in bands]
+
+
+def _place(strips: Sequence[np.ndarray], found: WindowMaps, first: int) -> None:
+    """Put the maps of a window into strips, from column `first` on."""
+    for strip, values in zip(strips, (found.artifact_bands(), found.corrected_bands())):
+        strip[:, :, first : first + values.shape[2]] = values
+
+
+def _write(sinks: tuple[Sink | None, Sink | None], strips: Sequence[np.ndarray]) -> None:
+    for sink, strip in zip(sinks, strips):
+        if sink is not None:
+            sink.write(strip)
+
+
+def _refuse_none(looked: Sequence[Window]) -> None:
+    """Refuse a sample of windows without any valid pixel.
+
+    Raises
+    ------
+    SceneError
+        If no window could be looked at.
+    """
+    if not looked:
+        raise SceneError(
+            "No window of the sample has a valid pixel: each lacks a channel or lies on land. "
+            "Choose another EXTENT, or SAMPLE=0 for the whole scene."
+        )
 
 
 def _whole(plan: Plan, region: Window) -> Plan:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.plugin.core.artifacts.run import Settings, Study, planned_passes
+from floelens.plugin.core.artifacts.plan import Settings, planned_passes
+from floelens.plugin.core.artifacts.run import Study
 from floelens.plugin.core.artifacts.verdicts import ARTIFACT, UNTRAINED, Finding
 from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
 from floelens.plugin.ground.window import Window
