@@ -317,6 +317,7 @@ CLEAN = [
     "plugin/core/streaming",
     "plugin/core/target",
     "plugin/core/layers",
+    "plugin/core/relevance",
     "plugin/core/contributions",
     "plugin/core/ablation",
     "plugin/core/faithfulness",
