@@ -260,7 +260,7 @@ PAGES = [
 NAMED = re.compile(
     r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`"
 )
-EXAMPLE = re.compile(r"/(test_)?(unet|bandmeans|toy)\b|unet_architecture")  # what the how-tos add
+EXAMPLE = re.compile(r"/(test_)?(unet|bandmeans|toy|stamps)\b|unet_architecture")  # what the how-tos add
 LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
 
 
@@ -317,6 +317,7 @@ CLEAN = [
     "plugin/core/streaming",
     "plugin/core/target",
     "plugin/core/layers",
+    "plugin/core/relevance",
     "plugin/core/contributions",
     "plugin/core/ablation",
     "plugin/core/faithfulness",

@@ -356,3 +356,21 @@ def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     assert "torch" in said
     assert "Traceback" not in said
     assert not (tmp_path / "model.html").exists()
+
+
+MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 450, 80
+
+
+def test_files_and_functions_stay_small_enough_to_be_read_at_once():
+    long = []
+    for path in sorted((ROOT / "plugin").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        place, lines = path.relative_to(ROOT), len(text.splitlines())
+        if lines > MOST_LINES_OF_A_FILE:
+            long.append(f"{place}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                height = (node.end_lineno or node.lineno) - node.lineno + 1
+                if height > MOST_LINES_OF_A_FUNCTION:
+                    long.append(f"{place}: {node.name} has {height} lines")
+    assert not long

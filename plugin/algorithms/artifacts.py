@@ -42,9 +42,7 @@ class Artifacts(ExplainingAlgorithm):
         self.addParameter(
             declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
         )
-        self.addParameter(
-            declare.choices("TESTS", "Tests", "What is tried; all of them unless told otherwise.", TESTS)
-        )
+        self.addParameter(declare.choices("TESTS", "Tests", "What is tried; all of them by default.", TESTS))
         self.addParameter(
             declare.whole(
                 "REPEATS",

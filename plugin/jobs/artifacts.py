@@ -101,8 +101,8 @@ class Artifacts:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters, table and report; return their paths under their published names, and numbers."""
-        from ..core.artifacts.run import Settings
         from ..core.artifacts.scene import run_artifacts
+        from ..core.artifacts.settings import Settings
         from ..core.relevance.methods import Method
         from ..core.target.target import Target
 
@@ -292,7 +292,7 @@ def _page(
 
 
 def _picture(values: np.ndarray, side: int = 128) -> np.ndarray:
-    """Return a map thinned by means of blocks to about `side` pixels."""
+    """Return block means of a map, of about `side` pixels."""
     step = max(1, -(-max(values.shape) // side))
     rows, cols = (size // step * step for size in values.shape)
     blocks = values[:rows, :cols].reshape(rows // step, step, cols // step, step).astype(float)

@@ -7,6 +7,8 @@ places alike makes such maps of stationary inputs; strides, padding, coarse cell
 changes nothing in its distribution, and correlation inside each map is kept; what stays in place over the maps is torn
 apart. So statistics of the mean map are exchangeable with those of means over moved maps (up to the seams, where a
 moved map wraps around), for inputs of any spatial correlation, and no further pass through the network is needed.
+Seams would look like short periods: patterns are tested on crops that are moved inside the window instead, which is
+exact.
 
 The mean map m(s) of R null maps, and as well the mean of their magnitudes (a pattern may multiply what the data do
 and leave the mean alone), are taken apart in this order:
@@ -18,7 +20,8 @@ and leave the mean alone), are taken apart in this order:
 3. *local*: what is left, by pixel and by blocks.
 
 Each part is shrunk by max(0, 1 - S₀/S), S its sum of squares and S₀ the mean of those of the moved maps (the positive
-part of James and Stein 1961): what R maps leave by chance is not called an artifact.
+part of James and Stein 1961), and left out where it is not significant in its window: what R maps leave by chance is
+not called an artifact.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .significance import LEVEL, largest_standardised, rank_p
+
 # Sums of squares below this share of the mean square are rounding.
 ROUNDING = 1e-18
 # Blocks in which what is left is summed: for structures larger than a pixel.
@@ -38,6 +43,8 @@ FLOOR = 1e-3
 # A period that explains this share of what the best one does is preferred where it is shorter.
 SHORTER = 0.9
 PARTS = ("pattern", "border", "local")
+# Which statistics of the signed and of the magnitude map speak of which part.
+COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,54 @@ def _block_means(rest: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Crops:
+    """Where a pattern is tested: parts of a window that can be moved within it, so that no seam looks like one.
+
+    Parameters
+    ----------
+    row, col, rows, cols : int
+        The part of the window that lies away from the scene's edges.
+    room : int
+        How far a crop can be moved in it, in pixels.
+    place : Place
+        Of the crop in its middle.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+    room: int
+    place: Place
+
+    @classmethod
+    def of(cls, place: Place) -> Crops:
+        """Return the crops of a window."""
+        inside = place.interior
+        rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        height, width = len(rows), len(cols)
+        room = min(height, width) // 4
+        middle = Place(
+            place.row + int(rows[0]) + room // 2,
+            place.col + int(cols[0]) + room // 2,
+            height - room,
+            width - room,
+            periods=place.periods,
+        )
+        return cls(int(rows[0]), int(cols[0]), height - room, width - room, room, middle)
+
+    def share(self, maps: np.ndarray, offsets: np.ndarray | None) -> float:
+        """Return the pattern's share of the mean of crops: those in the middle, or each moved by an offset."""
+        total = np.zeros((self.rows, self.cols))
+        middle = np.full((len(maps), 2), self.room // 2)
+        for values, (down, across) in zip(maps, middle if offsets is None else offsets % (self.room + 1)):
+            top, left = self.row + down, self.col + across
+            total += values[top : top + self.rows, left : left + self.cols]
+        mean = total / len(maps)
+        return _pattern(mean - mean.mean(), self.place)[2]
+
+
+@dataclass(frozen=True)
 class Structure:
     """What stays in place over null maps.
 
@@ -255,10 +310,16 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     signed, magnitude = take_apart(maps.mean(axis=0), place), take_apart(sizes.mean(axis=0), place)
     statistics = [np.concatenate([signed.statistics, magnitude.statistics])]
     squares = np.zeros((2, 3))
+    crops = Crops.of(place)
+    for stack, column in ((maps, 0), (sizes, 4)):
+        statistics[0][column] = crops.share(stack, None)
     for _ in range(replicates):
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
         moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
-        statistics.append(np.concatenate([taken.statistics for taken in moved]))
+        found = np.concatenate([taken.statistics for taken in moved])
+        for stack, column in ((maps, 0), (sizes, 4)):
+            found[column] = crops.share(stack, offsets)
+        statistics.append(found)
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])
     rounding = ROUNDING * np.array([[(maps**2).sum()], [(sizes**2).sum()]])
@@ -266,7 +327,18 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     units = np.maximum([(maps**2).mean(), (sizes**2).mean()], 1e-300)
     scaled = np.array(statistics) / np.repeat(units, 4)
     scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # shares have no unit
-    return Structure(signed, magnitude, np.clip(1 - ratio, 0, 1), scaled)
+    return Structure(signed, magnitude, np.where(_significant(scaled), np.clip(1 - ratio, 0, 1), 0.0), scaled)
+
+
+def _significant(statistics: np.ndarray) -> np.ndarray:
+    """Return which parts of the signed and of the magnitude map are significant by themselves: (2, 3), bool."""
+    found = np.zeros((2, len(PARTS)), bool)
+    for index, part in enumerate(PARTS):
+        for row in (0, 1):
+            columns = [column for column in COLUMNS[part] if column // 4 == row]
+            chosen = largest_standardised(statistics[:, columns])
+            found[row, index] = rank_p(chosen[0], chosen[1:]) <= LEVEL
+    return found
 
 
 def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -280,7 +352,3 @@ def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
             if across:
                 total[to_row, :across] += values[from_row, cols - across :]
     return total / len(maps)
-
-
-# Which statistics of the signed and of the magnitude map speak of which part.
-COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}

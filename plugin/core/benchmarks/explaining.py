@@ -144,8 +144,8 @@ class _Samples:
             relevance = torch.zeros_like(fields) if found.fine is None else found.fine
             if method.times_input:
                 relevance = relevance * fields
-            if found.handed_fine is not None:
-                relevance = relevance + found.handed_fine
+            if found.direct_fine is not None:
+                relevance = relevance + found.direct_fine
         return Maps(relevance[:, 0].detach().numpy(), explained)
 
 

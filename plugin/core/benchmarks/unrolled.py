@@ -111,17 +111,17 @@ def unrolled(
     outputs = states[-1] @ network.w_out.T + network.b_out
     seeded = torch.zeros_like(outputs).scatter_(1, classes[:, None], outputs.gather(1, classes[:, None]))
     (relevance,) = portions(seeded, [(states[-1], network.w_out)], network.b_out)
-    found, onward, handed = torch.zeros_like(read), 0.0, 0.0
+    found, onward, passed = torch.zeros_like(read), 0.0, 0.0
     for step in range(len(read) - 1, 0, -1):
         check()
         act = reservoir.leak * relevance
         parts = [(read[step], network.w_in), (states[step - 1], network.w_res)]
         found[step], through = portions(act, parts, network.b_in + network.b_res)
         relevance = reservoir.keep * relevance + through
-        onward, handed = onward + float(through.abs().sum()), handed + float(act.abs().sum())
+        onward, passed = onward + float(through.abs().sum()), passed + float(act.abs().sum())
     act = reservoir.first_factor * relevance
     (found[0],) = portions(act, [(read[0], network.w_in)], network.b_in)
-    return Unrolled(network.fields(found), onward / handed if handed else 0.0)
+    return Unrolled(network.fields(found), onward / passed if passed else 0.0)
 
 
 class LayerwiseBackward:

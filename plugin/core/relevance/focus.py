@@ -10,6 +10,7 @@ import copy
 import math
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class FocusedRunner(Runner):
         """Return `runner` itself where nothing is changed, else one that shares its network."""
         if focus.plain:
             return runner
-        focused = copy.copy(runner)
+        focused: Any = copy.copy(runner)
         focused.__class__ = cls
         focused.focus = focus
         return focused

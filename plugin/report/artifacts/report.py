@@ -62,7 +62,8 @@ class TestRow:
     @property
     def meaning(self) -> str:
         """What it means."""
-        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, self.numbers)
+        numbers = {**self.numbers, "p": 1.0 if self.p is None else self.p}
+        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, numbers)
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ class TestRow:
 
 @dataclass(frozen=True)
 class WindowPicture:
-    """A window's maps, thinned; arrays (row, column).
+    """A window's maps as means over blocks; arrays (row, column).
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class ArtifactReport:
 
     @property
     def untrained(self) -> bool:
-        """Whether the map cannot be told from those of networks that learned nothing."""
+        """Whether the map cannot be distinguished from those of networks that learned nothing."""
         return any(row.verdict == UNTRAINED for row in self.rows)
 
 
@@ -271,7 +272,7 @@ CAVEATS = (
     "The artifact is what stays in place whatever the input. The answer to the mean and the spectrum of a window (band "
     "null_mean) is the data's, and stays in the corrected map.",
     "Noise keeps means and spectra of each window and has random phases. Where the map exceeds what noise gives, the "
-    "arrangement of the ice matters; below it, a pixel may still be right, but is not told from chance.",
+    "arrangement of the ice matters; below it, a pixel may still be right, but cannot be distinguished from chance.",
     "The null hypothesis takes a window for the same everywhere. A window of ice and water exceeds noise on the side "
     "with more contrast for that reason alone.",
     "Of the pixels with a q-value up to 0.05, at most 5 % are expected to be chance, within each window.",
