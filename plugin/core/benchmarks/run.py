@@ -260,7 +260,7 @@ def _trained(
         return ReservoirNetwork(echo)
     network = LAYERED[architecture.name](rows, cols, seed)
     train(network, fields.float(), classes, seed, TRAINING[architecture.name], check)
-    return LayeredNetwork(network)
+    return LayeredNetwork(network, torch.float32 if architecture.name == "cnn" else torch.float64)
 
 
 def _predicted(network: ExplainedNetwork, fields: torch.Tensor, check: Callable[[], None]) -> torch.Tensor:
