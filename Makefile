@@ -25,7 +25,7 @@ COVERAGE := COVERAGE_FILE=$(CURDIR)/build/coverage/data FLOELENS_ROOT=$(CURDIR)
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -47,6 +47,13 @@ test-kills: $(READY) $(LINK) ## kill 200 runs of all tools at random moments (lo
 
 fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
+
+test-references: $(READY) $(LINK) build/references ## compare readers of AMSR2 and Sentinel-1 with those of satpy
+	PYTHONPATH=$(CURDIR)/build/references QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/references
+
+build/references: tests/requirements-references.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 coverage: $(READY) $(LINK) build/coverage/libraries ## run the tests and print their branch coverage (long); fails under 92 %
 	rm -f build/coverage/data*
@@ -71,7 +78,7 @@ lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
 	$(VENV) -m ruff format --check .
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
-		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report \
+		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report -p floelens.plugin.jobs \
 		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries

@@ -40,7 +40,7 @@ from floelens.plugin.core.target.target import Target  # noqa: E402
 from floelens.plugin.ground.protocols import Silent  # noqa: E402
 from floelens.plugin.ground.window import Window  # noqa: E402
 from floelens.plugin.jobs.common.inputs import SceneInputs  # noqa: E402
-from floelens.plugin.networks.kernels.threads import one_by_one  # noqa: E402
+from floelens.plugin.networks.kernels.threads import run_sequentially  # noqa: E402
 from floelens.plugin.networks.layers import SamePool2d  # noqa: E402
 from floelens.plugin.networks.package import load  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
@@ -143,7 +143,7 @@ def ours(task: dict, card, module) -> dict:
         pixels = region.rows * region.cols
         done = finished(task, start, stop, pixels, region, kept.map())
         if task["what"] == "predict" and task["keep"]:
-            with one_by_one(), ConvolutionFlops() as counter:  # it does not see other threads
+            with run_sequentially(), ConvolutionFlops() as counter:  # it does not see other threads
                 for strip in plan.strips():
                     for tile in strip:
                         runner.logits(runner.standardise(scene.read(tile.read), tile.input))

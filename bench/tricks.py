@@ -8,7 +8,8 @@
 
 A trick is switched off by replacing the function or the constant that it lies in; the results must stay what they
 were but for rounding. What is compared is processor time of a single thread (`threads` alone is wall-clock time), the
-median over rounds in which each variant runs once. The gain is the time without the trick over that with it, less 1.
+median over rounds in which each variant runs once. The gain is the time without the trick over that with it, less 1:
+the median of single rounds, with the least and the largest. A gain within the noise of its rounds is none.
 The table belongs into ``plugin/networks/aspp/fast/README.md``.
 """
 
@@ -29,7 +30,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "build" / "plugins"))
 
 from floelens.plugin.networks.aspp.architecture import fast_paths_of
-from floelens.plugin.networks.aspp.fast import forward, gradient, head, pools
+from floelens.plugin.networks.aspp.fast import forward, gradient, head, head_forward, head_transpose, pools
 from floelens.plugin.networks.aspp.fast.forward import FastAspp
 from floelens.plugin.networks.kernels import buffers, convolutions, threads
 from floelens.plugin.networks.layers import SamePool2d
@@ -139,29 +140,29 @@ def _pool_by_pool() -> contextlib.AbstractContextManager:
 
 
 def _fresh_lent() -> contextlib.AbstractContextManager:
-    def lend(self, number, dtype, device):
+    def acquire(self, number, dtype, device):
         return torch.empty(number, dtype=dtype, device=device)
 
     return replaced(
-        (buffers.Workspace, "lend", lend), (buffers.Workspace, "give_back", lambda self, memory: None)
+        (buffers.BufferPool, "acquire", acquire), (buffers.BufferPool, "put_back", lambda self, memory: None)
     )
 
 
 def _fresh_named() -> contextlib.AbstractContextManager:
-    def take(self, name, shape, like):
+    def named(self, name, shape, like):
         samples, channels, rows, cols = shape
         return like.new_empty((samples, rows, cols, channels)).permute(0, 3, 1, 2)
 
-    return replaced((buffers.Workspace, "take", take))
+    return replaced((buffers.BufferPool, "named", named))
 
 
 def _kept_in_full() -> contextlib.AbstractContextManager:
-    original = buffers.Workspace.take
+    original = buffers.BufferPool.named
 
-    def take(self, name, shape, like):
+    def named(self, name, shape, like):
         return original(self, name, shape, like.float() if like.dtype == torch.bfloat16 else like)
 
-    return replaced((buffers.Workspace, "take", take))
+    return replaced((buffers.BufferPool, "named", named))
 
 
 def _plain_copies() -> contextlib.AbstractContextManager:
@@ -199,7 +200,11 @@ TRICKS = {
     ),
     "chunks": Trick(
         "48 rows at a time through the head",
-        lambda: replaced((head, "CHUNK_ROWS", TALL), (head, "FINISHED_ROWS", TALL)),
+        lambda: replaced(
+            (head_forward, "CHUNK_ROWS", TALL),
+            (head_forward, "FINISHED_ROWS", TALL),
+            (head_transpose, "CHUNK_ROWS", TALL),
+        ),
     ),
     "strips": Trick(
         "edges of the scene 384 pixels at a time", lambda: replaced((head, "STRIP_LENGTH", TALL))
@@ -225,7 +230,7 @@ TRICKS = {
     ),
     "threads": Trick(
         "rows in shares, a thread each (wall-clock time, all cores)",
-        lambda: replaced((forward, "cores", lambda: 1), (threads, "cores", lambda: 1)),
+        lambda: replaced((forward, "worker_count", lambda: 1), (threads, "worker_count", lambda: 1)),
         ("predict", "gradient"),
     ),
 }  # fmt: skip
@@ -279,8 +284,8 @@ def inputs(network: FastAspp, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def measured(
     trick: Trick, task: str, size: int, rounds: int, clock: Callable[[], float]
-) -> tuple[float, float, float]:
-    """Return the median seconds with and without a trick, and the largest difference relative to the largest value."""
+) -> tuple[list[float], list[float], float]:
+    """Return seconds with and without a trick by round, and the largest difference relative to the largest value."""
     network = made(task, None)
     given = inputs(network, size)
     with_it = tasks(network, *given)[task]
@@ -297,7 +302,7 @@ def measured(
                     taken.append(clock() - start)
                 found.append(result.clone())
     difference = float((found[0] - found[1]).abs().max() / found[0].abs().max())
-    return statistics.median(times[0]), statistics.median(times[1]), difference
+    return *times, difference
 
 
 def main() -> int:
@@ -319,11 +324,10 @@ def main() -> int:
         clock = time.perf_counter if name == "threads" else time.process_time
         for task in trick.tasks:
             with_it, without, difference = measured(trick, task, arguments.size, arguments.rounds, clock)
-            gain = f"{100 * (without / with_it - 1):+.0f} %"
-            print(
-                f"| `{name}` | {task} | {with_it:.3f} | {without:.3f} | {gain} | {difference:.0e} |",
-                flush=True,
-            )
+            gains = sorted(100 * (off / on - 1) for on, off in zip(with_it, without))
+            gain = f"{statistics.median(gains):+.0f} % ({gains[0]:+.0f} to {gains[-1]:+.0f})"
+            seconds = f"{statistics.median(with_it):.3f} | {statistics.median(without):.3f}"
+            print(f"| `{name}` | {task} | {seconds} | {gain} | {difference:.0e} |", flush=True)
     return 0
 
 

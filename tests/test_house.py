@@ -70,6 +70,7 @@ REQUIREMENTS = [
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
+    "tests/requirements-references.txt",
 ]
 
 
@@ -306,4 +307,34 @@ def test_what_a_user_reads_uses_the_terms_of_the_field(folder):
             ]
         )
     }
+    assert not found
+
+
+# Rooms whose code, comments and docstrings are free of the house's old dialect, and the words that stay away.
+CLEAN = [
+    "plugin/networks",
+    "plugin/core/streaming",
+    "plugin/core/target",
+    "plugin/core/zscores",
+    "plugin/core/simulation",
+    "plugin/core/training",
+    "plugin/jobs",
+]
+OLD_WORDS = re.compile(
+    r"(?<![A-Za-z])(booked|told(?! apart)|hands on|way back|retreats?|thinned|workspace|wishes|walked|pullback|"
+    r"one_by_one|gatherings?|spreading)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("folder", CLEAN)
+def test_code_of_a_clean_room_uses_the_terms_of_the_field(folder):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if OLD_WORDS.search(line)
+    ]
     assert not found

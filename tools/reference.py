@@ -36,18 +36,13 @@ def algorithm_page(details: dict) -> str:
         cell_text(about.get("short_description") or ""),
     ]
     for title, entries in (("Parameters", details["parameters"]), ("Outputs", details["outputs"])):
-        lines += ["", f"## {title}", "", "| name | what | type | default | help |", "|---|---|---|---|---|"]
+        lines += ["", f"## {title}", "", "| name | what it is |", "|---|---|"]
         for name, entry in entries.items():
             kind = entry["type"]["name"] if isinstance(entry["type"], dict) else entry["type"]
             default = entry.get("default_value")
-            cells = (
-                code_text(name),
-                cell_text(entry["description"]),
-                cell_text(kind),
-                "" if default in (None, "") else code_text(default),
-                cell_text(entry.get("raw_definition", {}).get("help") or ""),
-            )
-            lines.append(f"| {' | '.join(cells)} |")
+            notes = cell_text(kind) + ("" if default in (None, "") else f", default {code_text(default)}")
+            more = cell_text(entry.get("raw_definition", {}).get("help") or "")
+            lines.append(f"| {code_text(name)} | **{cell_text(entry['description'])}** ({notes}). {more} |")
     return "\n".join(lines) + "\n"
 
 

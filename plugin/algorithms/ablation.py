@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ground.errors import ParameterError
+from ..ground.vocabulary.settings import BLUR
 from ..ground.vocabulary.words import BASELINES, CHANNEL_GROUPS, QUANTITIES
 from .framework import declare
 from .framework.base import Destinations
@@ -47,11 +48,11 @@ class Ablation(ExplainingAlgorithm):
         self.addParameter(
             declare.number(
                 "BLUR",
-                "Blur (km)",
-                "Standard deviation of the Gaussian of BASELINE=blur.",
-                4.0,
-                0.05,
-                50.0,
+                BLUR.label,
+                BLUR.help,
+                BLUR.default,
+                BLUR.least,
+                BLUR.most,
                 advanced=True,
             )
         )

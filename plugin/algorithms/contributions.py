@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..ground.vocabulary.settings import CONTRIBUTION_STEPS
 from ..ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, RESOLUTIONS
 from .framework import declare
 from .framework.base import Destinations
@@ -43,13 +44,11 @@ class Contributions(ExplainingAlgorithm):
         self.addParameter(
             declare.whole(
                 "STEPS",
-                "Steps",
-                "Steps of integrated along the path from the baseline, to begin with; doubled, up to 64, until the "
-                "split stands still. A split in which one group at most is not linear, as by sensor with the bundled "
-                "models, is exact without.",
-                4,
-                1,
-                64,
+                CONTRIBUTION_STEPS.label,
+                CONTRIBUTION_STEPS.help,
+                CONTRIBUTION_STEPS.default,
+                CONTRIBUTION_STEPS.least,
+                CONTRIBUTION_STEPS.most,
                 advanced=True,
             )
         )

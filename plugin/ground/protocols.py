@@ -1,4 +1,4 @@
-"""What the layers tell each other: progress, a source that reads windows, a sink that takes strips.
+"""What the layers share: progress, a source that reads windows, a sink that takes strips.
 
 `core` computes between a :class:`Source` and a :class:`Sink`; `io` implements both; jobs join
 them. Nothing here needs more than numpy.
@@ -87,7 +87,7 @@ class Patch:
     valid : numpy.ndarray
         (row, column), bool: where the network may map (every channel valid, no land).
     scene : Window, optional
-        The whole scene, where the reader of the patch is to know which of its sides are the scene's.
+        Window of the whole scene; set if edge handling needs it.
     """
 
     window: Window

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress, Source
+from ..ground.vocabulary.settings import BLUR
 from ..ground.vocabulary.words import BASELINES, check_word
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
@@ -19,8 +20,8 @@ from ..report.page.tables import csvt_path
 from ..report.styles.ablation import ablation_style
 from ..report.styles.layers import sidecar
 from .common.inputs import Compute, SceneInputs, conclude
+from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
-from .common.thinned import Thinned
 from .contributions import group_tags
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Ablation:
     groups: str = "channel"
     baseline: str = "mean"
     baseline_scene: SceneInputs | None = None
-    blur_km: float = 4.0
+    blur_km: float = BLUR.default
     quantity: str = "map"
     shapley: bool = True
     compute: Compute = field(default_factory=Compute)
@@ -104,16 +105,16 @@ class Ablation:
             )
             grid = scene.grid.subset(scene.region)
             bands = [Band(group.name, unit, group_tags(card, group)) for group in groups]
-            thinned = Thinned(outputs.raster(self.output, grid, bands, tags=tags))
+            sink = PercentileSink(outputs.raster(self.output, grid, bands, tags=tags))
             with self._source(card, scene, progress) as source:
-                result = run_ablation(runner, source, plan, ablator, thinned, progress)
+                result = run_ablation(runner, source, plan, ablator, sink, progress)
             conclude(scene, progress, outputs)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: result.effects[number].rmse_map)
             style = ablation_style(
                 shown,
                 groups[leading].name,
-                thinned.limit(leading),
+                sink.limit(leading),
                 unit,
                 band=leading + 1,
                 start_time=scene.start_time,
@@ -156,7 +157,7 @@ class Ablation:
     def _baseline_text(self) -> str:
         if self.baseline == "blur":
             return f"Gaussian blur, sd {self.blur_km:g} km"
-        return f"scene {Path(self.baseline_scene.sar).name}" if self.baseline == "scene" else "channel means"
+        return f"scene {Path(self.baseline_scene.sar).name}" if self.baseline_scene else "channel means"
 
     @contextmanager
     def _source(self, card: ModelCard, scene: Scene, progress: Progress) -> Iterator[Source]:
@@ -166,7 +167,7 @@ class Ablation:
         if self.baseline == "blur":
             sigma = self.blur_km * 1000 / scene.grid.pixel_size()
             yield PairedSource(scene, BlurredSource(scene, card.ratio, sigma), card.ratio)
-        elif self.baseline == "scene":
+        elif self.baseline_scene is not None:
             with self.baseline_scene.open(card, progress) as other:
                 yield PairedSource(scene, other, card.ratio)
                 conclude(other, progress)
@@ -203,8 +204,8 @@ def _tell(result: AblationResult, shown: str, map_unit: str, progress: Progress)
     )
     *groups, whole = result.effects
     for effect in [whole, *sorted(groups, key=lambda effect: -effect.rmse_map)]:
-        told = effect.shapley is not None and effect is not whole
-        shapley = f"; Shapley value {effect.shapley:+.3g}" if told else ""
+        single = effect.shapley is not None and effect is not whole
+        shapley = f"; Shapley value {effect.shapley:+.3g}" if single else ""
         name = "all together" if effect is whole else effect.name
         progress.message(
             f"  {name}: logit {effect.mean_change:+.3g}, map {effect.rmse_map:.3g} {unit}{shapley}".rstrip()

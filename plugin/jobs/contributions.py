@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
-from ..ground.protocols import Progress
+from ..ground.protocols import Progress, Sink
+from ..ground.vocabulary.settings import CONTRIBUTION_STEPS
 from ..ground.vocabulary.words import RESOLUTIONS, check_word
 from ..io.rasters.writer import Band, Outputs
 from ..networks.card import ModelCard
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
 from .common.inputs import Compute, SceneInputs, conclude
+from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
-from .common.thinned import Thinned
 
 if TYPE_CHECKING:
     from ..core.contributions.run import Shares
@@ -43,7 +44,7 @@ class Contributions:
     resolution : {'native', 'coarse'}
         Every pixel of the SAR raster, or the mean over each coarse cell.
     baseline : str
-        What contributions are told against: values in the channels' own units, ``hh=-20,hv=-28``; channels
+        What contributions are measured against: values in the channels' own units, ``hh=-20,hv=-28``; channels
         that are not named are at their mean.
     steps : int
         Steps of ``integrated`` to begin with; doubled until the split stands still.
@@ -61,7 +62,7 @@ class Contributions:
     groups: str = "channel"
     resolution: str = "native"
     baseline: str = ""
-    steps: int = 4
+    steps: int = CONTRIBUTION_STEPS.default
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
@@ -103,18 +104,18 @@ class Contributions:
             if self.resolution == "coarse":
                 grid = grid.coarser(card.ratio)
             raster = outputs.raster(self.output, grid, _bands(card, groups, by_scale), tags=tags)
-            thinned = Thinned(raster)
+            written = PercentileSink(raster)
             with ExitStack() as stack:
-                sink = thinned
+                sink: Sink = written
                 if self.resolution == "coarse":
-                    sink = stack.enter_context(CellMeans(thinned, card.ratio))
+                    sink = stack.enter_context(CellMeans(written, card.ratio))
                 shares = run_contributions(runner, scene, plan, seeding, splitting, sink, progress)
             conclude(scene, progress, outputs)
             shown = seeding.shown
             leading = max(range(len(groups)), key=lambda number: shares.mean_abs[number])
             style = relevance_style(
                 shown,
-                thinned.limit(leading),
+                written.limit(leading),
                 band=leading + 1,
                 footprint_km=None if by_scale else _footprint(card, groups[leading]),
                 start_time=scene.start_time,

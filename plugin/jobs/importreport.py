@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -72,12 +73,12 @@ class Measured:
 
 def summary(
     product: Product, grid: Grid | None, measured: Mapping[str, Measured], version: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return everything that was recognised, as plain JSON values; readers' own facts come last."""
     extent = extent_of(grid) if grid is not None else None
     if extent is None and product.polygons is not None:
         extent = extent_of_polygons(product.polygons)
-    facts: dict[str, object] = {
+    facts: dict[str, Any] = {
         "kind": product.kind,
         "name": product.name,
         "start_time": product.time.strftime("%Y-%m-%dT%H:%M:%SZ") if product.time else None,
@@ -108,22 +109,22 @@ def _channels(product: Product) -> dict[str, list[str]]:
         for band in raster.bands
         if band.name != DELAY_BAND.name
     ]
-    told = product.found.get("channels")
-    laid = product.found.get("amsr2")
+    facts: Mapping[str, Any] = product.found
+    listed, laid = facts.get("channels"), facts.get("amsr2")
     missing = [
-        *(told.get("missing", []) if isinstance(told, Mapping) else []),
-        *product.found.get("missing_channels", []),
-        *product.found.get("channels_missing", []),
+        *(listed.get("missing", []) if isinstance(listed, Mapping) else []),
+        *facts.get("missing_channels", []),
+        *facts.get("channels_missing", []),
         *(laid.get("channels_missing", []) if isinstance(laid, Mapping) else []),
     ]
     return {"found": found, "missing": [name for name in dict.fromkeys(missing) if name not in found]}
 
 
-def log_lines(facts: Mapping[str, object]) -> list[str]:
+def log_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return what the log says of an import."""
     time = facts["start_time"]
-    told = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
-    lines = [f"{facts['kind']}: {facts['name']}, {told}."]
+    dated = f"of {time.replace('T', ' ').replace('Z', ' UTC')}" if time else "without a time"
+    lines = [f"{facts['kind']}: {facts['name']}, {dated}."]
     if facts["rows"]:
         metres = facts["pixel_size_m"]
         pixel = f"{metres / 1000.0:.1f} km" if metres >= 1000.0 else f"{metres:g} m"
@@ -135,8 +136,8 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
         lines.append(f"Pixel convention: {facts['pixel_convention']}.")
     if facts.get("negative_values"):
         counts = facts.get("counts") or {}
-        told = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
-        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {told}).")
+        negative = ", ".join(f"{name} {count.get('negative', 0)}" for name, count in counts.items())
+        lines.append(f"Negative values: {facts['negative_values']} (pixels below zero: {negative}).")
     channels = facts["channels"]
     if channels["found"] or channels["missing"]:
         lines.append(f"Channels found: {', '.join(channels['found']) or 'none'}.")
@@ -161,7 +162,7 @@ def log_lines(facts: Mapping[str, object]) -> list[str]:
     return lines
 
 
-def drawing_note(facts: Mapping[str, object], has_display: bool) -> str | None:
+def drawing_note(facts: Mapping[str, Any], has_display: bool) -> str | None:
     """Return what a person should know of QGIS's picture of the scene; None where it lies where it should.
 
     `has_display` says whether the copy for display was made.
@@ -182,7 +183,7 @@ def drawing_note(facts: Mapping[str, object], has_display: bool) -> str | None:
     )
 
 
-def _chart_lines(facts: Mapping[str, object]) -> list[str]:
+def _chart_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return what the log says of a chart's polygons; of codes that are not known a warning tells."""
     counts = facts.get("chart_polygons")
     number = counts.get("polygons") if isinstance(counts, Mapping) else facts.get("polygons")
@@ -269,7 +270,7 @@ def _degrees(value: float, letters: str) -> str:
     return f"{abs(value):.2f}° {letters[0] if value >= 0 else letters[1]}"
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Return a value as JSON knows it: keys as text, numbers as Python's, times as text, no NaN."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.streaming.run_time import clock
 from ..ground.errors import Cancelled, ParameterError, SceneError
-from ..ground.protocols import Progress
+from ..ground.protocols import Part, Progress
 from ..ground.version import plugin_version
 from ..ground.window import Window
 from ..io.environment.gdal_state import bounded_block_cache
@@ -97,20 +97,23 @@ class ImportScene:
             tags = {**product.tags, **self._tags(product)}
             tags_of_mwr = tags
             if self.amsr2:
-                rasters["mwr"], laid = self._amsr2(product, stack, Portion(progress, 0.0, 0.2))
+                rasters["mwr"], laid = self._amsr2(product, stack, Part(progress, 0.0, 0.2))
                 tags_of_mwr = {key: value for key, value in {**tags, **laid}.items() if value}
             self._check(product, rasters, wanted)
             outputs = stack.enter_context(Outputs(progress))
             tags_of = {role: tags_of_mwr if role == "mwr" else tags for role in rasters}
-            begun = Portion(progress, 0.2 if self.amsr2 else 0.0, 0.85)
+            begun = Part(progress, 0.2 if self.amsr2 else 0.0, 0.85)
             writers, measured = self._write_rasters(outputs, rasters, wanted, tags_of, begun)
             if self.chart_polygons:
-                self._write_polygons(outputs, self._polygons(product, progress), tags.get("start_time"))
+                polygons = self._polygons(product, progress)
+                _write_polygons(outputs, self.chart_polygons, polygons, tags.get("start_time"))
             grid = next((rasters[role].grid for role in rasters), None)
             if self.display:
-                self._write_display(outputs, writers["sar"], progress)
-            if self.footprint:
-                self._write_footprint(outputs, grid, product.name, tags.get("start_time"))
+                writers["sar"].finish()  # it is complete but has no name yet
+                source, portion = writers["sar"].temporary, Part(progress, 0.9, 0.99)
+                write_display_copy(source, self.display, portion, outputs=outputs)
+            if self.footprint and grid is not None:
+                _write_footprint(outputs, self.footprint, grid, product.name, tags.get("start_time"))
             facts = summary(replace(product, rasters=rasters, tags=tags), grid, measured, plugin_version())
             for line in log_lines(facts):
                 progress.message(line)
@@ -261,34 +264,17 @@ class ImportScene:
                 progress.report(done / total, f"Importing {CALLED[role]}")
         return writers, measured
 
-    def _write_display(self, outputs: Outputs, sar: RasterWriter, progress: Progress) -> None:
-        """Write the display copy of the radar raster, which is complete but has no name yet."""
-        sar.finish()
-        write_display_copy(sar.temporary, self.display, Portion(progress, 0.9, 0.99), outputs=outputs)
-
-    def _write_footprint(self, outputs: Outputs, grid: Grid, scene: str, start_time: str | None) -> None:
-        outline = footprint(grid)
-        fields = {"scene": [scene], "start_time": [start_time]}
-        write_polygons(outputs.file(self.footprint), outline.wkb, outline.crs, fields, layer="footprint")
-        outputs.file(sidecar(self.footprint)).write_text(footprint_style(start_time), encoding="utf-8")
-
     def _polygons(self, product: Product, progress: Progress) -> ChartPolygons:
         if product.polygons is not None:
             return product.polygons
 
-        def told(share: float) -> bool:
+        def traced(share: float) -> bool:
             progress.report(0.85 + 0.05 * share, "Tracing the chart's polygons")
             return not progress.cancelled()
 
-        return product.polygons_from(told)
-
-    def _write_polygons(self, outputs: Outputs, polygons: ChartPolygons, start_time: str | None) -> None:
-        write_polygons(
-            outputs.file(self.chart_polygons), polygons.wkb, polygons.crs, polygons.fields, layer="chart"
-        )
-        kind = "POLY_TYPE" if "POLY_TYPE" in polygons.fields else None
-        style = chart_polygon_concentration_style(CONCENTRATIONS, type_field=kind, start_time=start_time)
-        outputs.file(sidecar(self.chart_polygons)).write_text(style, encoding="utf-8")
+        if product.polygons_from is None:
+            raise SceneError(f"{self.input} ({product.kind}) holds no polygons: leave CHART_POLYGONS empty.")
+        return product.polygons_from(traced)
 
     def _write_styles(
         self,
@@ -310,29 +296,23 @@ class ImportScene:
                 outputs.file(target).write_text(text, encoding="utf-8")
 
 
+def _write_footprint(outputs: Outputs, path: str, grid: Grid, scene: str, start_time: str | None) -> None:
+    outline = footprint(grid)
+    fields: dict[str, Sequence[object]] = {"scene": [scene], "start_time": [start_time]}
+    write_polygons(outputs.file(path), outline.wkb, outline.crs, fields, layer="footprint")
+    outputs.file(sidecar(path)).write_text(footprint_style(start_time), encoding="utf-8")
+
+
+def _write_polygons(outputs: Outputs, path: str, polygons: ChartPolygons, start_time: str | None) -> None:
+    write_polygons(outputs.file(path), polygons.wkb, polygons.crs, polygons.fields, layer="chart")
+    kind = "POLY_TYPE" if "POLY_TYPE" in polygons.fields else None
+    style = chart_polygon_concentration_style(CONCENTRATIONS, type_field=kind, start_time=start_time)
+    outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
+
+
 def _writing_options(raster: ProductRaster) -> tuple[tuple[str, object], ...]:
     overviews = "nearest" if raster.dtype == "uint8" else "average"
     return ("dtype", raster.dtype), ("nodata", raster.nodata), ("overviews", overviews)
-
-
-class Portion:
-    """A progress that is a part of another one.
-
-    Parameters
-    ----------
-    progress : Progress
-        The whole.
-    start, stop : float
-        The part of it, from 0 to 1.
-    """
-
-    def __init__(self, progress: Progress, start: float, stop: float) -> None:
-        self._progress, self._start, self._span = progress, start, stop - start
-        self.message, self.warn, self.cancelled = progress.message, progress.warn, progress.cancelled
-
-    def report(self, fraction: float, text: str = "") -> None:
-        """Say that `fraction` of the part is done."""
-        self._progress.report(self._start + self._span * fraction, text)
 
 
 def start_text(time: datetime) -> str:

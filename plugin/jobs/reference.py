@@ -19,65 +19,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core.contributions.run import splitter_for
 from ..core.simulation import BLOCK, SimulatedScene
 from ..core.streaming.runner import Inputs, Runner
 from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
+from ..core.zscores.channels.collect import method_text
 from ..core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
-from ..core.zscores.channels.reference import ContributionReference
-from ..ground.errors import ModelError, ParameterError
+from ..core.zscores.channels.levels import input_channels
+from ..core.zscores.channels.reference import FILE, ContributionReference
+from ..ground.errors import ParameterError
+from ..ground.protocols import Silent
 from ..ground.version import ROOT
 from ..ground.window import Window
 from ..io.transaction.outputs import atomic_text
 from ..networks import registry
 from ..networks.card import ModelCard
-from ..networks.files import read_json, short_path, shown_text
 from .common.inputs import Compute
-from .scoring.channels import input_channels, method_text, splitting_of
+from .scoring.channels import channel_splitter
 
-FILE = "contributions.json"
 METHODS = ("integrated", "gated")
 FIRST_SEED = 800_000  # neither trained nor tested on
 SCENES = 40
 MARGIN = 50  # pixels at the border of a place, whose neighbours the network does not see
-
-
-def load_reference(model: str, card: ModelCard, head: str, method: str) -> ContributionReference:
-    """Return the reference of a head's contributions made in one way.
-
-    Raises
-    ------
-    ModelError
-        If the model has none, or a damaged one.
-    """
-    path = registry.find(model) / FILE
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise ModelError(
-            f"Model '{card.id}' has no reference of contributions ({FILE} beside its card), so nothing can be "
-            "standardised. Leave STANDARDISED empty, or use a model that has one."
-        ) from None
-    try:
-        entries = [
-            entry
-            for entry in content["references"]
-            if entry["head"] == head and entry["method"] == method_text(method)
-        ]
-    except (KeyError, TypeError) as error:
-        raise ModelError(
-            f"{short_path(path)} is damaged ({shown_text(error, 100)}). Make it again, or remove it."
-        ) from None
-    if not entries:
-        raise ModelError(
-            f"The reference of model '{card.id}' has no contributions to head '{head}' by {method_text(method)}. "
-            "Choose another CHANNEL_METHOD, or make the reference again."
-        )
-    reference = ContributionReference.from_dict(entries[0], card.id, card.weights.sha256)
-    channels = tuple(channel.name for channel in input_channels(card))
-    if reference.channels != channels:
-        raise ModelError(f"{path} lists other channels than the card of '{card.id}'. Make it again.")
-    return reference
 
 
 def make_references(
@@ -101,7 +63,7 @@ def make_references(
         for head in card.heads
         for method in methods
     }
-    splitters = {method: splitter_for(runner, splitting_of(method)) for method in methods}
+    splitters = {method: channel_splitter(runner, method, Silent()) for method in methods}
     for seed in seeds:
         inputs, sea = _place(card, seed)
         sea[:MARGIN] = sea[-MARGIN:] = False
@@ -138,11 +100,12 @@ def _place(card: ModelCard, seed: int) -> tuple[Inputs, np.ndarray]:
 
 def write_references(folder: Path, references: Sequence[ContributionReference], seeds: Sequence[int]) -> Path:
     """Write the references of a model beside its card; the same numbers give the same bytes."""
+    entries = [reference.as_dict() for reference in references]
     content = {
         "scenes": f"simulated, seeds {seeds[0]} to {seeds[-1]}, one place of 16 km in each",
-        "references": [reference.as_dict() for reference in references],
+        "references": entries,
     }
-    for entry in content["references"]:
+    for entry in entries:
         for name in ("mean", "sd"):
             entry[name] = [[float(f"{value:.6g}") for value in row] for row in entry[name]]
     path = folder / FILE

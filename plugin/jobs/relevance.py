@@ -17,19 +17,17 @@ from ..io.geometry.zones import PolygonIndex
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import Channel, ModelCard
-from ..report.page.tables import csvt_path
-from ..report.relevance.conservation import Conservation
-from ..report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
-from ..report.relevance.report import relevance_csv, relevance_csvt, relevance_html, relevance_json
+from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
 from .common.inputs import Compute, SceneInputs, conclude
-from .common.provenance import model_facts, provenance
+from .common.provenance import provenance
 from .relevance_output.faithfulness import MAP_SHARE, block_relevance, follow_blocks
 from .relevance_output.layers import (
     SUMS,
-    Layer,
-    Split,
+    FineRaster,
+    FineSink,
+    Shown,
     channel_bands,
     channel_sums,
     coarse_relevance,
@@ -37,15 +35,14 @@ from .relevance_output.layers import (
     per_pixel_bands,
     sar_pixels,
 )
+from .relevance_output.report import report_page, write_report
 
 if TYPE_CHECKING:
     from ..core.relevance.methods import Method
     from ..core.relevance.run import RelevanceResult
     from ..core.relevance.uncertainty import Uncertainty
+    from ..core.streaming.runner import Runner
     from ..core.target.target import RegionMask, Seeding
-
-# The colours of a map end where all but two in a hundred pixels lie below; the file keeps every value.
-SHOWN_PERCENTILE = 98.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Relevance:
     steps : int
         Steps of integrated gradients to begin with; doubled until complete.
     baseline : str
-        Physical values of some channels, ``hh=-20,hv=-28``, that relevance is told against, for the methods
+        Physical values of some channels, ``hh=-20,hv=-28``, that relevance is measured against, for the methods
         that take a baseline; the other channels stand at their mean.
     epsilon, gamma, alpha, first_layer, patch : float, float, float, str, int
         Settings of the methods, as :class:`floelens.plugin.core.relevance.methods.Method` has them.
@@ -136,7 +133,62 @@ class Relevance:
         runner = self.compute.runner(self.model, progress)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
-        varied, unit = uncertainty.number > 1, method.facts.unit
+        self._check(card)
+        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
+            target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
+            seeding = target.resolve(card)
+            plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
+            method = refined(runner, scene, plan, seeding, method, progress)
+            tags = self._tags(scene, runner, seeding, method, uncertainty)
+            rasters = self._fine_rasters(outputs, scene, card, method, uncertainty.number > 1, tags)
+            blocks = block_relevance(runner, scene, seeding) if self.faithfulness else None
+            fine = FineSink([*rasters, blocks] if blocks else rasters, len(card.fine_channels))
+            mapping = Part(progress, 0, MAP_SHARE) if blocks else progress
+            result = run_relevance(runner, scene, plan, target, method, fine, mapping, uncertainty)
+            curves = None
+            if blocks:
+                memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
+                curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
+            tags.update(conclude(scene, progress, outputs))
+            coarse, coarse_sd = coarse_relevance(scene, result)
+            maps = {raster.path: Shown(raster.channels, raster.sample()) for raster in rasters}
+            maps.update(
+                self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, method, tags)
+            )
+            self._write_styles(outputs, scene, seeding, method, maps)
+            channels = channel_sums(card, fine.positive, fine.negative, coarse, method.facts.unit)
+            self._write_report(
+                outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
+            )
+        return {
+            **self._paths(),
+            "MODEL_ID": card.id,
+            "CLASS_NAME": seeding.shown,
+            "SCENE_NAME": scene.name,
+            "START_TIME": scene.start_time or "",
+            **_numbers(result),
+        }
+
+    def _paths(self) -> dict[str, object]:
+        """Return what was written, by the published names."""
+        paths = {
+            "SAR_RELEVANCE": self.sar_relevance,
+            "MWR_RELEVANCE": self.mwr_relevance,
+            "ANCILLARY_RELEVANCE_FOLDER": self.ancillary_folder,
+            "REPORT": self.report,
+            "REPORT_JSON": self.report_json,
+            "REPORT_CSV": self.report_csv,
+        }
+        return {name: path for name, path in paths.items() if path}
+
+    def _check(self, card: ModelCard) -> None:
+        """Refuse outputs that the network cannot fill, or that nothing would show.
+
+        Raises
+        ------
+        ParameterError
+            With what to leave out or to name.
+        """
         others = [c for c in card.channels if c.sensor not in ("sar", "mwr")]
         if self.ancillary_folder and not others:
             raise ParameterError(
@@ -148,93 +200,74 @@ class Relevance:
             raise ParameterError(
                 "FAITHFULNESS is written into the report alone: name a REPORT, or leave it out."
             )
-        with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
-            target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
-            seeding = target.resolve(card)
-            plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
-            method = refined(runner, scene, plan, seeding, method, progress)
-            tags = provenance(
-                card,
-                self.scene,
-                scene,
-                runner.precision,
-                product="relevance",
-                head=seeding.head.name,
-                target=seeding.text,
-                region=self._region_text(),
-                method=method.name,
-                **method.used_settings(),
-                baseline=self._baseline_text() if method.times_input else None,
-                uncertainty=uncertainty.text() or None,
-                ensemble="; ".join(self.ensemble) or None,
+
+    def _tags(
+        self, scene: Scene, runner: Runner, seeding: Seeding, method: Method, uncertainty: Uncertainty
+    ) -> dict[str, str]:
+        """Return the tags of all rasters."""
+        return provenance(
+            runner.card,
+            self.scene,
+            scene,
+            runner.precision,
+            product="relevance",
+            head=seeding.head.name,
+            target=seeding.text,
+            region=self._region_text(),
+            method=method.name,
+            **method.used_settings(),
+            baseline=self._baseline_text() if method.times_input else None,
+            uncertainty=uncertainty.text() or None,
+            ensemble="; ".join(self.ensemble) or None,
+        )
+
+    def _fine_rasters(
+        self,
+        outputs: Outputs,
+        scene: Scene,
+        card: ModelCard,
+        method: Method,
+        varied: bool,
+        tags: dict[str, str],
+    ) -> list[FineRaster]:
+        """Open the rasters of the fine channels: those of the SAR together, every other in the ancillary folder."""
+        fine = list(enumerate(card.fine_channels))
+        chosen = {self.sar_relevance: [(i, c) for i, c in fine if c.sensor == "sar"]}
+        if self.ancillary_folder:
+            outputs.folder(self.ancillary_folder)
+            folder = self.ancillary_folder
+            chosen |= {_ancillary(folder, c): [(i, c)] for i, c in fine if c.sensor != "sar"}
+        grid = scene.grid.subset(scene.region)
+        return [
+            FineRaster(
+                path,
+                channels,
+                len(fine),
+                outputs.raster(path, grid, channel_bands(channels, varied, method.facts.unit), tags=tags),
             )
-            grid = scene.grid.subset(scene.region)
-            if self.ancillary_folder:
-                outputs.folder(self.ancillary_folder)
-            fine = list(enumerate(card.fine_channels))
-            layers = [Layer(self.sar_relevance, [(i, c) for i, c in fine if c.sensor == "sar"], len(fine))]
-            if self.ancillary_folder:
-                layers += [
-                    Layer(self._ancillary(c), [(i, c)], len(fine)) for i, c in fine if c.sensor != "sar"
-                ]
-            for layer in layers:
-                layer.sink = outputs.raster(
-                    layer.path, grid, channel_bands(layer.channels, varied, unit), tags=tags
-                )
-            blocks = block_relevance(runner, scene, seeding) if self.faithfulness else None
-            split = Split([*layers, blocks] if blocks else layers, len(fine))
-            mapping = Part(progress, 0, MAP_SHARE) if blocks else progress
-            result = run_relevance(runner, scene, plan, target, method, split, mapping, uncertainty)
-            curves = None
-            if blocks:
-                memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
-                curves = follow_blocks(runner, scene, seeding, blocks, result, method, memory, following)
-            tags.update(conclude(scene, progress, outputs))
-            coarse, coarse_sd = coarse_relevance(scene, result)
-            maps = {layer.path: Shown(layer.channels, layer.sample()) for layer in layers}
-            maps.update(
-                self._write_coarse(outputs, scene, card.coarse_channels, coarse, coarse_sd, method, tags)
+            for path, channels in chosen.items()
+        ]
+
+    def _write_styles(
+        self, outputs: Outputs, scene: Scene, seeding: Seeding, method: Method, maps: Mapping[str, Shown]
+    ) -> None:
+        """Write the style of each map beside it."""
+        # One scale for both sensors: the same colour means as much relevance for each SAR pixel.
+        sensors = [
+            maps[path].limit for path in (self.sar_relevance, self.mwr_relevance) if path and path in maps
+        ]
+        for path, each in maps.items():
+            common = path in (self.sar_relevance, self.mwr_relevance)
+            style = relevance_style(
+                seeding.shown,
+                max(sensors) if common else each.limit,
+                band=each.first_band + each.leading,
+                footprint_km=each.channels[each.leading][1].footprint_km,
+                start_time=scene.start_time,
+                slopes=not method.times_input,
+                unit=f"{method.facts.short_unit} per SAR pixel",
             )
-            shown = seeding.shown
-            # One scale for both sensors: the same colour means as much relevance for each SAR pixel.
-            sensors = [maps[path].limit for path in (self.sar_relevance, self.mwr_relevance) if path in maps]
-            for path, each in maps.items():
-                common = path in (self.sar_relevance, self.mwr_relevance)
-                style = relevance_style(
-                    shown,
-                    max(sensors) if common else each.limit,
-                    band=each.first_band + each.leading,
-                    footprint_km=each.channels[each.leading][1].footprint_km,
-                    start_time=scene.start_time,
-                    slopes=not method.times_input,
-                    unit=f"{method.facts.short_unit} per SAR pixel",
-                )
-                outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
-            channels = channel_sums(card, split.positive, split.negative, coarse, unit)
-            self._write_report(
-                outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
-            )
-        accounts = result.accounts
-        paths = {
-            "SAR_RELEVANCE": self.sar_relevance,
-            "MWR_RELEVANCE": self.mwr_relevance,
-            "ANCILLARY_RELEVANCE_FOLDER": self.ancillary_folder,
-            "REPORT": self.report,
-            "REPORT_JSON": self.report_json,
-            "REPORT_CSV": self.report_csv,
-        }
-        return {
-            **{name: path for name, path in paths.items() if path},
-            "MODEL_ID": card.id,
-            "CLASS_NAME": shown,
-            "SCENE_NAME": scene.name,
-            "START_TIME": scene.start_time or "",
-            "PIXELS_EXPLAINED": int(result.pixels),
-            "TARGET_SUM": float(accounts.target_sum),
-            "RELEVANCE_SUM": float(accounts.relevance_sum),
-            "BIAS_SHARE": float(accounts.bias),
-            "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
-        }
+            outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
 
     def _method(self, card: ModelCard) -> Method:
         from ..core.relevance.methods import Method
@@ -265,9 +298,10 @@ class Relevance:
         """Return which pixels are explained, or None for all that are valid."""
         if self.aoi is not None and self.point is not None:
             raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
-        if self.aoi is None and self.point is None:
+        place = Polygons.point(*self.point) if self.point else self.aoi
+        if place is None:
             return None
-        index = PolygonIndex(Polygons.point(*self.point) if self.point else self.aoi, scene.grid)
+        index = PolygonIndex(place, scene.grid)
         if index.window.intersection(scene.region).empty:
             what = "POINT" if self.point else "AOI"
             raise ParameterError(
@@ -283,9 +317,6 @@ class Relevance:
             text = "1 polygon" if number == 1 else f"{number} polygons"
             return text if self.scene.extent is None else f"{text}, as far as inside EXTENT"
         return "every valid pixel" if self.scene.extent is None else "every valid pixel of EXTENT"
-
-    def _ancillary(self, channel: Channel) -> str:
-        return str(Path(self.ancillary_folder) / f"relevance_{channel.name}.tif")
 
     def _write_coarse(
         self,
@@ -303,19 +334,22 @@ class Relevance:
         if self.mwr_relevance:
             wanted[self.mwr_relevance] = [(i, c) for i, c in numbered if c.sensor == "mwr"]
         if self.ancillary_folder:
-            wanted.update({self._ancillary(c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
-        written = {}
+            folder = self.ancillary_folder
+            wanted.update({_ancillary(folder, c): [(i, c)] for i, c in numbered if c.sensor != "mwr"})
+        written: dict[str, Shown] = {}
+        if scene.coarse_grid is None:
+            return written
         for path, chosen in wanted.items():
             values, unit = relevance[[i for i, _ in chosen]], method.facts.unit
-            told = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
+            parts = [values] if deviation is None else [values, deviation[[i for i, _ in chosen]]]
             bands = channel_bands(chosen, deviation is not None, unit)
             bands = [Band(band.name, band.unit, {**band.tags, "reading": SUMS}) for band in bands]
             # The second reading comes last: the bands before it keep their numbers.
-            shared = per_pixel(values, sar_pixels(scene, channels[0].ratio))
+            shared = per_pixel(values, sar_pixels(scene, scene.ratio))
             writer = outputs.raster(
                 path, scene.coarse_grid, [*bands, *per_pixel_bands(chosen, unit)], tags=tags
             )
-            writer.write(np.concatenate([*told, shared]).astype(np.float32))
+            writer.write(np.concatenate([*parts, shared]).astype(np.float32))
             written[path] = Shown(chosen, shared, first_band=len(bands) + 1)
         return written
 
@@ -332,71 +366,33 @@ class Relevance:
         tags: Mapping[str, str],
     ) -> None:
         baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
-        names = [entry.name for entry in seeding.head.classes]
-        page = RelevanceReport(
-            model=model_facts(card),
+        page = report_page(
+            card,
+            seeding,
+            result,
+            channels,
             scene=scene.name,
-            head=seeding.head.name,
-            target_class=PREDICTED_CLASS if seeding.wanted is None else names[seeding.wanted],
-            reference_class="" if seeding.reference is None else names[seeding.reference],
             region=self._region_text(),
-            pixels=int(result.pixels),
-            method=result.method.name,
-            channels=channels,
-            conservation=Conservation.of(result.accounts),
-            settings=_reported(result.method),
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
-            several_classes=seeding.outputs > 1,
             faithfulness=curves,
             provenance=tags,
             warnings=scene.warnings,
         )
-        for path, make in (
-            (self.report, relevance_html),
-            (self.report_json, relevance_json),
-            (self.report_csv, relevance_csv),
-        ):
-            if path:
-                outputs.file(path).write_text(make(page), encoding="utf-8")
-        if self.report_csv:
-            outputs.file(csvt_path(self.report_csv)).write_text(relevance_csvt(), encoding="utf-8")
+        write_report(outputs, page, self.report, self.report_json, self.report_csv)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the style of a raster looks at.
-
-    Parameters
-    ----------
-    channels : sequence
-        Channels with their positions.
-    sample : numpy.ndarray
-        (channel, row, column): relevance for each SAR pixel.
-    first_band : int
-        The band of the first of them, from 1.
-    """
-
-    channels: Sequence[tuple[int, Channel]]
-    sample: np.ndarray
-    first_band: int = 1
-
-    @property
-    def leading(self) -> int:
-        """The channel with most relevance, from 0."""
-        return int(np.argmax(np.nansum(np.abs(self.sample), axis=(1, 2))))
-
-    @property
-    def limit(self) -> float:
-        """Where its colours end: a high percentile of the absolute relevance; 0 where it has none."""
-        values = np.abs(self.sample[self.leading])
-        values = values[np.isfinite(values)]
-        return float(np.percentile(values[values > 0], SHOWN_PERCENTILE)) if (values > 0).any() else 0.0
+def _ancillary(folder: str, channel: Channel) -> str:
+    return str(Path(folder) / f"relevance_{channel.name}.tif")
 
 
-def _reported(method: Method) -> dict[str, object]:
-    """Return the settings that a method uses, as a report names them."""
-    words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
+def _numbers(result: RelevanceResult) -> dict[str, object]:
+    """Return the sums of a run, by the published names."""
+    accounts = result.accounts
     return {
-        SETTINGS[name].reported: words.get(value, value) for name, value in method.used_settings().items()
+        "PIXELS_EXPLAINED": int(result.pixels),
+        "TARGET_SUM": float(accounts.target_sum),
+        "RELEVANCE_SUM": float(accounts.relevance_sum),
+        "BIAS_SHARE": float(accounts.bias),
+        "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
     }

@@ -63,7 +63,7 @@ class SimulateScene:
     center : tuple of float
         Longitude and latitude of the scene's centre, degrees.
     georeferencing : {'gcps', 'projected'}
-        A mesh of tie points, turned as a descending Sentinel-1 pass, or an affine transform; both in polar
+        A mesh of tie points, rotated as a descending Sentinel-1 pass, or an affine transform; both in polar
         stereographic (EPSG:3413 in the north, 3976 in the south).
     concentration : str, optional
         Raster of a real chart to follow (%, above 100 no data, 254 land): the scene then lies on its
@@ -104,7 +104,7 @@ class SimulateScene:
             outputs = stack.enter_context(Outputs(progress))
             shares = self._write_fine(scene, grid, outputs, tags, progress)
             if self.mwr:
-                self._write_coarse(scene, grid, outputs, tags)
+                _write_coarse(outputs, self.mwr, scene, grid, tags)
             self._write_styles(outputs, tags["start_time"])
             progress.report(1.0, "Scene complete")
         results: dict[str, object] = {
@@ -113,7 +113,7 @@ class SimulateScene:
             "PIXEL_SIZE_WRITTEN": float(pixel_size),
             "RATIO": scene.ratio,
             "SEASON": "summer" if scene.climate.summer else "winter",
-            "SCENE_NAME": Path(self.sar or self.mwr or self.chart).stem,
+            "SCENE_NAME": Path(self.sar or self.mwr or self.chart or "").stem,
             "START_TIME": tags["start_time"],
             **shares,
         }
@@ -190,7 +190,7 @@ class SimulateScene:
             values = scene.chart(strip)
             if row == BLOCK:
                 self._announce(grid, outputs, backscatter, values, clock() - start, progress)
-            if sar is not None:
+            if sar is not None and backscatter is not None:
                 sar.write(backscatter)
             known = values[0] != NO_DATA
             sea += int(known.sum())
@@ -219,7 +219,7 @@ class SimulateScene:
     ) -> None:
         """Put the estimated time into the log, from a strip and the time that it took."""
         strips = []
-        if backscatter is not None:
+        if self.sar and backscatter is not None:
             strips.append(TrialStrip(self.sar, grid, [Band("hh", "dB"), Band("hv", "dB")], backscatter))
         if self.chart:
             bands = [Band("concentration", "%"), Band("icetype", "class")]
@@ -227,18 +227,6 @@ class SimulateScene:
             strips.append(TrialStrip(self.chart, grid, bands, chart, options))
         writing = sum(strip.writing(outputs) for strip in strips)
         announce_strips(progress, "Simulating", seconds / chart.shape[1] * grid.rows + writing)
-
-    def _write_coarse(
-        self, scene: SimulatedScene, grid: Grid, outputs: Outputs, tags: dict[str, str]
-    ) -> None:
-        """Write MWR on the cells of 2 km."""
-        bands = [
-            Band(name, "K", tags={"footprint_km": f"{short:g} x {long:g}"})
-            for name, (short, long) in zip(CHANNELS, FOOTPRINTS_KM)
-        ]
-        outputs.raster(self.mwr, grid.coarser(scene.ratio), bands, tags=tags).write(
-            scene.brightness_temperature()
-        )
 
     def _write_styles(self, outputs: Outputs, start_time: str) -> None:
         """Write the style of each raster beside it."""
@@ -249,6 +237,18 @@ class SimulateScene:
         ):
             if path:
                 outputs.file(sidecar(path)).write_text(make(start_time=start_time), encoding="utf-8")
+
+
+def _write_coarse(
+    outputs: Outputs, path: str, scene: SimulatedScene, grid: Grid, tags: dict[str, str]
+) -> None:
+    """Write brightness temperatures on the cells of 2 km."""
+    bands = [
+        Band(name, "K", tags={"footprint_km": f"{short:g} x {long:g}"})
+        for name, (short, long) in zip(CHANNELS, FOOTPRINTS_KM)
+    ]
+    raster = outputs.raster(path, grid.coarser(scene.ratio), bands, tags=tags)
+    raster.write(scene.brightness_temperature())
 
 
 def chart_reader(chart: Raster, progress: Progress) -> Callable[[Window], np.ndarray]:
@@ -276,7 +276,7 @@ def projected_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: flo
 
 
 def tie_point_grid(rows: int, cols: int, pixel_size: float, lon: float, lat: float) -> Grid:
-    """Return a grid known by 21 x 21 tie points, turned as a descending Sentinel-1 pass.
+    """Return a grid known by 21 x 21 tie points, rotated as a descending Sentinel-1 pass.
 
     Sentinel-1's own are in longitude and latitude. These are in polar stereographic (EPSG:3413 in the
     north, 3976 in the south), because programs that fit a polynomial through tie points, as QGIS does

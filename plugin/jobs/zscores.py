@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.zscores.channels.evidence import ChannelEvidence
-from ..core.zscores.channels.scores import channel_scores
+from ..core.zscores.channels.reference import ContributionReference, load_reference
+from ..core.zscores.channels.scores import ChannelScores, channel_scores
+from ..core.zscores.collect import output_layers
 from ..core.zscores.estimation.scene_errors import LEAST_SCENES
 from ..core.zscores.refit import Refit, refit
+from ..core.zscores.sampling import AUTOMATIC, sampling_step, sampling_text
 from ..core.zscores.scores import ZScores as Scores
 from ..core.zscores.scores import compute_scores
 from ..core.zscores.state import ScoreState, check_state, merge_states
@@ -17,22 +20,20 @@ from ..core.zscores.sums.clusters import SCENES, blocks_name
 from ..core.zscores.sums.information import Information, OutputLayer
 from ..core.zscores.sums.refit_sample import sampled_batches
 from ..ground.errors import ParameterError
-from ..ground.protocols import Part, Progress, Silent
+from ..ground.protocols import Part, Progress
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word
 from ..io.geometry.vector import Polygons
 from ..io.rasters.writer import Outputs
 from ..networks.card import ModelCard
-from .common.inputs import Compute, SceneInputs, conclude
-from .common.provenance import provenance
+from .common.inputs import Compute, SceneInputs
 from .scoring.error import write_error
-from .scoring.report import Seen, asked, repetitions, uneven, write_report, write_table
-from .scoring.sample import AUTOMATIC, sampling_step, sampling_text
+from .scoring.report import SceneScores, repetitions, run_parameters, uneven, write_report, write_table
 from .scoring.scene import score_scene
+from .scoring.standardised import write_standardised
 from .scoring.zones import write_zones
 
 if TYPE_CHECKING:
     from ..core.streaming.runner import Runner
-    from ..core.zscores.channels.reference import ContributionReference
 
 MAP_SHARE = 0.7  # of the progress, roughly: what the raster of standardised contributions takes
 ERROR_SHARE = 0.2  # of the progress, roughly: what the raster of errors takes
@@ -109,6 +110,72 @@ class ZScores:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write table, zones, report and state; return their paths under their published names."""
+        self._check()
+        runner = self.compute.runner(self.model, progress)
+        card = runner.card
+        self._check_reference(card)
+        references = self._references(card)  # what is missing is refused before the work, not after it
+        layers = output_layers(runner)
+        states = [self._read_state(path, card, layers) for path in self.state_in]
+        scene = SceneScores()
+        if self.scene is not None:
+            scene = score_scene(self, self.scene, runner, layers, Part(progress, 0.0, self._scored_until))
+            states += [scene.state] if scene.state is not None else []
+        state = merge_states(states)
+        repeated = repetitions(state) + uneven(state)
+        for sentence in repeated:
+            progress.warn(sentence)
+        refits = self._refits(state, scene, progress)
+        scores = tuple(
+            compute_scores(head, self._clustering(head), refits.get(head.layer.head)) for head in state.heads
+        )
+        channels = tuple(
+            channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
+        )
+        for sentence in [*_warnings(scores), *_warnings(channels)]:
+            progress.warn(sentence)
+        with Outputs(progress) as outputs:
+            write_table(outputs, self.output, [row for head in scores for row in self._table(head)])
+            if self.state:
+                state.save(outputs.file(self.state))
+            self._write_rasters(outputs, runner, references, progress)
+            if self.zone_zscores and scene.zones is not None:
+                found = {head.name: zones for head, zones in zip(card.heads, scene.zones.scores)}
+                write_zones(outputs, self.zone_zscores, found, scene.zones, scene.name)
+            parameters = self._parameters(state, channels[0].method if channels else "")
+            reports = self.report, self.report_json, self.report_csv
+            warnings, pixels = scene.warnings + repeated, sampling_text(self.step)
+            write_report(outputs, reports, card, parameters, scores, channels, scene, warnings, pixels)
+        return {
+            **self._paths(),
+            "MODEL_ID": card.id,
+            "SCENE_NAME": scene.name,
+            "START_TIME": scene.start_time,
+            "PIXELS": int(state.heads[0].n),
+        }
+
+    def _paths(self) -> dict[str, object]:
+        """Return what was written, by the published names."""
+        paths = {
+            "OUTPUT": self.output,
+            "ZONE_ZSCORES": self.zone_zscores,
+            "STANDARDISED": self.standardised,
+            "REPORT": self.report,
+            "REPORT_JSON": self.report_json,
+            "REPORT_CSV": self.report_csv,
+            "STATE": self.state,
+            "ERROR": self.error,
+        }
+        return {name: path for name, path in paths.items() if path}
+
+    def _check(self) -> None:
+        """Refuse parameters that do not go together.
+
+        Raises
+        ------
+        ParameterError
+            With what to give instead.
+        """
         check_word("CLUSTERS", self.clusters, CLUSTERS)
         check_word("CHANNEL_METHOD", self.channel_method, CHANNEL_METHODS)
         if self.sample < AUTOMATIC:
@@ -132,80 +199,50 @@ class ZScores:
                 "REFIT fits the output layer to labels: give a scene and LABELS, or STATE_IN of labelled scenes, or "
                 "leave it off."
             )
-        from .reference import load_reference
 
-        runner = self.compute.runner(self.model, progress)
-        card = runner.card
-        self._check_reference(card)
-        if self.standardised:  # what is missing is told before the work, not after it
-            references = [
-                load_reference(self.model, card, head.name, self.channel_method) for head in card.heads
-            ]
-        layers = tuple(
-            OutputLayer.from_card(card, head.name, *runner.output_weights()) for head in card.heads
-        )
-        states = [self._read_state(path, card, layers) for path in self.state_in]
-        seen = Seen()
-        if self.scene is not None:
-            seen = score_scene(self, runner, layers, Part(progress, 0.0, self._scored_until))
-            states.append(seen.state)
-        state = merge_states(states)
-        repeated = repetitions(state) + uneven(state)
-        for sentence in repeated:
-            progress.warn(sentence)
-        refits = self._refits(state, seen, progress)
-        scores = tuple(
-            compute_scores(head, self._clustering(head), refits.get(head.layer.head)) for head in state.heads
-        )
-        channels = tuple(
-            channel_scores(evidence, self._channel_clustering(evidence)) for evidence in state.channels
-        )
-        for head in (*scores, *channels):
-            for sentence in head.warnings:
-                progress.warn(sentence)
-        rows = [row for head in scores for row in self._table(head)]
-        with Outputs(progress) as outputs:
-            write_table(outputs, self.output, rows)
-            if self.state:
-                state.save(outputs.file(self.state))
-            if self.standardised:
-                part = Part(progress, self._scored_until, self._standardised_until)
-                self._write_standardised(outputs, runner, references, part)
-            if self.error:
-                write_error(self, outputs, runner, Part(progress, self._standardised_until, 1.0))
-            if self.zone_zscores:
-                found = {head.name: zones for head, zones in zip(card.heads, seen.scores)}
-                write_zones(outputs, self.zone_zscores, found, seen.zones.names, seen.polygons, seen.name)
-            wishes = asked(
-                state,
-                self.scene is not None,
-                self.step,
-                self.labels,
-                self._blocks_name() if self.clusters == "blocks" else "whole scenes",
-                channels[0].method if channels else "",
-                len(self.state_in),
+    def _references(self, card: ModelCard) -> list[ContributionReference]:
+        """Return the references of the raster of standardised contributions, one a head; none where it is not due."""
+        if not self.standardised:
+            return []
+        return [load_reference(self.model, card, head.name, self.channel_method) for head in card.heads]
+
+    def _write_rasters(
+        self,
+        outputs: Outputs,
+        runner: Runner,
+        references: list[ContributionReference],
+        progress: Progress,
+    ) -> None:
+        """Write the rasters of standardised contributions and of errors, as far as they are due."""
+        if self.scene is None:
+            return
+        if self.standardised:
+            part = Part(progress, self._scored_until, self._standardised_until)
+            write_standardised(
+                outputs,
+                self.standardised,
+                runner,
+                self.scene,
+                self.compute,
+                references,
+                self.channel_method,
+                part,
             )
-            reports = self.report, self.report_json, self.report_csv
-            warnings = seen.warnings + repeated
-            pixels = sampling_text(self.step)
-            write_report(outputs, reports, card, wishes, scores, channels, seen, warnings, pixels)
-        paths = {
-            "OUTPUT": self.output,
-            "ZONE_ZSCORES": self.zone_zscores,
-            "STANDARDISED": self.standardised,
-            "REPORT": self.report,
-            "REPORT_JSON": self.report_json,
-            "REPORT_CSV": self.report_csv,
-            "STATE": self.state,
-            "ERROR": self.error,
-        }
-        return {
-            **{name: path for name, path in paths.items() if path},
-            "MODEL_ID": card.id,
-            "SCENE_NAME": seen.name,
-            "START_TIME": seen.start_time,
-            "PIXELS": int(state.heads[0].n),
-        }
+        if self.error and self.labels:
+            part = Part(progress, self._standardised_until, 1.0)
+            write_error(outputs, self.error, runner, self.scene, self.compute, self.labels, part)
+
+    def _parameters(self, state: ScoreState, method: str) -> dict[str, str]:
+        """Return the parameters of the run for its report; `method` is how logits were split."""
+        return run_parameters(
+            state,
+            self.scene is not None,
+            self.step,
+            self.labels,
+            self._blocks_name() if self.clusters == "blocks" else "whole scenes",
+            method,
+            len(self.state_in),
+        )
 
     def _read_state(self, path: str, card: ModelCard, layers: tuple[OutputLayer, ...]) -> ScoreState:
         state = ScoreState.load(path)
@@ -223,7 +260,7 @@ class ZScores:
             "Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
         )
 
-    def _refits(self, state: ScoreState, seen: Seen, progress: Progress) -> Mapping[str, Refit]:
+    def _refits(self, state: ScoreState, scene: SceneScores, progress: Progress) -> Mapping[str, Refit]:
         """Return the refits by head: of the pixels of the scene, of several scenes of what their states carry.
 
         Raises
@@ -232,7 +269,7 @@ class ZScores:
             If no state carries what a refit needs.
         """
         if not self.refit or not self.state_in:
-            return seen.refits
+            return scene.refits
         if not state.samples:
             raise ParameterError(
                 "REFIT needs labelled pixels, which the states of STATE_IN do not carry: they had no LABELS, or an "
@@ -287,9 +324,10 @@ class ZScores:
         """Refuse a reference class that no softmax head has."""
         known = [entry.name for head in card.heads if head.kind == "softmax" for entry in head.classes]
         if self.reference_class and self.reference_class not in known:
-            told = f"its classes are {', '.join(known)}" if known else "it has no softmax head"
+            there = f"its classes are {', '.join(known)}" if known else "it has no softmax head"
             raise ParameterError(
-                f"REFERENCE_CLASS '{self.reference_class}' is no class of a softmax head of model '{card.id}' ({told})."
+                f"REFERENCE_CLASS '{self.reference_class}' is no class of a softmax head of model "
+                f"'{card.id}' ({there})."
             )
 
     def _table(self, head: Scores) -> tuple[dict, ...]:
@@ -297,36 +335,6 @@ class ZScores:
         softmax = head.layer.kind == "softmax" and self.reference_class in head.layer.classes
         return head.contrasts(self.reference_class) if softmax else head.rows
 
-    def _write_standardised(
-        self,
-        outputs: Outputs,
-        runner: Runner,
-        references: list[ContributionReference],
-        progress: Progress,
-    ) -> None:
-        from .scoring.standardised import write_standardised
 
-        with self.scene.open(runner.card, progress) as scene:
-            tags = provenance(
-                runner.card,
-                self.scene,
-                scene,
-                runner.precision,
-                product="standardised contributions",
-                head=", ".join(reference.head for reference in references),
-                method=references[0].method,
-                reference_pixels=references[0].n,
-            )
-            memory = self.compute.memory_mib
-            write_standardised(
-                outputs,
-                self.standardised,
-                runner,
-                scene,
-                references,
-                self.channel_method,
-                memory,
-                tags,
-                progress,
-            )
-            conclude(scene, Silent(), outputs)  # the log has it from the first reading
+def _warnings(heads: Sequence[Scores] | Sequence[ChannelScores]) -> list[str]:
+    return [sentence for head in heads for sentence in head.warnings]

@@ -180,7 +180,7 @@ class ModelCard:
                     )
         if not self.fine_channels:
             raise CardError("channels", "none is fine. The map is made on the grid of the fine channels.")
-        ratios = sorted({channel.ratio for channel in self.coarse_channels})
+        ratios = sorted({channel.ratio for channel in self.coarse_channels if channel.ratio is not None})
         if len(ratios) > 1:
             raise CardError(
                 "channels", f"the coarse channels have several ratios ([{listed(ratios)}]). Give them one."
@@ -199,7 +199,7 @@ class ModelCard:
     @property
     def ratio(self) -> int:
         """Fine pixels along one side of a coarse cell; 1 where no channel is coarse."""
-        return next((channel.ratio for channel in self.coarse_channels), 1)
+        return next((channel.ratio for channel in self.coarse_channels if channel.ratio is not None), 1)
 
     @property
     def outputs(self) -> int:

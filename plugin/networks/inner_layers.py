@@ -60,8 +60,8 @@ def output_convolution(module: nn.Module) -> OutputConvolution | None:
         ends = list(parts) if dimension in (1, -3) else []
     else:
         ends = [last]
-    layers = [_pointwise(graph, node) for node in ends]
-    if not layers or None in layers or len({node.args[0] for node in ends}) > 1:
+    layers = [layer for layer in (_pointwise(graph, node) for node in ends) if layer is not None]
+    if not layers or len(layers) < len(ends) or len({node.args[0] for node in ends}) > 1:
         return None
     return OutputConvolution(tuple(node.target for node in ends), layers[0].in_channels)
 

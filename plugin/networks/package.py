@@ -44,10 +44,10 @@ def build(card: ModelCard) -> nn.Module:
     # Facts a card tells twice must agree: else one of the two is wrong.
     for name, value in (("ratio", card.ratio), ("outputs", card.outputs)):
         if card.coarse_channels or name != "ratio":
-            told = arguments.get(name, value)
-            if told != value:
+            given = arguments.get(name, value)
+            if given != value:
                 raise ModelError(
-                    f"{where} gives the architecture {name} = {shown(told)}, but its "
+                    f"{where} gives the architecture {name} = {shown(given)}, but its "
                     f"{'channels' if name == 'ratio' else 'heads'} make it {value}. Correct one of them."
                 )
     module = chosen.build(card, arguments)

@@ -52,7 +52,7 @@ class GroupEffect:
     large_change : float or None
         Share of pixels whose map changes by more than 10 %; None where the map is not in %.
     shapley, shapley_abs : float or None
-        Mean Shapley value and its mean size, in units of the logit; None where not asked for.
+        Mean Shapley value and its mean size, in units of the logit; None where not computed.
     """
 
     name: str
@@ -89,7 +89,7 @@ class AblationResult:
     runs: int
 
 
-class Books:
+class EffectSums:
     """Sums over valid pixels, one row a group; the last is for all groups at once."""
 
     def __init__(self, groups: int) -> None:
@@ -102,7 +102,7 @@ class Books:
     def add_change(
         self, number: int, before: Answer, after: Answer, valid: np.ndarray, window: Window
     ) -> None:
-        """Take down what a group changes on a tile.
+        """Add what a group changes on a tile.
 
         Raises
         ------
@@ -124,14 +124,14 @@ class Books:
             self._classes[number] += (before.classes != after.classes)[valid].sum()
 
     def add_shares(self, shares: np.ndarray, total: np.ndarray, valid: np.ndarray) -> None:
-        """Take down Shapley values (group, row, column), and what they share."""
+        """Add Shapley values (group, row, column), and what they share."""
         self._shares[:-1] += shares[:, valid].sum(axis=1)
         self._share_sizes[:-1] += np.abs(shares[:, valid]).sum(axis=1)
         self._shares[-1] += total[valid].sum()
         self._share_sizes[-1] += np.abs(total[valid]).sum()
 
-    def merge(self, other: Books) -> None:
-        """Add what others have taken down."""
+    def merge(self, other: EffectSums) -> None:
+        """Add the sums of other tiles."""
         for name, sums in vars(other).items():
             setattr(self, name, getattr(self, name) + sums)
 
@@ -145,7 +145,7 @@ class Books:
         groups : sequence of tuple
             Name, channels and linearity of each group, and of all of them.
         classes, percent, shapley : bool
-            Whether there are classes that change, the map is in percent, and Shapley values were taken down.
+            Whether there are classes that change, the map is in percent, and Shapley values were added.
         """
         n = self.pixels
         effects = tuple(

@@ -21,9 +21,9 @@ from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.vocabulary.words import QUANTITIES, check_word
 from ...ground.window import Window
 from ..layers.split_activations import Straight
-from ..layers.split_forward import Forward, Rows
+from ..layers.split_forward import ChannelParts, SplitForward
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
@@ -31,7 +31,7 @@ from ..streaming.tiling import Plan, Tile
 from ..target.baselines import baseline_inputs
 from ..target.channel_groups import ChannelGroup
 from ..target.target import Seeding
-from .effects import AblationResult, Answer, Books
+from .effects import AblationResult, Answer, EffectSums
 from .shapley import MOST_PLAYERS, shapley_values
 
 LOGIT, MAP = "logit", "map"
@@ -51,7 +51,7 @@ class Ablator:
     groups : sequence of ChannelGroup
         Which channels belong together.
     quantity : {'map', 'logit'}
-        What the bands tell.
+        What the bands hold.
     shapley : bool
         Whether Shapley values are computed.
 
@@ -74,7 +74,7 @@ class Ablator:
         self.shapley = shapley
         self._runner, self._seeding, self._quantity = runner, seeding, quantity
         try:
-            self._forward: Forward | None = Forward(runner.module, runner.dtype)
+            self._forward: SplitForward | None = SplitForward(runner.module, runner.dtype)
             straight = self._forward.straight_inputs()
         except ModelError:  # a layer that cannot be followed: the network is run for every group
             self._forward, straight = None, (False, False)
@@ -155,9 +155,9 @@ class Ablator:
                 mask = self._mask((number,), distance, first)
                 if mask.any():
                     values[number] = (distance * mask).to(self._runner.dtype)
-            rows.append(Rows(values, distance.to(self._runner.dtype)))
-        found = self._forward.rows(rows, Straight())
-        return {number: found.row(number).to(self._runner.input_dtype) for number in wanted}
+            rows.append(ChannelParts(values, distance.to(self._runner.dtype)))
+        found = self._forward.propagate(rows, Straight())
+        return {number: found.part(number).to(self._runner.input_dtype) for number in wanted}
 
     def replaced(self, inputs: Inputs, baseline: Inputs, numbers: Sequence[int]) -> Inputs:
         """Return the inputs with the groups `numbers` at their baseline."""
@@ -217,12 +217,12 @@ def run_ablation(
     runner, source, plan
         The network, the scene (or a :class:`.baselines.PairedSource`) and its tiles.
     ablator : Ablator
-        What is taken out, and what is told of it.
+        What is taken out, and what the bands hold of it.
     sink : Sink
         Takes (group, row, column) strips of the region's width: the quantity with the group minus without
         it; NaN where not valid.
     progress : Progress
-        Told of every tile; warned where Shapley values do not add up.
+        Informed of every tile; warned where Shapley values do not add up.
 
     Raises
     ------
@@ -235,25 +235,25 @@ def run_ablation(
     def ablator_on(device: Runner) -> tuple[Runner, Ablator]:
         return device, ablator if device is runner else ablator.on(device)
 
-    def take_out(patch: Patch, ready: tuple[Runner, Ablator], piece: Tile) -> tuple[np.ndarray, Books]:
+    def take_out(patch: Patch, ready: tuple[Runner, Ablator], piece: Tile) -> tuple[np.ndarray, EffectSums]:
         device, ablator = ready
         inputs = device.standardise(patch, piece.input)
         baseline = baseline_inputs(device, patch, inputs, piece.input)
         valid = patch.valid[piece.output.slices(patch.window)]
         return _ablated(device, ablator, inputs, baseline, piece, valid, progress)
 
-    retreat = Retreat(runner, plan, progress, ablator_on)
-    books = Books(len(ablator.groups))
+    fallback = OutOfMemoryFallback(runner, plan, progress, ablator_on)
+    sums = EffectSums(len(ablator.groups))
     strip = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(take_out, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(take_out, patch)))
     with writing_behind(sink) as behind:
         for tile, patch, last in tiles_with_patches(source, plan, progress, "Taking out", probe):
             if strip is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)
             if patch.valid[tile.output.slices(patch.window)].any():
-                for piece, (found, taken) in retreat.pieces(tile, partial(take_out, patch)):
-                    books.merge(taken)
+                for piece, (found, taken) in fallback.pieces(tile, partial(take_out, patch)):
+                    sums.merge(taken)
                     valid = patch.valid[piece.output.slices(patch.window)]
                     strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)
             if last:
@@ -263,7 +263,7 @@ def run_ablation(
     members = [tuple(channels[i] for i in group.members) for group in ablator.groups]
     named = list(zip([group.name for group in ablator.groups], members, ablator.linear))
     named.append(("all", tuple(channels), all(ablator.linear)))
-    result = books.close(named, ablator.has_classes, ablator.in_percent, ablator.shapley)
+    result = sums.close(named, ablator.has_classes, ablator.in_percent, ablator.shapley)
     accepted = EFFICIENCY[runner.precision]
     if result.efficiency is not None and not result.efficiency <= accepted:
         progress.warn(
@@ -281,20 +281,20 @@ def _ablated(
     tile: Tile,
     valid: np.ndarray,
     progress: Progress,
-) -> tuple[np.ndarray, Books]:
+) -> tuple[np.ndarray, EffectSums]:
     """Return the bands of a tile, and its statistics."""
-    books = Books(len(ablator.groups))
+    sums = EffectSums(len(ablator.groups))
     own = (slice(None), slice(None), *tile.output.slices(tile.input))
     everything = tuple(range(len(ablator.groups)))
 
     def without(numbers: Sequence[int]) -> torch.Tensor:
         check_cancelled(progress)
-        books.runs += 1
+        sums.runs += 1
         return runner.logits(ablator.replaced(inputs, baseline, numbers))[own]
 
     with torch.no_grad():
-        books.tiles += 1
-        books.runs += 1
+        sums.tiles += 1
+        sums.runs += 1
         whole = runner.logits(inputs)[own]
         seeds = ablator.seeds(whole)
         # The target by the groups taken out: Shapley values need some of the same again.
@@ -307,10 +307,10 @@ def _ablated(
             after = ablator.answer(lost, seeds)
             known[number,] = after.target
             bands.append(ablator.change(before, after))
-            books.add_change(number, before, after, valid, tile.output)
+            sums.add_change(number, before, after, valid, tile.output)
         nothing = ablator.answer(without(everything), seeds)
         known[everything] = nothing.target
-        books.add_change(len(everything), before, nothing, valid, tile.output)
+        sums.add_change(len(everything), before, nothing, valid, tile.output)
         if ablator.shapley:
 
             def value(members: tuple[int, ...]) -> np.ndarray:
@@ -324,6 +324,6 @@ def _ablated(
                 shares[list(ablator.bent)] = shapley_values(value, len(ablator.bent))
             for number, part in parts.items():
                 shares[number] = ablator.target(part, seeds).cpu().numpy()
-            books.add_shares(shares, before.target - nothing.target, valid)
-        books.pixels += int(valid.sum())
-    return np.stack(bands), books
+            sums.add_shares(shares, before.target - nothing.target, valid)
+        sums.pixels += int(valid.sum())
+    return np.stack(bands), sums

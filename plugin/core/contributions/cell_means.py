@@ -8,7 +8,7 @@ from ...ground.protocols import Sink
 
 
 class CellMeans:
-    """A sink that hands on the mean of each cell's finite values; a context manager that ends the last cells.
+    """A sink that passes on the mean of each cell's finite values; a context manager that ends the last cells.
 
     Parameters
     ----------

@@ -16,12 +16,12 @@ import torch
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
 from ..target.target import Seeding
-from .pilots import pilots_of
+from .probe_windows import probe_windows
 from .splitters import INTEGRATED, PathSplitter, Splitting
 
 # So many windows of this side: most of what is computed for them is their margin.
@@ -72,22 +72,22 @@ class CompletenessCheck:
         self._plan, self._seeding = plan, seeding
         self._splitting = dataclasses.replace(splitting, steps=min(splitting.steps, STEPS))
         self._progress = progress
-        self._retreat: Retreat[PathSplitter] | None = None
+        self._fallback: OutOfMemoryFallback[PathSplitter] | None = None
         if splitting.method == INTEGRATED and splitting.groups != SCALE:
-            retreat = Retreat(runner, plan, progress, self._splitter_on)
-            if retreat.ready.bent:  # else no group is what the others leave
-                self._retreat = retreat
+            fallback = OutOfMemoryFallback(runner, plan, progress, self._splitter_on)
+            if fallback.ready.bent:  # else no group is what the others leave
+                self._fallback = fallback
 
     def run(self, source: Source) -> None:
         """Check on windows fixed in the scene."""
-        if self._retreat is None:
+        if self._fallback is None:
             return
-        for tile, patch in pilots_of(source, self._plan, SIDE, WINDOWS):
+        for tile, patch in probe_windows(source, self._plan, SIDE, WINDOWS):
             self._take(tile, dataclasses.replace(patch, scene=self._plan.scene))
 
     def run_inside(self, tile: Tile, patch: Patch) -> None:
         """Check around a valid pixel of a tile, if there was none in the windows fixed in the scene."""
-        if self._retreat is None or self.found.windows:
+        if self._fallback is None or self.found.windows:
             return
         rows, cols = np.nonzero(patch.valid[tile.output.slices(patch.window)])
         middle = len(rows) // 2
@@ -101,8 +101,8 @@ class CompletenessCheck:
         return splitter
 
     def _take(self, tile: Tile, patch: Patch) -> None:
-        assert self._retreat is not None
-        own = self._retreat.whole(tile, partial(_checked, patch, self._seeding))
+        assert self._fallback is not None
+        own = self._fallback.whole(tile, partial(_checked, patch, self._seeding))
         self.found = self.found.joined(own)
 
 

@@ -8,11 +8,11 @@ The split of a target's logit f at pixel s is f(s) = b(s) + Σ_c C_c(s), against
     decide is hidden in it. It is carried through the network as a row of its own, never as the remainder.
 ``integrated``
     C_c = (∫₀¹ J(x₀ + t (x - x₀)) dt) (x - x₀)_c, integrated gradients (Sundararajan et al. 2017, arXiv
-    1703.01365) of every output pixel, and b = f(x₀). The path is walked in steps; over each step every gate
+    1703.01365) of every output pixel, and b = f(x₀). The path is taken in steps; over each step every gate
     has the secant as its slope, so that the split is complete whatever the number of steps. More steps
     settle how gates that change within one step share: they are doubled until the split stands still.
 
-Groups of scales are told at the components of the last layer instead, in which every network is linear:
+Groups of scales are split at the components of the last layer instead, in which every network is linear:
 C_g = Σ_j w_j a_j over the components of the group, b the bias of the last layer.
 """
 
@@ -21,71 +21,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from ...ground.errors import ModelError, NumericalError
+from ...ground.errors import ModelError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
+from ..layers.conservation import ROUNDING
 from ..streaming.engine import check_cancelled, plan_work, tiles_with_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE, ChannelGroup, scale_groups
 from ..target.target import Seeding
-from .completeness import CompletenessCheck
+from .completeness import Completeness, CompletenessCheck
 from .splitters import GATED, GatedSplitter, PathSplitter, Splitting
-
-# Rows whose books are made at once: few enough for the processor's cache.
-BOOKED_ROWS = 16
-# Accepted |Σ bands + bias - logit| as a share of |bias| + Σ|bands|, by precision.
-ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What the bands hold, over all valid pixels.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of the groups.
-    mean, mean_abs : tuple of float
-        By group: mean contribution and mean size, in units of the logit.
-    bias, logit : float
-        Means of these two.
-    pixels : int
-        Number of valid pixels.
-    residual : float
-        Largest |Σ bands + bias - logit| as a share of |bias| + Σ|bands|.
-    place : tuple of int
-        Row and column where it is.
-    windows : int
-        Number of small windows on which every group was computed on its own; 0 where every band of the run is.
-        `residual` is the largest of these windows and of all pixels.
-    """
-
-    names: tuple[str, ...]
-    mean: tuple[float, ...]
-    mean_abs: tuple[float, ...]
-    bias: float
-    logit: float
-    pixels: int
-    residual: float
-    place: tuple[int, int]
-    windows: int = 0
-
-    @property
-    def share(self) -> tuple[float, ...]:
-        """By group: its mean size as a share of all groups'."""
-        total = sum(self.mean_abs)
-        return tuple(value / total if total else 0.0 for value in self.mean_abs)
+from .sums import ContributionSums, Shares
 
 
 class Splitter(Protocol):
@@ -128,7 +84,7 @@ class ComponentSplitter:
         self._runner = runner
         if not runner.has_components:
             raise ModelError(
-                f"The network of '{runner.card.id}' does not tell its components. Choose GROUPS other than scale."
+                f"The network of '{runner.card.id}' has no components. Choose GROUPS other than scale."
             )
         weight, bias = runner.output_weights()
         self._weight = torch.from_numpy(weight).to(runner.device, runner.input_dtype)
@@ -199,7 +155,7 @@ def run_contributions(
         Takes (band, row, column) strips of the region's width: the groups, then ``bias``, then ``logit``;
         float32 (float64 for a runner of that precision), NaN where not valid.
     progress : Progress
-        Told of every tile; warned where the bands do not add up.
+        Informed of every tile; warned where the bands do not add up.
 
     Raises
     ------
@@ -219,19 +175,19 @@ def run_contributions(
         bands = splitter.split(device.standardise(patch, piece.input), seeding)
         return device.array(bands[(slice(None), *piece.output.slices(piece.input))])
 
-    retreat = Retreat(runner, plan, progress, splitter_on)
+    fallback = OutOfMemoryFallback(runner, plan, progress, splitter_on)
 
     def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
         if not patch.valid[tile.output.slices(patch.window)].any():
             return []
-        return list(retreat.pieces(tile, partial(split, patch)))
+        return list(fallback.pieces(tile, partial(split, patch)))
 
-    groups, ahead = retreat.ready[1].groups, retreat.ready[1].tiles_ahead
+    groups, ahead = fallback.ready[1].groups, fallback.ready[1].tiles_ahead
     completeness = CompletenessCheck(runner, plan, seeding, splitting, progress)
     completeness.run(source)
-    books = _Books(len(groups))
+    sums = ContributionSums(len(groups))
     strip = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(split, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(split, patch)))
     tiles = tiles_with_work(source, plan, progress, "Splitting", work, ahead, probe)
     with writing_behind(sink) as behind, closing(tiles):
         for tile, patch, pieces, last in tiles:
@@ -243,74 +199,31 @@ def run_contributions(
                 completeness.run_inside(tile, patch)
             for piece, found in pieces:
                 valid = patch.valid[piece.output.slices(patch.window)]
-                books.add(found, valid, piece.output)
+                sums.add(found, valid, piece.output)
                 filled = strip[(slice(None), *piece.output.slices(window))]
                 filled[...] = found
                 np.copyto(filled, np.nan, where=~valid)
             if last:
                 behind.write(strip)
                 strip = None
-    shares = books.close(tuple(group.name for group in groups))
-    apart = completeness.found
+    shares = _with_windows(sums.means(tuple(group.name for group in groups)), completeness.found)
+    _warn(shares, ROUNDING[runner.precision], progress)
+    return shares
+
+
+def _with_windows(shares: Shares, apart: Completeness) -> Shares:
+    """Return the shares with the largest residual of all pixels and of the windows computed group by group."""
     shares = dataclasses.replace(shares, windows=apart.windows)
-    if not apart.residual <= shares.residual:
-        shares = dataclasses.replace(shares, residual=apart.residual, place=apart.place)
-    accepted = ROUNDING[runner.precision]
+    if apart.residual <= shares.residual:
+        return shares
+    return dataclasses.replace(shares, residual=apart.residual, place=apart.place)
+
+
+def _warn(shares: Shares, accepted: float, progress: Progress) -> None:
     if not shares.residual <= accepted:
         row, col = shares.place
         progress.warn(
             f"Contributions do not add up at row {row}, column {col}: {shares.residual:.2g} of |bias| + "
             f"Σ|contributions| is missing (accepted: {accepted:g}). "
             "Use PRECISION=float32; if you do already, please report it."
-        )
-    return shares
-
-
-class _Books:
-    """Sums over valid pixels, and the largest residual."""
-
-    def __init__(self, groups: int) -> None:
-        self._sums = np.zeros(groups + 2)
-        self._sizes = np.zeros(groups)
-        self._pixels = 0
-        self._residual, self._place = -1.0, (0, 0)
-
-    def add(self, bands: np.ndarray, valid: np.ndarray, window: Window) -> None:
-        """Take the bands of a tile: (groups, bias, logit; row, column)."""
-        for slab in window.split(BOOKED_ROWS, window.cols):
-            rows, _ = slab.slices(window)
-            if valid[rows].any():
-                self._take(bands[:, rows][:, valid[rows]].astype(np.float64), valid[rows], slab)
-
-    def _take(self, chosen: np.ndarray, valid: np.ndarray, window: Window) -> None:
-        """Take the bands of the valid pixels: (groups, bias, logit; pixel)."""
-        if not np.isfinite(chosen).all():
-            raise NumericalError(
-                f"Contributions are not finite at rows {window.row} to {window.row_stop}, columns {window.col} "
-                f"to {window.col_stop}. Check the units of the channels, and the weights."
-            )
-        sizes = np.abs(chosen)
-        off = np.abs(chosen[:-1].sum(axis=0) - chosen[-1])
-        residual = off / np.maximum(sizes[:-1].sum(axis=0), np.finfo(np.float64).tiny)
-        worst = int(residual.argmax())
-        if residual[worst] > self._residual:
-            rows, cols = np.nonzero(valid)
-            self._residual = float(residual[worst])
-            self._place = (window.row + int(rows[worst]), window.col + int(cols[worst]))
-        self._sums += chosen.sum(axis=1)
-        self._sizes += sizes[:-2].sum(axis=1)
-        self._pixels += chosen.shape[1]
-
-    def close(self, names: tuple[str, ...]) -> Shares:
-        """Return the means."""
-        means, sizes = self._sums / self._pixels, self._sizes / self._pixels
-        return Shares(
-            names=names,
-            mean=tuple(means[:-2].tolist()),
-            mean_abs=tuple(sizes.tolist()),
-            bias=float(means[-2]),
-            logit=float(means[-1]),
-            pixels=self._pixels,
-            residual=self._residual,
-            place=self._place,
         )

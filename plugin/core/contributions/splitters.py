@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 
 from ...ground.errors import ParameterError
+from ...ground.vocabulary.settings import CONTRIBUTION_STEPS
 from ...ground.vocabulary.words import CONTRIBUTION_GROUPS, CONTRIBUTION_METHODS, check_word
 from ..layers.split_activations import Frozen, Step, Straight
-from ..layers.split_forward import Forward, Rows
+from ..layers.split_forward import ChannelParts, SplitForward
 from ..streaming.runner import Inputs, Runner
 from ..target.channel_groups import SCALE, channel_groups
 from ..target.target import Seeding
@@ -50,12 +51,12 @@ class Splitting:
         If a value makes no sense.
     """
 
-    method: str = INTEGRATED
-    groups: str = "channel"
+    method: str = next(iter(CONTRIBUTION_METHODS))
+    groups: str = next(iter(CONTRIBUTION_GROUPS))
     baseline: tuple[float, ...] = ()
-    steps: int = 4
+    steps: int = CONTRIBUTION_STEPS.default
     settled: float = 0.01
-    most_steps: int = 64
+    most_steps: int = CONTRIBUTION_STEPS.most
 
     def __post_init__(self) -> None:
         check_word("METHOD", self.method, CONTRIBUTION_METHODS)
@@ -79,7 +80,7 @@ class ChannelSplitter:
         self.splitting = splitting
         self.runner = runner
         self._check = check
-        self._forward = Forward(runner.module, runner.dtype)
+        self._forward = SplitForward(runner.module, runner.dtype)
 
     def split(self, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
         """Return (groups, then bias, then logit; row, column) of a target."""
@@ -122,7 +123,7 @@ class ChannelSplitter:
         origin: Inputs,
         base: Sequence[Inputs],
         wanted: Callable[[int, int], bool] = lambda _number, _group: True,
-    ) -> list[Rows]:
+    ) -> list[ChannelParts]:
         """Return the rows of fine and coarse inputs: `base`, and the groups' distances from the baseline.
 
         A group's part of the fine (number 0) or coarse (1) input is a row where ``wanted(number, group)``.
@@ -140,7 +141,9 @@ class ChannelSplitter:
                     rows[group] = torch.zeros_like(distance)
                     rows[group][:, members] = distance[:, members]
             dtype = self.runner.dtype
-            found.append(Rows({name: row.to(dtype) for name, row in rows.items()}, distance.to(dtype)))
+            found.append(
+                ChannelParts({name: row.to(dtype) for name, row in rows.items()}, distance.to(dtype))
+            )
             first += distance.shape[1]
         return found
 
@@ -170,7 +173,7 @@ class GatedSplitter(ChannelSplitter):
             for name, row in parts:
                 yield (name if name >= 0 else -2), row
             return
-        found = self._forward.rows(self._parts(inputs, origin, [origin]), Frozen())
+        found = self._forward.propagate(self._parts(inputs, origin, [origin]), Frozen())
         for name, row in found.values.items():
             yield (name if name >= 0 else -2), _some(row, outputs)
 
@@ -223,7 +226,7 @@ class PathSplitter(ChannelSplitter):
         # A part that reaches the output in a linear way is the same at every point of the path.
         linear = self._parts(inputs, origin, [], lambda number, _group: self._straight[number])
         if any(part.values for part in linear):
-            for name, row in self._forward.rows(linear, Straight()).values.items():
+            for name, row in self._forward.propagate(linear, Straight()).values.items():
                 yield name, _some(row, outputs)
         carried = self.bent[:-1] if self._rest else self.bent
         if not carried:
@@ -238,7 +241,7 @@ class PathSplitter(ChannelSplitter):
                 ends_of_step,
                 lambda number, group: group in carried and not self._straight[number],
             )
-            found = self._forward.rows(parts, Step())
+            found = self._forward.propagate(parts, Step())
             for name, row in found.values.items():
                 if name >= 0:
                     yield name, _some(row, outputs) / steps

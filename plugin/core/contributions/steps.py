@@ -13,18 +13,18 @@ import numpy as np
 
 from ...ground.protocols import Patch, Progress, Source
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE
 from ..target.target import Seeding
-from .pilots import pilots_of
+from .probe_windows import probe_windows
 from .run import Splitting, splitter_for
 from .splitters import INTEGRATED
 
 # So many windows of this side are tried.
-PILOT_SIDE = 48
-PILOTS = 4
+PROBE_SIDE = 48
+PROBES = 4
 
 
 def settled(
@@ -32,7 +32,7 @@ def settled(
 ) -> Splitting:
     """Return the splitting with as many steps as it takes: one number for all tiles, however they are cut.
 
-    The steps are doubled until the split stands still on windows fixed in the scene; the number is told in
+    The steps are doubled until the split stands still on windows fixed in the scene; the number stands in
     the log.
     """
     if splitting.method != INTEGRATED or splitting.groups == SCALE:
@@ -43,8 +43,8 @@ def settled(
         )
         return dataclasses.replace(splitting, steps=1)
     progress.report(0.0, "Trying how many steps are needed")
-    pilots = pilots_of(source, plan, PILOT_SIDE, PILOTS)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    windows = probe_windows(source, plan, PROBE_SIDE, PROBES)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
 
     def splits(trial: Splitting) -> list[np.ndarray]:
         def split(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
@@ -53,10 +53,10 @@ def settled(
             own = patch.valid[tile.output.slices(patch.window)]
             return bands[(slice(None), *tile.output.slices(tile.input))][:-1, own].astype(np.float64)
 
-        return [retreat.whole(tile, partial(split, patch)) for tile, patch in pilots]
+        return [fallback.whole(tile, partial(split, patch)) for tile, patch in windows]
 
     before = splits(splitting)
-    while pilots:
+    while windows:
         finer = dataclasses.replace(splitting, steps=2 * splitting.steps)
         if finer.steps > splitting.most_steps:
             progress.message(
@@ -71,7 +71,7 @@ def settled(
         if moved <= splitting.settled:
             progress.message(
                 f"Contributions along the path: {splitting.steps} steps; twice as many move no band by more "
-                f"than {moved:.2g} of |bias| + Σ|contributions| in {len(pilots)} places."
+                f"than {moved:.2g} of |bias| + Σ|contributions| in {len(windows)} places."
             )
             break
         splitting, before = finer, after

@@ -27,7 +27,7 @@ from ...ground.errors import NumericalError, ParameterError
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled, plan_work
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import read_ahead
 from ..streaming.run_time import Probe, announce
 from ..streaming.runner import Inputs, Runner
@@ -80,7 +80,7 @@ def run_faithfulness(
     relevance : BlockRelevance
         The relevance of each block of the plan's region. Inputs outside, which the network also reads, stay.
     progress : Progress
-        Told of every tile.
+        Informed of every tile.
     control : Control, optional
         Random orders, and how much of a large scene is looked at.
     baseline : tuple of float
@@ -111,20 +111,16 @@ def run_faithfulness(
         deletion = _Deletion(runner, seeding, grid, piece, patch, followed, baseline)
         return int(followed.sum()), deletion.follow(places, states.deleted, progress)
 
-    def once(patch: Patch, runner: Runner, piece: Tile) -> np.ndarray:
-        return runner.array(runner.logits(runner.standardise(patch, piece.input)))
-
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
-    every = (tile for strip in plan.strips() for tile in strip)
-    tiles = [t for t in (_reachable(plan, grid, chosen, seeding, tile) for tile in every) if t is not None]
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
+    tiles = _reachable_tiles(plan, grid, chosen, seeding)
     # The logits of the inputs as they are, and of every state.
     probe = Probe(
-        lambda tile, patch: retreat.whole(tile, partial(once, patch)), passes=1 + len(states.deleted)
+        lambda tile, patch: fallback.whole(tile, partial(_logits, patch)), passes=1 + len(states.deleted)
     )
     if tiles:
         announce(source, plan, progress, "Deleting and inserting blocks", probe, tiles)
     for tile, patch, done in _with_patches(source, tiles, progress):
-        for _, (number, found) in retreat.pieces(tile, partial(follow, patch)):
+        for _, (number, found) in fallback.pieces(tile, partial(follow, patch)):
             pixels += number
             sums += found
         progress.report(done, "Deleting and inserting blocks")
@@ -135,27 +131,28 @@ def run_faithfulness(
             "Choose another AOI, POINT or EXTENT."
         )
     names = ("logit",) if seeding.head.kind == "linear" else ("logit", "probability")
-    return Faithfulness(
-        tuple(states.measure(name, sums[:, index] / pixels) for index, name in enumerate(names)),
-        grid.side,
-        len(places),
-        int(relevance.players.sum()),
-        windows,
-        pixels,
-        control,
-    )
+    measures = tuple(states.measure(name, sums[:, index] / pixels) for index, name in enumerate(names))
+    number, players = len(places), int(relevance.players.sum())
+    return Faithfulness(measures, grid.side, number, players, windows, pixels, control)
 
 
-def _reachable(plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding, tile: Tile) -> Tile | None:
-    """Return a tile cut to the pixels of the target that the chosen blocks can reach; None where there are none."""
-    near = grid.pixels_near(chosen, plan.radius, tile.output)
-    if near.any():
-        near = seeding.mask(tile.output, near)
-    rows, cols = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    size = (int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
-    return plan.tile(Window(tile.output.row + int(rows[0]), tile.output.col + int(cols[0]), *size))
+def _logits(patch: Patch, runner: Runner, piece: Tile) -> np.ndarray:
+    return runner.array(runner.logits(runner.standardise(patch, piece.input)))
+
+
+def _reachable_tiles(plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding) -> list[Tile]:
+    """Return the tiles of a plan, each cut to the pixels of the target that the chosen blocks can reach."""
+    found = []
+    for tile in (tile for strip in plan.strips() for tile in strip):
+        near = grid.pixels_near(chosen, plan.radius, tile.output)
+        if near.any():
+            near = seeding.mask(tile.output, near)
+        rows, cols = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+        if len(rows):
+            size = (int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
+            place = (tile.output.row + int(rows[0]), tile.output.col + int(cols[0]))
+            found.append(plan.tile(Window(*place, *size)))
+    return found
 
 
 def _with_patches(
@@ -259,7 +256,7 @@ class _Deletion:
     def _sums(self, inputs: Inputs) -> torch.Tensor:
         seeding = self._seeding
         logits = self._runner.logits(inputs)
-        # Logits that nobody asked for need not be finite.
+        # Logits that are not seeded need not be finite.
         target = torch.where(self._seeds != 0, self._seeds * logits, 0.0).sum(dtype=torch.float64)
         own = logits[0, seeding.first : seeding.first + seeding.outputs].double()
         p = own.softmax(0) if seeding.head.kind == "softmax" else own.sigmoid()

@@ -1,1 +1,1 @@
-"""How each kind of layer is taken backwards and forwards: rules, activations, conservation."""
+"""How each kind of layer is explained, backwards and forwards: rules, activations, conservation."""

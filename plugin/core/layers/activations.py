@@ -1,14 +1,14 @@
-"""Activations and max pools: what decides, by the value itself, how much is handed on.
+"""Activations and max pools: layers whose slope depends on the value itself.
 
-Three ways to hand multipliers back through y = g(z):
+Three rules for the multipliers of y = g(z):
 
 - *tangent* (gradients): m g'(z). Where g is curved, y is not g'(z) z: the intercept of the tangent,
-  y - g'(z) z, is a constant of the network at this input and is booked as a bias.
-- *whole* (LRP): what y received is handed to z whole, m y/z; for ReLU and leaky ReLU the same thing.
+  y - g'(z) z, is a constant of the network at this input and counts as a bias.
+- *whole* (LRP): z receives all relevance of y, m y/z; for ReLU and leaky ReLU the same thing.
 - *rescaled* (DeepLIFT, Shrikumar et al. 2017, arXiv 1704.02685): m Δy/Δz, differences to the values at
   the baseline; where Δz is too small for a quotient, the slope half way (curved gates only).
 
-A max pool hands on to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
+A max pool passes relevance to the winner. DeepLIFT shares a difference of maxima between two inputs: what made
 the maximum larger than it was at the baseline goes to the winner, what made it smaller to the winner at
 the baseline. Either part is smaller than the difference of its input, so the quotients are at most 1.
 """
@@ -22,14 +22,26 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .conservation import BIAS, ZERO_DENOMINATOR, Note, total
-from .linear import Step
+from .conservation import BIAS, ZERO_DENOMINATOR, Record, total
+from .linear import LayerPass
 
 
 class Activation(Protocol):
-    """y = g(z), value by value."""
+    """y = g(z), value by value.
+
+    Attributes
+    ----------
+    curved : bool
+        Whether it bends smoothly somewhere; else it is made of straight pieces.
+    proportional : bool
+        Whether y = g'(z) z everywhere, as of straight pieces through 0.
+    bends : tuple of float
+        Where pieces meet; the piece below takes the point itself.
+    """
 
     curved: bool
+    proportional: bool
+    bends: tuple[float, ...]
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return g(z)."""
@@ -41,7 +53,7 @@ class Activation(Protocol):
 class Rectifier:
     """ReLU, or leaky ReLU with a slope below zero."""
 
-    curved = False
+    curved, proportional, bends = False, True, (0.0,)
 
     def __init__(self, below: float = 0.0) -> None:
         self.below = below
@@ -60,7 +72,7 @@ class Rectifier:
 class Sigmoid:
     """The logistic function."""
 
-    curved = True
+    curved, proportional, bends = True, False, ()
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return 1/(1 + exp(-z))."""
@@ -68,14 +80,13 @@ class Sigmoid:
 
     def slope(self, z: torch.Tensor) -> torch.Tensor:
         """Return y (1 - y)."""
-        value = torch.sigmoid(z)
-        return value * (1 - value)
+        return torch.sigmoid(z) * torch.sigmoid(-z)  # 1 - y would round to zero long before it is small
 
 
 class HyperbolicTangent:
     """The hyperbolic tangent."""
 
-    curved = True
+    curved, proportional, bends = True, False, ()
 
     def value(self, z: torch.Tensor) -> torch.Tensor:
         """Return tanh z."""
@@ -86,51 +97,104 @@ class HyperbolicTangent:
         return 1 - torch.tanh(z) ** 2
 
 
+class Clamped:
+    """Values between two bounds pass, others become the bound (hardtanh, ReLU6)."""
+
+    curved, proportional = False, False
+
+    def __init__(self, low: float, high: float) -> None:
+        self.bends = (low, high)
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        """Return z, or the bound it is beyond."""
+        return z.clamp(*self.bends)
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return 1 between the bounds, 0 beyond."""
+        low, high = self.bends
+        return (z > low) & (z <= high)
+
+
+class Smooth:
+    """Any other function of single values; its slope is torch's own derivative.
+
+    Parameters
+    ----------
+    function : callable
+        g, not in place.
+    bends : tuple of float
+        Where its slope jumps, if anywhere.
+    """
+
+    curved, proportional = True, False
+
+    def __init__(
+        self, function: Callable[[torch.Tensor], torch.Tensor], bends: tuple[float, ...] = ()
+    ) -> None:
+        self.value, self.bends = function, bends
+
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
+        """Return g'(z)."""
+        with torch.enable_grad():
+            tracked = z.detach().requires_grad_()
+            output = self.value(tracked)
+        return torch.autograd.grad(output, tracked, torch.ones_like(output))[0]
+
+
+def on_one_piece(gate: Activation, z: torch.Tensor, other: torch.Tensor) -> torch.Tensor | None:
+    """Return where no bend of an activation lies between two values; None where it has none."""
+    found = None
+    for bend in gate.bends:
+        here = (z > bend) == (other > bend)
+        found = here if found is None else found & here
+    return found
+
+
 class Tangent:
-    """Hand multipliers on by the slope in force."""
+    """The gradient: multipliers times the slope at the value."""
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
         output, slope = gate.value(z), gate.slope(z)
-        intercept = output - slope * z if gate.curved else None
+        intercept = None if gate.proportional else output - slope * z
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             if intercept is not None:
-                note(BIAS, total(multipliers * intercept))
+                record(BIAS, total(multipliers * intercept))
             return (multipliers * slope,)
 
-        return output, pull
+        return output, backward
 
-    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
-        """Return the output of a max pool and its pull."""
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> LayerPass:
+        """Return the output of a max pool and its backward pass."""
         output, winners = _pool(pool, values)
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            return (_handed_to(winners, multipliers, values.shape),)
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            return (_scattered(winners, multipliers, values.shape),)
 
-        return output, pull
+        return output, backward
 
 
 class Whole(Tangent):
-    """Hand on all that an activation received."""
+    """LRP: the input of an activation receives all relevance of its output."""
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
-        if not gate.curved:
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
+        if gate.proportional:
             return super().activation(name, gate, z)
         output = gate.value(z)
         at_zero = z == 0
         share = torch.where(at_zero, 0.0, output / torch.where(at_zero, 1.0, z))
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            note(ZERO_DENOMINATOR, total(torch.where(at_zero, multipliers * output, 0.0)))
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            record(ZERO_DENOMINATOR, total(torch.where(at_zero, multipliers * output, 0.0)))
             return (multipliers * share,)
 
-        return output, pull
+        return output, backward
 
 
 class Rescaled:
-    """Hand on differences to a baseline; what the gates held there is kept after :meth:`record`."""
+    """DeepLIFT: differences to a baseline; values there are kept from :meth:`record` on."""
 
     def __init__(self) -> None:
         self.recording = False
@@ -142,34 +206,35 @@ class Rescaled:
         self._kept.clear()
         self.recording = True
 
-    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> Step:
-        """Return the activation's output and its pull."""
+    def activation(self, name: str, gate: Activation, z: torch.Tensor) -> LayerPass:
+        """Return the activation's output and its backward pass."""
         output = gate.value(z)
         if self.recording:
             self._kept.setdefault(name, []).append(z)
-            return output, _no_way_back
+            return output, _no_backward_pass
         base = self._kept[name].pop(0)
         step = z - base
+        # On one side of a bend of straight pieces the quotient is the slope. Across it neither difference cancels, and
+        # a slope would be wrong however small the step: a rectifier knows no scale.
+        by_slope = on_one_piece(gate, z, base)
         if gate.curved:
             # Below, the quotient would lose more digits to cancellation than the slope half way is wrong by.
             size = torch.maximum(z.abs(), base.abs()).clamp_(min=1.0)
-            by_slope = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            close = step.abs() <= size * torch.finfo(z.dtype).eps ** (1 / 3)
+            by_slope = close if by_slope is None else close & by_slope
             slope = gate.slope((z + base) / 2)
         else:
-            # On one side of the bend the quotient is the slope. Across it neither difference cancels, and a slope
-            # would be wrong however small the step: a rectifier knows no scale.
-            by_slope = (z > 0) == (base > 0)
             slope = gate.slope(z)
         quotient = (output - gate.value(base)) / torch.where(by_slope, 1.0, step)
         share = torch.where(by_slope, slope.to(z.dtype), quotient)
-        return output, lambda multipliers, note: (multipliers * share,)
+        return output, lambda multipliers, record: (multipliers * share,)
 
-    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> Step:
-        """Return the output of a max pool and its pull."""
+    def largest(self, name: str, pool: nn.MaxPool2d, values: torch.Tensor) -> LayerPass:
+        """Return the output of a max pool and its backward pass."""
         output, winners = _pool(pool, values)
         if self.recording:
             self._kept.setdefault(name, []).append(values)
-            return output, _no_way_back
+            return output, _no_backward_pass
         base = self._kept[name].pop(0)
         base_output, base_winners = _pool(pool, base)
         change = output - base_output
@@ -182,15 +247,15 @@ class Rescaled:
         raised = torch.where(change > 0, share(winners), 0.0)
         lowered = torch.where(change < 0, share(base_winners), 0.0)
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            to_winner = _handed_to(winners, multipliers * raised, values.shape)
-            return (to_winner + _handed_to(base_winners, multipliers * lowered, values.shape),)
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            to_winner = _scattered(winners, multipliers * raised, values.shape)
+            return (to_winner + _scattered(base_winners, multipliers * lowered, values.shape),)
 
-        return output, pull
+        return output, backward
 
 
-def _no_way_back(multipliers: torch.Tensor, note: Note) -> tuple:
-    raise RuntimeError("a pass over the baseline has no way back")
+def _no_backward_pass(multipliers: torch.Tensor, record: Record) -> tuple:
+    raise RuntimeError("a pass over the baseline has no backward pass")
 
 
 def _pool(pool: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,22 +270,7 @@ def _pool(pool: nn.MaxPool2d, values: torch.Tensor) -> tuple[torch.Tensor, torch
     )
 
 
-def _handed_to(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+def _scattered(places: torch.Tensor, multipliers: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Return multipliers added up at flat `places` of planes of `shape`."""
     planes = multipliers.new_zeros((*shape[:2], shape[2] * shape[3]))
     return planes.scatter_add_(2, places.flatten(2), multipliers.flatten(2)).view(shape)
-
-
-ACTIVATIONS: dict[type, Callable[[nn.Module], Activation]] = {
-    nn.ReLU: lambda layer: Rectifier(),
-    nn.LeakyReLU: lambda layer: Rectifier(layer.negative_slope),
-    nn.Sigmoid: lambda layer: Sigmoid(),
-    nn.Tanh: lambda layer: HyperbolicTangent(),
-}
-ACTIVATION_FUNCTIONS: dict[Callable, Callable[..., Activation]] = {
-    torch.relu: lambda: Rectifier(),
-    functional.relu: lambda inplace=False: Rectifier(),
-    functional.leaky_relu: lambda negative_slope=0.01, inplace=False: Rectifier(negative_slope),
-    torch.sigmoid: lambda: Sigmoid(),
-    torch.tanh: lambda: HyperbolicTangent(),
-}

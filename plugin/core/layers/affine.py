@@ -1,12 +1,11 @@
 """Layers of the form z = W a + b, with what relevance rules need of them.
 
 A rule asks for the layer's output with other weights in the same place (their absolute values, their
-positive parts), and for the transpose, which hands multipliers back to the inputs.
+positive parts), and for the transpose, which takes multipliers of the outputs to those of the inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -35,6 +34,9 @@ class Affine:
     """
 
     pointwise = True  # whether an output reads one place only
+    diagonal = False  # whether each output has a single input, so that nothing is weighed
+    splits = False  # whether channels of the input can be taken a part at a time
+    commutes = False  # whether it may be done before an upsampling instead of after
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
         self.weight = weight.detach().to(dtype)
@@ -57,6 +59,10 @@ class Affine:
     def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Return Wᵀ m for inputs of `shape`, with `weight` in place of the layer's own."""
         raise NotImplementedError
+
+    def part(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        """Return the layer's output of some of its input channels (`splits`; else all), with `bias` for its own."""
+        return self.apply(values, self.weight, bias)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the layer's output."""
@@ -92,27 +98,36 @@ class Convolution(Affine):
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
         if layer.padding_mode not in PADDED_BY:
             raise ModelError(
-                f"relevance has no rule for the padding '{layer.padding_mode}' of a convolution "
-                f"(known: {', '.join(PADDED_BY)})"
+                f"the padding '{layer.padding_mode}' goes round: the other side of a tile is not the other side of the "
+                f"scene. Train the network with one of: {', '.join(PADDED_BY)}"
             )
         super().__init__(layer.weight, layer.bias, dtype)
-        padding = layer.padding
-        if isinstance(padding, str):
-            reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size)]
-            if padding == "same" and any(r % 2 for r in reach):
-                raise ModelError("relevance has no rule for an even convolution with padding 'same'")
-            padding = tuple(r // 2 if padding == "same" else 0 for r in reach)
         self._mode = PADDED_BY[layer.padding_mode]
-        # What is not zero is padded beforehand, by itself.
-        self._margin = (padding[1], padding[1], padding[0], padding[0]) if self._mode else ()
-        self._geometry = {
-            "stride": layer.stride,
-            "padding": (0, 0) if self._mode else tuple(padding),
-            "dilation": layer.dilation,
-        }
+        padding, beyond = _paddings(layer)
+        self._margin: tuple[int, ...] = ()
+        # What is not zero, or not the same on both sides, is padded beforehand.
+        if self._mode:
+            self._margin = (padding[1], padding[1] + beyond[1], padding[0], padding[0] + beyond[0])
+            padding = (0, 0)
+        elif any(beyond):
+            self._mode, self._margin = "constant", (0, beyond[1], 0, beyond[0])
+        self._geometry = {"stride": layer.stride, "padding": padding, "dilation": layer.dilation}
         self._groups = layer.groups
         self.pointwise = tuple(layer.kernel_size) == (1, 1)
-        self._product = self.pointwise and layer.groups == 1 and layer.stride == (1, 1) and not any(padding)
+        self.splits = layer.groups == 1
+        unpadded = not any(padding) and not any(self._margin)
+        self.commutes = self.pointwise and self.splits and layer.stride == (1, 1) and unpadded
+
+    @cached_property
+    def _by_place(self) -> torch.Tensor:
+        """The weights as torch's convolutions are fastest on them, channels last; float64 has no such ones."""
+        if self.weight.dtype == torch.float64:
+            return self.weight
+        return self.weight.contiguous(memory_format=torch.channels_last)
+
+    def part(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        """Convolve some of the input channels."""
+        return self.apply(values, self._by_place[:, channels], bias)
 
     def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Convolve."""
@@ -122,7 +137,7 @@ class Convolution(Affine):
 
     def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Convolve backwards."""
-        if self._product:
+        if self.commutes:
             # As a product of matrices it keeps channels last, which the general way does not.
             pixels = multipliers.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]
             return pixels.permute(0, 3, 1, 2)
@@ -150,6 +165,43 @@ class Convolution(Affine):
             self._groups,
             (True, False, False),
         )[0]
+
+
+def _paddings(layer: nn.Conv2d) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return how many rows and columns a convolution pads on either side, and how many more below and right."""
+    if not isinstance(layer.padding, str):
+        return tuple(layer.padding), (0, 0)
+    if layer.padding == "valid":
+        return (0, 0), (0, 0)
+    spans = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size)]
+    return (spans[0] // 2, spans[1] // 2), (spans[0] % 2, spans[1] % 2)
+
+
+class TransposedConvolution(Affine):
+    """A 2-D transposed convolution: each input is spread over the outputs that its kernel covers."""
+
+    def __init__(self, layer: nn.ConvTranspose2d, dtype: torch.dtype) -> None:
+        super().__init__(layer.weight, layer.bias, dtype)
+        self._geometry = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+        self._beyond, self._groups = layer.output_padding, layer.groups
+        self.pointwise = tuple(layer.kernel_size) == (1, 1)
+        self.splits = layer.groups == 1
+
+    def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """Spread."""
+        options = {"output_padding": self._beyond, "groups": self._groups}
+        return functional.conv_transpose2d(values, weight, bias, **self._geometry, **options)
+
+    def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+        """Convolve."""
+        found = functional.conv2d(multipliers, weight, None, groups=self._groups, **self._geometry)
+        return found[
+            :, :, : shape[2], : shape[3]
+        ]  # `output_padding` beyond the stride adds places that no input has
+
+    def part(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
+        """Spread some of the input channels."""
+        return self.apply(values, self.weight[channels], bias)
 
 
 class Dense(Affine):
@@ -193,24 +245,23 @@ class Normalisation(Affine):
     border, where zeros are padded after the shift.
     """
 
+    diagonal = True
+
     def __init__(self, layer: nn.BatchNorm2d, dtype: torch.dtype) -> None:
         if layer.running_mean is None:
-            raise ModelError("relevance needs the running statistics of a batch norm, and one has none")
+            raise ModelError(
+                "a batch norm without running statistics scales by those of the image, so that a tile would not give "
+                "what the scene gives. Train it with track_running_stats=True"
+            )
         scale, shift = scale_and_shift(layer)
         super().__init__(scale, shift, dtype)
 
     def apply(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Scale and shift."""
         shape = (-1,) + (1,) * (values.ndim - 2)
-        return torch.addcmul(bias.view(shape), values, weight.view(shape))
+        scale = weight.view(shape)
+        return values * scale if bias is None else torch.addcmul(bias.view(shape), values, scale)
 
     def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Scale."""
         return multipliers * weight.view((-1,) + (1,) * (multipliers.ndim - 2))
-
-
-AFFINE: dict[type, Callable[[nn.Module, torch.dtype], Affine]] = {
-    nn.Conv2d: Convolution,
-    nn.Linear: Dense,
-    nn.BatchNorm2d: Normalisation,
-}

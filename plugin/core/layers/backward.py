@@ -1,7 +1,8 @@
-"""A network walked forwards and back, layer by layer, with a relevance rule for each.
+"""A forward and a backward pass through a network, layer by layer, with a relevance rule for each.
 
-The graph of the plain network comes from :func:`models.layers.trace`. No hook is set and no gradient is
-recorded: each rule returns a layer's output and the function that hands multipliers back through it.
+The graph of the plain network comes from :func:`floelens.plugin.networks.layers.trace`. No hook is set and no
+gradient is recorded: each rule returns a layer's output and the function that takes multipliers of it to those of the
+inputs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import torch
 from torch import fx, nn
 
 from ...ground.errors import ModelError
-from ...networks.layers import UPSAMPLING, trace
+from ...networks.layers import trace
 from .conservation import Ledger
-from .rules import Handed, Rules
+from .kinds import kind_of_node, read_inputs, size_nodes
+from .rules import DirectRelevance, Rules
 
 
-class Walk(fx.Interpreter):
-    """One pass through a network and back.
+class LayerwiseBackward(fx.Interpreter):
+    """A forward pass through a network, and its backward pass.
 
     Parameters
     ----------
@@ -30,39 +32,39 @@ class Walk(fx.Interpreter):
 
     def __init__(self, graph: fx.GraphModule, rules: Rules) -> None:
         super().__init__(graph)
+        self.extra_traceback = False  # an error of ours is a sentence
         self._rules = rules
         self._first = self._first_layers() if rules.needs_first else set()
-        # Relevance that first layers handed to the inputs as such, in the order of the placeholders.
-        self.handed: list[torch.Tensor | None] = []
-        self._pulls: list[tuple[fx.Node, list[fx.Node], Callable]] = []
+        self._sizes = size_nodes(graph)
+        # Relevance that first layers gave the inputs as such, in the order of the placeholders.
+        self.direct: list[torch.Tensor | None] = []
+        self._steps: list[tuple[fx.Node, list[fx.Node], Callable]] = []
 
     def _first_layers(self) -> set[fx.Node]:
         """Return the layers with weights whose input is the network's, upsampled or joined at most."""
         raw: set[fx.Node] = set()
-        behind: dict[fx.Node, str] = {}  # what stands between a node and the inputs
+        behind: dict[fx.Node, str] = {}  # what lies between a node and the inputs
         first: set[fx.Node] = set()
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
                 raw.add(node)
-            elif node.op in ("call_module", "call_function"):
-                layer = self.fetch_attr(node.target) if node.op == "call_module" else None
-                kind = node.target if layer is None else type(layer)
-                # Of the array that only tells the size nothing is read.
-                sources = node.all_input_nodes[:1] if kind in UPSAMPLING else node.all_input_nodes
-                if not all(source in raw or source in behind for source in sources):
-                    continue
-                between = [behind[source] for source in sources if source in behind]
-                if layer is not None and self._rules.weighs(layer):
-                    if between:
-                        raise ModelError(
-                            f"The layer '{node.target}' reads the inputs through '{between[0]}', behind which a first "
-                            "layer can have no rule of its own. Choose FIRST_LAYER=same."
-                        )
-                    first.add(node)
-                elif not between and self._rules.whole(kind):
-                    raw.add(node)
-                elif self._rules.keeps_inputs(kind):
-                    behind[node] = name_of(node)
+                continue
+            kind = kind_of_node(self.module, node)
+            sources = [] if kind is None else read_inputs(node, kind)
+            if not sources or not all(source in raw or source in behind for source in sources):
+                continue
+            between = [behind[source] for source in sources if source in behind]
+            if kind.weighs:
+                if between:
+                    raise ModelError(
+                        f"The layer '{node.target}' reads the inputs through '{between[0]}', behind which a first "
+                        "layer can have no rule of its own. Choose FIRST_LAYER=same."
+                    )
+                first.add(node)
+            elif not between and kind.whole:
+                raw.add(node)
+            elif kind.keeps_inputs:
+                behind[node] = name_of(node)
         if not first:
             raise ModelError(
                 "No convolution or linear layer of the network reads the inputs as they are, so none can have a "
@@ -72,13 +74,13 @@ class Walk(fx.Interpreter):
 
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Return the network's output for its inputs, in the order of its placeholders."""
-        self._pulls.clear()
+        self._steps.clear()
         with torch.no_grad():
             return self.run(*inputs)
 
     def run_node(self, n: fx.Node):
-        """Run a node by its rule, and keep the way back."""
-        if n.op not in ("call_module", "call_function", "call_method"):
+        """Run a node by its rule, and keep its backward pass."""
+        if n.op not in ("call_module", "call_function", "call_method") or n in self._sizes:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         if n.op == "call_module":
@@ -88,14 +90,12 @@ class Walk(fx.Interpreter):
                     f"Layer '{n.target}': relevance takes the arguments of a layer by position, not {given}."
                 )
             first = n in self._first
-            output, pull = self._rules.layer(n.target, self.fetch_attr(n.target), args, first)
-        elif n.op == "call_function":
-            output, pull = self._rules.function(n.name, n.target, args, kwargs)
+            output, backward = self._rules.layer(n.target, self.fetch_attr(n.target), args, first)
         else:
-            raise ModelError(f"Relevance has no rule for the method '{n.target}' of an array ('{n.name}').")
+            output, backward = self._rules.function(n.name, n.target, args, kwargs)
         sources: list[fx.Node] = []
         fx.node.map_arg((n.args, n.kwargs), sources.append)
-        self._pulls.append((n, sources, pull))
+        self._steps.append((n, sources, backward))
         return output
 
     def backward(self, seeds: torch.Tensor, ledger: Ledger) -> list[torch.Tensor | None]:
@@ -104,52 +104,52 @@ class Walk(fx.Interpreter):
         Parameters
         ----------
         seeds : torch.Tensor
-            Shape of the output of the last :meth:`forward`; the way back can be gone once.
+            Shape of the output of the last :meth:`forward`; each forward pass serves one backward pass.
         ledger : Ledger
-            Takes down what the layers do not hand to their inputs.
+            Records what the layers do not pass to their inputs.
 
         Returns
         -------
         list of torch.Tensor
             In the order of the placeholders; None for an input the network does not use. Relevance that
-            came without a multiplier is kept in :attr:`handed`.
+            came without a multiplier is kept in :attr:`direct`.
         """
         arrived: dict[fx.Node, torch.Tensor] = {}
-        handed: dict[fx.Node, torch.Tensor] = {}
+        direct: dict[fx.Node, torch.Tensor] = {}
         (result,) = (node for node in self.module.graph.nodes if node.op == "output")
         arrived[result.args[0]] = seeds
         with torch.no_grad():
-            while self._pulls:
-                node, sources, pull = self._pulls.pop()
+            while self._steps:
+                node, sources, backward = self._steps.pop()
                 if node in arrived:
                     own = arrived.pop(node)
-                    shares = pull(own, ledger.of_layer(name_of(node)))
+                    shares = backward(own, ledger.of_layer(name_of(node)))
                     self.passed(node, sources, own, shares, ledger)
                     for source, share in zip(sources, shares):
-                        if isinstance(share, Handed):
-                            _add(handed, source, share.relevance)
+                        if isinstance(share, DirectRelevance):
+                            _add(direct, source, share.relevance)
                         elif share is not None:
                             _add(arrived, source, share)
-                if node in handed:
-                    # Only means and copies of inputs lie below: by their weights, all of it is handed on.
-                    for source, share in zip(sources, pull(handed.pop(node), _nothing_to_note)):
+                if node in direct:
+                    # Only means and copies of inputs lie below: by their weights, all of it reaches the inputs.
+                    for source, share in zip(sources, backward(direct.pop(node), _nothing_to_record)):
                         if share is not None:
-                            _add(handed, source, share)
+                            _add(direct, source, share)
         inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
-        self.handed = [handed.get(node) for node in inputs]
+        self.direct = [direct.get(node) for node in inputs]
         return [arrived.get(node) for node in inputs]
 
     def passed(
         self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
     ) -> None:
-        """See what a layer hands on, of the multipliers of its output, to its sources; does nothing here."""
+        """Do nothing; called after each layer's backward step, with the multipliers of its output and its inputs."""
 
 
 def _add(sums: dict[fx.Node, torch.Tensor], node: fx.Node, share: torch.Tensor) -> None:
     sums[node] = sums[node] + share if node in sums else share
 
 
-def _nothing_to_note(account: str, amount: torch.Tensor) -> None:
+def _nothing_to_record(account: str, amount: torch.Tensor) -> None:
     raise ModelError(f"Relevance of a first layer was lost to '{account}' on its way to the inputs.")
 
 

@@ -1,6 +1,6 @@
-"""Where relevance went: the books of an explanation.
+"""Conservation: where the explained logits went.
 
-A conservative method hands out what it was given: the sum of the explained logits equals the relevance of
+A conservative method distributes all it starts from: the sum of the explained logits equals the relevance of
 the inputs and what went elsewhere, every part computed on its own::
 
     target_sum = Σ relevance + bias + epsilon + zero_denominator + padding
@@ -19,8 +19,11 @@ import torch
 
 BIAS, EPSILON, ZERO_DENOMINATOR, PADDING = "bias", "epsilon", "zero_denominator", "padding"
 
-# note(account, amount): tells what a layer did not hand to its inputs.
-Note = Callable[[str, torch.Tensor], None]
+# Residuals accepted of what is exact but for rounding, by precision, as shares of all that is added up.
+ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
+
+# record(account, amount): what a layer did not pass to its inputs.
+Record = Callable[[str, torch.Tensor], None]
 
 
 def total(values: torch.Tensor, axes: list[int] | None = None) -> torch.Tensor:
@@ -30,25 +33,25 @@ def total(values: torch.Tensor, axes: list[int] | None = None) -> torch.Tensor:
 
 
 class Ledger:
-    """Adds up, by layer, what layers did not hand to their inputs."""
+    """Adds up, by layer, what layers did not pass to their inputs."""
 
     def __init__(self) -> None:
         self._amounts: dict[str, dict[str, torch.Tensor]] = {}
 
-    def note(self, account: str, layer: str, amount: torch.Tensor) -> None:
+    def record(self, account: str, layer: str, amount: torch.Tensor) -> None:
         """Add an amount (a float64 scalar) to an account of a layer."""
         layers = self._amounts.setdefault(account, {})
         layers[layer] = layers[layer] + amount if layer in layers else amount
 
     def of_layer(self, layer: str) -> Callable[[str, torch.Tensor], None]:
-        """Return what notes an amount to an account of this layer."""
-        return lambda account, amount: self.note(account, layer, amount)
+        """Return what records an amount in an account of this layer."""
+        return lambda account, amount: self.record(account, layer, amount)
 
     def add(self, other: Ledger) -> None:
         """Add all amounts of another ledger."""
         for account, layers in other._amounts.items():
             for layer, amount in layers.items():
-                self.note(account, layer, amount)
+                self.record(account, layer, amount)
 
     def by_layer(self) -> dict[str, dict[str, float]]:
         """Return account → layer → amount."""
@@ -59,8 +62,8 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Accounts:
-    """The books of one explanation; all amounts are in units of the logit.
+class ConservationReport:
+    """Whether an explanation conserves relevance; all amounts are in units of the logit.
 
     Parameters
     ----------
@@ -86,9 +89,9 @@ class Accounts:
     layers : mapping
         Account → layer → amount, where the layers are known.
     leaking : tuple of (str, float) or None
-        Where the books do not balance: the layer that loses most, and its share of what all layers lose.
+        Where relevance is not conserved: the layer that loses most, and its share of what all layers lose.
     conservative : bool
-        Whether the method promises that the books balance.
+        Whether the method promises that relevance is conserved.
     tolerance : float
         Largest relative residual that is accepted.
     """
@@ -146,7 +149,7 @@ class Accounts:
 
     @property
     def leak(self) -> str:
-        """The layer that loses most, or else the largest amount that was booked, in words; empty for none."""
+        """The layer that loses most, or else the largest amount that was recorded, in words; empty for none."""
         if self.leaking is not None:
             name, share = self.leaking
             return f"in layer '{name}', {100 * share:.0f} % of what all layers lose"

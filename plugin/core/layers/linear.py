@@ -1,12 +1,11 @@
-"""Layers that are linear without a bias: every input gets the share it contributed, by any method.
+"""Layers that are linear without a bias: every input receives in proportion to its contribution, by any method.
 
-Average pools, upsampling, concatenation, sums, padding and dropout hand multipliers back by their
-transpose.
+Average pools, upsampling, concatenation, sums, padding and dropout take multipliers back by
+their transpose.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 
 import torch
@@ -14,37 +13,37 @@ from torch import nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
-from .conservation import PADDING, Note, total
+from ...networks.layers import NearestUpsample, SamePool2d
+from .conservation import PADDING, Record, total
 
-# pull(multipliers of the output, note): multipliers of the inputs, None for those that carry no value.
-Pull = Callable[[torch.Tensor, Note], tuple]
-Step = tuple[torch.Tensor, Pull]
+# backward(multipliers of the output, record): multipliers of the inputs, None for those that carry no value.
+Backward = Callable[[torch.Tensor, Record], tuple]
+LayerPass = tuple[torch.Tensor, Backward]
 
 
-def in_proportion(layer: Callable, values: torch.Tensor, *others: torch.Tensor) -> Step:
-    """Hand on relevance through a layer that is linear in its first input: by its transpose."""
+def in_proportion(layer: Callable, values: torch.Tensor, *others: torch.Tensor) -> LayerPass:
+    """Propagate through a layer that is linear in its first input, by its transpose."""
     with torch.enable_grad():
         tracked = values.detach().requires_grad_()
         output = layer(tracked, *others)
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        handed = torch.autograd.grad(output, tracked, multipliers, retain_graph=True)[0]
-        return (handed, *(None for _ in others))
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+        passed = torch.autograd.grad(output, tracked, multipliers, retain_graph=True)[0]
+        return (passed, *(None for _ in others))
 
-    return output.detach(), pull
+    return output.detach(), backward
 
 
-def pooled(layer: SamePool2d, values: torch.Tensor) -> Step:
+def pooled(layer: SamePool2d, values: torch.Tensor) -> LayerPass:
     """Average-pool by two one-dimensional sums per channel; the transpose is the mirrored sum."""
     rows, cols = values.shape[-2:]
     shares = 1 / (layer.counts(rows, values)[:, None] * layer.counts(cols, values))
     output = _box_sums(values, layer.size, layer.before, layer.after).mul_(shares)
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
         return (_box_sums(multipliers * shares, layer.size, layer.after, layer.before),)
 
-    return output, pull
+    return output, backward
 
 
 def _box_sums(values: torch.Tensor, size: int, before: int, after: int) -> torch.Tensor:
@@ -55,94 +54,66 @@ def _box_sums(values: torch.Tensor, size: int, before: int, after: int) -> torch
     return functional.conv2d(down, ones.transpose(2, 3), groups=channels)
 
 
-def repeated(layer: NearestUpsample, coarse: torch.Tensor, like: torch.Tensor) -> Step:
+def repeated(layer: NearestUpsample, coarse: torch.Tensor, like: torch.Tensor) -> LayerPass:
     """Repeat cells over their pixels; the transpose adds the pixels of a cell."""
     rows, cols = like.shape[-2:]
     output = layer(coarse, like).contiguous(memory_format=torch.channels_last)
     shape, ratio = coarse.shape, layer.ratio
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
         # The last cells may be cut.
         missing = (0, shape[3] * ratio - cols, 0, shape[2] * ratio - rows)
         full = functional.pad(multipliers, missing) if any(missing) else multipliers
         cells = full.unflatten(3, (shape[3], ratio)).unflatten(2, (shape[2], ratio))
         return cells.sum((3, 5)), None
 
-    return output, pull
+    return output, backward
 
 
-def interpolated(layer: nn.Upsample, values: torch.Tensor) -> Step:
-    """Upsample by any of torch's modes: all are linear."""
-    return in_proportion(layer, values)
-
-
-def padded(layer: nn.ConstantPad2d, values: torch.Tensor) -> Step:
-    """Pad with a constant, which takes its part of the relevance along."""
+def padded(layer: nn.ConstantPad2d, values: torch.Tensor) -> LayerPass:
+    """Pad with a constant, which receives its part of the relevance."""
     output = layer(values)
-    left, right, above, below = layer.padding
-    rows, cols = output.shape[-2:]
+    inwards = [-width for width in layer.padding]
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        kept = multipliers[..., above : rows - below, left : cols - right]
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+        kept = functional.pad(multipliers, inwards)
         if layer.value:
-            note(PADDING, layer.value * (total(multipliers) - total(kept)))
+            record(PADDING, layer.value * (total(multipliers) - total(kept)))
         return (kept,)
 
-    return output, pull
+    return output, backward
 
 
-def unchanged(layer: nn.Module, values: torch.Tensor) -> Step:
-    """Hand on through a layer that does nothing in evaluation mode."""
-    return values, lambda multipliers, note: (multipliers,)
+def padded_by_zeros(layer: nn.ConstantPad2d) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what padding does to a part of a value, which has no part in the constant."""
+    return lambda part: functional.pad(part, layer.padding)
 
 
-def reshaped(layer: nn.Flatten, values: torch.Tensor) -> Step:
-    """Hand on through a layer that only changes the shape."""
+def unchanged(layer: nn.Module, values: torch.Tensor) -> LayerPass:
+    """Propagate through a layer that does nothing in evaluation mode."""
+    return values, lambda multipliers, record: (multipliers,)
+
+
+def reshaped(layer: nn.Flatten, values: torch.Tensor) -> LayerPass:
+    """Propagate through a layer that only changes the shape."""
     shape = values.shape
-    return layer(values), lambda multipliers, note: (multipliers.reshape(shape),)
+    return layer(values), lambda multipliers, record: (multipliers.reshape(shape),)
 
 
-def concatenated(tensors: list, dim: int = 0) -> Step:
-    """Hand each part the multipliers of its own place."""
+def concatenated(tensors: list, dim: int = 0) -> LayerPass:
+    """Concatenate; each array receives the multipliers of its own place."""
     sizes = [part.shape[dim] for part in tensors]
-    return torch.cat(tensors, dim), lambda multipliers, note: tuple(multipliers.split(sizes, dim))
+    return torch.cat(tensors, dim), lambda multipliers, record: tuple(multipliers.split(sizes, dim))
 
 
-def added(first: torch.Tensor, second: torch.Tensor, **options: object) -> Step:
-    """Hand each summand its share of the sum: the multiplier itself."""
+def added(first: torch.Tensor, second: torch.Tensor, **options: object) -> LayerPass:
+    """Add; the multipliers of a sum are those of its summands."""
     if options:
-        raise ModelError(f"relevance has no rule for adding with {', '.join(options)} inside a network")
+        raise ModelError(f"adding with {', '.join(options)} is not known")
     if not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
-        raise ModelError("relevance has no rule for adding a number to an array inside a network")
+        raise ModelError("adding a number to an array is not known; it belongs into the bias of a layer")
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
         return multipliers.sum_to_size(first.shape), multipliers.sum_to_size(second.shape)
 
-    return first + second, pull
-
-
-SHARES: dict[type, Callable[..., Step]] = {
-    SamePool2d: pooled,
-    NearestUpsample: repeated,
-    BilinearUpsample: in_proportion,
-    nn.AvgPool2d: in_proportion,
-    nn.AdaptiveAvgPool2d: in_proportion,
-    nn.Upsample: interpolated,
-    nn.ConstantPad2d: padded,
-    nn.ZeroPad2d: padded,
-    nn.Flatten: reshaped,
-    nn.Dropout: unchanged,
-    nn.Dropout2d: unchanged,
-    nn.Identity: unchanged,
-}
-SHARE_FUNCTIONS: dict[Callable, Callable[..., Step]] = {
-    torch.cat: concatenated,
-    torch.concat: concatenated,
-    operator.add: added,
-    operator.iadd: added,
-    torch.add: added,
-}
-# Through these, relevance that a first layer has handed out reaches the inputs whole: every output is a mean
-# of inputs, or one of them.
-WHOLE = frozenset({SamePool2d, NearestUpsample, BilinearUpsample, nn.Upsample, nn.Identity})
-WHOLE_FUNCTIONS = frozenset({torch.cat, torch.concat})
+    return first + second, backward

@@ -1,11 +1,11 @@
-r"""Relevance rules: how a layer hands what arrives at its outputs back to its inputs.
+r"""Relevance rules: how a layer distributes what arrives at its outputs over its inputs.
 
 Relevance is carried as a *multiplier* m: the relevance of a value a is m · a. At the logits the
 multiplier is the seed. A layer's rule turns the multipliers of its outputs into those of its inputs, and
-tells what did not go to an input (to the bias, to ε, to a zero denominator). In this form a piecewise
+records what did not go to an input (but to the bias, to ε, to a zero denominator). In this form a piecewise
 linear layer needs no division, and relevance stays exact where values are zero.
 
-Layers fall into three kinds: those that share in proportion (:mod:`.linear`), those that decide
+:mod:`.kinds` lists the layers that are known: those that share in proportion (:mod:`.linear`), those that decide
 (:mod:`.activations`), and *affine* ones (:mod:`.affine`), z_j = Σ_i z_ij + b_j with z_ij = a_i w_ij. There
 methods differ. With R_j = m_j z_j what arrived, an input gets, summed over j,
 
@@ -24,13 +24,13 @@ in all methods but ε. A *first layer* may have a rule that does not look at the
 - w²: w_ij²/Σ_i w_ij²;  flat: 1/Σ_i 1;
 - z^B: (x_i w_ij - l_i w_ij⁺ - h_i w_ij⁻)/Σ_i(…), l and h the bounds of the input.
 
-These hand out relevance itself, :class:`Handed`, since x_i may be zero where R_i is not.
+These return relevance itself, :class:`DirectRelevance`, since x_i may be zero where R_i is not.
 
 Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140) for 0, ε and αβ; Montavon et al. 2017 (doi
 10.1016/j.patcog.2016.11.008) for z⁺, w² and z^B; Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10)
 for γ, flat and composites.
 
-To add a layer kind: add it to one of the three modules. To add a method: write a rule for affine layers.
+To add a kind of layer, add a row to :mod:`.kinds`; to add a method, write a rule for affine layers here.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from ...ground.errors import ModelError
-from .activations import ACTIVATION_FUNCTIONS, ACTIVATIONS, Rescaled, Tangent
-from .affine import AFFINE, Affine, Normalisation
-from .conservation import BIAS, EPSILON, ZERO_DENOMINATOR, Note, total
-from .linear import SHARE_FUNCTIONS, SHARES, WHOLE, WHOLE_FUNCTIONS, Step, in_proportion
+from .activations import Rescaled, Tangent
+from .affine import Affine
+from .conservation import BIAS, EPSILON, ZERO_DENOMINATOR, Record, total
+from .kinds import explaining, kind_of_call, kind_of_layer
+from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
+from .linear import LayerPass, added, concatenated
 
-AffineRule = Callable[[Affine, torch.Tensor], Step]
+AffineRule = Callable[[Affine, torch.Tensor], LayerPass]
 # dropout(name, layer, values): what takes the place of a layer that does nothing in evaluation mode.
-DropoutRule = Callable[[str, nn.Module, torch.Tensor], Step]
+DropoutRule = Callable[[str, nn.Module, torch.Tensor], LayerPass]
 
 
 @dataclass(frozen=True)
-class Handed:
-    """Relevance handed out as such, not as a multiplier of the input.
+class DirectRelevance:
+    """Relevance given as such, not as a multiplier of the input.
 
     Parameters
     ----------
@@ -66,20 +66,20 @@ class Handed:
     relevance: torch.Tensor
 
 
-def along_gradient(layer: Affine, values: torch.Tensor) -> Step:
-    """Hand on z_ij/z_j of the relevance of z_j: the gradient, LRP-0."""
+def along_gradient(layer: Affine, values: torch.Tensor) -> LayerPass:
+    """Pass z_ij/z_j of the relevance of z_j to input i: the gradient, LRP-0."""
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        note(BIAS, layer.offset(multipliers))
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+        record(BIAS, layer.offset(multipliers))
         return (layer.transpose(multipliers, layer.weight, shape),)
 
     shape = values.shape
-    return layer.forward(values), pull
+    return layer.forward(values), backward
 
 
 @dataclass(frozen=True)
 class AlongEpsilon:
-    """Hand on z_ij/(z_j + ε s_j D_j) of the relevance of z_j, D_j = Σ_i |z_ij| + |b_j|.
+    """Pass to input i z_ij/(z_j + ε s_j D_j) of the relevance of z_j, D_j = Σ_i |z_ij| + |b_j|.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ class AlongEpsilon:
 
     epsilon: float
 
-    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
-        """Return the layer's output and its pull."""
+    def __call__(self, layer: Affine, values: torch.Tensor) -> LayerPass:
+        """Return the layer's output and its backward pass."""
         output = layer.forward(values)
         stabiliser = layer.magnitude(values).mul_(self.epsilon)
         size = output.abs()
@@ -99,17 +99,17 @@ class AlongEpsilon:
         withheld = stabiliser.mul_(share).copysign_(output)
         shape = values.shape
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             kept = multipliers * share
-            note(BIAS, layer.offset(kept))
-            note(EPSILON, total(multipliers * withheld))
+            record(BIAS, layer.offset(kept))
+            record(EPSILON, total(multipliers * withheld))
             return (layer.transpose(kept, layer.weight, shape),)
 
-        return output, pull
+        return output, backward
 
 
 class _Signed:
-    """The positive and the negative contributions to each output of a layer, and the way back."""
+    """The positive and the negative contributions to each output of a layer, and their transpose."""
 
     def __init__(self, layer: Affine, values: torch.Tensor) -> None:
         self._layer, self._shape = layer, values.shape
@@ -132,20 +132,20 @@ class _Signed:
     def back(self, positive: torch.Tensor, negative: torch.Tensor | None) -> torch.Tensor:
         """Return multipliers of the inputs for multipliers of the contributions of either sign."""
         layer, shape = self._layer, self._shape
-        handed = layer.transpose(positive, layer.positive, shape)
+        passed = layer.transpose(positive, layer.positive, shape)
         if negative is not None:
-            handed = handed + layer.transpose(negative, layer.negative, shape)
+            passed = passed + layer.transpose(negative, layer.negative, shape)
         if self._below is None:
-            return handed
+            return passed
         other = layer.transpose(positive, layer.negative, shape)
         if negative is not None:
             other = other + layer.transpose(negative, layer.positive, shape)
-        return torch.where(self._below, other, handed)
+        return torch.where(self._below, other, passed)
 
 
 @dataclass(frozen=True)
 class AlongGamma:
-    """Hand on relevance with contributions of the sign of z_j counted 1 + γ times.
+    """Distribute relevance with contributions of the sign of z_j counted 1 + γ times.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ class AlongGamma:
 
     gamma: float
 
-    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
-        """Return the layer's output and its pull."""
+    def __call__(self, layer: Affine, values: torch.Tensor) -> LayerPass:
+        """Return the layer's output and its backward pass."""
         signed = _Signed(layer, values)
         output = signed.output()
         up = (output >= 0).to(output.dtype)
@@ -171,18 +171,18 @@ class AlongGamma:
         zero = denominator == 0
         share = torch.where(zero, 0.0, output / torch.where(zero, 1.0, denominator))
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             kept = multipliers * share
             if bias is not None:
-                note(BIAS, total(kept * bias))
+                record(BIAS, total(kept * bias))
             return (signed.back(kept * for_positive, kept * for_negative),)
 
-        return output, pull
+        return output, backward
 
 
 @dataclass(frozen=True)
 class AlongSigns:
-    """Hand on α of the relevance to positive contributions and -β to negative ones, α - β = 1.
+    """Pass α of the relevance to positive contributions and -β to negative ones, α - β = 1.
 
     Parameters
     ----------
@@ -192,21 +192,21 @@ class AlongSigns:
 
     alpha: float
 
-    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
-        """Return the layer's output and its pull."""
+    def __call__(self, layer: Affine, values: torch.Tensor) -> LayerPass:
+        """Return the layer's output and its backward pass."""
         signed = _Signed(layer, values)
         output, beta = signed.output(), self.alpha - 1
         none_for, for_it = _quotient(self.alpha * output, signed.positive)
         none_against, against = _quotient(-beta * output, signed.negative)
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             lost = total(torch.where(none_for, self.alpha * multipliers * output, 0.0))
             if beta:
                 lost = lost - total(torch.where(none_against, beta * multipliers * output, 0.0))
-            note(ZERO_DENOMINATOR, lost)
+            record(ZERO_DENOMINATOR, lost)
             return (signed.back(multipliers * for_it, multipliers * against if beta else None),)
 
-        return output, pull
+        return output, backward
 
 
 @dataclass(frozen=True)
@@ -224,37 +224,37 @@ class ByKind:
     wide: AffineRule
     pointwise: AffineRule
 
-    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
-        """Return the layer's output and its pull."""
-        if isinstance(layer, Normalisation):
+    def __call__(self, layer: Affine, values: torch.Tensor) -> LayerPass:
+        """Return the layer's output and its backward pass."""
+        if layer.diagonal:
             return along_gradient(layer, values)
         return (self.pointwise if layer.pointwise else self.wide)(layer, values)
 
 
-def by_squares(layer: Affine, values: torch.Tensor) -> Step:
-    """Hand out relevance by the squared weights (w²)."""
+def by_squares(layer: Affine, values: torch.Tensor) -> LayerPass:
+    """Distribute relevance by the squared weights (w²)."""
     return _by_weights(layer, values, layer.weight**2)
 
 
-def evenly(layer: Affine, values: torch.Tensor) -> Step:
-    """Hand out relevance in equal parts (flat)."""
+def evenly(layer: Affine, values: torch.Tensor) -> LayerPass:
+    """Distribute relevance in equal parts (flat)."""
     return _by_weights(layer, values, torch.ones_like(layer.weight))
 
 
-def _by_weights(layer: Affine, values: torch.Tensor, weight: torch.Tensor) -> Step:
+def _by_weights(layer: Affine, values: torch.Tensor, weight: torch.Tensor) -> LayerPass:
     output, shape = layer.forward(values), values.shape
     zero, share = _quotient(output, layer.apply(torch.ones_like(values), weight, None))
 
-    def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-        note(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
-        return (Handed(layer.transpose(multipliers * share, weight, shape)),)
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+        record(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
+        return (DirectRelevance(layer.transpose(multipliers * share, weight, shape)),)
 
-    return output, pull
+    return output, backward
 
 
 @dataclass(frozen=True)
 class WithinBox:
-    """Hand out relevance by what lies between an input and its bounds (z^B).
+    """Distribute relevance by what lies between an input and its bounds (z^B).
 
     Parameters
     ----------
@@ -264,21 +264,21 @@ class WithinBox:
 
     bound: float
 
-    def __call__(self, layer: Affine, values: torch.Tensor) -> Step:
-        """Return the layer's output and its pull."""
+    def __call__(self, layer: Affine, values: torch.Tensor) -> LayerPass:
+        """Return the layer's output and its backward pass."""
         output, shape = layer.forward(values), values.shape
         low, high = values.clamp(max=-self.bound), values.clamp(min=self.bound)
         sums = layer.apply(values, layer.weight, None) - layer.apply(low, layer.positive, None)
         zero, share = _quotient(output, sums - layer.apply(high, layer.negative, None))
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
-            note(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+            record(ZERO_DENOMINATOR, total(torch.where(zero, multipliers * output, 0.0)))
             kept = multipliers * share
             relevance = values * layer.transpose(kept, layer.weight, shape)
             relevance = relevance - low * layer.transpose(kept, layer.positive, shape)
-            return (Handed(relevance - high * layer.transpose(kept, layer.negative, shape)),)
+            return (DirectRelevance(relevance - high * layer.transpose(kept, layer.negative, shape)),)
 
-        return output, pull
+        return output, backward
 
 
 class Rules:
@@ -316,91 +316,52 @@ class Rules:
         """Whether the layers that read the inputs have a rule of their own."""
         return self._first is not None
 
-    @staticmethod
-    def weighs(layer: nn.Module) -> bool:
-        """Whether a layer is affine with weights over its inputs: a possible first layer."""
-        return type(layer) in AFFINE and not isinstance(layer, nn.BatchNorm2d)
-
-    @staticmethod
-    def whole(kind: type | Callable) -> bool:
-        """Whether a layer kind or function hands inputs on as they are or as means of them."""
-        return kind in WHOLE or kind in WHOLE_FUNCTIONS
-
-    @staticmethod
-    def keeps_inputs(kind: type | Callable) -> bool:
-        """Whether behind a layer kind or function there are still inputs: shared, scaled or padded, but not weighed."""
-        return kind in SHARES or kind in SHARE_FUNCTIONS or kind is nn.BatchNorm2d
-
-    def layer(self, name: str, layer: nn.Module, inputs: tuple, first: bool = False) -> Step:
-        """Return the output of a layer and its pull; `first`: it reads the inputs of the network.
+    def layer(self, name: str, layer: nn.Module, inputs: tuple, first: bool = False) -> LayerPass:
+        """Return the output of a layer and its backward pass; `first`: it reads the inputs of the network.
 
         Raises
         ------
         ModelError
             If there is no rule for such a layer, naming it.
         """
-        kind = type(layer)
-        if kind in AFFINE:
-            rule = self._first if first and self._first else self._affine
-            return rule(self._affine_layer(name, layer), *inputs)
-        if kind in ACTIVATIONS:
-            return self._gates.activation(name, ACTIVATIONS[kind](layer), *inputs)
-        if kind is nn.MaxPool2d:
-            return self._gates.largest(name, layer, *inputs)
-        if kind in (nn.Dropout, nn.Dropout2d) and self._dropout:
-            return self._dropout(name, layer, *inputs)
-        if kind not in SHARES:
-            known = sorted(k.__name__ for k in (*AFFINE, *SHARES, *ACTIVATIONS, nn.MaxPool2d))
-            raise ModelError(
-                f"Relevance has no rule for the layer '{name}' of the kind {kind.__name__}. "
-                f"Layers it knows: {', '.join(known)}."
-            )
-        return SHARES[kind](layer, *inputs)
+        kind = kind_of_layer(name, layer)
+        rule = self._first if first and self._first else self._affine
+        with explaining(name, name):
+            return self._step(kind, rule, name, layer, inputs)
 
-    def _affine_layer(self, name: str, layer: nn.Module) -> Affine:
-        if name not in self._prepared:
-            try:
-                self._prepared[name] = AFFINE[type(layer)](layer, self._dtype)
-            except ModelError as error:
-                raise ModelError(f"Layer '{name}': {error}.") from error
-        return self._prepared[name]
-
-    def function(self, name: str, function: Callable, inputs: tuple, options: dict) -> Step:
-        """Return the result of a function and its pull.
+    def function(self, name: str, call: Call, inputs: tuple, options: dict) -> LayerPass:
+        """Return the result of a function, or of a method of a tensor, and its backward pass.
 
         Raises
         ------
         ModelError
             If there is no rule for such a function, naming it.
         """
-        if function in SHARE_FUNCTIONS:
-            return SHARE_FUNCTIONS[function](*inputs, **options)
-        if function in ACTIVATION_FUNCTIONS:
-            values, *others = inputs or (options.pop("input"),)
-            return self._gates.activation(name, ACTIVATION_FUNCTIONS[function](*others, **options), values)
-        if function in LAYERS_OF_FUNCTIONS:
-            values, *others = inputs or (options.pop("input"),)
-            return self.layer(name, LAYERS_OF_FUNCTIONS[function](*others, **options), (values,))
-        if function is functional.interpolate:
-            values, *others = inputs or (options.pop("input"),)
-            return in_proportion(lambda tracked: function(tracked, *others, **options), values)
-        called = getattr(function, "__name__", function)
-        raise ModelError(f"Relevance has no rule for '{called}' ('{name}' in the network).")
+        kind = kind_of_call(name, call)
+        with explaining(call, name):
+            if isinstance(kind.mathematics, Concatenation):
+                return concatenated(*inputs, **options)
+            if isinstance(kind.mathematics, Sum):
+                return added(*inputs, **options)
+            values, layer = kind.layer_of(call, inputs, options)
+            return self._step(kind_of_layer(name, layer), self._affine, name, layer, (values,))
 
-
-def _pool_layer(kind: type) -> Callable[..., nn.Module]:
-    def make(*arguments: object, **options: object) -> nn.Module:
-        options.pop("return_indices", None)
-        return kind(*arguments, **options)
-
-    return make
-
-
-LAYERS_OF_FUNCTIONS: dict[Callable, Callable[..., nn.Module]] = {
-    functional.max_pool2d: _pool_layer(nn.MaxPool2d),
-    functional.avg_pool2d: _pool_layer(nn.AvgPool2d),
-    torch.flatten: nn.Flatten,
-}
+    def _step(
+        self, kind: LayerKind, rule: AffineRule, name: str, layer: nn.Module, inputs: tuple
+    ) -> LayerPass:
+        how = kind.mathematics
+        if isinstance(how, Weighted):
+            if name not in self._prepared:
+                self._prepared[name] = how.prepare(layer, self._dtype)
+            return rule(self._prepared[name], *inputs)
+        if isinstance(how, Activated):
+            return self._gates.activation(name, how.activation(layer), *inputs)
+        if isinstance(how, Maximum):
+            return self._gates.largest(name, layer, *inputs)
+        if kind.drops and self._dropout:
+            return self._dropout(name, layer, *inputs)
+        assert isinstance(how, Linear)
+        return how.backward(layer, *inputs)
 
 
 def _quotient(numerator: torch.Tensor, denominator: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

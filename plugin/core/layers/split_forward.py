@@ -1,17 +1,16 @@
 r"""A network run on the parts of its inputs at once: which group of channels each value comes from.
 
-A value is held as rows: *base* rows (see :mod:`.split_activations`), which layers treat with their biases, and
-one row for each group of channels, treated without. Every layer but an activation is linear, so the parts
+A value is held in parts: *base* parts (see :mod:`.split_activations`), to which layers apply their biases, and one
+part for each group of channels, without biases. Every layer but an activation is linear, so the parts
 of its output are what it makes of the parts of its input.
 
-A group has no row where nothing of it arrives. Concatenations are not carried out before a convolution,
-and upsampling not before a convolution of single pixels, where their parts have different rows: channels
+A group has no part where nothing of it arrives. Concatenations are not carried out before a convolution,
+and upsampling not before a convolution of single pixels, where their inputs have different parts: channels
 that enter at the last layer cost no more than their weights, on coarse cells.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,36 +21,50 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import UPSAMPLING, BilinearUpsample, NearestUpsample, SamePool2d
-from .affine import scale_and_shift
+from ...networks.layers import SamePool2d
+from .activations import Activation
+from .affine import Affine
 from .backward import traced
-from .split_activations import ACTIVATIONS, RELU, SIGMOID, TANH, Activation, Frozen, Step, Straight
+from .kinds import (
+    explaining,
+    kind_of_call,
+    kind_of_layer,
+    kind_of_node,
+    layer_of_node,
+    read_inputs,
+    size_nodes,
+)
+from .layer_kind import Activated, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
+from .split_activations import Frozen, Step, Straight
 
 Gates = Union[Frozen, Step, Straight]
 
 
-class Rows:
+class ChannelParts:
     """Parts of a value.
 
     Parameters
     ----------
     values : dict of int to torch.Tensor
-        (1, channel, row, column) by part: base rows are negative, groups from 0.
+        (1, channel, row, column) by part: base parts are negative, groups from 0.
     like : torch.Tensor, optional
-        (any, channel, row, column): the size, where there is no row to tell it.
+        (any, channel, row, column): the size of a value of which no part arrives.
     """
 
     def __init__(self, values: dict[int, torch.Tensor], like: torch.Tensor | None = None) -> None:
         self.values = values
         self.like = next(iter(values.values())) if values else like[:0]
 
-    def each(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Rows:
-        """Return the rows of a linear function of the value."""
-        values = {name: function(row) for name, row in self.values.items()}
-        return Rows(values, None if values else function(self.like))
+    def each(
+        self, function: Callable[[torch.Tensor], torch.Tensor], of_parts: Callable | None = None
+    ) -> ChannelParts:
+        """Return the parts of a linear function of the value; `of_parts`: the same without what it adds."""
+        of_parts = of_parts or function
+        values = {name: (function if name < 0 else of_parts)(row) for name, row in self.values.items()}
+        return ChannelParts(values, None if values else function(self.like))
 
-    def row(self, name: int) -> torch.Tensor:
-        """Return a row, zeros where nothing of it arrives."""
+    def part(self, name: int) -> torch.Tensor:
+        """Return a part, zeros where nothing of it arrives."""
         return self.values[name] if name in self.values else self.like.new_zeros((1, *self.like.shape[1:]))
 
 
@@ -59,7 +72,7 @@ class Rows:
 class _Joined:
     """Values to be concatenated along their channels."""
 
-    parts: tuple[Rows | _Waiting, ...]
+    parts: tuple[ChannelParts | _Waiting, ...]
 
 
 @dataclass(frozen=True)
@@ -67,110 +80,38 @@ class _Waiting:
     """Coarse cells to be brought to the size of a fine value."""
 
     layer: nn.Module
-    cells: Rows
+    cells: ChannelParts
     like: torch.Tensor
 
-    def upsampled(self) -> Rows:
+    def upsampled(self) -> ChannelParts:
         return self.cells.each(lambda row: self.layer(row, self.like))
 
 
-Value = Union[Rows, _Joined, _Waiting]
+Value = Union[ChannelParts, _Joined, _Waiting]
 
 
-class _Affine:
-    """The weights of a layer in the type of the computation, applied with and without the bias."""
-
-    splits = False
-    pointwise = False
-
-    def __init__(self, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-        self._bias = None if bias is None else bias.detach().to(dtype)
-
-    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
-        """Return the layer's output with `bias` in place of its own, for some of its input channels."""
-        raise NotImplementedError
-
-    def rows(self, parts: Sequence[Rows | _Waiting]) -> Rows:
-        """Return the layer's output for concatenated parts."""
-        total: dict[int, torch.Tensor] = {}
-        first = 0
-        for part in parts:
-            rows = part.cells if isinstance(part, _Waiting) else part
-            number = rows.like.shape[1]
-            here = slice(first, first + number) if len(parts) > 1 else slice(None)
-            first += number
-            for name, row in rows.values.items():
-                # Base rows are in every part; the bias counts once.
-                bias = self._bias if name < 0 and name not in total else None
-                found = self.apply(row, bias, here)
-                if isinstance(part, _Waiting):
-                    found = part.layer(found, part.like)
-                total[name] = total[name].add_(found) if name in total else found
-        blank = None if total else self.apply(_dense(_Joined(tuple(parts))).like, None, slice(None))
-        return Rows(total, blank)
+def _weighted(affine: Affine, parts: Sequence[ChannelParts | _Waiting]) -> ChannelParts:
+    """Return what a layer with weights makes of concatenated parts."""
+    total: dict[int, torch.Tensor] = {}
+    first = 0
+    for part in parts:
+        rows = part.cells if isinstance(part, _Waiting) else part
+        number = rows.like.shape[1]
+        here = slice(first, first + number) if len(parts) > 1 else slice(None)
+        first += number
+        for name, row in rows.values.items():
+            # Base parts are in every part; the bias counts once.
+            bias = affine.bias if name < 0 and name not in total else None
+            found = affine.part(row, bias, here)
+            if isinstance(part, _Waiting):
+                found = part.layer(found, part.like)
+            total[name] = total[name].add_(found) if name in total else found
+    blank = None if total else affine.part(_dense(_Joined(tuple(parts))).like, None, slice(None))
+    return ChannelParts(total, blank)
 
 
-class _Convolution(_Affine):
-    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
-        if layer.padding_mode != "zeros":
-            raise ModelError(f"contributions cannot follow the padding '{layer.padding_mode}'")
-        super().__init__(layer.bias, dtype)
-        weight = layer.weight.detach().to(dtype)
-        if dtype != torch.float64:
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        self._weight = weight
-        self._geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
-        self.splits = layer.groups == 1
-        unpadded = layer.padding in ((0, 0), "valid", "same")
-        self.pointwise = layer.kernel_size == (1, 1) and layer.stride == (1, 1) and unpadded and self.splits
-
-    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
-        return functional.conv2d(values, self._weight[:, channels], bias, *self._geometry)
-
-
-class _Dense(_Affine):
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__(layer.bias, dtype)
-        self._weight = layer.weight.detach().to(dtype)
-
-    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
-        return functional.linear(values, self._weight, bias)
-
-
-class _Normalisation(_Affine):
-    """Batch norm in evaluation mode: times gain/sd, and a shift that counts as a bias."""
-
-    def __init__(self, layer: nn.BatchNorm2d, dtype: torch.dtype) -> None:
-        if layer.running_mean is None:
-            raise ModelError("its batch norm has no running statistics, and contributions need them")
-        scale, shift = scale_and_shift(layer)
-        super().__init__(shift[:, None, None], dtype)
-        self._scale = scale.detach().to(dtype)[:, None, None]
-
-    def apply(self, values: torch.Tensor, bias: torch.Tensor | None, channels: slice) -> torch.Tensor:
-        return values * self._scale if bias is None else torch.addcmul(bias, values, self._scale)
-
-
-AFFINE: dict[type, Callable[[nn.Module, torch.dtype], _Affine]] = {
-    nn.Conv2d: _Convolution,
-    nn.Linear: _Dense,
-    nn.BatchNorm2d: _Normalisation,
-}
-UNCHANGED = (nn.Dropout, nn.Dropout2d, nn.Identity)
-LINEAR = (NearestUpsample, BilinearUpsample, SamePool2d, nn.AvgPool2d, nn.Upsample)
-SUMS = (operator.add, operator.iadd, torch.add)
-FUNCTIONS: dict[Callable, Activation] = {
-    torch.relu: RELU,
-    functional.relu: RELU,
-    torch.sigmoid: SIGMOID,
-    torch.tanh: TANH,
-}
-KNOWN = (*AFFINE, *UNCHANGED, *LINEAR, *ACTIVATIONS, nn.MaxPool2d)
-STRAIGHT = (*AFFINE, *UNCHANGED, *LINEAR)
-
-
-class Forward(fx.Interpreter):
-    """Runs a network on rows.
+class SplitForward(fx.Interpreter):
+    """Runs a network on the parts of its inputs.
 
     Parameters
     ----------
@@ -187,36 +128,45 @@ class Forward(fx.Interpreter):
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__(traced(module))
-        self._affine: dict[str, _Affine] = {}
+        self.extra_traceback = False  # an error of ours is a sentence
+        self._affine: dict[fx.Node, Affine] = {}
+        self._layers: dict[fx.Node, tuple[LayerKind, nn.Module | None]] = {}
         self._gates: Gates = Straight()
+        prepared: dict[str, Affine] = {}
+        self._sizes = size_nodes(self.module)
         for node in self.module.graph.nodes:
-            self._prepare(node, dtype)
+            if node.op == "get_attr":
+                raise ModelError(
+                    f"The array '{node.target}' of the network cannot be explained: only layers can."
+                )
+            if node.op not in ("call_module", "call_function", "call_method") or node in self._sizes:
+                continue
+            kind, layer = self._layers[node] = self._known(node)
+            if isinstance(kind.mathematics, Weighted):
+                if node.target not in prepared:
+                    with explaining(node.target, node.name):
+                        prepared[node.target] = kind.mathematics.prepare(layer, dtype)
+                self._affine[node] = prepared[node.target]
         self._pools = _SharedPools(self.module)
 
-    def _prepare(self, node: fx.Node, dtype: torch.dtype) -> None:
-        """Refuse what is not known, before anything is computed."""
+    def _known(self, node: fx.Node) -> tuple[LayerKind, nn.Module | None]:
+        """Return the kind of a node and its layer; refuse what is not known before anything is computed."""
         if node.op == "call_module":
-            layer = self.fetch_attr(node.target)
-            kind = type(layer)
-            if kind not in KNOWN:
-                raise ModelError(
-                    f"Contributions cannot follow the layer '{node.target}' of the kind {kind.__name__}. Layers "
-                    f"that they can: {', '.join(sorted(k.__name__ for k in KNOWN))}."
-                )
-            if kind in AFFINE and node.target not in self._affine:
-                try:
-                    self._affine[node.target] = AFFINE[kind](layer, dtype)
-                except ModelError as error:
-                    raise ModelError(f"Layer '{node.target}': {error}.") from error
-        elif node.op in ("call_function", "call_method", "get_attr"):
-            known = node.op == "call_function" and node.target in (torch.cat, *SUMS, *FUNCTIONS)
-            if node.target is torch.cat:  # along the channels
-                known = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0) in (1, -3)
-            elif node.target in SUMS:  # of two values; "alpha" is not known
-                known = all(isinstance(part, fx.Node) for part in node.args) and not node.kwargs
-            if not known:
-                called = getattr(node.target, "__name__", node.target)
-                raise ModelError(f"Contributions cannot follow '{called}' ('{node.name}' in the network).")
+            kind = kind_of_layer(node.target, self.fetch_attr(node.target))
+            if node.kwargs:
+                given = ", ".join(f"{name}=" for name in node.kwargs)
+                raise ModelError(f"Layer '{node.target}': arguments of a layer go by position, not {given}.")
+        else:
+            kind = kind_of_call(node.name, node.target)
+        with explaining(node.target, node.name):
+            if isinstance(kind.mathematics, Sum) and (
+                not all(isinstance(part, fx.Node) for part in node.args) or node.kwargs
+            ):
+                raise ModelError("only the sum of two arrays is known")
+            if self._sizes.intersection(node.all_input_nodes):
+                return kind, None  # set by sizes: known when it runs
+            layer = layer_of_node(self.module, node, kind)
+            return (kind if layer is None else kind_of_layer(node.name, layer)), layer
 
     def straight_inputs(self) -> tuple[bool, ...]:
         """Return for each input whether all its ways to the output are linear."""
@@ -225,29 +175,23 @@ class Forward(fx.Interpreter):
             if node.op == "placeholder":
                 bent[node] = {node: False}
                 continue
-            sources: list[fx.Node] = []
-            fx.node.map_arg((node.args, node.kwargs), sources.append)
-            gate = node.op == "call_function" and node.target in FUNCTIONS
-            if node.op == "call_module":
-                kind = type(self.fetch_attr(node.target))
-                gate = kind not in STRAIGHT
-                if kind in UPSAMPLING:  # of the second input only the size is read
-                    sources = sources[:1]
+            kind = kind_of_node(self.module, node)
+            gate = kind is not None and not kind.proportional
             bent[node] = {}
-            for source in sources:
+            for source in read_inputs(node, kind):
                 for origin, before in bent[source].items():
                     bent[node][origin] = gate or before or bent[node].get(origin, False)
         (output,) = (node for node in self.module.graph.nodes if node.op == "output")
         inputs = [node for node in self.module.graph.nodes if node.op == "placeholder"]
         return tuple(not bent[output].get(node, False) for node in inputs)
 
-    def rows(self, inputs: Sequence[Rows | None], gates: Gates) -> Rows:
-        """Return the rows of the network's output for those of its inputs.
+    def propagate(self, inputs: Sequence[ChannelParts | None], gates: Gates) -> ChannelParts:
+        """Return the parts of the network's output for those of its inputs.
 
         Parameters
         ----------
-        inputs : sequence of Rows or None
-            In the order of the network's inputs, with the base rows of `gates`; inputs that are missing at the end
+        inputs : sequence of ChannelParts or None
+            In the order of the network's inputs, with the base parts of `gates`; inputs that are missing at the end
             are None, as the coarse one of a network without coarse channels.
         gates : Frozen, Step or Straight
             What activations do.
@@ -258,39 +202,50 @@ class Forward(fx.Interpreter):
             return _dense(self.run(*inputs, *[None] * (number - len(inputs))))
 
     def run_node(self, n: fx.Node):
-        """Run one layer on rows."""
-        if n.op not in ("call_module", "call_function"):
+        """Run one layer on parts."""
+        if n in self._sizes:
+            return self._sized(n)
+        if n not in self._layers:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        if n.op == "call_module":
-            return self._layer(n, self.fetch_attr(n.target), *args)
-        if n.target is torch.cat:
+        kind, layer = self._layers[n]
+        how = kind.mathematics
+        if layer is None and isinstance(how, (Activated, Maximum, Linear)):  # set by sizes
+            layer = kind.layer_of(n.target, args, kwargs)[1]
+            how = kind_of_layer(n.name, layer).mathematics
+        if isinstance(how, Concatenation):
             return _concatenated(*args, **kwargs)
-        if n.target in SUMS:
+        if isinstance(how, Sum):
             return _added(*args)
-        return self._activated(FUNCTIONS[n.target], args[0])
-
-    def _layer(self, node: fx.Node, layer: nn.Module, value: Value, *others: Value) -> Value:
-        kind = type(layer)
-        if kind in UNCHANGED:
+        value = args[0] if args else kwargs["input"]
+        if n in self._affine:
+            affine = self._affine[n]
+            return _weighted(affine, _ready(value, affine))
+        if isinstance(how, Activated):
+            return self._activated(how.activation(layer), value)
+        if isinstance(how, Linear) and how.changes_nothing:
             return value
-        if kind in AFFINE:
-            affine = self._affine[node.target]
-            return affine.rows(_ready(value, affine))
-        if kind in ACTIVATIONS:
-            return self._activated(ACTIVATIONS[kind](layer), value)
         rows = _dense(value)
-        if kind in UPSAMPLING:
-            return _Waiting(layer, rows, _size(others[0]))
-        if kind is nn.MaxPool2d:
-            return Rows(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
-        if kind is SamePool2d:
-            return self._pools.means(node, layer, rows)
-        return rows.each(layer)
+        if isinstance(how, Maximum):
+            return ChannelParts(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
+        if kind.sized_by_second:
+            return _Waiting(layer, rows, _size(args[1]))
+        if isinstance(layer, SamePool2d):
+            return self._pools.means(n, layer, rows)
+        assert isinstance(how, Linear)
+        return rows.each(layer, how.without_constant(layer))
 
-    def _activated(self, activation: Activation, value: Value) -> Rows:
+    def _sized(self, n: fx.Node):
+        """Return the size of a value, or what is computed of sizes."""
+        first, *others = self.fetch_args_kwargs_from_env(n)[0]
+        if not isinstance(first, (ChannelParts, _Joined, _Waiting)):
+            return super().run_node(n)
+        shape = _shape(first)
+        return shape if n.target is getattr or not others else shape[others[0]]
+
+    def _activated(self, activation: Activation, value: Value) -> ChannelParts:
         rows = _dense(value)
-        return Rows(self._gates.activate(activation, rows.values)) if rows.values else rows
+        return ChannelParts(self._gates.activate(activation, rows.values)) if rows.values else rows
 
 
 class _SharedPools:
@@ -304,14 +259,14 @@ class _SharedPools:
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self._largest: dict[fx.Node, int] = {}
-        self._sums: tuple[Rows | None, int, Rows | None] = (None, 0, None)
+        self._sums: tuple[ChannelParts | None, int, ChannelParts | None] = (None, 0, None)
         for node in graph.graph.nodes:
             if node.op == "call_module" and isinstance(graph.get_submodule(node.target), SamePool2d):
                 size = graph.get_submodule(node.target).size
                 self._largest[node.args[0]] = max(size, self._largest.get(node.args[0], 0))
 
-    def means(self, node: fx.Node, layer: SamePool2d, rows: Rows) -> Rows:
-        """Return what `layer` makes of the rows."""
+    def means(self, node: fx.Node, layer: SamePool2d, rows: ChannelParts) -> ChannelParts:
+        """Return what `layer` makes of the parts."""
         size, largest = layer.size, self._largest[node.args[0]]
         if size & (size - 1) or largest & (largest - 1):
             return rows.each(layer)
@@ -335,44 +290,52 @@ def _doubled(sums: torch.Tensor, half: int) -> torch.Tensor:
     return sums[:, :, :, :-half] + sums[:, :, :, half:]
 
 
-def _dense(value: Value) -> Rows:
+def _dense(value: Value) -> ChannelParts:
     """Return a value with everything carried out."""
     if isinstance(value, _Waiting):
         return value.upsampled()
     if isinstance(value, _Joined):
         parts = [_dense(part) for part in value.parts]
-        if len(parts) == 1:
-            return parts[0]
-        names = {name for part in parts for name in part.values}
-        values = {name: torch.cat([part.row(name) for part in parts], 1) for name in sorted(names)}
-        return Rows(values, None if values else torch.cat([part.like for part in parts], 1))
+        return parts[0] if len(parts) == 1 else _side_by_side(parts, 1)
     return value
 
 
-def _ready(value: Value, layer: _Affine) -> Sequence[Rows | _Waiting]:
+def _ready(value: Value, layer: Affine) -> Sequence[ChannelParts | _Waiting]:
     """Return the parts of a value that a layer takes one by one: all at once unless that saves work."""
     parts = value.parts if isinstance(value, _Joined) else (value,)
     rows = [part.cells if isinstance(part, _Waiting) else part for part in parts]
     fewer_rows = any(part.values.keys() != rows[0].values.keys() for part in rows)
-    fewer_pixels = layer.pointwise and any(isinstance(part, _Waiting) for part in parts)
+    fewer_pixels = layer.commutes and any(isinstance(part, _Waiting) for part in parts)
     if not layer.splits or not (fewer_rows or fewer_pixels):
         return [_dense(value)]
-    return [part if layer.pointwise else _dense(part) for part in parts]
+    return [part if layer.commutes else _dense(part) for part in parts]
 
 
-def _concatenated(values: Sequence[Value], dim: int = 0) -> _Joined:
-    parts: list[Rows | _Waiting] = []
-    for value in values:
+def _concatenated(tensors: Sequence[Value], dim: int = 0) -> Value:
+    if dim not in (1, -3):  # not along the channels: carried out at once
+        return _side_by_side([_dense(value) for value in tensors], dim)
+    parts: list[ChannelParts | _Waiting] = []
+    for value in tensors:
         parts += value.parts if isinstance(value, _Joined) else [value]
     return _Joined(tuple(parts))
 
 
-def _added(first: Value, second: Value) -> Rows:
+def _side_by_side(parts: Sequence[ChannelParts], axis: int) -> ChannelParts:
+    names = {name for part in parts for name in part.values}
+    values = {name: torch.cat([part.part(name) for part in parts], axis) for name in sorted(names)}
+    return ChannelParts(values, None if values else torch.cat([part.like for part in parts], axis))
+
+
+def _added(first: Value, second: Value) -> ChannelParts:
     one, two = _dense(first), _dense(second)
     values = {name: row for name, row in one.values.items() if name not in two.values}
     for name, row in two.values.items():
         values[name] = one.values[name] + row if name in one.values else row
-    return Rows(values, one.like)
+    if one.like.shape[1:] == two.like.shape[1:]:
+        return ChannelParts(values, one.like)
+    shape = torch.broadcast_shapes(one.like.shape[1:], two.like.shape[1:])
+    like = one.like.new_zeros((0, *shape))
+    return ChannelParts({name: row.expand(1, *shape) for name, row in values.items()}, like)
 
 
 def _size(value: Value) -> torch.Tensor:
@@ -380,3 +343,9 @@ def _size(value: Value) -> torch.Tensor:
     if isinstance(value, _Waiting):
         return value.like
     return _size(value.parts[0]) if isinstance(value, _Joined) else value.like
+
+
+def _shape(value: Value) -> torch.Size:
+    parts = value.parts if isinstance(value, _Joined) else (value,)
+    channels = sum((part.cells if isinstance(part, _Waiting) else part).like.shape[1] for part in parts)
+    return torch.Size((1, channels, *_size(value).shape[2:]))

@@ -1,8 +1,8 @@
-"""Which layer loses relevance, where the books of an explanation do not balance.
+"""Which layer loses relevance, where an explanation does not conserve it.
 
-What arrives at the output of a layer is Σ multiplier · value. It equals what is handed to the layer's inputs
-and what is booked; a layer of which that is not true is the one that leaks. Values are kept for it, so it is
-done on a few small windows only, after a run whose books do not balance.
+What arrives at the output of a layer is Σ multiplier · value. It equals what the layer's inputs
+receive and what is recorded; a layer of which that is not true is the one that leaks. Values are kept for it, so it is
+done on a few small windows only, after a run that does not conserve relevance.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Iterable
 import torch
 from torch import fx
 
-from ..layers.backward import Walk, name_of, traced
+from ..layers.backward import LayerwiseBackward, name_of, traced
 from ..layers.conservation import Ledger, total
-from ..layers.rules import Handed, Rules
+from ..layers.rules import DirectRelevance, Rules
 from ..streaming.runner import Inputs, Runner
 from .explainers import Seeds
 
 
-class AuditedWalk(Walk):
-    """A walk that keeps all values, and what each layer has lost on the way back."""
+class AuditedBackward(LayerwiseBackward):
+    """A pass that keeps all values, and what each layer loses in the backward pass."""
 
     def __init__(self, graph: fx.GraphModule, rules: Rules) -> None:
         super().__init__(graph, rules)
         self.lost: dict[str, float] = {}
         self._values: dict[fx.Node, torch.Tensor] = {}
-        self._booked = 0.0
+        self._recorded = 0.0
 
     def run_node(self, n: fx.Node):
         """Run a node by its rule, and keep its value."""
@@ -36,15 +36,17 @@ class AuditedWalk(Walk):
     def passed(
         self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
     ) -> None:
-        """Take down what arrived at a layer and was neither handed on nor booked."""
+        """Add up what arrived at a layer and was neither passed to its inputs nor recorded."""
         missing = float(total(own * self._values[node]))
         for source, share in zip(sources, shares):
             if share is not None:
-                relevance = share.relevance if isinstance(share, Handed) else share * self._values[source]
+                relevance = (
+                    share.relevance if isinstance(share, DirectRelevance) else share * self._values[source]
+                )
                 missing -= float(total(relevance))
-        booked = sum(sum(layers.values()) for layers in ledger.by_layer().values())
-        missing -= booked - self._booked
-        self._booked = booked
+        recorded = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+        missing -= recorded - self._recorded
+        self._recorded = recorded
         self.lost[name_of(node)] = self.lost.get(name_of(node), 0.0) + missing
 
 
@@ -63,10 +65,10 @@ def lost_by_layer(runner: Runner, rules: Rules, inputs: Inputs, seeds: Seeds) ->
         How much each logit counts.
     """
     inputs = inputs.to(runner.dtype)
-    walk = AuditedWalk(traced(runner.module), rules)
-    logits = walk.forward(inputs.fine, inputs.coarse)
-    walk.backward(seeds(logits), Ledger())
-    return walk.lost
+    layerwise = AuditedBackward(traced(runner.module), rules)
+    logits = layerwise.forward(inputs.fine, inputs.coarse)
+    layerwise.backward(seeds(logits), Ledger())
+    return layerwise.lost
 
 
 def leaking_layer(windows: Iterable[dict[str, float]]) -> tuple[str, float] | None:

@@ -1,4 +1,4 @@
-"""How the methods run on one tile: by a walk back through the layers, along a path, or over noise.
+"""How the methods run on one tile: backwards layer by layer, along a path, or over noise.
 
 Occlusion has a module of its own, :mod:`.occlusion`.
 """
@@ -15,7 +15,7 @@ import torch
 from ...ground.errors import ModelError
 from ...ground.window import Window
 from ..layers.activations import Rescaled
-from ..layers.backward import Walk, traced
+from ..layers.backward import LayerwiseBackward, traced
 from ..layers.conservation import BIAS, Ledger
 from ..layers.rules import DropoutRule, Rules, along_gradient
 from ..streaming.runner import Inputs, Runner
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Explanation:
     """What a method found on one tile.
 
-    The relevance of an input is multiplier · (x - x₀) and what was handed to it as such.
+    The relevance of an input is multiplier · (x - x₀) plus what it received as such.
 
     Parameters
     ----------
@@ -37,19 +37,24 @@ class Explanation:
         Σ seeds · logits.
     fine, coarse : torch.Tensor or None
         Multipliers of the inputs, shaped as these; None where there are none.
-    handed_fine, handed_coarse : torch.Tensor or None
+    direct_fine, direct_coarse : torch.Tensor or None
         Relevance beside what the multipliers give.
     fine_window, coarse_window : Window or None
-        Where the handed relevance lies, in pixels and in cells; None: on the inputs themselves.
+        Where the direct relevance lies, in pixels and in cells; None: on the inputs themselves.
     """
 
     target_sum: float
     fine: torch.Tensor | None
     coarse: torch.Tensor | None
-    handed_fine: torch.Tensor | None = None
-    handed_coarse: torch.Tensor | None = None
+    direct_fine: torch.Tensor | None = None
+    direct_coarse: torch.Tensor | None = None
     fine_window: Window | None = None
     coarse_window: Window | None = None
+
+    @property
+    def handed_fine(self) -> torch.Tensor | None:
+        """`direct_fine` by its former name."""
+        return self.direct_fine
 
 
 # Seeds for logits: both (1, output, row, column).
@@ -72,14 +77,14 @@ class Explainer(Protocol):
         seeds : callable
             How much each logit counts.
         ledger : Ledger
-            Takes down what does not reach the inputs.
+            Records what does not reach the inputs.
         place : Window, optional
             Where the inputs lie in the scene; needed by methods that draw noise or lay out patches.
         """
 
 
 class Network(Protocol):
-    """What gives logits and gradients: a :class:`Runner`, or a :class:`Walked` one."""
+    """What gives logits and gradients: a :class:`Runner`, or a :class:`LayerwiseNetwork` one."""
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
         """Return the logits (1, output, row, column)."""
@@ -88,35 +93,35 @@ class Network(Protocol):
         """Return the gradient of Σ seeds · logits with respect to the inputs."""
 
 
-class Walked:
-    """Logits and gradients by a walk through the layers: with dropout, which the fast forward has not."""
+class LayerwiseNetwork:
+    """Logits and gradients layer by layer: with dropout, which fast forward passes do without."""
 
     def __init__(self, runner: Runner, dropout: DropoutRule | None) -> None:
         rules = Rules(along_gradient, runner.dtype, dropout=dropout)
-        self._walk, self._runner = Walk(traced(runner.module), rules), runner
+        self._layerwise, self._runner = LayerwiseBackward(traced(runner.module), rules), runner
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
         """Return the logits (1, output, row, column)."""
         inputs = inputs.to(self._runner.dtype)
-        return self._walk.forward(inputs.fine, inputs.coarse).to(self._runner.input_dtype)
+        return self._layerwise.forward(inputs.fine, inputs.coarse).to(self._runner.input_dtype)
 
     def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the gradient of Σ seeds · logits with respect to the inputs."""
         self.logits(inputs)
-        fine, coarse = self._walk.backward(seeds.to(self._runner.dtype), Ledger())
+        fine, coarse = self._layerwise.backward(seeds.to(self._runner.dtype), Ledger())
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return torch.zeros_like(inputs.fine) if fine is None else fine, coarse
 
 
-# How far logits of a walk may be from those of the network, as a share of the largest.
+# How far logits computed layer by layer may be from those of the network, as a share of the largest.
 AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3, torch.bfloat16: 0.2}
 
 
 class _Agreement:
-    """Compares a walk's logits with those of the network itself, on the first tile that seeds any.
+    """Compares logits computed layer by layer with those of the network itself, on the first tile that seeds any.
 
-    A network may do what its drawn graph does not show, such as to overwrite a value that it reads again.
+    A network may do what its traced graph does not show, such as to overwrite a value that it reads again.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -135,23 +140,23 @@ class _Agreement:
         chosen = (seeds != 0).any(1, keepdim=True).expand_as(logits)
         if not chosen.any():  # where the predicted class is the reference itself, no logit counts
             return
-        # Everywhere right, as the walk is: at the edges of the tile as at those of the scene.
+        # Right everywhere, also at edges of the tile that are none of the scene.
         expected = self._runner.logits(Inputs(inputs.fine, inputs.coarse))[chosen].double()
         off = (logits[chosen].double() - expected).abs().max()
         if off > AGREEMENT[self._runner.dtype] * expected.abs().max().clamp(min=1.0):
             raise ModelError(
-                f"Walked through layer by layer, the network of '{self._runner.card.id}' gives other logits (off by "
+                f"Computed layer by layer, the network of '{self._runner.card.id}' gives other logits (off by "
                 f"{off:.3g}): it may overwrite values that it reads again, by inplace=True or by +=. Write it "
                 "without, or choose METHOD=gradient_x_input or integrated_gradients."
             )
         self._checked = True
 
 
-class WalkExplainer:
-    """Explains by walking back through the layers with a rule for each."""
+class LayerwiseExplainer:
+    """Explains by a backward pass through the layers with a rule for each."""
 
     def __init__(self, runner: Runner, rules: Rules, drops: bool = False) -> None:
-        self._walk = Walk(traced(runner.module), rules)
+        self._layerwise = LayerwiseBackward(traced(runner.module), rules)
         self._dtype = runner.dtype
         self._agreement = None if drops else _Agreement(runner)
 
@@ -160,14 +165,14 @@ class WalkExplainer:
     ) -> Explanation:
         """Explain one tile."""
         given, inputs = inputs, inputs.to(self._dtype)
-        logits = self._walk.forward(inputs.fine, inputs.coarse)
+        logits = self._layerwise.forward(inputs.fine, inputs.coarse)
         seeded = seeds(logits)
         if self._agreement:
             self._agreement.check(given, logits, seeded)
-        fine, coarse = self._walk.backward(seeded, ledger)
+        fine, coarse = self._layerwise.backward(seeded, ledger)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
-        return Explanation(seeded_sum(seeded, logits), fine, coarse, *self._walk.handed)
+        return Explanation(seeded_sum(seeded, logits), fine, coarse, *self._layerwise.direct)
 
 
 class RescaleExplainer:
@@ -178,7 +183,7 @@ class RescaleExplainer:
         self._agreement = None if dropout else _Agreement(runner)
         self._gates = Rescaled()
         rules = Rules(along_gradient, runner.dtype, self._gates, dropout=dropout)
-        self._walk = Walk(traced(runner.module), rules)
+        self._layerwise = LayerwiseBackward(traced(runner.module), rules)
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
@@ -188,15 +193,15 @@ class RescaleExplainer:
         origin = self._runner.constant(inputs, self._levels).to(dtype)
         given, inputs = inputs, inputs.to(dtype)
         self._gates.record()
-        logits_there = self._walk.forward(origin.fine, origin.coarse)
+        logits_there = self._layerwise.forward(origin.fine, origin.coarse)
         self._gates.recording = False
-        logits = self._walk.forward(inputs.fine, inputs.coarse)
+        logits = self._layerwise.forward(inputs.fine, inputs.coarse)
         seeded = seeds(logits)
         if self._agreement:
             self._agreement.check(given, logits, seeded)
-        ledger.note(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
+        ledger.record(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
         # Constants cancel in differences: what rules say of biases does not count here.
-        fine, coarse = self._walk.backward(seeded, Ledger())
+        fine, coarse = self._layerwise.backward(seeded, Ledger())
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
@@ -222,7 +227,7 @@ class PathExplainer:
         seeded = seeds(logits).clone()
         origin = self._runner.constant(inputs, self._levels)
         at_origin = seeded_sum(seeded, self._network.logits(origin))
-        ledger.note(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        ledger.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         points = (inputs.towards(origin, float(share)) for share in self._shares)
         fine, coarse = _mean_gradient(self._network, points, self._weights, seeded, self._check)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
@@ -265,7 +270,7 @@ class SecantExplainer:
         seeded = seeds(logits).clone()
         origin = self._runner.constant(inputs, self._levels)
         at_origin = seeded_sum(seeded, self._runner.logits(origin))
-        ledger.note(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        ledger.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         fine = torch.zeros_like(inputs.fine)
         found = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
         for multipliers, begin, end in zip(found, self._ends, self._ends[1:]):

@@ -1,7 +1,7 @@
 """Gradient and LRP-ε by an architecture's own fast paths (:mod:`.contract`).
 
-:class:`.backward.Walk` takes any network layer by layer. A fast path gives the same gradients or relevance, and
-the same amounts of every bias and of ε, several times faster.
+:class:`.backward.LayerwiseBackward` explains any network, layer by layer. A fast path gives the same gradients or
+relevance, and the same amounts of every bias and of ε, several times faster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .explainers import Explanation, Seeds, seeded_sum
 
 
 class FastGradient:
-    """Explains by the network's own way back: gradient, gradient × input, LRP-0."""
+    """Explains by the network's own backward pass: gradient, gradient × input, LRP-0."""
 
     def __init__(self, runner: Runner, gradient: ForwardPass) -> None:
         self._gradient = gradient
@@ -26,13 +26,13 @@ class FastGradient:
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        logits, pull = self._gradient(inputs.fine, inputs.coarse, inputs.edges)
+        logits, backward = self._gradient(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
 
-        def note(layer: str, amount: torch.Tensor) -> None:
-            ledger.note(BIAS, layer, amount)
+        def record(layer: str, amount: torch.Tensor) -> None:
+            ledger.record(BIAS, layer, amount)
 
-        fine, coarse = pull(seeded, note)
+        fine, coarse = backward(seeded, record)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
@@ -49,9 +49,9 @@ class FastEpsilon:
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
     ) -> Explanation:
         """Explain one tile."""
-        logits, pull = self._lrp_epsilon(inputs.fine, inputs.coarse, inputs.edges)
+        logits, backward = self._lrp_epsilon(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
-        fine, coarse = pull(seeded, ledger.note)
+        fine, coarse = backward(seeded, ledger.record)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)

@@ -1,4 +1,4 @@
-"""Where relevance is gathered: a strip of fine pixels that rolls down the scene, and all coarse cells.
+"""Where relevance is added up: a strip of fine pixels that rolls down the scene, and all coarse cells.
 
 Both hold as many maps as there are replicas (:mod:`.uncertainty`), one as a rule.
 """
@@ -21,7 +21,7 @@ class FineMap:
 
     Accumulated in float32 for float32 networks: a pixel receives from at most a few tiles, so nothing is
     lost; sums are taken in float64. Of several replicas the mean and the standard deviation (n - 1) are
-    handed on, the channels' means first.
+    written, the channels' means first.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class FineMap:
         return window.slices(Window(self._top, self._footprint.col, 0, 0))
 
     def _reached(self, window: Window) -> Window:
-        """Return the part of a window that the footprint holds and that is not handed on yet."""
+        """Return the part of a window that the footprint holds and that is not written yet."""
         held = self._footprint
         below = Window(self._top, held.col, held.row_stop - self._top, held.cols)
         return window.intersection(below)
 
-    def see(self, tile: Tile, patch: Patch) -> None:
-        """Take down which pixels are valid."""
+    def mark_valid(self, tile: Tile, patch: Patch) -> None:
+        """Mark which pixels are valid."""
         window = self._reached(tile.input)
         self._rows_until(window.row_stop)
         self._valid[self._place(window)] = patch.valid[window.slices(patch.window)]
@@ -81,8 +81,8 @@ class FineMap:
         here = (replica, slice(None), *self._place(inside))
         self._values[here] += relevance[(slice(None), *inside.slices(window))]
 
-    def hand_on(self, computed: int, final: bool = False) -> None:
-        """Account for and write the rows that tiles below row `computed` cannot reach (`final`: all)."""
+    def flush(self, computed: int, final: bool = False) -> None:
+        """Sum up and write the rows that tiles below row `computed` cannot reach (`final`: all)."""
         stop = self._footprint.row_stop if final else computed - self._margin
         number = stop - self._top
         if number <= 0:
@@ -93,7 +93,7 @@ class FineMap:
         self._top = stop
 
     def _settle(self, first: int, stop: int) -> None:
-        """Account for and write the held rows from `first` to `stop`."""
+        """Sum up and write the held rows from `first` to `stop`."""
         values, valid = self._values[:, :, first:stop], self._valid[first:stop]
         window = Window(self._top + first, self._footprint.col, stop - first, self._footprint.cols)
         inside = window.intersection(self._region)
@@ -115,20 +115,20 @@ class FineMap:
 class Cells:
     """Relevance of coarse cells from one replica; arrays (coarse channel, cell row, cell column), float64.
 
-    The relevance of a cell is multiplier · (x - x₀) + handed (without a factor for methods that have none).
+    The relevance of a cell is multiplier · (x - x₀) + direct (without a factor for methods that have none).
 
     Parameters
     ----------
     multipliers : numpy.ndarray
         Logit per standardised unit.
-    handed : numpy.ndarray or None
+    direct : numpy.ndarray or None
         Relevance beside what the multipliers give; None for none.
     mean, sd : numpy.ndarray
         (coarse channel,): how the replica's network standardises.
     """
 
     multipliers: np.ndarray
-    handed: np.ndarray | None
+    direct: np.ndarray | None
     mean: np.ndarray
     sd: np.ndarray
 
@@ -143,7 +143,7 @@ class CellMap:
         self._shape = (len(first.coarse_channels), cells.rows, cells.cols)
         self._runners, self._levels = runners, levels[:, None, None]
         self._multipliers = [np.zeros(self._shape) for _ in runners]
-        self._handed: list[np.ndarray | None] = [None for _ in runners]
+        self._direct: list[np.ndarray | None] = [None for _ in runners]
         # Replicas of one network read the same values.
         self._values = {id(runner): np.zeros(self._shape) for runner in runners}
         self._gaps = np.zeros(self._shape, bool)
@@ -157,17 +157,17 @@ class CellMap:
         runner = self._runners[replica]
         cells = tile.input.coarser(self._ratio)
         here = (slice(None), *cells.slices())
-        handed = found.handed_coarse
+        direct = found.direct_coarse
         if found.coarse is not None:
             self._multipliers[replica][here] += runner.array(found.coarse[0])
             if noise is not None and self._times_input:
                 extra = found.coarse * noise.coarse
-                handed = extra if handed is None else handed + extra
-        if handed is not None:
-            if self._handed[replica] is None:
-                self._handed[replica] = np.zeros(self._shape)
+                direct = extra if direct is None else direct + extra
+        if direct is not None:
+            if self._direct[replica] is None:
+                self._direct[replica] = np.zeros(self._shape)
             place = (found.coarse_window or cells).slices()
-            self._handed[replica][(slice(None), *place)] += runner.array(handed[0])
+            self._direct[replica][(slice(None), *place)] += runner.array(direct[0])
         self._values[id(runner)][here] = runner.array(inputs.coarse[0])
         read = patch.coarse[(slice(None), *cells.slices(patch.window.coarser(self._ratio)))]
         self._gaps[here] = ~np.isfinite(read)
@@ -175,16 +175,16 @@ class CellMap:
     def cells(self) -> tuple[Cells, ...]:
         """Return what each replica found."""
         return tuple(
-            Cells(multipliers, handed, *_standardisation(runner))
-            for multipliers, handed, runner in zip(self._multipliers, self._handed, self._runners)
+            Cells(multipliers, direct, *_standardisation(runner))
+            for multipliers, direct, runner in zip(self._multipliers, self._direct, self._runners)
         )
 
     def relevance(self, replica: int) -> np.ndarray:
         """Return the relevance of the cells, gaps included."""
         factor = self._values[id(self._runners[replica])] - self._levels if self._times_input else 1.0
         relevance = self._multipliers[replica] * factor
-        handed = self._handed[replica]
-        return relevance if handed is None else relevance + handed
+        direct = self._direct[replica]
+        return relevance if direct is None else relevance + direct
 
     def mean(self) -> np.ndarray:
         """Return the mean relevance of the cells over the replicas; NaN at gaps."""

@@ -1,4 +1,4 @@
-"""Relevance methods: their words, their settings, and what runs them.
+"""Relevance methods: their settings, and what runs each.
 
 =========================  ==========================================================  =============
 word                       relevance of an input x                                     baseline x₀
@@ -29,11 +29,18 @@ input: all channels of a pixel would come out with the same pattern.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...ground.errors import ParameterError
-from ...ground.vocabulary.relevance_methods import METHODS, SETTINGS, RelevanceMethod, default_of
-from ...ground.vocabulary.words import FIRST_LAYERS, check_word
+from ...ground.vocabulary.relevance_methods import (
+    METHODS,
+    MOST_STEPS,
+    SETTINGS,
+    RelevanceMethod,
+    default_of,
+)
+from ...ground.vocabulary.words import BOUND, FIRST_LAYERS, check_word
 from ...ground.window import Window
 from ..layers.activations import Tangent, Whole
 from ..layers.rules import (
@@ -53,12 +60,13 @@ from ..streaming.runner import Runner
 from .explainers import (
     Check,
     Explainer,
+    LayerwiseExplainer,
+    LayerwiseNetwork,
+    Network,
     PathExplainer,
     RescaleExplainer,
     SecantExplainer,
     SmoothExplainer,
-    Walked,
-    WalkExplainer,
 )
 from .fast import FastEpsilon, FastGradient
 from .occlusion import OcclusionExplainer
@@ -79,8 +87,6 @@ OCCLUSION = "occlusion"
 # One step with secants is closer to the integral, pixel by pixel, than as many Gauss-Legendre nodes: on four simulated
 # scenes and both bundled networks 16 steps were wrong by 0.3 to 3.6 % of Σ|relevance|, 32 nodes by 1.3 to 7.5 %.
 NODES_A_STEP = 2
-# Residuals accepted of an exact method, by precision, relative to Σ|R| + |bias|.
-ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,8 @@ class Method:
     name : str
         One of :data:`METHODS`.
     steps : int
-        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a way
-        back over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
+        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a backward
+        pass over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
     refine : bool
         Whether `steps` is doubled, up to `most_steps`, until relevance stands still and adds up within `tolerance`.
     tolerance : float
@@ -127,17 +133,17 @@ class Method:
         If a value makes no sense.
     """
 
-    name: str = GRADIENT_X_INPUT
+    name: str = next(iter(METHODS))
     steps: int = default_of("steps")
     refine: bool = True
     tolerance: float = 0.01
-    most_steps: int = 512
+    most_steps: int = MOST_STEPS
     baseline: tuple[float, ...] = ()
     epsilon: float = default_of("epsilon")
     gamma: float = default_of("gamma")
     alpha: float = default_of("alpha")
     first_layer: str = default_of("first_layer")
-    bound: float = 4.0
+    bound: float = BOUND
     noise: float = default_of("noise")
     samples: int = default_of("samples")
     seed: int = default_of("seed")
@@ -149,7 +155,7 @@ class Method:
             raise ParameterError(
                 f"Integrated gradients take at least 1 step, not {self.steps}. Change STEPS."
             )
-        if self.name in (LRP_EPSILON, LRP_COMPOSITE) and not self.epsilon > 0:
+        if "epsilon" in self.facts.settings and not self.epsilon > 0:
             raise ParameterError(
                 f"LRP-ε needs an EPSILON above 0, not {self.epsilon:g}. For none choose METHOD=gradient_x_input, "
                 "its limit."
@@ -181,6 +187,11 @@ class Method:
         return METHODS[self.name]
 
     @property
+    def how(self) -> MethodRun:
+        """What runs the method."""
+        return RUNS[self.name]
+
+    @property
     def propagates(self) -> bool:
         """Whether this is layer-wise relevance propagation."""
         return self.facts.propagates
@@ -199,7 +210,7 @@ class Method:
     def first_rule(self) -> str:
         """The word of the rule of the layers that read the inputs."""
         if self.first_layer == "default":
-            return "z_box" if self.name == LRP_COMPOSITE else "same"
+            return self.how.first_layer
         return self.first_layer
 
     def used_settings(self) -> dict[str, object]:
@@ -220,14 +231,9 @@ class Method:
         return f"{said}; first layer: {first}" if self.propagates and first else said
 
 
-def explainer_for(
-    runner: Runner,
-    method: Method,
-    check: Check = lambda: None,
-    scene: Window | None = None,
-    dropout: DropoutRule | None = None,
-) -> Explainer:
-    """Return the explainer of a method.
+@dataclass(frozen=True)
+class Task:
+    """What an explainer is made for.
 
     Parameters
     ----------
@@ -237,67 +243,145 @@ def explainer_for(
         The method.
     check : callable
         Called between the steps of long methods, and may raise.
-    scene : Window, optional
-        The whole scene, for methods that lay out patches; default: what is explained is the scene.
-    dropout : callable, optional
-        What dropout does; default: nothing, as in evaluation.
+    scene : Window or None
+        The whole scene, for methods that lay out patches; None: what is explained is the scene.
+    dropout : callable or None
+        What dropout does; None: nothing, as in evaluation.
     """
-    network = Walked(runner, dropout) if dropout else runner
-    if method.name == INTEGRATED_GRADIENTS:
-        if dropout is None and (secants := runner.fast.secants) is not None:
-            return SecantExplainer(runner, secants, method.baseline, -(-method.steps // NODES_A_STEP), check)
-        return PathExplainer(runner, network, method.baseline, method.steps, check)
-    if method.name == SMOOTHGRAD:
-        noises = [Noise(method.noise, runner.ratio, method.seed, sample) for sample in range(method.samples)]
-        return SmoothExplainer(network, noises, check)
-    if method.name == OCCLUSION:
-        return OcclusionExplainer(runner, network, method.patch, method.baseline, scene, check)
-    if method.name == DEEPLIFT:
-        return RescaleExplainer(runner, method.baseline, dropout)
-    if dropout is None and (fast := _fast_explainer(runner, method)) is not None:
-        return fast
-    return WalkExplainer(runner, rules_of(runner, method, dropout), drops=dropout is not None)
+
+    runner: Runner
+    method: Method
+    check: Check
+    scene: Window | None
+    dropout: DropoutRule | None
+
+    @property
+    def network(self) -> Network:
+        """What gives logits and gradients, with dropout where that is sampled."""
+        return LayerwiseNetwork(self.runner, self.dropout) if self.dropout else self.runner
+
+
+def _layer_by_layer(task: Task) -> Explainer:
+    method, runner = task.method, task.runner
+    if task.dropout is None and method.first_rule == "same" and method.how.fast is not None:
+        fast = method.how.fast(runner, method)
+        if fast is not None:
+            return fast
+    return LayerwiseExplainer(runner, rules_of(runner, method, task.dropout), drops=task.dropout is not None)
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """What runs a method.
+
+    Parameters
+    ----------
+    explainer : callable
+        ``explainer(task)`` returns the explainer; by default a backward pass layer by layer.
+    rule : callable
+        ``rule(method)`` returns the rule of affine layers of this pass; by default the gradient, LRP-0.
+    fast : callable or None
+        ``fast(runner, method)`` returns an explainer by a fast path of the network, None where it has none.
+    first_layer : str
+        What FIRST_LAYER=default means.
+    audited : bool
+        Whether a residual lies with a layer, which a backward pass layer by layer can find.
+    in_steps : bool
+        Whether the number of steps is chosen on small windows, and tolerates what is left over.
+    beyond : callable
+        ``beyond(method)``: how many pixels beyond the receptive field it writes to.
+    single_draw : str
+        The method of one of its draws, for one that is a mean over draws of noise; else empty.
+    """
+
+    explainer: Callable[[Task], Explainer] = _layer_by_layer
+    rule: Callable[[Method], AffineRule] = lambda method: along_gradient
+    fast: Callable[[Runner, Method], Explainer | None] | None = None
+    first_layer: str = "same"
+    audited: bool = True
+    in_steps: bool = False
+    beyond: Callable[[Method], int] = lambda method: 0
+    single_draw: str = ""
+
+
+def _along_a_path(task: Task) -> Explainer:
+    runner, method = task.runner, task.method
+    if task.dropout is None and (secants := runner.fast.secants) is not None:
+        steps = -(-method.steps // NODES_A_STEP)
+        return SecantExplainer(runner, secants, method.baseline, steps, task.check)
+    return PathExplainer(runner, task.network, method.baseline, method.steps, task.check)
+
+
+def _over_noise(task: Task) -> Explainer:
+    method, ratio = task.method, task.runner.ratio
+    noises = [Noise(method.noise, ratio, method.seed, sample) for sample in range(method.samples)]
+    return SmoothExplainer(task.network, noises, task.check)
+
+
+def _by_patches(task: Task) -> Explainer:
+    method = task.method
+    return OcclusionExplainer(
+        task.runner, task.network, method.patch, method.baseline, task.scene, task.check
+    )
+
+
+def _by_differences(task: Task) -> Explainer:
+    return RescaleExplainer(task.runner, task.method.baseline, task.dropout)
+
+
+def _fast_gradient(runner: Runner, method: Method) -> Explainer | None:
+    gradient = runner.fast.gradient
+    return None if gradient is None else FastGradient(runner, gradient)
+
+
+def _fast_epsilon(runner: Runner, method: Method) -> Explainer | None:
+    lrp_epsilon = runner.fast.lrp_epsilon
+    return None if lrp_epsilon is None else FastEpsilon(runner, lrp_epsilon(method.epsilon))
+
+
+def _but_norms(rule: AffineRule) -> AffineRule:
+    """Return a rule for all affine layers but batch norms, which have nothing to weigh."""
+    return ByKind(wide=rule, pointwise=rule)
+
+
+# What runs each word of METHODS, in the same order.
+RUNS: Mapping[str, MethodRun] = {
+    GRADIENT_X_INPUT: MethodRun(fast=_fast_gradient),
+    INTEGRATED_GRADIENTS: MethodRun(_along_a_path, audited=False, in_steps=True),
+    LRP_EPSILON: MethodRun(rule=lambda method: AlongEpsilon(method.epsilon), fast=_fast_epsilon),
+    GRADIENT: MethodRun(fast=_fast_gradient),
+    SMOOTHGRAD: MethodRun(_over_noise, single_draw=GRADIENT),
+    DEEPLIFT: MethodRun(_by_differences, audited=False),
+    LRP_0: MethodRun(fast=_fast_gradient),
+    LRP_GAMMA: MethodRun(rule=lambda method: _but_norms(AlongGamma(method.gamma))),
+    LRP_ALPHA_BETA: MethodRun(rule=lambda method: _but_norms(AlongSigns(method.alpha))),
+    LRP_ZPLUS: MethodRun(rule=lambda method: _but_norms(AlongSigns(1.0))),
+    LRP_COMPOSITE: MethodRun(
+        rule=lambda method: ByKind(AlongGamma(method.gamma), AlongEpsilon(method.epsilon)),
+        first_layer="z_box",
+    ),
+    OCCLUSION: MethodRun(_by_patches, beyond=lambda method: method.patch),
+}
+
+
+def explainer_for(
+    runner: Runner,
+    method: Method,
+    check: Check = lambda: None,
+    scene: Window | None = None,
+    dropout: DropoutRule | None = None,
+) -> Explainer:
+    """Return the explainer of a method; the parameters are those of :class:`Task`."""
+    return method.how.explainer(Task(runner, method, check, scene, dropout))
 
 
 def rules_of(runner: Runner, method: Method, dropout: DropoutRule | None = None) -> Rules:
-    """Return the rule of each layer for a method that walks back through the layers, or could."""
+    """Return the rule of each layer for a method that goes back layer by layer, or could."""
     gates = Whole() if method.propagates else Tangent()
-    return Rules(_affine_rule(method), runner.dtype, gates, _first_rule(method), dropout)
-
-
-def _first_rule(method: Method) -> AffineRule | None:
-    if not method.propagates:
-        return None
-    rules: dict[str, AffineRule] = {
+    first: Mapping[str, AffineRule] = {
         "w_square": by_squares,
         "flat": evenly,
         "z_box": WithinBox(method.bound),
     }
-    return rules.get(method.first_rule)
-
-
-def _fast_explainer(runner: Runner, method: Method) -> Explainer | None:
-    """Return an explainer that uses the network's own way back, or None where only the walk will do."""
-    if method.first_rule != "same":
-        return None
-    fast = runner.fast
-    if method.name == LRP_EPSILON and fast.lrp_epsilon is not None:
-        return FastEpsilon(runner, fast.lrp_epsilon(method.epsilon))
-    if fast.gradient is None or method.name not in (GRADIENT, GRADIENT_X_INPUT, LRP_0):
-        return None
-    return FastGradient(runner, fast.gradient)
-
-
-def _affine_rule(method: Method) -> AffineRule:
-    if method.name == LRP_EPSILON:
-        return AlongEpsilon(method.epsilon)
-    if method.name == LRP_COMPOSITE:
-        return ByKind(wide=AlongGamma(method.gamma), pointwise=AlongEpsilon(method.epsilon))
-    rules: dict[str, AffineRule] = {
-        LRP_GAMMA: AlongGamma(method.gamma),
-        LRP_ALPHA_BETA: AlongSigns(method.alpha),
-        LRP_ZPLUS: AlongSigns(1.0),
-    }
-    if method.name in rules:
-        return ByKind(wide=rules[method.name], pointwise=rules[method.name])
-    return along_gradient
+    own = first.get(method.first_rule) if method.propagates else None
+    return Rules(method.how.rule(method), runner.dtype, gates, own, dropout)

@@ -16,22 +16,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from ...ground.errors import ModelError
 from ...ground.window import Window
-from ...networks.layers import BilinearUpsample, NearestUpsample
 from ..layers.backward import traced
 from ..layers.conservation import Ledger
+from ..layers.kinds import kind_of_node, reach_of_node, read_inputs
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explanation, Network, Seeds, seeded_sum
-
-# Layers that look at a pixel by itself, as far as space is concerned.
-_POINTWISE = (
-    nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ class OcclusionExplainer:
         self._scene, self._check = scene, check
         self._fine = _Patches(patch, 1, runner.radius)
         cells = max(1, round(patch / runner.ratio))
-        self._coarse = _Patches(cells, runner.ratio, coarse_reach(runner.module, runner.radius))
+        self._coarse = _Patches(cells, runner.ratio, coarse_reach(runner.module, runner.radius, runner.ratio))
 
     def explain(
         self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
@@ -113,7 +109,7 @@ class OcclusionExplainer:
         def change(fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
             self._check()
             without = self._network.logits(Inputs(fine, coarse))
-            # Logits that nobody asked for need not be finite.
+            # Logits that are not seeded need not be finite.
             return torch.where(seeded != 0, seeded * (logits - without), 0.0).sum(1)[0].double()
 
         fine, fine_window = self._by_patch(
@@ -242,44 +238,46 @@ class _Axis:
         return chosen.to(device), acting.to(device)
 
 
-def coarse_reach(module: nn.Module, radius: int) -> int:
-    """Return how many pixels beside its own a coarse cell acts on, `radius` where the layers do not tell.
+def coarse_reach(module: nn.Module, radius: int, ratio: int) -> int:
+    """Return how many pixels beside its own a coarse cell acts on, `radius` where that is not known.
 
     A coarse channel that joins behind the last wide convolution acts on its own pixels alone, and all its
     cells can be taken away in one pass.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    radius : int
+        Of its receptive field, in fine pixels.
+    ratio : int
+        Fine pixels along one side of a coarse cell.
     """
     try:
         graph = traced(module)
     except ModelError:
         return radius
-    reach: dict[object, int | None] = {}  # None: does not depend on the coarse channels
+    # By node: fine pixels before and after what it reads of the coarse input, and pixels along one of its places.
+    known: dict[fx.Node, tuple[Fraction, Fraction, Fraction] | None] = {}
     inputs = 0
     for node in graph.graph.nodes:
         if node.op == "placeholder":
-            reach[node] = 0 if inputs == 1 else None
+            known[node] = (Fraction(0), Fraction(0), Fraction(ratio)) if inputs == 1 else None
             inputs += 1
             continue
-        layer = graph.get_submodule(node.target) if node.op == "call_module" else None
-        sources = [reach[source] for source in node.all_input_nodes]
-        if isinstance(layer, (NearestUpsample, BilinearUpsample)):
-            sources = sources[:1]
-        known = [source for source in sources if source is not None]
-        if not known:
-            reach[node] = None
+        kind = kind_of_node(graph, node)
+        read = [found for found in map(known.get, read_inputs(node, kind)) if found is not None]
+        if not read:
+            known[node] = None  # does not depend on the coarse channels
             continue
-        more = _own_reach(layer) if layer is not None else 0
-        if more is None:
+        before, after, pixels = (max(each) for each in zip(*read))
+        if node.op == "output":
+            return min(radius, math.ceil(max(before, after, 0)))
+        try:
+            own = None if kind is None else reach_of_node(graph, node, kind)
+        except ModelError:
+            own = None
+        if own is None:
             return radius
-        reach[node] = max(known) + more
-    return min(radius, reach[node] or 0)
-
-
-def _own_reach(layer: nn.Module) -> int | None:
-    """Return how far a layer looks beside a pixel, None where that is not known."""
-    if isinstance(layer, (*_POINTWISE, NearestUpsample)):
-        return 0
-    if isinstance(layer, BilinearUpsample):
-        return layer.ratio
-    if isinstance(layer, nn.Conv2d) and set(layer.stride) == {1} and layer.padding_mode == "zeros":
-        return max(math.ceil(d * (k - 1)) for d, k in zip(layer.dilation, layer.kernel_size))
-    return None
+        known[node] = (before + own.before * pixels, after + own.after * pixels, pixels * own.step)
+    return 0

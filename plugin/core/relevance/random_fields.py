@@ -8,35 +8,20 @@ in any order, see the same noise and the same dropped units::
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import nn
 
+from ...ground.splitmix import key_of, place_hashes
 from ...ground.window import Window
-from ..layers.conservation import Note
-from ..layers.linear import Step
+from ..layers.conservation import Record
+from ..layers.linear import LayerPass
 from ..streaming.runner import Inputs
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ROW = np.uint64(0xD1342543DE82EF95)
-_MIX = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
-
-
-def _scrambled(values: np.ndarray) -> np.ndarray:
-    """Return the finaliser of the splitmix64 generator (Steele et al. 2014), arithmetic modulo 2^64."""
-    for shift, factor in _MIX:
-        values = (values ^ (values >> np.uint64(shift))) * factor
-    return values ^ (values >> np.uint64(31))
 
 
 def _hashes(key: str, window: Window) -> np.ndarray:
-    origin = np.frombuffer(hashlib.blake2b(key.encode(), digest_size=8).digest(), "<u8")
-    rows = np.arange(window.row, window.row_stop, dtype=np.uint64)
-    cols = np.arange(window.col, window.col_stop, dtype=np.uint64)
-    by_row = _scrambled(origin + rows * _ROW)
-    return _scrambled(by_row[:, None] + cols[None, :] * _GOLDEN)
+    rows, cols = np.arange(window.row, window.row_stop), np.arange(window.col, window.col_stop)
+    return place_hashes(key_of(key), rows, cols)
 
 
 def uniform_deviates(key: str, window: Window) -> np.ndarray:
@@ -100,8 +85,8 @@ class Dropout:
         self._key = f"{seed}/dropout/{sample}"
         self.place = Window(0, 0, 1, 1)  # of the inputs being worked on
 
-    def __call__(self, name: str, layer: nn.Module, values: torch.Tensor) -> Step:
-        """Return the values that are kept, enlarged to keep their mean, and their pull."""
+    def __call__(self, name: str, layer: nn.Module, values: torch.Tensor) -> LayerPass:
+        """Return the values that are kept, enlarged to keep their mean, and the backward pass."""
         _, channels, rows, cols = values.shape
         if isinstance(layer, nn.Dropout2d):
             window = Window(0, 0, 1, 1)
@@ -113,7 +98,7 @@ class Dropout:
         kept = torch.from_numpy(drawn >= layer.p)[None].to(values)
         factor = kept / (1 - layer.p) if layer.p < 1 else kept
 
-        def pull(multipliers: torch.Tensor, note: Note) -> tuple:
+        def backward(multipliers: torch.Tensor, record: Record) -> tuple:
             return (multipliers * factor,)
 
-        return values * factor, pull
+        return values * factor, backward

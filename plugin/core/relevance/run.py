@@ -1,13 +1,13 @@
 """Relevance of every input of a scene for the logits of a target, tile by tile.
 
 Each tile seeds the pixels it answers for, and what its inputs receive — a receptive-field radius around
-them too — is added to a strip that rolls down the scene. Rows no later tile can reach are handed on. The
+them too — is added to a strip that rolls down the scene. Rows that no later tile can reach are written. The
 sum over all tiles is the relevance of the whole scene at once, up to rounding, for every method that is
 linear in the seed.
 
 Relevance of fine pixels goes to a sink. For coarse channels the *multipliers* of the network's cells are
 kept: S being the sampler that made the cells from the coarse raster, the raster's own pixels have the
-relevance (x - x₀) ⊙ Sᵀ m. What a method hands to cells as relevance r, not as a multiplier, is Sᵀ r there:
+relevance (x - x₀) ⊙ Sᵀ m. What cells receive as relevance r, not as a multiplier, is Sᵀ r there:
 rows of S sum to one, so that nothing is lost.
 """
 
@@ -22,22 +22,30 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...ground.errors import NumericalError, ParameterError
-from ...ground.protocols import Patch, Progress, Sink, Source
+from ...ground.errors import ParameterError
+from ...ground.protocols import Progress, Sink, Source
 from ...ground.window import Window
-from ..layers.conservation import BIAS, EPSILON, PADDING, ZERO_DENOMINATOR, Accounts, Ledger
+from ..layers.conservation import (
+    BIAS,
+    EPSILON,
+    PADDING,
+    ROUNDING,
+    ZERO_DENOMINATOR,
+    ConservationReport,
+    Ledger,
+)
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
-from ..streaming.tiling import Plan, Tile
-from ..target.target import Seeding, Target
-from .audit import leaking_layer, lost_by_layer
-from .explainers import Explanation
+from ..streaming.tiling import Plan
+from ..target.target import Target
+from .audit import leaking_layer
 from .maps import CellMap, Cells, FineMap
-from .methods import DEEPLIFT, INTEGRATED_GRADIENTS, OCCLUSION, ROUNDING, Method, rules_of
-from .steps import around_seeds, pilots_of, refined, seeded_pixels, seeds_of
+from .methods import Method
+from .pieces import Pieces
+from .steps import probe_windows, refined, seeded_pixels
 from .uncertainty import Replica, Uncertainty, replicas_of
 
 
@@ -53,7 +61,7 @@ class RelevanceResult:
         (coarse channel, cell row, cell column): mean relevance of the cells; NaN where one has no value.
     baseline : numpy.ndarray
         (coarse channel,), x₀ in standardised units.
-    accounts : Accounts
+    accounts : ConservationReport
         Where the target went; means over the replicas.
     method : Method
         The method as it was run: with the steps that integrated gradients needed.
@@ -66,7 +74,7 @@ class RelevanceResult:
     cells: tuple[Cells, ...]
     coarse_relevance: np.ndarray
     baseline: np.ndarray
-    accounts: Accounts
+    accounts: ConservationReport
     method: Method
     pixels: int
     text: str
@@ -104,7 +112,7 @@ def plan_relevance(
 
         def work(inputs: Inputs, replica: Replica = replica) -> tuple:
             place = Window(0, 0, *inputs.fine.shape[2:])
-            # What the other replicas found waits on the host.
+            # Results of the other replicas stay in host memory.
             waiting = inputs.fine.new_empty((number - 1, *inputs.fine.shape[1:]))
             return waiting, replica.explain(inputs, torch.ones_like, Ledger(), place)
 
@@ -151,7 +159,7 @@ def run_relevance(
         units of the logit, float32 (float64 for a runner of that precision), NaN where not valid. With
         `uncertainty` twice as many bands: the channels' means, then their standard deviations.
     progress : Progress
-        Told of every tile; warned where the books do not balance.
+        Informed of every tile; warned where relevance is not conserved.
     uncertainty : Uncertainty, optional
         What is varied; default: nothing.
 
@@ -167,10 +175,7 @@ def run_relevance(
         Within a tile after the user asked for it.
     """
     seeding = target.resolve(runner.card)
-
-    def check() -> None:
-        check_cancelled(progress)
-
+    check = partial(check_cancelled, progress)
     method = refined(runner, source, plan, seeding, method, progress)
     uncertainty = uncertainty or Uncertainty()
 
@@ -178,82 +183,27 @@ def run_relevance(
         varied = uncertainty if device is runner else uncertainty.on_cpu()
         return replicas_of(device, method, varied, check, scene_window(source))
 
-    retreat = Retreat(runner, plan, progress, replicas_on)
-    runners = [replica.runner for replica in retreat.ready]
-    ledger = Ledger()
+    fallback = OutOfMemoryFallback(runner, plan, progress, replicas_on)
+    runners = [replica.runner for replica in fallback.ready]
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
+    pieces = Pieces(plan, seeding, method, levels[:number], check)
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
-    target_sum, pixels = 0.0, 0
-
-    def explain(
-        patch: Patch, replicas: list[Replica], piece: Tile, seeding: Seeding = seeding
-    ) -> list[_Found]:
-        mask = seeded_pixels(seeding, piece, patch)
-        if not mask.any():
-            return []
-        inputs = {id(r): r.standardise(patch, piece.input) for r in (replica.runner for replica in replicas)}
-        first, found = replicas[0].runner, []
-        seeds = seeds_of(seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
-        for replica in replicas:
-            check()
-            given, booked = inputs[id(replica.runner)], Ledger()
-            explanation, noise = replica.explain(given, seeds, booked, piece.input)
-            relevance = _relevance(replica.runner, method, explanation, given, noise, levels[:number])
-            _check_finite(relevance, piece)
-            # What fine inputs got is on the host now.
-            rest = dataclasses.replace(explanation, fine=None, handed_fine=None)
-            found.append(_Found(relevance, rest, given, noise, booked))
-        return found
-
-    everywhere = dataclasses.replace(seeding, region=None)
-
-    def needed(tile: Tile) -> Tile | None:
-        mask = np.zeros((tile.input.rows, tile.input.cols), bool)
-        meant = np.ones((tile.output.rows, tile.output.cols), bool)
-        mask[tile.output.slices(tile.input)] = seeding.mask(tile.output, meant)
-        if not mask.any():
-            return None
-        return around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
-
-    probe = Probe(
-        lambda tile, patch: retreat.whole(tile, partial(explain, patch, seeding=everywhere)), needed
-    )
-
-    def lost(patch: Patch, mask: np.ndarray, replicas: list[Replica], pilot: Tile) -> dict[str, float]:
-        device = replicas[0].runner
-        inputs = device.standardise(patch, pilot.input)
-        seeds = seeds_of(seeding, mask, device, inputs, fixed=False)
-        return lost_by_layer(device, rules_of(device, method), inputs, seeds)
-
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
-        margin = method.patch if method.name == OCCLUSION else 0
-        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, margin)
-        for tile, patch, last in tiles_with_patches(source, plan, progress, "Explaining", probe):
-            fine.see(tile, patch)
-            mask = seeded_pixels(seeding, tile, patch)
-            if mask.any():
-                # Steps are many: they are not spent on pixels that nothing explained depends on.
-                own = around_seeds(plan, tile, mask) if method.name == INTEGRATED_GRADIENTS else tile
-                for piece, explained in retreat.pieces(own, partial(explain, patch)):
-                    for index, found in enumerate(explained):
-                        explanation = found.explanation
-                        fine.add(index, explanation.fine_window or piece.input, found.relevance)
-                        cells.add(index, piece, patch, found.inputs, explanation, found.noise)
-                        ledger.add(found.booked)
-                        target_sum += explanation.target_sum / len(runners)
-                pixels += int(mask.sum())
-            if last:
-                fine.hand_on(tile.output.row_stop)
-        fine.hand_on(plan.footprint.row_stop, final=True)
+        fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))
+        ledger, target_sum, pixels = _add_up(source, pieces, fallback, progress, fine, cells)
+        fine.flush(plan.footprint.row_stop, final=True)
     if not pixels:
         raise ParameterError(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
     accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
-    if not accounts.balanced and method.name not in (INTEGRATED_GRADIENTS, DEEPLIFT):
-        pilots = pilots_of(source, plan, seeding)
-        losses = [retreat.whole(pilot, partial(lost, patch, mask)) for pilot, patch, mask in pilots]
+    if not accounts.balanced and method.how.audited:
+        windows = probe_windows(source, plan, seeding)
+        losses = [
+            fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
+            for window, patch, mask in windows
+        ]
         accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
     _warn(accounts, progress)
     return RelevanceResult(
@@ -261,61 +211,42 @@ def run_relevance(
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What one replica found on a piece.
+def _add_up(
+    source: Source,
+    pieces: Pieces,
+    fallback: OutOfMemoryFallback,
+    progress: Progress,
+    fine: FineMap,
+    cells: CellMap,
+) -> tuple[Ledger, float, int]:
+    """Explain all tiles of a scene, and add what each receives to the maps.
 
-    Parameters
-    ----------
-    relevance : numpy.ndarray
-        (fine channel, row, column).
-    explanation : Explanation
-        The rest of it.
-    inputs : Inputs
-        What the network saw.
-    noise : Inputs or None
-        What was added to it.
-    booked : Ledger
-        What did not reach the inputs.
+    Returns
+    -------
+    tuple of (Ledger, float, int)
+        What did not reach the inputs, summed over replicas; the sum of the explained logits, the mean over replicas;
+        and how many pixels were explained.
     """
-
-    relevance: np.ndarray
-    explanation: Explanation
-    inputs: Inputs
-    noise: Inputs | None
-    booked: Ledger
-
-
-def _relevance(
-    runner: Runner,
-    method: Method,
-    found: Explanation,
-    inputs: Inputs,
-    noise: Inputs | None,
-    levels: np.ndarray,
-) -> np.ndarray:
-    """Return the relevance (fine channel, row, column) of a tile's fine inputs."""
-    handed = None if found.handed_fine is None else runner.array(found.handed_fine[0])
-    if found.fine is None:
-        return np.zeros(inputs.fine.shape[1:], runner.array_dtype) if handed is None else handed
-    relevance = runner.array(found.fine[0])
-    if method.times_input:
-        given = inputs.fine if noise is None else inputs.fine + noise.fine
-        multipliers, relevance = relevance, np.empty(relevance.shape, relevance.dtype)
-        baseline = levels.astype(relevance.dtype)
-        # Plane by plane: of all at once, whose pixels take turns in memory, numpy would go pixel by pixel.
-        for plane, values, level, multiplier in zip(relevance, runner.array(given[0]), baseline, multipliers):
-            np.subtract(values, level, out=plane)
-            plane *= multiplier
-    return relevance if handed is None else relevance + handed
-
-
-def _check_finite(relevance: np.ndarray, tile: Tile) -> None:
-    if not np.isfinite(relevance).all():
-        raise NumericalError(
-            f"Relevance is not finite at rows {tile.output.row} to {tile.output.row_stop}, columns "
-            f"{tile.output.col} to {tile.output.col_stop}. Check the units of the channels, and the weights."
-        )
+    ledger, target_sum, pixels = Ledger(), 0.0, 0
+    probe = Probe(
+        lambda tile, patch: fallback.whole(tile, partial(pieces.everywhere.explain, patch)),
+        pieces.needed_if_valid,
+    )
+    for tile, patch, last in tiles_with_patches(source, pieces.plan, progress, "Explaining", probe):
+        fine.mark_valid(tile, patch)
+        mask = seeded_pixels(pieces.seeding, tile, patch)
+        if mask.any():
+            for piece, results in fallback.pieces(pieces.needed(tile, mask), partial(pieces.explain, patch)):
+                for index, result in enumerate(results):
+                    explanation = result.explanation
+                    fine.add(index, explanation.fine_window or piece.input, result.relevance)
+                    cells.add(index, piece, patch, result.inputs, explanation, result.noise)
+                    ledger.add(result.ledger)
+                    target_sum += explanation.target_sum / len(results)
+            pixels += int(mask.sum())
+        if last:
+            fine.flush(tile.output.row_stop)
+    return ledger, target_sum, pixels
 
 
 def _balance(
@@ -326,36 +257,36 @@ def _balance(
     cells: CellMap,
     target_sum: float,
     replicas: int,
-) -> Accounts:
+) -> ConservationReport:
     layers = {
         account: {layer: amount / replicas for layer, amount in amounts.items()}
         for account, amounts in ledger.by_layer().items()
         if method.conservative
     }
 
-    def booked(account: str) -> float:
+    def recorded(account: str) -> float:
         return sum(layers.get(account, {}).values())
 
     sums = [*fine.sums, *np.nan_to_num(cells.mean()).sum((1, 2))]
     names = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
     rounding = ROUNDING[runner.precision]
-    return Accounts(
+    return ConservationReport(
         target_sum=target_sum,
         relevance={name: float(total) for name, total in zip(names, sums)},
-        bias=booked(BIAS),
-        epsilon=booked(EPSILON),
-        zero_denominator=booked(ZERO_DENOMINATOR),
-        padding=booked(PADDING),
+        bias=recorded(BIAS),
+        epsilon=recorded(EPSILON),
+        zero_denominator=recorded(ZERO_DENOMINATOR),
+        padding=recorded(PADDING),
         masked_input=float(fine.masked + cells.masked()),
         outside_region=float(fine.outside),
         absolute=float(fine.absolute + cells.absolute()),
         conservative=method.conservative,
-        tolerance=max(rounding, method.tolerance) if method.name == INTEGRATED_GRADIENTS else rounding,
+        tolerance=max(rounding, method.tolerance) if method.how.in_steps else rounding,
         layers=layers,
     )
 
 
-def _warn(accounts: Accounts, progress: Progress) -> None:
+def _warn(accounts: ConservationReport, progress: Progress) -> None:
     if accounts.balanced:
         return
     where = f" The largest leak: {accounts.leak}." if accounts.leak else ""

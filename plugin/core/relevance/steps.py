@@ -17,17 +17,17 @@ from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..layers.conservation import BIAS, Ledger
 from ..streaming.engine import check_cancelled
-from ..streaming.out_of_memory import Retreat
+from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
 from .explainers import Seeds
-from .methods import INTEGRATED_GRADIENTS, NODES_A_STEP, Method, explainer_for
+from .methods import NODES_A_STEP, Method, explainer_for
 
 # Integrated gradients are tried out on windows of this side around this many pixels of the target.
-PILOT_SIDE = 48
-PILOT_CANDIDATES = 16
-PILOTS = 4
+PROBE_SIDE = 48
+PROBE_CANDIDATES = 16
+PROBES = 4
 # Twice as many steps move relevance by at most this share of Σ|relevance|: about what is wrong with it, pixel by pixel.
 MOVED = 0.05
 # A channel that moves by less than this share of its relevance is linear: what moves is rounding.
@@ -56,31 +56,31 @@ def refined(
 ) -> Method:
     """Double the steps of integrated gradients until they suffice on windows fixed in the scene.
 
-    They suffice where relevance adds up within the method's tolerance and, for a network with a way back over
+    They suffice where relevance adds up within the method's tolerance and, for a network with a backward pass over
     steps, where it adds up anyway, twice as many move it by no more than :data:`MOVED`. Both are judged on the
     channels that are not linear: the others are exact with any number of steps, and large sums of theirs would
     hide what is wrong with the rest.
 
-    The number must be one for all tiles, and not depend on how they are cut. It is told in the log. A method
+    The number must be one for all tiles, and not depend on how they are cut. It stands in the log. A method
     that does not ask for it comes back as it is; one that did asks no more.
     """
-    if method.name != INTEGRATED_GRADIENTS or not method.refine:
+    if not (method.how.in_steps and method.refine):
         return method
     progress.report(0.0, "Trying how many steps are needed")
-    pilots = pilots_of(source, plan, seeding)
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    windows = probe_windows(source, plan, seeding)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
     secants = runner.fast.secants is not None
 
     def trial(method: Method) -> list[_Trial]:
         return [
-            retreat.whole(
+            fallback.whole(
                 tile, partial(_tried, patch, mask, seeding, method, lambda: check_cancelled(progress))
             )
-            for tile, patch, mask in pilots
+            for tile, patch, mask in windows
         ]
 
     found = trial(method)
-    while pilots:
+    while windows:
         steps = 2 * max(method.steps, NODES_A_STEP if secants else 1)
         finer = dataclasses.replace(method, steps=steps)
         after = trial(finer)
@@ -91,7 +91,7 @@ def refined(
                 f"{-(-method.steps // NODES_A_STEP)} steps" if secants else f"{method.steps} steps (nodes)"
             )
             progress.message(
-                f"Integrated gradients: {number}; in {len(pilots)} small window{'s'[: len(pilots) != 1]} tried, "
+                f"Integrated gradients: {number}; in {len(windows)} small window{'s'[: len(windows) != 1]} tried, "
                 f"twice as many move relevance by {100 * moved:.2g} %, and what does not add up is {off:.2g} of "
                 "Σ|relevance|, both of the channels that are not linear."
             )
@@ -102,7 +102,7 @@ def refined(
 
 @dataclass(frozen=True)
 class _Trial:
-    """Integrated gradients on a pilot.
+    """Integrated gradients on a window.
 
     Parameters
     ----------
@@ -171,17 +171,17 @@ def around_seeds(plan: Plan, tile: Tile, mask: np.ndarray) -> Tile:
     return plan.tile(Window(first, left, last - first + 1, right - left + 1))
 
 
-def pilots_of(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:
+def probe_windows(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:
     """Return tile, patch and seeded pixels of a few small windows around pixels of the target."""
     found = []
-    for row, col in _spread_pixels(plan.region, seeding, PILOT_CANDIDATES):
-        around = Window(row, col, 1, 1).grown(PILOT_SIDE // 2, within=plan.region)
+    for row, col in _spread_pixels(plan.region, seeding, PROBE_CANDIDATES):
+        around = Window(row, col, 1, 1).grown(PROBE_SIDE // 2, within=plan.region)
         tile = plan.tile(around)
         patch = dataclasses.replace(source.read(tile.read), scene=plan.scene)
         mask = seeded_pixels(seeding, tile, patch)
         if mask.any():
             found.append((tile, patch, mask))
-    return found[:: max(1, len(found) // PILOTS)][:PILOTS]
+    return found[:: max(1, len(found) // PROBES)][:PROBES]
 
 
 def _spread_pixels(region: Window, seeding: Seeding, number: int) -> Iterator[tuple[int, int]]:

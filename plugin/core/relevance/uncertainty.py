@@ -19,16 +19,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from torch import nn
-
 from ...ground.errors import ModelError, ParameterError
 from ...ground.vocabulary.relevance_methods import default_of
 from ...ground.vocabulary.words import UNCERTAINTIES, check_word
 from ...ground.window import Window
 from ..layers.conservation import Ledger
+from ..layers.kinds import drops_units
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explainer, Explanation, Seeds
-from .methods import GRADIENT, SMOOTHGRAD, Method, explainer_for
+from .methods import Method, explainer_for
 from .random_fields import Dropout, Noise
 
 NONE, NOISE, DROPOUT, ENSEMBLE = "none", "smoothgrad", "dropout", "ensemble"
@@ -146,15 +145,14 @@ def replicas_of(
         members = (runner, *uncertainty.members)
         return [Replica(member, explainer_for(member, method, check, scene)) for member in members]
     if uncertainty.kind == NOISE:
-        if method.name == SMOOTHGRAD:  # the mean that SmoothGrad takes is taken here
-            method = dataclasses.replace(method, name=GRADIENT)
+        if method.how.single_draw:  # the mean over draws is taken here
+            method = dataclasses.replace(method, name=method.how.single_draw)
         explainer = explainer_for(runner, method, check, scene)
         return [
             Replica(runner, explainer, Noise(uncertainty.noise, runner.ratio, uncertainty.seed, sample))
             for sample in range(uncertainty.samples)
         ]
-    dropping = [layer for layer in runner.module.modules() if isinstance(layer, (nn.Dropout, nn.Dropout2d))]
-    if not any(layer.p > 0 for layer in dropping):
+    if not any(map(drops_units, runner.module.modules())):
         raise ModelError(
             f"Model '{runner.card.id}' has no dropout to sample. Choose UNCERTAINTY=smoothgrad or ensemble."
         )

@@ -71,7 +71,7 @@ class Climate:
 
     @classmethod
     def draw(cls, seed: int, summer: bool | None = None) -> Climate:
-        """Return the climate of a seed; about one seed in four is a melting scene unless told."""
+        """Return the climate of a seed; by default about one seed in four is a melting scene."""
         draw = generator(f"{seed}/climate").uniform(size=12)
         summer = bool(draw[0] < 0.25) if summer is None else summer
         young = -1.5 + 1.6 * draw[1]

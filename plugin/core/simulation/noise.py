@@ -10,17 +10,13 @@ border, so a piece of a field does not depend on which other pieces were made::
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_ROW = np.uint64(0xD1342543DE82EF95)
+from ...ground.splitmix import key_of, place_hashes
 
 # Mean over all positions of the sum of squared cubic B-spline weights, per axis: the factor by
 # which interpolation lowers the variance of independent node values.
@@ -41,21 +37,9 @@ class Axis:
         return self.start + self.step * np.arange(self.count)
 
 
-def key_of(name: str) -> int:
-    """Return the 64-bit key of a named field (the same on every machine)."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
 def generator(name: str) -> np.random.Generator:
     """Return the random generator of a named draw."""
     return np.random.Generator(np.random.PCG64(key_of(name)))
-
-
-def _scrambled(values: np.ndarray) -> np.ndarray:
-    """Return the splitmix64 finaliser of uint64 `values` (arithmetic modulo 2^64)."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX_1
-    values = (values ^ (values >> np.uint64(27))) * _MIX_2
-    return values ^ (values >> np.uint64(31))
 
 
 def lattice_values(key: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
@@ -74,9 +58,7 @@ def lattice_values(key: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         (n, m) float32, mean 0 and variance 1: the sum of four uniform numbers, which is close to
         normal and never beyond 3.5.
     """
-    origin = np.array([key], dtype=np.uint64)
-    row_part = _scrambled(origin + rows.astype(np.uint64) * _ROW)
-    nodes = _scrambled(row_part[:, None] + cols.astype(np.uint64)[None, :] * _GOLDEN)
+    nodes = place_hashes(key, rows, cols)
     low = np.uint64(0xFFFF)
     total = np.zeros(nodes.shape, dtype=np.float32)
     for shift in (0, 16, 32, 48):

@@ -196,11 +196,11 @@ class SimulatedScene:
         )
         return np.stack([percent.astype(np.uint8), surface.icetype])
 
-    def _chart_fractions(self, row: int) -> np.ndarray:
+    def _chart_fractions(self, chart: Callable[[Window], np.ndarray], row: int) -> np.ndarray:
         """Return mean concentration of the sea, share of land and share known of one row of cells: (3, C)."""
         ratio = self.ratio
         strip = Window(row * ratio, 0, ratio, self.cols).intersection(self.window)
-        values = self._chart(strip)
+        values = chart(strip)
         land = values == LAND_CODE
         sea = (values >= 0.0) & (values <= 100.0)
         starts = np.arange(0, self.cols, ratio)
@@ -237,7 +237,7 @@ class SimulatedScene:
             land = self._land_share(rows, cols)
             known = np.ones(shape, dtype=bool)
         else:
-            cells = np.stack([self._chart_fractions(row) for row in range(shape[0])], axis=1)
+            cells = np.stack([self._chart_fractions(self._chart, row) for row in range(shape[0])], axis=1)
             known = cells[2] >= 0.5
             concentration, land = self._extended(cells[:2], cells[2] > 0.0, margin)
         types = self.geography.type_fractions(self.geography.stage(rows, cols, closeness))

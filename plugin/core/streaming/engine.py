@@ -1,7 +1,7 @@
 """A scene of any size streamed through a network, tile by tile.
 
-Tiles come in strips of the region's full width, from top to bottom. What is done at the same time, reading above
-all, is in :mod:`.pipeline`; only a few tiles are at hand, so memory does not depend on the size of the scene.
+Tiles come in strips of the region's full width, from top to bottom. Reading, computing and writing overlap
+(:mod:`.pipeline`); few tiles are held at a time, so memory does not depend on the size of the scene.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import torch
 from ...ground.errors import Cancelled, SceneError
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
-from ...networks.kernels.threads import cores
+from ...networks.kernels.threads import worker_count
 from .memory import peak_bytes
-from .out_of_memory import Retreat
+from .out_of_memory import OutOfMemoryFallback
 from .pipeline import PATCHES_WAITING, computed_ahead, read_ahead
 from .products import product
 from .run_time import Probe, announce
-from .runner import Inputs, Runner, check_finite, told_if_full
+from .runner import Inputs, Runner, check_finite, refused_if_full
 from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
 
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
-SLAB_PIXELS = 1 << 15  # whose components are handed on at a time
-Found = TypeVar("Found")
+SLAB_PIXELS = 1 << 15  # whose components are yielded at a time
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,15 @@ def plan_work(
     # Patches (those that wait, one being read, those in use, the last, which its user still holds), and the inputs and
     # masks made of them.
     reading = (PATCHES_WAITING + 3 + ahead) * (4 * channels + 1) + 3 * channels * 8 * (1 + ahead)
-    # A strip is held once while it is filled, once while it is turned into what is written.
+    # A strip is held once while it is filled, once while it is converted into what is written.
     strip = 2 * per_strip_pixel * size + 2
     cells = scene.coarser(runner.ratio)
-    with told_if_full(runner.device):
+    with refused_if_full(runner.device):
         pixel, column = _bytes_needed(runner, work, runner.fast.band_rows if large else 0)
     tile, tiles = (1 + ahead) * pixel + reading, 1 + ahead
 
     def bands_at_once(rows: int) -> int:
-        return min(max(cores(), tiles), tiles * runner.fast.bands_at_once(rows))
+        return min(max(worker_count(), tiles), tiles * runner.fast.bands_at_once(rows))
 
     cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
@@ -167,8 +167,8 @@ def plan_work(
 def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: int) -> tuple[float, float]:
     """Return what the work on a tile needs for each of its pixels, and a band for each of its columns.
 
-    What work in bands of `band_rows` rows (0 for none) needs for a band does not grow with the rows: it is told
-    from the rest by a window twice as tall.
+    Work in bands of `band_rows` rows (0 for none) has a fixed cost a band; a second probe of twice the height
+    separates it from the cost a row.
     """
     step = runner.alignment
     cols = -(-PROBE_COLS // step) * step
@@ -221,16 +221,16 @@ def tiles_with_work(
     plan: Plan,
     progress: Progress,
     text: str,
-    work: Callable[[Tile, Patch], Found],
+    work: Callable[[Tile, Patch], Result],
     ahead: int = 0,
     probe: Probe | None = None,
-) -> Generator[tuple[Tile, Patch, Found, bool], None, None]:
+) -> Generator[tuple[Tile, Patch, Result, bool], None, None]:
     """Yield tile, patch, what `work` returns for them, and whether the tile is the last of its strip.
 
     Parameters
     ----------
     source, plan, progress, text
-        The scene, its tiles, and who is told of each of them in these words.
+        The scene, its tiles, and where progress is reported, in these words.
     work : callable
         ``work(tile, patch)``, where `ahead` is not 0 in threads of its own.
     ahead : int
@@ -291,22 +291,26 @@ def stream_predictions(
     NumericalError
         If logits are not finite.
     """
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
 
     def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
         if not patch.valid[tile.output.slices(patch.window)].any():
             return []
-        return list(retreat.pieces(tile, partial(_logits, patch)))
+        return list(fallback.pieces(tile, partial(_logits, patch)))
 
-    logits = valid = None
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(_logits, patch)))
+    held: tuple[np.ndarray, np.ndarray] | None = None
+    window = plan.region
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(_logits, patch)))
     tiles = tiles_with_work(source, plan, progress, "Predicting", work, runner.tiles_ahead, probe)
     with closing(tiles) as computed:
         for tile, patch, pieces, last in computed:
-            if logits is None:
+            if held is None:
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
-                logits = np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype)
-                valid = np.empty((window.rows, window.cols), bool)
+                held = (
+                    np.empty((runner.outputs, window.rows, window.cols), runner.array_dtype),
+                    np.empty((window.rows, window.cols), bool),
+                )
+            logits, valid = held
             rows, cols = tile.output.slices(window)
             valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
             if not pieces:
@@ -321,7 +325,8 @@ def stream_predictions(
                 for slab in window.split(SLAB_ROWS, window.cols):
                     rows, cols = slab.slices(window)
                     yield Strip(slab, logits[:, rows], valid[rows])
-                logits = valid = None
+                held = None
+                del logits, valid  # before the next strip is made
 
 
 def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
@@ -354,12 +359,12 @@ def stream_components(
         If logits are not finite.
     """
     weight, bias = runner.output_weights()
-    retreat = Retreat(runner, plan, progress, lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, lambda runner: runner)
 
     def components(patch: Patch, runner: Runner, tile: Tile) -> torch.Tensor:
         return runner.components(runner.standardise(patch, tile.input))
 
-    probe = Probe(lambda tile, patch: retreat.whole(tile, partial(components, patch)))
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(components, patch)))
     for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components", probe):
         valid = patch.valid[tile.output.slices(patch.window)]
         chosen = valid if choose is None else valid & choose(tile.output, valid)
@@ -374,7 +379,7 @@ def stream_components(
                 found = found[torch.from_numpy(wanted).to(found.device)]
             return runner.array(found.reshape(-1, found.shape[-1]))
 
-        for piece, picked in retreat.pieces(tile, pick):
+        for piece, picked in fallback.pieces(tile, pick):
             rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
             for start in range(0, len(rows), SLAB_PIXELS):
                 slab = slice(start, start + SLAB_PIXELS)

@@ -9,10 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from ...networks.kernels.threads import one_by_one
+from ...networks.kernels.threads import run_sequentially
 
 # What the libraries under torch take beside the arrays: reordered copies inside convolutions.
-WORKSPACE = 1.3
+LIBRARY_BUFFERS = 1.3
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -65,9 +65,9 @@ def peak_bytes(work: Callable[[], object]) -> float:
     Returns
     -------
     float
-        The peak of the arrays, times an allowance for the libraries' own workspace.
+        The peak of the arrays, times an allowance for the libraries' own buffers.
     """
     counter = _LiveBytes()
-    with one_by_one(), counter:  # what other threads take is not counted
+    with run_sequentially(), counter:  # what other threads take is not counted
         work()
-    return WORKSPACE * counter.peak
+    return LIBRARY_BUFFERS * counter.peak

@@ -1,16 +1,16 @@
-"""What happens when the memory of a device does not suffice: smaller tiles, and the CPU at last.
+"""Out-of-memory fallback: split tiles, then continue on the CPU.
 
-A tile that does not fit is cut into smaller ones that answer for a part of its output each; these see less
-of the scene, and all that they find adds up to what the whole tile would have found. Later tiles are cut
-alike. When not even the smallest tiles fit, the computation goes on on the CPU, with tiles as planned::
+A tile that does not fit into the memory of a device is split into smaller tiles, each of which answers for a part
+of its output; their results together are those of the whole tile. Later tiles are split in the same way. When not
+even the smallest tiles fit, the computation continues on the CPU, with tiles as planned::
 
-    retreat = Retreat(runner, plan, progress, prepare=lambda runner: runner)
+    fallback = OutOfMemoryFallback(runner, plan, progress, prepare=lambda runner: runner)
     for tile, patch, last in tiles_with_patches(...):
-        for piece, found in retreat.pieces(tile, lambda runner, piece: ...):
-            ...                         # keep what was found: nothing of a failed attempt arrives here
+        for piece, found in fallback.pieces(tile, lambda runner, piece: ...):
+            ...                         # keep the result: nothing of a failed attempt arrives here
 
-Work must not change anything outside of itself, since it may be done again. On a CPU, which nothing retreats from,
-several threads may ask for pieces at the same time.
+Work must not change anything outside of itself, since it may be repeated. The CPU has no fallback, so several
+threads may call `pieces` there.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .runner import Runner, is_out_of_memory
 from .tiling import SMALLEST_SIDE, Plan, Tile
 
 Ready = TypeVar("Ready")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-class Retreat(Generic[Ready]):
-    """Does work on tiles, with smaller and smaller ones while the memory of the device does not suffice.
+class OutOfMemoryFallback(Generic[Ready]):
+    """Runs work on tiles; splits them, and moves to the CPU at last, when the memory of the device does not suffice.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ class Retreat(Generic[Ready]):
     plan : Plan
         The tiles.
     progress : Progress
-        Told when tiles become smaller, and when the computation moves to the CPU.
+        Reports when tiles become smaller, and when the computation moves to the CPU.
     prepare : callable
         ``prepare(runner)`` makes ready what the work needs of the network, :attr:`ready`; called again with
-        a runner on the CPU after the last retreat.
+        a runner on the CPU after the last fallback.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Retreat(Generic[Ready]):
         self._side: int | None = None
         self._on_cpu = False
 
-    def pieces(self, tile: Tile, work: Callable[[Ready, Tile], Found]) -> Iterator[tuple[Tile, Found]]:
-        """Yield the parts of a tile, which is one as a rule, with what was found on each.
+    def pieces(self, tile: Tile, work: Callable[[Ready, Tile], Result]) -> Iterator[tuple[Tile, Result]]:
+        """Yield the parts of a tile, one as a rule, each with the result of the work.
 
         Parameters
         ----------
         tile : Tile
             The tile.
         work : callable
-            ``work(ready, piece)`` returns what is wanted of a piece; arrays of the host, lest those of the
-            device pile up.
+            ``work(ready, piece)`` returns the result of a piece: arrays on the host, so that those of the
+            device do not pile up.
         """
         waiting = [tile]
         while waiting:
@@ -73,21 +73,21 @@ class Retreat(Generic[Ready]):
                 continue
             found = self._attempt(piece, work)
             if found is None:
-                self._give_way(piece)
+                self._split_or_move(piece)
                 waiting.insert(0, piece)
             else:
                 yield piece, found[0]
 
-    def whole(self, tile: Tile, work: Callable[[Ready, Tile], Found]) -> Found:
-        """Return what work finds on a small tile that must not be cut: on the CPU if need be."""
+    def whole(self, tile: Tile, work: Callable[[Ready, Tile], Result]) -> Result:
+        """Return the result of work on a small tile that must not be split: on the CPU if need be."""
         found = self._attempt(tile, work)
         if found is None:
-            self._go_to_cpu()
+            self._move_to_cpu()
             return work(self.ready, tile)
         return found[0]
 
-    def _attempt(self, piece: Tile, work: Callable[[Ready, Tile], Found]) -> tuple[Found] | None:
-        """Return what work finds, in a tuple, or None where the memory does not suffice."""
+    def _attempt(self, piece: Tile, work: Callable[[Ready, Tile], Result]) -> tuple[Result] | None:
+        """Return the result of work, in a tuple, or None where the memory does not suffice."""
         try:
             with _exact_convolutions() if self._runner.device.type == "cuda" else nullcontext():
                 return (work(self.ready, piece),)
@@ -96,8 +96,8 @@ class Retreat(Generic[Ready]):
                 raise
         return None  # only now the error is gone, and with it the arrays of the failed attempt
 
-    def _give_way(self, piece: Tile) -> None:
-        """Make tiles smaller than `piece`, or go on on the CPU."""
+    def _split_or_move(self, piece: Tile) -> None:
+        """Split tiles smaller than `piece`, or move to the CPU."""
         side = max(piece.output.rows, piece.output.cols) // 2
         if side >= SMALLEST_SIDE:
             self._side = side
@@ -108,9 +108,9 @@ class Retreat(Generic[Ready]):
             self._runner.fast.release()
             torch.cuda.empty_cache()
         else:
-            self._go_to_cpu()
+            self._move_to_cpu()
 
-    def _go_to_cpu(self) -> None:
+    def _move_to_cpu(self) -> None:
         device, precision = self._runner.device.type, self._runner.precision
         self._runner.fast.release()
         self._runner = self._runner.on_cpu()
@@ -126,7 +126,7 @@ class Retreat(Generic[Ready]):
 
 @contextmanager
 def _exact_convolutions() -> Iterator[None]:
-    """Let convolutions of float32 be computed in float32: CUDA rounds to TF32, ten bits, unless told not to."""
+    """Let convolutions of float32 be computed in float32: CUDA rounds to TF32, ten bits, by default."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,6 +1,6 @@
-"""What goes on beside the tile at hand: the next ones are read and computed, the strips before are written.
+"""Pipelining: while a tile is used, the next ones are read and computed and earlier strips are written.
 
-Each is done in threads of its own, in order; what goes wrong there is raised in the thread that uses it.
+Each stage has threads of its own and keeps the order; an error there is raised in the thread that uses the result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .tiling import Tile
 
 # Patches that wait to be computed, at most.
 PATCHES_WAITING = 2
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, None, None]:
@@ -34,7 +34,7 @@ def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, No
     waiting: queue.Queue = queue.Queue(maxsize=PATCHES_WAITING)
     stop = threading.Event()
 
-    def hand_over(item: object) -> None:
+    def enqueue(item: object) -> None:
         while not stop.is_set():
             try:
                 waiting.put(item, timeout=0.1)
@@ -47,10 +47,10 @@ def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, No
             for window in windows:
                 if stop.is_set():
                     return
-                hand_over(source.read(window))
-            hand_over(None)
+                enqueue(source.read(window))
+            enqueue(None)
         except BaseException as error:  # it is raised where the patches are used
-            hand_over(error)
+            enqueue(error)
 
     reader = threading.Thread(target=read, name="floelens-reader", daemon=True)
     reader.start()
@@ -113,8 +113,8 @@ class _WriteBehind:
 
 
 def computed_ahead(
-    tiles: Iterable[tuple[Tile, Patch]], work: Callable[[Tile, Patch], Found], ahead: int
-) -> Generator[tuple[tuple[Tile, Patch], Found], None, None]:
+    tiles: Iterable[tuple[Tile, Patch]], work: Callable[[Tile, Patch], Result], ahead: int
+) -> Generator[tuple[tuple[Tile, Patch], Result], None, None]:
     """Yield tiles and patches in order, each with what `work` returns for them.
 
     Closing the iterator waits for the work that has begun; what has not is left out.
@@ -138,8 +138,8 @@ def computed_ahead(
         for tile, patch in tiles:
             yield (tile, patch), work(tile, patch)
         return
-    running: deque[tuple[tuple[Tile, Patch], Future[Found]]] = deque()
-    # By itself a thread takes the number of cores that torch was told last in any other, a single core's too.
+    running: deque[tuple[tuple[Tile, Patch], Future[Result]]] = deque()
+    # A new thread inherits the last `set_num_threads` of any thread, even a worker's 1.
     begin = partial(torch.set_num_threads, torch.get_num_threads())
     with ThreadPoolExecutor(ahead + 1, thread_name_prefix="floelens-tile", initializer=begin) as threads:
         try:

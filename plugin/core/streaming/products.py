@@ -14,7 +14,7 @@ _ONE_THREAD = 2**18 - 1  # multiplications up to which OpenBLAS keeps to the thr
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return ``left @ right`` of two matrices, float64."""
-    # Both are handed over as they lie, transposed: Fortran counts the other way, and nothing is copied.
+    # Both are passed transposed as they lie in memory: Fortran orders axes the other way, and nothing is copied.
     flat = blas.dgemm(1.0, np.ascontiguousarray(right).T, np.ascontiguousarray(left).T)
     return np.ascontiguousarray(flat.T)
 

@@ -25,7 +25,7 @@ from ...networks.architectures import fast_paths
 from ...networks.contract import Edges, FastPaths
 from ...networks.inner_layers import OutputConvolution, activation, layer_names, output_convolution
 from ...networks.kernels.convolutions import computes_bfloat16
-from ...networks.kernels.threads import cores
+from ...networks.kernels.threads import worker_count
 
 if TYPE_CHECKING:
     from ...networks.card import ModelCard
@@ -44,7 +44,7 @@ REFUSED = (
 
 @contextmanager
 def host_tensors() -> Iterator[None]:
-    """Make tensors on the host unless told otherwise, whatever default device another program set for this thread."""
+    """Make tensors on the host by default, whatever default device another program set for this thread."""
     if torch.empty(0).device.type == "cpu":
         yield
         return
@@ -94,8 +94,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def told_if_full(device: torch.device) -> Iterator[None]:
-    """Turn an error of memory into a sentence: not even what comes before the tiles fits.
+def refused_if_full(device: torch.device) -> Iterator[None]:
+    """Turn an out-of-memory error into a sentence: not even the network itself fits.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def told_if_full(device: torch.device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the network is fed: standardised, filled where nothing was measured.
+    """The network's inputs: standardised, filled where nothing was measured.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Inputs:
         return Inputs(self.fine + other.fine, coarse, self.edges)
 
     def towards(self, baseline: Inputs, share: float) -> Inputs:
-        """Return the point at `share` of the straight way from `baseline` (0) to these inputs (1)."""
+        """Return the point at `share` of the straight line from `baseline` (0) to these inputs (1)."""
         coarse = None if self.coarse is None else torch.lerp(baseline.coarse, self.coarse, share)
         return Inputs(torch.lerp(baseline.fine, self.fine, share), coarse, self.edges)
 
@@ -165,8 +165,6 @@ class Runner:
     ------
     ParameterError
         If device or precision is unknown.
-    ModelError
-        If the card's coarse channels are of different ratios.
     """
 
     def __init__(
@@ -178,21 +176,13 @@ class Runner:
         self.dtype = PRECISIONS[self.precision]
         # Weights are kept in float32 for bfloat16: what is derived of them is rounded once, at the end.
         self.input_dtype = torch.promote_types(self.dtype, torch.float32)
-        with told_if_full(self.device):
+        with refused_if_full(self.device):
             self.module = copy.deepcopy(module).eval().requires_grad_(False).to(self.device, self.input_dtype)
-        self.fine_channels = tuple(channel for channel in card.channels if channel.grid == "fine")
-        self.coarse_channels = tuple(channel for channel in card.channels if channel.grid == "coarse")
-        self.outputs = sum(1 if head.kind != "softmax" else len(head.classes) for head in card.heads)
-        ratios = {channel.ratio for channel in self.coarse_channels}
-        if len(ratios) > 1:
-            raise ModelError(
-                f"Model '{card.id}' has coarse channels of different ratios ({sorted(ratios)}); "
-                "a network takes one. Correct 'ratio' in its card."
-            )
-        self.ratio = ratios.pop() if ratios else 1
+        self.fine_channels, self.coarse_channels = card.fine_channels, card.coarse_channels
+        self.outputs, self.ratio = card.outputs, card.ratio
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
-        with told_if_full(self.device):
+        with refused_if_full(self.device):
             own = fast_paths(self.module, self.dtype)
             # What the architecture computes faster than by the definition; what is None there follows from it.
             self.fast: FastPaths = own or self._definition()
@@ -203,7 +193,7 @@ class Runner:
     @property
     def tiles_ahead(self) -> int:
         """How many more tiles may be predicted at the same time: 1 on several cores, so that none idles at the end."""
-        return 1 if self._in_bands and cores() > 1 else 0
+        return 1 if self._in_bands and worker_count() > 1 else 0
 
     def _definition(self) -> FastPaths:
         """Return the forward pass of the definition, in this precision."""
@@ -371,7 +361,7 @@ class Runner:
         Parameters
         ----------
         inputs : Inputs
-            What the network is fed.
+            The inputs.
         layer : str
             One of :attr:`layer_names`.
 

@@ -33,7 +33,7 @@ SMALLEST_SIDE = 32
 # Windows have a multiple of so many columns where the scene goes on: networks compute blocks of pixels together, and
 # the few columns left over would cost more than those that are missing.
 BLOCK_COLS = 4
-# Rows of a finished strip that are handed on at a time: what is made of them takes little memory beside the strip.
+# Rows of a finished strip that are yielded at a time: what is made of them takes little memory beside the strip.
 SLAB_ROWS = 128
 MEBIBYTE = 1024 * 1024
 # Share of the memory that arrays may fill: allocators leave room lying between them. Filled whole, MEMORY=1024

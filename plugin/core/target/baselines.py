@@ -127,6 +127,6 @@ def _blurred(values: np.ndarray, valid: np.ndarray | None, sigma: float) -> np.n
 
 def baseline_inputs(runner: Runner, patch: Patch, inputs: Inputs, window: Window) -> Inputs:
     """Return the standardised baseline of a patch: the channels' means where it carries none."""
-    if isinstance(patch, PairedPatch):
+    if isinstance(patch, PairedPatch) and patch.baseline is not None:
         return runner.standardise(patch.baseline, window)
     return runner.constant(inputs)

@@ -7,34 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...ground.errors import ModelError
+from ...networks.card_parts import KINDS, Component
 
-KINDS = ("sigmoid", "softmax", "linear")
-
-
-@dataclass(frozen=True)
-class Component:
-    """What is known of one input of the output layer.
-
-    Parameters
-    ----------
-    name : str
-        As in the model card.
-    sensor, scale, channel, polarisation : str
-        Empty where the component has none (a SAR feature mixes channels).
-    frequency_ghz : float or None
-        Frequency of the radiometer channel, GHz.
-    """
-
-    name: str
-    sensor: str = ""
-    scale: str = ""
-    channel: str = ""
-    frequency_ghz: float | None = None
-    polarisation: str = ""
+if TYPE_CHECKING:
+    from ...networks.card import ModelCard
 
 
 @dataclass(frozen=True)
@@ -106,7 +87,7 @@ class OutputLayer:
             raise ModelError(f"Head '{self.head}' has weights that are not numbers; the model is damaged.")
 
     @classmethod
-    def from_card(cls, card, head: str, weights: np.ndarray, bias: np.ndarray) -> OutputLayer:
+    def from_card(cls, card: ModelCard, head: str, weights: np.ndarray, bias: np.ndarray) -> OutputLayer:
         """Return the layer of one head of a model.
 
         Parameters
@@ -128,33 +109,16 @@ class OutputLayer:
                 f"The card of '{card.id}' lists no components, the inputs of the last 1 x 1 convolution, "
                 "so there is nothing to score. Use relevance, contributions or ablation, which need none."
             )
-        first = 0
-        for known in card.heads:
-            outputs = len(known.classes) if known.kind == "softmax" else 1
-            if known.name == head:
-                rows = slice(first, first + outputs)
-                weights = np.asarray(weights, dtype=np.float64)
-                return cls(
-                    head=head,
-                    kind=known.kind,
-                    classes=tuple(known_class.name for known_class in known.classes[:outputs]),
-                    components=tuple(
-                        Component(
-                            name=part.name,
-                            sensor=part.sensor or "",
-                            scale=part.scale or "",
-                            channel=part.channel or "",
-                            frequency_ghz=part.frequency_ghz,
-                            polarisation=part.polarisation or "",
-                        )
-                        for part in card.components
-                    ),
-                    weights=weights.reshape(weights.shape[0], -1)[rows],
-                    bias=np.asarray(bias, dtype=np.float64)[rows],
-                )
-            first += outputs
-        names = ", ".join(known.name for known in card.heads)
-        raise ModelError(f"The model has no head '{head}'; its heads are {names}.")
+        known, rows = card.head(head), card.head_slice(head)
+        weights = np.asarray(weights, dtype=np.float64)
+        return cls(
+            head=known.name,
+            kind=known.kind,
+            classes=tuple(entry.name for entry in known.classes),
+            components=tuple(card.components),
+            weights=weights.reshape(weights.shape[0], -1)[rows],
+            bias=np.asarray(bias, dtype=np.float64)[rows],
+        )
 
     @property
     def outputs(self) -> int:

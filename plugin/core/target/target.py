@@ -54,14 +54,14 @@ class Target:
         ParameterError
             If the card has no such head or class, or the reference makes no contrast.
         """
-        head, first = _find_head(card, self.head)
+        head = _find_head(card, self.head)
         names = [entry.name for entry in head.classes]
-        outputs = len(names) if head.kind == "softmax" else 1
+        first, outputs = card.head_slice(head.name).start, head.outputs
         wanted = None
         if self.class_name == PREDICTED and outputs == 1:
             wanted = 0
         elif self.class_name != PREDICTED:
-            wanted = _find_class(head, names[:outputs], self.class_name, "CLASS", also=f", {PREDICTED}")
+            wanted = _find_class(head, names, self.class_name, "CLASS", also=f", {PREDICTED}")
         reference = None
         if self.reference_class and outputs == 1:
             raise ParameterError(
@@ -69,7 +69,7 @@ class Target:
                 "Leave REFERENCE_CLASS empty."
             )
         if self.reference_class:
-            reference = _find_class(head, names[:outputs], self.reference_class, "REFERENCE_CLASS")
+            reference = _find_class(head, names, self.reference_class, "REFERENCE_CLASS")
             if reference == wanted:
                 raise ParameterError(
                     f"REFERENCE_CLASS '{self.reference_class}' is the explained class itself. "
@@ -120,7 +120,9 @@ class Seeding:
     @property
     def logits(self) -> tuple[int, ...]:
         """The logits, among those of all heads, that may count at some pixel."""
-        within = range(self.outputs) if self.wanted is None else {self.wanted, self.reference} - {None}
+        if self.wanted is None:
+            return tuple(range(self.first, self.first + self.outputs))
+        within = {index for index in (self.wanted, self.reference) if index is not None}
         return tuple(self.first + index for index in sorted(within))
 
     def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:
@@ -165,12 +167,10 @@ class Seeding:
         return seeds * mask
 
 
-def _find_head(card: ModelCard, name: str) -> tuple[Head, int]:
-    first = 0
+def _find_head(card: ModelCard, name: str) -> Head:
     for head in card.heads:
         if name in ("", head.name):
-            return head, first
-        first += len(head.classes) if head.kind == "softmax" else 1
+            return head
     known = ", ".join(head.name for head in card.heads)
     raise ParameterError(f"Model '{card.id}' has no head '{name}'. Set HEAD to one of: {known}.")
 

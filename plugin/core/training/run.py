@@ -99,7 +99,7 @@ class DecorrelatedLayer(nn.Module):
         Of the layer.
     """
 
-    _LEAST = 1e-4  # smallest variance told apart, as a share of the largest
+    _LEAST = 1e-4  # smallest variance that is resolved, as a share of the largest
 
     def __init__(self, outputs: int, components: int) -> None:
         super().__init__()
@@ -263,7 +263,7 @@ def train(
     tasks : sequence of {'concentration', 'icetype'}
         Which truths; their losses are summed.
     progress : Progress
-        Told about every hundredth.
+        Reports every hundredth step or so.
     """
     last = DecorrelatedLayer(*module.output.weight.shape[:2])
     trunk = [value for name, value in module.named_parameters() if not name.startswith("output.")]

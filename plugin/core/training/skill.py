@@ -192,15 +192,18 @@ def _errors(truth: np.ndarray, found: np.ndarray) -> dict:
     }
 
 
-def _pooled(scenes: Sequence[TestScene], of: Callable[[TestScene], np.ndarray | None]) -> np.ndarray | None:
-    """Return something of all scenes' sea pixels in a row; None where a scene lacks it."""
-    parts = []
-    for scene in scenes:
-        values = of(scene)
-        if values is None:
-            return None
-        parts.append(values[np.isfinite(scene.concentration) & (scene.icetype != NO_DATA)])
-    return np.concatenate(parts)
+def _pooled(scenes: Sequence[TestScene], of: Callable[[TestScene], np.ndarray]) -> np.ndarray:
+    """Return something of all scenes' sea pixels in a row."""
+    return np.concatenate(
+        [of(scene)[np.isfinite(scene.concentration) & (scene.icetype != NO_DATA)] for scene in scenes]
+    )
+
+
+def _pooled_if_known(scenes: Sequence[TestScene], name: str) -> np.ndarray | None:
+    """Return an optional field of all scenes' sea pixels in a row; None where a scene lacks it."""
+    if any(getattr(scene, name) is None for scene in scenes):
+        return None
+    return _pooled(scenes, attrgetter(name))
 
 
 def _mapped(scene: TestScene) -> np.ndarray:
@@ -226,16 +229,17 @@ def concentration_skill(scenes: Sequence[TestScene]) -> dict:
             entry = _errors(truth[inside], found[inside])
             entry.pop("r2")
             skill["by_concentration"].append({"from_percent": 100 * low, "to_percent": 100 * high, **entry})
-    chart = _pooled(scenes, lambda scene: scene.chart)
+    chart = _pooled_if_known(scenes, "chart")
     if chart is not None:
         skill["marginal_zone"] = _where(
             _marginal(chart), lambda inside: _errors(truth[inside], found[inside])
         )
         skill["against_chart"] = _errors(chart.astype(np.float64), found)
-        far = _pooled(scenes, lambda scene: scene.far)
+        far, free = _pooled_if_known(scenes, "far"), (chart == 0.0) & (truth == 0.0)
         skill["ice_free"] = {
             name: _where(inside, lambda inside: _ice_free(found[inside]))
-            for name, inside in (("far", far), ("all", (chart == 0.0) & (truth == 0.0)))
+            for name, inside in (("far", far), ("all", free))
+            if inside is not None
         }
     return skill
 
@@ -290,7 +294,7 @@ def icetype_skill(scenes: Sequence[TestScene], names: Sequence[str]) -> dict:
     skill = {"scenes": len(scenes), **numbers(truth, found)}
     for season, part in by_season(scenes):
         skill[season] = {"scenes": len(part), **numbers(*both(part))}
-    chart, region = (_pooled(scenes, attrgetter(name)) for name in ("chart", "region"))
+    chart, region = (_pooled_if_known(scenes, name) for name in ("chart", "region"))
     if chart is not None and region is not None:
         skill["marginal_zone"] = _where(
             _marginal(chart), lambda inside: numbers(truth[inside], found[inside])

@@ -91,10 +91,12 @@ def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
     next smaller size. The largest limit counts, and the fewest blocks. None without errors; clusters that are no blocks
     stay as they are.
     """
-    estimate, clusters = fit.estimate, fit.information.labels.clusters
+    clusters = fit.information.labels.clusters
     chosen, wide = block_size_of(fit.clustering or ""), widening(fit)
     if wide is None:
         return None
+    if chosen is None:
+        return wide, float(fit.cluster_count)
     limit, independent = wide, float(fit.cluster_count)
     sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
     found = {chosen: wide}
@@ -102,11 +104,11 @@ def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
     def widened(size: float) -> float:
         if size not in found:
             sums, n = clusters[sizes[size]], fit.information.labelled.n
-            robust = sandwich(estimate.naive_labelled, estimate.kept, fit.layer, sums, n)
-            found[size] = _widened(estimate, robust) or 0.0
+            robust = sandwich(fit.fitted.labelled, fit.fitted.kept, fit.layer, sums, n)
+            found[size] = _widened(fit.fitted, robust) or 0.0
         return found[size]
 
-    for size, name in sizes.items() if chosen is not None else ():
+    for size, name in sizes.items():
         smaller = [each for each in sizes if each <= SMALLER * size]
         if size < chosen or clusters[name].count < CLUSTERS or not smaller:
             continue
@@ -122,7 +124,7 @@ def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
 def _widened(estimate: Estimate, robust: np.ndarray) -> float | None:
     """Return the median over all weights of a robust variance over the naive one; None where it is no number."""
     centring = estimate.kept.centring()
-    variance = variances_of(centring, estimate.naive_labelled)[:, 1:]
+    variance = variances_of(centring, estimate.labelled)[:, 1:]
     known = variance > 0
     if not known.any():
         return None
@@ -162,7 +164,7 @@ def _steps_of(fit: Estimation) -> list[_Step] | None:
     estimate = fit.estimate
     if estimate is None or estimate.robust is None or fit.cluster_count < CLUSTERS or missing_classes(fit):
         return None
-    naive, kept, limit = estimate.naive_labelled, estimate.kept, widening_of_wide_blocks(fit)
+    naive, kept, limit = estimate.labelled, estimate.kept, widening_of_wide_blocks(fit)
     if limit is None or limit[1] <= 1:
         return None
     wider, independent = limit

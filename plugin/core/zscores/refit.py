@@ -86,13 +86,14 @@ def refit(
     for step_number in range(1, _STEPS + 1):
         if not _same(fit, first):
             break
-        kept = fit.estimate.kept
-        step = np.einsum("fagb,gb->fa", fit.estimate.naive_labelled, fit.total_score())
+        estimate = fit.fitted
+        kept = estimate.kept
+        step = np.einsum("fagb,gb->fa", estimate.labelled, fit.total_score())
         size = np.maximum(np.abs(seen.lowest), np.abs(seen.highest))[kept.columns]
-        error = np.sqrt(np.einsum("fafa->fa", fit.estimate.naive_labelled))
+        error = np.sqrt(np.einsum("fafa->fa", estimate.labelled))
         if layer.kind == "linear":
             error = error * np.sqrt(fit.error_variance or 0.0)
-        small = np.abs(step) <= _CONVERGED * np.maximum(error, np.abs(fit.estimate.weights))
+        small = np.abs(step) <= _CONVERGED * np.maximum(error, np.abs(estimate.weights))
         if small.all() and (layer.kind == "linear" or (np.abs(step) * np.append(1.0, size) < _STILL).all()):
             fit, _ = _at(layer, classes, weights, batches, clustering, coarser, clustered=True)
             return Refit(fit, classes, step_number - 1, note)
@@ -174,7 +175,7 @@ def _same(fit: Estimation, first: Estimation) -> bool:
     """Return whether a fit still estimates all that the first one does."""
     if fit.estimate is None or fit.estimate.naive_labelled is None:
         return False
-    ours, theirs = fit.estimate.kept, first.estimate.kept
+    ours, theirs = fit.estimate.kept, first.fitted.kept
     return np.array_equal(ours.columns, theirs.columns) and np.array_equal(ours.classes, theirs.classes)
 
 

@@ -64,7 +64,7 @@ class SceneCollector:
         self._samplers, self._keep = tuple(samplers), keep
         self._skill = tuple(skill)
         dense = every is not None
-        self._dense = [DenseZones(layer, every) for layer in layers] if dense else []
+        self._dense = [DenseZones(layer, every) for layer in layers] if every is not None else []
         self._whole = [] if dense else [SceneAccumulator(layer) for layer in layers]
         own = zoned and not dense
         self._zones = [ZoneAccumulator(layer, bool(skill)) for layer in layers] if own else []
@@ -110,11 +110,11 @@ class SceneCollector:
                 self._samplers[head].add(batch.components, batch.rows, batch.cols, known, clusters)
             if self._keep is not None:
                 self._keep(head, batch.components, known, blocks)
-        for head, zoned in enumerate(self._zones):
+        for head, zoned in enumerate(self._zones if zones is not None else ()):
             zoned.add(batch.components, zones, labels[head] if labels else None)
 
     def close(self) -> tuple[Information, ...]:
-        """Return what the scene has told, one a head; the collector takes no more after it."""
+        """Return the information of the scene, one a head; the collector takes no more after it."""
         nested = {self._ladder.finest: self._ladder.coarser}
         return tuple(each.whole() for each in self._dense) or tuple(
             each.close(nested) for each in self._whole

@@ -25,7 +25,7 @@ def clustering_rows(fit: Estimation) -> tuple[dict, ...]:
     found = []
     if fit.estimate is None or fit.estimate.naive_labelled is None:
         return ()
-    estimate, information = fit.estimate, fit.information
+    estimate, naive, information = fit.estimate, fit.estimate.naive_labelled, fit.information
     size = estimate.weights.size
     centring = estimate.kept.centring()
     scale = fit.error_variance if fit.layer.kind == "linear" else 1.0
@@ -34,10 +34,9 @@ def clustering_rows(fit: Estimation) -> tuple[dict, ...]:
     ):
         if clusters.count < 2 or information.labelled.n <= size or not scale:
             continue
-        robust = sandwich(estimate.naive_labelled, estimate.kept, fit.layer, clusters, information.labelled.n)
+        robust = sandwich(naive, estimate.kept, fit.layer, clusters, information.labelled.n)
         ratio = np.sqrt(
-            variances_of(centring, robust)[:, 1:]
-            / (scale * variances_of(centring, estimate.naive_labelled)[:, 1:])
+            variances_of(centring, robust)[:, 1:] / (scale * variances_of(centring, naive)[:, 1:])
         )
         if ratio.size == 0:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...ground.wording import finite
@@ -73,7 +75,7 @@ def score_rows(
     shifts: list[dict] = []
     for k in outputs:
         for j, part in enumerate([None, *layer.components], start=-1):
-            row = dict.fromkeys(COLUMNS)
+            row: dict[str, Any] = dict.fromkeys(COLUMNS)
             row.update(head=layer.head, n=fit.information.n, note=_note(fit, k, j, against))
             row["class"] = layer.classes[k] + (f" - {layer.classes[against]}" if against is not None else "")
             if part is None:
@@ -93,7 +95,7 @@ def score_rows(
             at = 0 if part is None else position.get(j)
             if k in table and at is not None:
                 row.update({name: finite(values[at]) for name, values in table[k].items() if name in row})
-                if table[k]["shift"] is not None and part is not None:
+                if "shift" in table[k] and part is not None:
                     shifts.append(
                         {
                             "head": layer.head,
@@ -155,7 +157,7 @@ def _blank_weights(fit: Estimation, against: int | None) -> np.ndarray:
 
 def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.ndarray]]:
     """Return for each output with scores the columns of the table, (1 + column,) each."""
-    estimate, kept = fit.estimate, fit.estimate.kept
+    estimate, kept = fit.fitted, fit.fitted.kept
     information = fit.information
     centring = kept.centring()
     classes = list(kept.classes)
@@ -197,11 +199,8 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
         log10_p = none
     if not weights_fitted(fit):
         log10_p_robust = none
-    shift = None
-    if estimate.naive_labelled is not None:
-        shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
+        found = {
             k: {
                 "weight": weights[at],
                 "se": se[at],
@@ -214,13 +213,17 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
                 if np.isfinite(scale)
                 else variances_of(centring, estimate.naive)[at] / np.square(alone[at]),
                 "n_effective": effective[at],
-                "shift": None if shift is None else shift[at],
-                "shift_in_se": None if shift is None else shift[at] / se_labelled[at],
                 "se_labelled": se_labelled[at],
             }
             for at, k in enumerate(classes)
             if k != against
         }
+        if estimate.naive_labelled is not None:
+            shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())
+            for at, k in enumerate(classes):
+                if k != against:
+                    found[k].update(shift=shift[at], shift_in_se=shift[at] / se_labelled[at])
+    return found
 
 
 def _note(fit: Estimation, k: int, j: int, against: int | None = None) -> str:

@@ -137,6 +137,10 @@ class ZScores:
                 f"{', '.join(self.layer.classes)}."
             )
         position = self.layer.classes.index(reference)
+        if self._estimation is None:
+            raise ParameterError(
+                f"The scores of head '{self.layer.head}' hold no contrasts: compute them from a state."
+            )
         return score_rows(self._estimation, self._refit, position)[0]
 
     def as_dict(self) -> dict:
@@ -195,7 +199,9 @@ def compute_scores(
     fit = Estimation.of(information, clustering)
     clusterings = clustering_rows(fit)
     basis = basis_of(fit, refitted)
-    ranked = refitted.fit if refitted is not None and basis == REFITTED else fit
+    ranked = fit
+    if refitted is not None and refitted.fit is not None and basis == REFITTED:
+        ranked = refitted.fit
     rows, bias, shifts = score_rows(fit, refitted, ranked=ranked)
     relative = relative_weights(ranked, fitted_here=ranked is not fit)
     return ZScores(

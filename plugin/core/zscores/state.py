@@ -7,33 +7,27 @@ model, of other weights or of another format is refused.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from os import PathLike, fstat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ...ground.errors import ModelError, ParameterError
-from ...networks.files import open_regular, short_path, shown, shown_text
+from ...networks.files import short_path, shown, shown_text
 from .channels.evidence import ChannelEvidence
-from .sums.cluster_sums import ClusterSums
-from .sums.information import Component, Fit, Information, LabelSums, OutputLayer, Sums, removals
+from .state_file import Prefixed, head_arrays, head_header, opened_archive, read_head
+from .sums.information import Information, OutputLayer
 from .sums.refit_sample import read_sample, sample_arrays
 from .sums.row_sample import RowSample
 
 FORMAT = "floelens-zscores-state"
 FORMAT_VERSION = 4
 READABLE = (3, 4)  # 3: without the pixels that a refit needs
-# What no state is: states of many scenes have hundreds of arrays and shrink little when packed.
-_MOST_ARRAYS = 20_000
-_FREE_BYTES = 128 << 20
-_MOST_RATIO = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,35 +118,8 @@ class ScoreState:
         arrays: dict[str, np.ndarray] = {}
         heads = []
         for number, head in enumerate(self.heads):
-            prefix = f"head{number}/"
-            for bucket in ("unlabelled", "labelled"):
-                sums = getattr(head, bucket)
-                arrays[f"{prefix}{bucket}/pairs"] = _packed(sums.pairs)
-                for name in ("logits", "means", "inputs", "divergence"):
-                    arrays[f"{prefix}{bucket}/{name}"] = getattr(sums, name)
-            arrays[prefix + "weights"], arrays[prefix + "bias"] = head.layer.weights, head.layer.bias
-            arrays[prefix + "lowest"], arrays[prefix + "highest"] = head.lowest, head.highest
-            arrays[prefix + "score"] = head.labels.score
-            clusterings = sorted(head.labels.clusters)
-            for index, name in enumerate(clusterings):
-                clusters = head.labels.clusters[name]
-                arrays[f"{prefix}clusters{index}/total"] = clusters.total
-                if clusters.products is None:
-                    arrays[f"{prefix}clusters{index}/scores"] = clusters.scores
-                else:
-                    arrays[f"{prefix}clusters{index}/products"] = _packed(clusters.products)
-            heads.append(
-                {
-                    "head": head.layer.head,
-                    "kind": head.layer.kind,
-                    "classes": head.layer.classes,
-                    "components": [asdict(part) for part in head.layer.components],
-                    "n_unlabelled": head.unlabelled.n,
-                    "n_labelled": head.labelled.n,
-                    "fit": asdict(head.labels.fit),
-                    "clusterings": [[name, head.labels.clusters[name].count] for name in clusterings],
-                }
-            )
+            heads.append(head_header(head))
+            arrays.update(head_arrays(head, f"head{number}/"))
         for number, evidence in enumerate(self.channels):
             for name, values in evidence.arrays().items():
                 arrays[f"channels{number}/{name}"] = values
@@ -187,7 +154,7 @@ class ScoreState:
             If the file is no state, is damaged, or has another format version.
         """
         try:
-            with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
+            with opened_archive(path) as file, np.load(file, allow_pickle=False) as arrays:
                 header = json.loads(str(arrays["header"][()]))
                 if header["format"] != FORMAT:
                     raise KeyError("format")
@@ -196,15 +163,17 @@ class ScoreState:
                         f"State {short_path(path)} has format version {shown(header['format_version'])}, this version "
                         f"of FloeLens reads {' and '.join(map(str, READABLE))}; make the state again."
                     )
-                heads = tuple(_read_head(arrays, number, head) for number, head in enumerate(header["heads"]))
+                heads = tuple(
+                    read_head(arrays, f"head{number}/", head) for number, head in enumerate(header["heads"])
+                )
                 channels = tuple(
-                    ChannelEvidence.of_file(known, _Under(arrays, f"channels{number}/"))
+                    ChannelEvidence.of_file(known, Prefixed(arrays, f"channels{number}/"))
                     for number, known in enumerate(header["channels"])
                 )
                 samples = {
                     heads[int(number)].layer.head: read_sample(
                         known,
-                        _Under(arrays, f"head{number}/sample/"),
+                        Prefixed(arrays, f"head{number}/sample/"),
                         len(heads[int(number)].layer.components),
                     )
                     for number, known in header.get("samples", {}).items()
@@ -266,107 +235,6 @@ def _mark_of(scene: str, scenes: Sequence[str]) -> str:
         return scene
     older = "|".join(parts[: _WITH_CHECKSUM - 1])  # of a state made before there were checksums
     return older if older in scenes else "|".join(parts[1:])
-
-
-@contextlib.contextmanager
-def _opened(path: str | PathLike) -> Iterator[BinaryIO]:
-    """Open a zip of arrays that does not grow beyond reason when it is read."""
-    with open_regular(path) as file:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            expanded = sum(member.file_size for member in members)
-        packed = fstat(file.fileno()).st_size
-        if len(members) > _MOST_ARRAYS or expanded > max(_FREE_BYTES, _MOST_RATIO * packed):
-            raise ValueError(
-                f"{len(members)} arrays of {expanded / 2**20:.0f} MiB in {packed / 2**20:.3g} MiB"
-            )
-        file.seek(0)
-        yield file
-
-
-def _read_head(arrays, number: int, header: dict) -> Information:
-    prefix = f"head{number}/"
-    layer = OutputLayer(
-        head=header["head"],
-        kind=header["kind"],
-        classes=tuple(header["classes"]),
-        components=tuple(Component(**part) for part in header["components"]),
-        weights=arrays[prefix + "weights"],
-        bias=arrays[prefix + "bias"],
-    )
-    expected = Sums.empty(layer, len(removals(layer)))
-
-    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        values = arrays[prefix + name]
-        if values.shape != shape or values.dtype != np.float64:
-            raise ValueError(f"array {prefix + name} has shape {values.shape}, not {shape}")
-        return values
-
-    def symmetric(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        size = shape[-1]
-        return _unpacked(read(name, (*shape[:-2], size * (size + 1) // 2)), size)
-
-    def sums(bucket: str, n: int) -> Sums:
-        names = ("logits", "means", "inputs", "divergence")
-        return Sums(
-            int(n),
-            symmetric(f"{bucket}/pairs", expected.pairs.shape),
-            **{name: read(f"{bucket}/{name}", getattr(expected, name).shape) for name in names},
-        )
-
-    m = len(layer.components)
-    size = layer.outputs * (1 + m)
-    clusters = {}
-    for index, (name, count) in enumerate(header["clusterings"]):
-        total = read(f"clusters{index}/total", (size,))
-        if f"{prefix}clusters{index}/scores" in arrays:
-            scores = read(f"clusters{index}/scores", (int(count), size))
-            clusters[name] = ClusterSums(int(count), total, scores=scores)
-        else:
-            products = symmetric(f"clusters{index}/products", (size, size))
-            clusters[name] = ClusterSums(int(count), total, products=products)
-    return Information(
-        layer=layer,
-        unlabelled=sums("unlabelled", header["n_unlabelled"]),
-        labelled=sums("labelled", header["n_labelled"]),
-        labels=LabelSums(
-            score=read("score", (layer.outputs, 1 + m)),
-            fit=Fit(**{name: float(value) for name, value in header["fit"].items()}),
-            clusters=clusters,
-        ),
-        lowest=read("lowest", (m,)),
-        highest=read("highest", (m,)),
-    )
-
-
-def _packed(matrices: np.ndarray) -> np.ndarray:
-    """Return the upper triangles (..., triangle) of symmetric matrices (..., row, column)."""
-    return matrices[(..., *np.triu_indices(matrices.shape[-1]))]
-
-
-def _unpacked(triangles: np.ndarray, size: int) -> np.ndarray:
-    """Return the symmetric matrices of upper triangles."""
-    rows, cols = np.triu_indices(size)
-    matrices = np.empty((*triangles.shape[:-1], size, size))
-    matrices[..., rows, cols] = triangles
-    matrices[..., cols, rows] = triangles
-    return matrices
-
-
-class _Under(Mapping):
-    """The arrays of a file whose names begin with a prefix, under the rest of their names."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
-        self._arrays, self._prefix = arrays, prefix
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._arrays[self._prefix + name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name[len(self._prefix) :] for name in self._arrays if name.startswith(self._prefix))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:

@@ -10,31 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Setting:
-    """A number or word that methods take.
-
-    Parameters
-    ----------
-    label : str
-        What dialogs call it.
-    help : str
-        What it does.
-    default : float, int or str
-        Also of jobs and of :class:`floelens.plugin.core.relevance.methods.Method`.
-    least, most : float, int or None
-        The bounds of a number.
-    reported : str
-        What reports call it.
-    """
-
-    label: str
-    help: str
-    default: float | int | str
-    least: float | int | None = None
-    most: float | int | None = None
-    reported: str = ""
+from .settings import Setting
 
 
 @dataclass(frozen=True)
@@ -92,12 +68,14 @@ class RelevanceMethod:
         return "logit" if self.times_input else "logit per sd"
 
 
+# Where the doubling of the steps of integrated gradients ends.
+MOST_STEPS = 512
 SETTINGS: Mapping[str, Setting] = {
     "steps": Setting(
         "Steps",
         "Gauss-Legendre nodes of integrated_gradients along the path from the baseline, to begin with; the bundled "
         "models take a step with secant slopes for two of them, which is no less exact at single pixels. Doubled, up "
-        "to 512, until the relevance of the channels that are not linear adds up and stands still.",
+        f"to {MOST_STEPS}, until the relevance of the channels that are not linear adds up and stands still.",
         32,
         1,
         4096,
@@ -115,7 +93,7 @@ SETTINGS: Mapping[str, Setting] = {
     "alpha": Setting("Alpha", "The α of lrp_alpha_beta; β is α - 1.", 2.0, 1.0, 100.0, "α (β is α − 1)"),
     "first_layer": Setting(
         "Rule of the first layer",
-        "How the lrp methods hand relevance to the inputs.",
+        "How the lrp methods pass relevance to the inputs.",
         "default",
         reported="rule of the first layer",
     ),

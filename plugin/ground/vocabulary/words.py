@@ -62,12 +62,14 @@ CHANNEL_METHODS: Words = {
     "gated": "with the network's gates frozen, several times faster",
     "none": "components only",
 }
+# Standardised inputs lie between - BOUND and BOUND; one beyond is its own bound.
+BOUND = 4.0
 FIRST_LAYERS: Words = {
     "default": "z_box for lrp_composite, same for the others",
     "same": "as other layers",
     "w_square": "by the squared weights, whatever the input",
     "flat": "in equal parts, whatever the input",
-    "z_box": "by the input's distance from bounds at 4 standard deviations",
+    "z_box": f"by the input's distance from bounds at {BOUND:g} standard deviations",
 }
 UNCERTAINTIES: Words = {
     "none": "one map",

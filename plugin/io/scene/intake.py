@@ -312,8 +312,10 @@ def _cause(
     fitting = [unit for unit in units_of(physical.quantity) if fits(values, unit, physical, LIKELY_INSIDE)]
     if fitting:
         base = BASE_UNITS[physical.quantity]
-        # Power and amplitude look alike by their values; of hundredths and thousandths the first is likelier.
-        alike = [unit.name for unit in fitting if unit.logarithm] or [fitting[0].name]
+        # Power and amplitude look alike by their values, and so do logarithms; of hundredths and thousandths
+        # the first is likelier.
+        alike = [unit.name for unit in fitting if unit.logarithm]
+        alike = alike or [unit.name for unit in fitting if "log" in unit.name] or [fitting[0].name]
         return " or ".join(alike), f"Declare the band's unit, or convert it to {base}."
     if backscatter and low >= 0 and high > 10:
         return "uncalibrated intensities", "Calibrate it first, as the algorithm 'Import scene' does."

@@ -17,8 +17,10 @@ from .units import BASE_UNITS, Unit, parse_unit
 WATER_COLUMNS = ("tcwv", "tclw", "tciw")
 CO_POLARISED, CROSS_POLARISED = ("hh", "vv"), ("hv", "vh")
 # No scene of sea, ice or land is so bright that nine in ten of its pixels exceed this, in dB; linear power,
-# amplitude and digital numbers nearly always do.
+# amplitude and digital numbers nearly always do. Cross-polarised backscatter is darker: logarithms of power that
+# were not multiplied by 10 exceed its limit.
 BRIGHTEST_DECILE_DB = -1.0
+BRIGHTEST_CROSS_DECILE_DB = -8.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class PhysicalRange:
         Whether the channel is a sensor's own measurement, which varies over any scene.
     zero_is_fill : bool
         Whether a value of exactly zero is no measurement but a fill.
+    brightest_decile : float
+        What a tenth of the values at least do not exceed, in the quantity's own unit.
     """
 
     quantity: str
@@ -48,6 +52,7 @@ class PhysicalRange:
     unit: Unit
     measured: bool = False
     zero_is_fill: bool = False
+    brightest_decile: float = np.inf
 
     def outside(self, values: np.ndarray) -> np.ndarray:
         """Return which values, in the quantity's own unit, no measurement can have; NaN is none of them."""
@@ -60,9 +65,9 @@ class PhysicalRange:
 
     def plausible(self, values: np.ndarray) -> bool:
         """Return whether values inside of the range are spread as this quantity is, and as no other unit of it."""
-        if self.quantity != "backscatter" or not values.size:
+        if self.brightest_decile == np.inf or not values.size:
             return True
-        return float(np.percentile(values, 10)) <= BRIGHTEST_DECILE_DB
+        return float(np.percentile(values, 10)) <= self.brightest_decile
 
     @property
     def text(self) -> str:
@@ -93,8 +98,10 @@ def _range_of(
 ) -> PhysicalRange | None:
     if sensor == "sar" and (unit := _unit(unit_text, "backscatter")):
         # Calibrated Sentinel-1 has its noise floor near -30 dB; what noise correction leaves may be far lower.
-        low, high = (-90.0, 30.0) if polarisation in CROSS_POLARISED else (-80.0, 40.0)
-        return PhysicalRange("backscatter", "values of backscatter", low, high, unit, True, zero_is_fill=True)
+        cross = polarisation in CROSS_POLARISED
+        low, high = (-90.0, 30.0) if cross else (-80.0, 40.0)
+        brightest = BRIGHTEST_CROSS_DECILE_DB if cross else BRIGHTEST_DECILE_DB
+        return PhysicalRange("backscatter", "values of backscatter", low, high, unit, True, True, brightest)
     if radiometer and (unit := _unit(unit_text, "temperature")):
         # Open water at 6.9 GHz has 70 K; nothing on Earth that a radiometer sees exceeds 340 K.
         return PhysicalRange("temperature", "brightness temperatures", 50.0, 350.0, unit, True)

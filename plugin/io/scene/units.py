@@ -107,6 +107,14 @@ _SPELLINGS: dict[str, tuple[tuple[Unit, tuple[str, ...]], ...]] = {
             Unit("backscatter", "amplitude", logarithm=20.0),
             _words("amplitude|amp|linear amplitude|magnitude|voltage|sqrt power|square root of power"),
         ),
+        (
+            Unit("backscatter", "log10 of power", scale=10.0),
+            _words("b|bel|bels|log10|log10 power|log10(power|log10 of power|log10 intensity|log10 sigma0"),
+        ),
+        (
+            Unit("backscatter", "natural logarithm of power", scale=10.0 / np.log(10.0)),
+            _words("ln|ln power|ln(power|ln of power|natural logarithm|natural log|ln intensity|ln sigma0"),
+        ),
     ),
     "temperature": (
         (

@@ -1,4 +1,4 @@
-"""What contributions are told against: the values of channels that stand for no evidence."""
+"""What contributions are measured against: the values of channels that stand for no evidence."""
 
 from __future__ import annotations
 

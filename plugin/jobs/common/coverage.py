@@ -64,7 +64,7 @@ class CoverageMap:
     path : str
         The raster to write.
     scene : Scene
-        Its land is flagged, where it was told.
+        Its land is flagged, where it is known.
     grid : Grid
         Of the raster: the scene's, or the part of it that is processed.
     card : ModelCard
@@ -72,7 +72,7 @@ class CoverageMap:
     tags : dict of str
         Tags of the file.
     progress : Progress
-        Is told where land is not known.
+        Gets a warning where land is not known.
     """
 
     def __init__(

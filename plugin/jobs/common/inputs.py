@@ -135,7 +135,7 @@ class Compute:
     memory_mib: int = field(default=1024)
 
     def runner(self, model: str, progress: Progress | None = None) -> Runner:
-        """Load `model` (an id or a path) and return it ready to run; what is not as asked for is told."""
+        """Load `model` (an id or a path) and return it ready to run; a precision that is not available is a warning."""
         from ...core.streaming.runner import Runner, host_tensors
         from ...networks.package import load
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,11 @@ from ...io.rasters.writer import Band
 from ...io.scene.reader import Scene
 from ...networks.card import Channel, ModelCard
 from ...report.relevance.content import ChannelRelevance
+from ..common.percentile_sink import Subsample, colour_limit
 
 if TYPE_CHECKING:
     from ...core.relevance.run import RelevanceResult
 
-# How many pixels of a raster are looked at for the limits of its colours, about.
-SHOWN_PIXELS = 250_000
 # What the bands of a coarse raster hold: the first keep what adds up to the logit.
 SUMS = "sum over all SAR pixels that the cell covers; these sums add up to the explained logits"
 PER_PIXEL = "the sum divided by the number of SAR pixels that the cell covers: comparable with SAR relevance"
@@ -40,8 +40,8 @@ def channel_sums(
         Of the relevance.
     """
     known = np.nan_to_num(coarse)
-    positive = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
-    negative = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
+    speaks_for = [*positive, *np.maximum(known, 0).sum(axis=(1, 2))]
+    speaks_against = [*negative, *np.minimum(known, 0).sum(axis=(1, 2))]
     return tuple(
         ChannelRelevance(
             name=channel.name,
@@ -53,16 +53,18 @@ def channel_sums(
             polarisation=channel.polarisation,
             footprint_km=channel.footprint_km,
         )
-        for channel, for_it, against in zip((*card.fine_channels, *card.coarse_channels), positive, negative)
+        for channel, for_it, against in zip(
+            (*card.fine_channels, *card.coarse_channels), speaks_for, speaks_against
+        )
     )
 
 
 def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the relevance of a coarse raster's own pixels: (x - x₀) ⊙ Sᵀ m + Sᵀ r.
 
-    S is the sampler that made the network's cells of the raster, m the multipliers of the cells, r what was
-    handed to them as relevance, x the standardised raster and x₀ the baseline; rows of S sum to one, so that
-    what the cells received is handed on whole. For methods without the factor it is Sᵀ m itself.
+    S is the sampler that made the network's cells of the raster, m the multipliers of the cells, r their direct
+    relevance, x the standardised raster and x₀ the baseline; rows of S sum to one, so that the relevance of the
+    cells is conserved. For methods without the factor it is Sᵀ m itself.
 
     Returns
     -------
@@ -72,31 +74,33 @@ def coarse_relevance(scene: Scene, result: RelevanceResult) -> tuple[np.ndarray,
         without coarse ones.
     """
     varied = len(result.cells) > 1
-    if scene.sampler is None:
+    sampler, values = scene.sampler, scene.coarse_values
+    if sampler is None or values is None:
         empty = np.empty((0, 1, 1))
         return empty, empty if varied else None
-    used = np.asarray(abs(scene.sampler.matrix).sum(axis=0)).reshape(scene.sampler.coarse_shape) > 0
-    known = used & np.isfinite(scene.coarse_values)
+    used = np.asarray(abs(sampler.matrix).sum(axis=0)).reshape(sampler.coarse_shape) > 0
+    known = used & np.isfinite(values)
 
-    def handed_back(cells: np.ndarray) -> np.ndarray:
-        return scene.sampler.adjoint(np.where(scene.sampler.cell_valid, cells, 0.0))
+    def transposed(cells: np.ndarray) -> np.ndarray:
+        return sampler.adjoint(np.where(sampler.cell_valid, cells, 0.0))
 
     # Running mean and sum of squared differences: one raster at a time, however many replicas.
-    mean = squares = np.zeros(scene.coarse_values.shape)
+    mean = squares = np.zeros(values.shape)
     for number, cells in enumerate(result.cells, start=1):
-        relevance = handed_back(cells.multipliers)
+        relevance = transposed(cells.multipliers)
         if result.method.times_input:
             centre, sd = cells.mean[:, None, None], cells.sd[:, None, None]
-            standard = (scene.coarse_values.astype(np.float64) - centre) / sd
+            standard = (values.astype(np.float64) - centre) / sd
             relevance = relevance * (standard - result.baseline[:, None, None])
-        if cells.handed is not None:
-            relevance = relevance + handed_back(cells.handed)
+        if cells.direct is not None:
+            relevance = relevance + transposed(cells.direct)
         before = relevance - mean
         mean = mean + before / number
         squares = squares + before * (relevance - mean)
-    deviation = np.sqrt(squares / (len(result.cells) - 1)) if varied else None
     mean = np.where(known, mean, np.nan)
-    return mean, np.where(known, deviation, np.nan) if varied else None
+    if not varied:
+        return mean, None
+    return mean, np.where(known, np.sqrt(squares / (len(result.cells) - 1)), np.nan)
 
 
 def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
@@ -107,6 +111,8 @@ def sar_pixels(scene: Scene, ratio: int) -> np.ndarray:
     the side of a cell; cells at the edge of the scene may have fewer.
     """
     sampler = scene.sampler
+    if sampler is None:
+        raise ValueError("a scene without a coarse raster has no pixels of one")
     inside = [
         np.minimum(ratio, size - ratio * np.arange(cells))
         for size, cells in zip((scene.rows, scene.cols), sampler.cell_shape)
@@ -145,38 +151,72 @@ def channel_bands(channels: Sequence[tuple[int, Channel]], varied: bool, unit: s
     return bands + [Band(f"{band.name}_sd", band.unit, band.tags) for band in bands if varied]
 
 
-class Layer:
-    """A raster of some of the fine channels, and a thinned copy for the limits of its colours."""
+@dataclass(frozen=True)
+class Shown:
+    """What the style of a raster looks at.
 
-    def __init__(self, path: str, channels: Sequence[tuple[int, Channel]], among: int) -> None:
-        self.path = path
-        self._all = among
-        self.channels = channels
-        self.sink: Sink | None = None
+    Parameters
+    ----------
+    channels : sequence
+        Channels with their positions.
+    sample : numpy.ndarray
+        (channel, row, column): relevance for each SAR pixel.
+    first_band : int
+        The band of the first of them, from 1.
+    """
+
+    channels: Sequence[tuple[int, Channel]]
+    sample: np.ndarray
+    first_band: int = 1
+
+    @property
+    def leading(self) -> int:
+        """The channel with most relevance, from 0."""
+        return int(np.argmax(np.nansum(np.abs(self.sample), axis=(1, 2))))
+
+    @property
+    def limit(self) -> float:
+        """Where its colours end: a high percentile of the absolute relevance; 0 where it has none."""
+        return colour_limit(self.sample[self.leading])
+
+
+class FineRaster:
+    """A raster of some of the fine channels, subsampled for the limits of its colours.
+
+    Parameters
+    ----------
+    path : str
+        Where it is written.
+    channels : sequence
+        Its channels with their positions among the fine ones.
+    among : int
+        Number of all fine channels.
+    sink : Sink
+        Takes its bands.
+    """
+
+    def __init__(self, path: str, channels: Sequence[tuple[int, Channel]], among: int, sink: Sink) -> None:
+        self.path, self.channels = path, channels
+        self._among, self._sink = among, sink
         self._positions = [position for position, _ in channels]
-        self._rows = 0
-        self._sample: list[np.ndarray] = []
+        self._subsample = Subsample()
 
     def write(self, values: np.ndarray) -> None:
-        """Write the layer's channels of a strip, and their deviations where it holds any."""
-        chosen = values[self._positions]
-        deviations = [p + self._all for p in self._positions] if len(values) > self._all else []
-        self.sink.write(values[[*self._positions, *deviations]])
-        step = max(1, int(np.sqrt(chosen.shape[2] ** 2 / SHOWN_PIXELS)))
-        first = -self._rows % step
-        self._sample.append(chosen[:, first::step, ::step].copy())
-        self._rows += chosen.shape[1]
+        """Write the raster's channels of a strip, and their deviations where it holds any."""
+        deviations = [p + self._among for p in self._positions] if len(values) > self._among else []
+        self._sink.write(values[[*self._positions, *deviations]])
+        self._subsample.add(values[self._positions])
 
     def sample(self) -> np.ndarray:
-        """Return the thinned copy: (channel, row, column)."""
-        return np.concatenate(self._sample, axis=1)
+        """Return the subsample: (channel, row, column)."""
+        return self._subsample.values()
 
 
-class Split:
-    """A sink that hands each layer its channels, and sums what speaks for and against."""
+class FineSink:
+    """A sink that passes all fine channels on to each raster, and sums what speaks for and against."""
 
-    def __init__(self, layers: Sequence[Sink], channels: int) -> None:
-        self._layers, self._channels = layers, channels
+    def __init__(self, sinks: Sequence[Sink], channels: int) -> None:
+        self._sinks, self._channels = sinks, channels
         self.positive = np.zeros(channels)
         self.negative = np.zeros(channels)
 
@@ -185,5 +225,5 @@ class Split:
         known = np.nan_to_num(values[: self._channels])
         self.positive += np.maximum(known, 0).sum(axis=(1, 2), dtype=np.float64)
         self.negative += np.minimum(known, 0).sum(axis=(1, 2), dtype=np.float64)
-        for layer in self._layers:
-            layer.write(values)
+        for sink in self._sinks:
+            sink.write(values)

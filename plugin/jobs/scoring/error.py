@@ -8,26 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.target.probabilities import differences_of
 from ...ground.protocols import Progress, Silent
 from ...io.rasters.writer import Band, Outputs
 from ...networks.card import Head
 from ...report.styles.error import difference_style, error_style
 from ...report.styles.layers import sidecar
-from ..common.inputs import conclude
+from ..common.inputs import Compute, SceneInputs, conclude
+from ..common.percentile_sink import PercentileSink
 from ..common.provenance import provenance
-from ..common.thinned import Thinned
-from ..predict import class_probabilities
-from .sample import SceneLabels
+from .labels import SceneLabels
 
 if TYPE_CHECKING:
     from ...core.streaming.runner import Runner
-    from ..zscores import ZScores
 
 _EVERYWHERE = (slice(None), slice(None))
 
 
-def write_error(job: ZScores, outputs: Outputs, runner: Runner, progress: Progress) -> None:
-    """Predict the scene of a job once more, and write how its map differs from the labels: one band a head.
+def write_error(
+    outputs: Outputs,
+    path: str,
+    runner: Runner,
+    inputs: SceneInputs,
+    compute: Compute,
+    labels_path: str,
+    progress: Progress,
+) -> None:
+    """Predict a scene once more, and write how its map differs from the labels: one band a head.
 
     All labelled pixels are compared, whichever are scored; pixels without a label or without a map are NaN.
 
@@ -40,62 +47,39 @@ def write_error(job: ZScores, outputs: Outputs, runner: Runner, progress: Progre
     from ...core.streaming.pipeline import writing_behind
 
     card = runner.card
-    with job.scene.open(card, progress) as scene, ExitStack() as stack:
-        plan = plan_predictions(runner, scene, scene.region, job.compute.memory_mib)
-        labels = SceneLabels(job.labels, card.heads, scene.grid, stack)
+    with inputs.open(card, progress) as scene, ExitStack() as stack:
+        plan = plan_predictions(runner, scene, scene.region, compute.memory_mib)
+        labels = SceneLabels(labels_path, card.heads, scene.grid, stack)
         tags = provenance(
             card,
-            job.scene,
+            inputs,
             scene,
             runner.precision,
             product="error",
             head=", ".join(head.name for head in card.heads),
-            labels=Path(job.labels).name,
+            labels=Path(labels_path).name,
         )
         bands = [Band(head.name, _unit(head)) for head in card.heads]
-        raster = Thinned(outputs.raster(job.error, scene.grid.subset(scene.region), bands, tags=tags))
+        raster = PercentileSink(outputs.raster(path, scene.grid.subset(scene.region), bands, tags=tags))
         behind = stack.enter_context(writing_behind(raster))
         with closing(stream_predictions(runner, scene, plan, progress)) as strips:
             for strip in strips:
-                meant = labels.meant(strip.window, _EVERYWHERE)
+                known = labels.known(strip.window, _EVERYWHERE)
                 differences = [
                     differences_of(strip.logits[card.head_slice(head.name)], targets, head)
-                    for head, targets in zip(card.heads, meant)
+                    for head, targets in zip(card.heads, known)
                 ]
                 behind.write(np.where(strip.valid, differences, np.nan).astype(np.float32))
         conclude(scene, Silent(), outputs)  # the log has it from the first reading
         style = _style(card.heads[0], raster, scene.start_time)
-        outputs.file(sidecar(job.error)).write_text(style, encoding="utf-8")
-
-
-def differences_of(logits: np.ndarray, targets: np.ndarray, head: Head) -> np.ndarray:
-    """Return mapped minus labelled values, or 1 where the class differs and 0 where it agrees.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray
-        (output, row, column) of the head.
-    targets : numpy.ndarray
-        (row, column): as of :func:`.label_targets`, NaN where there is no label.
-    head : Head
-        Its kind decides: sigmoid in %, linear in its own unit, softmax of classes.
-
-    Returns
-    -------
-    numpy.ndarray
-        (row, column), float64; NaN where there is no label.
-    """
-    p = class_probabilities(logits, head)
-    if head.kind == "softmax":
-        return np.where(np.isnan(targets), np.nan, p.argmax(axis=0) != targets)
-    return (p[0].astype(np.float64) - targets) * (100.0 if head.kind == "sigmoid" else 1.0)
+        outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
 
 
 def _unit(head: Head) -> str:
     return {"sigmoid": "%", "softmax": "1"}.get(head.kind, head.unit)
 
 
-def _style(head: Head, raster: Thinned, start_time: str | None) -> str:
+def _style(head: Head, raster: PercentileSink, start_time: str | None) -> str:
     if head.kind == "softmax":
         return difference_style(start_time=start_time)
     return error_style(_unit(head), raster.limit(0), start_time=start_time)

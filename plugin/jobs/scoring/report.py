@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ...core.zscores.channels.scores import ChannelScores
 from ...core.zscores.refit import Refit
+from ...core.zscores.sampling import sampling_text
 from ...core.zscores.scores import COLUMNS, ZScores
 from ...core.zscores.skill import Skill
 from ...core.zscores.state import ScoreState
 from ...core.zscores.zones import ZoneScores
 from ...ground.wording import listed
 from ...io.geometry.vector import Polygons, parts_of
-from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.rasters.writer import Outputs
 from ...networks.card import ModelCard
 from ...report.page.tables import csv_text, csvt_path
@@ -29,20 +29,36 @@ from ...report.zscores.report import (
 )
 from ...report.zscores.skill import HeadSkill
 from ..common.provenance import model_facts
-from .sample import sampling_text
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a scene has told."""
+class ScoredZones:
+    """The zones of a scene.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of all zones.
+    polygons : Polygons
+        Their outlines, in the same order.
+    scores : tuple of dict
+        One a head: the scores of the zones that hold pixels, by number.
+    """
+
+    names: Sequence[str]
+    polygons: Polygons
+    scores: tuple[dict[int, ZoneScores], ...]
+
+
+@dataclass(frozen=True)
+class SceneScores:
+    """The scores of a scene, and what a report says of it."""
 
     state: ScoreState | None = None
     refits: Mapping[str, Refit] = field(default_factory=dict)
     name: str = ""
     start_time: str = ""
-    zones: PolygonIndex | ZoneGrid | None = None
-    polygons: Polygons | None = None
-    scores: tuple[dict[int, ZoneScores], ...] = ()
+    zones: ScoredZones | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     skill: tuple[Skill, ...] = ()
@@ -67,10 +83,10 @@ def uneven(state: ScoreState) -> tuple[str, ...]:
     )
 
 
-def asked(
+def run_parameters(
     state: ScoreState, scene: bool, step: int, labels: str | None, clusters: str, method: str, states: int
 ) -> dict[str, str]:
-    """Return what was asked for, in the reader's words.
+    """Return the parameters of a run, in the reader's words.
 
     Parameters
     ----------
@@ -104,26 +120,26 @@ def write_report(
     outputs: Outputs,
     paths: tuple[str | None, str | None, str | None],
     card: ModelCard,
-    wishes: Mapping[str, str],
+    parameters: Mapping[str, str],
     scores: Sequence[ZScores],
     channels: Sequence[ChannelScores],
-    seen: Seen,
+    scene: SceneScores,
     warnings: Sequence[str],
     pixels: str = "",
 ) -> None:
     """Write the report as HTML, JSON and CSV, as far as there is a path for each.
 
-    `wishes` are what :func:`asked` returns, `warnings` those that do not come from a head, and `pixels` says which
-    pixels of the scene are scored.
+    `parameters` are those of :func:`run_parameters`, `warnings` those that do not come from a head, and `pixels`
+    says which pixels of the scene are scored.
     """
     page = ZScoresReport(
         model=model_facts(card),
         heads=tuple(HeadScores(**head.as_dict()) for head in scores),
         channels=tuple(ChannelJudgement(**head.as_dict()) for head in channels),
-        skill=tuple(HeadSkill(**each.as_dict(), pixels=pixels) for each in seen.skill),
-        asked=wishes,
-        zones=tuple(_zone_shapes(card, seen)),
-        provenance=seen.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
+        skill=tuple(HeadSkill(**each.as_dict(), pixels=pixels) for each in scene.skill),
+        asked=parameters,
+        zones=tuple(_zone_shapes(card, scene.zones)),
+        provenance=scene.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
         warnings=tuple(warnings),
     )
     html, as_json, as_csv = paths
@@ -141,9 +157,11 @@ def write_table(outputs: Outputs, path: str, rows: list[dict]) -> None:
     outputs.file(csvt_path(path)).write_text(zscores_csvt(COLUMNS), encoding="utf-8")
 
 
-def _zone_shapes(card: ModelCard, seen: Seen) -> Iterator[ZoneShape]:
-    for head, found in zip(card.heads, seen.scores):
+def _zone_shapes(card: ModelCard, zones: ScoredZones | None) -> Iterator[ZoneShape]:
+    if zones is None:
+        return
+    for head, found in zip(card.heads, zones.scores):
         for number in sorted(found):
-            polygons, _ = parts_of(seen.polygons.wkb[number])
+            polygons, _ = parts_of(zones.polygons.wkb[number])
             rings = tuple(rings[0] for rings in polygons if rings)
-            yield ZoneShape(head.name, found[number].row(), seen.zones.names[number], rings)
+            yield ZoneShape(head.name, found[number].row(), zones.names[number], rings)

@@ -1,4 +1,4 @@
-"""One scene of a run of Z-scores: from its files to its state, its zones and its refits, stage by stage."""
+"""One scene of a run of Z-scores: its files joined to the collection of its scores, stage by stage."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ...core.zscores.channels.collect import collect_contributions, splitting_share
+from ...core.zscores.collect import collect_components
 from ...core.zscores.refit import Refit, refit
+from ...core.zscores.sampling import EVERY, sampling, sampling_text
 from ...core.zscores.scene_scores import SceneCollector
 from ...core.zscores.skill import SkillAccumulator
 from ...core.zscores.state import ScoreState
@@ -18,14 +19,13 @@ from ...core.zscores.sums.refit_sample import RefitSampler
 from ...ground.protocols import Part, Progress
 from ...ground.version import plugin_version
 from ...io.files.row_file import RowFile
-from ...io.geometry.vector import Polygons
 from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.scene.reader import Scene
-from ..common.inputs import conclude
+from ..common.inputs import SceneInputs, conclude
 from ..common.provenance import provenance
-from .channels import collect_evidence, scene_identity, scene_place, splitting_share
-from .report import Seen
-from .sample import EVERY, SceneLabels, pixel_spool, rereading, sampling, sampling_text, spooled
+from .channels import scene_mark, splitting_on
+from .labels import SceneLabels, as_rows, pixel_rows, rereading
+from .report import SceneScores, ScoredZones
 from .zones import automatic_size, zones_over
 
 if TYPE_CHECKING:
@@ -35,40 +35,53 @@ if TYPE_CHECKING:
 Layers = tuple[OutputLayer, ...]
 
 
-def score_scene(job: ZScores, runner: Runner, layers: Layers, progress: Progress) -> Seen:
-    """Return what the scene of a job has told.
+def score_scene(
+    job: ZScores, inputs: SceneInputs, runner: Runner, layers: Layers, progress: Progress
+) -> SceneScores:
+    """Score the scene of a job.
 
     Parameters
     ----------
     job : ZScores
-        Whose scene, labels and zones these are.
+        Whose labels, zones and settings these are.
+    inputs : SceneInputs
+        The rasters of the scene.
     runner : Runner
         The network.
     layers : tuple of OutputLayer
         Its heads.
     progress : Progress
-        Told of the stages.
+        Reports the stages.
 
     Raises
     ------
     SceneError
         If labels have no usable value on the pixels.
     """
-    with job.scene.open(runner.card, progress) as scene, ExitStack() as stack:
-        return _Scoring(job, runner, layers, scene, stack).run(progress)
+    with inputs.open(runner.card, progress) as scene, ExitStack() as stack:
+        return _Scoring(job, inputs, runner, layers, scene, stack).run(progress)
 
 
 class _Scoring:
     """The stages of one scene, and what they have in common."""
 
-    def __init__(self, job: ZScores, runner: Runner, layers: Layers, scene: Scene, stack: ExitStack) -> None:
-        self.job, self.runner, self.layers, self.scene, self.stack = job, runner, layers, scene, stack
+    def __init__(
+        self,
+        job: ZScores,
+        inputs: SceneInputs,
+        runner: Runner,
+        layers: Layers,
+        scene: Scene,
+        stack: ExitStack,
+    ) -> None:
+        self.job, self.inputs, self.runner, self.layers = job, inputs, runner, layers
+        self.scene, self.stack = scene, stack
         self.card = runner.card
-        self.identity = scene_identity(scene)
+        self.mark = scene_mark(scene)
         self.choose = sampling(job.step, self.card.ratio)
         self.dense = job.step == EVERY and not job.labels
 
-    def run(self, progress: Progress) -> Seen:
+    def run(self, progress: Progress) -> SceneScores:
         """Take the scene through all stages."""
         from ...core.streaming.engine import plan_components
 
@@ -78,63 +91,58 @@ class _Scoring:
         labels = SceneLabels(job.labels, self.card.heads, scene.grid, self.stack)
         zones = self._zones() if job.zone_zscores else None
         ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), job.block_size_km)
-        spools = self._spools()
+        files = self._row_files()
         collector = SceneCollector(
             self.layers,
             ladder,
             every=scene.region if self.dense else None,
             zoned=zones is not None,
             samplers=self._samplers(),
-            keep=(lambda head, *pixels: spools[head].append(spooled(spools[head], *pixels)))
-            if spools
-            else None,
+            keep=(lambda head, *pixels: files[head].append(as_rows(files[head], *pixels))) if files else None,
             skill=self._skill(),
         )
-        self._collect(collector, plan, labels, zones, Part(progress, 0.0, mapped))
+        collect_components(
+            self.runner,
+            scene,
+            plan,
+            collector,
+            Part(progress, 0.0, mapped),
+            self.choose,
+            labels.targets,
+            None if zones is None else zones.zones,
+        )
         odd = labels.judged(scene.start_time)
         for sentence in odd:
             progress.warn(sentence)
         state = self._state(collector, labels, ladder, Part(progress, mapped, 1.0))
-        refits = self._refits(spools, ladder, progress)
+        refits = self._refits(files, ladder, progress)
         conclude(scene, progress)
-        return Seen(
+        return SceneScores(
             state=state,
             refits=refits,
             name=scene.name,
             start_time=scene.start_time or "",
-            zones=zones,
-            polygons=_polygons_of(zones),
-            scores=collector.zone_scores() if zones is not None else (),
+            zones=_scored_zones(zones, collector),
             warnings=(*scene.warnings, *odd),
             tags=self._tags(),
             skill=collector.skill(),
         )
-
-    def _collect(
-        self, collector: SceneCollector, plan, labels: SceneLabels, zones, progress: Progress
-    ) -> None:
-        """Stream the scene through the network."""
-        from ...core.streaming.engine import stream_components
-
-        for batch in stream_components(self.runner, self.scene, plan, progress, self.choose):
-            at = batch.rows - batch.window.row, batch.cols - batch.window.col
-            numbers: np.ndarray | None = None if zones is None else zones.zones(batch.window)[at]
-            collector.add(batch, labels.targets(batch.window, at), numbers)
 
     def _state(
         self, collector: SceneCollector, labels: SceneLabels, ladder: BlockLadder, progress: Progress
     ) -> ScoreState:
         """Return the mergeable state of the scene, its contributions of channels included."""
         job, card = self.job, self.card
-        evidence = collect_evidence(
+        evidence = collect_contributions(
             self.runner,
             self.scene,
-            self.identity,
+            self.scene.region,
+            self.mark,
             job.channel_method,
+            splitting_on(job.channel_method, progress),
             self.choose,
             lambda window, rows, cols: labels.meant(window, (rows - window.row, cols - window.col)),
             ladder,
-            {ladder.finest: ladder.coarser},
             job.compute.memory_mib,
             progress,
         )
@@ -142,7 +150,7 @@ class _Scoring:
             model=card.id,
             weights_sha256=card.weights.sha256,
             heads=collector.close(),
-            scenes=(self.identity,),
+            scenes=(self.mark.identity,),
             channels=evidence,
             software=f"FloeLens {plugin_version()}",
             sampling=(sampling_text(job.step),),
@@ -153,18 +161,18 @@ class _Scoring:
     def _clustering(self) -> str:
         return blocks_name(self.job.block_size_km) if self.job.clusters == "blocks" else SCENES
 
-    def _spools(self) -> list[RowFile]:
+    def _row_files(self) -> list[RowFile]:
         """Return temporary files for the labelled pixels, one a head; none without a refit to this scene alone."""
         if not self.job.refit or self.job.state_in:
             return []
-        return [self.stack.enter_context(pixel_spool(layer)) for layer in self.layers]
+        return [self.stack.enter_context(pixel_rows(layer)) for layer in self.layers]
 
-    def _refits(self, spools: list[RowFile], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
+    def _refits(self, files: list[RowFile], ladder: BlockLadder, progress: Progress) -> dict[str, Refit]:
         """Return the refits to the labels of the scene, by head."""
         nested = {ladder.finest: ladder.coarser}
         return {
-            layer.head: refit(layer, rereading(spool, ladder.finest, progress), self._clustering, nested)
-            for layer, spool in zip(self.layers, spools)
+            layer.head: refit(layer, rereading(file, ladder.finest, progress), self._clustering, nested)
+            for layer, file in zip(self.layers, files)
         }
 
     def _samplers(self) -> list[RefitSampler]:
@@ -172,8 +180,8 @@ class _Scoring:
         job = self.job
         if not job.labels or not (job.state or (job.refit and job.state_in)):
             return []
-        place = scene_place(self.scene)
-        return [RefitSampler(len(layer.components), self.identity, place) for layer in self.layers]
+        identity, place = self.mark.identity, self.mark.place
+        return [RefitSampler(len(layer.components), identity, place) for layer in self.layers]
 
     def _skill(self) -> list[SkillAccumulator]:
         """Return what compares the map with the labels, one a head; none without labels."""
@@ -194,7 +202,7 @@ class _Scoring:
         job = self.job
         return provenance(
             self.card,
-            job.scene,
+            self.inputs,
             self.scene,
             self.runner.precision,
             product="zscores",
@@ -206,5 +214,8 @@ class _Scoring:
         )
 
 
-def _polygons_of(zones: PolygonIndex | ZoneGrid | None) -> Polygons | None:
-    return zones.polygons() if isinstance(zones, ZoneGrid) else getattr(zones, "polygons", None)
+def _scored_zones(zones: PolygonIndex | ZoneGrid | None, collector: SceneCollector) -> ScoredZones | None:
+    if zones is None:
+        return None
+    polygons = zones.polygons() if isinstance(zones, ZoneGrid) else zones.polygons
+    return ScoredZones(zones.names, polygons, collector.zone_scores())

@@ -1,4 +1,4 @@
-"""Zones of a run of Z-scores: which pixels belong to which, and the polygons that tell an analyst."""
+"""Zones of a run of Z-scores: which pixels belong to which, and the polygons that an analyst sees."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...io.rasters.writer import Outputs
 from ...io.scene.reader import Scene
 from ...report.styles.layers import sidecar
 from ...report.styles.zones import leading_sensor_style, zone_aliases, zone_z_style
+from .report import ScoredZones
 
 Zones = dict[int, ZoneScores]
 
@@ -116,8 +117,7 @@ def write_zones(
     outputs: Outputs,
     path: str,
     found: Mapping[str, Zones],
-    names: Sequence[str],
-    polygons: Polygons,
+    zones: ScoredZones,
     scene: str,
 ) -> None:
     """Write the polygons that hold pixels, styled by the sensor that varies most, and a second style by z beside them.
@@ -132,11 +132,11 @@ def write_zones(
         raise SceneError(
             "No sampled pixel lies in any zone. Choose larger zones, or a smaller step in SAMPLE."
         )
-    fields = zone_fields(found, names, scene)
-    wkb = [polygons.wkb[number] for number in numbers]
-    write_polygons(outputs.file(path), wkb, polygons.crs, fields)
+    fields = zone_fields(found, zones.names, scene)
+    wkb = [zones.polygons.wkb[number] for number in numbers]
+    write_polygons(outputs.file(path), wkb, zones.polygons.crs, fields)
     suffix = f"_{next(iter(found))}" if len(found) > 1 else ""
-    aliases = zone_aliases(fields)
+    aliases = zone_aliases(list(fields))
     sensors = list(next(iter(next(iter(found.values())).values())).strength)
     style = leading_sensor_style("leading_sensor" + suffix, sensors, aliases)
     outputs.file(sidecar(path)).write_text(style, encoding="utf-8")

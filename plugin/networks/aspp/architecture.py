@@ -13,10 +13,10 @@ from ...ground.errors import ModelError
 from ..contract import Architecture, FastPaths
 from .definition import AsppFusion
 from .fast.forward import FastAspp
-from .fast.gated import GatedRows
-from .fast.gradient import Pullback
-from .fast.lrp_epsilon import EpsilonPullback
-from .fast.secants import SecantPullback
+from .fast.gated import GatedForward
+from .fast.gradient import GradientPass
+from .fast.lrp_epsilon import EpsilonPass
+from .fast.secants import SecantGradient
 
 if TYPE_CHECKING:
     from ..card import ModelCard
@@ -45,13 +45,13 @@ def fast_paths_of(network: FastAspp) -> FastPaths:
     return FastPaths(
         forward=network,
         components=network.components,
-        gradient=Pullback(network) if network.folded and network.repeats_cells else None,
-        secants=SecantPullback(network) if network.folded and network.repeats_cells else None,
-        lrp_epsilon=partial(EpsilonPullback, network) if network.linear and network.repeats_cells else None,
-        gated=GatedRows(network) if network.folded else None,
+        gradient=GradientPass(network) if network.folded and network.repeats_cells else None,
+        secants=SecantGradient(network) if network.folded and network.repeats_cells else None,
+        lrp_epsilon=partial(EpsilonPass, network) if network.linear and network.repeats_cells else None,
+        gated=GatedForward(network) if network.folded else None,
         band_rows=network.band_rows,
         bands_at_once=network.bands_at_once,
-        release=network.workspace.release,
+        release=network.buffer_pool.clear,
     )
 
 

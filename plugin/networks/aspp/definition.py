@@ -133,7 +133,9 @@ class AsppFusion(nn.Module):
         if self.coarse_channels:
             parts.append(self.upsample(coarse, fine))
         joined = torch.cat(parts, 1)
-        return joined if self.hidden is None else self.hidden_relu(self.hidden(joined))
+        if self.hidden is None or self.hidden_relu is None:
+            return joined
+        return self.hidden_relu(self.hidden(joined))
 
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return the logits (sample, output, row, column) of what :meth:`components` describes."""

@@ -1,4 +1,4 @@
-"""Memory that one tile after the other uses: fresh memory costs more than what is computed in it."""
+"""A pool of buffers that one tile after the other uses: fresh memory costs more than what is computed in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LARGEST_KEPT = 31 << 20
 ROOM = 1.1
 
 
-class Workspace:
-    """Arrays kept from one pass over a tile to the next.
+class BufferPool:
+    """Buffers kept from one pass over a tile to the next.
 
-    What has a name belongs to the latest pass alone, in a single thread: see :meth:`begin`. What is lent belongs
-    to who asked until it is given back, so that several threads can ask.
+    A named buffer belongs to the latest pass alone, in a single thread: see :meth:`begin`. An acquired buffer belongs
+    to its caller until it is put back, so that several threads can acquire buffers.
     """
 
     def __init__(self) -> None:
@@ -35,9 +35,11 @@ class Workspace:
     def check(self, number: int) -> None:
         """Raise RuntimeError if a later pass than that of this number has begun."""
         if number != self._passes:
-            raise RuntimeError("a later forward pass has used the memory of this one; pull before it")
+            raise RuntimeError(
+                "a later forward pass has used the memory of this one; run its backward pass first"
+            )
 
-    def take(self, name: str, shape: tuple[int, int, int, int], like: torch.Tensor) -> torch.Tensor:
+    def named(self, name: str, shape: tuple[int, int, int, int], like: torch.Tensor) -> torch.Tensor:
         """Return an array (sample, channel, row, column) of any values, channels last, of the kind of `like`.
 
         It is kept under its name, with some room, until the next one does not fit or is less than half as large.
@@ -46,13 +48,13 @@ class Workspace:
         number = samples * channels * rows * cols
         kept = self._named.pop(name, None)
         if not _serves(kept, number, like.dtype, like.device) or len(kept) > 2 * ROOM * number:
-            kept = None  # given back before more is asked for
+            kept = None  # freed before more is asked for
             kept = _memory(number, like.dtype, like.device)
         self._named[name] = kept
         return kept[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
 
-    def lend(self, number: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        """Return at least `number` numbers of any value, until :meth:`give_back`."""
+    def acquire(self, number: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Return at least `number` numbers of any value, until :meth:`put_back`."""
         with self._lock:
             for index, memory in enumerate(self._free):
                 if _serves(memory, number, dtype, device):
@@ -61,13 +63,13 @@ class Workspace:
                 self._free.pop(0)  # what is too small now would stay so
         return _memory(number, dtype, device)
 
-    def give_back(self, memory: torch.Tensor) -> None:
-        """Take back what was lent, and keep it where new memory is slow; other devices' allocators keep it anyway."""
+    def put_back(self, memory: torch.Tensor) -> None:
+        """Take an acquired buffer back; on the CPU it is kept, other devices' allocators keep memory themselves."""
         if memory.device.type == "cpu":
             with self._lock:
                 self._free.append(memory)
 
-    def release(self) -> None:
+    def clear(self) -> None:
         """Keep nothing."""
         with self._lock:
             self._named, self._free = {}, []

@@ -1,4 +1,4 @@
-"""Convolutions on CPUs: by oneDNN whatever the program, and with all lanes of a register at work.
+"""CPU convolutions that fill SIMD lanes (oneDNN).
 
 oneDNN computes :data:`LANES` output channels at once, so that with 16 of them 18 cost as much as 32. The few that
 are left over are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# float32 numbers in a register: 256 bits where torch (which tells since 2.1) finds no 512.
+# float32 numbers in a register: 256 bits where torch (which reports it since 2.1) finds no 512.
 _cpu = getattr(torch.backends, "cpu", None)
 LANES = 8 if _cpu is not None and _cpu.get_cpu_capability() == "AVX2" else 16
 # Registers of 512 bits have masks; without, a part of a register costs more than all of it (12 outputs more than 16).
@@ -37,8 +37,8 @@ def convolved(
 ) -> torch.Tensor:
     """Return a convolution, on CPUs in :data:`FAST` types channels last.
 
-    With a single thread torch hands small 1 x 1 convolutions to a BLAS, which in QGIS is another one
-    with another last digit; asked for by name, oneDNN takes them in any program.
+    With a single thread torch computes small 1 x 1 convolutions by a BLAS, which in QGIS is another one
+    with another last digit; called by name, oneDNN computes them in any program.
     """
     values = _laid_out(values)
     if values.dtype == torch.float32 and values.device.type == "cpu" and torch.backends.mkldnn.is_available():
@@ -50,7 +50,7 @@ def convolved(
 def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return a 1 x 1 convolution of values (1, channel, row, column) as planes (output, row, column).
 
-    The pixels take the part of the weights, and these that of the values: so what is found needs no turning.
+    Pixels and weights swap roles in the product, so the result is already planar and needs no transpose.
     """
     _, channels, rows, cols = values.shape
     pixels = values.permute(0, 2, 3, 1).reshape(rows * cols, channels)
@@ -58,7 +58,7 @@ def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if linear is not None and _on_x86() and torch.backends.mkldnn.is_available() and fast(values):
         found = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
     else:
-        # As a matrix (pixel, output) it is turned much faster than as an array of four axes.
+        # A matrix (pixel, output) is transposed much faster than an array of four axes.
         found = convolved(values, weight).permute(0, 2, 3, 1).reshape(rows * cols, -1).t().contiguous()
     return found.view(-1, rows, cols)
 
@@ -159,15 +159,17 @@ class Filters(nn.Module):
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
         direct = fast(values) and (out is None or (out.dtype == values.dtype and out.stride(1) == 1))
-        in_blocks = self.block is not None and width >= 2 * self.block[1] and stop - first >= self.block[0]
+        block = self.block
+        if block is not None and not (width >= 2 * block[1] and stop - first >= block[0]):
+            block = None
         more = len(self.wide) - self.outputs
-        if not direct or not (in_blocks or more):
+        if not direct or not (block is not None or more):
             found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return found if out is None else out.copy_(found)
         if out is None:
             shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
-        if not in_blocks:
+        if block is None:
             added = None if added is None else functional.pad(added, (0, more))
             found = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
             _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
@@ -179,16 +181,18 @@ class Filters(nn.Module):
         seen = values[:, :, max(0, first - 1) : stop + 1]
         if not inside:
             seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
-        self._put_rest(seen, relu, bias, out)
+        self._put_rest(block, seen, relu, bias, out)
         return out
 
-    def _put_rest(self, values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor) -> None:
+    def _put_rest(
+        self, block: tuple[int, int], values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor
+    ) -> None:
         """Compute the outputs left over, of values with a row more above and below, into theirs of `out`."""
-        (down, across), (rows, cols) = self.block, out.shape[2:]
+        (down, across), (rows, cols) = block, out.shape[2:]
         blocks_down, blocks_across = rows // down, cols // across
         high, wide = blocks_down * down, blocks_across * across
         seen = values if high == rows else values[:, :, : high + 2]
-        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, self.block)
+        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, block)
         # Channels last, the pixels of a block lie one after the other.
         shape = len(values), blocks_down, blocks_across, down, across, self.outputs - self.whole
         sample, _, row, col = out.stride()
@@ -220,7 +224,7 @@ def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
     place.copy_(values)
 
 
-def narrowed(values: torch.Tensor, channels: int) -> torch.Tensor:
+def without_padding_channels(values: torch.Tensor, channels: int) -> torch.Tensor:
     """Return the first channels of values (sample, channel, row, column), channels last, as an array of their own."""
     samples, _, rows, cols = values.shape
     own = values.new_empty((samples, rows, cols, channels))
@@ -240,9 +244,9 @@ def _convolved(
 
     One column of zeros is added on each side, and `above` rows above and below.
     """
-    known = torch.backends.mkldnn.is_available()
-    if relu and known and _fused() is not None and fast(values):
-        return _fused()(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
+    known, fused = torch.backends.mkldnn.is_available(), _fused()
+    if relu and known and fused is not None and fast(values):
+        return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
     found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
     return found.relu_() if relu else found
 
@@ -279,8 +283,9 @@ def _on_x86() -> bool:
 def _has_bfloat16_instructions() -> bool:
     """Return whether an x86 processor says so; where nobody can be asked, that it has none."""
     asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
-    if all(asked):  # torch 2.6 and later
-        return any(is_supported() for is_supported in asked)
-    told = Path("/proc/cpuinfo")
-    flags = told.read_text(errors="replace").split() if told.exists() else ()
+    checks = [is_supported for is_supported in asked if is_supported is not None]
+    if len(checks) == len(asked):  # torch 2.6 and later
+        return any(is_supported() for is_supported in checks)
+    listed = Path("/proc/cpuinfo")
+    flags = listed.read_text(errors="replace").split() if listed.exists() else ()
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -1,4 +1,4 @@
-"""Several pieces of work at once, one on each processor core that torch may use.
+"""A thread pool: jobs in parallel, each on one processor core of those that torch may use.
 
 Torch by itself divides every single operation between the cores, which wait for each other after each. Pieces
 that do not depend on each other need to wait only once, and keep their data in the cache of their own core.
@@ -16,69 +16,72 @@ from typing import TypeVar
 
 import torch
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 _here = threading.local()
 _making = threading.Lock()
 
 
-def cores() -> int:
-    """Return how many pieces of work run at once: the cores of torch; 1 inside a job, and in :func:`one_by_one`."""
-    return 1 if getattr(_here, "one_by_one", False) else torch.get_num_threads()
+def worker_count() -> int:
+    """Return how many jobs run in parallel: torch's threads; 1 inside a job, and in :func:`run_sequentially`."""
+    return 1 if getattr(_here, "run_sequentially", False) else torch.get_num_threads()
 
 
 @contextmanager
-def one_by_one() -> Iterator[None]:
-    """Let the calling thread do all jobs itself, one after the other."""
-    before, _here.one_by_one = getattr(_here, "one_by_one", False), True
+def run_sequentially() -> Iterator[None]:
+    """Let the calling thread run all jobs itself, one after the other."""
+    before, _here.run_sequentially = getattr(_here, "run_sequentially", False), True
     try:
         yield
     finally:
-        _here.one_by_one = before
+        _here.run_sequentially = before
 
 
-def together(jobs: Sequence[Callable[[], Found]]) -> list[Found]:
-    """Return what the jobs return, each computed by a single core: the next that is free.
+def run_parallel(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run jobs in the thread pool, one torch thread each, and return their results in order.
 
-    They run in threads of their own, with the caller's modes of autograd. Callers in several threads share
-    the cores.
+    Jobs have the caller's modes of autograd. Callers in several threads share the pool.
 
     Parameters
     ----------
     jobs : sequence of callable
-        They write to no memory in common but under a lock, and wait for none of the others, which may be left out.
+        They share no memory that they write to without a lock, and wait for no other job, which may be cancelled.
 
     Raises
     ------
     Exception
-        What the first of the jobs that failed raised, once all that had begun have come to an end. Those that
-        had not are left out.
+        That of the first job that failed, once all running jobs have ended. Jobs that have not begun are cancelled.
     """
-    number = cores()
+    number = worker_count()
     if min(number, len(jobs)) < 2:
         return [job() for job in jobs]
     modes = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
-    def work(job: Callable[[], Found]) -> Found:
+    def work(job: Callable[[], Result]) -> Result:
         with torch.inference_mode(modes[0]), torch.set_grad_enabled(modes[1]):
             return job()
 
     with _making:  # else callers in two threads, each the first, would make threads for twice the cores
         pool = _pool(number)
-    running: list[Future[Found]] = []
+    running: list[Future[Result]] = []
     try:
         for job in jobs:
             running.append(pool.submit(work, job))
         wait(running, return_when=FIRST_EXCEPTION)
     finally:
-        left_out = [each for each in running if each.cancel()]  # what has begun does not notice
+        cancelled = [each for each in running if each.cancel()]  # a running job goes on
         wait(running)
-    # Where a job failed, those left out before it have no error worth telling. None of these stays at hand: an
-    # error would keep itself, and with it all that its job had made.
-    running = [each for each in reversed(running) if each not in left_out]
+    # Cancelled jobs carry no useful error. Drop the futures: a stored exception keeps its traceback, and with it the
+    # failed job's tensors, alive.
+    running = [each for each in reversed(running) if each not in cancelled]
     found = []
     while running:
         found.append(running.pop().result())
     return found
+
+
+def run_on(device: torch.device, jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Return what jobs return: on CPUs in parallel; another device runs the kernels of each thread in their order."""
+    return run_parallel(jobs) if device.type == "cpu" else [job() for job in jobs]
 
 
 def end_threads() -> None:
@@ -90,8 +93,8 @@ def end_threads() -> None:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Return threads that have a single core each."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="floelens-core", initializer=_begin)
-    # Torch takes the number of cores of a thread yet to be made from the last call in any thread. So all are made
-    # at once (each waits for the others), and the number is given back before anything is computed.
+    # A new thread inherits the most recent `set_num_threads` value of any thread. Start all workers behind a barrier,
+    # then restore the caller's value.
     meeting = threading.Barrier(threads, timeout=60)
     try:
         wait([pool.submit(meeting.wait) for _ in range(threads)])
@@ -103,7 +106,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def _begin() -> None:
     torch.get_num_threads()  # a thread's first call takes the number that was set last anywhere, and this is it
     torch.set_num_threads(1)
-    _here.one_by_one = True
+    _here.run_sequentially = True
 
 
 def _begin_anew() -> None:

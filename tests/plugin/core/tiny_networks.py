@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from floelens.plugin.ground.protocols import Patch, Silent
 from floelens.plugin.ground.window import Window
+from floelens.plugin.networks.card import Head, HeadClass, ModelCard
 from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
 from torch import nn
 
@@ -80,6 +81,17 @@ class LinearFusion(nn.Module):
         return self.output(torch.cat([skip, self.scale(self.pool(skip)), self.upsample(coarse, fine)], 1))
 
 
+class TinyCard(SimpleNamespace):
+    """What the core reads of a card, without a card's checks; tests may change it."""
+
+    fine_channels = ModelCard.fine_channels
+    coarse_channels = ModelCard.coarse_channels
+    ratio = ModelCard.ratio
+    outputs = ModelCard.outputs
+    head = ModelCard.head
+    head_slice = ModelCard.head_slice
+
+
 def tiny_card(radius: int = RADIUS, fill: float = 0.0):
     """Return what a Runner reads of a card, for the networks above."""
     fine = [
@@ -90,13 +102,10 @@ def tiny_card(radius: int = RADIUS, fill: float = 0.0):
         SimpleNamespace(name=name, sensor="mwr", grid="coarse", ratio=RATIO, mean=mean, sd=sd, fill=fill)
         for name, mean, sd in (("btemp_6_9h", 150.0, 60.0), ("btemp_6_9v", 200.0, 40.0), ("t2m", 270.0, 9.0))
     ]
-    ice = SimpleNamespace(name="concentration", kind="sigmoid", classes=(SimpleNamespace(name="ice"),))
-    types = SimpleNamespace(
-        name="type",
-        kind="softmax",
-        classes=tuple(SimpleNamespace(name=name) for name in ("water", "young ice", "old ice")),
-    )
-    return SimpleNamespace(
+    ice = Head("concentration", "sigmoid", (HeadClass("ice", 1, "#ff0000"),))
+    names = "water", "young ice", "old ice"
+    types = Head("type", "softmax", tuple(HeadClass(name, at, "#0000ff") for at, name in enumerate(names)))
+    return TinyCard(
         id="tiny",
         channels=(*fine, *coarse),
         heads=(ice, types),

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import rasterio
 from floelens.plugin.core.target.output_layer import Component, OutputLayer
+from floelens.plugin.core.zscores.sampling import label_targets, sampling, sampling_step
 from floelens.plugin.ground.errors import ParameterError, SceneError
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.io.geometry.vector import read_polygons
 from floelens.plugin.io.scene.reader import Scene
 from floelens.plugin.jobs.scoring.channels import scene_identity, scene_place
-from floelens.plugin.jobs.scoring.sample import label_targets, sampling, sampling_step
 from floelens.plugin.jobs.scoring.zones import automatic_size
 from floelens.plugin.jobs.zscores import ZScores
 from floelens.plugin.networks.package import load

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from floelens.plugin.core.zscores.channels.collect import spread_windows
 from floelens.plugin.core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
 from floelens.plugin.core.zscores.channels.levels import InputChannel
+from floelens.plugin.core.zscores.channels.reference import load_reference
 from floelens.plugin.core.zscores.state import ScoreState
 from floelens.plugin.core.zscores.sums.clusters import SCENES
 from floelens.plugin.ground.errors import ModelError, ParameterError
@@ -19,8 +21,7 @@ from floelens.plugin.ground.window import Window
 from floelens.plugin.io.transaction.packages import save_package
 from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.reference import load_reference, make_references, write_references
-from floelens.plugin.jobs.scoring.channels import spread_windows
+from floelens.plugin.jobs.reference import make_references, write_references
 from floelens.plugin.jobs.zscores import ZScores
 from floelens.plugin.networks.aspp.card import aspp_card
 from floelens.plugin.networks.card import Head, HeadClass

@@ -315,9 +315,9 @@ STATES: dict[str, Callable[[Path], None]] = {
 
 def read(root: Path, place: Path) -> dict[str, dict]:
     """Read each package in each way; return what came of each."""
+    from floelens.plugin.core.zscores.channels.reference import load_reference
     from floelens.plugin.core.zscores.state import ScoreState
     from floelens.plugin.ground.errors import FloeLensError
-    from floelens.plugin.jobs.reference import load_reference
     from floelens.plugin.networks.card import ModelCard
     from floelens.plugin.networks.package import load
     from floelens.plugin.networks.registry import CARD, find, installed

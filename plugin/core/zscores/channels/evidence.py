@@ -281,7 +281,7 @@ class ChannelAccumulator:
         self._evidence = replace(evidence, sums=sums, sample=evidence.sample.merge(new))
 
     def close(self, coarser: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> ChannelEvidence:
-        """Return what the scene has told; `coarser` as in :meth:`.SceneAccumulator.close`."""
+        """Return the evidence of the scene; `coarser` as in :meth:`.SceneAccumulator.close`."""
         sample = self._evidence.sample
         clusters = {}
         for finer, ids in sample.clusters.items():

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ....networks.card import ModelCard
 
 LEVELS = ("sensor", "frequency", "channel")  # the coarsest, which judges best, first
 
@@ -26,6 +30,14 @@ class InputChannel:
     sensor: str
     frequency_ghz: float | None = None
     polarisation: str = ""
+
+
+def input_channels(card: ModelCard) -> tuple[InputChannel, ...]:
+    """Return the channels of a card in the order of the contributions: fine ones first."""
+    return tuple(
+        InputChannel(channel.name, channel.sensor, channel.frequency_ghz, channel.polarisation)
+        for channel in (*card.fine_channels, *card.coarse_channels)
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a channel's contribution usually is: the reference that shows where on a map it pulls unusually.
+"""What a channel's contribution usually is: the reference that shows where on a map it is unusual.
 
 Mean and standard deviation of every contribution over a reference sample, the training scenes as a
 rule, belong to one model, one head and one way of splitting the logit; they are kept beside the
@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....ground.errors import ModelError, NumericalError
+from ....networks import registry
+from ....networks.files import read_json, short_path, shown_text
+from .collect import method_text
 from .evidence import ChannelEvidence
+from .levels import input_channels
 
+if TYPE_CHECKING:
+    from ....networks.card import ModelCard
+
+FILE = "contributions.json"  # beside the card
 FORMAT = "floelens-contribution-reference"
 FORMAT_VERSION = 1
 LEAST_PIXELS = 100
@@ -64,7 +73,7 @@ class ContributionReference:
             )
         mean = sums.total / sums.n
         variance = np.maximum(sums.squares / sums.n - np.square(mean), 0.0)
-        # a constant contribution leaves rounding errors behind, and would pull unusually everywhere
+        # a constant contribution leaves rounding errors behind, and would be unusual everywhere
         variance[variance < 1e-12 * sums.squares / sums.n] = 0.0
         return cls(
             model,
@@ -167,3 +176,41 @@ class ContributionReference:
             raise ModelError(
                 f"The reference of contributions of model '{model}' is damaged ({error}); make it again."
             ) from None
+
+
+def load_reference(model: str, card: ModelCard, head: str, method: str) -> ContributionReference:
+    """Return the reference of a head's contributions made in one way.
+
+    Raises
+    ------
+    ModelError
+        If the model has none, or a damaged one.
+    """
+    path = registry.find(model) / FILE
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        raise ModelError(
+            f"Model '{card.id}' has no reference of contributions ({FILE} beside its card), so nothing can be "
+            "standardised. Leave STANDARDISED empty, or use a model that has one."
+        ) from None
+    try:
+        entries = [
+            entry
+            for entry in content["references"]
+            if entry["head"] == head and entry["method"] == method_text(method)
+        ]
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{short_path(path)} is damaged ({shown_text(error, 100)}). Make it again, or remove it."
+        ) from None
+    if not entries:
+        raise ModelError(
+            f"The reference of model '{card.id}' has no contributions to head '{head}' by {method_text(method)}. "
+            "Choose another CHANNEL_METHOD, or make the reference again."
+        )
+    reference = ContributionReference.from_dict(entries[0], card.id, card.weights.sha256)
+    channels = tuple(channel.name for channel in input_channels(card))
+    if reference.channels != channels:
+        raise ModelError(f"{path} lists other channels than the card of '{card.id}'. Make it again.")
+    return reference

@@ -122,38 +122,10 @@ def channel_slopes(
     sample, head = evidence.sample, evidence.head
     if not len(sample):
         return (), (f"Head '{head}': no labels, so no held-out slopes of channels.",)
-    if clustering not in sample.clusters:
-        clustering = sorted(sample.clusters)[0] if sample.clusters and clustering is None else None
-    clusters = None if clustering is None else sample.cluster_numbers(clustering)
-    count = 0 if clusters is None else int(clusters.max()) + 1
-    warnings = []
-    if len(sample) < evidence.sums.n_labelled:
-        warnings.append(
-            f"Head '{head}': the slopes of channels rest on a random sample of {len(sample)} of "
-            f"{evidence.sums.n_labelled} labelled pixels."
-        )
-    if clusters is None:
-        warnings.append(
-            f"Head '{head}': the labelled pixels have no clusters in common, so the slopes of channels have naive "
-            "errors only and no test. Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
-        )
-    scenes = evidence.scene_count
-    rows = ChannelRows.of(evidence.kind, sample.offset, sample.contributions, sample.labels)
-    reason = ""
-    if np.ptp(sample.labels) == 0:
-        reason = "all labels are the same: no slope can be fitted"
-    elif evidence.kind == "softmax":
-        present = np.flatnonzero(rows.targets.any(axis=0))
-        if len(present) < rows.classes:
-            absent = [name for k, name in enumerate(evidence.classes) if k not in present]
-            warnings.append(
-                f"Head '{head}': no pixel is labelled {listed(absent)}; the slopes of channels judge the choice "
-                "among the other classes."
-            )
-            rows = rows.of_classes(present)
-    if clusters is not None and scenes < FEW_SCENES:
-        warnings.append(_few_scenes(head, scenes))
+    clusters = _clusters(evidence, clustering)
+    rows, absent, reason = _judged_rows(evidence)
     groups = level_groups(evidence.channels)
+    scenes = evidence.scene_count
     found: list[dict] = []
     for level in dict.fromkeys(group.level for group in groups):
         members = [group for group in groups if group.level == level]
@@ -161,7 +133,7 @@ def channel_slopes(
             {
                 **group_row(SLOPE_COLUMNS, head, group),
                 "n": len(sample),
-                "clusters": count or None,
+                "clusters": clusters.count or None,
                 "scenes": scenes,
                 "hint": scenes < LEAST_SCENES,
             }
@@ -172,9 +144,61 @@ def channel_slopes(
                 row["note"] = reason
         else:
             summed = rows.summed(combining(members, len(evidence.channels)))
-            _fill(level_rows, members, summed, Clusters(clusters, count, clustering == SCENES))
+            _fill(level_rows, members, summed, clusters)
         found += level_rows
-    return tuple(found), tuple(warnings)
+    return tuple(found), _warnings(evidence, clusters, absent)
+
+
+def _clusters(evidence: ChannelEvidence, clustering: str | None) -> Clusters:
+    """Return the clusters of a clustering; of None the first by name, and none where the pixels have none."""
+    sample = evidence.sample
+    if clustering not in sample.clusters:
+        clustering = sorted(sample.clusters)[0] if sample.clusters and clustering is None else None
+    if clustering is None:
+        return Clusters(None, 0)
+    numbers = sample.cluster_numbers(clustering)
+    return Clusters(numbers, int(numbers.max()) + 1, clustering == SCENES)
+
+
+def _judged_rows(evidence: ChannelEvidence) -> tuple[ChannelRows, list[str], str]:
+    """Return the labelled pixels, the classes without any of them, and why no slope can be fitted (or nothing)."""
+    sample = evidence.sample
+    rows = ChannelRows.of(evidence.kind, sample.offset, sample.contributions, sample.labels)
+    if np.ptp(sample.labels) == 0:
+        return rows, [], "all labels are the same: no slope can be fitted"
+    if evidence.kind != "softmax":
+        return rows, [], ""
+    present = np.flatnonzero(rows.known_targets.any(axis=0))
+    absent = [name for k, name in enumerate(evidence.classes) if k not in present]
+    return (rows.of_classes(present) if absent else rows), absent, ""
+
+
+def _warnings(evidence: ChannelEvidence, clusters: Clusters, absent: Sequence[str]) -> tuple[str, ...]:
+    """Return what a reader must know beside the slopes of a head."""
+    head, sample, warnings = evidence.head, evidence.sample, []
+    if len(sample) < evidence.sums.n_labelled:
+        warnings.append(
+            f"Head '{head}': the slopes of channels rest on a random sample of {len(sample)} of "
+            f"{evidence.sums.n_labelled} labelled pixels."
+        )
+    if clusters.numbers is None:
+        warnings.append(
+            f"Head '{head}': the labelled pixels have no clusters in common, so the slopes of channels have naive "
+            "errors only and no test. Set BLOCK_SIZE as in the earlier runs, or CLUSTERS=scenes."
+        )
+    if absent:
+        warnings.append(
+            f"Head '{head}': no pixel is labelled {listed(absent)}; the slopes of channels judge the choice "
+            "among the other classes."
+        )
+    if clusters.numbers is not None and evidence.scene_count < FEW_SCENES:
+        warnings.append(_few_scenes(head, evidence.scene_count))
+    return tuple(warnings)
+
+
+def _note(row: dict, text: str) -> None:
+    """Add a sentence to the note of a row."""
+    row["note"] = f"{row['note']}; {text}" if row["note"] else text
 
 
 def _fill(
@@ -184,16 +208,31 @@ def _fill(
     clusters: Clusters,
 ) -> None:
     """Write the slopes of one level into its rows."""
-
-    def note(at: int, text: str) -> None:
-        table[at]["note"] = f"{table[at]['note']}; {text}" if table[at]["note"] else text
-
-    k, g = rows.classes, len(groups)
-    size = g + (1 if rows.linear else k - 1)
+    intercepts = 1 if rows.linear else rows.classes - 1
+    size = len(groups) + intercepts
     if len(rows) <= size:
-        for at in range(g):
-            note(at, f"{len(rows)} labelled pixels are too few for {size} parameters")
+        for row in table:
+            _note(row, f"{len(rows)} labelled pixels are too few for {size} parameters")
         return
+    kept, blank = _distinguished(table, groups, rows)
+    if not kept:
+        return
+    chosen = ChannelRows(rows.offset, rows.contributions[:, :, kept], rows.targets, rows.linear)
+    fitted = _fitted(chosen, clusters)
+    if fitted is None:
+        for at in kept:
+            _note(table[at], "the labels are separated perfectly, or too few: no finite slope fits them")
+        return
+    for position, at in enumerate(kept):
+        if at not in blank:
+            _write_slope(table[at], groups[at], fitted, position, len(rows), len(kept) + intercepts, clusters)
+
+
+def _distinguished(
+    table: list[dict], groups: Sequence[LevelGroup], rows: ChannelRows
+) -> tuple[list[int], set[int]]:
+    """Return the groups that vary and repeat no other, and those that share what they carry; note the reasons."""
+    k, g = rows.classes, len(groups)
     # What varies is judged where predictions say nothing: a saturated network may still be refuted.
     flat = curvature(
         ChannelRows(np.zeros_like(rows.offset), rows.contributions, None, rows.linear),
@@ -201,54 +240,52 @@ def _fill(
         np.zeros(g),
     )
     beside = beside_intercepts(flat.information, k, rows.linear)
+    if beside is None:  # of rows that say nothing at all
+        return [], set()
     raw = np.diag(flat.information)[k:]
     varying = [at for at in range(g) if beside[at, at] > 1e-10 * raw[at] and beside[at, at] > 0]
     for at in set(range(g)) - set(varying):
-        note(at, "does not vary: no slope")
+        _note(table[at], "does not vary: no slope")
     # single precision: what is left of a repeated column is rounding
     kept, repeated = independent_columns(beside, varying, raw)
     blank: set[int] = set()
     for at, partners in repeated.items():
         blank |= {at, *partners}
-        note(at, f"repeats {listed([groups[other].name for other in partners])}: cannot be told apart")
+        _note(
+            table[at], f"repeats {listed([groups[other].name for other in partners])}: cannot be told apart"
+        )
         for other in partners:
-            note(other, f"repeated by {groups[at].name}: cannot be told apart")
-    size = len(kept) + (1 if rows.linear else k - 1)
-    if not kept:
-        return
-    chosen = ChannelRows(rows.offset, rows.contributions[:, :, kept], rows.targets, rows.linear)
-    fitted = _fitted(chosen, clusters)
+            _note(table[other], f"repeated by {groups[at].name}: cannot be told apart")
+    return kept, blank
+
+
+def _write_slope(
+    row: dict,
+    group: LevelGroup,
+    fitted: _Fitted,
+    position: int,
+    pixels: int,
+    parameters: int,
+    clusters: Clusters,
+) -> None:
+    """Write one slope, its tests and what a reader must know of it into its row."""
     count = clusters.count
-    if fitted is None:
-        for at in kept:
-            note(at, "the labels are separated perfectly, or too few: no finite slope fits them")
+    row["vif"] = finite(fitted.vif[position])
+    if group.level != "sensor" and not fitted.vif[position] <= LARGEST_VIF:
+        _note(row, f"VIF above {LARGEST_VIF:g}: other channels carry the same evidence, no slope of its own")
         return
-    for position, at in enumerate(kept):
-        if at in blank:
-            continue
-        table[at]["vif"] = finite(fitted.vif[position])
-        if groups[at].level != "sensor" and not fitted.vif[position] <= LARGEST_VIF:
-            note(
-                at, f"VIF above {LARGEST_VIF:g}: other channels carry the same evidence, no slope of its own"
-            )
-            continue
-        if not fitted.vif[position] <= LARGEST_VIF:
-            note(at, f"VIF above {LARGEST_VIF:g}: nearly the same evidence as others")
-        table[at].update(_tests(fitted, position, len(rows)))
-        if table[at]["hint"]:
-            table[at].update(low=None, high=None)
-            note(
-                at,
-                "from one scene: a hint"
-                if table[at]["scenes"] == 1
-                else f"{table[at]['scenes']} scenes: a hint",
-            )
-        if fitted.robust is None:
-            note(at, _no_test(count))
-        elif count <= size and not clusters.scenes:
-            note(at, f"{count} clusters for {size} parameters: the errors are uncertain")
-        elif count < FEW_CLUSTERS and not clusters.scenes:
-            note(at, f"{count} clusters only: the errors are uncertain")
+    if not fitted.vif[position] <= LARGEST_VIF:
+        _note(row, f"VIF above {LARGEST_VIF:g}: nearly the same evidence as others")
+    row.update(_tests(fitted, position, pixels))
+    if row["hint"]:
+        row.update(low=None, high=None)
+        _note(row, "from one scene: a hint" if row["scenes"] == 1 else f"{row['scenes']} scenes: a hint")
+    if fitted.robust is None:
+        _note(row, _no_test(count))
+    elif count <= parameters and not clusters.scenes:
+        _note(row, f"{count} clusters for {parameters} parameters: the errors are uncertain")
+    elif count < FEW_CLUSTERS and not clusters.scenes:
+        _note(row, f"{count} clusters only: the errors are uncertain")
 
 
 def _tests(fitted: _Fitted, at: int, n: int) -> dict:
@@ -337,18 +374,18 @@ def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
         scale = here.squares / (len(rows) - len(at))
     slopes = slice(len(free), None)
     beside = beside_intercepts(information, k, rows.linear)
+    if beside is None:
+        return None
     vif = np.diag(inverse)[slopes] * np.diag(beside)
-    robust, count = None, clusters.count
+    robust, count, numbers = None, clusters.count, clusters.numbers
     freedom = np.full(g, count - 1.0)
-    if clusters.scenes and 1 < count < MANY_SCENES:
-        found = jackknife(rows, clusters.numbers, count, parameters, at)
+    if numbers is not None and clusters.scenes and 1 < count < MANY_SCENES:
+        found = jackknife(rows, numbers, count, parameters, at)
         if found is not None:
             robust, freedom = found[0][slopes, slopes], found[1][slopes]
-    elif count > 1:
+    elif numbers is not None and count > 1:
         scores = row_scores(rows, parameters[:k], parameters[k:])[:, at]
-        gathered = np.stack(
-            [np.bincount(clusters.numbers, column, minlength=count) for column in scores.T], axis=1
-        )
+        gathered = np.stack([np.bincount(numbers, column, minlength=count) for column in scores.T], axis=1)
         gathered -= gathered.mean(axis=0)
         n, q = len(rows), len(at)
         factor = count / (count - 1) * (n - 1) / (n - q)

@@ -8,10 +8,10 @@ from scipy.linalg import lapack
 from ...streaming.products import product
 from ..sums.cluster_sums import ClusterSums
 from ..sums.information import OutputLayer, Sums
-from .identifiable import COLLINEAR, ROUNDING, Kept
+from .identifiable import COLLINEAR, ROUNDING, Identifiable
 
 
-def contrast_information(layer: OutputLayer, sums: Sums, kept: Kept) -> np.ndarray:
+def contrast_information(layer: OutputLayer, sums: Sums, kept: Identifiable) -> np.ndarray:
     """Return the information (free, 1 + column, free, 1 + column) of the contrasts."""
     at = np.append(0, kept.columns + 1)
     pairs = sums.pairs[:, at][:, :, at]
@@ -99,7 +99,9 @@ def inverse_of(matrix: np.ndarray) -> np.ndarray | None:
     return (np.tril(inverse) + np.tril(inverse, -1).T) / np.outer(scale, scale)
 
 
-def sandwich(bread: np.ndarray, kept: Kept, layer: OutputLayer, clusters: ClusterSums, n: int) -> np.ndarray:
+def sandwich(
+    bread: np.ndarray, kept: Identifiable, layer: OutputLayer, clusters: ClusterSums, n: int
+) -> np.ndarray:
     """Return the cluster-robust covariance (free, 1 + column, free, 1 + column) of the contrasts."""
     count = clusters.count
     q = 1 + len(layer.components)

@@ -15,7 +15,7 @@ ROUNDING = 1e-13  # share of a sum of squares that its rounding errors can feign
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Identifiable:
     """What the pixels allow to estimate.
 
     `columns` are positions of components; `free` and `reference` positions of outputs, the contrasts

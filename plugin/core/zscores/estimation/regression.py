@@ -75,6 +75,19 @@ class ChannelRows:
         return cls(offset, contributions, targets)
 
     @property
+    def known_targets(self) -> np.ndarray:
+        """The targets of labelled rows.
+
+        Raises
+        ------
+        ValueError
+            If the rows have none.
+        """
+        if self.targets is None:
+            raise ValueError("the rows have no targets")
+        return self.targets
+
+    @property
     def classes(self) -> int:
         """Number of classes."""
         return self.offset.shape[1]
@@ -84,9 +97,8 @@ class ChannelRows:
 
     def of_classes(self, classes: np.ndarray) -> ChannelRows:
         """Return the rows as a choice among some of the classes only."""
-        return ChannelRows(
-            self.offset[:, classes], self.contributions[:, classes], self.targets[:, classes], self.linear
-        )
+        targets = self.known_targets[:, classes]
+        return ChannelRows(self.offset[:, classes], self.contributions[:, classes], targets, self.linear)
 
     def summed(self, combine: np.ndarray) -> ChannelRows:
         """Return rows whose contributions are sums: `combine` is (channel, sum)."""
@@ -134,12 +146,11 @@ def curvature(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> 
     log_likelihood = squares = 0.0
     for part in rows.chunks():
         x = part.contributions
-        residual, log_p = _residual(part, intercepts, slopes)
+        p, log_p = _predicted(part, intercepts, slopes)
         if rows.linear:
             design = np.concatenate([np.ones((len(part), 1)), x[:, 0]], axis=1)
             information += gram(design)
         else:
-            p = np.exp(log_p)
             centred = x - np.einsum("nk,nkc->nc", p, x)[:, None]
             information[k:, k:] += gram((np.sqrt(p)[:, :, None] * centred).reshape(-1, c))
             information[:k, k:] += np.einsum("nk,nkc->kc", p, centred)
@@ -148,6 +159,7 @@ def curvature(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> 
             np.fill_diagonal(mixed, 0.0)
             information[:k, :k] += mixed - np.diag(mixed.sum(axis=1))
         if part.targets is not None:
+            residual = part.targets - p
             score[:k] += residual.sum(axis=0)
             score[k:] += np.einsum("nk,nkc->c", residual, x)
             if rows.linear:
@@ -159,22 +171,22 @@ def curvature(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> 
 
 
 def row_scores(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return the score of every row (row, class + channel): what its label pulls the parameters to."""
+    """Return the score of every row (row, class + channel): the gradient of its log likelihood."""
     found = []
     for part in rows.chunks():
-        residual, _ = _residual(part, intercepts, slopes)
+        residual = part.known_targets - _predicted(part, intercepts, slopes)[0]
         found.append(
             np.concatenate([residual, np.einsum("nk,nkc->nc", residual, part.contributions)], axis=1)
         )
     return np.concatenate(found)
 
 
-def _residual(
+def _predicted(
     part: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return targets - predictions (None without targets), and the log of the predictions."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the predictions and their logarithms; of a linear head the predictions, twice."""
     logits = part.offset + intercepts + np.einsum("nkc,c->nk", part.contributions, slopes)
     if part.linear:
-        return (None if part.targets is None else part.targets - logits), None
+        return logits, logits
     log_p = logits - special.logsumexp(logits, axis=1, keepdims=True)
-    return (None if part.targets is None else part.targets - np.exp(log_p)), log_p
+    return np.exp(log_p), log_p

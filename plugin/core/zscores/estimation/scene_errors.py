@@ -70,7 +70,9 @@ def jackknife(
 
 
 def _of(rows: ChannelRows, chosen: np.ndarray) -> ChannelRows:
-    return ChannelRows(rows.offset[chosen], rows.contributions[chosen], rows.targets[chosen], rows.linear)
+    return ChannelRows(
+        rows.offset[chosen], rows.contributions[chosen], rows.known_targets[chosen], rows.linear
+    )
 
 
 def _refined(rows: ChannelRows, parameters: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from ...streaming.products import product
 from ...target.output_layer import OutputLayer
 from ..sums.pixel_sums import Sums
 from .covariance import contrast_information, inverse_of
-from .identifiable import ROUNDING, Kept, pooled_information
+from .identifiable import ROUNDING, Identifiable, pooled_information
 
 
 def summed_strengths(layer: OutputLayer, sums: Sums, members: Sequence[Sequence[int]]) -> np.ndarray:
@@ -37,7 +37,7 @@ def summed_strengths(layer: OutputLayer, sums: Sums, members: Sequence[Sequence[
     q = 1 + len(layer.components)
     reference = layer.outputs - 1 if layer.kind == "softmax" else -1
     free = np.arange(max(layer.outputs - 1, 1))
-    kept = Kept(np.arange(q - 1), free, reference)
+    kept = Identifiable(np.arange(q - 1), free, reference)
     strengths = np.full(len(members), np.nan)
     if not pooled_information(sums)[0, 0] > 0:
         return strengths

@@ -41,11 +41,16 @@ class ClusterSums:
     @property
     def outer(self) -> np.ndarray:
         """Sum of u_g u_g^T."""
-        return gram(self.scores) if self.products is None else self.products
+        if self.products is not None:
+            return self.products
+        if self.scores is None:
+            raise ValueError("sums over clusters hold neither scores nor products")
+        return gram(self.scores)
 
     def __add__(self, other: ClusterSums) -> ClusterSums:
         """Return the sums over the clusters of both; no cluster is in both."""
         count, total = self.count + other.count, self.total + other.total
-        if self.products is None and other.products is None and 2 * count <= len(total):
+        few = self.products is None and other.products is None and 2 * count <= len(total)
+        if few and self.scores is not None and other.scores is not None:
             return ClusterSums(count, total, scores=np.concatenate([self.scores, other.scores]))
         return ClusterSums(count, total, products=self.outer + other.outer)

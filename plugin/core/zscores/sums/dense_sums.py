@@ -16,7 +16,7 @@ import torch
 from scipy import special
 
 from ....ground.window import Window
-from ....networks.kernels.threads import together
+from ....networks.kernels.threads import run_parallel
 from ...target.output_layer import OutputLayer, removals
 from .gram_sums import HALVES, WeightedGrams
 from .information import Information, checked_width, refuse_infinite
@@ -78,7 +78,7 @@ class DenseAccumulator:
             partial(self._of_part, components[begin:end], shared[begin:end])
             for begin, end in zip(*_parts(len(components)))
         ]
-        found = together(parts)
+        found = run_parallel(parts)
         low, high = (np.array([each[at] for each in found]) for at in (1, 2))
         low, high = low.min(axis=0), high.max(axis=0)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -95,7 +95,7 @@ class DenseAccumulator:
         )
 
     def close(self) -> Information:
-        """Return what the pixels have told."""
+        """Return the information of the pixels."""
         return self._information
 
     def _of_part(self, components: np.ndarray, shared: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:

@@ -218,7 +218,7 @@ class SceneAccumulator:
         self._information = replace(seen, unlabelled=unlabelled, labelled=labelled, labels=label_sums)
 
     def close(self, coarser: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> Information:
-        """Return what the scene has told; the accumulator takes no more after it.
+        """Return the information of the scene; the accumulator takes no more after it.
 
         Parameters
         ----------
@@ -269,21 +269,26 @@ class SceneAccumulator:
             fit = fit + added
             score += product(residual.T, x)
             for name, ids in keys.items():
-                self._add_clusters(name, ids[part], x, residual)
+                self._add_clusters(self._open[name], ids[part], x, residual)
         return LabelSums(score, fit, {})
 
-    def _add_clusters(self, name: str, ids: np.ndarray, x: np.ndarray, residual: np.ndarray) -> None:
-        unique, gather = _gathering(ids)
+    @staticmethod
+    def _add_clusters(
+        held: dict[int, np.ndarray], ids: np.ndarray, x: np.ndarray, residual: np.ndarray
+    ) -> None:
+        """Add the scores of labelled pixels to those of their clusters, in place."""
+        unique, gather = _grouping(ids)
         scores = np.empty((len(unique), residual.shape[1], x.shape[1]))
-        for k, pulls in enumerate(residual.T):
-            weighted = sparse.csr_matrix((pulls[gather.indices], gather.indices, gather.indptr), gather.shape)
+        for k, column in enumerate(residual.T):
+            weighted = sparse.csr_matrix(
+                (column[gather.indices], gather.indices, gather.indptr), gather.shape
+            )
             scores[:, k] = weighted @ x
-        held = self._open[name]
         for key, score in zip(unique.tolist(), scores):
             held[key] = held[key] + score if key in held else score
 
 
-def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
+def _grouping(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
     """Return the different numbers, and the matrix (number, row) that adds up the rows of each."""
     order = np.argsort(numbers, kind="stable")
     unique, first = np.unique(numbers[order], return_index=True)
@@ -293,7 +298,7 @@ def _gathering(numbers: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
 
 def _gathered(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return the sums of the scores (cluster, parameter) of each number."""
-    return _gathering(numbers)[1] @ scores
+    return _grouping(numbers)[1] @ scores
 
 
 def checked_components(layer: OutputLayer, components: np.ndarray) -> np.ndarray:

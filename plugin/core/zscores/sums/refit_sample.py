@@ -92,7 +92,7 @@ class RefitSampler:
 def sampled_batches(sample: RowSample, clustering: str | None) -> Callable[[], Iterator]:
     """Return what yields the pixels of a sample anew at each call, as :func:`.refit` takes them."""
     clusters = {}
-    if clustering in sample.clusters:
+    if clustering is not None and clustering in sample.clusters:
         clusters[clustering] = sample.cluster_numbers(clustering)
 
     def batches() -> Iterator:

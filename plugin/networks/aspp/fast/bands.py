@@ -1,9 +1,9 @@
-"""Bands: the rows of a tile a few at a time, so that what one layer hands to the next stays in the cache.
+"""Bands: the rows of a tile a few at a time, so that the next layer reads from the cache what one layer has written.
 
 A 3 x 3 convolution sees one row more on each side, so that in a chain of n of them each runs a row ahead of the
 next. Each row is computed once: what the next layer will see again is kept in front of what is new::
 
-    with rolled(layers, rows, workspace) as chain:
+    with rolled(layers, rows, buffer_pool) as chain:
         for band in bands(rows):
             before = given
             for left, (layer, rolling) in zip(reversed(range(n)), chain.items()):
@@ -21,10 +21,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ...kernels.buffers import Workspace
+from ...kernels.buffers import BufferPool
 
 # Measured with tiles of 1000 columns: shorter bands take more steps, taller ones leave the cache.
 BAND_ROWS = 48
+# Rows of the trunk that the linear head weights at once, as measured: fewer take more steps, more leave the cache.
+CHUNK_ROWS = 48
 # Rows that are worth a core of their own.
 LEAST_SHARE = 64
 
@@ -77,7 +79,7 @@ class Band:
         for start, stop in zip(breaks, breaks[1:]):
             yield Band(start, stop, self.rows)
 
-    def narrowed(self, values: torch.Tensor, seen: slice, wanted: slice) -> torch.Tensor:
+    def cropped(self, values: torch.Tensor, seen: slice, wanted: slice) -> torch.Tensor:
         """Return the rows `wanted` of values (sample, channel, row, column) of the rows `seen`, as a view."""
         return values[:, :, wanted.start - seen.start : wanted.stop - seen.start]
 
@@ -115,6 +117,18 @@ def span_of(values: torch.Tensor, axis: int, halo: int) -> Band:
     return Band(max(0, int(held[0]) - halo), min(length, int(held[-1]) + 1 + halo), length)
 
 
+def rows_at_once(values: torch.Tensor, rows: int) -> int:
+    """Return how many rows are computed at a time: `rows` where there is a cache to stay in, else all."""
+    return rows if values.device.type == "cpu" else 0
+
+
+def overlap(span: slice, shift: int, length: int) -> tuple[slice, slice]:
+    """Return where `span`, shifted, lies on an axis of `length`, and which part of the span that is."""
+    start, stop = max(0, span.start + shift), min(length, span.stop + shift)
+    stop = max(start, stop)
+    return slice(start, stop), slice(start - span.start - shift, stop - span.start - shift)
+
+
 class Rolling:
     """What one layer of a chain of 3 x 3 filters puts out: each row once, from top to bottom.
 
@@ -124,17 +138,17 @@ class Rolling:
         Of the whole array.
     values : torch.Tensor, optional
         All of them, where they are there already.
-    workspace : Workspace, optional
+    buffer_pool : BufferPool, optional
         Lends what :meth:`room` needs.
     """
 
     KEPT = 2
 
     def __init__(
-        self, rows: int, values: torch.Tensor | None = None, workspace: Workspace | None = None
+        self, rows: int, values: torch.Tensor | None = None, buffer_pool: BufferPool | None = None
     ) -> None:
         self._rows = rows
-        self._workspace = workspace
+        self._buffer_pool = buffer_pool
         self._values = torch.empty(0) if values is None else values
         self._held = slice(0, 0) if values is None else slice(0, rows)
         self._memory: torch.Tensor | None = None
@@ -151,17 +165,19 @@ class Rolling:
     def room(
         self, new: Band, channels: int, like: torch.Tensor, dtype: torch.dtype, samples: int = 1
     ) -> torch.Tensor:
-        """Return an array (sample, channel, row, column), channels last, for the rows `new`; earlier ones are lost.
+        """Return an array (sample, channel, row, column), channels last, for the rows `new`.
 
-        All but the last two of the rows before, which `new` follows. Of `like` columns and device are read.
+        Earlier rows are discarded except the last two. `like` gives width and device.
         """
         kept = self._values[:, :, -self.KEPT :] if self._held.stop > self._held.start else None
         above = 0 if kept is None else kept.shape[2]
         rows, cols = above + new.stop - new.start, like.shape[3]
         number = samples * rows * cols * channels
         memory = self._memory
+        if self._buffer_pool is None:
+            raise ValueError("values that are there already have no room for more")
         if memory is None or len(memory) < number:
-            memory = self._workspace.lend(number, dtype, like.device)
+            memory = self._buffer_pool.acquire(number, dtype, like.device)
         values = memory[:number].view(samples, rows, cols, channels).permute(0, 3, 1, 2)
         if kept is not None:
             # They may lie where they are to go.
@@ -174,8 +190,8 @@ class Rolling:
 
     def close(self) -> None:
         """Give the memory back: what was put out is lost."""
-        if self._memory is not None:
-            self._workspace.give_back(self._memory)
+        if self._memory is not None and self._buffer_pool is not None:
+            self._buffer_pool.put_back(self._memory)
             self._memory, self._values = None, torch.empty(0)
 
     def seen_by(self, new: Band) -> tuple[torch.Tensor, slice]:
@@ -185,14 +201,14 @@ class Rolling:
         return values, slice(new.start - seen.start, new.stop - seen.start)
 
     def of(self, rows: slice) -> torch.Tensor:
-        """Return rows that are at hand."""
+        """Return rows that are held."""
         return self._values[:, :, rows.start - self._held.start : rows.stop - self._held.start]
 
 
 @contextmanager
-def rolled(names: Iterable[str], rows: int, workspace: Workspace) -> Iterator[dict[str, Rolling]]:
-    """Give what layers of a chain over `rows` rows put out, by name, in memory of the workspace."""
-    chain = {name: Rolling(rows, workspace=workspace) for name in names}
+def rolled(names: Iterable[str], rows: int, buffer_pool: BufferPool) -> Iterator[dict[str, Rolling]]:
+    """Give what layers of a chain over `rows` rows put out, by name, in memory of the buffer_pool."""
+    chain = {name: Rolling(rows, buffer_pool=buffer_pool) for name in names}
     try:
         yield chain
     finally:

@@ -20,29 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
-from ...kernels.buffers import Workspace
-from ...kernels.convolutions import Filters, convolved
-from ...kernels.threads import cores, together
-from ...layers import NearestUpsample
+from ...kernels.convolutions import convolved
+from ...kernels.threads import run_parallel, worker_count
 from ..variants import SCALES
-from .bands import BAND_ROWS, Band, Rolling, rolled, shares
-from .head import ALL_EDGES, Edges, Gathered, LinearHead
+from .bands import Band, Rolling, rolled, shares
+from .head import ALL_EDGES, Edges
+from .head_forward import HeadForward, ShareForward
 from .pools import doubled_pools
-
-if TYPE_CHECKING:
-    from ..definition import AsppFusion
-
-CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
-# Convolutions that read the output of a batch norm.
-NORMS = {"conv3": "norm1", "conv5": "norm2"}
+from .weights import CONVOLUTIONS, NORMS, AsppWeights
 
 
-class FastAspp(nn.Module):
+class FastAspp(AsppWeights):
     """A fast copy of the fusion network in evaluation mode.
 
     It shares nothing with the network it was made from: later changes of one do not reach the other.
@@ -57,125 +48,12 @@ class FastAspp(nn.Module):
         groups stay in float32, and so are the logits.
     """
 
-    def __init__(self, network: AsppFusion, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.sum_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-        channels_last = dtype != torch.float64
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.rectified = network.scale_relus is not None
-        self.coarse_channels = network.coarse_channels
-        self.upsample = type(network.upsample)(network.ratio)
-        # Rows computed at a time; 0 for all at once, where there is no cache to stay in.
-        self.band_rows = BAND_ROWS if network.output.weight.device.type == "cpu" else 0
-        self.workspace = Workspace()
-
-        self.merged: set[str] = set()
-        for name in CONVOLUTIONS:
-            # What reads the inputs stays in float32: which gates open is decided there first of all.
-            kind = self.sum_dtype if name == "conv1" else dtype
-            self._copy(name, getattr(network, name), kind)
-        for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
-            gain, shift = self._exact_norm(norm)
-            self._buffer(f"{name}_gain", gain[:, None, None])
-            self._buffer(f"{name}_shift", shift[:, None, None])
-            if (gain != 0).all():  # else the way back could not tell the shift's share
-                self.merged.add(name)
-        for name, norm in NORMS.items():
-            layer = getattr(network, name)
-            weight, gain, shift = (
-                values.double() for values in (layer.weight, *self._exact_norm(getattr(network, norm)))
-            )
-            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True)
-            self._buffer(
-                f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
-            )
-        self.filters = nn.ModuleDict()
-        for name in (*CONVOLUTIONS, *(f"{name}_merged" for name in NORMS)):
-            weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-            self.filters[name] = Filters(weight, bias)
-        convolutions = [layer for layer in network.scales if isinstance(layer, nn.Conv2d)]
-        for scale, convolution in zip(SCALES, convolutions):
-            self._copy(f"scale{scale}", convolution)
-
-        outputs = network.output.out_channels
-        self.hidden = network.hidden is not None
-        # With more logits than filters the folded convolution would cost more than the one it replaces.
-        self.folded = self.linear and outputs <= network.widths.scale
-        if self.hidden:
-            self._copy("hidden1", network.hidden)
-            self._copy("output", network.output)
-        else:
-            self._split_output(network, convolutions)
-
-    @property
-    def linear(self) -> bool:
-        """Whether no activation follows the pools: the way from the trunk to the logits is linear."""
-        return not self.rectified and not self.hidden
-
-    @property
-    def repeats_cells(self) -> bool:
-        """Whether coarse cells are repeated over their pixels, not interpolated."""
-        return isinstance(self.upsample, NearestUpsample)
-
-    @staticmethod
-    def _exact_norm(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return gain and shift of a batch norm by channel, float64."""
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        return gain, norm.bias.double() - norm.running_mean.double() * gain
-
-    def _split_output(self, network: AsppFusion, convolutions: list[nn.Conv2d]) -> None:
-        """Cut the output weights into those of the skip, of each scale and of the coarse channels."""
-        weights = network.output.weight.double()
-        bias = network.output.bias.double()
-        skip, filters = network.widths.skip, network.widths.scale
-        self._buffer("output_skip", weights[:, :skip], convolution=True)
-        self._buffer("offset_output", bias, dtype=torch.float64)
-        kernels = {}
-        for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):
-            begin = skip + index * filters
-            part = weights[:, begin : begin + filters]
-            self._buffer(f"output{scale}", part, convolution=True)
-            if not self.folded:
-                continue
-            # The zero padding is the same before and after: the fold holds at the border as well.
-            # Plain sums, no matrix product: QGIS brings a BLAS of its own, and its last digit is another.
-            kernel = (part[:, :, None] * convolution.weight.double()).sum(1)
-            offset = (part[:, :, 0, 0] * convolution.bias.double()).sum(1)
-            self._buffer(f"offset{scale}", offset, dtype=torch.float64)
-            bias = bias + offset
-            kernels[scale] = kernel
-        if self.folded:
-            self.head = LinearHead(kernels, self.dtype, self.sum_dtype, self.memory_format)
-        self._buffer("output_coarse", weights[:, skip + len(SCALES) * filters :], dtype=self.sum_dtype)
-        self._buffer("output_bias", bias, dtype=self.sum_dtype)
-
-    def _buffer(
-        self, name: str, values: torch.Tensor, convolution: bool = False, dtype: torch.dtype | None = None
-    ) -> None:
-        copy = values.detach().clone().to(dtype or self.dtype)
-        if convolution:
-            copy = copy.contiguous(memory_format=self.memory_format)
-        self.register_buffer(name, copy)
-
-    def _copy(self, name: str, layer: nn.Conv2d, dtype: torch.dtype | None = None) -> None:
-        self._buffer(f"{name}_weight", layer.weight, convolution=True, dtype=dtype)
-        self._buffer(f"{name}_bias", layer.bias, dtype=dtype)
-
-    def _convolve(self, name: str, values: torch.Tensor, scale: int = 1, padding: int = 0) -> torch.Tensor:
-        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-        return convolved(values, weight, bias, padding, scale)
-
-    def normalised(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        """Return what a batch norm makes of values."""
-        return torch.addcmul(self.get_buffer(f"{name}_shift"), values, self.get_buffer(f"{name}_gain"))
-
     def shares(self, rows: int | Band) -> list[Band]:
         """Return parts of a tile's rows (or some of them), one for each core that computes at the same time."""
         # What is to be differentiated is not cut: autograd would keep every piece.
         cut = self.band_rows and not torch.is_grad_enabled()
         some = Band(0, rows, rows) if isinstance(rows, int) else rows
-        return shares(some, cores() if cut else 1)
+        return shares(some, worker_count() if cut else 1)
 
     def bands_at_once(self, rows: int) -> int:
         """Return how many bands of a window of `rows` rows are computed at the same time without autograd."""
@@ -211,7 +89,7 @@ class FastAspp(nn.Module):
         """
         rows, recorded = fine.shape[2], torch.is_grad_enabled()
         kept = kept or {}
-        with rolled(CONVOLUTIONS, rows, self.workspace) as chain:
+        with rolled(CONVOLUTIONS, rows, self.buffer_pool) as chain:
             for band in share.cut(0 if recorded else self.band_rows):
                 before, skip = Rolling(rows, fine), fine[:, :, :0]
                 for index, (name, rolling) in enumerate(chain.items()):
@@ -325,7 +203,7 @@ class FastAspp(nn.Module):
         parts = [skip, *(branch for _, branch in self._branches(trunk))]
         in_rows = self.memory_format == torch.channels_last and not torch.is_grad_enabled()
         if self.coarse_channels:
-            cells = coarse.to(self.dtype)
+            cells = self.cells(coarse).to(self.dtype)
             parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
         if not in_rows:
             return torch.cat(parts, 1)
@@ -363,7 +241,7 @@ class FastAspp(nn.Module):
         if self.hidden:
             return self._convolve("output", self.components(fine, coarse)).to(self.sum_dtype)
         if self.folded:
-            return self.gathered_logits(fine, coarse, edges)
+            return self.banded_logits(fine, coarse, edges)
         return self._from_trunk(*self.trunk(fine, edges), fine, coarse)
 
     def keeping_logits(
@@ -375,7 +253,7 @@ class FastAspp(nn.Module):
     ) -> torch.Tensor:
         """Return the logits of a network without hidden layer; parameters as of :meth:`bands`; all is kept."""
         if self.folded:
-            return self.gathered_logits(fine, coarse, edges, kept)
+            return self.banded_logits(fine, coarse, edges, kept)
         self._keep(self.laid_out(fine), edges, kept)
         return self._from_trunk(kept["conv2"], kept["conv6"], fine, coarse)
 
@@ -386,7 +264,7 @@ class FastAspp(nn.Module):
             for _ in self.bands(share, fine, edges, kept):
                 pass
 
-        together([partial(keep, share) for share in self.shares(fine.shape[2])])
+        run_parallel([partial(keep, share) for share in self.shares(fine.shape[2])])
 
     def _from_trunk(
         self, skip: torch.Tensor, trunk: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor | None
@@ -396,7 +274,7 @@ class FastAspp(nn.Module):
             logits = logits + convolved(branch, self.get_buffer(f"output{scale}"))
         return self._with_coarse(logits, fine, coarse)
 
-    def gathered_logits(
+    def banded_logits(
         self,
         fine: torch.Tensor,
         coarse: torch.Tensor | None,
@@ -406,9 +284,9 @@ class FastAspp(nn.Module):
         """Return the logits of a network with a linear head, band by band; parameters as of :meth:`bands`."""
         fine = self.laid_out(fine)
         shares = self.shares(fine.shape[2])
-        gathering = self.head.gathering(fine, edges, shares)
+        head_forward = HeadForward(self.head, fine, edges, shares)
 
-        def gather(share: Band, part: Gathered) -> list[torch.Tensor]:
+        def gather(share: Band, part: ShareForward) -> list[torch.Tensor]:
             skips = []
             for skip, band, trunk in self.bands(share, fine, edges, kept):
                 if skip.shape[2]:
@@ -417,14 +295,14 @@ class FastAspp(nn.Module):
             part.finish()
             return skips
 
-        skips = together([partial(gather, *each) for each in zip(shares, gathering.parts)])
+        skips = run_parallel([partial(gather, *each) for each in zip(shares, head_forward.parts)])
         cells = self._weighted_cells(coarse)
 
         def complete(index: int, logits: torch.Tensor) -> None:
             logits += torch.cat(skips[index], 2)
             logits += self._on_pixels(cells, shares[index], fine)
 
-        return gathering.logits(complete)
+        return head_forward.logits(complete)
 
     def _from_skip(self, skip: torch.Tensor) -> torch.Tensor:
         return convolved(skip, self.get_buffer("output_skip")).to(self.sum_dtype)
@@ -442,7 +320,7 @@ class FastAspp(nn.Module):
         if not self.coarse_channels:
             return bias[None]
         # A plain sum again; the cells are few.
-        cells = coarse.to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
+        cells = self.cells(coarse).to(self.sum_dtype)[:, None] * self.get_buffer("output_coarse")
         return cells.sum(2) + bias
 
     def _on_pixels(self, cells: torch.Tensor, band: Band, fine: torch.Tensor) -> torch.Tensor:

@@ -16,10 +16,12 @@ import torch
 from torch import nn
 
 from ...kernels.convolutions import convolved
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from .bands import Band, Rolling, rolled
-from .forward import CONVOLUTIONS, NORMS, FastAspp
-from .head import ALL_EDGES, Edges, Gathered
+from .forward import FastAspp
+from .head import ALL_EDGES, Edges
+from .head_forward import HeadForward, ShareForward
+from .weights import CONVOLUTIONS, NORMS
 
 if TYPE_CHECKING:
     Parts = Sequence[tuple[int, Sequence[int]]]
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 BIAS = -1  # the number of the row of the baseline and the biases
 
 
-class GatedRows(nn.Module):
+class GatedForward(nn.Module):
     """A forward pass of the fusion network in rows.
 
     Parameters
@@ -74,12 +76,14 @@ class GatedRows(nn.Module):
             yield name, parts[row : row + 1, list(outputs)]
         if not network.coarse_channels:
             return
+        cells, cells_of_origin = network.cells(distance[1]), network.cells(origin[1])
         for index, group in enumerate(groups):
             members = [c - number for c in group if c >= number]
             if members:
-                yield index, self._from_cells(distance[1], members, outputs, distance[0])
-        if origin[1].any():
-            yield BIAS, self._from_cells(origin[1], range(origin[1].shape[1]), outputs, distance[0])
+                yield index, self._from_cells(cells, members, outputs, distance[0])
+        if cells_of_origin.any():
+            every = range(cells_of_origin.shape[1])
+            yield BIAS, self._from_cells(cells_of_origin, every, outputs, distance[0])
 
     def _from_cells(
         self, cells: torch.Tensor, members: Sequence[int], outputs: Sequence[int], like: torch.Tensor
@@ -99,7 +103,7 @@ class GatedRows(nn.Module):
             for values in (distance, origin)
         )
         shares = network.shares(rows)
-        gatherings = [network.head.gathering(distance, edges, shares) for _ in range(len(fine) + 1)]
+        forwards = [HeadForward(network.head, distance, edges, shares) for _ in range(len(fine) + 1)]
         groups = [group for _, group in fine]
         jobs = [
             partial(
@@ -109,13 +113,13 @@ class GatedRows(nn.Module):
                 origin,
                 groups,
                 edges,
-                [each.parts[index] for each in gatherings],
+                [each.parts[index] for each in forwards],
             )
             for index, share in enumerate(shares)
         ]
-        found = torch.cat([skip for of_share in together(jobs) for skip in of_share], 2)
-        for row, gathering in enumerate(gatherings):
-            found[row : row + 1] += gathering.logits()
+        found = torch.cat([skip for of_share in run_parallel(jobs) for skip in of_share], 2)
+        for row, head_forward in enumerate(forwards):
+            found[row : row + 1] += head_forward.logits()
         return found
 
     def _share(
@@ -125,11 +129,11 @@ class GatedRows(nn.Module):
         origin: torch.Tensor,
         groups: Sequence[Sequence[int]],
         edges: Edges,
-        parts: Sequence[Gathered],
+        parts: Sequence[ShareForward],
     ) -> list[torch.Tensor]:
         """Take a share of the rows through the trunk to `parts`; return what comes through the skip, band by band."""
         network, skips = self.network, []
-        with rolled(CONVOLUTIONS, share.rows, network.workspace) as chain:
+        with rolled(CONVOLUTIONS, share.rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 before: Rolling | None = None
                 for left, (name, rolling) in zip(reversed(range(len(CONVOLUTIONS))), chain.items()):
@@ -153,8 +157,9 @@ class GatedRows(nn.Module):
                     if band.stop == share.stop and before is not None:
                         before.close()  # the next layer may have its memory
                     before = rolling
+                trunk = chain[CONVOLUTIONS[-1]].of(band.own)
                 for row, part in enumerate(parts):
-                    part.add(band.own, before.of(band.own)[row : row + 1])
+                    part.add(band.own, trunk[row : row + 1])
         for part in parts:
             part.finish()
         return skips

@@ -1,34 +1,31 @@
-"""The way back through the fast fusion network: multipliers of the logits to multipliers of the inputs.
+"""The backward pass of the fast fusion network: from gradients of the logits to gradients of the inputs.
 
-What autograd would do, written out: nothing is recorded, convolutions run backwards as convolutions with
-turned kernels, gates are read from the outputs of the ReLUs, and the share of every bias is a sum over what
-arrives at its layer. Ahead and back, the trunk is computed in bands of rows.
+It does what autograd would do, without recording: convolutions run backwards as convolutions with flipped kernels,
+gates are read from the outputs of the ReLUs, and the share of every bias is a sum over the gradient at its layer.
+Forwards and backwards, the trunk is computed in bands of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from ...contract import Backward, Record
 from ...kernels.convolutions import Filters, convolved
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from ..variants import SCALES
 from .bands import Band, rolled, span_of
-from .forward import CONVOLUTIONS, NORMS, FastAspp
-from .head import ALL_EDGES, Edges, Spreading
-
-# note(layer, amount): what went to the bias of a layer of the plain network, a float64 scalar.
-Note = Callable[[str, torch.Tensor], None]
-# pull(multipliers of the logits, note): multipliers of the fine and of the coarse inputs.
-Pull = Callable[..., "tuple[torch.Tensor, torch.Tensor | None]"]
+from .forward import FastAspp
+from .head import ALL_EDGES, Edges
+from .head_transpose import HeadTranspose
+from .weights import CONVOLUTIONS, NORMS
 
 
-class Pullback(nn.Module):
-    """A forward pass that keeps what the way back needs.
+class GradientPass(nn.Module):
+    """A forward pass that keeps what its backward pass needs.
 
     Parameters
     ----------
@@ -42,13 +39,13 @@ class Pullback(nn.Module):
         self.filters = nn.ModuleDict()
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
-            self.filters[name] = Filters(turned(network.get_buffer(f"{name}{merged}_weight"), network))
-        self.register_buffer("skip_back", turned(network.get_buffer("output_skip"), network))
+            self.filters[name] = Filters(flipped(network.get_buffer(f"{name}{merged}_weight"), network))
+        self.register_buffer("skip_back", flipped(network.get_buffer("output_skip"), network))
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
-    ) -> tuple[torch.Tensor, Pull]:
-        """Return the logits, and the function that hands multipliers of them back, to be used before the next pass.
+    ) -> tuple[torch.Tensor, Backward]:
+        """Return the logits and their backward pass, to be run before the next forward pass.
 
         Parameters
         ----------
@@ -56,86 +53,88 @@ class Pullback(nn.Module):
             As :meth:`.forward.FastAspp.forward` takes them.
         """
         rows, cols = fine.shape[-2:]
-        # Of what a ReLU let through only the sign matters on the way back, and half the bytes keep it.
+        # Of what a ReLU let through only the sign matters backwards, and half the bytes keep it.
         half = self.network.dtype == torch.float32
         like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
-        workspace = self.network.workspace
-        number = workspace.begin()
+        buffer_pool = self.network.buffer_pool
+        number = buffer_pool.begin()
         kept = {
-            name: workspace.take(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+            name: buffer_pool.named(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
             for name in CONVOLUTIONS
         }
         with torch.no_grad():
-            logits = self.network.gathered_logits(fine, coarse, edges, kept)
+            logits = self.network.banded_logits(fine, coarse, edges, kept)
 
-        def pull(seeds: torch.Tensor, note: Note | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
-            workspace.check(number)
+        def backward(
+            seeds: torch.Tensor, record: Record | None = None
+        ) -> tuple[torch.Tensor, torch.Tensor | None]:
+            buffer_pool.check(number)
             with torch.no_grad():
                 seeds = seeds.to(self.network.sum_dtype)
                 totals = channel_sums(seeds)
-                if note is not None:
+                if record is not None:
                     for name, key in self._offsets():
-                        note(name, (totals * self.network.get_buffer(key)).sum())
-                return self._to_fine(seeds, kept, edges, note), self._to_cells(seeds, coarse)
+                        record(name, (totals * self.network.get_buffer(key)).sum())
+                return self._to_fine(seeds, kept, edges, record), self._to_cells(seeds, coarse)
 
-        return logits, pull
+        return logits, backward
 
     def _offsets(self) -> list[tuple[str, str]]:
-        """Return layers behind the trunk, and the buffers of what they add to the logits."""
+        """Return layers behind the trunk, and the buffer_pool of what they add to the logits."""
         scales = [(f"scales.{index}", f"offset{scale}") for index, scale in enumerate(SCALES)]
         return [("output", "offset_output"), *scales]
 
     def _to_fine(
-        self, seeds: torch.Tensor, kept: dict[str, torch.Tensor], edges: Edges, note: Note | None
+        self, seeds: torch.Tensor, kept: dict[str, torch.Tensor], edges: Edges, record: Record | None
     ) -> torch.Tensor:
         network = self.network
-        spreading = network.head.spreading(seeds, edges)
+        head_transpose = HeadTranspose(network.head, seeds, edges)
         found = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
         found = found.contiguous(memory_format=network.memory_format)
         reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
-            partial(self._share_to_fine, share, seeds, spreading, kept, found, note is not None)
+            partial(self._share_to_fine, share, seeds, head_transpose, kept, found, record is not None)
             for share in network.shares(reached)
         ]
-        arrived = together(shares)
-        if note is not None:
+        arrived = run_parallel(shares)
+        if record is not None:
             for name in (*reversed(CONVOLUTIONS), *NORMS.values()):
                 weights = (
                     network.get_buffer(f"{name}_bias").double()
                     if name in CONVOLUTIONS
                     else self._shift_of(name)
                 )
-                note(name, (sum(of_share[name] for of_share in arrived) * weights).sum())
+                record(name, (sum(of_share[name] for of_share in arrived) * weights).sum())
         return found
 
     def _share_to_fine(
         self,
         share: Band,
         seeds: torch.Tensor,
-        spreading: Spreading,
+        head_transpose: HeadTranspose,
         kept: dict[str, torch.Tensor],
         found: torch.Tensor,
-        noting: bool,
+        recording: bool,
     ) -> dict[str, torch.Tensor]:
-        """Fill the share's rows of `found`; return what arrived at each layer by channel, float64, if `noting`."""
+        """Fill the share's rows of `found`; return what arrived at each layer by channel, float64, if `recording`."""
         network, rows = self.network, seeds.shape[2]
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
         # What arrives behind each convolution, gated.
-        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+        with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
-                behind = ""  # the convolution behind the one at hand
+                behind = ""  # the convolution behind this one
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
                     new = rolling.new(band.around(left))
                     if new:
                         channels = kept[name].shape[1]
-                        multipliers = rolling.room(new, channels, seeds, network.dtype)
+                        gradients = rolling.room(new, channels, seeds, network.dtype)
                         if behind:
                             values, own = chain[behind].seen_by(new)
-                            self.filters[behind](values, rows=own, out=multipliers)
+                            self.filters[behind](values, rows=own, out=gradients)
                         else:
-                            multipliers.copy_(spreading.multipliers(new.own))
-                        mine = new.inside(share) if noting else None
-                        self._gate(name, behind, new, mine, multipliers, seeds, kept[name], arrived)
+                            gradients.copy_(head_transpose.gradients(new.own))
+                        mine = new.inside(share) if recording else None
+                        self._gate(name, behind, new, mine, gradients, seeds, kept[name], arrived)
                     if band.stop == share.stop and behind:
                         chain[behind].close()  # the next layer may have its memory
                     behind = name
@@ -149,31 +148,31 @@ class Pullback(nn.Module):
         behind: str,
         new: Band,
         mine: Band | None,
-        multipliers: torch.Tensor,
+        gradients: torch.Tensor,
         seeds: torch.Tensor,
         passed: torch.Tensor,
         arrived: dict[str, torch.Tensor],
     ) -> None:
-        """Turn, in place, what arrives at the convolution `behind` into what arrives at `name`, rows `new`.
+        """Turn, in place, the gradient at the convolution `behind` into that at `name`, rows `new`.
 
         What arrives in the rows `mine` is added to `arrived`, by channel.
         """
         network, norm = self.network, NORMS.get(behind)
         if norm is not None:
             if mine:
-                arrived[norm] = arrived[norm] + channel_sums(multipliers[:, :, new.where(mine)])
+                arrived[norm] = arrived[norm] + channel_sums(gradients[:, :, new.where(mine)])
             if norm not in network.merged:  # what arrives holds the gain already
-                multipliers.mul_(network.get_buffer(f"{norm}_gain"))
+                gradients.mul_(network.get_buffer(f"{norm}_gain"))
         if name == "conv2":
             direct = seeds[:, :, new.own].to(network.dtype)
-            multipliers.add_(convolved(direct, self.get_buffer("skip_back")))
-        self._let_pass(multipliers, passed[:, :, new.own].to(network.dtype))
+            gradients.add_(convolved(direct, self.get_buffer("skip_back")))
+        self._let_pass(gradients, passed[:, :, new.own].to(network.dtype))
         if mine:
-            arrived[name] = arrived[name] + channel_sums(multipliers[:, :, new.where(mine)])
+            arrived[name] = arrived[name] + channel_sums(gradients[:, :, new.where(mine)])
 
-    def _let_pass(self, multipliers: torch.Tensor, passed: torch.Tensor) -> None:
-        """Take multipliers, in place, back through a ReLU that put out `passed`."""
-        torch.ops.aten.threshold_backward.grad_input(multipliers, passed, 0, grad_input=multipliers)
+    def _let_pass(self, gradients: torch.Tensor, passed: torch.Tensor) -> None:
+        """Multiply gradients, in place, by the gate of a ReLU whose output is `passed`."""
+        torch.ops.aten.threshold_backward.grad_input(gradients, passed, 0, grad_input=gradients)
 
     def _shift_of(self, norm: str) -> torch.Tensor:
         """Return what a norm adds, by channel, in units of what arrives behind it; float64."""
@@ -187,8 +186,8 @@ class Pullback(nn.Module):
         return to_cells(self.network, seeds, coarse, self.network.get_buffer("output_coarse"))
 
 
-def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
-    """Return the weights with which a convolution is taken backwards."""
+def flipped(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
+    """Return the flipped weights with which a convolution runs backwards."""
     back = weight.flip(2, 3).transpose(0, 1).to(network.dtype)
     return back.contiguous(memory_format=network.memory_format)
 
@@ -196,7 +195,7 @@ def turned(weight: torch.Tensor, network: FastAspp) -> torch.Tensor:
 def to_cells(
     network: FastAspp, seeds: torch.Tensor, coarse: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Return the multipliers of the coarse cells: those of the logits summed over a cell, and weighted.
+    """Return the gradients of the coarse cells: those of the logits summed over a cell, and weighted.
 
     `weights` are those of the output layer, (logit, coarse channel, 1, 1).
     """

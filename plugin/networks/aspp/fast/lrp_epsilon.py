@@ -1,33 +1,34 @@
-"""The way back through the fusion network by LRP-ε (:mod:`.lrp_epsilon_rule`), written out for speed.
+"""The backward pass of the fusion network by LRP-ε (:mod:`.lrp_epsilon_rule`), written out for speed.
 
-Every layer of the definition keeps its own share, so nothing is folded. Where a ReLU follows, it is zero where
-it is shut. The trunk's outputs z are kept for a whole tile, all else is made on the way back, band by band
-(:mod:`.bands`). Each core takes its part of the rows; what it hands to another's is added when all have
-come to an end.
+Every layer of the definition keeps its own share, so nothing is folded. Where a ReLU follows, the share is zero
+where the ReLU is shut. The trunk's outputs z are kept for a whole tile; all else is computed again in the backward
+pass, band by band (:mod:`.bands`). Each core takes its part of the rows; rows that two parts reach are added at
+the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
+from ...contract import Backward, Record
 from ...kernels.convolutions import Filters, convolved
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from .bands import Band, rolled, span_of
-from .forward import CONVOLUTIONS, NORMS, FastAspp
-from .gradient import to_cells, turned
+from .forward import FastAspp
+from .gradient import flipped, to_cells
 from .head import ALL_EDGES, Edges
 from .lrp_epsilon_branches import BRANCH_HALO, EpsilonBranches, Explained, OutputWeights
-from .lrp_epsilon_rule import Books, EpsilonRule, Note, close_all
+from .lrp_epsilon_rule import EpsilonRule, LeakSums, record_all
+from .weights import CONVOLUTIONS, NORMS
 
 # Rows around a seed that relevance reaches.
 RADIUS = BRANCH_HALO + len(CONVOLUTIONS)
 
 
-class EpsilonPullback(nn.Module):
+class EpsilonPass(nn.Module):
     """A forward pass that keeps each layer's share.
 
     Parameters
@@ -46,21 +47,21 @@ class EpsilonPullback(nn.Module):
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in CONVOLUTIONS}
         least = self._rule.least
         self._bias_sizes = {name: bias.abs() + least for name, bias in self._biases.items()}
-        # What biases and shifts weigh in the books, float64.
-        self._shares = {name: bias.double() for name, bias in self._biases.items()}
-        self._shares |= {
+        # The weights of biases and shifts in the leaks, float64.
+        self._bias_weights = {name: bias.double() for name, bias in self._biases.items()}
+        self._bias_weights |= {
             norm: network.get_buffer(f"{norm}_shift")[:, 0, 0].double() for norm in NORMS.values()
         }
         self._to_size, self._to_before = {}, {}
         for name in CONVOLUTIONS:
             weight = network.get_buffer(f"{name}_weight")
             self._to_size[name] = Filters(weight.abs(), self._bias_sizes[name])
-            self._to_before[name] = Filters(turned(weight, network))
+            self._to_before[name] = Filters(flipped(weight, network))
 
     def forward(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ALL_EDGES
-    ) -> tuple[torch.Tensor, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]]:
-        """Return the logits, and ``pull(multipliers of them, note)``, to be used before the next pass.
+    ) -> tuple[torch.Tensor, Backward]:
+        """Return the logits and their backward pass, to be run before the next forward pass.
 
         Parameters
         ----------
@@ -69,20 +70,20 @@ class EpsilonPullback(nn.Module):
         """
         network = self.network
         fine = network.laid_out(fine)
-        number = network.workspace.begin()
+        number = network.buffer_pool.begin()
         kept = {name: self._array(name, len(self._biases[name]), fine) for name in CONVOLUTIONS}
         with torch.no_grad():
             logits = network.keeping_logits(fine, coarse, edges, kept)
 
-        def pull(seeds: torch.Tensor, note: Note) -> tuple[torch.Tensor, torch.Tensor | None]:
-            network.workspace.check(number)
+        def backward(seeds: torch.Tensor, record: Record) -> tuple[torch.Tensor, torch.Tensor | None]:
+            network.buffer_pool.check(number)
             with torch.no_grad():
-                return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, note)
+                return self._back(seeds.to(network.sum_dtype), logits, fine, coarse, kept, record)
 
-        return logits, pull
+        return logits, backward
 
     def _array(self, name: str, channels: int, fine: torch.Tensor) -> torch.Tensor:
-        return self.network.workspace.take(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
+        return self.network.buffer_pool.named(name, (1, channels, *fine.shape[-2:]), self.network.output_skip)
 
     def _back(
         self,
@@ -91,26 +92,28 @@ class EpsilonPullback(nn.Module):
         fine: torch.Tensor,
         coarse: torch.Tensor | None,
         kept: dict[str, torch.Tensor],
-        note: Note,
+        record: Record,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         network = self.network
         seeded = [index for index in range(seeds.shape[1]) if seeds[:, index].any()]
         seeds, logits, output = seeds[:, seeded], logits[:, seeded], OutputWeights(network, seeded)
         sizes = self._size_of_cells(fine, coarse, output)
-        handed = torch.zeros_like(seeds, dtype=network.sum_dtype)
+        passed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
-        books = self._branches.through(Explained(output, seeds, logits, sizes, kept, handed), behind)
+        leaks = self._branches.through(Explained(output, seeds, logits, sizes, kept, passed), behind)
         found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
-        further = [Books() for _ in shares]
-        together(
+        further = [LeakSums() for _ in shares]
+        run_parallel(
             [
-                partial(self._share_to_fine, share, output, handed, behind, fine, kept, found, further[index])
+                partial(self._share_to_fine, share, output, passed, behind, fine, kept, found, further[index])
                 for index, share in enumerate(shares)
             ]
         )
-        close_all([*books, *further], note)
-        return found, to_cells(network, handed, coarse, output.coarse) if network.coarse_channels else None
+        record_all([*leaks, *further], record)
+        return found, to_cells(
+            network, passed, network.cells(coarse), output.coarse
+        ) if network.coarse_channels else None
 
     def _size_of_cells(
         self, fine: torch.Tensor, coarse: torch.Tensor | None, output: OutputWeights
@@ -120,7 +123,7 @@ class EpsilonPullback(nn.Module):
         bias = output.bias.to(network.sum_dtype)[:, None, None].abs() + self._rule.least
         if not network.coarse_channels:
             return bias.expand(-1, *fine.shape[2:])[None]
-        cells = coarse.to(network.sum_dtype)[:, None] * output.coarse
+        cells = network.cells(coarse).to(network.sum_dtype)[:, None] * output.coarse
         return network.upsample(cells.abs().sum(2) + bias, fine)
 
     def _share_to_fine(
@@ -132,36 +135,36 @@ class EpsilonPullback(nn.Module):
         fine: torch.Tensor,
         kept: dict[str, torch.Tensor],
         found: torch.Tensor,
-        books: Books,
+        leaks: LeakSums,
     ) -> None:
         network, rows = self.network, fine.shape[2]
-        # What the convolutions hand on.
-        with rolled(reversed(CONVOLUTIONS), rows, network.workspace) as chain:
+        # What the convolutions propagate.
+        with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
-                after = ""  # the convolution behind the one at hand
+                after = ""  # the convolution behind this one
                 for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
                     new = rolling.new(band.around(left))
                     if new:
-                        multipliers = rolling.room(new, kept[name].shape[1], fine, network.dtype)
+                        gradients = rolling.room(new, kept[name].shape[1], fine, network.dtype)
                         own = new.where(new.inside(share))
                         if after:
                             values, wanted = chain[after].seen_by(new)
-                            self._to_before[after](values, rows=wanted, out=multipliers)
+                            self._to_before[after](values, rows=wanted, out=gradients)
                             if after in NORMS:
-                                self._through_norm(after, kept[name][:, :, new.own], multipliers, own, books)
+                                self._through_norm(after, kept[name][:, :, new.own], gradients, own, leaks)
                         else:
-                            multipliers.copy_(behind[:, :, new.own])
+                            gradients.copy_(behind[:, :, new.own])
                         if name == "conv2":
-                            multipliers.add_(
+                            gradients.add_(
                                 convolved(
-                                    seeds[:, :, new.own].to(network.dtype), output.turned["output_skip"]
+                                    seeds[:, :, new.own].to(network.dtype), output.flipped["output_skip"]
                                 )
                             )
                         before = kept[CONVOLUTIONS[left - 2]] if left > 1 else fine
                         size = self._size(name, before, new)
                         z = kept[name][:, :, new.own]
-                        self._rule.hand_on(
-                            books, name, self._shares[name], multipliers, z, size, own, rectified=True
+                        self._rule.propagate(
+                            leaks, name, self._bias_weights[name], gradients, z, size, own, rectified=True
                         )
                     if band.stop == share.stop and after:
                         chain[after].close()  # the next layer may have its memory
@@ -183,11 +186,11 @@ class EpsilonPullback(nn.Module):
         return self._to_size[name](values, rows=slice(first, first + new.stop - new.start))
 
     def _through_norm(
-        self, name: str, before: torch.Tensor, multipliers: torch.Tensor, own: slice, books: Books
+        self, name: str, before: torch.Tensor, gradients: torch.Tensor, own: slice, leaks: LeakSums
     ) -> None:
-        """Take multipliers, in place, through the norm in front of a convolution; `before` are the norm's inputs."""
+        """Take gradients, in place, through the norm in front of a convolution; `before` are the norm's inputs."""
         network, norm = self.network, NORMS[name]
         gain, shift = (network.get_buffer(f"{norm}_{part}") for part in ("gain", "shift"))
         size = torch.addcmul(shift.abs() + self._rule.least, before, gain.abs())
         z = torch.addcmul(shift, before, gain)
-        self._rule.hand_on(books, norm, self._shares[norm], multipliers, z, size, own).mul_(gain)
+        self._rule.propagate(leaks, norm, self._bias_weights[norm], gradients, z, size, own).mul_(gain)

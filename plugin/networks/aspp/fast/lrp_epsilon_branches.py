@@ -1,7 +1,6 @@
-"""The way back by LRP-ε from the fusion network's logits through its branches to the trunk's output.
+"""The backward pass by LRP-ε from the fusion network's logits through its branches to the trunk's output.
 
-Pools, the branches' outputs z and D are made anew band by band and used up in the band: memory costs more than
-computing them.
+Pools, the branches' outputs z and D are computed again band by band: memory costs more than computing them.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ...kernels.convolutions import LANES, convolved, filled, kernel_lines, narrowed
-from ...kernels.threads import cores, together
+from ...kernels.convolutions import LANES, convolved, filled, kernel_lines, without_padding_channels
+from ...kernels.threads import run_parallel, worker_count
 from ..variants import SCALES
 from .bands import Band, span_of
 from .forward import FastAspp
-from .gradient import turned
-from .head import apart
-from .lrp_epsilon_rule import Books, EpsilonRule
-from .pools import complete, framed_pools, summed_back
+from .gradient import flipped
+from .head import deinterleaved
+from .lrp_epsilon_rule import EpsilonRule, LeakSums
+from .pools import framed_pools, normalise_boundary, summed_back
 
 # Rows around a pixel that its branches see: the largest pool and the dilation behind it.
 BRANCH_HALO = SCALES[-1] + SCALES[-1] // 2
@@ -33,7 +32,7 @@ class OutputWeights:
 
     Attributes
     ----------
-    sizes, turned : dict of str to torch.Tensor
+    sizes, flipped : dict of str to torch.Tensor
         ``output_skip`` and ``output2`` to ``output16`` → absolute weights, and weights backwards.
     bias : torch.Tensor
         (logit,), float64.
@@ -45,7 +44,7 @@ class OutputWeights:
         names = "output_skip", *(f"output{scale}" for scale in SCALES)
         weights = {name: network.get_buffer(name)[logits] for name in names}
         self.sizes = {name: weight.abs() for name, weight in weights.items()}
-        self.turned = {name: turned(weight, network) for name, weight in weights.items()}
+        self.flipped = {name: flipped(weight, network) for name, weight in weights.items()}
         self.bias = network.get_buffer("offset_output")[logits]
         self.coarse = network.get_buffer("output_coarse")[logits]
 
@@ -59,13 +58,13 @@ class Explained:
     output : OutputWeights
         Their weights.
     seeds, logits : torch.Tensor
-        Their multipliers, and themselves: (1, logit, row, column).
+        Their gradients, and themselves: (1, logit, row, column).
     sizes : torch.Tensor
         What bias and coarse channels add to their D.
     kept : dict of str to torch.Tensor
         Convolution → its outputs.
-    handed : torch.Tensor
-        Takes the multipliers behind the output layer.
+    passed : torch.Tensor
+        Takes the gradients behind the output layer.
     """
 
     output: OutputWeights
@@ -73,7 +72,7 @@ class Explained:
     logits: torch.Tensor
     sizes: torch.Tensor
     kept: dict[str, torch.Tensor]
-    handed: torch.Tensor
+    passed: torch.Tensor
 
 
 class EpsilonBranches:
@@ -100,18 +99,18 @@ class EpsilonBranches:
         self._back, self._lines_back = {}, {}
         for scale in SCALES:
             name = f"scale{scale}"
-            # The pool's mean of a window that lies inside, exactly: a power of two. `complete` does the others.
-            weight = turned(weights[name], network) / scale**2
+            # The pool's mean of a window that lies inside, exactly: a power of two. Others: `normalise_boundary`.
+            weight = flipped(weights[name], network) / scale**2
             back, left_over = weight.split([self._channels - self._rest, self._rest])
             self._back[name] = back.contiguous(memory_format=network.memory_format)
             lines = kernel_lines(left_over)
             self._lines_back[name] = filled(lines.contiguous(memory_format=network.memory_format))
         self._biases = {name: network.get_buffer(f"{name}_bias") for name in branches}
-        self._shares = {name: bias.double() for name, bias in self._biases.items()}
+        self._bias_weights = {name: bias.double() for name, bias in self._biases.items()}
         self._bias_sizes = {name: bias.abs() + rule.least for name, bias in self._biases.items()}
 
-    def through(self, explained: Explained, behind: torch.Tensor) -> list[Books]:
-        """Take all rows with seeds back to the trunk's output, in bands; return the books of each.
+    def through(self, explained: Explained, behind: torch.Tensor) -> list[LeakSums]:
+        """Take all rows with seeds back to the trunk's output, in bands; return the leaks of each band.
 
         Parameters
         ----------
@@ -122,16 +121,16 @@ class EpsilonBranches:
         """
         seeds = explained.seeds
         across, bands = span_of(seeds, 3, 0), self._bands(span_of(seeds, 2, 0))
-        books, adding = [Books() for _ in bands], threading.Lock()
+        leaks, adding = [LeakSums() for _ in bands], threading.Lock()
 
-        def take(band: Band, own: Books) -> None:
+        def take(band: Band, own: LeakSums) -> None:
             found, reached = self._from_band(band, across, explained, own)
             # Rows that another band reaches too: the sum of two numbers is the same whichever comes first.
             with adding:
                 _add(found, behind[reached])
 
-        together([partial(take, *each) for each in zip(bands, books)])
-        return books
+        run_parallel([partial(take, *each) for each in zip(bands, leaks)])
+        return leaks
 
     def _bands(self, rows: Band) -> list[Band]:
         """Return rows in bands; no row is reached by the halos of more than two of them, its own band among these."""
@@ -139,13 +138,13 @@ class EpsilonBranches:
         if not length or not tall:
             return [rows] if rows else []
         # Pools see a halo of rows, which short bands would pool more often; but each core needs some of them.
-        wanted = max(-(-length // tall), 2 * cores())
+        wanted = max(-(-length // tall), 2 * worker_count())
         return list(rows.cut(-(-length // max(1, min(wanted, length // (2 * BRANCH_HALO))))))
 
     def _from_band(
-        self, band: Band, across: Band, explained: Explained, books: Books
+        self, band: Band, across: Band, explained: Explained, leaks: LeakSums
     ) -> tuple[list[torch.Tensor], tuple[Any, slice, slice]]:
-        """Return what the branches of a band's rows, and of the columns `across`, hand to the trunk's output.
+        """Return what the branches of a band's rows, and of the columns `across`, propagate to the trunk's output.
 
         It comes in parts of the channels, one after the other, with the place of the pixels in the trunk's output.
         """
@@ -173,16 +172,16 @@ class EpsilonBranches:
             )
             size_of_logits += convolved(branch.abs(), output.sizes[f"output{scale}"])
             branches[scale] = branch, size
-        own = self._rule.hand_on(
-            books,
+        own = self._rule.propagate(
+            leaks,
             "output",
             output.bias,
             explained.seeds[here].clone(),
             explained.logits[here],
             size_of_logits,
         )
-        explained.handed[here] = own
-        return self._spread(band, across, output, own.to(network.dtype), branches, books), (..., *seen)
+        explained.passed[here] = own
+        return self._spread(band, across, output, own.to(network.dtype), branches, leaks), (..., *seen)
 
     def _filtered(
         self,
@@ -192,12 +191,12 @@ class EpsilonBranches:
         padding: tuple[int, int],
         dilation: int,
     ) -> torch.Tensor:
-        """Return a convolution by filled weights without what filled them, which later steps would take along."""
+        """Return a convolution by padded weights without the padding channels."""
         more = len(weight) - self._filters
         if not more:
             return convolved(values, weight, bias, padding, dilation)
         found = convolved(values, weight, functional.pad(bias, (0, more)), padding, dilation)
-        return narrowed(found, self._filters)
+        return without_padding_channels(found, self._filters)
 
     def _spread(
         self,
@@ -206,9 +205,9 @@ class EpsilonBranches:
         output: OutputWeights,
         seeds: torch.Tensor,
         branches: dict[int, tuple[torch.Tensor, torch.Tensor]],
-        books: Books,
+        leaks: LeakSums,
     ) -> list[torch.Tensor]:
-        """Return what some pixels' branches (z and D) hand to the trunk's output, for the pixels within their halo.
+        """Return what some pixels' branches (z and D) propagate to the trunk's output, within their halo.
 
         It comes in parts of the channels, one after the other.
         """
@@ -217,11 +216,11 @@ class EpsilonBranches:
         arriving = {}  # of all scales at once: each is asked for twice
         for scale in SCALES:
             name, layer = f"scale{scale}", f"scales.{SCALES.index(scale)}"
-            arriving[scale] = self._rule.hand_on(
-                books,
+            arriving[scale] = self._rule.propagate(
+                leaks,
                 layer,
-                self._shares[name],
-                convolved(seeds, output.turned[f"output{scale}"]),
+                self._bias_weights[name],
+                convolved(seeds, output.flipped[f"output{scale}"]),
                 *branches.pop(scale),
             )
 
@@ -235,11 +234,11 @@ class EpsilonBranches:
             down, right = top - seen[0].start, left - seen[1].start
             spans = (down, down + spread.shape[2]), (right, right + spread.shape[3])
             # Where what is seen ends inside the tile, nothing arrives so close that a window reached beyond it.
-            complete(spread, scale, spans, size)
+            normalise_boundary(spread, scale, spans, size)
             total[(..., *(slice(*span) for span in spans))].add_(spread)
 
         def add_whole(scale: int, total: torch.Tensor) -> None:
-            # Pixels around them get their share too: with more padding the result is so much larger.
+            # Pad more: relevance also reaches pixels outside the band.
             beyond = [_beyond(own, scale) for own in (band, across)]
             padding = scale + beyond[0], scale + beyond[1]
             spread = convolved(arriving[scale], self._back[f"scale{scale}"], None, padding, scale)
@@ -249,7 +248,7 @@ class EpsilonBranches:
             beyond = _beyond(across, scale)
             weight = self._lines_back[f"scale{scale}"]
             lines = convolved(arriving[scale], weight, None, (0, scale + beyond), (1, scale))
-            for down, line in zip((1, 0, -1), apart(lines[:, : 3 * self._rest], 3).split(1)):
+            for down, line in zip((1, 0, -1), deinterleaved(lines[:, : 3 * self._rest], 3).split(1)):
                 add(line, band.start + down * scale, across.start - beyond, scale, total)
 
         layout, whole = self._network.memory_format, self._channels - self._rest

@@ -1,30 +1,28 @@
-"""The rule of LRP-ε for one layer: what is handed on of what arrives, and the books of what is not.
+"""The rule of LRP-ε for one layer, and sums of the relevance that leaks to biases and to the stabiliser.
 
-A layer hands on the share s = |z|/(|z| + ε D) of what arrives at its output z, D = Σ|z_ij| + |b_j| (Bach et
+A layer propagates the share s = |z|/(|z| + ε D) of the relevance of its output z, D = Σ|z_ij| + |b_j| (Bach et
 al. 2015, doi 10.1371/journal.pone.0130140, with ε relative to the layer's own contributions).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 
+from ...contract import Record
 from .bands import bands
 from .gradient import column_sums
 
 # A smaller ε is nothing beside the rounding of z, but ε D would be zero in float32, and 0/0 no number.
 LEAST_EPSILON = 1e-30
 
-# Rows handed on at once, as measured: fewer take more steps, more leave the cache.
+# Rows propagated at once, as measured: fewer take more steps, more leave the cache.
 CHUNK_ROWS = 64
 
-# note(account, layer, amount): what a layer of the plain network did not hand on, a float64 scalar.
-Note = Callable[[str, str, torch.Tensor], None]
 
-
-class Books:
-    """Adds up by column what is noted, by one thread at a time, so that each sum is made once."""
+class LeakSums:
+    """Adds up leaks by column, one thread at a time, so that each sum is made once."""
 
     def __init__(self) -> None:
         # By account and layer: float64 sums over rows, the channels, and their weights.
@@ -33,7 +31,7 @@ class Books:
     def add(self, account: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
         """Add Σ weights · values (sample, channel, row, column); weights: float64 by channel, or one for all.
 
-        Of an account of a layer all values have the same columns and layout in memory, and all weights are the same.
+        All calls for one (account, layer) must use the same width, memory layout and weights.
         """
         found = column_sums(values)
         if (account, layer) in self._sums:
@@ -41,27 +39,27 @@ class Books:
         else:
             self._sums[account, layer] = found.double(), values.shape[1], weights
 
-    def close(self, note: Note) -> None:
-        """Note the sums."""
+    def close(self, record: Record) -> None:
+        """Record the sums."""
         for (account, layer), (sums, channels, weights) in self._sums.items():
-            note(account, layer, (sums.view(-1, channels).sum(0) * weights).sum())
+            record(account, layer, (sums.view(-1, channels).sum(0) * weights).sum())
 
 
-def close_all(books: Iterable[Books], note: Note) -> None:
-    """Note the sums over several books."""
+def record_all(leaks: Iterable[LeakSums], record: Record) -> None:
+    """Record the totals of several sums."""
     total: dict[tuple[str, str], torch.Tensor] = {}
 
     def add(account: str, layer: str, amount: torch.Tensor) -> None:
         total[account, layer] = total.get((account, layer), 0.0) + amount
 
-    for each in books:
+    for each in leaks:
         each.close(add)
     for entry, amount in total.items():
-        note(*entry, amount)
+        record(*entry, amount)
 
 
 class EpsilonRule:
-    """Hands on the share of a layer.
+    """Propagates relevance through one layer.
 
     Parameters
     ----------
@@ -80,30 +78,30 @@ class EpsilonRule:
         self.epsilon = max(epsilon, LEAST_EPSILON)
         self.least = torch.finfo(dtype).tiny / self.epsilon
 
-    def hand_on(
+    def propagate(
         self,
-        books: Books,
+        leaks: LeakSums,
         layer: str,
         weights: torch.Tensor,
-        multipliers: torch.Tensor,
+        gradients: torch.Tensor,
         z: torch.Tensor,
         size: torch.Tensor,
         own: slice | None = None,
         rectified: bool = False,
     ) -> torch.Tensor:
-        """Return what a layer hands on of `multipliers`; book what ε and the bias get in the rows `own`, or all.
+        """Return what a layer propagates of `gradients`; add what ε and the bias get in the rows `own`, or all.
 
-        `multipliers` and `size` (D, nowhere zero) are used up. `weights` are those of the bias, float64.
+        `gradients` and `size` (D, nowhere zero) are used up. `weights` are those of the bias, float64.
         """
         own = own or slice(0, z.shape[2])
         for part in bands(z.shape[2], CHUNK_ROWS):
-            arriving, here, withheld = (each[:, :, part.own] for each in (multipliers, z, size))
+            arriving, here, withheld = (each[:, :, part.own] for each in (gradients, z, size))
             if not rectified:
                 withheld.copysign_(here)
             arriving.mul_(here).div_(torch.add(here, withheld, alpha=self.epsilon))
             inside = slice(max(own.start - part.start, 0), min(own.stop, part.stop) - part.start)
             if inside.start < inside.stop:
                 mine = arriving[:, :, inside]
-                books.add("epsilon", layer, withheld[:, :, inside].mul_(mine), self.epsilon)
-                books.add("bias", layer, mine, weights)
-        return multipliers
+                leaks.add("epsilon", layer, withheld[:, :, inside].mul_(mine), self.epsilon)
+                leaks.add("bias", layer, mine, weights)
+        return gradients

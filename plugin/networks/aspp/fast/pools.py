@@ -44,7 +44,7 @@ def doubled_pools(values: torch.Tensor, scales: tuple[int, ...]) -> Iterator[tup
         if torch.is_grad_enabled():  # nothing in place where a gradient may be recorded
             inside = inside * (scale**2 * inverse_counts(rows, cols, scale, values))
         else:
-            complete(inside, scale, ((0, rows), (0, cols)), (rows, cols))
+            normalise_boundary(inside, scale, ((0, rows), (0, cols)), (rows, cols))
         yield scale, inside
 
 
@@ -81,14 +81,14 @@ def framed_pools(
         means[..., :frame] = 0
         means[..., frame + cols :] = 0
         spans = (first, first + means.shape[2]), (0, cols)
-        complete(means[..., frame : frame + cols], scale, spans, (rows, cols), (top, bottom))
+        normalise_boundary(means[..., frame : frame + cols], scale, spans, (rows, cols), (top, bottom))
         return scale, first, means, frame
 
     for scale, means in _one_behind(_doubled(functional.pad(values, (before, after, above, below)), scales)):
         yield finished(scale, means)
 
 
-def complete(
+def normalise_boundary(
     means: torch.Tensor,
     scale: int,
     spans: tuple[Span, Span],
@@ -97,7 +97,7 @@ def complete(
 ) -> None:
     """Turn, in place, sums over windows divided by scale² into means of the pixels that lie inside the array.
 
-    Nothing but factors, so it serves on the way back as well.
+    These are factors only, so they serve the backward pass as well.
 
     Parameters
     ----------
@@ -130,24 +130,24 @@ def _factors(scale: int, length: int, dtype: torch.dtype, device: torch.device) 
         return scale / SamePool2d(scale).counts(length, torch.empty(0, dtype=dtype, device=device))
 
 
-def turned_pools(multipliers: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
+def transposed_pools(gradients: dict[int, torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
     """Return the transpose of :func:`doubled_pools`.
 
     Parameters
     ----------
-    multipliers : dict of int to torch.Tensor
+    gradients : dict of int to torch.Tensor
         Scale → (sample, channel, row, column).
     layout : torch.memory_format
         Of the result.
     """
 
     def add(scale: int, total: torch.Tensor) -> None:
-        values = multipliers[scale]
+        values = gradients[scale]
         rows, cols = values.shape[-2:]
         total.addcmul_(values, inverse_counts(rows, cols, scale, values))
 
-    largest = max(multipliers)
-    return summed_back(tuple(multipliers), multipliers[largest].shape, multipliers[largest], layout, add)
+    largest = max(gradients)
+    return summed_back(tuple(gradients), gradients[largest].shape, gradients[largest], layout, add)
 
 
 def summed_back(
@@ -178,12 +178,12 @@ def summed_back(
     total = torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout).zero_()
     for scale in reversed(scales):
         add(scale, total[:, :, before : before + rows, before : before + cols])
-        total = beside(total, scale // 4) if scale > 2 else total
+        total = shifted_sum(total, scale // 4) if scale > 2 else total
     total = _of_four(total, 1, 1.0)
     return total[:, :, before - 1 : total.shape[2] - after, before - 1 : total.shape[3] - after]
 
 
-def beside(values: torch.Tensor, distance: int) -> torch.Tensor:
+def shifted_sum(values: torch.Tensor, distance: int) -> torch.Tensor:
     """Return the sum of the values `distance` before and after, on both axes; zero lies outside."""
     if _depthwise(values):
         return _of_four(values, 2 * distance, 1.0, distance)

@@ -1,11 +1,11 @@
-"""The way back through the fast fusion network over steps of a path, with the secant of every ReLU as its slope.
+"""The backward pass of the fast fusion network over steps of a path, with the secant of every ReLU as its slope.
 
 Between two points of the inputs a ReLU changes by its secant (max(b, 0) - max(a, 0))/(b - a) times what its input
-changes. With these slopes in place of gates that are open or shut, the multipliers over a step explain the change of
+changes. With these slopes in place of gates that are open or shut, the gradients over a step explain the change of
 the logits completely, however long the step is; the shorter the steps, the closer to integrated gradients.
 
 The inputs of the ReLUs at the begin of a step are those at the end of the step before: every point of the path is
-computed once, so that a step costs one pass forward and one back.
+computed once, so that a step costs one forward and one backward pass.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from functools import partial
 
 import torch
 
-from ...kernels.threads import together
+from ...kernels.threads import run_parallel
 from .bands import Band, Rolling, rolled
-from .forward import CONVOLUTIONS
-from .gradient import Pullback
+from .gradient import GradientPass
 from .head import ALL_EDGES, Edges
+from .weights import CONVOLUTIONS
 
 
-class SecantPullback(Pullback):
-    """Multipliers over the steps of a path, for the networks that :class:`.gradient.Pullback` takes."""
+class SecantGradient(GradientPass):
+    """Multipliers over the steps of a path, for the networks that :class:`.gradient.GradientPass` takes."""
 
     def cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
-        """Return the multipliers of the coarse inputs, the same along every path; None without such inputs."""
+        """Return the gradients of the coarse inputs, the same along every path; None without such inputs."""
         return self._to_cells(seeds.to(self.network.sum_dtype), coarse)
 
     def steps(
         self, points: Iterable[torch.Tensor], seeds: torch.Tensor, edges: Edges = ALL_EDGES
     ) -> Iterator[torch.Tensor]:
-        """Yield the multipliers (1, fine channel, row, column) over each step between two points.
+        """Yield the gradients (1, fine channel, row, column) over each step between two points.
 
         Parameters
         ----------
@@ -63,22 +63,22 @@ class SecantPullback(Pullback):
         before: dict[str, torch.Tensor],
         like: torch.Tensor,
     ) -> torch.Tensor | None:
-        """Return the multipliers over the step to `fine`, None at the first point; renew `before`."""
+        """Return the gradients over the step to `fine`, None at the first point; renew `before`."""
         network, shape, first = self.network, fine.shape[-2:], not before
-        number = network.workspace.begin()
+        number = network.buffer_pool.begin()
         if first:
             for name in CONVOLUTIONS:
                 size = 1, network.filters[name].outputs, *shape
-                before[name] = network.workspace.take(
+                before[name] = network.buffer_pool.named(
                     f"{name}_before", size, network.output_skip.new_empty(0)
                 )
         slopes = None
         if not first:
             slopes = {
-                name: network.workspace.take(f"{name}_slope", tuple(values.shape), like)
+                name: network.buffer_pool.named(f"{name}_slope", tuple(values.shape), like)
                 for name, values in before.items()
             }
-        together(
+        run_parallel(
             [
                 partial(self._share_of_step, share, fine, edges, before, slopes)
                 for share in network.shares(shape[0])
@@ -87,7 +87,7 @@ class SecantPullback(Pullback):
         if slopes is None:
             return None
         found = self._to_fine(seeds, slopes, edges, None)
-        network.workspace.check(number)
+        network.buffer_pool.check(number)
         return found
 
     def _share_of_step(
@@ -100,7 +100,7 @@ class SecantPullback(Pullback):
     ) -> None:
         """Take a share of the rows through the trunk: fill `slopes` over the step from `before`, and renew `before`."""
         network, rows = self.network, fine.shape[2]
-        with rolled(CONVOLUTIONS, rows, network.workspace) as chain:
+        with rolled(CONVOLUTIONS, rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 previous = Rolling(rows, fine)
                 for left, (name, rolling) in zip(reversed(range(len(CONVOLUTIONS))), chain.items()):
@@ -120,8 +120,8 @@ class SecantPullback(Pullback):
                         previous.close()  # the next layer may have its memory
                     previous = rolling
 
-    def _let_pass(self, multipliers: torch.Tensor, slopes: torch.Tensor) -> None:
-        multipliers.mul_(slopes)
+    def _let_pass(self, gradients: torch.Tensor, slopes: torch.Tensor) -> None:
+        gradients.mul_(slopes)
 
 
 def secants(begin: torch.Tensor, end: torch.Tensor) -> torch.Tensor:

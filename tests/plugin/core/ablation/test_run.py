@@ -249,7 +249,7 @@ def test_cancel_comes_through():
 
 def test_a_network_with_a_layer_that_cannot_be_followed_is_run_for_every_group():
     network = TinyFusion(1)
-    network.relu2 = torch.nn.Softplus()
+    network.relu2 = torch.nn.Softsign()
     runner, scene = runner_of(network), tiny_scene(24, 28)
     ablator = ablator_of(runner, quantity="logit")
     assert ablator.linear == (False,) * 5

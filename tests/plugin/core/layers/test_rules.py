@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import AlongEpsilon, Rules, along_gradient
 from floelens.plugin.ground.errors import ModelError
@@ -74,10 +74,10 @@ KINDS = [
 def walked(layer, values, relevance, rule):
     """Return what the rule hands to the inputs, and its ledger."""
     ledger = Ledger()
-    output, pull = Rules(rule, torch.float64).layer("layer", layer, (values,))
+    output, backward = Rules(rule, torch.float64).layer("layer", layer, (values,))
     expected = layer(values)
     assert torch.allclose(output, expected, rtol=1e-13, atol=1e-13)
-    (multipliers,) = pull(relevance.view_as(output) / output, ledger.of_layer("layer"))
+    (multipliers,) = backward(relevance.view_as(output) / output, ledger.of_layer("layer"))
     amounts = {account: layers["layer"] for account, layers in ledger.by_layer().items()}
     return (multipliers * values).flatten().numpy(), amounts
 
@@ -109,11 +109,11 @@ def test_epsilon_does_not_depend_on_the_scale_of_a_layer():
 
 def test_epsilon_hands_nothing_on_where_nothing_arrives():
     layer = random_layer("conv without bias")
-    output, pull = Rules(AlongEpsilon(EPSILON), torch.float64).layer(
+    output, backward = Rules(AlongEpsilon(EPSILON), torch.float64).layer(
         "layer", layer, (torch.zeros(1, 2, 5, 6).double(),)
     )
     ledger = Ledger()
-    assert (pull(torch.ones_like(output), ledger.of_layer("layer"))[0] == 0).all()
+    assert (backward(torch.ones_like(output), ledger.of_layer("layer"))[0] == 0).all()
     assert ledger.by_layer()["epsilon"]["layer"] == 0
 
 
@@ -122,20 +122,20 @@ def test_epsilon_hands_nothing_on_where_nothing_arrives():
 def test_pools_pass_in_proportion(size, rule):
     layer = SamePool2d(size)
     values, multipliers = torch.randn(2, 1, 3, 7, 9, dtype=torch.float64)
-    output, pull = Rules(rule, torch.float64).layer("pool", layer, (values,))
+    output, backward = Rules(rule, torch.float64).layer("pool", layer, (values,))
     assert torch.allclose(output, layer(values), rtol=1e-13, atol=1e-13)
     weight, _ = matrix_of(layer, values.shape[1:])
     expected = weight.T @ multipliers.flatten().numpy()
-    (found,) = pull(multipliers, Ledger().of_layer("pool"))
+    (found,) = backward(multipliers, Ledger().of_layer("pool"))
     assert np.allclose(found.flatten().numpy(), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("layer", [NearestUpsample(3), BilinearUpsample(3)])
 def test_upsampling_passes_in_proportion_and_loses_nothing(layer):
     coarse, fine = torch.randn(1, 2, 3, 4, dtype=torch.float64), torch.zeros(1, 1, 8, 11).double()
-    output, pull = Rules(along_gradient, torch.float64).layer("up", layer, (coarse, fine))
+    output, backward = Rules(along_gradient, torch.float64).layer("up", layer, (coarse, fine))
     multipliers = torch.randn_like(output)
-    found, nothing = pull(multipliers, Ledger().of_layer("up"))
+    found, nothing = backward(multipliers, Ledger().of_layer("up"))
     weight, _ = matrix_of(lambda x: layer(x, fine), coarse.shape[1:])
     assert np.allclose(found.flatten(), weight.T @ multipliers.flatten().numpy(), rtol=1e-12, atol=1e-13)
     assert nothing is None
@@ -162,9 +162,12 @@ def test_lrp_epsilon_of_a_network_equals_layer_by_layer_matrices():
     torch.manual_seed(3)
     network = Branches().eval().requires_grad_(False)
     fine = torch.randn(1, 2, 4, 5, dtype=torch.float64)
-    walk, ledger = Walk(traced(network), Rules(AlongEpsilon(EPSILON), torch.float64)), Ledger()
-    logits = walk.forward(fine, None)
-    multipliers, unused = walk.backward(torch.ones_like(logits), ledger)
+    layerwise, ledger = (
+        LayerwiseBackward(traced(network), Rules(AlongEpsilon(EPSILON), torch.float64)),
+        Ledger(),
+    )
+    logits = layerwise.forward(fine, None)
+    multipliers, unused = layerwise.backward(torch.ones_like(logits), ledger)
     assert unused is None
     assert torch.allclose(logits, network(fine, None), rtol=1e-13)
 
@@ -202,13 +205,13 @@ def test_layers_and_functions_without_a_rule_are_named():
         (lambda x: x + 1.0, "adding a number"),
         (lambda x: torch.add(x, x, alpha=2), "adding with alpha"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "padding 'circular'"),
-        (nn.Conv2d(2, 2, 2, padding="same"), "even convolution"),
         (nn.BatchNorm2d(2, track_running_stats=False), "running statistics"),
-        (nn.Hardswish(), "Hardswish"),
+        (nn.Softsign(), "Softsign"),
+        (nn.GroupNorm(1, 2), "GroupNorm.*over the whole image"),
     ):
-        walk = Walk(traced(Odd(function).eval()), Rules(along_gradient, torch.float32))
+        layerwise = LayerwiseBackward(traced(Odd(function).eval()), Rules(along_gradient, torch.float32))
         with pytest.raises(ModelError, match=says):
-            walk.forward(torch.ones(1, 2, 4, 4), None)
+            layerwise.forward(torch.ones(1, 2, 4, 4), None)
 
 
 def test_arguments_by_keyword_are_followed_or_refused():
@@ -222,11 +225,11 @@ def test_arguments_by_keyword_are_followed_or_refused():
             return self.layer(input=joined) if isinstance(self.layer, nn.Conv2d) else self.layer(joined)
 
     rules = Rules(along_gradient, torch.float32, first=along_gradient)
-    walk = Walk(traced(Named(nn.Conv2d(4, 1, 1)).eval()), rules)
+    layerwise = LayerwiseBackward(traced(Named(nn.Conv2d(4, 1, 1)).eval()), rules)
     with pytest.raises(ModelError, match=r"'layer'.*by position, not input="):
-        walk.forward(torch.ones(1, 2, 4, 4), None)
-    walk = Walk(traced(Named(nn.ReLU()).eval()), Rules(along_gradient, torch.float32))
-    assert walk.forward(torch.ones(1, 2, 4, 4), None).shape == (1, 4, 4, 4)
+        layerwise.forward(torch.ones(1, 2, 4, 4), None)
+    layerwise = LayerwiseBackward(traced(Named(nn.ReLU()).eval()), Rules(along_gradient, torch.float32))
+    assert layerwise.forward(torch.ones(1, 2, 4, 4), None).shape == (1, 4, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +245,7 @@ def test_a_first_layer_that_cannot_have_its_rule_is_named(between):
             return self.conv(self.between(fine)).sum_to_size(1) + self.other(fine)
 
     with pytest.raises(ModelError, match="'conv' reads the inputs through 'between'"):
-        Walk(traced(Apart().eval()), Rules(along_gradient, torch.float32, first=along_gradient))
+        LayerwiseBackward(traced(Apart().eval()), Rules(along_gradient, torch.float32, first=along_gradient))
 
 
 def test_a_network_whose_way_depends_on_data_is_refused():

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.layers.conservation import Ledger
-from floelens.plugin.core.relevance.methods import METHODS, Method, explainer_for
+from floelens.plugin.core.layers.rules import along_gradient
+from floelens.plugin.core.relevance.methods import METHODS, RUNS, Method, MethodRun, explainer_for
 from floelens.plugin.core.relevance.random_fields import Noise
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.vocabulary.relevance_methods import RelevanceMethod
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.slow_relevance import RATIO, EveryKind, Slow
 from floelens.tests.plugin.core.tiny_networks import tiny_card
@@ -47,8 +49,8 @@ def explained(method, network=None, inputs=None, ledger=None):
     origin = runner.constant(inputs, method.baseline)
     relevance = []
     for multipliers, handed, x, x_0 in (
-        (found.fine, found.handed_fine, inputs.fine, origin.fine),
-        (found.coarse, found.handed_coarse, inputs.coarse, origin.coarse),
+        (found.fine, found.direct_fine, inputs.fine, origin.fine),
+        (found.coarse, found.direct_coarse, inputs.coarse, origin.coarse),
     ):
         total = torch.zeros_like(x) if handed is None else handed
         if multipliers is not None:
@@ -361,3 +363,31 @@ def test_settings_that_make_no_sense_are_sentences(settings, says):
 def test_every_method_says_what_it_did(name):
     assert len(Method(name).text()) > 4
     assert Method("lrp_composite").text().endswith("first layer: z^B, bounds ±4")
+
+
+def test_the_words_of_methods_and_what_runs_them_are_the_same_in_the_published_order():
+    assert list(RUNS) == list(METHODS)
+
+
+def test_a_new_method_is_one_row_of_each_table(monkeypatch):
+    """As docs/how-to/relevance-method.md says: a rule of affine layers that keeps half of what biases would take."""
+
+    def half_to_bias(layer, values):
+        output, backward = along_gradient(layer, values)
+
+        def halved(multipliers, record):
+            return tuple(0.5 * part for part in backward(multipliers, record))
+
+        return output, halved
+
+    words = RelevanceMethod("help", "A sentence.", "toy with ε = {epsilon:g}", ("epsilon",), propagates=True)
+    monkeypatch.setitem(METHODS, "toy", words)
+    with pytest.raises(KeyError):
+        explained(Method("toy"))
+    monkeypatch.setitem(RUNS, "toy", MethodRun(rule=lambda _method: half_to_bias))
+    method = Method("toy", epsilon=0.1)
+    assert method.text() == "toy with ε = 0.1"
+    assert method.used_settings() == {"epsilon": 0.1}
+    network = Rectified()
+    found = explained(method, network)[0][0]
+    same([8 * found], [explained(Method("lrp_0"), network)[0][0]])  # three layers, a half each

@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers import linear as shares
+from floelens.plugin.core.layers.kinds import OF_LAYERS
+from floelens.plugin.core.layers.layer_kind import LayerKind, Linear
 from floelens.plugin.core.relevance.methods import METHODS, Method
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.engine import scene_window
@@ -362,9 +363,9 @@ def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(
     network, scene, listener = TinyFusion(), tiny_scene(), Listener()
 
     def lossy(layer, values):
-        return values, lambda multipliers, _note: (0.9 * multipliers,)
+        return values, lambda multipliers, _record: (0.9 * multipliers,)
 
-    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)
     assert not result.accounts.balanced
     assert result.accounts.leaking[0] == "drop1"
@@ -407,8 +408,8 @@ def test_network_is_left_as_it_was_found():
 
 def test_unknown_layers_are_named():
     network = TinyFusion()
-    network.relu4 = torch.nn.Softplus()
-    with pytest.raises(ModelError, match=r"'relu4' of the kind Softplus"):
+    network.relu4 = torch.nn.Softsign()
+    with pytest.raises(ModelError, match=r"'relu4' of the kind Softsign"):
         explain(runner_of(network), tiny_scene())
 
 

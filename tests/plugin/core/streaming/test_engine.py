@@ -18,7 +18,7 @@ from floelens.plugin.core.streaming.engine import (
     stream_components,
     stream_predictions,
 )
-from floelens.plugin.core.streaming.memory import WORKSPACE, peak_bytes
+from floelens.plugin.core.streaming.memory import LIBRARY_BUFFERS, peak_bytes
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.core.streaming.tiling import LARGEST_SIDE, SMALLEST_SIDE, Cost, Plan
 from floelens.plugin.ground.errors import Cancelled, NumericalError, SceneError
@@ -219,7 +219,7 @@ def test_peak_bytes_counts_what_lives_at_once():
         third = view + 1
         return second, third
 
-    assert peak_bytes(work) == WORKSPACE * 8000
+    assert peak_bytes(work) == LIBRARY_BUFFERS * 8000
 
 
 @pytest.mark.parametrize("plan", [plan_predictions, plan_components])

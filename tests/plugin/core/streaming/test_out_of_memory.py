@@ -15,12 +15,13 @@ from floelens.plugin.core.contributions.steps import settled
 from floelens.plugin.core.faithfulness.blocks import BlockGrid, BlockRelevance
 from floelens.plugin.core.faithfulness.curves import Control
 from floelens.plugin.core.faithfulness.run import run_faithfulness
-from floelens.plugin.core.layers import linear as shares
+from floelens.plugin.core.layers.kinds import OF_LAYERS
+from floelens.plugin.core.layers.layer_kind import LayerKind, Linear
 from floelens.plugin.core.relevance import run as core_relevance
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.core.relevance.run import run_relevance
 from floelens.plugin.core.relevance.uncertainty import DROPOUT, ENSEMBLE, NOISE, Uncertainty
-from floelens.plugin.core.streaming import out_of_memory as retreat
+from floelens.plugin.core.streaming import out_of_memory as out_of_memory
 from floelens.plugin.core.streaming import runner as core_network
 from floelens.plugin.core.streaming import runner as network
 from floelens.plugin.core.streaming.engine import plan_predictions, stream_components, stream_predictions
@@ -158,7 +159,7 @@ def device_of(runner, pixels):
 
 @pytest.fixture(autouse=True)
 def smallest_tiles(monkeypatch):
-    monkeypatch.setattr(retreat, "SMALLEST_SIDE", SMALLEST)
+    monkeypatch.setattr(out_of_memory, "SMALLEST_SIDE", SMALLEST)
     emptied = SimpleNamespace(times=0)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: setattr(emptied, "times", emptied.times + 1))
     return emptied
@@ -217,9 +218,9 @@ def test_later_tiles_are_cut_at_once():
 
 def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypatch):
     def lossy(layer, values):
-        return values, lambda multipliers, _note: (0.9 * multipliers,)
+        return values, lambda multipliers, _record: (0.9 * multipliers,)
 
-    monkeypatch.setitem(shares.SHARES, torch.nn.Dropout, lossy)
+    monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     runner, listener = DeviceRunner(), Listener()
     with device_of(runner, 10**9) as device:
         balance = core_relevance._balance
@@ -286,7 +287,7 @@ def test_on_a_graphics_card_convolutions_are_not_rounded_to_tf32(device, allowed
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     tile = next(PLAN.strips())[0]
     runner = SimpleNamespace(device=torch.device(device))
-    ready = retreat.Retreat(runner, PLAN, Listener(), lambda runner: runner)
+    ready = out_of_memory.OutOfMemoryFallback(runner, PLAN, Listener(), lambda runner: runner)
     # Several threads may be at it on a CPU: they must not set what belongs to the whole process.
     found = list(ready.pieces(tile, lambda _runner, _piece: torch.backends.cudnn.allow_tf32))
     assert found == [(tile, allowed)]

@@ -45,13 +45,6 @@ def test_a_patch_with_other_channels_is_refused():
         Runner(tiny_card(), TinyFusion(), "cpu").standardise(patch)
 
 
-def test_coarse_channels_of_two_ratios_are_refused():
-    card = tiny_card()
-    card.channels[-1].ratio = 8
-    with pytest.raises(ModelError, match=r"different ratios \(\[4, 8\]\)"):
-        Runner(card, TinyFusion(), "cpu")
-
-
 def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):
     for able, used in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(network, "computes_bfloat16", lambda able=able: able)

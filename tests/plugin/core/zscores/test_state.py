@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,11 +23,17 @@ from floelens.plugin.core.zscores.sums.clusters import (
     block_size_of,
     blocks_name,
 )
-from floelens.plugin.core.zscores.sums.information import Information, OutputLayer, SceneAccumulator
+from floelens.plugin.core.zscores.sums.information import (
+    Component,
+    Information,
+    OutputLayer,
+    SceneAccumulator,
+)
 from floelens.plugin.core.zscores.sums.refit_sample import RefitSampler, sampled_batches
 from floelens.plugin.ground.errors import ModelError, ParameterError
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.score_data import binary_labels, class_labels, correlated, layer
+from floelens.tests.plugin.core.tiny_networks import tiny_card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -271,24 +276,15 @@ def test_another_format_version_or_shape_is_refused(tmp_path):
 
 
 def test_a_layer_is_cut_out_of_a_model_with_several_heads():
-    part = SimpleNamespace(
-        name="c", sensor="sar", scale="skip", channel=None, frequency_ghz=None, polarisation=None
-    )
-    classes = [SimpleNamespace(name=name) for name in ("water", "young", "old")]
-    card = SimpleNamespace(
-        heads=[
-            SimpleNamespace(name="concentration", kind="sigmoid", classes=classes[:1]),
-            SimpleNamespace(name="type", kind="softmax", classes=classes),
-        ],
-        components=[part, part],
-    )
+    card = tiny_card()
+    card.components = Component("c", "sar", "skip"), Component("d", "mwr")
     weights = np.arange(8.0).reshape(4, 2, 1, 1)
     ice_type = OutputLayer.from_card(card, "type", weights, np.arange(4.0))
-    assert ice_type.classes == ("water", "young", "old")
+    assert ice_type.classes == ("water", "young ice", "old ice")
     np.testing.assert_array_equal(ice_type.weights, [[2, 3], [4, 5], [6, 7]])
     np.testing.assert_array_equal(ice_type.bias, [1, 2, 3])
     assert OutputLayer.from_card(card, "concentration", weights, np.arange(4.0)).outputs == 1
-    with pytest.raises(ModelError, match="no head 'floe'; its heads are concentration, type"):
+    with pytest.raises(ModelError, match=r"no head 'floe'\. Its heads are concentration, type"):
         OutputLayer.from_card(card, "floe", weights, np.arange(4.0))
 
 

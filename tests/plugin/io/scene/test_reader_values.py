@@ -135,6 +135,24 @@ def test_backscatter_that_fits_nothing_is_refused_with_its_likely_cause(trial, m
     assert len(str(error.value)) < 500
 
 
+@pytest.mark.parametrize("factor", [0.1, np.log(10) / 10])  # log10 and ln of power
+@pytest.mark.parametrize("unit", ["", "dB"])
+def test_logarithms_of_power_that_are_no_decibels_are_refused(trial, factor, unit):
+    sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
+    with pytest.raises(SceneError, match="log10 of power or natural logarithm of power"):
+        trial.open(sar)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(0.1, "log10(power)"), (0.1, "bel"), (np.log(10) / 10, "ln(power)")]
+)
+def test_declared_logarithms_of_power_become_decibels(trial, factor, unit):
+    sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
+    fine, _, _, warnings = trial.values(sar=sar)
+    np.testing.assert_allclose(fine, trial.backscatter, rtol=0, atol=1e-4)
+    assert not warnings
+
+
 @pytest.mark.parametrize(
     ("made", "unit", "cause"),
     [

@@ -7,7 +7,13 @@ from itertools import product
 import pytest
 import torch
 from floelens.plugin.networks.kernels import convolutions
-from floelens.plugin.networks.kernels.convolutions import Filters, convolved, filled, narrowed, planes
+from floelens.plugin.networks.kernels.convolutions import (
+    Filters,
+    convolved,
+    filled,
+    planes,
+    without_padding_channels,
+)
 from torch.nn import functional
 
 # Left over of 16 outputs: none, few, and too many to gain by it.
@@ -107,7 +113,7 @@ def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_
     assert filled(weight).is_contiguous(memory_format=torch.channels_last)
     assert filled(weight.double()).shape == weight.shape  # oneDNN does not compute in float64
     values = torch.randn(1, 4, 9, 13).contiguous(memory_format=torch.channels_last)
-    found = narrowed(convolved(values, filled(weight)), 12)
+    found = without_padding_channels(convolved(values, filled(weight)), 12)
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert (found - functional.conv2d(values.double(), weight.double())).abs().max() < 36 * 2**-22
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import torch
 from floelens.plugin.networks.kernels import threads as module
-from floelens.plugin.networks.kernels.threads import cores as count
-from floelens.plugin.networks.kernels.threads import one_by_one, together
+from floelens.plugin.networks.kernels.threads import run_parallel, run_sequentially
+from floelens.plugin.networks.kernels.threads import worker_count as count
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -36,7 +36,7 @@ def seen(index):
 
 
 def test_results_come_in_the_order_of_the_jobs_and_each_has_a_single_core(cores):
-    found = together([partial(seen, index) for index in range(7)])
+    found = run_parallel([partial(seen, index) for index in range(7)])
     assert [entry[0] for entry in found] == list(range(7))
     assert {entry[1] for entry in found} == {1}
     assert torch.get_num_threads() == cores
@@ -46,14 +46,14 @@ def test_results_come_in_the_order_of_the_jobs_and_each_has_a_single_core(cores)
 def test_every_thread_has_the_modes_of_the_caller(cores, mode):
     with mode():
         expected = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-        found = together([partial(seen, index) for index in range(4)])
+        found = run_parallel([partial(seen, index) for index in range(4)])
     assert {entry[2:] for entry in found} == {expected}
 
 
 def test_as_many_jobs_run_at_once_as_there_are_cores(cores):
     # Every job waits for the others: fewer threads than cores would wait for ever.
     meeting = threading.Barrier(cores, timeout=60)
-    together([meeting.wait for _ in range(cores)])
+    run_parallel([meeting.wait for _ in range(cores)])
     assert not meeting.broken
 
 
@@ -61,18 +61,18 @@ def test_threads_end_when_asked_to_and_later_jobs_get_new_ones():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        workers = set(together([threading.current_thread] * 4))
+        workers = set(run_parallel([threading.current_thread] * 4))
         module.end_threads()
         for worker in workers:
             worker.join(60)
         assert not any(worker.is_alive() for worker in workers)
-        assert together([partial(seen, 0), partial(seen, 1)])[1][0] == 1
+        assert run_parallel([partial(seen, 0), partial(seen, 1)])[1][0] == 1
     finally:
         torch.set_num_threads(before)
 
 
 def test_a_later_thread_gets_all_cores(cores):
-    together([lambda: None] * 3)
+    run_parallel([lambda: None] * 3)
     later = []
     thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
     thread.start()
@@ -87,28 +87,28 @@ def test_an_error_is_raised_when_all_have_ended_and_the_cores_are_given_back(cor
         raise ValueError("no room")
 
     with pytest.raises(ValueError, match="no room"):
-        together([partial(ended.append, 1), fail, *(partial(ended.append, index) for index in range(5))])
+        run_parallel([partial(ended.append, 1), fail, *(partial(ended.append, index) for index in range(5))])
     number = len(ended)
     assert torch.get_num_threads() == cores
-    assert together([partial(int, index) for index in range(3)]) == [0, 1, 2]
+    assert run_parallel([partial(int, index) for index in range(3)]) == [0, 1, 2]
     assert len(ended) == number
 
 
 def test_without_jobs_nothing_is_returned(cores):
-    assert together([]) == []
+    assert run_parallel([]) == []
 
 
 def test_jobs_of_jobs_are_done_by_the_same_thread(cores):
     def outer():
-        return threading.get_ident(), together([threading.get_ident] * 3)
+        return threading.get_ident(), run_parallel([threading.get_ident] * 3)
 
-    for own, inner in together([outer] * 4):
+    for own, inner in run_parallel([outer] * 4):
         assert inner == [own] * 3
 
 
 def test_one_by_one_the_calling_thread_does_all(cores):
-    with one_by_one():
-        assert together([threading.get_ident] * 3) == [threading.get_ident()] * 3
+    with run_sequentially():
+        assert run_parallel([threading.get_ident] * 3) == [threading.get_ident()] * 3
         assert count() == 1
     assert count() == cores == torch.get_num_threads()
 
@@ -121,7 +121,7 @@ def test_a_thread_made_during_the_work_gets_all_cores(cores):
         thread.start()
         thread.join()
 
-    together([job] * 3)
+    run_parallel([job] * 3)
     assert later == [cores] * 3
 
 
@@ -131,7 +131,7 @@ def test_callers_in_several_threads_share_the_cores(cores):
     def call(number):
         torch.set_num_threads(cores)
         for _ in range(20):
-            found[number] = together([partial(pow, number, power) for power in range(9)])
+            found[number] = run_parallel([partial(pow, number, power) for power in range(9)])
         found[number, "cores"] = torch.get_num_threads()
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(2, 6)]
@@ -157,7 +157,7 @@ def test_callers_in_several_threads_that_come_first_make_threads_for_all_cores_o
     def call():
         torch.set_num_threads(2)
         arrived.wait(60)
-        found.append(together([int] * 3))
+        found.append(run_parallel([int] * 3))
 
     monkeypatch.setattr(module, "_pool", slow)
     arrived, before = threading.Barrier(2), torch.get_num_threads()
@@ -185,7 +185,7 @@ def test_of_several_errors_that_of_the_first_job_that_failed_is_raised(cores):
 
     for _ in range(10):
         with pytest.raises(ValueError, match="0"):
-            together([partial(fail, number) for number in range(cores + 2)])
+            run_parallel([partial(fail, number) for number in range(cores + 2)])
 
 
 def test_a_job_that_has_not_begun_when_another_fails_hides_no_error(monkeypatch):
@@ -204,10 +204,10 @@ def test_a_job_that_has_not_begun_when_another_fails_hides_no_error(monkeypatch)
     def fail(number):
         raise ValueError(number)
 
-    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "worker_count", lambda: 2)
     monkeypatch.setattr(module, "_pool", Busy)
     with pytest.raises(ValueError, match="1"):
-        together([partial(fail, number) for number in range(2)])
+        run_parallel([partial(fail, number) for number in range(2)])
 
 
 def test_what_a_failed_job_had_made_goes_with_its_error(cores):
@@ -221,7 +221,7 @@ def test_what_a_failed_job_had_made_goes_with_its_error(cores):
     gc.disable()
     try:
         with pytest.raises(ValueError, match="3"):
-            together([fail, fail])
+            run_parallel([fail, fail])
         assert all(each() is None for each in made)
     finally:
         gc.enable()
@@ -232,15 +232,15 @@ def test_a_forked_process_has_threads_of_its_own():
     script = textwrap.dedent("""
         import os, signal, sys
         import torch
-        from threads import together
+        from threads import run_parallel
 
         torch.set_num_threads(2)
-        together([int] * 3)
+        run_parallel([int] * 3)
         child = os.fork()
         if not child:
             signal.alarm(30)
-            os._exit(together([int] * 3) != [0] * 3)
+            os._exit(run_parallel([int] * 3) != [0] * 3)
         sys.exit(os.waitpid(child, 0)[1] != 0)
     """)
-    folder = Path(together.__code__.co_filename).parent
+    folder = Path(run_parallel.__code__.co_filename).parent
     assert subprocess.run([sys.executable, "-c", script], cwd=folder, check=False).returncode == 0

@@ -11,13 +11,15 @@ from floelens.plugin.networks.aspp.definition import AsppFusion
 from floelens.plugin.networks.aspp.fast import head as aspp_head
 from floelens.plugin.networks.aspp.fast import lrp_epsilon_branches as aspp_epsilon_branches
 from floelens.plugin.networks.aspp.fast.bands import Band, Rolling, bands, rolled, shares
-from floelens.plugin.networks.aspp.fast.gated import GatedRows
-from floelens.plugin.networks.aspp.fast.gradient import Pullback
+from floelens.plugin.networks.aspp.fast.gated import GatedForward
+from floelens.plugin.networks.aspp.fast.gradient import GradientPass
 from floelens.plugin.networks.aspp.fast.head import LinearHead
-from floelens.plugin.networks.aspp.fast.lrp_epsilon import EpsilonPullback
+from floelens.plugin.networks.aspp.fast.head_forward import HeadForward
+from floelens.plugin.networks.aspp.fast.head_transpose import HeadTranspose
+from floelens.plugin.networks.aspp.fast.lrp_epsilon import EpsilonPass
 from floelens.plugin.networks.aspp.fast.lrp_epsilon_branches import BRANCH_HALO, EpsilonBranches
 from floelens.plugin.networks.aspp.fast.lrp_epsilon_rule import EpsilonRule
-from floelens.plugin.networks.kernels.buffers import ROOM, Workspace
+from floelens.plugin.networks.kernels.buffers import ROOM, BufferPool
 from floelens.tests.plugin.networks.aspp.fast.test_gradient import inputs_of, network_of, off
 from floelens.tests.plugin.networks.networks import fast_of
 from hypothesis import given
@@ -51,9 +53,9 @@ def test_a_chain_sees_each_row_and_its_neighbours_and_computes_it_once(rows, par
     for _ in layers:
         padded = torch.cat([torch.zeros(1), expected, torch.zeros(1)])
         expected = padded[:-2] + padded[1:-1] + padded[2:]
-    computed, found, workspace = [[] for _ in layers], [], Workspace()
+    computed, found, buffer_pool = [[] for _ in layers], [], BufferPool()
     whole = given_rows.view(1, 1, rows, 1)
-    with rolled(map(str, layers), rows, workspace) as chain:
+    with rolled(map(str, layers), rows, buffer_pool) as chain:
         for band in share.cut(height):
             before = Rolling(rows, whole)
             for layer, rolling in enumerate(chain.values()):
@@ -70,7 +72,7 @@ def test_a_chain_sees_each_row_and_its_neighbours_and_computes_it_once(rows, par
     for layer, all_rows in enumerate(computed):
         seen = share.around(len(layers) - 1 - layer)
         assert all_rows == list(range(seen.start, seen.stop))
-    assert 3 <= len(workspace._free) <= 6  # a larger one is asked for before the other is given back
+    assert 3 <= len(buffer_pool._free) <= 6  # a larger one is asked for before the other is given back
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -84,12 +86,12 @@ def test_bands_change_neither_logits_nor_multipliers_nor_books(outputs, edges):
         fast = fast_of(network)
         fast.band_rows = height
         noted, noted_epsilon = {}, {}
-        logits, pull = Pullback(fast)(fine, coarse, edges)
-        multipliers = pull(seeds, noted.__setitem__)
-        epsilon_logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse, edges)
-        by_epsilon = pull(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
-        amounts = [torch.stack(list(books.values())) for books in (noted, noted_epsilon)]
-        found.append((fast(fine, coarse, edges), logits, *multipliers, epsilon_logits, *by_epsilon, *amounts))
+        logits, backward = GradientPass(fast)(fine, coarse, edges)
+        gradients = backward(seeds, noted.__setitem__)
+        epsilon_logits, backward = EpsilonPass(fast, 0.01)(fine, coarse, edges)
+        by_epsilon = backward(seeds, lambda *note, into=noted_epsilon: into.__setitem__(note[:2], note[2]))
+        amounts = [torch.stack(list(leaks.values())) for leaks in (noted, noted_epsilon)]
+        found.append((fast(fine, coarse, edges), logits, *gradients, epsilon_logits, *by_epsilon, *amounts))
     whole, *cut = found
     for values in cut:
         assert max(off(mine, theirs) for mine, theirs in zip(values, whole)) < 1e-12
@@ -134,8 +136,8 @@ def test_one_band_of_the_branches_at_a_time_adds(monkeypatch):
     monkeypatch.setattr(EpsilonBranches, "_from_band", two_at_once)
     monkeypatch.setattr(aspp_epsilon_branches, "_add", told)
     with torch.no_grad():
-        logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
-        pull(torch.ones_like(logits), lambda *_note: None)
+        logits, backward = EpsilonPass(fast, 0.01)(fine, coarse)
+        backward(torch.ones_like(logits), lambda *_note: None)
     assert both == [1] * 4
 
 
@@ -145,12 +147,12 @@ def test_several_cores_find_the_same_numbers_every_time():
     found = []
     for _ in range(6):
         with torch.no_grad():
-            logits, pull = EpsilonPullback(fast, 0.01)(fine, coarse)
-            books = {}
-            pulled = pull(
-                torch.ones_like(logits), lambda *note, into=books: into.__setitem__(note[:2], note[2])
+            logits, backward = EpsilonPass(fast, 0.01)(fine, coarse)
+            leaks = {}
+            pulled = backward(
+                torch.ones_like(logits), lambda *note, into=leaks: into.__setitem__(note[:2], note[2])
             )
-        found.append([logits, *pulled, torch.stack(list(books.values()))])
+        found.append([logits, *pulled, torch.stack(list(leaks.values()))])
     assert all(torch.equal(mine, first) for each in found for mine, first in zip(each, found[0]))
 
 
@@ -165,12 +167,12 @@ def test_epsilon_relevance_of_single_precision_is_that_of_double_in_bands_of_any
     seeds[(..., *seeded)] = torch.randn(
         seeds[(..., *seeded)].shape, generator=torch.Generator().manual_seed(1)
     )
-    expected = EpsilonPullback(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *_note: None)
+    expected = EpsilonPass(fast_of(network), 0.05)(fine, coarse)[1](seeds, lambda *_note: None)
     fast = fast_of(network.float())
     for height in (0, 48, 7):
         fast.band_rows = height
-        pull = EpsilonPullback(fast, 0.05)(fine.float(), coarse.float())[1]
-        found = pull(seeds.float(), lambda *_note: None)
+        backward = EpsilonPass(fast, 0.05)(fine.float(), coarse.float())[1]
+        found = backward(seeds.float(), lambda *_note: None)
         assert max(off(mine.double(), theirs) for mine, theirs in zip(found, expected)) < 1e-5
 
 
@@ -191,17 +193,17 @@ def test_a_linear_head_is_turned_right_whatever_outputs_are_seeded(seeded, edges
     trunk = torch.randn(1, 5, rows, cols, dtype=torch.float64, requires_grad=True)
     logits = head.by_definition(trunk)
     (expected,) = torch.autograd.grad(logits, trunk, seeds)
-    spreading = head.spreading(seeds, edges)
-    assert (spreading.multipliers(slice(0, rows)) - expected).abs().max() < 1e-11
+    head_transpose = HeadTranspose(head, seeds, edges)
+    assert (head_transpose.gradients(slice(0, rows)) - expected).abs().max() < 1e-11
     for number in (1, 2):
         parts = shares(Band(0, rows, rows), number)
         assert len(parts) == number
         with torch.no_grad():
-            gathering = head.gathering(trunk, edges, parts)
-            for share, part in zip(parts, gathering.parts):
+            head_forward = HeadForward(head, trunk, edges, parts)
+            for share, part in zip(parts, head_forward.parts):
                 part.add(share.own, trunk[:, :, share.own])
                 part.finish()
-            assert (gathering.logits() - logits)[(..., *own)].abs().max() < 1e-11
+            assert (head_forward.logits() - logits)[(..., *own)].abs().max() < 1e-11
 
 
 def test_seeds_that_are_zero_everywhere_reach_nothing():
@@ -209,10 +211,10 @@ def test_seeds_that_are_zero_everywhere_reach_nothing():
     assert not shares(Band(0, 0, 300), 4)
     fast = fast_of(network_of("interpretability_small", 2, torch.float64))
     fine, coarse = inputs_of(150, 40, torch.float64)
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
         amounts = []
-        logits, pull = pullback(fine, coarse)
-        for found in pull(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
+        logits, backward = forward_pass(fine, coarse)
+        for found in backward(torch.zeros_like(logits), lambda *note, into=amounts: into.append(note[-1])):
             assert not found.any()
         assert not any(amounts)
 
@@ -220,11 +222,11 @@ def test_seeds_that_are_zero_everywhere_reach_nothing():
 def test_a_pass_whose_memory_a_later_one_uses_cannot_be_pulled():
     fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     fine, coarse = inputs_of(40, 40, torch.float64)
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
-        _, pull = pullback(fine, coarse)
-        pullback(fine + 1, coarse)
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(fine, coarse)
+        forward_pass(fine + 1, coarse)
         with pytest.raises(RuntimeError, match="later forward pass"):
-            pull(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *_note: None)
+            backward(torch.ones(1, 1, 40, 40, dtype=torch.float64), lambda *_note: None)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -238,55 +240,55 @@ def test_what_few_seeds_hand_back_and_what_the_others_do_add_up(outputs, corner)
     few[here] = seeds[here]
     fast = fast_of(network)
     fast.band_rows = 40
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
-        _, pull = pullback(fine, coarse)
-        found, books = [], []
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(fine, coarse)
+        found, leaks = [], []
         for part in (seeds, few, seeds - few):
             noted = {}
-            found.append(pull(part, lambda *note, into=noted: into.__setitem__(note[:-1], note[-1])))
-            books.append(noted)
+            found.append(backward(part, lambda *note, into=noted: into.__setitem__(note[:-1], note[-1])))
+            leaks.append(noted)
         for whole, one, other in zip(*found):
             assert off(one + other, whole) < 1e-12
-        largest = max(abs(amount) for amount in books[0].values())
-        for entry, amount in books[0].items():
-            assert abs(books[1][entry] + books[2][entry] - amount) < 1e-12 * largest
+        largest = max(abs(amount) for amount in leaks[0].values())
+        for entry, amount in leaks[0].items():
+            assert abs(leaks[1][entry] + leaks[2][entry] - amount) < 1e-12 * largest
 
 
 def test_a_pass_can_be_pulled_twice():
     fast = fast_of(network_of("interpretability_small", 1, torch.float64))
     seeds = torch.ones(1, 1, 40, 40, dtype=torch.float64)
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
-        _, pull = pullback(*inputs_of(40, 40, torch.float64))
-        first, second = (pull(seeds, lambda *_note: None) for _ in range(2))
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        _, backward = forward_pass(*inputs_of(40, 40, torch.float64))
+        first, second = (backward(seeds, lambda *_note: None) for _ in range(2))
         assert all(torch.equal(*pair) for pair in zip(first, second))
 
 
 def test_arrays_are_used_again_where_they_fit_and_shrink_where_much_less_is_asked_for():
-    workspace, like = Workspace(), torch.zeros(1)
-    first = workspace.take("a", (1, 3, 40, 50), like)
+    buffer_pool, like = BufferPool(), torch.zeros(1)
+    first = buffer_pool.named("a", (1, 3, 40, 50), like)
     assert first.is_contiguous(memory_format=torch.channels_last)
     address = first.untyped_storage().data_ptr()
-    again = workspace.take("a", (1, 3, 42, 51), like)
+    again = buffer_pool.named("a", (1, 3, 42, 51), like)
     assert again.untyped_storage().data_ptr() == address
     assert len(again.untyped_storage()) == 4 * int(ROOM * 6000)
-    assert len(workspace.take("a", (1, 3, 10, 10), like).untyped_storage()) == 4 * int(ROOM * 300)
-    assert workspace.take("a", (1, 3, 10, 10), like.double()).dtype == torch.float64
+    assert len(buffer_pool.named("a", (1, 3, 10, 10), like).untyped_storage()) == 4 * int(ROOM * 300)
+    assert buffer_pool.named("a", (1, 3, 10, 10), like.double()).dtype == torch.float64
 
 
 def test_what_is_lent_belongs_to_one_and_is_lent_again():
-    workspace, kind = Workspace(), (torch.float32, torch.device("cpu"))
-    first, second = (workspace.lend(1000, *kind) for _ in range(2))
+    buffer_pool, kind = BufferPool(), (torch.float32, torch.device("cpu"))
+    first, second = (buffer_pool.acquire(1000, *kind) for _ in range(2))
     assert first.data_ptr() != second.data_ptr()
-    workspace.give_back(first)
-    assert workspace.lend(900, *kind) is first
-    workspace.give_back(first)
+    buffer_pool.put_back(first)
+    assert buffer_pool.acquire(900, *kind) is first
+    buffer_pool.put_back(first)
     # What is too small goes, so that no more is kept than was ever lent at once.
-    large = workspace.lend(5000, *kind)
+    large = buffer_pool.acquire(5000, *kind)
     assert len(large) >= 5000
-    workspace.give_back(large)
-    assert workspace.lend(10, torch.float64, kind[1]).dtype == torch.float64
-    workspace.release()
-    assert not workspace._free
+    buffer_pool.put_back(large)
+    assert buffer_pool.acquire(10, torch.float64, kind[1]).dtype == torch.float64
+    buffer_pool.clear()
+    assert not buffer_pool._free
 
 
 def test_strips_in_pieces_are_the_strip(monkeypatch):
@@ -299,10 +301,10 @@ def test_strips_in_pieces_are_the_strip(monkeypatch):
     for length in (1000, 60):
         monkeypatch.setattr(aspp_head, "STRIP_LENGTH", length)
         with torch.no_grad():
-            gathering = head.gathering(trunk, (True,) * 4, [share])
-            gathering.parts[0].add(share.own, trunk)
-            gathering.parts[0].finish()
-            found.append(gathering.logits())
+            head_forward = HeadForward(head, trunk, (True,) * 4, [share])
+            head_forward.parts[0].add(share.own, trunk)
+            head_forward.parts[0].finish()
+            found.append(head_forward.logits())
     assert len(list(head.strips(150, 170, (True,) * 4))) == 12
     assert (found[0] - found[1]).abs().max() < 1e-11
     assert (found[0] - head.by_definition(trunk)).abs().max() < 1e-11
@@ -323,12 +325,12 @@ def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back
     fast = fast_of(network, dtype)
     fine, coarse = inputs_of(150, 60, fast.sum_dtype)
     seeds = torch.ones(1, 1, 150, 60, dtype=fast.sum_dtype)
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
         found = []
         for inference in (True, False, True):
             with torch.inference_mode(inference):
-                _, pull = pullback(fine, coarse)
-                found.append(pull(seeds, lambda *_note: None))
+                _, backward = forward_pass(fine, coarse)
+                found.append(backward(seeds, lambda *_note: None))
             with torch.inference_mode():
                 fast(fine, coarse)
         assert all(torch.equal(one, other) for later in found[1:] for one, other in zip(found[0], later))
@@ -337,30 +339,30 @@ def test_memory_of_a_pass_in_inference_mode_serves_passes_outside_of_it_and_back
 def test_layers_of_a_last_band_give_their_memory_back_as_soon_as_the_next_one_has_seen_it(monkeypatch):
     held, most = [], []
 
-    def lend(self, number, dtype, device):
+    def acquire(self, number, dtype, device):
         memory = torch.empty(number, dtype=dtype, device=device)
         held.append(id(memory))
         most.append(len(held))
         return memory
 
-    monkeypatch.setattr(Workspace, "lend", lend)
-    monkeypatch.setattr(Workspace, "give_back", lambda _self, memory: held.remove(id(memory)))
+    monkeypatch.setattr(BufferPool, "acquire", acquire)
+    monkeypatch.setattr(BufferPool, "put_back", lambda _self, memory: held.remove(id(memory)))
     fast = fast_of(network_of("interpretability_small", 1, torch.float32))
     fast.band_rows = 0
     fine, coarse = inputs_of(60, 40, torch.float32)
     monkeypatch.setattr(fast, "shares", lambda _rows: shares(Band(0, 60, 60), 1))
-    for pullback in (Pullback(fast), EpsilonPullback(fast, 0.01)):
-        logits, pull = pullback(fine, coarse)
-        pull(torch.ones_like(logits), lambda *_note: None)
+    for forward_pass in (GradientPass(fast), EpsilonPass(fast, 0.01)):
+        logits, backward = forward_pass(fine, coarse)
+        backward(torch.ones_like(logits), lambda *_note: None)
     with torch.no_grad():
         nothing = torch.zeros_like(fine), torch.zeros_like(coarse)
-        list(GatedRows(fast)((fine, coarse), nothing, [[0], [1]]))
+        list(GatedForward(fast)((fine, coarse), nothing, [[0], [1]]))
     assert not held
     assert len(most) == 5 * 6
     assert max(most) == 3  # what is seen, what is put out, and the skip components
 
 
 def test_only_the_processors_memory_is_kept_for_the_next_to_ask():
-    workspace = Workspace()
-    workspace.give_back(workspace.lend(10, torch.float32, torch.device("meta")))
-    assert not workspace._free
+    buffer_pool = BufferPool()
+    buffer_pool.put_back(buffer_pool.acquire(10, torch.float32, torch.device("meta")))
+    assert not buffer_pool._free

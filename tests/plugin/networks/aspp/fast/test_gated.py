@@ -6,7 +6,7 @@ import pytest
 import torch
 from floelens.plugin.networks.architectures import fast_paths
 from floelens.plugin.networks.aspp.fast import gated as aspp_rows
-from floelens.plugin.networks.aspp.fast.gated import BIAS, GatedRows
+from floelens.plugin.networks.aspp.fast.gated import BIAS, GatedForward
 from floelens.tests.plugin.networks.networks import VARIANTS, fast_of, random_inputs, random_network
 
 pytestmark = pytest.mark.usefixtures("two_cores")
@@ -58,7 +58,7 @@ def test_rows_equal_derivatives_of_the_plain_network(variant, size, dead):
         fast = fast_of(network, torch.float64)
         fast.band_rows = 32
         distance, origin = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse)
-        found = summed(GatedRows(fast)(distance, origin, GROUPS), expected[None, 0], len(GROUPS))
+        found = summed(GatedForward(fast)(distance, origin, GROUPS), expected[None, 0], len(GROUPS))
     assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
 
 
@@ -67,7 +67,7 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
     fine, coarse, base_fine, base_coarse = inputs
     with torch.no_grad():
         distance, origin = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse)
-        rows = GatedRows(fast_of(network, torch.float64))
+        rows = GatedForward(fast_of(network, torch.float64))
         whole, inner = (
             summed(rows(distance, origin, GROUPS, edges), network(fine, coarse), len(GROUPS))
             for edges in ((True,) * 4, (False,) * 4)
@@ -80,7 +80,7 @@ def test_inner_edges_are_right_beyond_the_receptive_field():
 def test_some_outputs_are_those_of_all(outputs):
     network, *inputs = settings_of("interpretability_small", 40, 30)
     fine, coarse, base_fine, base_coarse = inputs
-    rows = GatedRows(fast_of(network, torch.float64))
+    rows = GatedForward(fast_of(network, torch.float64))
     given = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS
     expected, found = list(rows(*given)), list(rows(*given, outputs=outputs))
     assert [name for name, _ in found] == [name for name, _ in expected]
@@ -91,7 +91,7 @@ def test_some_outputs_are_those_of_all(outputs):
 def test_inputs_that_require_a_gradient_are_split_the_same_without_one():
     network, *inputs = settings_of("interpretability_small", 150, 20)
     fine, coarse, base_fine, base_coarse = inputs
-    rows, origin = GatedRows(fast_of(network, torch.float64)), (base_fine, base_coarse)
+    rows, origin = GatedForward(fast_of(network, torch.float64)), (base_fine, base_coarse)
     expected = dict(rows((fine - base_fine, coarse - base_coarse), origin, GROUPS[:1]))
     found = dict(rows(((fine - base_fine).requires_grad_(), coarse - base_coarse), origin, GROUPS[:1]))
     assert found.keys() == expected.keys()
@@ -105,7 +105,7 @@ def test_rows_are_cut_where_the_network_cuts_its_own(height, least, monkeypatch)
     fast, heights = fast_of(network, torch.float64), []
     fast.band_rows = height
     monkeypatch.setattr(aspp_rows, "_gate", lambda rows: heights.append(rows.shape[2]))
-    list(GatedRows(fast)((fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS))
+    list(GatedForward(fast)((fine - base_fine, coarse - base_coarse), (base_fine, base_coarse), GROUPS))
     with torch.no_grad():
         number = sum(len(list(share.cut(height))) for share in fast.shares(150))
     assert number >= least

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import BIAS, AlongEpsilon, Rules, along_gradient
 from floelens.plugin.core.relevance.fast import FastEpsilon, FastGradient
-from floelens.plugin.core.relevance.methods import Method, WalkExplainer, explainer_for
+from floelens.plugin.core.relevance.methods import LayerwiseExplainer, Method, explainer_for
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.networks.architectures import fast_paths
 from floelens.plugin.networks.aspp.definition import AsppFusion
-from floelens.plugin.networks.aspp.fast.gradient import Pullback
-from floelens.plugin.networks.aspp.fast.lrp_epsilon import EpsilonPullback
+from floelens.plugin.networks.aspp.fast.gradient import GradientPass
+from floelens.plugin.networks.aspp.fast.lrp_epsilon import EpsilonPass
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 from floelens.tests.plugin.networks.networks import fast_of
 
@@ -47,9 +47,9 @@ def off(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def walked(network, fine, coarse, seeds):
-    walk = Walk(traced(network), Rules(along_gradient, fine.dtype))
-    logits, ledger = walk.forward(fine, coarse), Ledger()
-    return logits, *walk.backward(seeds, ledger), ledger.by_layer()[BIAS]
+    layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, fine.dtype))
+    logits, ledger = layerwise.forward(fine, coarse), Ledger()
+    return logits, *layerwise.backward(seeds, ledger), ledger.by_layer()[BIAS]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
     fine, coarse = inputs_of(*size, dtype)
     seeds = torch.randn(1, outputs, *size, dtype=dtype, generator=torch.Generator().manual_seed(1))
     logits, to_fine, to_cells, biases = walked(network, fine, coarse, seeds)
-    found, pull = Pullback(fast_of(network))(fine, coarse)
+    found, backward = GradientPass(fast_of(network))(fine, coarse)
     noted = {}
-    fast_fine, fast_cells = pull(seeds, noted.__setitem__)
+    fast_fine, fast_cells = backward(seeds, noted.__setitem__)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
@@ -89,8 +89,8 @@ def test_sides_that_are_not_the_scenes_spoil_nothing_beyond_the_receptive_field(
     seeds = torch.zeros(1, outputs, rows, cols, dtype=torch.float64)
     seeds[own] = torch.randn(seeds[own].shape, dtype=torch.float64)
     logits, to_fine, to_cells, _ = walked(network, fine, coarse, seeds)
-    found, pull = Pullback(fast_of(network))(fine, coarse, edges)
-    fast_fine, fast_cells = pull(seeds)
+    found, backward = GradientPass(fast_of(network))(fine, coarse, edges)
+    fast_fine, fast_cells = backward(seeds)
     assert off(found[own], logits[own]) < 1e-12
     assert off(fast_fine, to_fine) < 1e-12
     assert off(fast_cells, to_cells) < 1e-12
@@ -113,12 +113,12 @@ def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, e
     network = network_of("interpretability_small", outputs, dtype)
     fine, coarse = inputs_of(61, 74, dtype)
     seeds = torch.randn(1, outputs, 61, 74, dtype=dtype, generator=torch.Generator().manual_seed(1))
-    walk, books = Walk(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
-    logits = walk.forward(fine, coarse)
-    to_fine, to_cells = walk.backward(seeds, books)
-    found, pull = EpsilonPullback(fast_of(network), epsilon)(fine, coarse)
+    layerwise, books = LayerwiseBackward(traced(network), Rules(AlongEpsilon(epsilon), dtype)), Ledger()
+    logits = layerwise.forward(fine, coarse)
+    to_fine, to_cells = layerwise.backward(seeds, books)
+    found, backward = EpsilonPass(fast_of(network), epsilon)(fine, coarse)
     fast_books = Ledger()
-    fast_fine, fast_cells = pull(seeds, fast_books.note)
+    fast_fine, fast_cells = backward(seeds, fast_books.record)
     assert off(found, logits) < share
     assert off(fast_fine, to_fine) < share
     assert off(fast_cells, to_cells) < share
@@ -135,8 +135,8 @@ def test_an_epsilon_too_small_for_the_precision_leaves_the_gradient():
     network = network_of("interpretability_small", 1, torch.float32)
     fine, coarse = inputs_of(20, 20, torch.float32)
     seeds, notes = torch.ones(1, 1, 20, 20), Ledger()
-    to_fine, _ = EpsilonPullback(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.note)
-    assert off(to_fine, Pullback(fast_of(network))(fine, coarse)[1](seeds)[0]) < 1e-5
+    to_fine, _ = EpsilonPass(fast_of(network), 1e-60)(fine, coarse)[1](seeds, notes.record)
+    assert off(to_fine, GradientPass(fast_of(network))(fine, coarse)[1](seeds)[0]) < 1e-5
     assert abs(sum(notes.by_layer()["epsilon"].values())) < 1e-20
 
 
@@ -147,8 +147,8 @@ def test_a_norm_without_gain_is_not_merged_and_keeps_its_share():
     seeds = torch.ones(1, 1, 70, 75, dtype=torch.float64)
     _, to_fine, _, biases = walked(network, fine, coarse, seeds)
     noted = {}
-    _, pull = Pullback(fast_of(network))(fine, coarse)
-    assert off(pull(seeds, noted.__setitem__)[0], to_fine) < 1e-12
+    _, backward = GradientPass(fast_of(network))(fine, coarse)
+    assert off(backward(seeds, noted.__setitem__)[0], to_fine) < 1e-12
     assert float(noted["norm1"]) == pytest.approx(biases["norm1"], rel=1e-10)
 
 
@@ -158,5 +158,5 @@ def test_explainers_by_the_networks_own_way_back_are_chosen_where_there_is_one()
         assert isinstance(explainer_for(runner, Method(name)), FastGradient)
     assert isinstance(explainer_for(runner, Method("lrp_epsilon")), FastEpsilon)
     runner = Runner(tiny_card(radius=30), AsppFusion(2, 3, 4, "fusion", 4), "cpu")
-    assert isinstance(explainer_for(runner, Method("gradient")), WalkExplainer)
-    assert isinstance(explainer_for(runner, Method("lrp_epsilon")), WalkExplainer)
+    assert isinstance(explainer_for(runner, Method("gradient")), LayerwiseExplainer)
+    assert isinstance(explainer_for(runner, Method("lrp_epsilon")), LayerwiseExplainer)

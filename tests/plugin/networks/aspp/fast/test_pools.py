@@ -6,11 +6,11 @@ import pytest
 import torch
 from floelens.plugin.networks.aspp.fast import pools as aspp_pools
 from floelens.plugin.networks.aspp.fast.pools import (
-    beside,
-    complete,
     doubled_pools,
     framed_pools,
-    turned_pools,
+    normalise_boundary,
+    shifted_sum,
+    transposed_pools,
 )
 from floelens.plugin.networks.layers import SamePool2d
 from floelens.tests.plugin.networks.aspp.test_definition import worst
@@ -77,13 +77,13 @@ def test_framed_pools_are_those_of_the_whole_array_with_zeros_beside(dtype, shar
 
 
 @pytest.mark.parametrize(("dtype", "share"), KINDS)
-def test_turned_pools_are_the_transpose(dtype, share):
+def test_transposed_pools_are_the_transpose(dtype, share):
     values = values_of(37, 30, dtype)
     given = {scale: values_of(37, 30, dtype).roll(scale, 2) for scale in SCALES}
     ahead = sum(
         (pooled.double() * given[scale].double()).sum() for scale, pooled in doubled_pools(values, SCALES)
     )
-    back = (turned_pools(given, torch.channels_last).double() * values.double()).sum()
+    back = (transposed_pools(given, torch.channels_last).double() * values.double()).sum()
     assert abs(ahead - back) < share * abs(ahead)
 
 
@@ -93,7 +93,7 @@ def test_sums_beside_take_nothing_from_outside(dtype, share):
     padded = torch.nn.functional.pad(values.double(), (2, 2, 2, 2))
     rows, cols = slice(4, None), slice(4, None)
     expected = sum(padded[:, :, a, b] for a in (slice(0, -4), rows) for b in (slice(0, -4), cols))
-    assert worst(beside(values, 2).double(), expected) < share
+    assert worst(shifted_sum(values, 2).double(), expected) < share
 
 
 @pytest.mark.parametrize("length", [5, 8, 40])
@@ -103,6 +103,6 @@ def test_means_are_completed_where_the_array_ends_and_nowhere_else(length, first
     factors = (8 / pool.counts(length, torch.ones((), dtype=torch.float64)))[first:stop]
     for ends, rows in (((True, True), factors), ((False, False), torch.ones_like(factors))):
         means = torch.ones(1, 2, stop - first, 40, dtype=torch.float64)
-        complete(means, scale, ((first, stop), (0, 40)), (length, 40), ends)
+        normalise_boundary(means, scale, ((first, stop), (0, 40)), (length, 40), ends)
         cols = 8 / pool.counts(40, means)
         assert (means - rows[:, None] * cols).abs().max() < 1e-15

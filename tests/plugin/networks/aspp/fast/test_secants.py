@@ -6,28 +6,28 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.layers.activations import Rescaled
-from floelens.plugin.core.layers.backward import Walk, traced
+from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import Rules, along_gradient
 from floelens.plugin.core.relevance.explainers import PathExplainer, SecantExplainer
 from floelens.plugin.core.relevance.methods import NODES_A_STEP, Method, explainer_for
 from floelens.plugin.core.streaming.runner import Inputs, Runner
-from floelens.plugin.networks.aspp.fast.secants import SecantPullback, secants
+from floelens.plugin.networks.aspp.fast.secants import SecantGradient, secants
 from floelens.plugin.networks.package import load
 from floelens.tests.plugin.networks.aspp.fast.test_gradient import inputs_of, network_of, off
 from floelens.tests.plugin.networks.networks import fast_of
 
 
 def rescaled(network, points, seeds):
-    """Return the multipliers over each step by the walk through the plain network."""
+    """Return the gradients over each step by the walk through the plain network."""
     gates = Rescaled()
-    walk = Walk(traced(network), Rules(along_gradient, seeds.dtype, gates))
+    layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, seeds.dtype, gates))
     for begin, end in zip(points, points[1:]):
         gates.record()
-        walk.forward(*begin)
+        layerwise.forward(*begin)
         gates.recording = False
-        walk.forward(*end)
-        yield walk.backward(seeds, Ledger())
+        layerwise.forward(*end)
+        yield layerwise.backward(seeds, Ledger())
 
 
 @pytest.mark.usefixtures("two_cores")
@@ -41,13 +41,13 @@ def test_multipliers_over_steps_are_those_of_the_walk_with_rescaled_gates(varian
     seeds = torch.zeros(1, outputs, 50, 55, dtype=torch.float64)
     seeds[:, -1, 10:45, :30] = 1.0
     points = [(end * fine, end * coarse) for end in (0.0, 0.3, 1.0)]
-    pullback = SecantPullback(fast_of(network.to(dtype), dtype))
-    found = list(pullback.steps([point.to(dtype) for point, _ in points], seeds.to(dtype)))
+    forward_pass = SecantGradient(fast_of(network.to(dtype), dtype))
+    found = list(forward_pass.steps([point.to(dtype) for point, _ in points], seeds.to(dtype)))
     expected = list(rescaled(network.to(torch.float64), points, seeds))
     assert len(found) == len(expected) == 2
     for mine, (of_fine, of_coarse) in zip(found, expected):
         assert off(mine, of_fine) < share
-        assert off(pullback.cells(seeds.to(dtype), coarse.to(dtype)), of_coarse) < 1e-5
+        assert off(forward_pass.cells(seeds.to(dtype), coarse.to(dtype)), of_coarse) < 1e-5
 
 
 def test_the_secant_of_a_relu_is_its_slope_where_it_has_one():

@@ -1,12 +1,14 @@
-"""Which pixels of a scene are scored, what a chart says of them, and their way to a refit."""
+"""The labels of a scene: what a chart says of its pixels, whether it is a chart of that kind, and rows for a refit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Union
 
 import numpy as np
 
+from ...core.zscores.sampling import label_targets
 from ...core.zscores.sums.information import OutputLayer
 from ...ground.errors import SceneError
 from ...ground.protocols import Progress
@@ -18,104 +20,34 @@ from ...io.formats.labels import LabelReader
 from ...io.geometry.grid import Grid
 from ...networks.card import Head
 
-Place = tuple[np.ndarray, np.ndarray]
+# Rows and columns in a window: of single pixels, (pixel,) each, or of all, as slices.
+Place = tuple[Union[np.ndarray, slice], Union[np.ndarray, slice]]
 
 
-def pixel_spool(layer: OutputLayer) -> RowFile:
+def pixel_rows(layer: OutputLayer) -> RowFile:
     """Return a temporary file for the labelled pixels of a head."""
     components = ("components", np.float32, (len(layer.components),))
     return RowFile(np.dtype([components, ("label", np.float64), ("block", np.int64)]))
 
 
-def spooled(spool: RowFile, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Return the labelled pixels as rows of a spool."""
+def as_rows(file: RowFile, components: np.ndarray, labels: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return the labelled pixels as rows of a temporary file."""
     known = ~np.isnan(labels)
-    rows = np.empty(int(known.sum()), spool.dtype)
+    rows = np.empty(int(known.sum()), file.dtype)
     rows["components"], rows["label"], rows["block"] = components[known], labels[known], blocks[known]
     return rows
 
 
-def rereading(spool: RowFile, clustering: str, progress: Progress) -> Callable[[], Iterator]:
-    """Return what reads the pixels of a spool anew, and stops where the user asks for it."""
+def rereading(file: RowFile, clustering: str, progress: Progress) -> Callable[[], Iterator]:
+    """Return what reads the pixels of a temporary file anew, and stops where the user asks for it."""
     from ...core.streaming.engine import check_cancelled
 
     def batches() -> Iterator:
-        for rows in spool:
+        for rows in file:
             check_cancelled(progress)
             yield rows["components"], rows["label"], {clustering: rows["block"]}
 
     return batches
-
-
-AUTOMATIC = -1  # as SAMPLE: every pixel without labels, one a coarse cell with them
-EVERY = 1
-
-
-def sampling_step(sample: int, labelled: bool) -> int:
-    """Return the step that :func:`sampling` takes: that of SAMPLE, or the one that suits a scene.
-
-    Without labels nothing depends on how pixels depend on each other, so that all of them are taken; tests with
-    labels take one pixel a coarse cell, whose pixels share their radiometry.
-    """
-    if sample != AUTOMATIC:
-        return sample
-    return 0 if labelled else EVERY
-
-
-def sampling_text(step: int) -> str:
-    """Return a step in words."""
-    if step == EVERY:
-        return "all pixels"
-    return f"every {step}. row and column" if step else "one pixel a coarse cell"
-
-
-def sampling(step: int, ratio: int) -> Callable[[Window, np.ndarray], np.ndarray]:
-    """Return which pixels are sampled: it depends on their place in the scene alone, not on the tiles.
-
-    Parameters
-    ----------
-    step : int
-        Every `step`-th row and column; 0 is the middle pixel of every coarse cell.
-    ratio : int
-        Fine pixels along a coarse cell.
-    """
-    every = step or ratio
-    first = every // 2
-
-    def choose(window: Window, valid: np.ndarray) -> np.ndarray:
-        rows = np.arange(window.row, window.row_stop) % every == first
-        cols = np.arange(window.col, window.col_stop) % every == first
-        return rows[:, None] & cols & valid
-
-    return choose
-
-
-def label_targets(head: Head, values: np.ndarray) -> np.ndarray:
-    """Return what a chart's values mean to a head.
-
-    Parameters
-    ----------
-    head : Head
-        Sigmoid: values are % and become fractions; softmax: codes become positions of classes;
-        linear: values stay.
-    values : numpy.ndarray
-        (pixel,), NaN where there is none.
-
-    Returns
-    -------
-    numpy.ndarray
-        (pixel,), float64; NaN where the value means nothing: codes above 100, or of no class.
-    """
-    values = values.astype(np.float64)
-    if head.kind == "linear":
-        return values
-    if head.kind == "sigmoid":
-        with np.errstate(invalid="ignore"):
-            return np.where((values >= 0) & (values <= 100), values / 100.0, np.nan)
-    targets = np.full(values.shape, np.nan)
-    for position, entry in enumerate(head.classes):
-        targets[values == entry.value] = position
-    return targets
 
 
 _TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
@@ -274,9 +206,11 @@ class SceneLabels:
         return [kind.targets(reader.read(window)[at]) for kind, reader in zip(self._kinds, self._readers)]
 
     def meant(self, window: Window, at: Place) -> list[np.ndarray | None]:
-        """Return what :meth:`targets` does, for each head None without labels, and watch nothing."""
-        if not self._readers:
-            return [None] * len(self._heads)
+        """Return what :meth:`known` does, for each head None without labels."""
+        return [*self.known(window, at)] or [None] * len(self._heads)
+
+    def known(self, window: Window, at: Place) -> list[np.ndarray]:
+        """Return what :meth:`targets` does, and watch nothing."""
         return [
             label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
         ]

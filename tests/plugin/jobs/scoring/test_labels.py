@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.plugin.jobs.scoring.sample import LabelKind
+from floelens.plugin.jobs.scoring.labels import LabelKind
 from floelens.plugin.networks.card import Head, HeadClass
 
 ICE = Head("ice", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")

@@ -10,7 +10,7 @@ from ..streaming.tiling import Plan, Tile
 CANDIDATES = 5
 
 
-def pilots_of(source: Source, plan: Plan, side: int, number: int) -> list[tuple[Tile, Patch]]:
+def probe_windows(source: Source, plan: Plan, side: int, number: int) -> list[tuple[Tile, Patch]]:
     """Return up to `number` tiles of `side` pixels, some valid, spread over the region, and what was read for them."""
     found, region = [], plan.region
     for index in range(CANDIDATES * CANDIDATES):

@@ -1,0 +1,73 @@
+"""The report of a run of relevance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...ground.vocabulary.relevance_methods import SETTINGS
+from ...io.rasters.writer import Outputs
+from ...networks.card import ModelCard
+from ...report.page.tables import csvt_path
+from ...report.relevance.conservation import Conservation
+from ...report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
+from ...report.relevance.report import relevance_csv, relevance_csvt, relevance_html, relevance_json
+from ..common.provenance import model_facts
+
+if TYPE_CHECKING:
+    from ...core.relevance.methods import Method
+    from ...core.relevance.run import RelevanceResult
+    from ...core.target.target import Seeding
+
+
+def report_page(
+    card: ModelCard,
+    seeding: Seeding,
+    result: RelevanceResult,
+    channels: tuple[ChannelRelevance, ...],
+    **said: Any,
+) -> RelevanceReport:
+    """Return the content of a report.
+
+    Parameters
+    ----------
+    card, seeding, result : ModelCard, Seeding, RelevanceResult
+        The network, what was explained, and the sums of the run.
+    channels : tuple of ChannelRelevance
+        What speaks for and against, by channel.
+    **said
+        Further fields of :class:`.RelevanceReport`: what the job knows of the scene and its parameters.
+    """
+    names = [entry.name for entry in seeding.head.classes]
+    return RelevanceReport(
+        model=model_facts(card),
+        head=seeding.head.name,
+        target_class=PREDICTED_CLASS if seeding.wanted is None else names[seeding.wanted],
+        reference_class="" if seeding.reference is None else names[seeding.reference],
+        pixels=int(result.pixels),
+        method=result.method.name,
+        channels=channels,
+        conservation=Conservation.of(result.accounts),
+        settings=_reported(result.method),
+        several_classes=seeding.outputs > 1,
+        **said,
+    )
+
+
+def write_report(
+    outputs: Outputs, page: RelevanceReport, html: str | None, as_json: str | None, as_csv: str | None
+) -> None:
+    """Write a report as HTML, JSON and CSV, as far as there is a path for each."""
+    for path, make in ((html, relevance_html), (as_json, relevance_json), (as_csv, relevance_csv)):
+        if path:
+            outputs.file(path).write_text(make(page), encoding="utf-8")
+    if as_csv:
+        outputs.file(csvt_path(as_csv)).write_text(relevance_csvt(), encoding="utf-8")
+
+
+def _reported(method: Method) -> dict[str, object]:
+    """Return the settings that a method uses, as a report names them."""
+    words = {"z_box": f"z_box (z^B, inputs within ±{method.bound:g} standard deviations)"}
+    return {
+        SETTINGS[name].reported: words.get(str(value), value)
+        for name, value in method.used_settings().items()
+    }
