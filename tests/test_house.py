@@ -319,6 +319,13 @@ CLEAN = [
     "plugin/core/simulation",
     "plugin/core/training",
     "plugin/jobs",
+    "plugin/ground",
+    "plugin/io",
+    "plugin/report",
+    "plugin/algorithms",
+    "plugin/gui",
+    "tools",
+    "bench",
 ]
 OLD_WORDS = re.compile(
     r"(?<![A-Za-z])(booked|told(?! apart)|hands on|way back|retreats?|thinned|workspace|wishes|walked|pullback|"

@@ -17,7 +17,9 @@ from .reference import declared_algorithms, write_reference
 
 FLOORS = ("jobs", "core", "io", "report", "networks", "ground")  # whose modules are public
 PAGES = ("README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
-SITE = ROOT / "docs" / "site"  # what belongs to the site alone: its first page, and what Sphinx is told
+SITE = (
+    ROOT / "docs" / "site"
+)  # what belongs to the site alone: its first page, and what Sphinx is configured with
 
 
 def pages(root: Path = ROOT) -> list[str]:

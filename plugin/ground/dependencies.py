@@ -109,7 +109,7 @@ def _packaged_torch() -> int:
     if not shutil.which("apt-cache"):
         return 0
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(
+        answer = subprocess.run(
             ["apt-cache", "policy", "python3-torch"],
             env={**os.environ, "LC_ALL": "C"},
             capture_output=True,
@@ -117,7 +117,7 @@ def _packaged_torch() -> int:
             timeout=5,
             check=False,
         ).stdout
-        found = re.search(r"Candidate: (\d+)\.", told)
+        found = re.search(r"Candidate: (\d+)\.", answer)
         return int(found[1]) if found else 0
     return 0
 
