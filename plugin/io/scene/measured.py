@@ -176,7 +176,8 @@ class MeasuredRaster:
             Too many values are impossible.
         """
         if degrees is not None and self._angles:
-            self._to_degrees(degrees)
+            _, angles = self._angles
+            angles.convert(degrees, angles.outside(degrees))
         for layer, band in zip(values, bands):
             intake = self.intakes[band]
             if intake.range is None:
