@@ -41,11 +41,25 @@ class ProductRaster(Protocol):
         Rows that are cheap to read together (blocks or chunks of the file).
     """
 
-    grid: Grid
-    bands: Sequence[Band]
-    dtype: str
-    nodata: float
-    strip_rows: int
+    @property
+    def grid(self) -> Grid:
+        """Its geometry."""
+
+    @property
+    def bands(self) -> Sequence[Band]:
+        """Names and units."""
+
+    @property
+    def dtype(self) -> str:
+        """``float32`` or ``uint8``."""
+
+    @property
+    def nodata(self) -> float:
+        """What stands for no data."""
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows that are cheap to read together."""
 
     def read(self, window: Window) -> np.ndarray:
         """Return (band, row, column) of `dtype`; the window lies inside the grid."""
