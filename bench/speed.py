@@ -104,6 +104,7 @@ def main() -> int:
         "relevance, gradient_x_input": {"METHOD": "gradient_x_input", **relevance},
         "relevance, lrp_epsilon": {"METHOD": "lrp_epsilon", **relevance},
         "zscores": {"OUTPUT": folder / "zscores.csv"},
+        "artifacts, 12 windows": {"ARTIFACT": folder / "artifact.tif"},
     }
 
     megapixels = arguments.size**2 / 1e6

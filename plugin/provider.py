@@ -11,6 +11,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.ablation import Ablation
+from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.importscene import ImportScene
@@ -18,6 +19,7 @@ from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
+from .algorithms.squaresbenchmark import SquaresBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -26,9 +28,11 @@ ALGORITHMS = (
     SimulateScene,
     Predict,
     Relevance,
+    Artifacts,
     Contributions,
     ZScores,
     Ablation,
+    SquaresBenchmark,
     InspectModel,
     Environment,
 )

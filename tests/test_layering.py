@@ -40,7 +40,16 @@ ROOMS_OF_CORE = (
     "zscores",
     "simulation",
     "training",
+    "artifacts",
+    "benchmarks",
 )
+# Which rooms of the science may use another one.
+MAY_USE = {
+    ("training", "simulation"),
+    ("artifacts", "relevance"),
+    ("benchmarks", "relevance"),
+    ("benchmarks", "contributions"),
+}
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
 
@@ -110,12 +119,7 @@ def test_the_rooms_of_the_science_stand_on_what_is_below_them_not_on_each_other(
         room = module.split(".")[2] if module.count(".") > 1 else ""
         for name in imports_of(module):
             other = name.split(".")[2] if name.startswith("plugin.core.") else ""
-            if (
-                other
-                and other != room
-                and other in ROOMS_OF_CORE
-                and (room, other) != ("training", "simulation")
-            ):
+            if other and other != room and other in ROOMS_OF_CORE and (room, other) not in MAY_USE:
                 wrong.append(f"{module} imports {name}")
     assert not wrong
 
@@ -314,6 +318,7 @@ RUNS = {
     "relevance": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "SAR_RELEVANCE": "relevance.tif"},
     "contributions": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "parts.tif"},
     "ablation": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "lost.tif"},
+    "artifacts": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "ARTIFACT": "artifact.tif"},
     "zscores": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "zscores.csv"},
     "inspectmodel": {"MODEL": "aspp-concentration-sim", "OUTPUT": "model.html"},
 }
@@ -351,3 +356,21 @@ def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     assert "torch" in said
     assert "Traceback" not in said
     assert not (tmp_path / "model.html").exists()
+
+
+MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 450, 80
+
+
+def test_files_and_functions_stay_small_enough_to_be_read_at_once():
+    long = []
+    for path in sorted((ROOT / "plugin").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        place, lines = path.relative_to(ROOT), len(text.splitlines())
+        if lines > MOST_LINES_OF_A_FILE:
+            long.append(f"{place}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                height = (node.end_lineno or node.lineno) - node.lineno + 1
+                if height > MOST_LINES_OF_A_FUNCTION:
+                    long.append(f"{place}: {node.name} has {height} lines")
+    assert not long

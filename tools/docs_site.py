@@ -17,9 +17,7 @@ from .reference import declared_algorithms, write_reference
 
 FLOORS = ("jobs", "core", "io", "report", "networks", "ground")  # whose modules are public
 PAGES = ("README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
-SITE = (
-    ROOT / "docs" / "site"
-)  # what belongs to the site alone: its first page, and what Sphinx is configured with
+SITE = ROOT / "docs" / "site"  # what belongs to the site alone: its first page, and the settings of Sphinx
 
 
 def pages(root: Path = ROOT) -> list[str]:

@@ -97,6 +97,7 @@ class HeadlessQgis:
             text=True,
             timeout=timeout,
             check=False,
+            restore_signals=False,  # a file beyond a limit is an error to report, not the end of the process
         )
 
     def enable(self, plugin: str) -> None:

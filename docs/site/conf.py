@@ -1,4 +1,4 @@
-"""What Sphinx is told of the site that ``make docs`` builds."""
+"""Settings of Sphinx for the site that ``make docs`` builds."""
 
 import configparser
 import re

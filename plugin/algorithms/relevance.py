@@ -7,7 +7,7 @@ from ..ground.vocabulary.relevance_methods import METHODS
 from .framework import declare
 from .framework.base import Destinations
 from .framework.explaining import ExplainingAlgorithm
-from .framework.relevance_options import chosen_options, method_options
+from .framework.relevance_options import chosen_focus, chosen_options, focus_options, method_options
 
 METHOD_WORDS = {word: method.help for word, method in METHODS.items()}
 
@@ -45,6 +45,8 @@ class Relevance(ExplainingAlgorithm):
         )
         self.declare_head()
         for parameter in method_options():
+            self.addParameter(parameter)
+        for parameter in focus_options():
             self.addParameter(parameter)
         self.addParameter(
             declare.flag(
@@ -114,4 +116,5 @@ class Relevance(ExplainingAlgorithm):
             point=values.lonlat("POINT", explained["scene"].sar),
             faithfulness=values.flag("FAITHFULNESS"),
             **chosen_options(values),
+            **chosen_focus(values),
         )

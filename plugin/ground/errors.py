@@ -5,7 +5,13 @@ This module imports nothing, so that every layer may raise its errors.
 
 
 class FloeLensError(Exception):
-    """Something a person can mend; the message is one clear sentence."""
+    """Something a person can mend; the message is one clear sentence, on one line.
+
+    Reasons that libraries give may have several lines.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
 
 class ParameterError(FloeLensError):

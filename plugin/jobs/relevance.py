@@ -38,6 +38,7 @@ from .relevance_output.layers import (
 from .relevance_output.report import report_page, write_report
 
 if TYPE_CHECKING:
+    from ..core.relevance.focus import Focus
     from ..core.relevance.methods import Method
     from ..core.relevance.run import RelevanceResult
     from ..core.relevance.uncertainty import Uncertainty
@@ -89,6 +90,9 @@ class Relevance:
         Ids or paths of the models beside `model`.
     samples, noise, seed : int, float, int
         Of SmoothGrad and of what the uncertainty draws.
+    cap, offset, mask_fill : float, float, float or None
+        What the network is allowed to see of the SAR channels, as
+        :class:`floelens.plugin.core.relevance.focus.Focus` has them.
     faithfulness : bool
         Whether blocks are deleted and inserted in the map's order, for the report.
     compute : Compute
@@ -121,16 +125,20 @@ class Relevance:
     samples: int = default_of("samples")
     noise: float = default_of("noise")
     seed: int = default_of("seed")
+    cap: float = 0.0
+    offset: float = 0.0
+    mask_fill: float | None = None
     faithfulness: bool = False
     compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
+        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
         from ..core.target.target import Target
 
-        runner = self.compute.runner(self.model, progress)
+        runner = FocusedRunner.of(self.compute.runner(self.model, progress), self._focus())
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         self._check(card)
@@ -219,6 +227,7 @@ class Relevance:
             baseline=self._baseline_text() if method.times_input else None,
             uncertainty=uncertainty.text() or None,
             ensemble="; ".join(self.ensemble) or None,
+            focus=self._focus().text() or None,
         )
 
     def _fine_rasters(
@@ -275,14 +284,21 @@ class Relevance:
         settings = {name: getattr(self, name) for name in SETTINGS}
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
+    def _focus(self) -> Focus:
+        from ..core.relevance.focus import Focus
+
+        return Focus(self.cap, self.offset, self.mask_fill)
+
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
+        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
             raise ParameterError(
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
-        members = tuple(self.compute.runner(model) for model in self.ensemble)
+        focus = self._focus()
+        members = tuple(FocusedRunner.of(self.compute.runner(model), focus) for model in self.ensemble)
         weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
         if len(set(weights)) < len(weights):
             raise ParameterError(
@@ -396,3 +412,8 @@ def _numbers(result: RelevanceResult) -> dict[str, object]:
         "BIAS_SHARE": float(accounts.bias),
         "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
     }
+
+
+def _focus_setting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return what the network was allowed to see, as a report names it; nothing where all was."""
+    return {"input focus": tags["FLOELENS_FOCUS"]} if "FLOELENS_FOCUS" in tags else {}

@@ -358,7 +358,9 @@ def _value_problem(definition, value: object) -> str | None:
                     return problem
     if isinstance(definition, QgsProcessingParameterEnum):
         words = definition.metadata().get(WORDS, [])
-        word = plain(value)
-        if words and word is not None and word not in words:
-            return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
+        several = definition.allowMultiple()
+        chosen = plain(value).split(",") if several and isinstance(plain(value), str) else plain(value)
+        for word in chosen if isinstance(chosen, (list, tuple)) else [chosen]:
+            if words and word is not None and word not in words:
+                return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None

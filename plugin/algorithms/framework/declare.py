@@ -6,7 +6,7 @@ enum's words are a promise, so they are given with what each means, and its help
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qgis.core import (
     QgsProcessing,
@@ -53,6 +53,12 @@ def rasters(name: str, label: str, help_text: str):
 def as_advanced(parameter: QgsProcessingParameterDefinition):
     """Return a parameter that dialogs show among the advanced ones."""
     parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def as_optional(parameter: QgsProcessingParameterDefinition):
+    """Return a parameter that need not be given."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
     return parameter
 
 
@@ -110,6 +116,24 @@ def choice(
     """Return an enum of static words; `words` says what each means."""
     parameter = QgsProcessingParameterEnum(
         name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+    )
+    parameter.setMetadata({WORDS: list(words)})
+    listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return _finished(parameter, f"{help_text} {listed}.", advanced)
+
+
+def choices(
+    name: str,
+    label: str,
+    help_text: str,
+    words: Mapping[str, str],
+    default: Sequence[str] = (),
+    advanced: bool = False,
+):
+    """Return an enum of static words of which several may be chosen; all by default where it names none."""
+    chosen = list(default or words)
+    parameter = QgsProcessingParameterEnum(
+        name, label, list(words), allowMultiple=True, defaultValue=chosen, usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())

@@ -50,7 +50,9 @@ def _entry(definition: QgsProcessingParameterDefinition) -> str:
     if definition.isDestination() and extensions(definition):
         notes.append(f"a {extensions(definition)[0]} file")
     default = definition.defaultValue()
-    if default not in (None, ""):
+    if isinstance(default, (list, tuple)):
+        notes.append(f"default {', '.join(map(str, default))}")
+    elif default not in (None, ""):
         notes.append(f"default {default}")
     remark = f" <i>({escape(', '.join(notes))})</i>" if notes else ""
     return (

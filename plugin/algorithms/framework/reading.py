@@ -81,6 +81,10 @@ class Reading:
         """Return the word of an enum."""
         return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
 
+    def choices(self, name: str) -> tuple[str, ...]:
+        """Return the words of an enum of which several may be chosen."""
+        return tuple(self._algorithm.parameterAsEnumStrings(self._parameters, name, self._context))
+
     def flag(self, name: str) -> bool:
         """Return a yes or no; on the command line true, yes, 1 or false, no, 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...ground.errors import ParameterError
 from ...ground.vocabulary.relevance_methods import SETTINGS
 from ...ground.vocabulary.words import FIRST_LAYERS, UNCERTAINTIES
 from . import declare
@@ -41,6 +42,57 @@ def method_options() -> list:
     ]
 
 
+def method_settings() -> list:
+    """Return the parameters of the methods' settings alone."""
+    return [_setting(name) for name in SETTINGS]
+
+
+def focus_options() -> list:
+    """Return the parameters of what the network is allowed to see."""
+    options = [
+        declare.number(
+            "CAP",
+            "Cap of SAR values (standard deviations)",
+            "SAR values farther than this from their training mean are set to this distance, so that outliers make no "
+            "peaks in the map; 0 caps none.",
+            0.0,
+            0.0,
+            1000.0,
+            advanced=True,
+        ),
+        declare.number(
+            "OFFSET",
+            "Offset of SAR values (standard deviations)",
+            "Added to every SAR value after the cap: a map that moves while the prediction does not is an artifact.",
+            0.0,
+            -1000.0,
+            1000.0,
+            advanced=True,
+        ),
+        declare.text(
+            "MASK_FILL",
+            "Fill of gaps and land (standard deviations)",
+            "What the network reads at masked and missing SAR pixels, in standard deviations from the training mean; "
+            "the fill of the model's card where empty.",
+            advanced=True,
+        ),
+    ]
+    # Models that people have saved have no values for them: what is not optional would make these invalid.
+    return [declare.as_optional(option) for option in options]
+
+
+def chosen_focus(values: Destinations) -> dict:
+    """Return what the network is allowed to see, by the names of the job."""
+    fill = values.text("MASK_FILL")
+    try:
+        mask_fill = float(fill) if fill else None
+    except ValueError:
+        raise ParameterError(
+            f"MASK_FILL is '{fill}'; give a number of standard deviations, or leave it empty."
+        ) from None
+    return {"cap": values.number("CAP"), "offset": values.number("OFFSET"), "mask_fill": mask_fill}
+
+
 def _setting(name: str):
     """Return the parameter of a setting."""
     setting = SETTINGS[name]
@@ -57,14 +109,19 @@ def _setting(name: str):
 def chosen_options(values: Destinations) -> dict:
     """Return what was chosen, by the names of the job."""
     models = (name.strip() for name in values.text("ENSEMBLE").split(";"))
-    settings = {}
-    for name, setting in SETTINGS.items():
-        read = {int: values.whole, float: values.number, str: values.choice}[type(setting.default)]
-        settings[name] = read(name.upper())
     return {
-        **settings,
+        **chosen_settings(values),
         "method": values.choice("METHOD"),
         "baseline": values.text("BASELINE"),
         "uncertainty": values.choice("UNCERTAINTY"),
         "ensemble": tuple(name for name in models if name),
     }
+
+
+def chosen_settings(values: Destinations) -> dict:
+    """Return the settings of the methods, by name."""
+    settings = {}
+    for name, setting in SETTINGS.items():
+        read = {int: values.whole, float: values.number, str: values.choice}[type(setting.default)]
+        settings[name] = read(name.upper())
+    return settings

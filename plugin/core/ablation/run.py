@@ -146,7 +146,7 @@ class Ablator:
     def linear_parts(self, inputs: Inputs, baseline: Inputs) -> dict[int, torch.Tensor]:
         """Return what each linear group adds to the logits: (1, output, row, column) by its number."""
         wanted = [number for number, linear in enumerate(self.linear) if linear]
-        if not wanted:
+        if not wanted or self._forward is None:
             return {}
         rows = []
         for distance, first in self._distances(inputs, baseline):
@@ -161,12 +161,11 @@ class Ablator:
 
     def replaced(self, inputs: Inputs, baseline: Inputs, numbers: Sequence[int]) -> Inputs:
         """Return the inputs with the groups `numbers` at their baseline."""
-        arrays = []
-        for (own, other), first in zip(
-            ((inputs.fine, baseline.fine), (inputs.coarse, baseline.coarse)), (0, inputs.fine.shape[1])
-        ):
-            arrays.append(None if own is None else torch.where(self._mask(numbers, own, first), other, own))
-        return Inputs(*arrays)
+        fine = torch.where(self._mask(numbers, inputs.fine, 0), baseline.fine, inputs.fine)
+        if inputs.coarse is None:
+            return Inputs(fine, None)
+        chosen = self._mask(numbers, inputs.coarse, inputs.fine.shape[1])
+        return Inputs(fine, torch.where(chosen, baseline.coarse, inputs.coarse))
 
     def _distances(self, inputs: Inputs, baseline: Inputs) -> list[tuple[torch.Tensor, int]]:
         found = [(inputs.fine - baseline.fine, 0)]

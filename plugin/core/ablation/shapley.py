@@ -50,4 +50,6 @@ def shapley_values(value: Callable[[tuple[int, ...]], np.ndarray], players: int)
                 total[player] += found / (players * comb(players - 1, size - 1))
             else:
                 total[player] -= found / (players * comb(players - 1, size))
+    if total is None:
+        raise ValueError("there is no coalition to be valued")
     return total

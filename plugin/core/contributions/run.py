@@ -40,7 +40,7 @@ from ..streaming.tiling import Plan, Tile
 from ..target.channel_groups import SCALE, ChannelGroup, scale_groups
 from ..target.target import Seeding
 from .completeness import Completeness, CompletenessCheck
-from .splitters import GATED, GatedSplitter, PathSplitter, Splitting
+from .splitters import SPLITTERS, Splitting
 from .sums import ContributionSums, Shares
 
 
@@ -69,8 +69,7 @@ def splitter_for(runner: Runner, splitting: Splitting, check: Callable[[], None]
     """
     if splitting.groups == SCALE:
         return ComponentSplitter(runner, splitting)
-    kind = GatedSplitter if splitting.method == GATED else PathSplitter
-    return kind(runner, splitting, check)
+    return SPLITTERS[splitting.method](runner, splitting, check)
 
 
 class ComponentSplitter:

@@ -9,7 +9,7 @@ make the groups add up exactly, so the last group is what the others leave of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -135,7 +135,7 @@ class ChannelSplitter:
                 continue
             distance = own - start
             points = [(point.fine, point.coarse)[number] for point in base]
-            rows = {row - len(base): point for row, point in enumerate(points)}
+            rows = {row - len(base): point for row, point in enumerate(points) if point is not None}
             for group, members in enumerate(self._members(first, distance.shape[1])):
                 if members and wanted(number, group):
                     rows[group] = torch.zeros_like(distance)
@@ -258,3 +258,7 @@ class PathSplitter(ChannelSplitter):
         """Add to the last of the bent groups what all bands leave of the logit, where it is not computed on its own."""
         if self.bent and self._rest:
             bands[self.bent[-1]] += bands[-1] - bands[:-1].sum(0)
+
+
+# What splits by each word of CONTRIBUTION_METHODS.
+SPLITTERS: Mapping[str, type[ChannelSplitter]] = {INTEGRATED: PathSplitter, GATED: GatedSplitter}

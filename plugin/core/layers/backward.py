@@ -51,7 +51,11 @@ class LayerwiseBackward(fx.Interpreter):
                 continue
             kind = kind_of_node(self.module, node)
             sources = [] if kind is None else read_inputs(node, kind)
-            if not sources or not all(source in raw or source in behind for source in sources):
+            if (
+                kind is None
+                or not sources
+                or not all(source in raw or source in behind for source in sources)
+            ):
                 continue
             between = [behind[source] for source in sources if source in behind]
             if kind.weighs:

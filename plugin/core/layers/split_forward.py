@@ -53,7 +53,12 @@ class ChannelParts:
 
     def __init__(self, values: dict[int, torch.Tensor], like: torch.Tensor | None = None) -> None:
         self.values = values
-        self.like = next(iter(values.values())) if values else like[:0]
+        if values:
+            self.like = next(iter(values.values()))
+        elif like is not None:
+            self.like = like[:0]
+        else:
+            raise ValueError("no part arrives, and nothing says of which size the value is")
 
     def each(
         self, function: Callable[[torch.Tensor], torch.Tensor], of_parts: Callable | None = None
@@ -226,13 +231,16 @@ class SplitForward(fx.Interpreter):
         if isinstance(how, Linear) and how.changes_nothing:
             return value
         rows = _dense(value)
-        if isinstance(how, Maximum):
+        if isinstance(how, Maximum) and layer is not None:
             return ChannelParts(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
         if kind.sized_by_second:
             return _Waiting(layer, rows, _size(args[1]))
         if isinstance(layer, SamePool2d):
             return self._pools.means(n, layer, rows)
-        assert isinstance(how, Linear)
+        if layer is None or not isinstance(how, Linear):
+            raise ModelError(
+                f"The layer '{n.name}' cannot be taken through in parts: nothing is known of it."
+            )
         return rows.each(layer, how.without_constant(layer))
 
     def _sized(self, n: fx.Node):
@@ -271,9 +279,10 @@ class _SharedPools:
         if size & (size - 1) or largest & (largest - 1):
             return rows.each(layer)
         before, after = (largest - 1) // 2, largest // 2
-        of, reached, sums = self._sums
-        if of is not rows or reached > size:
-            reached, sums = 1, rows.each(lambda row: functional.pad(row, (before, after, before, after)))
+        of, reached, held = self._sums
+        if held is None or of is not rows or reached > size:
+            reached, held = 1, rows.each(lambda row: functional.pad(row, (before, after, before, after)))
+        sums = held
         while reached < size:
             sums = sums.each(partial(_doubled, half=reached))
             reached *= 2

@@ -51,11 +51,6 @@ class Explanation:
     fine_window: Window | None = None
     coarse_window: Window | None = None
 
-    @property
-    def handed_fine(self) -> torch.Tensor | None:
-        """`direct_fine` by its former name."""
-        return self.direct_fine
-
 
 # Seeds for logits: both (1, output, row, column).
 Seeds = Callable[[torch.Tensor], torch.Tensor]

@@ -164,10 +164,11 @@ class CellMap:
                 extra = found.coarse * noise.coarse
                 direct = extra if direct is None else direct + extra
         if direct is not None:
-            if self._direct[replica] is None:
-                self._direct[replica] = np.zeros(self._shape)
+            held = self._direct[replica]
+            if held is None:
+                held = self._direct[replica] = np.zeros(self._shape)
             place = (found.coarse_window or cells).slices()
-            self._direct[replica][(slice(None), *place)] += runner.array(direct[0])
+            held[(slice(None), *place)] += runner.array(direct[0])
         self._values[id(runner)][here] = runner.array(inputs.coarse[0])
         read = patch.coarse[(slice(None), *cells.slices(patch.window.coarser(self._ratio)))]
         self._gaps[here] = ~np.isfinite(read)

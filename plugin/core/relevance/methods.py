@@ -225,10 +225,9 @@ class Method:
         origin = "a baseline of its own" if self.baseline else "each channel's mean"
         values = {name: getattr(self, name) for name in SETTINGS}
         said = self.facts.named.format(origin=origin, beta=self.alpha - 1, **values)
-        first = {"w_square": "w²", "flat": "flat", "z_box": f"z^B, bounds ±{self.bound:g}"}.get(
-            self.first_rule
-        )
-        return f"{said}; first layer: {first}" if self.propagates and first else said
+        if not self.propagates or self.first_rule not in FIRST_RULES:
+            return said
+        return f"{said}; first layer: {FIRST_RULES[self.first_rule][0].format(bound=self.bound)}"
 
 
 @dataclass(frozen=True)
@@ -363,6 +362,13 @@ RUNS: Mapping[str, MethodRun] = {
     OCCLUSION: MethodRun(_by_patches, beyond=lambda method: method.patch),
 }
 
+# What each word of FIRST_LAYERS is called in logs, and its rule; `default` and `same` have none of their own.
+FIRST_RULES: Mapping[str, tuple[str, Callable[[Method], AffineRule]]] = {
+    "w_square": ("w²", lambda method: by_squares),
+    "flat": ("flat", lambda method: evenly),
+    "z_box": ("z^B, bounds ±{bound:g}", lambda method: WithinBox(method.bound)),
+}
+
 
 def explainer_for(
     runner: Runner,
@@ -378,10 +384,6 @@ def explainer_for(
 def rules_of(runner: Runner, method: Method, dropout: DropoutRule | None = None) -> Rules:
     """Return the rule of each layer for a method that goes back layer by layer, or could."""
     gates = Whole() if method.propagates else Tangent()
-    first: Mapping[str, AffineRule] = {
-        "w_square": by_squares,
-        "flat": evenly,
-        "z_box": WithinBox(method.bound),
-    }
-    own = first.get(method.first_rule) if method.propagates else None
-    return Rules(method.how.rule(method), runner.dtype, gates, own, dropout)
+    own = FIRST_RULES.get(method.first_rule) if method.propagates else None
+    first = None if own is None else own[1](method)
+    return Rules(method.how.rule(method), runner.dtype, gates, first, dropout)

@@ -110,8 +110,9 @@ class SceneCollector:
                 self._samplers[head].add(batch.components, batch.rows, batch.cols, known, clusters)
             if self._keep is not None:
                 self._keep(head, batch.components, known, blocks)
-        for head, zoned in enumerate(self._zones if zones is not None else ()):
-            zoned.add(batch.components, zones, labels[head] if labels else None)
+        if zones is not None:
+            for head, zoned in enumerate(self._zones):
+                zoned.add(batch.components, zones, labels[head] if labels else None)
 
     def close(self) -> tuple[Information, ...]:
         """Return the information of the scene, one a head; the collector takes no more after it."""

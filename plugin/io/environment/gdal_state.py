@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from osgeo import gdal
+from osgeo import gdal, ogr, osr
 
 from .proj_state import offline_gdal_proj
 
@@ -50,13 +50,27 @@ def quiet_gdal(errors: list[str] | None = None, **options: str) -> Iterator[None
     before = {key: _option(key) for key in options}
     for key, value in options.items():
         _set_option(key, value)
-    gdal.PushErrorHandler(note)
-    try:
+    with _no_exceptions():
+        gdal.PushErrorHandler(note)
+        try:
+            yield
+        finally:
+            gdal.PopErrorHandler()
+            for key, value in before.items():
+                _set_option(key, value)
+
+
+@contextlib.contextmanager
+def _no_exceptions() -> Iterator[None]:
+    """Switch the exceptions of GDAL's Python modules off in this thread; QGIS from 3.40 on has them on.
+
+    A handler does not keep newer GDAL from raising, and a dataset that raises while it is closed is freed twice.
+    """
+    with contextlib.ExitStack() as stack:
+        for module in (gdal, ogr, osr):
+            if hasattr(module, "ExceptionMgr"):  # GDAL 3.7
+                stack.enter_context(module.ExceptionMgr(useExceptions=False))
         yield
-    finally:
-        gdal.PopErrorHandler()
-        for key, value in before.items():
-            _set_option(key, value)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ _ELEMENTS = """
     options gcptransformer srcgcptransformer dstgcptransformer tpstransformer srctpstransformer dsttpstransformer
     order reversed refine minimumgcps tolerance rpctransformer srcrpctransformer dstrpctransformer heightoffset
     heightscale pixelerrthreshold deminterpolation demmissingvalue demapplyverticaldatumshift demsrs
-    geoloctransformer srcgeoloctransformer
+    geoloctransformer srcgeoloctransformer srcapproxerrorinpixel dstapproxerrorinpixel
 """
 _KNOWN = _FILES | set(_ELEMENTS.split())
 _CLASSES = {"", "vrtdataset", "vrtwarpeddataset", "vrtsourcedrasterband", "vrtwarpedrasterband",

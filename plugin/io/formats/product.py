@@ -25,21 +25,7 @@ ROLES = ("sar", "mwr", "ancillary_fine", "ancillary_coarse", "chart")
 
 
 class ProductRaster(Protocol):
-    """A raster that can be read window by window, in physical units.
-
-    Attributes
-    ----------
-    grid : Grid
-        Its geometry.
-    bands : sequence of Band
-        Canonical channel names with units, in the order of `read`.
-    dtype : str
-        ``float32`` (invalid pixels are NaN) or ``uint8``.
-    nodata : float
-        What stands for no data: NaN for ``float32``, 255 for ``uint8``.
-    strip_rows : int
-        Rows that are cheap to read together (blocks or chunks of the file).
-    """
+    """A raster that can be read window by window, in physical units."""
 
     @property
     def grid(self) -> Grid:
@@ -47,19 +33,19 @@ class ProductRaster(Protocol):
 
     @property
     def bands(self) -> Sequence[Band]:
-        """Names and units."""
+        """Canonical channel names with units, in the order of `read`."""
 
     @property
     def dtype(self) -> str:
-        """``float32`` or ``uint8``."""
+        """``float32`` (invalid pixels are NaN) or ``uint8``."""
 
     @property
     def nodata(self) -> float:
-        """What stands for no data."""
+        """What stands for no data: NaN for ``float32``, 255 for ``uint8``."""
 
     @property
     def strip_rows(self) -> int:
-        """Rows that are cheap to read together."""
+        """Rows that are cheap to read together (blocks or chunks of the file)."""
 
     def read(self, window: Window) -> np.ndarray:
         """Return (band, row, column) of `dtype`; the window lies inside the grid."""

@@ -88,9 +88,11 @@ def check_destination(path: str | os.PathLike) -> Path:
 
 def cannot_write(path: Path, reason: object) -> OutputError:
     """Return the error of a file that could not be written, for `reason`."""
+    # Further lines name temporary files and tell how GDAL came to fail.
+    (first, *_) = str(reason).splitlines() or ("no reason given",)
     return OutputError(
-        f"{path} could not be written ({reason}). Check that the disk has room and the folder can be written to; "
-        "no file was left under this name."
+        f"{path} could not be written ({first.strip()}). Check that the disk has room and the folder can be written "
+        "to; no file was left under this name."
     )
 
 

@@ -43,7 +43,12 @@ def test_the_published_words_of_enums_are_kept_and_explained(provider, algorithm
     definition = provider.algorithm(algorithm).parameterDefinition(parameter)
     assert definition.usesStaticStrings()
     assert definition.options() == PUBLISHED[algorithm]["words"][parameter]
-    assert definition.defaultValue() == definition.options()[0]
+    if definition.allowMultiple():  # all or some of them, in their order
+        chosen = definition.defaultValue()
+        assert chosen
+        assert chosen == [word for word in definition.options() if word in chosen]
+    else:
+        assert definition.defaultValue() == definition.options()[0]
     assert all(f"{word}:" in definition.help() for word in definition.options())
 
 

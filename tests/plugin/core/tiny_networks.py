@@ -168,7 +168,7 @@ class ListSink:
 
 
 class Listener(Silent):
-    """Keeps what it is told; asks to stop after a number of reports."""
+    """Keeps what is reported; asks to stop after a number of reports."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.fractions, self.messages, self.warnings = [], [], []

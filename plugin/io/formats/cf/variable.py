@@ -48,7 +48,7 @@ class Variable:
         self._container = container
         self._array = array
         dimensions = array.GetDimensions() or []
-        self.dims = _distinct_names([d.GetName() for d in dimensions])
+        self.dims = _distinct([d.GetName() for d in dimensions])
         self.shape = tuple(int(d.GetSize()) for d in dimensions)
         self.is_text = array.GetDataType().GetClass() == gdal.GEDTC_STRING
         self.attributes, self._types = attributes_of(array)
@@ -227,7 +227,7 @@ class Variable:
         return values
 
 
-def _distinct_names(names: list[str]) -> tuple[str, ...]:
+def _distinct(names: list[str]) -> tuple[str, ...]:
     """Return names of dimensions, each of them once: a square array may have one dimension twice."""
     return tuple(name if name not in names[:at] else f"{name} ({at + 1})" for at, name in enumerate(names))
 

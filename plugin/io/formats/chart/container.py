@@ -251,7 +251,10 @@ def opened(vector: VectorFile) -> Iterator[Any]:
                 vector.path, gdal.OF_VECTOR | gdal.OF_READONLY, allowed_drivers=[vector.driver]
             )
             reason = gdal.GetLastErrorMsg()
-        except RuntimeError as error:  # where somebody has switched GDAL's exceptions on
+        except (
+            RuntimeError,
+            UnicodeDecodeError,
+        ) as error:  # where somebody has switched GDAL's exceptions on
             reason = str(error)
         if dataset is None:
             raise SceneError(

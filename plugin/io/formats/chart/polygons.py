@@ -106,8 +106,13 @@ def _choose(vector: VectorFile, dataset: Any) -> Any:
 
 
 def _crs(vector: VectorFile, layer: Any) -> str:
-    system = layer.GetSpatialRef()
-    text = system.ExportToWkt() if system is not None else ""
+    try:
+        system = layer.GetSpatialRef()
+        text = plain_text(system.ExportToWkt()) if system is not None else ""
+    except RuntimeError as error:  # where somebody has switched GDAL's exceptions on
+        raise SceneError(
+            f"The coordinate reference system of {vector.path} cannot be read ({error}). Copy its .prj file again."
+        ) from error
     if not text:
         raise SceneError(
             f"{vector.path} has no coordinate reference system. Put the .prj file beside it, or assign one."

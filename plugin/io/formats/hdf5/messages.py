@@ -229,7 +229,7 @@ def read_attribute(data: bytes, offset_width: int, length_width: int) -> Attribu
     if at > len(data) or flags > 3 or name.find(b"\0") != len(name) - 1 or len(name) < 2:
         raise Unsound("an attribute has no name, or one that does not end")
     if flags & 1 or flags & 2:
-        # Types that several share are objects of their own; how much there is to read is then not stated here.
+        # Types that several share are objects of their own; how much there is to read is not known here.
         return Attribute(False, b"", datatype if flags & 1 else b"")
     values = read_dataspace(dataspace, length_width)
     kind = read_datatype(datatype, offset_width)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .....ground.errors import ModelError
+from ....ground.errors import ModelError
 from ...kernels.buffers import BufferPool
 from ...kernels.convolutions import Filters, convolved
 from ...layers import NearestUpsample

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.contributions import run as contributions
 from floelens.plugin.core.contributions import sums
 from floelens.plugin.core.contributions.run import (
     Splitting,
@@ -16,7 +15,7 @@ from floelens.plugin.core.contributions.run import (
     run_contributions,
     splitter_for,
 )
-from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED
+from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, SPLITTERS, GatedSplitter
 from floelens.plugin.core.contributions.steps import settled
 from floelens.plugin.core.layers import affine, split_activations
 from floelens.plugin.core.streaming.runner import Inputs, Runner
@@ -25,6 +24,7 @@ from floelens.plugin.core.target.channel_groups import channel_groups
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import Cancelled, ModelError, NumericalError, ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.vocabulary.words import CONTRIBUTION_METHODS
 from floelens.plugin.networks.aspp.definition import AsppFusion
 from floelens.plugin.networks.package import load
 from floelens.tests.plugin.core.tiny_networks import (
@@ -405,14 +405,14 @@ def test_where_contributions_are_no_numbers_is_told_by_rows(monkeypatch):
     runner, scene = runner_of(TinyFusion(1)), tiny_scene()
     assert scene.valid[20].any()
     monkeypatch.setattr(sums, "ROWS_AT_ONCE", 4)
-    split = contributions.GatedSplitter.split
+    split = GatedSplitter.split
 
     def broken(self, inputs, seeding):
         found = split(self, inputs, seeding)
         found[0, 20] = float("nan")
         return found
 
-    monkeypatch.setattr(contributions.GatedSplitter, "split", broken)
+    monkeypatch.setattr(GatedSplitter, "split", broken)
     with pytest.raises(NumericalError, match="not finite at rows 20 to 24, columns 0 to"):
         run(runner, GATED_ONE, scene=scene)
 
@@ -554,6 +554,10 @@ def test_an_unknown_layer_is_an_error_that_names_it_and_the_network_is_left_as_i
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_every_word_of_the_vocabulary_has_a_splitter():
+    assert list(SPLITTERS) == list(CONTRIBUTION_METHODS)
 
 
 def test_values_that_make_no_sense_are_sentences():

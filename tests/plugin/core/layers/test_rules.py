@@ -71,7 +71,7 @@ KINDS = [
 ]  # fmt: skip
 
 
-def walked(layer, values, relevance, rule):
+def explained(layer, values, relevance, rule):
     """Return what the rule hands to the inputs, and its ledger."""
     ledger = Ledger()
     output, backward = Rules(rule, torch.float64).layer("layer", layer, (values,))
@@ -89,7 +89,7 @@ def test_affine_layers_equal_lrp_with_explicit_matrices(kind, epsilon):
     values = torch.randn(1, 2, 5, 6, dtype=torch.float64)
     relevance = torch.randn(layer(values).numel(), dtype=torch.float64)
     rule = AlongEpsilon(epsilon) if epsilon else along_gradient
-    found, amounts = walked(layer, values, relevance, rule)
+    found, amounts = explained(layer, values, relevance, rule)
     weight, bias = matrix_of(layer, values.shape[1:])
     expected, to_bias, to_epsilon = lrp(weight, bias, values.flatten().numpy(), relevance.numpy(), epsilon)
     assert np.abs(found - expected).max() <= 1e-9 * np.abs(expected).max()
@@ -100,10 +100,10 @@ def test_affine_layers_equal_lrp_with_explicit_matrices(kind, epsilon):
 def test_epsilon_does_not_depend_on_the_scale_of_a_layer():
     layer, values = random_layer("conv"), torch.randn(1, 2, 5, 6, dtype=torch.float64)
     relevance = torch.randn(layer(values).numel(), dtype=torch.float64)
-    found, _ = walked(layer, values, relevance, AlongEpsilon(EPSILON))
+    found, _ = explained(layer, values, relevance, AlongEpsilon(EPSILON))
     layer.weight.mul_(1000)
     layer.bias.mul_(1000)
-    scaled, _ = walked(layer, values, relevance, AlongEpsilon(EPSILON))
+    scaled, _ = explained(layer, values, relevance, AlongEpsilon(EPSILON))
     assert np.allclose(found, scaled, rtol=1e-12)
 
 

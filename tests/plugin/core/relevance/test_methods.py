@@ -9,11 +9,19 @@ import pytest
 import torch
 from floelens.plugin.core.layers.conservation import Ledger
 from floelens.plugin.core.layers.rules import along_gradient
-from floelens.plugin.core.relevance.methods import METHODS, RUNS, Method, MethodRun, explainer_for
+from floelens.plugin.core.relevance.methods import (
+    FIRST_RULES,
+    METHODS,
+    RUNS,
+    Method,
+    MethodRun,
+    explainer_for,
+)
 from floelens.plugin.core.relevance.random_fields import Noise
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.ground.vocabulary.relevance_methods import RelevanceMethod
+from floelens.plugin.ground.vocabulary.words import FIRST_LAYERS
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.slow_relevance import RATIO, EveryKind, Slow
 from floelens.tests.plugin.core.tiny_networks import tiny_card
@@ -292,14 +300,14 @@ def test_lrp_0_of_a_network_of_relus_is_gradient_x_input_and_zplus_is_not(name, 
     assert far <= 1e-12 if alike else far > 0.01
 
 
-def test_tangents_of_curved_gates_book_their_intercept_and_lrp_does_not():
+def test_tangents_of_curved_gates_record_their_intercept_as_a_bias_and_lrp_does_not():
     ledgers = {}
     for name in ("gradient_x_input", "lrp_0"):
         ledgers[name] = Ledger()
         explained(Method(name), ledger=ledgers[name])
-    booked = {name: set(ledger.by_layer()["bias"]) for name, ledger in ledgers.items()}
-    assert {"tanh", "sigmoid"} <= booked["gradient_x_input"]
-    assert not {"tanh", "sigmoid"} & booked["lrp_0"]
+    recorded = {name: set(ledger.by_layer()["bias"]) for name, ledger in ledgers.items()}
+    assert {"tanh", "sigmoid"} <= recorded["gradient_x_input"]
+    assert not {"tanh", "sigmoid"} & recorded["lrp_0"]
 
 
 def test_what_has_no_contribution_of_a_sign_is_lost_to_a_zero_denominator():
@@ -367,6 +375,7 @@ def test_every_method_says_what_it_did(name):
 
 def test_the_words_of_methods_and_what_runs_them_are_the_same_in_the_published_order():
     assert list(RUNS) == list(METHODS)
+    assert {"default", "same", *FIRST_RULES} == set(FIRST_LAYERS)
 
 
 def test_a_new_method_is_one_row_of_each_table(monkeypatch):

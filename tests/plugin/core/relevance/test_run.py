@@ -1,4 +1,4 @@
-"""Relevance over a scene: equal to its slow definitions, whatever the tiles, with books that balance."""
+"""Relevance over a scene: equal to its slow definitions, whatever the tiles, and conserved."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_bias_share_of_gradient_x_input_is_what_scaling_all_biases_changes():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_books_balance_in_every_precision(precision):
+def test_relevance_is_conserved_in_every_precision(precision):
     accounts = explain(runner_of(TinyFusion(), precision), tiny_scene(), side=20)[0].accounts
     assert accounts.balanced
     assert accounts.relative_residual <= (1e-4 if precision == "float32" else 3e-2)
@@ -350,7 +350,7 @@ def test_steps_are_tried_out_where_the_target_is():
     assert "in 1 small window tried" in listener.messages[0]
 
 
-def test_books_that_do_not_balance_are_a_warning():
+def test_relevance_that_is_not_conserved_is_a_warning():
     listener = Listener()
     method = Method("integrated_gradients", steps=1, refine=False, tolerance=1e-6)
     result, _ = explain(runner_of(TinyFusion()), tiny_scene(), method=method, progress=listener)
@@ -359,7 +359,7 @@ def test_books_that_do_not_balance_are_a_warning():
 
 
 @pytest.mark.parametrize("method", ["gradient_x_input", "lrp_epsilon", "lrp_composite"])
-def test_the_layer_that_loses_relevance_is_named_where_the_books_do_not_balance(method, monkeypatch):
+def test_the_layer_that_loses_relevance_is_named_where_it_is_not_conserved(method, monkeypatch):
     network, scene, listener = TinyFusion(), tiny_scene(), Listener()
 
     def lossy(layer, values):

@@ -98,7 +98,7 @@ def test_smoothgrad_is_the_mean_of_its_replicas_of_the_gradient():
     assert np.nanmax(found[2:]) > 0
 
 
-def test_dropped_units_scatter_relevance_and_books_balance():
+def test_dropped_units_scatter_relevance_and_conserve_it():
     result, found = explain(runner_of(), Uncertainty("dropout", samples=6, seed=1))
     assert np.nanmedian(found[2:]) > 0
     assert result.accounts.relative_residual < 1e-12

@@ -28,9 +28,12 @@ def test_systems_that_differ_in_datum_alone_are_not_the_same(one, other):
 
 def test_the_two_spellings_of_the_hughes_datum_are_the_same():
     hughes = pyproj.CRS("EPSG:3411").to_wkt("WKT1_GDAL")
-    renamed = hughes.replace("Not_specified_based_on_Hughes_1980_ellipsoid", "Hughes 1980")
-    assert renamed != hughes
-    assert same_crs(hughes, renamed)
+    # PROJ before and after its release 9.3 or so.
+    old, new = "Not_specified_based_on_Hughes_1980_ellipsoid", "Hughes_1980"
+    assert (old in hughes) != (f'DATUM["{new}"' in hughes)
+    spellings = [hughes.replace(f'DATUM["{a}"', f'DATUM["{b}"') for a, b in ((old, new), (new, old))]
+    assert spellings[0] != spellings[1]
+    assert same_crs(*spellings)
 
 
 @pytest.mark.parametrize(

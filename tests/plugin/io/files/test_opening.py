@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import zipfile
 from pathlib import Path
@@ -63,12 +64,19 @@ def sentence(error: pytest.ExceptionInfo) -> str:
     return text
 
 
+def opened_by_gdal(path):
+    """Return a dataset, or None; QGIS from 3.40 on switches GDAL's exceptions on."""
+    with contextlib.suppress(RuntimeError):
+        return gdal.OpenEx(str(path), gdal.OF_RASTER | gdal.OF_VECTOR)
+    return None
+
+
 def test_the_listener_hears_gdal_where_nobody_shuts_the_network(tmp_path, listener):
     before = len(listener.requests)
     with quiet_gdal():
         for path in write_services(tmp_path, listener.url)[:4]:
-            assert gdal.OpenEx(str(path), gdal.OF_RASTER) is None or "tms" in path.name or "wms" in path.name
-        gdal.OpenEx(str(bad_json(tmp_path, listener.url)[0]), gdal.OF_VECTOR)
+            assert opened_by_gdal(path) is None or "tms" in path.name or "wms" in path.name
+        opened_by_gdal(bad_json(tmp_path, listener.url)[0])
     assert len(listener.requests) >= before + 3
 
 
@@ -205,9 +213,10 @@ def test_the_network_stays_shut_where_a_judgement_should_miss_something(tmp_path
         read_all(str(path))
     with offline_gdal(), quiet_gdal():
         for path in [*write_services(tmp_path, listener.url), *bad_json(tmp_path, listener.url)]:
-            found = gdal.OpenEx(str(path), gdal.OF_RASTER | gdal.OF_VECTOR)
+            found = opened_by_gdal(path)
             if found is not None and found.RasterCount:
-                found.ReadAsArray()
+                with contextlib.suppress(RuntimeError):
+                    found.ReadAsArray()
     assert listener.requests == before
 
 

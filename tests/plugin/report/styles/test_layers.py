@@ -106,7 +106,8 @@ def test_relevance_is_centred_on_white_at_zero(backscatter, limit):
 
 
 def test_layers_show_through_where_nothing_acts_on_the_class(backscatter):
-    clear = styled(backscatter, styles.relevance_style("ice", 1.0)).renderer().rasterTransparency()
+    layer = styled(backscatter, styles.relevance_style("ice", 1.0))  # keeps its renderer alive
+    clear = layer.renderer().rasterTransparency()
     assert clear.alphaValue(0.0) == 0
     assert clear.alphaValue(1e-12) == clear.alphaValue(-1e-12) == 255
 

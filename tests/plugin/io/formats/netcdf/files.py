@@ -42,10 +42,9 @@ def write_netcdf(
     dims: Mapping[str, int],
     variables: Mapping[str, Variable],
     attributes: Mapping[str, Any],
-    kind: str = "NC4",
 ) -> str:
     """Write a NetCDF file; return its path."""
-    dataset = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(path), [], [f"FORMAT={kind}"])
+    dataset = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(path), [], ["FORMAT=NC4"])
     group = dataset.GetRootGroup()
     axes = {name: group.CreateDimension(name, None, None, size) for name, size in dims.items()}
     for name, variable in variables.items():
@@ -60,7 +59,7 @@ def write_netcdf(
             )
         shape = [dims[dim] for dim in variable.dims]
         options = []
-        if len(shape) == 2 and kind == "NC4":
+        if len(shape) == 2:
             block = ",".join(str(min(64, size)) for size in shape)
             options = ["COMPRESS=DEFLATE", f"BLOCKSIZE={block}"]
         array = group.CreateMDArray(name, [axes[dim] for dim in variable.dims], dtype, options)

@@ -1,0 +1,354 @@
+"""What stays in place in maps of inputs that hold nothing: patterns of strides and cells, borders, and the rest.
+
+*Null hypothesis*: the maps of null inputs are the same random field everywhere (stationary). A network that treats all
+places alike makes such maps of stationary inputs; strides, padding, coarse cells and dead corners do not.
+
+*Reference*: each null map is moved by an offset of its own, around the window's edges. Moving a stationary field
+changes nothing in its distribution, and correlation inside each map is kept; what stays in place over the maps is torn
+apart. So statistics of the mean map are exchangeable with those of means over moved maps (up to the seams, where a
+moved map wraps around), for inputs of any spatial correlation, and no further pass through the network is needed.
+Seams would look like short periods: patterns are tested on crops that are moved inside the window instead, which is
+exact.
+
+The mean map m(s) of R null maps, and as well the mean of their magnitudes (a pattern may multiply what the data do
+and leave the mean alone), are taken apart in this order:
+
+1. *pattern*: the mean over pixels of equal phase (row mod P, column mod P), in scene coordinates, for the periods that
+   the network's structure gives. The period that explains most of the variance is taken (adjusted for the number of
+   phases; the shortest of those that explain about as much). Estimated away from the scene's edges.
+2. *border*: the mean by distance to each edge of the scene, within the receptive-field radius.
+3. *local*: what is left, by pixel and by blocks.
+
+Each part is shrunk by max(0, 1 - S₀/S), S its sum of squares and S₀ the mean of those of the moved maps (the positive
+part of James and Stein 1961), and left out where it is not significant in its window: what R maps leave by chance is
+not called an artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .significance import LEVEL, largest_standardised, rank_p
+
+# Sums of squares below this share of the mean square are rounding.
+ROUNDING = 1e-18
+# Blocks in which what is left is summed: for structures larger than a pixel.
+BLOCK = 8
+# The least scale of a map, as a share of its mean: where null maps are zero, whatever the data do stands out.
+FLOOR = 1e-3
+# A period that explains this share of what the best one does is preferred where it is shorter.
+SHORTER = 0.9
+PARTS = ("pattern", "border", "local")
+# Which statistics of the signed and of the magnitude map speak of which part.
+COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window lies, as far as its structure goes.
+
+    Parameters
+    ----------
+    row, col, rows, cols : int
+        The window in the scene.
+    edges : tuple of bool
+        Whether top, bottom, left and right are edges of the scene.
+    radius : int
+        How far a border may reach, in pixels.
+    periods : tuple of int
+        Periods of patterns that are looked for, in pixels; at least 2 each.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+    edges: tuple[bool, bool, bool, bool] = (False,) * 4
+    radius: int = 0
+    periods: tuple[int, ...] = ()
+
+    @cached_property
+    def distances(self) -> list[np.ndarray]:
+        """The distance to each edge of the scene, (row, column), capped at the radius."""
+        down, across = np.arange(self.rows)[:, None], np.arange(self.cols)[None, :]
+        sides = (down, self.rows - 1 - down, across, self.cols - 1 - across)
+        shape = (self.rows, self.cols)
+        return [
+            np.broadcast_to(np.minimum(side, self.radius), shape)
+            for side, edge in zip(sides, self.edges)
+            if edge and self.radius > 0
+        ]
+
+    @cached_property
+    def interior(self) -> np.ndarray:
+        """Pixels farther than the radius from the scene's edges; all where they are less than a quarter."""
+        inside = np.ones((self.rows, self.cols), bool)
+        for distance in self.distances:
+            inside &= distance >= self.radius
+        return inside if inside.mean() >= 0.25 else np.ones_like(inside)
+
+    @cached_property
+    def border(self) -> np.ndarray:
+        """Pixels within the radius of an edge of the scene, (row, column)."""
+        near = np.zeros((self.rows, self.cols), bool)
+        for distance in self.distances:
+            near |= distance < self.radius
+        return near
+
+    @cached_property
+    def phases(self) -> dict[int, np.ndarray]:
+        """The phase of each pixel by period: (row, column), 0 to P² - 1; periods that fit twice at least."""
+        down, across = self.row + np.arange(self.rows), self.col + np.arange(self.cols)
+        return {
+            period: (down % period)[:, None] * period + (across % period)[None, :]
+            for period in self.periods
+            if period >= 2 and 2 * period <= min(self.rows, self.cols)
+        }
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A mean map taken apart; arrays (row, column) that add up to it.
+
+    Parameters
+    ----------
+    level : float
+        Its mean.
+    pattern, border, local : numpy.ndarray
+        The three parts.
+    period : int
+        Of the pattern; 0 where there is none.
+    statistics : numpy.ndarray
+        (4,): the pattern's share of the variance; sums of squares of border, of what is left and of its block means,
+        as shares of the sum of squares of the map without what came before.
+    squares : numpy.ndarray
+        (3,): sum of squares of each part.
+    """
+
+    level: float
+    pattern: np.ndarray
+    border: np.ndarray
+    local: np.ndarray
+    period: int
+    statistics: np.ndarray
+    squares: np.ndarray
+
+
+def take_apart(mean: np.ndarray, place: Place) -> Taken:
+    """Take a mean map (row, column) apart into level, pattern, border and the rest."""
+    level = float(mean.mean())
+    rest = mean - level
+    pattern, period, share = _pattern(rest, place)
+    rest = rest - pattern
+    border = np.zeros_like(rest)
+    for distance in place.distances:
+        border += _profile(rest - border, distance, place.radius)
+    rest = rest - border
+    blocks = _block_means(rest)
+    statistics = [share, float((border**2).sum()), float((rest**2).sum()), float((blocks**2).sum())]
+    squares = [float((part**2).sum()) for part in (pattern, border, rest)]
+    return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares))
+
+
+def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
+    """Return the pattern, its period and its share of the variance; zeros where no period fits."""
+    inside = place.interior
+    values = rest[inside]
+    values = values - values.mean()
+    whole = float((values**2).sum())
+    if whole <= 0:
+        return np.zeros_like(rest), 0, 0.0
+    found = []
+    for period, phase in place.phases.items():
+        own = phase[inside]
+        counts = np.bincount(own, minlength=period**2)
+        means = np.bincount(own, values, minlength=period**2) / np.maximum(counts, 1)
+        freedom = len(values) - period**2
+        if freedom > 0:
+            left = max(whole - float((counts * means**2).sum()), 0.0)
+            # Shares are adjusted for the number of phases, so that long periods have no advantage.
+            found.append((1 - left / freedom * (len(values) - 1) / whole, period, means[phase]))
+    best = max((share for share, _, _ in found), default=0.0)
+    for share, period, pattern in found:
+        if share > 0 and share >= SHORTER * best:  # a pattern also repeats with every multiple of its period
+            return pattern, period, best
+    return np.zeros_like(rest), 0, best
+
+
+def _profile(rest: np.ndarray, distance: np.ndarray, radius: int) -> np.ndarray:
+    """Return the mean by distance to an edge; zero from the radius on."""
+    counts = np.bincount(distance.ravel(), minlength=radius + 1)
+    sums = np.bincount(distance.ravel(), rest.ravel(), minlength=radius + 1)
+    means = sums / np.maximum(counts, 1)
+    far = means[radius] if counts[radius] else 0.0
+    means = means - far
+    means[radius] = 0.0
+    return means[distance]
+
+
+def _block_means(rest: np.ndarray) -> np.ndarray:
+    rows, cols = (size // BLOCK * BLOCK for size in rest.shape)
+    if not rows or not cols:
+        return rest
+    whole = rest[:rows, :cols].reshape(rows // BLOCK, BLOCK, cols // BLOCK, BLOCK)
+    return whole.mean(axis=(1, 3))
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Where a pattern is tested: parts of a window that can be moved within it, so that no seam looks like one.
+
+    Parameters
+    ----------
+    row, col, rows, cols : int
+        The part of the window that lies away from the scene's edges.
+    room : int
+        How far a crop can be moved in it, in pixels.
+    place : Place
+        Of the crop in its middle.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+    room: int
+    place: Place
+
+    @classmethod
+    def of(cls, place: Place) -> Crops:
+        """Return the crops of a window."""
+        inside = place.interior
+        rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        height, width = len(rows), len(cols)
+        room = min(height, width) // 4
+        middle = Place(
+            place.row + int(rows[0]) + room // 2,
+            place.col + int(cols[0]) + room // 2,
+            height - room,
+            width - room,
+            periods=place.periods,
+        )
+        return cls(int(rows[0]), int(cols[0]), height - room, width - room, room, middle)
+
+    def share(self, maps: np.ndarray, offsets: np.ndarray | None) -> float:
+        """Return the pattern's share of the mean of crops: those in the middle, or each moved by an offset."""
+        total = np.zeros((self.rows, self.cols))
+        middle = np.full((len(maps), 2), self.room // 2)
+        for values, (down, across) in zip(maps, middle if offsets is None else offsets % (self.room + 1)):
+            top, left = self.row + down, self.col + across
+            total += values[top : top + self.rows, left : left + self.cols]
+        mean = total / len(maps)
+        return _pattern(mean - mean.mean(), self.place)[2]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What stays in place over null maps.
+
+    Parameters
+    ----------
+    signed, magnitude : Taken
+        The mean map, and the mean distance from the maps' one mean, taken apart.
+    kept : numpy.ndarray
+        (2, 3): what is kept of each part after shrinking, 0 to 1, by map and part.
+    statistics : numpy.ndarray
+        (1 + replicates, 8): the statistics of both maps, the observed first, then those of moved maps.
+    """
+
+    signed: Taken
+    magnitude: Taken
+    kept: np.ndarray
+    statistics: np.ndarray
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return pattern, border and local part of the mean map, shrunk: (row, column) each."""
+        return {name: k * getattr(self.signed, name) for name, k in zip(PARTS, self.kept[0])}
+
+    @property
+    def tied(self) -> np.ndarray:
+        """What is tied to places, (row, column): the shrunk parts together."""
+        return sum(self.parts().values())
+
+    @property
+    def null_mean(self) -> np.ndarray:
+        """The mean null map, (row, column): its level and what is tied to places."""
+        return self.signed.level + self.tied
+
+    def scale(self, distances: np.ndarray, place: Place) -> np.ndarray:
+        """Return the size that `distances` (row, column), means over draws, have in place: shrunk as magnitudes are."""
+        taken = take_apart(distances, place)
+        parts = (k * getattr(taken, name) for name, k in zip(PARTS, self.kept[1]))
+        return np.maximum(taken.level + sum(parts), FLOOR * taken.level)
+
+
+def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.random.Generator) -> Structure:
+    """Take the mean of null maps apart, and compare it with means over moved maps.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        (draw, row, column), finite.
+    place : Place
+        Where they lie.
+    replicates : int
+        How often the maps are moved.
+    random : numpy.random.Generator
+        Of the offsets.
+
+    Returns
+    -------
+    Structure
+        Its statistics are in units of the maps' mean square, so that those of several windows can be added.
+    """
+    draws, rows, cols = maps.shape
+    sizes = np.abs(maps - maps.mean())
+    signed, magnitude = take_apart(maps.mean(axis=0), place), take_apart(sizes.mean(axis=0), place)
+    statistics = [np.concatenate([signed.statistics, magnitude.statistics])]
+    squares = np.zeros((2, 3))
+    crops = Crops.of(place)
+    for stack, column in ((maps, 0), (sizes, 4)):
+        statistics[0][column] = crops.share(stack, None)
+    for _ in range(replicates):
+        offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
+        moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
+        found = np.concatenate([taken.statistics for taken in moved])
+        for stack, column in ((maps, 0), (sizes, 4)):
+            found[column] = crops.share(stack, offsets)
+        statistics.append(found)
+        squares += np.array([taken.squares for taken in moved]) / replicates
+    observed = np.array([signed.squares, magnitude.squares])
+    rounding = ROUNDING * np.array([[(maps**2).sum()], [(sizes**2).sum()]])
+    ratio = np.divide(squares, observed, out=np.ones_like(observed), where=observed > rounding)
+    units = np.maximum([(maps**2).mean(), (sizes**2).mean()], 1e-300)
+    scaled = np.array(statistics) / np.repeat(units, 4)
+    scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # shares have no unit
+    return Structure(signed, magnitude, np.where(_significant(scaled), np.clip(1 - ratio, 0, 1), 0.0), scaled)
+
+
+def _significant(statistics: np.ndarray) -> np.ndarray:
+    """Return which parts of the signed and of the magnitude map are significant by themselves: (2, 3), bool."""
+    found = np.zeros((2, len(PARTS)), bool)
+    for index, part in enumerate(PARTS):
+        for row in (0, 1):
+            columns = [column for column in COLUMNS[part] if column // 4 == row]
+            chosen = largest_standardised(statistics[:, columns])
+            found[row, index] = rank_p(chosen[0], chosen[1:]) <= LEVEL
+    return found
+
+
+def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    total = np.zeros(maps.shape[1:])
+    rows, cols = total.shape
+    for values, (down, across) in zip(maps, offsets):
+        # Four pieces, each added where it goes: no copy as of numpy.roll.
+        lower, upper = (slice(down, None), slice(0, rows - down)), (slice(0, down), slice(rows - down, None))
+        for to_row, from_row in (lower, upper):
+            total[to_row, across:] += values[from_row, : cols - across]
+            if across:
+                total[to_row, :across] += values[from_row, cols - across :]
+    return total / len(maps)

@@ -1,0 +1,87 @@
+"""What the tests say, row by row, and whether a map can be trusted.
+
+An *artifact* is called so where its p-value, corrected by Holm over all tests that can find one, is at most the level,
+and what it concerns is at least one hundredth of the map: of many pixels, effects that nobody could see are
+significant too (*negligible*).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .significance import LEVEL, holm
+
+ARTIFACT, NEGLIGIBLE, NONE, UNTRAINED, TRAINED, REPORTED, NOT_APPLICABLE = (
+    "artifact", "negligible", "none found", "not shown to depend on training", "depends on training", "reported",
+    "does not apply",
+)  # fmt: skip
+# Sizes below this share of the map are negligible.
+VISIBLE = 0.01
+# Maps of trained and shuffled networks are alike from this rank correlation on.
+ALIKE = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table.
+
+    Parameters
+    ----------
+    test : str
+        A word of :data:`floelens.plugin.ground.vocabulary.artifact_tests.TESTS`.
+    part : str
+        Which part of it: ``pattern``, ``border``, ``local``, a method.
+    statistic : float
+        Observed.
+    quantiles : tuple of float
+        2.5, 50 and 97.5 % of its reference values; empty where there are none.
+    p_value : float or None
+        None where nothing is tested.
+    size : float or None
+        Share of Σ|relevance| concerned, 0 to 1, or what `numbers` names.
+    numbers : mapping of str to float
+        More, by name.
+    in_family : bool
+        Whether it is one of the tests that Holm's correction is for.
+    p_holm : float or None
+        Corrected.
+    verdict : str
+        One of the words of this module.
+    """
+
+    test: str
+    part: str
+    statistic: float
+    quantiles: tuple[float, ...] = ()
+    p_value: float | None = None
+    size: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    in_family: bool = False
+    p_holm: float | None = None
+    verdict: str = REPORTED
+
+
+def quantiles(reference: np.ndarray) -> tuple[float, ...]:
+    """Return the 2.5, 50 and 97.5 % quantiles of reference values; empty for none."""
+    return tuple(float(q) for q in np.quantile(reference, (0.025, 0.5, 0.975))) if len(reference) else ()
+
+
+def judged(findings: Sequence[Finding], level: float = LEVEL) -> tuple[Finding, ...]:
+    """Return findings with p-values corrected for their number, and verdicts."""
+    family = [finding for finding in findings if finding.in_family and finding.p_value is not None]
+    adjusted = dict(zip(map(id, family), holm(np.array([finding.p_value for finding in family]))))
+    result = []
+    for finding in findings:
+        if id(finding) not in adjusted:
+            result.append(finding)
+            continue
+        p_holm = float(adjusted[id(finding)])
+        verdict = NONE
+        if p_holm <= level:
+            verdict = ARTIFACT if (finding.size or 0.0) >= VISIBLE else NEGLIGIBLE
+        result.append(dataclasses.replace(finding, p_holm=p_holm, verdict=verdict))
+    return tuple(result)

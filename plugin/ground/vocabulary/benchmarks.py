@@ -1,0 +1,17 @@
+"""Words of the benchmarks: how much they do, and the methods that they judge."""
+
+from __future__ import annotations
+
+from .relevance_methods import METHODS
+from .words import Words
+
+SIZES: Words = {
+    "quick": "linear network, MLP, CNN, and echo state networks of one leak rate; half a minute",
+    "full": "also echo state networks of four leak rates fed in three directions, and more samples; minutes",
+}
+UNROLLED_RULES: Words = {
+    "unrolled_zplus": "echo state networks: the unrolled rule with fixed portions of each state, by z⁺",
+    "unrolled_epsilon": "the same, in proportion to what speaks for and against, by ε",
+}
+BENCHMARK_METHODS: Words = {**{word: method.help for word, method in METHODS.items()}, **UNROLLED_RULES}
+DEFAULT_METHODS = ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "lrp_zplus", "unrolled_zplus")

@@ -1,0 +1,79 @@
+"""Stacks of fields of one quantity, and covariances to draw such fields from.
+
+A stack is any raster: each band is one field. A covariance is an ``.npz`` file with ``covariance`` (cell, cell) and
+``mask`` (row, column), the cells row by row from 90° N and from 0° E on a regular global grid, as Krell et al. publish
+those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0).
+"""
+
+from __future__ import annotations
+
+import os
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ...ground.errors import SceneError
+from ...ground.window import Window
+from ..environment.crs import LONLAT
+from ..files.raster import open_raster
+from ..geometry.grid import Grid
+from ..geometry.vector import Polygons
+from ..geometry.zones import PolygonIndex
+
+MOST_VALUES = 50_000_000
+
+
+def read_stack(path: str) -> tuple[np.ndarray, Grid]:
+    """Return the bands of a raster (band, row, column), float32 with NaN where there is no data, and its grid.
+
+    Raises
+    ------
+    SceneError
+        The raster cannot be read, has no georeferencing, or is too large.
+    """
+    with open_raster(path) as raster:
+        number = len(raster.measured) * raster.rows * raster.cols
+        if number > MOST_VALUES:
+            raise SceneError(
+                f"FIELDS holds {number / 1e6:.0f} million values; the benchmark takes {MOST_VALUES / 1e6:.0f} million "
+                "at most. Resample it to larger cells first."
+            )
+        grid = Grid.from_raster(raster)
+        return raster.read(list(raster.measured), Window(0, 0, raster.rows, raster.cols)), grid
+
+
+def read_covariance(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, Grid]:
+    """Return a covariance (cell, cell), the mask of its cells (row, column), and their grid from 180° W to 180° E.
+
+    Raises
+    ------
+    SceneError
+        The file is damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            covariance, mask = np.asarray(stored["covariance"], float), np.asarray(stored["mask"], bool)
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+        raise SceneError(
+            f"COVARIANCE: {path} is no .npz file with the arrays 'covariance' and 'mask'. Check the file."
+        ) from error
+    cells = int(mask.sum())
+    square = covariance.shape == (cells, cells) and np.isfinite(covariance).all()
+    if mask.ndim != 2 or not square or not np.allclose(covariance, covariance.T):
+        raise SceneError(
+            f"COVARIANCE: {path} has a mask of {cells} cells and a covariance of shape {covariance.shape}; it must be "
+            "symmetric, finite, and have a row and a column a cell. Check the file."
+        )
+    rows, cols = mask.shape
+    half = cols // 2
+    number = np.full(mask.shape, -1)
+    number[mask] = np.arange(cells)
+    turned = np.roll(number, half, axis=1)
+    order = turned[turned >= 0]
+    grid = Grid(rows, cols, LONLAT, transform=(360 / cols, 0.0, -180.0, 0.0, -180 / rows, 90.0))
+    return covariance[np.ix_(order, order)], turned >= 0, grid
+
+
+def cells_in(polygons: Polygons, grid: Grid) -> np.ndarray:
+    """Return which cells have their centre in polygons: (row, column), bool."""
+    return PolygonIndex(polygons, grid).mask(grid.window)

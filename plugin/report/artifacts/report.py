@@ -1,0 +1,323 @@
+"""The report of fact or artifact: can the map be trusted, where not, and what to do; then the maps and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..page import figures
+from ..page.html import Figure, Section, Table, listed, render
+from ..page.tables import csv_text, csvt_text, json_text
+from ..zscores.report import ModelFacts
+from .figures import maps_figure, strips_figure
+from .sentences import ARTIFACTS, NAMES, REMEDIES, percent, sentence
+
+FORMAT = "floelens-artifacts-report"
+FORMAT_VERSION = 1
+COLUMNS = (
+    "test", "part", "statistic", "null_low", "null_median", "null_high", "p", "p_holm", "size", "verdict", "meaning",
+)  # fmt: skip
+_TYPES = dict.fromkeys(("test", "part", "verdict", "meaning"), "String")
+# Share of the map from which an artifact matters everywhere.
+MUCH = 0.1
+UNTRAINED = "not shown to depend on training"
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """A test.
+
+    Parameters
+    ----------
+    test, part : str
+        Its word, and which part of it.
+    statistic : float
+        Observed.
+    quantiles : tuple of float
+        2.5, 50 and 97.5 % of what it is under the null hypothesis; empty for none.
+    p, p_holm : float or None
+        P-value, and corrected.
+    verdict : str
+        ``artifact``, ``negligible``, ``none found``, ``depends on training``, ``not shown to depend on training``,
+        ``reported`` or ``does not apply``.
+    size : float or None
+        Share of the map concerned.
+    numbers : mapping
+        More, by name.
+    """
+
+    test: str
+    part: str
+    statistic: float
+    quantiles: tuple[float, ...]
+    p: float | None
+    p_holm: float | None
+    verdict: str
+    size: float | None
+    numbers: Mapping[str, float]
+
+    @property
+    def meaning(self) -> str:
+        """What it means."""
+        numbers = {**self.numbers, "p": 1.0 if self.p is None else self.p}
+        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, numbers)
+
+    @property
+    def name(self) -> str:
+        """How figures call it."""
+        return f"{NAMES[self.test]}: {self.part}" if self.part else NAMES[self.test]
+
+    def cells(self) -> dict[str, Any]:
+        """Return the row of the table."""
+        low, middle, high = self.quantiles or (None, None, None)
+        return {
+            "test": self.test, "part": self.part, "statistic": self.statistic, "null_low": low, "null_median": middle,
+            "null_high": high, "p": self.p, "p_holm": self.p_holm, "size": self.size, "verdict": self.verdict,
+            "meaning": self.meaning,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WindowPicture:
+    """A window's maps as means over blocks; arrays (row, column).
+
+    Parameters
+    ----------
+    place : str
+        Where it lies.
+    relevance, artifact, corrected : numpy.ndarray
+        The map and its two parts.
+    q_values : numpy.ndarray
+        Of the corrected map.
+    """
+
+    place: str
+    relevance: np.ndarray
+    artifact: np.ndarray
+    corrected: np.ndarray
+    q_values: np.ndarray
+
+
+@dataclass(frozen=True)
+class ArtifactReport:
+    """All that the report says.
+
+    Parameters
+    ----------
+    model : ModelFacts
+        The network.
+    scene, head, target, method, method_text, unit : str
+        What was looked at, in words, and the map's unit.
+    rows : tuple of TestRow
+        The tests.
+    pictures : tuple of WindowPicture
+        Some windows.
+    windows, pixels, repeats : int
+        How many windows, pixels in them, and null maps.
+    sampled : float
+        Share of the region that the windows hold.
+    passes : float
+        Passes through the network, by window.
+    artifact_share, fact_share : float
+        Share of the artifact in |artifact| + |corrected|; share of |relevance| that is significant.
+    sums : mapping
+        ``relevance``, ``corrected`` and ``artifact``: sums over all pixels.
+    provenance : mapping
+        Where it came from.
+    warnings : tuple of str
+        Of the scene and the run.
+    """
+
+    model: ModelFacts
+    scene: str
+    head: str
+    target: str
+    method: str
+    method_text: str
+    unit: str
+    rows: tuple[TestRow, ...]
+    pictures: tuple[WindowPicture, ...]
+    windows: int
+    sampled: float
+    pixels: int
+    repeats: int
+    passes: float
+    artifact_share: float
+    fact_share: float
+    sums: Mapping[str, float]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> list[TestRow]:
+        """The rows that found an artifact, the largest first."""
+        rows = [row for row in self.rows if row.verdict == "artifact"]
+        return sorted(rows, key=lambda row: -(row.size or 0.0))
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the map cannot be distinguished from those of networks that learned nothing."""
+        return any(row.verdict == UNTRAINED for row in self.rows)
+
+
+def summary(report: ArtifactReport) -> list[str]:
+    """Return three sentences: can the map be trusted, where not, what to do."""
+    return [_trust(report), _where(report), _remedy(report)]
+
+
+def _trust(report: ArtifactReport) -> str:
+    if report.untrained:
+        return "No: networks with shuffled weights make such a map; it shows the architecture, not what was learned."
+    if not report.found:
+        return "Yes, as far as these tests go: no artifact was found."
+    kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
+    share = percent(report.artifact_share)
+    much = "In parts" if report.artifact_share >= MUCH else "Mostly"
+    return f"{much}: {kinds} found; what is there without the data makes up {share} of the map."
+
+
+def _where(report: ArtifactReport) -> str:
+    if report.untrained:
+        return "Nowhere does it tell more than the architecture and the input do."
+    if not report.found:
+        fact = percent(report.fact_share)
+        return f"Most certain are pixels with a q-value up to 0.05, {fact} of the relevance: noise makes less there."
+    names = [
+        ARTIFACTS[row.test, row.part].format(**{"period": 0.0, **row.numbers}) for row in report.found[:2]
+    ]
+    return f"Not to be trusted: {listed(names)}."
+
+
+def _remedy(report: ArtifactReport) -> str:
+    if report.untrained:
+        return "Choose another METHOD: gradient_x_input and integrated_gradients depend on the weights."
+    if not report.found:
+        return "Read the map as it is; compare another METHOD where much depends on it."
+    row = report.found[0]
+    return REMEDIES[row.test, row.part].format(**{"period": 0.0, **row.numbers})
+
+
+def artifact_html(report: ArtifactReport) -> str:
+    """Return the report as one HTML page."""
+    asked = {
+        "scene": report.scene,
+        "head": report.head,
+        "target": report.target,
+        "method": report.method_text,
+        "windows": f"{report.windows}, {percent(report.sampled)} of the region",
+        "null maps": report.repeats,
+        "passes through the network": f"{report.passes:.3g} for each window",
+    }
+    tested = [row for row in report.rows if row.quantiles]
+    sections = []
+    if report.pictures:
+        picture = figures.svg(
+            maps_figure(report.pictures, report.unit), "maps", "map, artifact and corrected map"
+        )
+        sections.append(
+            Section(
+                "Map, artifact, corrected map",
+                figures=(
+                    Figure(
+                        picture,
+                        "Each row a window, all in one scale. Left: the relevance map. Middle: what stays in place "
+                        "whatever the input. Right: the rest; outlined where its q-value is up to 0.05.",
+                    ),
+                ),
+                tables=(Table((("what", ""), ("sum", report.unit)), _sum_rows(report), "What adds up"),),
+            )
+        )
+    columns = (
+        ("name", "test"), ("p", "p"), ("p_holm", "p (Holm)"), ("size", "share"), ("verdict", "verdict"),
+        ("meaning", "what it means"),
+    )  # fmt: skip
+    printed = [
+        {**row.cells(), "name": row.name, "size": "" if row.size is None else percent(row.size)}
+        for row in report.rows
+    ]
+    strips = ()
+    if tested:
+        strips = (
+            Figure(
+                figures.svg(strips_figure(tested), "tests", "statistics of the tests"),
+                "Grey: where the statistic lies without an artifact (95 %). Point: what was found; red where it is "
+                "significant after Holm's correction.",
+            ),
+        )
+    sections.append(Section("Tests", figures=strips, tables=(Table(columns, printed),)))
+    sections.append(
+        Section(
+            "What was asked",
+            tables=(
+                Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
+            ),
+        )
+    )
+    sections.append(Section("How to read this, and how not to", points=CAVEATS))
+    return render(
+        title=f"Fact or artifact: relevance for {report.target}",
+        subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id})",
+        summary=summary(report),
+        sections=sections,
+        warnings=report.warnings,
+        provenance=report.provenance,
+    )
+
+
+CAVEATS = (
+    "The map looked at is the sum over the channels on the SAR grid; relevance of radiometry lies on its own cells.",
+    "The artifact is what stays in place whatever the input. The answer to the mean and the spectrum of a window (band "
+    "null_mean) is the data's, and stays in the corrected map.",
+    "Noise keeps means and spectra of each window and has random phases. Where the map exceeds what noise gives, the "
+    "arrangement of the ice matters; below it, a pixel may still be right, but cannot be distinguished from chance.",
+    "The null hypothesis takes a window for the same everywhere. A window of ice and water exceeds noise on the side "
+    "with more contrast for that reason alone.",
+    "Of the pixels with a q-value up to 0.05, at most 5 % are expected to be chance, within each window.",
+    "An artifact that data and network make together, not the network alone, is not found by null inputs.",
+)
+
+
+def _sum_rows(report: ArtifactReport) -> list[dict]:
+    names = {"relevance": "relevance map", "corrected": "corrected map", "artifact": "artifact"}
+    return [{"what": text, "sum": report.sums[name]} for name, text in names.items()]
+
+
+def artifact_csv(report: ArtifactReport) -> str:
+    """Return the table as CSV."""
+    return csv_text(COLUMNS, (row.cells() for row in report.rows))
+
+
+def artifact_csvt() -> str:
+    """Return the types of its columns."""
+    return csvt_text(COLUMNS, _TYPES)
+
+
+def artifact_json(report: ArtifactReport) -> str:
+    """Return the same content as JSON."""
+    return json_text(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "summary": summary(report),
+            "scene": report.scene,
+            "model": report.model,
+            "head": report.head,
+            "target": report.target,
+            "method": report.method,
+            "windows": report.windows,
+            "sampled_share": report.sampled,
+            "pixels": report.pixels,
+            "repeats": report.repeats,
+            "passes": report.passes,
+            "artifact_share": report.artifact_share,
+            "fact_share": report.fact_share,
+            "sums": report.sums,
+            "tests": [{**row.cells(), "numbers": row.numbers} for row in report.rows],
+            "caveats": CAVEATS,
+            "provenance": report.provenance,
+            "warnings": report.warnings,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Reports of benchmarks: networks and methods beside known truth."""

@@ -1,0 +1,159 @@
+"""Planted artifacts are found and called by their names; a clean network is not accused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from floelens.plugin.core.artifacts.run import Settings, Study, planned_passes
+from floelens.plugin.core.artifacts.verdicts import ARTIFACT, UNTRAINED, Finding
+from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
+from floelens.plugin.ground.window import Window
+from floelens.tests.plugin.core.artifacts.analytic import Analytic, clean, correlated, patch_of
+
+SCENE = Window(0, 0, 150, 150)
+CORE = Window(40, 40, 72, 72)
+CORNER = Window(0, 0, 72, 72)
+
+
+def study_of(mapper: Analytic, fine: np.ndarray, core: Window, tests=tuple(TESTS)) -> dict[str, Finding]:
+    """Look at one window of a scene; the findings by test and part."""
+    study = Study(mapper, mapper.scene, [core], Settings(tests))
+    needed = study.needs(core)
+    found = study.look(patch_of(fine[(slice(None), *needed.slices())], needed), core)
+    findings = {f"{finding.test} {finding.part}".strip(): finding for finding in study.findings()}
+    findings["maps"] = found
+    findings["totals"] = study.totals
+    return findings
+
+
+def accused(findings: dict[str, Finding]) -> set[str]:
+    return {name for name, each in findings.items() if isinstance(each, Finding) and each.verdict == ARTIFACT}
+
+
+def rows_and_cols(window: Window) -> tuple[np.ndarray, np.ndarray]:
+    return np.mgrid[window.row : window.row_stop, window.col : window.col_stop]
+
+
+def checkerboard(inputs, window):
+    down, across = rows_and_cols(window)
+    return clean(inputs, window) * np.where((down % 2 == 0) & (across % 2 == 0), 1.8, 0.8)
+
+
+def padded(inputs, window):
+    down, across = rows_and_cols(window)
+    return clean(inputs, window) * np.where(np.minimum(down, across) < 3, 2.0, 1.0)
+
+
+def biased(inputs, window):
+    down, across = rows_and_cols(window)
+    return clean(inputs, window) + 3.0 * np.sin(down / 9.0) * np.cos(across / 7.0)
+
+
+def dead_corner(inputs, window):
+    down, across = rows_and_cols(window)
+    return np.where((down < 60) & (across < 60), 0.0, clean(inputs, window))
+
+
+def fed(inputs, window):
+    _, across = rows_and_cols(window)
+    return clean(inputs, window) * 0.97 ** (across - 40)
+
+
+def celled(inputs, window):
+    down, across = rows_and_cols(window)
+    edge = (down % 12 == 0) | (across % 12 == 0)
+    return clean(inputs, window) + 2.0 * edge
+
+
+def saturating(inputs, _window):
+    return np.tanh(inputs[0]) + np.tanh(inputs[1])
+
+
+def linear(inputs, _window):
+    return inputs[0] + inputs[1]
+
+
+@pytest.mark.parametrize(
+    ("plant", "core", "periods", "name"),
+    [
+        (checkerboard, CORE, (2, 12), "null_input pattern"),
+        (padded, CORNER, (2, 12), "null_input border"),
+        (biased, CORE, (2, 12), "null_input zero"),
+        (dead_corner, CORE, (2, 12), "null_input local"),
+        (fed, CORE, (2, 12), "mirroring"),
+        (celled, CORE, (2, 12), "null_input pattern"),
+    ],
+)
+def test_a_planted_artifact_is_found_and_the_right_test_names_it(plant, core, periods, name):
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    found = study_of(Analytic(SCENE, plant, periods=periods), fine, core)
+    assert name in accused(found)
+    specific = {"null_input pattern", "null_input border", "mirroring"} - {name}
+    if name != "null_input zero":
+        assert not (specific & accused(found))
+    if "pattern" in name:
+        assert found[name].numbers["period"] == {checkerboard: 2, celled: 12}[plant]
+
+
+def test_a_peak_at_an_outlier_that_the_prediction_does_not_use_is_found_by_focus():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    fine[0, 60:63, 50:53] = 40.0
+    found = study_of(Analytic(SCENE, linear, logit_of=saturating), fine, CORE)
+    assert accused(found) == {"focus"}
+    used = study_of(Analytic(SCENE, linear), fine, CORE)
+    assert not accused(used)
+
+
+def test_a_map_that_untrained_networks_make_as_well_is_not_called_trained():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    found = study_of(Analytic(SCENE, clean, untrained=clean), fine, CORE)
+    assert found["randomised_weights all layers"].verdict == UNTRAINED
+    assert found["randomised_weights all layers"].p_value == 1.0
+    other = study_of(Analytic(SCENE, clean), fine, CORE)
+    assert other["randomised_weights all layers"].verdict != UNTRAINED
+
+
+def test_the_correction_removes_a_pattern_and_the_map_splits_exactly():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    found = study_of(Analytic(SCENE, celled, periods=(2, 12)), fine, CORE)
+    maps, totals = found["maps"], found["totals"]
+    down, across = rows_and_cols(CORE)
+    edge = (down % 12 == 0) | (across % 12 == 0)
+    truth = clean(fine[(slice(None), *CORE.slices())], CORE)
+    errors = [np.abs(m - truth)[edge].mean() for m in (maps.observed, maps.relevance)]
+    assert errors[1] < 0.25 * errors[0]
+    assert totals.relevance == pytest.approx(totals.corrected + totals.artifact, rel=1e-12)
+
+
+def test_the_default_run_takes_at_most_thirty_passes_and_as_many_as_were_planned():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    core = Window(0, 0, 150, 150)
+    counted = []
+    mapper = Analytic(SCENE)
+    original = Analytic.relevance
+
+    def relevance(self, patch, window):
+        counted.append(window.rows * window.cols)
+        return original(self, patch, window)
+
+    Analytic.relevance = relevance
+    try:
+        study_of(mapper, fine, core)
+    finally:
+        Analytic.relevance = original
+    passes = sum(counted) / (core.rows * core.cols)
+    # Focus finds no outliers here, and a network of one layer has no cascade.
+    assert planned_passes(Settings(), [core], coarse=False, compared=0) - 0.6 < passes
+    assert passes <= planned_passes(Settings(), [core], coarse=False, compared=0)
+    # Seven methods of one pass and integrated gradients of 32 are compared, for a sample of a large scene.
+    windows = [Window(0, 275 * k, 275, 275) for k in range(12)]
+    assert planned_passes(Settings(), windows, coarse=True, compared=39) <= 30
+
+
+@pytest.mark.slow
+def test_a_clean_network_passes_in_at_least_93_of_100_seeds():
+    passed = 0
+    for seed in range(100):
+        fine = correlated(seed, SCENE.rows, SCENE.cols, 1.5)
+        passed += not accused(study_of(Analytic(SCENE, periods=(2, 12)), fine, CORE))
+    assert passed >= 93

@@ -1,0 +1,141 @@
+"""P-values that are uniform where nothing is there, and false discoveries that stay below their level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from floelens.plugin.core.artifacts.fields import corrected
+from floelens.plugin.core.artifacts.inputs import Surrogates, capped, flipped, moved, robust_bounds
+from floelens.plugin.core.artifacts.significance import (
+    benjamini_hochberg,
+    holm,
+    largest_standardised,
+    pooled_p,
+    rank_correlation,
+    rank_p,
+)
+from floelens.plugin.core.artifacts.structure import COLUMNS, Place, structure_of, take_apart
+from floelens.plugin.ground.window import Window
+from floelens.tests.plugin.core.artifacts.analytic import clean, correlated, patch_of
+from scipy import stats
+from scipy.ndimage import gaussian_filter
+
+
+def test_corrections_are_those_of_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p_values = np.array([0.001, 0.2, 0.03, 0.03, 0.9, 0.004])
+    np.testing.assert_allclose(holm(p_values), multitest.multipletests(p_values, method="holm")[1])
+    expected = multitest.multipletests(p_values, method="fdr_bh")[1]
+    np.testing.assert_allclose(benjamini_hochberg(np.append(p_values, np.nan))[:-1], expected)
+
+
+def test_ranks_count_ties_against_the_observed_value():
+    assert rank_p(2.0, np.array([1.0, 2.0, 3.0])) == 0.75
+    assert rank_p(0.0, np.zeros(19)) == 1.0
+    np.testing.assert_array_equal(
+        pooled_p(np.array([2.0, np.nan, 9.0]), np.array([1.0, 2.0, 3.0])), [0.75, np.nan, 0.25]
+    )
+
+
+def test_the_rank_correlation_is_scipys_and_zero_for_a_constant():
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 9, (2, 50)).astype(float)
+    assert rank_correlation(first, second) == pytest.approx(stats.spearmanr(first, second)[0], abs=1e-12)
+    assert rank_correlation(first, np.ones(50)) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [0.0, 1.5])
+def test_p_values_of_structure_are_uniform_where_null_maps_are_stationary(sigma):
+    place = Place(0, 0, 24, 24, (True, False, False, False), 3, (2,))
+    found = {part: [] for part in COLUMNS}
+    for seed in range(500):
+        maps = clean(correlated(seed, 19 * 30, 24, sigma).reshape(2, 19, 30, 24)[:, :, :24], None)
+        statistics = structure_of(maps, place, 79, np.random.default_rng(seed)).statistics
+        for part, columns in COLUMNS.items():
+            chosen = largest_standardised(statistics[:, list(columns)])
+            found[part].append(rank_p(chosen[0], chosen[1:]))
+    for part, p_values in found.items():
+        spread = np.random.default_rng(1).uniform(0, 1 / 80, 500)  # p-values lie on a grid of 1/80
+        assert stats.kstest(np.array(p_values) - spread, "uniform").pvalue > 0.01, part
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.5])
+def test_p_values_of_pixels_are_uniform_where_the_scene_is_noise(sigma):
+    size, p_values = 24, []
+    place = Place(0, 0, size, size)
+    for seed in range(500):
+        patch = patch_of(correlated(seed, size, size, sigma), Window(100, 60, size, size))
+        draws = Surrogates(patch, seed)
+        maps = np.stack([clean(draws.draw(n).fine, None) for n in range(19)])
+        structure = structure_of(maps, place, 2, np.random.default_rng(seed))
+        found = corrected(clean(patch.fine, None), maps, structure, place)
+        p_values.append(found.p_values[seed % size, (7 * seed) % size])
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_false_discoveries_stay_below_their_level_and_planted_ice_is_found():
+    size, shares, hits = 64, [], []
+    place = Place(0, 0, size, size)
+    for seed in range(40):
+        background = correlated(seed, size, size, 1.5)
+        fact = np.zeros((size, size), bool)
+        fact[20:30, 30:40] = True
+        scene = background + 8.0 * fact
+        draws = Surrogates(patch_of(scene), seed)
+        maps = np.stack([clean(draws.draw(n).fine, None) for n in range(19)])
+        structure = structure_of(maps, place, 10, np.random.default_rng(seed))
+        found = corrected(clean(scene, None), maps, structure, place).q_values <= 0.05
+        shares.append((found & ~fact).sum() / max(1, found.sum()))
+        hits.append((found & fact).sum() / fact.sum())
+    assert np.mean(shares) <= 0.05
+    assert np.mean(hits) > 0.9
+
+
+def test_a_mean_map_is_taken_apart_exactly():
+    random = np.random.default_rng(3)
+    down, _ = np.mgrid[:40, :50]
+    mean = 2.0 + 0.5 * (down % 5 == 0) + 3.0 * np.exp(-down) + random.normal(0, 0.01, (40, 50))
+    place = Place(0, 0, 40, 50, (True, False, False, False), 6, (5, 7))
+    taken = take_apart(mean, place)
+    assert taken.period == 5
+    np.testing.assert_allclose(taken.level + taken.pattern + taken.border + taken.local, mean, atol=1e-12)
+    np.testing.assert_allclose(taken.pattern[20] - taken.pattern[21], 0.5, atol=0.02)
+    np.testing.assert_allclose((taken.border[0] - taken.border[30])[25], 3.0, atol=0.1)
+
+
+def test_noise_keeps_means_and_spectra_and_gaps():
+    fine = correlated(2, 60, 70, 2.0)
+    fine[1] = 3.0 + fine[0] + 0.1 * fine[1]  # correlated channels
+    patch = patch_of(fine, Window(20, 30, 60, 70))
+    draws = [Surrogates(patch, 0).draw(n).fine for n in range(40)]
+    assert np.mean([d.mean() for d in draws]) == pytest.approx(fine.mean(), abs=0.15)
+    near = [np.corrcoef(d[0, :, 1:].ravel(), d[0, :, :-1].ravel())[0, 1] for d in draws]
+    truth = np.corrcoef(fine[0, :, 1:].ravel(), fine[0, :, :-1].ravel())[0, 1]
+    assert np.mean(near) == pytest.approx(truth, abs=0.02)
+    assert np.mean([np.corrcoef(d[0].ravel(), d[1].ravel())[0, 1] for d in draws]) > 0.97
+    np.testing.assert_array_equal(Surrogates(patch, 0).draw(3).fine, draws[3])
+    fine[0, 5:9, 5:9] = np.nan
+    assert np.array_equal(np.isnan(Surrogates(patch_of(fine), 0).draw(0).fine), np.isnan(fine))
+
+
+def test_scenes_are_moved_mirrored_and_capped():
+    fine = np.arange(2 * 6 * 8, dtype=float).reshape(2, 6, 8)
+    patch = patch_of(fine, Window(10, 20, 6, 8))
+    np.testing.assert_array_equal(moved(patch, (1, -2)).fine[:, 1:, :-2], fine[:, :-1, 2:])
+    core = Window(10, 22, 6, 4)
+    np.testing.assert_array_equal(flipped(patch, core, 1).fine[:, :, 2:6], fine[:, :, 5:1:-1])
+    noise = np.random.default_rng(0).normal(size=(2, 40, 40))
+    noise[0, 3, 4] = 50.0
+    low, high = robust_bounds(patch_of(noise), 5.0)[0]
+    assert high - low == pytest.approx(10.0, abs=1.0)
+    assert capped(patch_of(noise), robust_bounds(patch_of(noise), 5.0)).fine[0, 3, 4] == pytest.approx(high)
+
+
+def test_a_moved_mean_is_that_of_rolled_maps():
+    from floelens.plugin.core.artifacts.structure import _moved_mean
+
+    maps = gaussian_filter(np.random.default_rng(0).normal(size=(3, 7, 9)), 1.0)
+    offsets = np.array([[0, 0], [3, 5], [6, 0]])
+    expected = np.mean([np.roll(m, tuple(o), (0, 1)) for m, o in zip(maps, offsets)], axis=0)
+    np.testing.assert_allclose(_moved_mean(maps, offsets), expected)

@@ -1,0 +1,103 @@
+"""Fact or artifact on a simulated scene: rasters on its grid, a table, a report, whatever the tiles."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from floelens.plugin.ground.errors import Cancelled, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.jobs.artifacts import Artifacts
+from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
+from floelens.plugin.jobs.relevance import Relevance
+from floelens.tests.plugin.jobs.test_relevance import square
+
+
+def read(path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read().astype(np.float64)
+
+
+def job(scene, packages, folder, name="found", **changes) -> Artifacts:
+    paths = {
+        "artifact": f"{name}.tif", "corrected": f"{name}_c.tif", "table": f"{name}.csv", "report": f"{name}.html",
+        "report_json": f"{name}_r.json", "report_csv": f"{name}_r.csv",
+    }  # fmt: skip
+    settings = {"model": str(packages / "trial-concentration"), "sample": 1, **changes}
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 80, 70, 60))
+    return Artifacts(scene=part, **{k: str(folder / v) for k, v in paths.items()}, **settings)
+
+
+@pytest.fixture(scope="module")
+def found(scene, packages, tmp_path_factory):
+    """Return the folder of a run with all tests, and its results."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    results = job(scene, packages, folder).run(Silent())
+    return folder, results
+
+
+def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene, packages, tmp_path):
+    folder, results = found
+    grid = Grid.from_file(folder / "found.tif")
+    sar = str(tmp_path / "r.tif")
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 80, 70, 60))
+    Relevance(part, str(packages / "trial-concentration"), sar).run(Silent())
+    assert grid.same_as(Grid.from_file(sar))
+    whole = read(sar).sum(axis=0)
+    corrected = read(folder / "found_c.tif")
+    window = np.isfinite(corrected[0])
+    assert 0 < window.sum() <= whole.size
+    with rasterio.open(folder / "found_c.tif") as raster:
+        tags = raster.tags()
+        assert raster.descriptions == ("relevance", "q_value", "p_value")
+    sums = {key: float(tags[f"FLOELENS_SUM_{key}"]) for key in ("RELEVANCE", "CORRECTED", "ARTIFACT")}
+    assert sums["RELEVANCE"] == pytest.approx(whole[window].sum(), rel=1e-4)
+    assert sums["RELEVANCE"] == pytest.approx(sums["CORRECTED"] + sums["ARTIFACT"], rel=1e-6)
+    assert ((corrected[1][window] > 0) & (corrected[1][window] <= 1)).all()
+    assert 20 < results["PASSES"] < 60  # of small windows, of which no smaller pieces can be tested
+
+
+def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(found):
+    folder, results = found
+    with (folder / "found.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["test"] for row in rows} == set(TESTS)
+    assert all(row["meaning"] for row in rows)
+    content = json.loads((folder / "found_r.json").read_text(encoding="utf-8"))
+    assert len(content["summary"]) == 3
+    assert all(len(sentence.split()) <= 25 for sentence in content["summary"])
+    assert results["VERDICT"] == content["summary"][0]
+    page = (folder / "found.html").read_text(encoding="utf-8")
+    assert content["summary"][1] in page
+
+
+def test_the_memory_does_not_matter(found, scene, packages, tmp_path):
+    folder, _ = found
+    job(scene, packages, tmp_path, "small", tests=("null_input",), compute=Compute(memory_mib=50)).run(
+        Silent()
+    )
+    maps = [read(path)[0] for path in (tmp_path / "small_c.tif", folder / "found_c.tif")]
+    np.testing.assert_allclose(maps[0], maps[1], atol=1e-4 * np.nanmax(np.abs(maps[1])))
+
+
+def test_bad_values_get_a_sentence_and_leave_nothing(scene, packages, tmp_path):
+    with pytest.raises(ParameterError, match="REPEATS"):
+        job(scene, packages, tmp_path, repeats=5).run(Silent())
+    with pytest.raises(ParameterError, match="TESTS"):
+        job(scene, packages, tmp_path, tests=()).run(Silent())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cancelled_run_leaves_nothing(scene, packages, tmp_path):
+    class Stop(Silent):
+        def cancelled(self) -> bool:
+            return True
+
+    with pytest.raises(Cancelled):
+        job(scene, packages, tmp_path).run(Stop())
+    assert not list(tmp_path.iterdir())
