@@ -101,8 +101,8 @@ class Artifacts:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters, table and report; return their paths under their published names, and numbers."""
-        from ..core.artifacts.run import Settings
         from ..core.artifacts.scene import run_artifacts
+        from ..core.artifacts.settings import Settings
         from ..core.relevance.methods import Method
         from ..core.target.target import Target
 

@@ -22,6 +22,7 @@ the family that Holm's correction is for.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,8 @@ MARGIN = 13
 UNCHANGED = 1e-3
 # Sides of what must be left of a piece away from edges.
 FEWEST = 16
+# By how much inputs are shifted, in robust standard deviations, and scaled.
+LITTLE = 0.1
 # Strips whose profiles are moved around independently: of a single one there are as few places as pixels along it.
 STRIPS = 4
 # Inputs beyond so many robust standard deviations are outliers.
@@ -171,6 +174,36 @@ def _common_trend(trends: list[float]) -> float:
     A direction acts on all strips alike; what is amiss in a part of a window acts on some.
     """
     return max(0.0, min(trends), -max(trends))
+
+
+def shifted_values(
+    mapper: Mapper, patch: Patch, core: Window, observed: np.ndarray
+) -> dict[str, tuple[float, float, float, float]]:
+    """Shift and scale the inputs a little and see how far map and prediction move; nothing is tested.
+
+    Returns
+    -------
+    dict
+        By name sums over `core`: |change of the map|, |map|, |change of the logit|, |logit|.
+    """
+    bounds = robust_bounds(patch, 1.0)
+    usable = np.isfinite(bounds).all(axis=1)
+    middle = np.where(usable, bounds.mean(axis=1), 0.0)[:, None, None]
+    spread = np.where(usable, (bounds[:, 1] - bounds[:, 0]) / 2, 0.0)[:, None, None]
+    changed = {
+        "offset": patch.fine + LITTLE * spread,
+        "scale": middle + (1 + LITTLE) * (patch.fine - middle),
+    }
+    valid = np.isfinite(observed)
+    before = mapper.logits(patch, core)
+    found = {}
+    for name, fine in changed.items():
+        other = dataclasses.replace(patch, fine=fine.astype(patch.fine.dtype))
+        change = np.nan_to_num(mapper.relevance(other, core) - observed)
+        moved_logit = np.abs(mapper.logits(other, core) - before)[valid].sum()
+        sums = np.abs(change).sum(), np.nansum(np.abs(observed)), moved_logit, np.abs(before)[valid].sum()
+        found[name] = (float(sums[0]), float(sums[1]), float(sums[2]), float(sums[3]))
+    return found
 
 
 def _profile_ratios(base: np.ndarray, found: np.ndarray, axis: int, span: slice) -> np.ndarray:

@@ -29,6 +29,9 @@ from .randomised import layers_with_weights, randomised
 # Methods compared with each other: those that hand on relevance; occlusion would take longer than all others together.
 COMPARED = tuple(word for word, method in METHODS.items() if method.times_input and word != OCCLUSION)
 
+# Warnings that are passed on: a study makes hundreds of maps.
+MOST_WARNINGS = 3
+
 
 class Mapper(Protocol):
     """What makes maps."""
@@ -78,11 +81,10 @@ class PatchSource:
 
 
 class Hushed:
-    """A progress that passes on the wish to stop, and keeps warnings; one map of many is no news."""
+    """A progress of one map of many: it passes on the wish to stop and the first warnings, and no more."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.warnings: list[str] = []
+    def __init__(self, progress: Progress, cost: Cost) -> None:
+        self._progress, self._cost = progress, cost
 
     def report(self, fraction: float, text: str = "") -> None:
         """Take no notice."""
@@ -91,9 +93,10 @@ class Hushed:
         """Take no notice."""
 
     def warn(self, text: str) -> None:
-        """Keep a warning that is not known yet."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+        """Pass a warning on, unless there have been enough."""
+        self._cost.warnings += 1
+        if self._cost.warnings <= MOST_WARNINGS:
+            self._progress.warn(text)
 
     def cancelled(self) -> bool:
         """Return whether the user asked to stop."""
@@ -108,9 +111,12 @@ class Cost:
     ----------
     pixels : float
         Pixels of windows that were mapped, each as often as its method takes a pass through the network.
+    warnings : int
+        How many warnings there were.
     """
 
     pixels: float = 0.0
+    warnings: int = 0
 
 
 class NetworkMapper:
@@ -177,7 +183,7 @@ class NetworkMapper:
         sink = _Sum(explained, core)
         plan = dataclasses.replace(self._plan, region=explained)
         source = PatchSource(patch, self._scene, self._runner.ratio)
-        hushed = Hushed(self._progress)
+        hushed = Hushed(self._progress, self.cost)
         found = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
         accounts = found.accounts
         self.residual = float(accounts.relative_residual) if accounts.conservative else float("nan")

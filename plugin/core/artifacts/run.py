@@ -9,7 +9,7 @@ gives the rasters' values there. :meth:`Study.findings` says at the end what all
     findings = study.findings()
 
 Cost in passes over the windows: 1 for the scene, REPEATS + 2 for null inputs, 2 for shuffled networks; the other tests
-take a quarter or a sixteenth of the windows (:data:`SHARE`, :data:`SMALL_SHARE`).
+take a quarter or a sixteenth of the windows (:mod:`.settings`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ground.errors import ParameterError
+from ...ground.errors import ModelError
 from ...ground.protocols import Patch
-from ...ground.vocabulary.artifact_tests import DEFAULTS, TESTS
-from ...ground.vocabulary.words import check_word
+from ...ground.vocabulary.artifact_tests import TESTS
 from ...ground.window import Window
-from .experiments import MARGIN, Outcome, Similarity, focus, mirroring, similarity, translation
+from .experiments import MARGIN, Similarity, focus, mirroring, shifted_values, similarity, translation
 from .fields import corrected, overlap
 from .inputs import Surrogates, constant, flat_cells, means_of
 from .maps import Mapper
-from .significance import LEVEL, largest_standardised, rank_correlation, rank_p
+from .settings import (
+    CASCADE,
+    FOCUS,
+    MIRRORING,
+    NULL,
+    REPLICATES,
+    RULES,
+    TRANSLATION,
+    UNTRAINED_EVERYWHERE,
+    UNTRAINED_IN_PIECES,
+    WEIGHTS,
+    Settings,
+    few,
+    fewer,
+    measured,
+)
+from .significance import largest_standardised, rank_correlation, rank_p
 from .structure import COLUMNS, PARTS, Place, Structure, structure_of
+from .sums import Sums, outcome_finding
 from .verdicts import (
     ALIKE,
     ARTIFACT,
@@ -42,52 +58,7 @@ from .verdicts import (
     judged,
     quantiles,
 )
-from .windows import SMALLEST, pieces
-
-NULL, TRANSLATION, MIRRORING, WEIGHTS, RULES, FOCUS = tuple(TESTS)
-# How often maps are moved for reference values: p-values go down to 1/150, so that Holm's correction leaves room.
-REPLICATES = 149
-# Shuffled networks that map every window, and those that map a sixteenth.
-UNTRAINED_EVERYWHERE, UNTRAINED_IN_PIECES = 2, 19
-CASCADE = 3
-SHARE, SMALL_SHARE = 1 / 4, 1 / 16
-# Share of the pixels of a piece that must be valid.
-MEASURED = 0.5
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is done.
-
-    Parameters
-    ----------
-    tests : tuple of str
-        Words of :data:`floelens.plugin.ground.vocabulary.artifact_tests.TESTS`; null inputs are always mapped.
-    repeats : int
-        Draws of noise, at least 19.
-    seed : int
-        Another number, other draws.
-    level : float
-        Of all verdicts.
-
-    Raises
-    ------
-    ParameterError
-        If a value makes no sense.
-    """
-
-    tests: tuple[str, ...] = tuple(TESTS)
-    repeats: int = DEFAULTS["repeats"]
-    seed: int = DEFAULTS["seed"]
-    level: float = LEVEL
-
-    def __post_init__(self) -> None:
-        for word in self.tests:
-            check_word("TESTS", word, TESTS)
-        if self.repeats < 19:
-            raise ParameterError(
-                f"REPEATS={self.repeats} null maps are too few for p-values of 5 %. Give 19 at least."
-            )
+from .windows import SMALLEST
 
 
 @dataclass(frozen=True)
@@ -174,16 +145,17 @@ class Study:
 
     def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
         self._mapper, self._region, self._settings = mapper, region, settings
-        self._few, self._fewer = _few(windows), _fewer(windows)
+        self._few, self._fewer = few(windows), fewer(windows)
         self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + UNTRAINED_EVERYWHERE)]
         if WEIGHTS not in settings.tests:
             self._untrained = []
-        self._structure = _Sums()
+        self._structure = Sums()
         self._edges = False
-        self._outcomes: dict[str, _Sums] = {TRANSLATION: _Sums(), MIRRORING: _Sums(), FOCUS: _Sums()}
+        self._outcomes: dict[str, Sums] = {TRANSLATION: Sums(), MIRRORING: Sums(), FOCUS: Sums()}
         self._similarities: list[Similarity] = []
         self._rules: dict[str, list[tuple[float, float]]] = {}
         self._periods: dict[int, float] = {}
+        self._shifts: dict[str, np.ndarray] = {}
         self.totals = Totals()
 
     def needs(self, window: Window) -> Window:
@@ -301,7 +273,7 @@ class Study:
         tests, random = self._settings.tests, self._random(window)
         mapper, region = self._mapper, self._region
         for piece in self._few:
-            if not _measured(piece, window, patch):
+            if not measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
             if TRANSLATION in tests or MIRRORING in tests:
@@ -313,8 +285,10 @@ class Study:
                             self._outcomes[test].add_outcome(found)
             if FOCUS in tests:
                 self._outcomes[FOCUS].add_outcome(focus(mapper, patch, piece, mine, REPLICATES, random))
+                for name, sums in shifted_values(mapper, patch, piece, mine).items():
+                    self._shifts[name] = self._shifts.get(name, np.zeros(4)) + sums
         for piece in self._fewer:
-            if not _measured(piece, window, patch):
+            if not measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
             if WEIGHTS in tests:
@@ -330,8 +304,6 @@ class Study:
         self._similarities.append(similarity([mine, *maps], cascade))
 
     def _compare_rules(self, patch: Patch, piece: Window, mine: np.ndarray) -> None:
-        from ...ground.errors import ModelError
-
         for word, other in self._mapper.compared().items():
             try:
                 found = other.relevance(patch, piece)
@@ -347,7 +319,11 @@ class Study:
             found += self._null_findings()
         for test in (TRANSLATION, MIRRORING, FOCUS):
             if test in tests:
-                found.append(_outcome_finding(test, self._outcomes[test]))
+                found.append(outcome_finding(test, self._outcomes[test]))
+        for name, (change, size, logit, logits) in self._shifts.items():
+            moved = float(change / size) if size else 0.0
+            numbers = {"prediction_change": float(logit / logits) if logits else 0.0}
+            found.append(Finding(FOCUS, name, moved, size=moved, numbers=numbers))
         if WEIGHTS in tests:
             found += self._weight_findings()
         for word, values in self._rules.items():
@@ -417,100 +393,3 @@ class Study:
             name = f"last {layers} layer{'s'[: layers != 1]}"
             found.append(Finding(WEIGHTS, name, float(np.mean(values)), numbers={"layers": float(layers)}))
         return found
-
-
-class _Sums:
-    """Statistics of several windows, added up."""
-
-    def __init__(self) -> None:
-        self.statistics: np.ndarray | None = None
-        self.size = self.of = 0.0
-        self.numbers: dict[str, float] = {}
-
-    def add(self, statistics: np.ndarray, size: float, of: float, numbers: dict[str, float]) -> None:
-        """Add those of a window."""
-        self.statistics = statistics if self.statistics is None else self.statistics + statistics
-        self.size += size
-        self.of += of
-        for name, value in numbers.items():
-            self.numbers[name] = self.numbers.get(name, 0.0) + value
-
-    def add_outcome(self, found: Outcome) -> None:
-        """Add those of a piece."""
-        self.add(found.statistics, found.size, found.of, found.numbers)
-
-
-def _outcome_finding(test: str, sums: _Sums) -> Finding:
-    if sums.statistics is None:
-        return Finding(test, "", float("nan"), verdict=NOT_APPLICABLE)
-    chosen = largest_standardised(sums.statistics)
-    size = sums.size / sums.of if sums.of else 0.0
-    numbers = dict(sums.numbers)
-    if test == FOCUS:
-        moved = numbers["prediction"] / numbers["spread"] if numbers["spread"] else 0.0
-        numbers = {"outliers": numbers["outliers"], "prediction_change": moved}
-        # Where the prediction moves as much as the map, the outlier was used: no artifact.
-        size = max(0.0, size - 1.5 * moved)
-    return Finding(
-        test,
-        "",
-        float(chosen[0]),
-        quantiles(chosen[1:]),
-        rank_p(chosen[0], chosen[1:]),
-        size,
-        numbers,
-        in_family=True,
-    )
-
-
-def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, compared: float) -> float:
-    """Return how many maps of all windows a study takes: gradient × input passes, for that method.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is done.
-    windows : sequence of Window
-        Those that will be looked at.
-    coarse : bool
-        Whether the network has coarse channels, which stand still while the scene is moved.
-    compared : float
-        Passes of all methods that are compared.
-    """
-    tests = settings.tests
-    share, small = (_area(chosen(windows)) / _area(windows) for chosen in (_few, _fewer))
-    passes = 2.0 + settings.repeats
-    if NULL in tests:
-        passes += 1
-    if TRANSLATION in tests or MIRRORING in tests:
-        passes += share * coarse
-    passes += share * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + (FOCUS in tests))
-    if WEIGHTS in tests:
-        passes += UNTRAINED_EVERYWHERE + small * (UNTRAINED_IN_PIECES + CASCADE)
-    return passes + small * compared * (RULES in tests)
-
-
-def _few(windows: Sequence[Window]) -> list[Window]:
-    return pieces(_large(windows), SHARE)
-
-
-def _fewer(windows: Sequence[Window]) -> list[Window]:
-    return pieces(_large(windows), SMALL_SHARE)
-
-
-def _large(windows: Sequence[Window]) -> list[Window]:
-    return [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
-
-
-def _measured(piece: Window, window: Window, patch: Patch) -> bool:
-    """Return whether a piece lies in a window and most of it is measured."""
-    if piece.intersection(window) != piece:
-        return False
-    return bool(patch.valid[piece.slices(patch.window)].mean() >= MEASURED)
-
-
-def _area(windows: Sequence[Window]) -> int:
-    return sum(window.rows * window.cols for window in windows)
-
-
-__all__ = ["REPORTED", "Settings", "Study", "Totals", "WindowMaps", "planned_passes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
 from ..target.target import Target
 from .maps import NetworkMapper, plan_maps
-from .run import Settings, Study, Totals, WindowMaps, planned_passes
+from .run import Study, Totals, WindowMaps
+from .settings import Settings, planned_passes
 from .verdicts import Finding
 from .windows import grid_windows, sampled, window_side
 
@@ -129,27 +131,10 @@ def run_artifacts(
     _tell_time(source, study, mapper, progress, chosen, planned)
     kept: list[WindowMaps] = []
     looked: list[Window] = []
-    wanted = set(chosen)
-    for row in rows:
-        bands = len(ARTIFACT_BANDS), len(CORRECTED_BANDS)
-        strips = [np.full((n, row[0].rows, region.cols), np.nan, np.float32) for n in bands]
-        for window in row:
-            if window not in wanted:
-                continue
-            check_cancelled(progress)
-            found = study.look(source.read(study.needs(window)), window)
-            progress.report((len(looked) + 1) / len(chosen), "Telling fact from artifact")
-            if found is None:
-                continue
-            looked.append(window)
-            if len(kept) < shown:
-                kept.append(found)
-            here = slice(window.col - region.col, window.col_stop - region.col)
-            for strip, values in zip(strips, (found.artifact_bands(), found.corrected_bands())):
-                strip[:, :, here] = values
-        for sink, strip in zip(sinks, strips):
-            if sink is not None:
-                sink.write(strip)
+    for row, found in _rows_looked_at(study, source, rows, set(chosen), progress):
+        looked += [window for window, _ in found]
+        kept += [maps for _, maps in found][: shown - len(kept)]
+        _write(sinks, row, found, region)
     check_cancelled(progress)
     if not looked:
         raise SceneError(
@@ -161,6 +146,43 @@ def run_artifacts(
         study.findings(), study.totals, method, seeding.text, tuple(looked), tuple(kept), passes, planned, share,
         study.period,
     )  # fmt: skip
+
+
+def _rows_looked_at(
+    study: Study, source: Source, rows: list[list[Window]], wanted: set[Window], progress: Progress
+) -> Iterator[tuple[list[Window], list[tuple[Window, WindowMaps]]]]:
+    """Yield each row of windows with those that were looked at and have a map."""
+    done = 0
+    for row in rows:
+        found = []
+        for window in row:
+            if window not in wanted:
+                continue
+            check_cancelled(progress)
+            maps = study.look(source.read(study.needs(window)), window)
+            done += 1
+            progress.report(done / len(wanted), "Telling fact from artifact")
+            if maps is not None:
+                found.append((window, maps))
+        yield row, found
+
+
+def _write(
+    sinks: tuple[Sink | None, Sink | None],
+    row: list[Window],
+    found: list[tuple[Window, WindowMaps]],
+    region: Window,
+) -> None:
+    """Write the strip of a row of windows; no data where none was looked at."""
+    bands = len(ARTIFACT_BANDS), len(CORRECTED_BANDS)
+    strips = [np.full((number, row[0].rows, region.cols), np.nan, np.float32) for number in bands]
+    for window, maps in found:
+        here = slice(window.col - region.col, window.col_stop - region.col)
+        for strip, values in zip(strips, (maps.artifact_bands(), maps.corrected_bands())):
+            strip[:, :, here] = values
+    for sink, strip in zip(sinks, strips):
+        if sink is not None:
+            sink.write(strip)
 
 
 def _whole(plan: Plan, region: Window) -> Plan:

@@ -12,6 +12,6 @@ TESTS: Words = {
     "mirroring": "the scene mirrored: whether relevance grows or decays along rows or columns all the same",
     "randomised_weights": "the same map of networks with shuffled weights, which have learned nothing",
     "rule_comparison": "the other methods: how well each adds up, and how like the map theirs are",
-    "focus": "outliers capped: whether the map moves while the prediction does not",
+    "focus": "outliers capped, values shifted and scaled: whether the map moves while the prediction does not",
 }
 DEFAULTS: Mapping[str, int] = {"repeats": 19, "sample": 12, "seed": 0}

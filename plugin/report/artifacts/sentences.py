@@ -10,7 +10,7 @@ NAMES = {
     "mirroring": "scene mirrored",
     "randomised_weights": "shuffled weights",
     "rule_comparison": "other methods",
-    "focus": "outliers capped",
+    "focus": "focus",
 }
 ARTIFACTS = {
     ("null_input", "zero"): "relevance without any input",
@@ -50,6 +50,10 @@ _FOUND = {
         "",
     ): "Where {outliers:.0f} outliers are capped the map moves by {size} more than the prediction does.",
 }
+_SHIFTS = {
+    "offset": "With SAR values raised by a tenth of their spread {size} of the map moves, and {moved} of the logits.",
+    "scale": "With the contrast of SAR raised by a tenth {size} of the map moves, and {moved} of the logits.",
+}
 _CLEAR = {
     (
         "null_input",
@@ -60,7 +64,7 @@ _CLEAR = {
     ("null_input", "local"): "Null maps look the same everywhere else.",
     ("translation", ""): "The map moves with the scene.",
     ("mirroring", ""): "Relevance has no trend of its own along rows or columns.",
-    ("focus", ""): "The map does not hang on outliers of the input.",
+    ("focus", ""): "Capping outliers does not move the map.",
 }
 
 
@@ -82,6 +86,8 @@ def sentence(
         error = numbers.get("conservation_error", float("nan"))
         adds = "" if error != error else f" It adds up to within {100 * error:.2g} %."
         return f"{part} ranks pixels like the map with a correlation of {statistic:.2f}.{adds}"
+    if test == "focus" and part:
+        return _SHIFTS[part].format(size=percent(size), moved=percent(numbers["prediction_change"]))
     if verdict == "does not apply" and (test, part) != ("null_input", "noise"):
         return "No window was large enough for this test."
     found = verdict in ("artifact", "negligible") or (test, part) in (

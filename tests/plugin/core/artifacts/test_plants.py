@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.plugin.core.artifacts.run import Settings, Study, planned_passes
-from floelens.plugin.core.artifacts.verdicts import ARTIFACT, UNTRAINED, Finding
+from floelens.plugin.core.artifacts.run import Study
+from floelens.plugin.core.artifacts.settings import Settings, planned_passes
+from floelens.plugin.core.artifacts.verdicts import ARTIFACT, NOT_APPLICABLE, UNTRAINED, Finding
 from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.artifacts.analytic import Analytic, clean, correlated, patch_of
@@ -157,3 +158,20 @@ def test_a_clean_network_passes_in_at_least_93_of_100_seeds():
         fine = correlated(seed, SCENE.rows, SCENE.cols, 1.5)
         passed += not accused(study_of(Analytic(SCENE, periods=(2, 12)), fine, CORE))
     assert passed >= 93
+
+
+def test_gaps_stay_gaps_and_a_window_with_gaps_is_mapped_but_not_tested_by_null_maps():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    patch = patch_of(fine, SCENE)
+    patch.valid[50:60, 50:70] = False
+    study = Study(Analytic(SCENE), SCENE, [CORE], Settings(("null_input", "translation", "focus")))
+    found = study.look(patch, CORE)
+    gap = ~patch.valid[CORE.slices()]
+    for bands in (found.artifact_bands()[:3], found.corrected_bands()):
+        assert np.isnan(bands[:, gap]).all()
+        assert np.isfinite(bands[:, ~gap]).all()
+    parts = {(finding.test, finding.part): finding.verdict for finding in study.findings()}
+    assert parts["null_input", "noise"] == NOT_APPLICABLE
+    assert parts["translation", ""] != ARTIFACT
+    patch.valid[:] = False
+    assert study.look(patch, CORE) is None
