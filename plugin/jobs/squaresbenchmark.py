@@ -135,18 +135,18 @@ class SquaresBenchmark:
 
     def _benchmark(self) -> tuple[Benchmark, Grid | None]:
         """Return the samples, and their grid where they lie on the Earth."""
-        if not self.on_earth:
+        if not self.on_earth or self.index_box is None:
             from ..core.benchmarks.squares import Squares
 
             return Squares(), None
         from ..core.benchmarks.fields import Fields, drawn_fields
         from ..io.formats.fields import cells_in, read_covariance, read_stack
 
-        if self.fields:
-            fields, grid = read_stack(self.fields)
-        else:
+        if self.covariance and not self.fields:
             covariance, mask, grid = read_covariance(self.covariance)
             fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
+        else:
+            fields, grid = read_stack(self.fields)
         return Fields(fields, cells_in(self.index_box, grid)), grid
 
     def _write(self, outputs: Outputs, page: BenchmarkReport) -> None:
