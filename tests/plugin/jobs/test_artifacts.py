@@ -59,7 +59,7 @@ def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene
     assert sums["RELEVANCE"] == pytest.approx(whole[window].sum(), rel=1e-4)
     assert sums["RELEVANCE"] == pytest.approx(sums["CORRECTED"] + sums["ARTIFACT"], rel=1e-6)
     assert ((corrected[1][window] > 0) & (corrected[1][window] <= 1)).all()
-    assert 20 < results["PASSES"] < 60  # of small windows, of which no smaller pieces can be tested
+    assert results["PASSES"] > 20
 
 
 def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(found):
