@@ -328,6 +328,10 @@ CLEAN = [
     "plugin/report",
     "plugin/jobs",
     "plugin/algorithms",
+    "plugin/gui",
+    "plugin/ground",
+    "tools",
+    "bench",
 ]
 OLD_WORDS = re.compile(
     r"(?<![A-Za-z])(booked|told(?! apart)|handed|hands on|way back|retreats?|thinned|workspace|wishes|walked|pullback|"

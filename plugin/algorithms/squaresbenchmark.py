@@ -29,7 +29,8 @@ class SquaresBenchmark(FloeLensAlgorithm):
             declare.choices(
                 "METHODS",
                 "Methods",
-                "How relevance is computed. A method that does not apply to a network is left out there.",
+                "How relevance is computed, with default settings. A method that does not apply to a network is left "
+                "out.",
                 BENCHMARK_METHODS,
                 DEFAULT_METHODS,
             )

@@ -14,6 +14,7 @@ Source: Jaeger 2001 (GMD report 148); Landt-Hayen et al. 2023 (arXiv 2302.12317)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -123,12 +124,13 @@ class EchoState:
             ROWS: lambda: steps.permute(1, 0, 2),
         }[self.reservoir.feed]()[:, None]
 
-    def states(self, fields: torch.Tensor) -> torch.Tensor:
-        """Return the states (step, sample, unit)."""
+    def states(self, fields: torch.Tensor, check: Callable[[], None] = lambda: None) -> torch.Tensor:
+        """Return the states (step, sample, unit); `check` is called at every step, and may raise."""
         keep, leak = self.reservoir.keep, self.reservoir.leak
         states: list[torch.Tensor] = []
         with torch.no_grad():
             for read in self.steps(fields):
+                check()
                 z = read @ self.w_in.T + self.b_in
                 if not states:
                     states.append(self.reservoir.first_factor * self.activation(z))
@@ -137,9 +139,11 @@ class EchoState:
                 states.append(keep * states[-1] + leak * self.activation(z))
         return torch.stack(states)
 
-    def fit(self, fields: torch.Tensor, classes: torch.Tensor) -> None:
+    def fit(
+        self, fields: torch.Tensor, classes: torch.Tensor, check: Callable[[], None] = lambda: None
+    ) -> None:
         """Fit the output weights to samples (sample, 1, row, column) of known classes (sample,)."""
-        final = self.states(fields)[-1]
+        final = self.states(fields, check)[-1]
         known = torch.cat([final.new_ones(len(final), 1), final], 1)
         target = nn.functional.one_hot(classes, 2).to(final.dtype)
         weights = torch.linalg.pinv(known) @ target

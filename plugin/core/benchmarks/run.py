@@ -92,7 +92,7 @@ class Extent:
 
 
 EXTENTS = {
-    "quick": Extent((0.02,), (COLUMNS, ROWS), explained=20, nulls=20, steps=8, draws=4),
+    "quick": Extent((0.1,), (COLUMNS, ROWS), explained=12, nulls=12, steps=8, draws=4),
     "full": Extent((0.005, 0.02, 0.1, 0.4), FEEDS, explained=60, nulls=40, steps=16, draws=16),
 }
 
@@ -256,7 +256,7 @@ def _trained(
         width = cols if architecture.axis == 0 else rows
         echo = EchoState(architecture.reservoir, width, seed)
         check(0.3)
-        echo.fit(fields, classes)
+        echo.fit(fields, classes, lambda: check(0.5))
         return ReservoirNetwork(echo)
     network = LAYERED[architecture.name](rows, cols, seed)
     train(network, fields.float(), classes, seed, TRAINING[architecture.name], check)

@@ -18,26 +18,30 @@ COLOURS.set_bad("#bbbbbb")
 BEFORE, AFTER = "#999999", "#e66101"
 PERCENTILE = 99.5  # of |relevance|, at which colours end
 _IN_A_ROW = 5
+_LINES = ("as it is", "corrected", "noise alone")
 
 
 def map_grid(maps: Sequence[tuple[str, np.ndarray]], inside: np.ndarray) -> Figure:
-    """Draw mean maps, above as they are and below corrected, with the true pixels outlined.
+    """Draw mean maps as they are, corrected, and of noise alone, with the true pixels outlined.
 
     Parameters
     ----------
     maps : sequence of (str, numpy.ndarray)
-        Name of the network, and (2 or more, row, column): mean relevance, mean corrected relevance.
+        Name of the network, and (3, row, column): mean relevance, mean corrected relevance, and the share of
+        |relevance| without the data.
     inside : numpy.ndarray
         (row, column), bool.
     """
     lines = -(-len(maps) // _IN_A_ROW)
     across = min(len(maps), _IN_A_ROW)
     height = 1.35 * inside.shape[0] / inside.shape[1] + 0.3
-    figure = blank_figure(1.45 * across + 0.5, 2 * lines * height + 0.2)
+    figure = blank_figure(1.45 * across + 0.5, len(_LINES) * lines * height + 0.2)
     for number, (name, pair) in enumerate(maps):
         line, column = divmod(number, _IN_A_ROW)
-        for below, (values, word) in enumerate(zip(pair, ("as it is", "corrected"))):
-            axes = figure.add_subplot(2 * lines, across, (2 * line + below) * across + column + 1)
+        for below, (values, word) in enumerate(zip(pair, _LINES)):
+            axes = figure.add_subplot(
+                len(_LINES) * lines, across, (len(_LINES) * line + below) * across + column + 1
+            )
             _draw_map(axes, values, inside)
             if not below:
                 axes.set_title(label_text(name), fontsize=6.5)
@@ -110,6 +114,6 @@ def decay_lines(lines: Sequence[tuple[str, np.ndarray, float | None]]) -> Figure
             axes.semilogy(at, np.maximum(line, 1e-12), color=colour, linewidth=0.8, linestyle=":")
     axes.set_xlabel("step of the feed", fontsize=8)
     axes.set_ylabel("mean |relevance|, largest = 1", fontsize=8)
-    axes.legend(fontsize=6, frameon=False, ncol=2)
+    axes.legend(fontsize=6, frameon=False, ncol=2, loc="lower right")
     tidy(axes)
     return figure

@@ -79,7 +79,7 @@ class NetworkScores:
             return "Nothing remains: the map is the same for noise, it does not depend on the data."
         if self.accuracy < CHANCE_ACCURACY:
             return "The network has not learned the classes, so its maps hold nothing of the true pixels."
-        return "Noise gets as much relevance inside as the samples do: the map shows weights more than data."
+        return "Noise gets as large a share inside as the samples do: weights stand out there, values do not."
 
 
 @dataclass(frozen=True)
@@ -221,13 +221,14 @@ def _map_section(report: BenchmarkReport) -> Section:
     methods = list(dict.fromkeys(row["method"] for row in report.rows()))
     pictures = []
     for number, method in enumerate(methods):
-        maps = [(n.title, n.maps[method][:2]) for n in report.networks if method in n.maps]
+        maps = [(n.title, n.maps[method]) for n in report.networks if method in n.maps]
         drawn = svg(map_grid(maps, report.inside), f"maps{number}", f"mean relevance by {method}")
         pictures.append(
             Figure(
                 drawn,
                 f"{method}: mean relevance of held-out samples for the class each network predicts. Orange speaks "
-                "for it, purple against it; outlined: the true pixels. Each map has its own scale.",
+                "for it, purple against it; outlined: the true pixels. Below, what fields of noise alone get: the "
+                "network's own habits. Each map has its own scale.",
             )
         )
     return Section("Maps", figures=tuple(pictures))

@@ -12,7 +12,7 @@ import numpy as np
 from ....ground.errors import FloeLensError, ParameterError, SceneError
 from ....ground.protocols import Progress, Silent
 from ...geometry.grid import Grid
-from ...geometry.registration import RegisteredRaster, overlap
+from ...geometry.registration import overlap
 from ...scene.acquisition import time_in
 from .. import concentration
 from ..cf.container import Container, is_container, members
@@ -195,7 +195,7 @@ def _gridded(
     name = PurePosixPath(container.path).name.rsplit(".", 1)[0]
     own = own_grid(container)
     if own is not None:
-        if scene is not None and not overlap(RegisteredRaster(None, scene, own=own)):
+        if scene is not None and not overlap(scene, own):
             raise SceneError(
                 f"{container.path} does not overlap the scene{f' {options.scene}' if options.scene else ''}. Give "
                 "brightness temperatures of the same region."
