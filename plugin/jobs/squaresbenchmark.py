@@ -142,11 +142,11 @@ class SquaresBenchmark:
         from ..core.benchmarks.fields import Fields, drawn_fields
         from ..io.formats.fields import cells_in, read_covariance, read_stack
 
-        if self.covariance and not self.fields:
-            covariance, mask, grid = read_covariance(self.covariance)
-            fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
-        else:
+        if self.fields:
             fields, grid = read_stack(self.fields)
+        else:
+            covariance, mask, grid = read_covariance(self.covariance or "")
+            fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
         return Fields(fields, cells_in(self.index_box, grid)), grid
 
     def _write(self, outputs: Outputs, page: BenchmarkReport) -> None:
