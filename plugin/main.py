@@ -28,7 +28,7 @@ class FloeLensPlugin:
 
     def __init__(self, iface) -> None:
         self.iface = iface
-        self.provider = None
+        self.provider: FloeLensProvider | None = None
 
     def initProcessing(self) -> None:  # noqa: N802 (the name QGIS looks up)
         """Register the provider; `qgis_process` calls this and never `initGui`."""

@@ -310,25 +310,8 @@ def test_what_a_user_reads_uses_the_terms_of_the_field(folder):
     assert not found
 
 
-# Rooms whose code, comments and docstrings are free of the house's old dialect, and the words that stay away.
-CLEAN = [
-    "plugin/ground",
-    "plugin/networks",
-    "plugin/core/streaming",
-    "plugin/core/target",
-    "plugin/core/layers",
-    "plugin/core/relevance",
-    "plugin/core/contributions",
-    "plugin/core/ablation",
-    "plugin/core/faithfulness",
-    "plugin/core/zscores",
-    "plugin/core/simulation",
-    "plugin/core/training",
-    "plugin/io",
-    "plugin/report",
-    "plugin/jobs",
-    "plugin/algorithms",
-]
+# Where code, comments and docstrings are free of the old dialect, and the words that stay away.
+CLEAN = ["plugin", "tools", "bench"]
 OLD_WORDS = re.compile(
     r"(?<![A-Za-z])(booked|told(?! apart)|handed|hands on|way back|retreats?|thinned|workspace|wishes|walked|pullback|"
     r"one_by_one|gatherings?|spreading)(?![A-Za-z])",

@@ -87,7 +87,7 @@ def font(size: int, bold: bool = False) -> QFont:
 
 
 def draw_legend(painter: QPainter, layer: QgsRasterLayer, area: QRect) -> None:
-    """Draw a swatch and a label for each entry of the layer's legend, thinned out to fit."""
+    """Draw a swatch and a label for each entry of the layer's legend, as many as fit."""
     entries = layer.renderer().legendSymbologyItems()
     room = area.height() // ENTRY
     if len(entries) > room:

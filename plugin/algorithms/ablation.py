@@ -106,7 +106,7 @@ class Ablation(ExplainingAlgorithm):
             raise ParameterError("BASELINE_SAR is missing: give all rasters of the other scene.")
         return Job(
             **self.explained(values),
-            output=values.layer("OUTPUT"),
+            output=values.needed_layer("OUTPUT"),
             table=values.layer("TABLE"),
             groups=values.choice("GROUPS"),
             baseline=values.choice("BASELINE"),

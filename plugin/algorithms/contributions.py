@@ -81,7 +81,7 @@ class Contributions(ExplainingAlgorithm):
 
         return Job(
             **self.explained(values),
-            output=values.layer("OUTPUT"),
+            output=values.needed_layer("OUTPUT"),
             method=values.choice("METHOD"),
             groups=values.choice("GROUPS"),
             resolution=values.choice("RESOLUTION"),

@@ -37,4 +37,4 @@ class Environment(FloeLensAlgorithm):
         """Return the job."""
         from ..jobs.environment import Environment as Job
 
-        return Job(output=values.file("OUTPUT"), application=f"QGIS {Qgis.version()}")
+        return Job(output=values.needed_file("OUTPUT"), application=f"QGIS {Qgis.version()}")

@@ -40,4 +40,4 @@ class InspectModel(FloeLensAlgorithm):
         """Return the job."""
         from ..jobs.inspect import InspectModel as Job
 
-        return Job(model=values.text("MODEL"), output=values.file("OUTPUT"))
+        return Job(model=values.text("MODEL"), output=values.needed_file("OUTPUT"))

@@ -86,7 +86,7 @@ class Predict(SceneAlgorithm):
             scene=self.scene(values),
             model=values.text("MODEL"),
             compute=self.compute(values),
-            output=values.layer("OUTPUT"),
+            output=values.needed_layer("OUTPUT"),
             head=values.text("HEAD"),
             probabilities=values.layer("PROBABILITIES"),
             uncertainty=values.layer("UNCERTAINTY"),

@@ -108,7 +108,7 @@ class Relevance(ExplainingAlgorithm):
         explained = self.explained(values)
         return Job(
             **explained,
-            sar_relevance=values.layer("SAR_RELEVANCE"),
+            sar_relevance=values.needed_layer("SAR_RELEVANCE"),
             mwr_relevance=values.layer("MWR_RELEVANCE"),
             ancillary_folder=values.folder("ANCILLARY_RELEVANCE_FOLDER"),
             **self.report(values),

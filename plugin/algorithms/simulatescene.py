@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingOutputNumber
 from ..ground.vocabulary.words import GEOREFERENCING
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
+from .framework.reading import needed
 
 
 class SimulateScene(FloeLensAlgorithm):
@@ -85,7 +86,7 @@ class SimulateScene(FloeLensAlgorithm):
             rows=values.whole("ROWS"),
             cols=values.whole("COLS"),
             pixel_size=values.number("PIXEL_SIZE"),
-            center=values.lonlat("CENTER"),
+            center=needed("CENTER", values.lonlat("CENTER")),
             georeferencing=values.choice("GEOREFERENCING"),
             concentration=values.raster("CONCENTRATION"),
             sar=values.layer("SAR"),

@@ -166,7 +166,7 @@ class ZScores(SceneAlgorithm):
             channel_method=values.choice("CHANNEL_METHOD"),
             refit=values.flag("REFIT"),
             reference_class=values.text("REFERENCE_CLASS"),
-            output=values.layer("OUTPUT"),
+            output=values.needed_layer("OUTPUT"),
             zone_zscores=zones,
             standardised=values.layer("STANDARDISED"),
             **self.report(values),

@@ -131,7 +131,7 @@ class Artifacts:
             outputs.tag(_sums(result))
             start = scene.start_time
             outputs.file(sidecar(self.artifact)).write_text(share_style(start_time=start), encoding="utf-8")
-            if corrected is not None:
+            if corrected is not None and self.corrected:
                 style = relevance_style(
                     seeding.shown, corrected.limit(0), start_time=start, slopes=not method.times_input
                 )
@@ -260,11 +260,13 @@ def _page(
     pictures = [
         WindowPicture(
             f"rows {window.row} to {window.row_stop}, columns {window.col} to {window.col_stop}",
-            *(_picture(values) for values in (maps.observed, maps.observed - maps.relevance, maps.relevance)),
+            _picture(maps.observed),
+            _picture(maps.observed - maps.relevance),
+            _picture(maps.relevance),
             _picture(maps.q_values),
         )
         for window, maps in zip(result.windows, result.shown)
-    ]  # fmt: skip
+    ]
     whole = totals.absolute or 1.0
     return ArtifactReport(
         model=model_facts(card),

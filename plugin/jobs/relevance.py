@@ -387,6 +387,7 @@ class Relevance:
             seeding,
             result,
             channels,
+            focus=self._focus().text(),
             scene=scene.name,
             region=self._region_text(),
             baseline=baseline if result.method.times_input else "",
@@ -412,8 +413,3 @@ def _numbers(result: RelevanceResult) -> dict[str, object]:
         "BIAS_SHARE": float(accounts.bias),
         "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
     }
-
-
-def _focus_setting(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return what the network was allowed to see, as a report names it; nothing where all was."""
-    return {"input focus": tags["FLOELENS_FOCUS"]} if "FLOELENS_FOCUS" in tags else {}

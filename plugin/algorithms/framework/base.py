@@ -10,6 +10,7 @@ import difflib
 import functools
 import traceback
 from pathlib import Path
+from typing import cast
 
 from qgis.core import (
     QgsProcessing,
@@ -56,7 +57,7 @@ from .parameter_values import (
     plain,
     source_problem,
 )
-from .reading import Reading
+from .reading import Reading, needed
 
 ICONS = RESOURCES / "icons"
 
@@ -75,6 +76,14 @@ class Destinations(Reading):
     def file(self, name: str) -> str | None:
         """Return the path of a file; None where it was not asked for."""
         return self._written(name, self._algorithm.parameterAsFileOutput)
+
+    def needed_layer(self, name: str) -> str:
+        """Return the path of a raster, polygons or a table that every run writes."""
+        return needed(name, self.layer(name))
+
+    def needed_file(self, name: str) -> str:
+        """Return the path of a file that every run writes."""
+        return needed(name, self.file(name))
 
     def folder(self, name: str) -> str | None:
         """Return the path of a folder; None where it was not asked for."""
@@ -281,7 +290,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         progress = CalledProgress(FeedbackProgress(feedback), caller)
         for sentence in mended(sources):
             progress.warn(sentence)
-        job = self.job(CalledReading(values, caller))
+        job = self.job(cast(Destinations, CalledReading(values, caller)))
         problem = clash(values.written, sources)
         if problem:
             raise ParameterError(problem)

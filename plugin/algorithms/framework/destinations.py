@@ -79,9 +79,9 @@ def clash(destinations: dict[str, str], inputs: Iterable[str] = ()) -> str | Non
         taken.update(dict.fromkeys(_claims(path), "an input"))
     for name, path in destinations.items():
         for file in _touched(path):
-            source = protected.owner(file)
-            if source is not None:
-                return _belongs(name, file, source)
+            owner = protected.owner(file)
+            if owner is not None:
+                return _belongs(name, file, owner)
         claims = _claims(path)
         if claims[0] in taken:
             other = taken[claims[0]]
@@ -134,15 +134,15 @@ def _source(value: object, context: QgsProcessingContext) -> str:
     """Return what a value names; empty where it is no text and no layer."""
     from ...io.transaction.protected import local_path
 
-    value = plain(value)
-    if hasattr(value, "source") and not hasattr(value, "dataProvider"):
-        value = plain(value.source)  # the definition of a feature source
-    if isinstance(value, str) and value and local_path(value) is None:
-        value = context.getMapLayer(value) or value  # dialogs give a layer by its id or name
-    if hasattr(value, "dataProvider"):
-        parts = QgsProviderRegistry.instance().decodeUri(value.providerType(), value.source())
-        return str(parts.get("path") or value.source())
-    return value if isinstance(value, str) else ""
+    held = plain(value)
+    if hasattr(held, "source") and not hasattr(held, "dataProvider"):
+        held = plain(held.source)  # the definition of a feature source
+    if isinstance(held, str) and held and local_path(held) is None:
+        held = context.getMapLayer(held) or held  # dialogs give a layer by its id or name
+    if hasattr(held, "dataProvider"):
+        parts = QgsProviderRegistry.instance().decodeUri(held.providerType(), held.source())
+        return str(parts.get("path") or held.source())
+    return held if isinstance(held, str) else ""
 
 
 def _touched(path: str) -> list[str]:

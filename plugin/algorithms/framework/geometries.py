@@ -22,8 +22,10 @@ def check_order(name: str, value: object, crs: QgsCoordinateReferenceSystem, sar
     ParameterError
         They do; the sentence says how to write them.
     """
-    match = _FOUR_NUMBERS.match(value) if isinstance(value, str) else None
-    if match is None or sar is None:
+    if not isinstance(value, str) or sar is None:
+        return
+    match = _FOUR_NUMBERS.match(value)
+    if match is None:
         return
     numbers = [float(text) for text in match.groups()]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from ...ground.errors import Cancelled
 
@@ -96,7 +96,7 @@ class JobThreads:
             threading.Thread(target=self._loop, args=(tasks, self._closed), name=name, daemon=True).start()
         tasks.put((work, caller))
         del work
-        return caller.serve()
+        return cast(Result, caller.serve())
 
     def close(self) -> None:
         """End the threads: idle ones now, others after their job. Later jobs get new ones."""
@@ -133,7 +133,7 @@ def _outcome(function: Callable, *arguments: object) -> tuple[bool, object]:
         return False, error
 
 
-def _given(outcome: tuple[bool, object]):
+def _given(outcome: tuple[bool, Any]) -> Any:
     succeeded, value = outcome
     if succeeded:
         return value

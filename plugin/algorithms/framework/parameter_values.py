@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from qgis.core import (
     QgsMapLayer,
@@ -38,7 +39,7 @@ def given(value: object) -> bool:
     return value is not None and value != "" and not (hasattr(value, "isNull") and value.isNull())
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Return what a static property or an output definition holds; anything else unchanged."""
     if isinstance(value, QgsProcessingOutputLayerDefinition):
         return plain(value.sink)
@@ -113,10 +114,10 @@ def names_remote(value: object, context: QgsProcessingContext) -> bool:
 
 def georeference_problem(name: str, value: object) -> str | None:
     """Return what is wrong with an extent or a point that names an empty CRS, ``[]``."""
-    value = plain(value)
-    nameless = isinstance(value, str) and value.replace(" ", "").endswith("[]")
-    if not nameless and type(value).__name__ in ("QgsReferencedRectangle", "QgsReferencedPointXY"):
-        nameless = not value.crs().isValid()
+    held = plain(value)
+    nameless = isinstance(held, str) and held.replace(" ", "").endswith("[]")
+    if not nameless and type(held).__name__ in ("QgsReferencedRectangle", "QgsReferencedPointXY"):
+        nameless = not held.crs().isValid()
     if nameless:
         return (
             f"{name} names an empty coordinate reference system, []. Give one, as in [EPSG:4326], "

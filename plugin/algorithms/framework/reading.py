@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -28,9 +29,23 @@ from .job_threads import JOB_THREADS
 from .loaded_layers import release
 from .parameter_values import given, is_static, plain, source_problem
 
+Value = TypeVar("Value")
 _PLACE = re.compile(r"\s*[-+]?[\d.]+\s*,\s*[-+]?[\d.]")
 # What a yes or no may be called where it is text.
 FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def needed(name: str, value: Value | None) -> Value:
+    """Return the value of a parameter.
+
+    Raises
+    ------
+    ParameterError
+        There is none.
+    """
+    if value is None:
+        raise ParameterError(f"{name} is missing. Give it.")
+    return value
 
 
 class Reading:
@@ -99,6 +114,10 @@ class Reading:
         if not self.given(name):
             return None
         return self._raster_source(name, self._parameters[name])
+
+    def needed_raster(self, name: str) -> str:
+        """Return what GDAL opens for a raster without which there is nothing to do."""
+        return needed(name, self.raster(name))
 
     def rasters(self, name: str) -> tuple[str, ...]:
         """Return what GDAL opens for each of several rasters."""

@@ -99,8 +99,11 @@ def _setting(name: str):
     about = (name.upper(), setting.label, setting.help)
     if isinstance(setting.default, str):
         return declare.choice(*about, FIRST_LAYERS, setting.default, advanced=True)
-    kind = declare.whole if isinstance(setting.default, int) else declare.number
-    return kind(*about, setting.default, setting.least, setting.most, advanced=True)
+    if setting.least is None or setting.most is None:
+        raise ValueError(f"the number {name} has no least and largest value")
+    if isinstance(setting.default, int):
+        return declare.whole(*about, setting.default, int(setting.least), int(setting.most), advanced=True)
+    return declare.number(*about, setting.default, setting.least, setting.most, advanced=True)
 
 
 def chosen_options(values: Destinations) -> dict:

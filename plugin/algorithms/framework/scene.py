@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from qgis.core import QgsProcessingOutputFile
 
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
@@ -10,6 +12,21 @@ from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
 
 DEFAULT_MODEL = "aspp-concentration-sim"
+
+
+class ReportPaths(TypedDict):
+    """Where the files of a report go, as jobs call them."""
+
+    report: str | None
+    report_json: str | None
+    report_csv: str | None
+
+
+class Acceptance(TypedDict):
+    """Which checks of a scene's rasters a person overrules, as :class:`SceneInputs` calls them."""
+
+    accept_range: bool
+    accept_delay: bool
 
 
 class SceneAlgorithm(FloeLensAlgorithm):
@@ -142,7 +159,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
         self.addOutput(QgsProcessingOutputFile("REPORT_JSON", "The report as JSON"))
         self.addOutput(QgsProcessingOutputFile("REPORT_CSV", "The report's table as CSV"))
 
-    def report(self, values: Destinations) -> dict[str, str | None]:
+    def report(self, values: Destinations) -> ReportPaths:
         """Return where the three files of the report go, by the names jobs give them."""
         path = values.file("REPORT")
         as_json, as_csv = report_companions(path) if path else (None, None)
@@ -156,7 +173,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
         """Return the :class:`SceneInputs` that the parameters describe."""
         from ...jobs.common.inputs import SceneInputs
 
-        sar = values.raster("SAR")
+        sar = values.needed_raster("SAR")
         return SceneInputs(
             sar=sar,
             mwr=values.raster("MWR"),
@@ -167,7 +184,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
             **self.acceptance(values),
         )
 
-    def acceptance(self, values: Destinations) -> dict[str, bool]:
+    def acceptance(self, values: Destinations) -> Acceptance:
         """Return which checks of a scene's rasters a person overrules, as :class:`SceneInputs` takes them."""
         return {"accept_range": values.flag("ACCEPT_RANGE"), "accept_delay": values.flag("ACCEPT_DELAY")}
 

@@ -14,7 +14,6 @@ Gaps stay gaps, and land stays land, in every one of these.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from scipy import fft
@@ -79,7 +78,7 @@ def means_of(values: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     return np.where(known, values, 0.0).sum(axis=(1, 2), dtype=np.float64) / counts
 
 
-def constant(patch: Patch, fine: Sequence[float], coarse: Sequence[float] | None = None) -> Patch:
+def constant(patch: Patch, fine: np.ndarray, coarse: np.ndarray | None = None) -> Patch:
     """Return a patch whose channels stand at these values (physical units); gaps stay. `coarse` None: as it was."""
     levels = np.asarray(fine, float)[:, None, None]
     flat = np.where(np.isfinite(patch.fine), levels, np.nan).astype(patch.fine.dtype)

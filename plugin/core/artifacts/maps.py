@@ -8,7 +8,7 @@ is the very map of the scene there: every pixel within reach of the window's inp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +57,7 @@ class Mapper(Protocol):
     def randomised(self, draw: int, layers: int | None = None) -> Mapper:
         """Return the same of a network with shuffled weights, in the last `layers` layers or all."""
 
-    def compared(self) -> dict[str, Mapper]:
+    def compared(self) -> Mapping[str, Mapper]:
         """Return the same by other methods, by their words."""
 
 

@@ -272,7 +272,7 @@ class Structure:
     @property
     def tied(self) -> np.ndarray:
         """What is tied to places, (row, column): the shrunk parts together."""
-        return sum(self.parts().values())
+        return np.sum(list(self.parts().values()), axis=0)
 
     @property
     def null_mean(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -236,7 +237,7 @@ def run_architecture(
         method = (
             word if word in UNROLLED else Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
         )
-        found.append(task.scored(word, method, lambda begun=begun: check(begun)))
+        found.append(task.scored(word, method, partial(check, begun)))
     return ArchitectureResult(
         architecture,
         float(right[test].mean()),

@@ -291,7 +291,7 @@ class LaidChart:
     @property
     def overlaps(self) -> bool:
         """Whether any pixel of the scene lies on the map."""
-        return self._registered.same or overlap(self._registered)
+        return self._registered.same or overlap(self._registered.grid, self._registered.own)
 
     def read(self, window: Window) -> np.ndarray:
         """Return (band, row, column) uint8: whole %, 254 land, 255 no data."""

@@ -75,7 +75,7 @@ class LabelReader:
                     f"No band named '{name}' in {path} (bands: {raster.describe_bands()}). Rename it."
                 )
             registered = RegisteredRaster(raster, grid, own=own)
-            if not registered.same and not overlap(registered):
+            if not registered.same and not overlap(grid, registered.own):
                 raise SceneError(
                     f"The labels in {path} do not overlap the scene. Give those of the same place."
                 )

@@ -112,7 +112,7 @@ class Grid:
             if not np.isfinite(self.transform).all() or a * e - b * d == 0:
                 raise ValueError(f"the transform {self.transform} cannot be inverted")
         else:
-            object.__setattr__(self, "gcps", tuple(self.gcps))
+            object.__setattr__(self, "gcps", tuple(self.points))
 
     def __getstate__(self) -> dict:
         """Leave cached meshes and planes behind: they are made again where they are needed."""
@@ -181,20 +181,30 @@ class Grid:
 
     @cached_property
     def _plane(self) -> LocalPlane:
-        return LocalPlane(self.crs, np.array([g.x for g in self.gcps]), np.array([g.y for g in self.gcps]))
+        return LocalPlane(
+            self.crs, np.array([g.x for g in self.points]), np.array([g.y for g in self.points])
+        )
 
     @cached_property
     def _mesh(self) -> Mesh:
-        row, col, x, y = np.array([(g.row, g.col, g.x, g.y) for g in self.gcps]).T
+        row, col, x, y = np.array([(g.row, g.col, g.x, g.y) for g in self.points]).T
         return Mesh(row, col, *self._plane.from_map(x, y))
 
+    @property
+    def points(self) -> tuple[GroundControlPoint, ...]:
+        """The ground control points; none where there is a transform."""
+        return self.gcps or ()
+
     @cached_property
-    def _affine(self) -> Affine:
+    def affine(self) -> Affine:
+        """The transform, of a grid that has one."""
+        if self.transform is None:
+            raise ValueError("a grid of ground control points has no transform")
         return Affine(*self.transform)
 
     @cached_property
     def _middle_x(self) -> float:
-        return float((self._affine * (self.cols / 2, self.rows / 2))[0])
+        return float((self.affine * (self.cols / 2, self.rows / 2))[0])
 
     def pixel_to_map(self, row: ArrayLike, col: ArrayLike) -> Coordinates:
         """Return map coordinates (x, y), float64, of pixel coordinates of any one shape."""
@@ -212,7 +222,7 @@ class Grid:
         if not is_projected(self.crs):
             # 185 degrees east is 175 west: take the turn that is nearest to the raster's middle.
             x = self._middle_x + (x - self._middle_x + 180.0) % 360.0 - 180.0
-        a, b, c, d, e, f = (float(value) for value in tuple(~self._affine)[:6])
+        a, b, c, d, e, f = (float(value) for value in tuple(~self.affine)[:6])
         return d * x + e * y + f, a * x + b * y + c
 
     def pixel_to_lonlat(self, row: ArrayLike, col: ArrayLike) -> Coordinates:
@@ -240,10 +250,8 @@ class Grid:
         """Return the grid of the cells of `ratio` x `ratio` pixels; the last cells may stick out."""
         rows, cols = -(-self.rows // ratio), -(-self.cols // ratio)
         if self.transform is not None:
-            return replace(
-                self, rows=rows, cols=cols, transform=tuple(self._affine * Affine.scale(ratio))[:6]
-            )
-        gcps = tuple(replace(g, row=g.row / ratio, col=g.col / ratio) for g in self.gcps)
+            return replace(self, rows=rows, cols=cols, transform=tuple(self.affine * Affine.scale(ratio))[:6])
+        gcps = tuple(replace(g, row=g.row / ratio, col=g.col / ratio) for g in self.points)
         return replace(self, rows=rows, cols=cols, gcps=gcps)
 
     def subset(self, window: Window) -> Grid:
@@ -251,10 +259,10 @@ class Grid:
         if window == self.window:
             return self
         if self.transform is not None:
-            moved = self._affine * Affine.translation(window.col, window.row)
+            moved = self.affine * Affine.translation(window.col, window.row)
             return replace(self, rows=window.rows, cols=window.cols, transform=tuple(moved)[:6])
         # All points stay, those outside of the window too: the mesh inside is then the same.
-        gcps = tuple(replace(g, row=g.row - window.row, col=g.col - window.col) for g in self.gcps)
+        gcps = tuple(replace(g, row=g.row - window.row, col=g.col - window.col) for g in self.points)
         return replace(self, rows=window.rows, cols=window.cols, gcps=gcps)
 
     def pixel_size(self) -> float:
@@ -306,16 +314,16 @@ class Grid:
             found.append(f"size {self.rows} x {self.cols} and {other.rows} x {other.cols}")
         if (self.transform is None) != (other.transform is None):
             found.append("a transform and ground control points")
-        elif self.transform is not None:
+        elif self.transform is not None and other.transform is not None:
             corner = max(abs(self.transform[2]), abs(self.transform[5]), 1e-300)
             pixel = max(abs(value) for value in (self.transform[i] for i in (0, 1, 3, 4)))
             tolerance = np.array([pixel, pixel, corner + pixel, pixel, pixel, corner + pixel]) * 1e-12
             if (np.abs(np.subtract(self.transform, other.transform)) > tolerance).any():
                 found.append(f"transform {self.transform} and {other.transform}")
-        elif len(self.gcps) != len(other.gcps):
-            found.append(f"{len(self.gcps)} and {len(other.gcps)} ground control points")
+        elif len(self.points) != len(other.points):
+            found.append(f"{len(self.points)} and {len(other.points)} ground control points")
         else:
-            for number, (one, two) in enumerate(zip(self.gcps, other.gcps), start=1):
+            for number, (one, two) in enumerate(zip(self.points, other.points), start=1):
                 values = [(p.row, p.col, p.x, p.y, p.z) for p in (one, two)]
                 if not np.allclose(values[0], values[1], rtol=1e-12, atol=1e-9):
                     found.append(f"ground control point {number}: {one} and {two}")

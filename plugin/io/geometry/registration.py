@@ -81,16 +81,12 @@ class RegisteredRaster:
         return everywhere(node_row), everywhere(node_col)
 
 
-def overlap(registered: RegisteredRaster) -> bool:
-    """Return whether any pixel of the grid lies on the raster, of some thousand that are tried."""
-    row, col = np.meshgrid(
-        np.linspace(0.5, registered.grid.rows - 0.5, 65), np.linspace(0.5, registered.grid.cols - 0.5, 65)
-    )
-    row, col = registered.grid.pixels_in(registered.own, row, col)
+def overlap(grid: Grid, own: Grid) -> bool:
+    """Return whether any pixel of a grid lies on another, of some thousand that are tried."""
+    row, col = np.meshgrid(np.linspace(0.5, grid.rows - 0.5, 65), np.linspace(0.5, grid.cols - 0.5, 65))
+    row, col = grid.pixels_in(own, row, col)
     with np.errstate(invalid="ignore"):
-        return bool(
-            ((row >= 0) & (row <= registered.own.rows) & (col >= 0) & (col <= registered.own.cols)).any()
-        )
+        return bool(((row >= 0) & (row <= own.rows) & (col >= 0) & (col <= own.cols)).any())
 
 
 def _nodes(start: int, size: int) -> np.ndarray:

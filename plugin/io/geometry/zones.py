@@ -170,7 +170,8 @@ class _Place:
         if not rings:
             return []
         if self._geographic:
-            turn = abs(360.0 / self._grid.transform[0]) if self._grid.transform[0] else 0.0
+            across = self._grid.affine.a
+            turn = abs(360.0 / across) if across else 0.0
             turned = [
                 [ring + np.array([0.0, k * turn]) for ring in rings] for k in ((-1, 0, 1) if turn else (0,))
             ]
@@ -201,7 +202,7 @@ class _Place:
             x, y = transform(LONLAT, self._grid.crs, lon, lat)
             known = np.isfinite(x)
             x[known] = np.unwrap(x[known], period=360.0)
-            a, b, c, d, e, f = tuple(~Affine(*self._grid.transform))[:6]
+            a, b, c, d, e, f = tuple(~self._grid.affine)[:6]
             return np.column_stack([d * x + e * y + f, a * x + b * y + c]), lonlat
         design = np.column_stack([np.ones(len(lon)), self._stereographic(lon, lat)])
         pixels = design @ self._fit

@@ -29,6 +29,7 @@ from ..environment.gdal_state import quiet_gdal
 from ..geometry.grid import Grid
 from ..transaction.outputs import OutputTransaction, atomic_path, atomic_text
 from ..transaction.temporary import cannot_write, remove_temporary
+from .blocks import lost_block
 
 __all__ = ["Band", "Outputs", "RasterWriter", "atomic_path", "atomic_text"]
 
@@ -153,8 +154,8 @@ class RasterWriter:
         self.grid, self.dtype = grid, np.dtype(dtype)
         self._bands, self._overviews = tuple(bands), overviews
         self.path = Path(path)
-        self._alone = OutputTransaction() if transaction is None else None
-        owner = transaction or self._alone
+        owner = OutputTransaction() if transaction is None else transaction
+        self._alone = owner if transaction is None else None
         self._temporary = owner.temporary(path)
         # A COG is a copy of a complete raster: the strips go to a working file first.
         self._optimised = grid.transform is not None
@@ -220,14 +221,19 @@ class RasterWriter:
             if self._filled == self._block or self._written + self._filled == self.grid.rows:
                 self._flush()
 
+    def _open_dataset(self) -> Any:
+        if self._dataset is None:
+            raise RuntimeError(f"{self.path} is closed")
+        return self._dataset
+
     def _flush(self) -> None:
         """Write the buffered rows: whole rows of blocks, so that no block is compressed twice."""
         with self._checked():
             for number in range(len(self._bands)):
-                band = self._dataset.GetRasterBand(number + 1)
+                band = self._open_dataset().GetRasterBand(number + 1)
                 band.WriteArray(np.ascontiguousarray(self._buffer[number, : self._filled]), 0, self._written)
             # The order of blocks in the file must not depend on how much GDAL may cache.
-            self._dataset.FlushCache()
+            self._open_dataset().FlushCache()
         self._written += self._filled
         self._filled = 0
 
@@ -258,7 +264,7 @@ class RasterWriter:
             )
         with self._checked():
             for key in sorted(self._late_tags):
-                self._dataset.SetMetadataItem(key, str(self._late_tags[key]))
+                self._open_dataset().SetMetadataItem(key, str(self._late_tags[key]))
             self._dataset = None  # closes the file
         if self._optimised:
             self._optimise()
@@ -335,7 +341,7 @@ class RasterWriter:
         else:
             gcps = [
                 gdal.GCP(g.x, g.y, g.z, g.col, g.row, "", str(number))
-                for number, g in enumerate(self.grid.gcps, start=1)
+                for number, g in enumerate(self.grid.points, start=1)
             ]
             dataset.SetGCPs(gcps, self.grid.crs)
         # One by one and in order: a mapping's own order would show in the file.
@@ -350,8 +356,8 @@ class RasterWriter:
                 band.SetUnitType(description.unit)
             for key in sorted(description.tags):
                 band.SetMetadataItem(key, str(description.tags[key]))
-            for value in sorted(categories or {}):
-                band.SetMetadataItem(f"CLASS_{value}", str(categories[value]))
+            for value, name in sorted((categories or {}).items()):
+                band.SetMetadataItem(f"CLASS_{value}", str(name))
         if colours:
             table = gdal.ColorTable()
             for value in sorted(colours):
@@ -393,7 +399,7 @@ class RasterWriter:
         while max(self.grid.rows, self.grid.cols) // (level // 2) > 512:
             levels.append(level)
             level *= 2
-        if not levels:
+        if not levels or self._overviews is None:
             return
         with self._checked():
             dataset = gdal.OpenEx(
@@ -406,24 +412,10 @@ class RasterWriter:
 
     def _check_blocks(self) -> None:
         """Check that every block of every band lies inside of the file: a lost flush leaves gaps."""
-        size = self._temporary.stat().st_size
         with self._checked():
-            dataset = gdal.Open(str(self._temporary))
-            if dataset is None:
-                raise cannot_write(self.path, "the file just written cannot be opened")
-            for number in range(1, dataset.RasterCount + 1):
-                band = dataset.GetRasterBand(number)
-                for level in [band, *(band.GetOverview(i) for i in range(band.GetOverviewCount()))]:
-                    width, height = level.GetBlockSize()
-                    for j in range(-(-level.YSize // height)):
-                        for i in range(-(-level.XSize // width)):
-                            offset = level.GetMetadataItem(f"BLOCK_OFFSET_{i}_{j}", "TIFF")
-                            length = level.GetMetadataItem(f"BLOCK_SIZE_{i}_{j}", "TIFF")
-                            if not offset or not length or int(offset) + int(length) > size:
-                                raise cannot_write(
-                                    self.path, f"block {i}, {j} of band {number} is not in the file"
-                                )
-            level = band = dataset = None
+            problem = lost_block(self._temporary)
+        if problem:
+            raise cannot_write(self.path, problem)
 
     def _check_geometry(self) -> None:
         # What GDAL could not put into the file it puts beside it, where it would be lost with the temporary name.

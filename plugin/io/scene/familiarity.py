@@ -133,14 +133,14 @@ def _pairs(card: ModelCard) -> list[tuple[str, Channel, Channel]]:
     pairs = []
     for high in card.channels:
         for low in card.channels:
-            ranges = physical_range(high), physical_range(low)
-            if high is low or high.sensor != low.sensor or None in ranges:
+            known, other = physical_range(high), physical_range(low)
+            if high is low or high.sensor != low.sensor or known is None or other is None:
                 continue
-            if not all(known.measured and known.unit.is_base for known in ranges):
+            if not all(each.measured and each.unit.is_base for each in (known, other)):
                 continue
             a, b = high.polarisation.lower(), low.polarisation.lower()
             radiometry = (a, b) == ("v", "h") and high.frequency_ghz == low.frequency_ghz
             radar = a in CO_POLARISED and b in CROSS_POLARISED
             if radiometry or radar:
-                pairs.append((ranges[0].quantity, high, low))
+                pairs.append((known.quantity, high, low))
     return pairs

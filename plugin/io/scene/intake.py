@@ -65,11 +65,24 @@ class Intake:
     warned: bool = False
     quantities: tuple[str, str] | None = None
 
+    def known(self) -> tuple[PhysicalRange, Unit]:
+        """Return what values the channel can have, and the unit of the file's.
+
+        Raises
+        ------
+        ValueError
+            Nothing is known of them.
+        """
+        if self.range is None or self.source is None:
+            raise ValueError(f"nothing is known of the values of {self.channel.name}")
+        return self.range, self.source
+
     def outside(self, values: np.ndarray) -> np.ndarray:
         """Return which values, as the file has them, no measurement can have: bool; NaN is none of them."""
-        base = self.source.to_base(values)
-        found = self.range.outside(base)
-        if not self.source.is_base:  # the logarithm of 0, and of what noise correction left below it
+        physical, source = self.known()
+        base = source.to_base(values)
+        found = physical.outside(base)
+        if not source.is_base:  # the logarithm of 0, and of what noise correction left below it
             found |= np.isfinite(values) & ~np.isfinite(base)
         return found
 
@@ -78,11 +91,12 @@ class Intake:
 
         Values of another radar quantity are converted by `degrees`, their incidence angles; NaN where these are NaN.
         """
+        physical, source = self.known()
         if self.quantities and degrees is not None:
-            base = self.source.to_base(values) + decibels_to(*self.quantities, degrees)
-            values[...] = self.range.unit.from_base(base)
-        elif self.source != self.range.unit:
-            values[...] = self.range.unit.from_base(self.source.to_base(values))
+            base = source.to_base(values) + decibels_to(*self.quantities, degrees)
+            values[...] = physical.unit.from_base(base)
+        elif source != physical.unit:
+            values[...] = physical.unit.from_base(source.to_base(values))
         np.copyto(values, np.nan, where=outside)
 
 

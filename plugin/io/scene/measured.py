@@ -127,8 +127,9 @@ class MeasuredRaster:
             return
         degrees = None
         if self._angles and any(intake.quantities for intake in self.intakes.values()):
-            degrees = self.raster.read([self._angles[0]], window)[0]
-            self._to_degrees(degrees)
+            band_of_angles, angles = self._angles
+            degrees = self.raster.read([band_of_angles], window)[0]
+            angles.convert(degrees, angles.outside(degrees))
         with self._lock:
             new = self._counted.fresh(window)
             for layer, band in zip(values, bands):
@@ -140,10 +141,6 @@ class MeasuredRaster:
                     self._count(band, layer, outside, new)
                 if intake.source != intake.range.unit or intake.quantities or outside.any():
                     intake.convert(layer, outside, degrees)
-
-    def _to_degrees(self, values: np.ndarray) -> None:
-        intake = self._angles[1]
-        intake.convert(values, intake.outside(values))
 
     def _count(self, band: int, values: np.ndarray, outside: np.ndarray, new: np.ndarray) -> None:
         count = self.counts[band]
@@ -179,7 +176,8 @@ class MeasuredRaster:
             Too many values are impossible.
         """
         if degrees is not None and self._angles:
-            self._to_degrees(degrees)
+            _, angles = self._angles
+            angles.convert(degrees, angles.outside(degrees))
         for layer, band in zip(values, bands):
             intake = self.intakes[band]
             if intake.range is None:
@@ -208,16 +206,17 @@ class MeasuredRaster:
     def refusal(self, band: int, count: RangeCount | None = None) -> str:
         """Return the sentence of a band whose values are impossible too often."""
         intake, count = self.intakes[band], count or self.counts[band]
+        physical, source = intake.known()
         span = f"{count.lowest:.6g}"
         cause = f"Most likely {span} stands for no data: declare it as the band's no-data value"
         if count.highest != count.lowest:
             span += f" … {count.highest:.6g}"
             cause = "Check the band's unit, and declare the value that stands for no data"
-        if intake.source.logarithm and count.highest <= 0:
+        if source.logarithm and count.highest <= 0:
             cause = "Zero and less have no dB: noise correction left them, or they stand for no data: declare that"
         return (
             f"{100 * count.share:.0f} % of the values of {intake.channel.name} in {self.path} are impossible ({span}): "
-            f"{intake.range.noun} are {intake.range.text}{intake.range.fill_text}. {cause}, or set ACCEPT_RANGE to "
+            f"{physical.noun} are {physical.text}{physical.fill_text}. {cause}, or set ACCEPT_RANGE to "
             "treat such values as missing."
         )
 

@@ -103,8 +103,8 @@ def _misplaced(card, rasters, chosen, place: int, elsewhere: int | None) -> Scen
 
 def _check_counts(card: ModelCard, rasters: Sequence[RasterRole], unnamed: Sequence[int]) -> None:
     """Refuse rasters without names of which each has the number of bands that the other one should have."""
-    both = [next((i for i, item in enumerate(rasters) if item.role == role), None) for role in ("sar", "mwr")]
-    if not all(place in unnamed for place in both):
+    both = _sar_and_mwr(rasters)
+    if both is None or not set(both) <= set(unnamed):
         return
     wanted = [sum(role_of(channel) == role for channel in card.channels) for role in ("sar", "mwr")]
     sar, mwr = (rasters[place].raster for place in both)
@@ -136,8 +136,8 @@ def check_sizes(
         The pixels are sized as if the two were interchanged.
     """
     places = {chosen[name].raster for name in nameless}
-    pair = [next((i for i, item in enumerate(rasters) if item.role == role), None) for role in ("sar", "mwr")]
-    if not all(place in places for place in pair):
+    pair = _sar_and_mwr(rasters)
+    if pair is None or not places.issuperset(pair):
         return
     sar, mwr = (rasters[place].raster for place in pair)
     fine, coarse = (Grid.from_raster(raster).pixel_size() for raster in (sar, mwr))
@@ -147,3 +147,9 @@ def check_sizes(
             f"{mwr.path}, given as MWR, {coarse:.0f} m, and their bands have no names. Give {mwr.path} as SAR and "
             f"{sar.path} as MWR, or name the bands."
         )
+
+
+def _sar_and_mwr(rasters: Sequence[RasterRole]) -> tuple[int, int] | None:
+    """Return which raster is given as SAR and which as MWR; None where one is missing."""
+    places = {item.role: place for place, item in reversed(list(enumerate(rasters)))}
+    return (places["sar"], places["mwr"]) if {"sar", "mwr"} <= places.keys() else None

@@ -253,7 +253,7 @@ class Scene:
         valid = np.isfinite(fine).all(axis=0)
         cells = window.coarser(self.ratio)
         coarse = np.empty((0, cells.rows, cells.cols), dtype=np.float32)
-        if self.sampler is not None:
+        if self.sampler is not None and self._cells is not None:
             rows, cols = cells.slices()
             coarse = self._cells[:, rows, cols].copy()
             cell_valid = self.sampler.cell_valid[rows, cols]

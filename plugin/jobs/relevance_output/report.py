@@ -24,6 +24,7 @@ def report_page(
     seeding: Seeding,
     result: RelevanceResult,
     channels: tuple[ChannelRelevance, ...],
+    focus: str = "",
     **said: Any,
 ) -> RelevanceReport:
     """Return the content of a report.
@@ -34,6 +35,8 @@ def report_page(
         The network, what was explained, and the sums of the run.
     channels : tuple of ChannelRelevance
         What speaks for and against, by channel.
+    focus : str
+        What the network was allowed to see, in words; empty for all.
     **said
         Further fields of :class:`.RelevanceReport`: what the job knows of the scene and its parameters.
     """
@@ -47,7 +50,7 @@ def report_page(
         method=result.method.name,
         channels=channels,
         conservation=Conservation.of(result.accounts),
-        settings=_reported(result.method),
+        settings={**_reported(result.method), **({"input focus": focus} if focus else {})},
         several_classes=seeding.outputs > 1,
         **said,
     )

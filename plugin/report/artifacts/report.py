@@ -238,7 +238,7 @@ def artifact_html(report: ArtifactReport) -> str:
         {**row.cells(), "name": row.name, "size": "" if row.size is None else percent(row.size)}
         for row in report.rows
     ]
-    strips = ()
+    strips: tuple[Figure, ...] = ()
     if tested:
         strips = (
             Figure(

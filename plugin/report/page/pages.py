@@ -150,7 +150,7 @@ def environment_html(rows: Sequence[Mapping[str, Any]]) -> str:
     else:
         summary = ["Everything FloeLens needs is installed."]
     printed = [{**row, "state": "installed" if row.get("version") else "MISSING"} for row in rows]
-    columns = (
+    columns: tuple[tuple[str, str], ...] = (
         ("name", "library"),
         ("state", "state"),
         ("version", "version"),

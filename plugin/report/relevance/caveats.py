@@ -55,7 +55,7 @@ def caveats(report: RelevanceReport) -> tuple[str, ...]:
             + "; ".join(f"{listed(names)} {size}" for size, names in frequencies.items())
             + "."
         )
-        widest = max(max(channel.footprint_km) for channel in sizes)
+        widest = max(side for channel in sizes for side in channel.footprint_km or ())
         said.append(
             f"Land spills over into radiometer pixels up to a footprint away from the coast ({widest:g} km at most): "
             "relevance there may be that of land."

@@ -62,7 +62,10 @@ class Conservation:
     @property
     def balanced(self) -> bool:
         """Whether the residual is within the tolerance."""
-        return not self.conservative or self.relative_residual <= self.tolerance
+        if not self.conservative:
+            return True
+        residual, tolerance = self.relative_residual, self.tolerance
+        return residual is not None and tolerance is not None and residual <= tolerance
 
 
 def conservation_sentence(sums: Conservation, method: str) -> str:

@@ -127,7 +127,7 @@ def _literal(text: str) -> str:
 
 
 def _categories(expression: str, table: Table, absent: str, start_time: str | None) -> str:
-    entries = [(name, name, colour) for _, name, colour in table]
+    entries: list[tuple[str, str, str | None]] = [(name, name, colour) for _, name, colour in table]
     entries += [("land", "land", LAND_COLOUR), ("", absent, None)]
     renderer = ElementTree.Element("renderer-v2", type="categorizedSymbol", attr=expression)
     holder = ElementTree.SubElement(renderer, "categories")

@@ -60,7 +60,7 @@ def raster_styles(
     """
     name, unit = bands[0]
     if role == "chart":
-        made = {}
+        made: dict[str, str] = {}
         for number, (band, _) in enumerate(bands, start=1):
             style = chart_concentration_style if band == "concentration" else chart_class_style
             made[band if made else ""] = style(tables[band], band=number, start_time=start_time)
@@ -71,7 +71,8 @@ def raster_styles(
         names = [band for band, _ in bands]
         if _SHOWN_MWR in names:
             number = names.index(_SHOWN_MWR) + 1
-            unit = "K (footprint {:g} x {:g} km)".format(*STANDARD_CHANNELS[_SHOWN_MWR].footprint_km)
+            footprint = STANDARD_CHANNELS[_SHOWN_MWR].footprint_km
+            unit = "K (footprint {:g} x {:g} km)".format(*footprint) if footprint else "K"
             return {"": channel_style(*_RANGE_MWR, unit, band=number, start_time=start_time)}
         return {"": brightness_temperature_style(start_time=start_time)}
     if role == "sar" and unit.lower() == "db":

@@ -218,7 +218,7 @@ def diverging_style(
     ]
     renderer = pseudo_colour_renderer(band, entries, -limit, limit, "INTERPOLATED", limits=limits)
     if clear_zero:
-        cleared = ElementTree.SubElement(renderer.find("rasterTransparency"), "singleValuePixelList")
+        cleared = ElementTree.SubElement(next(renderer.iter("rasterTransparency")), "singleValuePixelList")
         ElementTree.SubElement(cleared, "pixelListEntry", min="0", max="0", percentTransparent="100")
     return raster_style(renderer, start_time)
 

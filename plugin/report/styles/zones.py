@@ -51,7 +51,7 @@ def zone_style(field: str, values: Sequence[float | None], *, title: str = "z") 
     finite = sorted(abs(v) for v in values if v is not None and math.isfinite(v))
     high = max(6.0, finite[int(0.95 * (len(finite) - 1))] if finite else 0.0)
     inner, middle = 1.96, 1.96 + (high - 1.96) / 2
-    ranges = [
+    ranges: list[tuple[float, float, str | None, str]] = [
         (-1e99, -high, DIVERGING[0], f"{title} below −{high:.3g}"),
         (-high, -middle, "#7a5aa6", f"{title} −{high:.3g} to −{middle:.3g}"),
         (-middle, -inner, DIVERGING[1], f"{title} −{middle:.3g} to −{inner:g}"),

@@ -123,7 +123,7 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
         "something else by chance.",
     )
     shown = [row for row in judged.slopes if row["slope"] is not None]
-    pictures = ()
+    pictures: tuple[Figure, ...] = ()
     if shown:
         picture = channel_figures.slope_plot(shown)
         pictures = (
@@ -149,9 +149,9 @@ def _slope_sections(judged: ChannelJudgement, name: str, suffix: str) -> list[Se
 def _errors_drawn(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return which errors the picture of slopes shows: naive ones have open markers."""
     robust = {row["se_robust"] is not None for row in rows}
-    return {(True,): "robust", (False,): "naive"}.get(
-        tuple(robust), "robust (filled marker) or naive (open marker)"
-    )
+    if len(robust) == 1:
+        return "robust" if robust.pop() else "naive"
+    return "robust (filled marker) or naive (open marker)"
 
 
 def _common_notes(rows: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -182,7 +182,7 @@ def _strength_section(judged: ChannelJudgement, name: str, suffix: str) -> Secti
         "scenes.",
     )
     rows = [row for row in judged.strengths if row["strength"] is not None]
-    pictures = ()
+    pictures: tuple[Figure, ...] = ()
     if rows:
         pictures = (
             Figure(

@@ -50,7 +50,7 @@ class ModelFacts:
 
     def caveats(self) -> tuple[str, ...]:
         """Return what must be said about any result of the model."""
-        said = ()
+        said: tuple[str, ...] = ()
         if self.demonstration:
             said = (
                 "This is a demonstration model, trained on simulated scenes: the report shows how it decides, "
@@ -146,7 +146,8 @@ def zscores_html(report: ZScoresReport) -> str:
     reading = Section("How to read this, and how not to", points=_caveats(report))
     warnings = [
         *report.warnings,
-        *(text for head in (*report.heads, *report.channels) for text in head.warnings),
+        *(text for head in report.heads for text in head.warnings),
+        *(text for entry in report.channels for text in entry.warnings),
     ]
     return render(
         title="Z-scores of the output layer",
@@ -255,7 +256,7 @@ def _zone_sections(report: ZScoresReport) -> list[Section]:
         zones = [zone for zone in report.zones if zone.head == name]
         sensors = [key[len("strength_") :] for key in zones[0].row if key.startswith("strength_")]
         drawn = [zone for zone in zones if zone.rings]
-        pictures = ()
+        pictures: tuple[Figure, ...] = ()
         if drawn:
             picture = figures.zone_map([zone.rings for zone in drawn], [zone.row for zone in drawn], sensors)
             pictures = (

@@ -101,12 +101,16 @@ def _unit(skill: HeadSkill) -> str:
     return f" {skill.unit}" if skill.unit else ""
 
 
-def _signed(value: float) -> str:
+def _signed(value: float | None) -> str:
+    if value is None:
+        return ""
     text = number_text(abs(value), 2)
     return f"\u2212{text}" if value < 0 else f"+{text}"
 
 
-def _percent(part: float) -> str:
+def _percent(part: float | None) -> str:
+    if part is None:
+        return ""
     return f"{number_text(100.0 * part, 2)} %"
 
 

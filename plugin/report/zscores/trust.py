@@ -91,7 +91,7 @@ def trust_section(head: HeadScores, judged: ChannelJudgement | None, name: str, 
     points = [*_fit_points(head), *error_points(head), *_limit_points(head)]
     if judged is not None:
         points += slope_points(judged)
-    pictures = ()
+    pictures: tuple[Figure, ...] = ()
     if head.clusterings:
         pictures = (
             Figure(

@@ -39,8 +39,8 @@ def channel_of_name(name: str) -> str | None:
 
 def channel_band(name: str) -> Band:
     """Return a channel's band, which carries its footprint."""
-    short, long = STANDARD_CHANNELS[name].footprint_km
-    return Band(name, "K", tags={"footprint_km": f"{short:g} x {long:g}"})
+    footprint = STANDARD_CHANNELS[name].footprint_km
+    return Band(name, "K", tags={"footprint_km": "{:g} x {:g}".format(*footprint)} if footprint else {})
 
 
 def in_order(names: Iterable[str]) -> list[str]:

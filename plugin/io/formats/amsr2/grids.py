@@ -142,7 +142,7 @@ def read_on_own_grid(
     Raises
     ------
     SceneError
-        Channels lie on different grids, or one cannot be read.
+        There is no channel, channels lie on different grids, or one cannot be read.
     """
     places = Places(container)
     values: dict[str, np.ndarray] = {}
@@ -161,6 +161,8 @@ def read_on_own_grid(
         time = step.time if step.chosen else time_in_attributes(container) or step.time
         rest = tuple(dim for dim in array.dims if dim not in step.index)
         values[name] = place.arrange(_brightness(container, variable, step.index), rest)
+    if grid is None:
+        raise SceneError(f"{container.path} holds no brightness temperatures. Check the file.")
     found: dict[str, object] = {"georeferencing": parse_crs(grid.crs).name}
     return GriddedChannels(grid=grid, values=values, delay=None, found=found, time=time)
 
@@ -196,7 +198,7 @@ def _stretched(scene: Grid, rows: int, cols: int) -> Grid:
     if scene.transform is not None:
         a, b, c, d, e, f = scene.transform
         return Grid(rows, cols, scene.crs, transform=(a * width, b * height, c, d * width, e * height, f))
-    gcps = tuple(GroundControlPoint(g.row / height, g.col / width, g.x, g.y, g.z) for g in scene.gcps)
+    gcps = tuple(GroundControlPoint(g.row / height, g.col / width, g.x, g.y, g.z) for g in scene.points)
     return Grid(rows, cols, scene.crs, gcps=gcps)
 
 

@@ -141,7 +141,7 @@ def read_swath(container: Container) -> Swath:
     time = reader.time(places["A"][0].shape[0])
     groups: dict[str, list[tuple[str, str]]] = {}
     for (channel, horn, _), name in chosen.items():
-        group = f"89{horn}" if horn else re.sub(r"\..*", "", _NAME.fullmatch(name)["ghz"]) + "G"
+        group = f"89{horn}" if horn else f"{_whole_ghz(name)}G"
         groups.setdefault(group if horn or level == "L1B" else "low", []).append((channel, name))
     parameters: dict[str, tuple[float, float]] = {}
     if level == "L1B":
@@ -307,7 +307,9 @@ def _finest(names: tuple[str, ...]) -> dict[tuple[str, str, str], str]:
     best: dict[tuple[str, str], tuple[int, tuple[str, str, str], str]] = {}
     for name in names:
         match = _NAME.fullmatch(name)
-        channel = channel_of_frequency(match["ghz"], match["polarisation"]) if match else None
+        if match is None:
+            continue
+        channel = channel_of_frequency(match["ghz"], match["polarisation"])
         if channel is None:
             continue
         resolution, horn = match["resolution"] or "", match["horn"] or ""
@@ -371,3 +373,9 @@ def _granule(container: Container) -> str:
     """Return the granule's name: its own, or the file's."""
     own = container.text("GranuleID")
     return own if re.fullmatch(r"[\w.-]{4,80}", own) else PurePosixPath(container.path).name.split(".")[0]
+
+
+def _whole_ghz(name: str) -> str:
+    """Return the frequency in the name of a brightness temperature without its decimals."""
+    match = _NAME.fullmatch(name)
+    return match["ghz"].partition(".")[0] if match else ""

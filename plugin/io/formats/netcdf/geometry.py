@@ -193,7 +193,7 @@ def evenly_spread(
 
 def nested(fine: Grid, rows: int, cols: int, ratio: int) -> Grid:
     """Return the grid of `rows` x `cols` cells of `ratio` x `ratio` pixels from the first pixel on."""
-    gcps = tuple(GroundControlPoint(g.row / ratio, g.col / ratio, g.x, g.y, g.z) for g in fine.gcps)
+    gcps = tuple(GroundControlPoint(g.row / ratio, g.col / ratio, g.x, g.y, g.z) for g in fine.points)
     return Grid(rows, cols, fine.crs, gcps=gcps)
 
 
@@ -216,8 +216,8 @@ def placed(fine: Grid, line: np.ndarray, sample: np.ndarray, path: str) -> Grid:
     """
     axes = []
     for name, index, points in (
-        ("line", line, [g.row for g in fine.gcps]),
-        ("sample", sample, [g.col for g in fine.gcps]),
+        ("line", line, [g.row for g in fine.points]),
+        ("sample", sample, [g.col for g in fine.points]),
     ):
         if len(index) < 2 or not np.isfinite(index).all() or not (np.diff(index) > 0).all():
             raise SceneError(

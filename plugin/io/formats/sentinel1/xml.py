@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -144,7 +145,7 @@ def parse(data: bytes, file: str, most_elements: int = ELEMENTS) -> Node:
         depth -= 1
         builder.end(name.rpartition("}")[2])
 
-    def refuse(*_arguments: object) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
         raise _Refused("a document type or entities")
 
     parser.StartElementHandler = start
