@@ -21,7 +21,7 @@ from typing import Optional
 
 from osgeo import gdal
 
-from ..environment.gdal_state import quiet_gdal
+from ..environment.gdal_state import offline_gdal, quiet_gdal
 
 _MOST_FILES = 100_000
 _MOST_BYTES = 16 << 20
@@ -224,7 +224,7 @@ def _named_by(path: str) -> list[str]:
         return [_joined(folder, name) for name in _HREF.findall(_read(path, _MOST_BYTES))]
     if not start:
         return []
-    with contextlib.suppress(RuntimeError), quiet_gdal():
+    with contextlib.suppress(RuntimeError), quiet_gdal(), offline_gdal():
         dataset = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_VECTOR, allowed_drivers=_SEVERAL_FILES)
         files = (dataset.GetFileList() or []) if dataset is not None else []
         dataset = None

@@ -203,8 +203,8 @@ def _fit(picture: np.ndarray, blurred: np.ndarray, inside: np.ndarray, cell_km: 
     weight = _robust_weights(design, target)
     parts = [_normal(design[block == b], target[block == b], weight[block == b]) for b in np.unique(block)]
     matrix, vector = np.sum([m for m, _ in parts], axis=0), np.sum([v for _, v in parts], axis=0)
-    without = [_step(matrix - m, vector - v) for m, v in parts]
-    if len(parts) < 4 or any(step is None for step in without):
+    without = [step for m, v in parts if (step := _step(matrix - m, vector - v)) is not None]
+    if len(parts) < 4 or len(without) < len(parts):
         return None
     steps = np.stack(without)
     covariance = (len(steps) - 1) / len(steps) * (steps - steps.mean(0)).T @ (steps - steps.mean(0))
