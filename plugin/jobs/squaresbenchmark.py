@@ -135,7 +135,7 @@ class SquaresBenchmark:
 
     def _benchmark(self) -> tuple[Benchmark, Grid | None]:
         """Return the samples, and their grid where they lie on the Earth."""
-        if not self.on_earth:
+        if not self.on_earth or self.index_box is None:
             from ..core.benchmarks.squares import Squares
 
             return Squares(), None
@@ -145,7 +145,7 @@ class SquaresBenchmark:
         if self.fields:
             fields, grid = read_stack(self.fields)
         else:
-            covariance, mask, grid = read_covariance(self.covariance)
+            covariance, mask, grid = read_covariance(self.covariance or "")
             fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
         return Fields(fields, cells_in(self.index_box, grid)), grid
 

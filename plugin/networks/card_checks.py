@@ -29,7 +29,8 @@ class CardError(ModelError):
 
     def __init__(self, where: str, problem: str) -> None:
         where, problem = shown_text(where, 100), shown_text(problem, 260)
-        super().__init__(where, problem)
+        super().__init__(problem)
+        self.args = where, problem  # what pickling makes it anew of
         self.where = where
         self.problem = problem
 

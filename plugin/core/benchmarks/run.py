@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -236,7 +237,7 @@ def run_architecture(
         method = (
             word if word in UNROLLED else Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
         )
-        found.append(task.scored(word, method, lambda begun=begun: check(begun)))
+        found.append(task.scored(word, method, partial(check, begun)))
     return ArchitectureResult(
         architecture,
         float(right[test].mean()),
@@ -260,7 +261,7 @@ def _trained(
         return ReservoirNetwork(echo)
     network = LAYERED[architecture.name](rows, cols, seed)
     train(network, fields.float(), classes, seed, TRAINING[architecture.name], check)
-    return LayeredNetwork(network)
+    return LayeredNetwork(network, torch.float32 if architecture.name == "cnn" else torch.float64)
 
 
 def _predicted(network: ExplainedNetwork, fields: torch.Tensor, check: Callable[[], None]) -> torch.Tensor:

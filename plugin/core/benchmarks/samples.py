@@ -42,7 +42,9 @@ class Truth:
 class Benchmark(Protocol):
     """Data with known truth."""
 
-    cap: float  # the largest absolute value of a usual input: what outliers are capped to
+    @property
+    def cap(self) -> float:
+        """The largest absolute value of a usual input: what outliers are capped to."""
 
     def samples(self, seed: int) -> tuple[np.ndarray, Truth]:
         """Return inputs (sample, row, column), float64, in random order, and what is true of them."""

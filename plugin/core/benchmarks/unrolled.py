@@ -149,14 +149,14 @@ class LayerwiseBackward:
         state = None
         with torch.no_grad():
             for read in self._network.steps(fields):
-                first = state is None
-                values = read if first else torch.cat([read, state], 1)
-                name, layer = ("first", self._first) if first else ("later", self._later)
+                if state is None:
+                    values, name, layer = read, "first", self._first
+                else:
+                    values, name, layer = torch.cat([read, state], 1), "later", self._later
                 z, pull_z = rules.layer(name, layer, (values,))
                 act, pull_act = rules.layer("activation", activation, (z,))
-                state = (
-                    reservoir.first_factor * act if first else reservoir.keep * state + reservoir.leak * act
-                )
+                new = (reservoir.first_factor if state is None else reservoir.leak) * act
+                state = new if state is None else reservoir.keep * state + new
                 self._pulls.append((pull_z, pull_act))
             output, self._pull_output = rules.layer("output", self._output, (state,))
         return output

@@ -28,10 +28,14 @@ from .grids import (
     scene_time_in_name,
     time_in_attributes,
 )
+from .shift import shifts_against_89
 from .swath import Swath, as_datetime, is_swath, read_swath
 
 LONG_DELAY_S = 3 * 3600.0
 """A delay to be warned of: drifting ice moves several kilometres in that time."""
+
+LARGEST_MEASURED = 1_000_000
+"""Cells; on larger grids shifts are not measured."""
 
 
 def recognises(path: str) -> bool:
@@ -176,6 +180,7 @@ def _swaths(
         _note_delay(cells.delay, found, tags, warnings)
         found["delay_sign"] = "AMSR2 minus SAR"
     _note_channels(present, found, warnings)
+    _note_shifts(cells.values, cell_km, found, warnings)
     return Product(
         kind=f"AMSR2 {tags['FLOELENS_AMSR2_LEVEL']} swath" + ("s" if len(swaths) > 1 else ""),
         name=swaths[0].name,
@@ -232,6 +237,7 @@ def _gridded(
         _note_delay(read.delay, found, tags, warnings)
         found["delay_sign"] = "as the file has it, which does not say whether AMSR2 came before or after"
     _note_channels(present, found, warnings)
+    _note_shifts(read.values, read.grid.pixel_size() / 1000.0, found, warnings)
     return Product(
         kind=kind,
         name=name,
@@ -309,6 +315,32 @@ def _note_delay(
     if longest > LONG_DELAY_S:
         warnings.append(
             f"AMSR2 and SAR are up to {longest / 3600:.1f} h apart: drifting ice has moved between them."
+        )
+
+
+def _note_shifts(
+    values: dict[str, np.ndarray], cell_km: float, found: dict[str, object], warnings: list[str]
+) -> None:
+    """Measure every channel's shift against 89 GHz and warn of those that are certain and large."""
+    if next(iter(values.values())).size > LARGEST_MEASURED:
+        found["shift_against_89_ghz"] = f"not measured: more than {LARGEST_MEASURED} cells"
+        return
+    shifts = shifts_against_89(values, cell_km)
+    found["shift_against_89_ghz"] = {
+        name: {**shift.as_json(), "trusted": shift.trusted} if shift else None
+        for name, shift in shifts.items()
+    }
+    # Half a cell is what any resampling may be off by; three errors are not chance.
+    off = {
+        name: shift
+        for name, shift in shifts.items()
+        if shift and shift.trusted and shift.km > max(0.5 * cell_km, 3.0 * shift.km_error)
+    }
+    if off:
+        listed = ", ".join(f"{name} {shift.km:.1f} ± {shift.km_error:.1f} km" for name, shift in off.items())
+        warnings.append(
+            f"Channels do not lie over 89 GHz: {listed}. They were probably gridded without co-registration; "
+            "import the Level 1B or 1R swath itself for channels that fit."
         )
 
 

@@ -13,7 +13,6 @@ from floelens.plugin.io.formats.product import ImportOptions
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.networks.standard_channels import MWR_CHANNELS
 from floelens.tests.real_scene import FOLDER, STEM, concentration_path, write_brightness_temperatures
-from floelens.tools.amsr2_shift import shifts_against_89
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def test_the_grid_over_the_scene_is_as_another_program_reads_it(real_data, produ
     with rasterio.open(write_brightness_temperatures(real_data, tmp_path / "mwr.tif")) as expected:
         assert np.array_equal(raster.values, expected.read())
     assert raster.grid.same_as(Grid.from_file(tmp_path / "mwr.tif"))
-    assert not product.warnings
+    assert product.warnings
     assert product.time.isoformat() == "2019-08-23T03:30:23+00:00"
 
 
@@ -69,21 +68,20 @@ def test_the_delay_is_that_of_each_swath(product):
 
 
 def test_its_channels_below_89_ghz_are_found_to_be_displaced(product):
-    raster = product.rasters["mwr"]
-    pictures = {band.name: values for band, values in zip(raster.bands, raster.values)}
-    shifts = shifts_against_89(pictures, raster.grid.pixel_size() / 1000.0)
+    shifts = product.found["shift_against_89_ghz"]
     assert list(shifts) == list(MWR_CHANNELS[:12])
     for name in (channel for channel in shifts if channel.endswith("h")):
         shift = shifts[name]
-        assert shift.trusted
+        assert shift["trusted"]
         # Some 5 km, all in one direction: up and to the right in the image.
-        assert 3.0 < shift.km < 6.5
-        assert shift.km_error < 0.7
-        assert shift.rows < -0.9
-        assert shift.cols > 1.2
+        assert 3.0 < shift["km"] < 6.5
+        assert shift["km_error"] < 0.7
+        assert shift["rows"] < -0.9
+        assert shift["cols"] > 1.2
     best = shifts["btemp_36_5h"]
-    assert best.km == pytest.approx(5.6, abs=0.4)
-    assert best.km_error < 0.25
+    assert best["km"] == pytest.approx(5.6, abs=0.4)
+    assert best["km_error"] < 0.25
+    assert any("do not lie over 89 GHz" in text and "btemp_36_5h 5." in text for text in product.warnings)
 
 
 def test_the_grid_in_a_zip_is_the_same(source, product, real_data, tmp_path):

@@ -12,25 +12,17 @@ Far apart frequencies see different things, and a coast where land is warm in on
 the other looks like a shift that is none. Each frequency is therefore measured against the next
 higher one, which it resembles, and the links are added up to 89 GHz; a chain with a weak link is
 reported but not trusted.
-
-::
-
-    cd build/plugins && ../../.venv/bin/python -m floelens.tools.amsr2_shift mwr.tif    # as Import scene writes it
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from ..plugin.io.files.raster import open_raster
-from ..plugin.io.geometry.grid import Grid
-from ..plugin.networks.standard_channels import AMSR2_FREQUENCIES
+from ....networks.standard_channels import AMSR2_FREQUENCIES
 
 BLOCKS = 6
 """Rows and columns of blocks of the jackknife."""
@@ -78,6 +70,11 @@ class Shift:
     km: float
     km_error: float
     correlation: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return plain numbers, rounded to what they can mean."""
+        names = ("rows", "cols", "rows_error", "cols_error", "km", "km_error", "correlation")
+        return {name: round(float(getattr(self, name)), 3) for name in names}
 
     @property
     def trusted(self) -> bool:
@@ -314,27 +311,3 @@ def _blocks(inside: np.ndarray) -> np.ndarray:
     row, col = np.nonzero(inside)
     part = [np.minimum((axis - axis.min()) * BLOCKS // (np.ptp(axis) + 1), BLOCKS - 1) for axis in (row, col)]
     return part[0] * BLOCKS + part[1]
-
-
-def main() -> int:
-    """Print the shift of each channel of a raster."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("raster", help="brightness temperatures, bands named btemp_6_9h to btemp_89_0v")
-    with open_raster(parser.parse_args().raster) as raster:
-        grid = Grid.from_raster(raster)
-        values = raster.read(list(range(1, len(raster.names) + 1)), grid.window)
-        pictures = dict(zip(raster.names, values))
-    print(
-        "| channel | down, cells | right, cells | km | ± | correlation | trusted |\n|---|---|---|---|---|---|---|"
-    )
-    for name, shift in shifts_against_89(pictures, grid.pixel_size() / 1000.0).items():
-        if shift is None:
-            print(f"| {name} | | | | | | |")
-            continue
-        place = f"{shift.rows:+.2f} | {shift.cols:+.2f} | {shift.km:.1f} | {shift.km_error:.1f}"
-        print(f"| {name} | {place} | {shift.correlation:.2f} | {'yes' if shift.trusted else 'no'} |")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from floelens.plugin.io.formats.amsr2.shift import measure_shift, shifts_against_89
 from floelens.plugin.networks.standard_channels import AMSR2_FREQUENCIES
-from floelens.tools.amsr2_shift import measure_shift, shifts_against_89
 from scipy import ndimage
 
 FWHM = 2.3548
