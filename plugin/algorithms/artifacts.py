@@ -114,7 +114,7 @@ class Artifacts(ExplainingAlgorithm):
 
         return Job(
             **self.explained(values),
-            artifact=values.layer("ARTIFACT"),
+            artifact=values.needed_layer("ARTIFACT"),
             corrected=values.layer("CORRECTED"),
             table=values.layer("TABLE"),
             **self.report(values),
