@@ -108,7 +108,7 @@ class SquaresBenchmark(FloeLensAlgorithm):
         report, fields = values.file("REPORT"), values.raster("FIELDS")
         as_json, as_csv = report_companions(report) if report else (None, None)
         return Job(
-            output=values.layer("OUTPUT"),
+            output=values.needed_layer("OUTPUT"),
             methods=tuple(dict.fromkeys(values.choices("METHODS"))),
             size=values.choice("SIZE"),
             seed=values.whole("SEED"),
