@@ -170,25 +170,28 @@ def summary(report: ArtifactReport) -> list[str]:
 
 def _trust(report: ArtifactReport) -> str:
     if report.untrained:
-        return "No: networks with shuffled weights make such a map; it shows the architecture, not what was learned."
+        return (
+            "This map cannot be trusted: networks with shuffled weights make such a map; it shows the architecture, "
+            "not what was learned."
+        )
     if not report.found:
-        return "Yes, as far as these tests go: no artifact was found."
+        return "This map can be trusted as far as these tests go: no artifact was found."
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
     share = percent(report.artifact_share)
-    much = "In parts" if report.artifact_share >= MUCH else "Mostly"
-    return f"{much}: {kinds} found; what is there without the data makes up {share} of the map."
+    much = "in parts only" if report.artifact_share >= MUCH else "for the most part"
+    return f"This map can be trusted {much}: {kinds} found; {share} of the map is there without the data."
 
 
 def _where(report: ArtifactReport) -> str:
     if report.untrained:
-        return "Nowhere does it tell more than the architecture and the input do."
+        return "No part of it tells more than the architecture and the input do."
     if not report.found:
         fact = percent(report.fact_share)
         return f"Most certain are pixels with a q-value up to 0.05, {fact} of the relevance: noise makes less there."
     names = [
         ARTIFACTS[row.test, row.part].format(**{"period": 0.0, **row.numbers}) for row in report.found[:2]
     ]
-    return f"Not to be trusted: {listed(names)}."
+    return f"What not to trust: {listed(names)}."
 
 
 def _remedy(report: ArtifactReport) -> str:
