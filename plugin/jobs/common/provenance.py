@@ -10,7 +10,7 @@ from pathlib import Path
 from ...ground.version import plugin_version
 from ...io.scene.reader import Scene
 from ...networks.card import ModelCard
-from ...report.zscores.report import ModelFacts
+from ...report.page.model_facts import ModelFacts
 from .inputs import SceneInputs
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..page import figures
 from ..page.html import Figure, Section, Table, listed, render
+from ..page.model_facts import ModelFacts
 from ..page.tables import csv_text, csvt_text, json_text
-from ..zscores.report import ModelFacts
 from .figures import maps_figure, strips_figure
 from .sentences import ARTIFACTS, NAMES, REMEDIES, percent, sentence
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...ground.vocabulary.relevance_methods import METHODS
-from ..zscores.report import ModelFacts
+from ..page.model_facts import ModelFacts
 from .conservation import Conservation
 
 # How a report calls the target where each pixel has its own class.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..page import figures
 from ..page.html import Figure, Section, Table, render
+from ..page.model_facts import ModelFacts
 from ..page.tables import csv_text, csvt_text, json_text
 from .channels import ChannelJudgement, channel_sections
 from .head import HeadScores
@@ -27,36 +28,6 @@ TYPES = {
     **dict.fromkeys(("kind", "group", "leading_sensor", "leading_component"), "String"),
     **dict.fromkeys(("n", "df", "components", "clusters", "zone", "rank"), "Integer64"),
 }
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a report says about the model.
-
-    Parameters
-    ----------
-    id, title : str
-        As in its card.
-    demonstration : bool
-        Whether it must not be used operationally.
-    limits : tuple of str
-        Limits of use, from the card.
-    """
-
-    id: str
-    title: str
-    demonstration: bool = False
-    limits: tuple[str, ...] = ()
-
-    def caveats(self) -> tuple[str, ...]:
-        """Return what must be said about any result of the model."""
-        said: tuple[str, ...] = ()
-        if self.demonstration:
-            said = (
-                "This is a demonstration model, trained on simulated scenes: the report shows how it decides, "
-                "not how sea ice should be mapped.",
-            )
-        return said + tuple(self.limits)
 
 
 @dataclass(frozen=True, eq=False)

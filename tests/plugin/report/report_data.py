@@ -6,9 +6,10 @@ import numpy as np
 from floelens.plugin.core.zscores.scores import compute_scores
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
 from floelens.plugin.core.zscores.zones import ZoneAccumulator
+from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.plugin.report.relevance.conservation import Conservation
 from floelens.plugin.report.relevance.content import ChannelRelevance, RelevanceReport
-from floelens.plugin.report.zscores.report import HeadScores, ModelFacts, ZoneShape, ZScoresReport
+from floelens.plugin.report.zscores.report import HeadScores, ZoneShape, ZScoresReport
 from scipy import special
 
 MWR = [(f, p) for f in (6.9, 7.3, 10.7, 18.7, 23.8, 36.5, 89.0) for p in "hv"]

@@ -17,8 +17,9 @@ from floelens.plugin.core.zscores.channels.levels import InputChannel
 from floelens.plugin.core.zscores.channels.scores import channel_scores
 from floelens.plugin.core.zscores.scores import compute_scores
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
+from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.plugin.report.zscores.channels import ChannelJudgement
-from floelens.plugin.report.zscores.report import HeadScores, ModelFacts, ZScoresReport, summary, zscores_html
+from floelens.plugin.report.zscores.report import HeadScores, ZScoresReport, summary, zscores_html
 from floelens.tests.plugin.report.page_checks import checked
 
 FREQUENCIES = ("6.9", "7.3", "10.7", "18.7", "23.8", "36.5", "89.0")

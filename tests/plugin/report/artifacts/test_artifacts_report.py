@@ -20,7 +20,7 @@ from floelens.plugin.report.artifacts.report import (
     summary,
 )
 from floelens.plugin.report.artifacts.report import TestRow as Row
-from floelens.plugin.report.zscores.report import ModelFacts
+from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.tests.plugin.report.page_checks import checked
 
 BORDER = Row("null_input", "border", 3.5, (-0.2, 0.1, 0.8), 0.0067, 0.04, "artifact", 0.11, {})
