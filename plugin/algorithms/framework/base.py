@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import functools
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from qgis.core import (
     QgsProcessing,
@@ -358,9 +359,14 @@ def _value_problem(definition, value: object) -> str | None:
                     return problem
     if isinstance(definition, QgsProcessingParameterEnum):
         words = definition.metadata().get(WORDS, [])
-        several = definition.allowMultiple()
-        chosen = plain(value).split(",") if several and isinstance(plain(value), str) else plain(value)
-        for word in chosen if isinstance(chosen, (list, tuple)) else [chosen]:
+        for word in _chosen(plain(value), definition.allowMultiple()):
             if words and word is not None and word not in words:
                 return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None
+
+
+def _chosen(value: Any, several: bool) -> Sequence[Any]:
+    """Return the words of an enum's value: a list, or text with commas, where several may be chosen."""
+    if several and isinstance(value, str):
+        return value.split(",")
+    return value if several and isinstance(value, (list, tuple)) else [value]

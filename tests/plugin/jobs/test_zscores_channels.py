@@ -121,6 +121,7 @@ def test_standardised_contributions_are_contributions_against_the_reference(job,
     assert "unusually" in (tmp_path / "unusual.qml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # one head is tested above
 def test_every_head_is_standardised_against_its_own_reference(scene, tmp_path):
     package = two_heads(tmp_path / "two")
     path, plain = tmp_path / "unusual.tif", tmp_path / "plain.tif"

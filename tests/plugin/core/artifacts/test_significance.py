@@ -60,7 +60,8 @@ def test_p_values_of_structure_are_uniform_where_null_maps_are_stationary(sigma)
         assert stats.kstest(np.array(p_values) - spread, "uniform").pvalue > 0.01, part
 
 
-@pytest.mark.parametrize("sigma", [pytest.param(0.0, marks=pytest.mark.slow), 1.5])
+@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [0.0, 1.5])
 def test_p_values_of_pixels_are_uniform_where_the_scene_is_noise(sigma):
     size, p_values = 24, []
     place = Place(0, 0, size, size)

@@ -319,7 +319,7 @@ def test_prefixes_are_told_from_files(tmp_path, monkeypatch):
 
 def test_every_door_names_its_drivers():
     """Files that a person chose are opened with named drivers; what was written just now needs none."""
-    own = {"rasters/writer.py", "formats/netcdf/chart.py"}
+    own = {"rasters/blocks.py", "rasters/writer.py", "formats/netcdf/chart.py"}
     calls = {"gdal.Open", "gdal.OpenEx", "gdal.OpenShared", "ogr.Open", "rasterio.open", "DatasetReader"}
     folder = Path(opening.__file__).parents[2]
     doors = []

@@ -76,6 +76,7 @@ def test_the_report_follows_the_mean_logit_down_and_up_again(followed):
     assert "deletion and insertion curves" in page
 
 
+@pytest.mark.slow  # `core` holds it on small networks
 def test_tiles_change_no_curve(explain, followed, tmp_path, monkeypatch):
     from floelens.plugin.core.streaming import tiling
 
