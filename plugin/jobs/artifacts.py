@@ -48,7 +48,7 @@ class Artifacts:
     model : str
         Id of an installed model, or a path to a package.
     artifact : str
-        Raster to write: share of the map that is there without the data, border part, pattern, what untrained
+        Raster to write: share of the map that is drawn whatever the input, border part, pattern, what untrained
         networks have in common with it, what else stays in place.
     corrected : str, optional
         Raster of the relevance without all that, and its significance.
@@ -201,7 +201,7 @@ UNTRAINED_VERDICT = "not shown to depend on training"
 
 def _artifact_bands(unit: str) -> list[Band]:
     return [
-        Band("share", "1", {"reading": "share of the map that is there without the data: 0 none, 1 all"}),
+        Band("share", "1", {"reading": "share of the map that is drawn whatever the input: 0 none, 1 all"}),
         Band("border", unit, {"reading": "what padding adds by distance from the edges of the scene"}),
         Band("pattern", unit, {"reading": "what repeats with strides, pools or coarse cells"}),
         Band(
@@ -219,7 +219,7 @@ def _corrected_bands(unit: str) -> list[Band]:
         Band(
             "relevance",
             unit,
-            {"reading": "relevance minus what is there without the data: bias, border, pattern, local"},
+            {"reading": "relevance minus what is drawn whatever the input: bias, border, pattern, local"},
         ),
         Band(
             "q_value",

@@ -44,6 +44,8 @@ FEWEST = 16
 LITTLE = 0.1
 # Strips whose profiles are moved around independently: of a single one there are as few places as pixels along it.
 STRIPS = 4
+# Places along a profile that a trend needs.
+SHORTEST_PROFILE = 8
 # Inputs beyond so many robust standard deviations are outliers.
 CAP = 5.0
 
@@ -152,9 +154,12 @@ def mirroring(
         span = here[axis]
         length = base.shape[axis]
         first, stop = max(span.start, length - span.stop), min(span.stop, length - span.start)
+        if stop - first < SHORTEST_PROFILE:  # what is away from an edge mirrors onto what is near it
+            columns.append(np.zeros(1 + replicates))
+            continue
         ratios = _profile_ratios(base, found, axis, slice(first, stop))
         place = np.linspace(-1, 1, stop - first)
-        if ratios.shape[1] < 8 or ratios.std() < UNCHANGED:
+        if ratios.std() < UNCHANGED:
             columns.append(np.zeros(1 + replicates))
             continue
         offsets = random.integers(0, stop - first, (replicates, len(ratios)))

@@ -348,6 +348,8 @@ class Study:
                 continue
             chosen = largest_standardised(sums.statistics[:, COLUMNS[part]])
             numbers = {"period": float(self.period)} if part == "pattern" else {}
+            if part == "border":
+                numbers = {"reach": float(self._mapper.radius)}
             found.append(
                 Finding(
                     NULL,

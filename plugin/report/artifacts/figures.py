@@ -15,7 +15,7 @@ from ..styles.layers import DIVERGING, about_zero
 if TYPE_CHECKING:
     from .report import TestRow, WindowPicture
 
-TITLES = ("relevance", "there without the data", "corrected")
+TITLES = ("relevance", "drawn whatever the input", "corrected")
 # Colours end where all but two in a hundred pixels lie below, as in QGIS.
 SHOWN_PERCENTILE = 98.0
 SIGNIFICANT = 0.05

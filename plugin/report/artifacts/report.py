@@ -21,6 +21,8 @@ COLUMNS = (
     "test", "part", "statistic", "null_low", "null_median", "null_high", "p", "p_holm", "size", "verdict", "meaning",
 )  # fmt: skip
 _TYPES = dict.fromkeys(("test", "part", "verdict", "meaning"), "String")
+# Share of relevance at pixels that exceed noise below which no pixel is pointed at.
+LEAST_FACT = 0.01
 # Share of the map from which an artifact matters everywhere.
 MUCH = 0.1
 UNTRAINED = "not shown to depend on training"
@@ -175,32 +177,48 @@ def _trust(report: ArtifactReport) -> str:
             "not what was learned."
         )
     if not report.found:
-        return "This map can be trusted as far as these tests go: no artifact was found."
+        start = "No artifact was found by these tests"
+        return (
+            f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
+        )
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
     share = percent(report.artifact_share)
-    much = "in parts only" if report.artifact_share >= MUCH else "for the most part"
-    return f"This map can be trusted {much}: {kinds} found; {share} of the map is there without the data."
+    much = "In parts this map is drawn" if report.artifact_share >= MUCH else "Little of this map is drawn"
+    return f"{much} whatever the input: {kinds} found, {share} of the map."
+
+
+def _any_pixel(report: ArtifactReport) -> bool:
+    """Return whether enough relevance exceeds noise to point at pixels."""
+    return report.fact_share >= LEAST_FACT
 
 
 def _where(report: ArtifactReport) -> str:
     if report.untrained:
         return "No part of it tells more than the architecture and the input do."
+    if not report.found and not _any_pixel(report):
+        return "Its pixels, one by one: noise with the scene's own spectrum makes maps of the same size."
     if not report.found:
         fact = percent(report.fact_share)
         return f"Most certain are pixels with a q-value up to 0.05, {fact} of the relevance: noise makes less there."
     names = [
-        ARTIFACTS[row.test, row.part].format(**{"period": 0.0, **row.numbers}) for row in report.found[:2]
+        ARTIFACTS[row.test, row.part].format(**{"period": 0.0, "reach": 0.0, **row.numbers})
+        for row in report.found[:2]
     ]
-    return f"What not to trust: {listed(names)}."
+    pixels = "" if _any_pixel(report) else "; nor single pixels, since none exceeds noise"
+    return f"What not to trust: {listed(names)}{pixels}."
 
 
 def _remedy(report: ArtifactReport) -> str:
     if report.untrained:
         return "Choose another METHOD: gradient_x_input and integrated_gradients depend on the weights."
+    areas = "" if _any_pixel(report) else "Read areas, not pixels."
     if not report.found:
-        return "Read the map as it is; compare another METHOD where much depends on it."
-    row = report.found[0]
-    return REMEDIES[row.test, row.part].format(**{"period": 0.0, **row.numbers})
+        return areas or "Read the map as it is; compare another METHOD where much depends on it."
+    said = [
+        REMEDIES[row.test, row.part].format(**{"period": 0.0, "reach": 0.0, **row.numbers})
+        for row in report.found[:2]
+    ]
+    return " ".join((*dict.fromkeys(said), areas)).strip()
 
 
 def artifact_html(report: ArtifactReport) -> str:
@@ -262,7 +280,8 @@ def artifact_html(report: ArtifactReport) -> str:
     sections.append(Section("How to read this, and how not to", points=CAVEATS))
     return render(
         title=f"Fact or artifact: relevance for {report.target}",
-        subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id})",
+        subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id}); windows looked at: "
+        f"{report.windows}, {percent(report.sampled)} of the region",
         summary=summary(report),
         sections=sections,
         warnings=report.warnings,

@@ -24,7 +24,7 @@ ARTIFACTS = {
 REMEDIES = {
     ("null_input", "zero"): "Read the corrected map; compare a method without biases.",
     ("null_input", "pattern"): "Read the corrected map, or means over {period:.0f} pixels.",
-    ("null_input", "border"): "Leave out what lies near the edges of the scene.",
+    ("null_input", "border"): "Leave out the outer {reach:.0f} pixels of the scene.",
     ("null_input", "local"): "Leave out the areas where the artifact's band 'local' is large.",
     ("translation", ""): "Run again on a shifted EXTENT and trust what moves along.",
     ("mirroring", ""): "Do not compare one side of the scene with the other.",
@@ -35,7 +35,11 @@ _FOUND = {
         "null_input",
         "zero",
     ): "For inputs at their training means the map is {size} of the scene's: it does not come from the data.",
-    ("null_input", "constant"): "For inputs at the means of each window the map is {size} of the scene's.",
+    (
+        "null_input",
+        "constant",
+    ): "With every channel at its mean over a window, wherever the ice lies, the map is as large "
+    "as {size} of the scene's.",
     ("null_input", "noise"): "No window without gaps was looked at, so that null maps could not be tested.",
     (
         "null_input",
@@ -72,19 +76,21 @@ def percent(share: float | None) -> str:
     """Return a share in words of a sentence."""
     if share is None or share != share:
         return "an unknown part"
-    return "under 0.1 %" if 0 < share < 0.001 else f"{100 * share:.2g} %"
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def sentence(
     test: str, part: str, verdict: str, size: float | None, statistic: float, numbers: Mapping[str, float]
 ) -> str:
     """Return what a row means."""
-    values = {"size": percent(size), "period": 0.0, "outliers": 0.0, **numbers}
+    values = {"size": percent(size), "period": 0.0, "reach": 0.0, "outliers": 0.0, **numbers}
     if test == "randomised_weights":
         return _weights(part, verdict, size, statistic, numbers)
     if test == "rule_comparison":
         error = numbers.get("conservation_error", float("nan"))
-        adds = "" if error != error else f" It adds up to within {100 * error:.2g} %."
+        adds = "" if error != error else f" It adds up{_within(error)}."
         return f"{part} ranks pixels like the map with a correlation of {statistic:.2f}.{adds}"
     if test == "focus" and part:
         return _SHIFTS[part].format(size=percent(size), moved=percent(numbers["prediction_change"]))
@@ -97,6 +103,10 @@ def sentence(
     texts = _FOUND if found or (test, part) not in _CLEAR else _CLEAR
     text = texts[test, part].format(**values)
     return f"{text} Too little to matter." if verdict == "negligible" else text
+
+
+def _within(error: float) -> str:
+    return "" if error < 1e-5 else f" to within {100 * error:.2g} %"
 
 
 def _weights(

@@ -175,3 +175,10 @@ def test_gaps_stay_gaps_and_a_window_with_gaps_is_mapped_but_not_tested_by_null_
     assert parts["translation", ""] != ARTIFACT
     patch.valid[:] = False
     assert study.look(patch, CORE) is None
+
+
+def test_windows_that_an_edge_leaves_only_a_half_of_are_not_mirrored():
+    # Away from the edge lie columns 40 to 72 of 72; mirrored, 0 to 32: the two do not meet.
+    mapper = Analytic(SCENE, radius=40)
+    findings = study_of(mapper, correlated(3, 150, 150, 1.5), CORNER, ("null_input", "mirroring"))
+    assert findings["mirroring"].verdict != ARTIFACT

@@ -23,7 +23,7 @@ from floelens.plugin.report.artifacts.report import TestRow as Row
 from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.tests.plugin.report.page_checks import checked
 
-BORDER = Row("null_input", "border", 3.5, (-0.2, 0.1, 0.8), 0.0067, 0.04, "artifact", 0.11, {})
+BORDER = Row("null_input", "border", 3.5, (-0.2, 0.1, 0.8), 0.0067, 0.04, "artifact", 0.11, {"reach": 60.0})
 PATTERN = Row("null_input", "pattern", 9.0, (0.0, 0.1, 0.2), 0.0067, 0.04, "artifact", 0.3, {"period": 50.0})
 CLEAR = Row("translation", "", 0.1, (0.0, 0.1, 0.2), 1.0, 1.0, "none found", 0.0, {})
 
@@ -41,40 +41,48 @@ def report(*rows: Row, share: float = 0.03) -> ArtifactReport:
     )  # fmt: skip
 
 
+UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", verdict=UNTRAINED, numbers={})
+
+
 @pytest.mark.parametrize(
-    ("rows", "share", "first", "second"),
+    ("rows", "share", "fact", "first", "second", "third"),
     [
         (
             (CLEAR,),
             0.0,
-            "can be trusted as far as these tests go",
+            0.2,
+            "No artifact was found",
             "q-value up to 0.05, 20 % of the relevance",
+            "as it is",
         ),
-        ((BORDER, CLEAR), 0.03, "for the most part: one artifact was found; 3 %", "a border at the edges"),
+        ((CLEAR,), 0.0, 0.0, "no single pixel exceeds", "one by one", "areas, not pixels"),
+        ((BORDER, CLEAR), 0.03, 0.2, "Little of this map", "a border at the edges", "the outer 60 pixels"),
+        ((BORDER,), 0.03, 0.0, "one artifact was found, 3 %", "nor single pixels", "areas, not pixels"),
         (
             (BORDER, PATTERN),
             0.2,
-            "in parts only: 2 artifacts were found; 20 %",
+            0.2,
+            "In parts",
             "a pattern of 50 pixels and a border",
+            "means over 50 pixels",
         ),
         (
-            (
-                replace(CLEAR, test="randomised_weights", part="all layers", verdict=UNTRAINED, numbers={}),
-                BORDER,
-            ),
+            (UNTRAINED_ROW, BORDER),
             0.03,
-            "cannot be trusted: networks with shuffled weights",
+            0.2,
+            "cannot be trusted: networks",
             "No part of it",
+            "another METHOD",
         ),
     ],
 )
-def test_three_sentences_say_whether_the_map_can_be_trusted_where_not_and_what_to_do(
-    rows, share, first, second
+def test_three_sentences_say_what_was_found_where_not_to_trust_and_what_to_do(
+    rows, share, fact, first, second, third
 ):
-    sentences = summary(report(*rows, share=share))
+    sentences = summary(replace(report(*rows, share=share), fact_share=fact))
     assert len(sentences) == 3
-    assert first in sentences[0]
-    assert second in sentences[1]
+    for words, sentence in zip((first, second, third), sentences):
+        assert words in sentence
     assert all(len(sentence.split()) <= 25 and sentence.endswith(".") for sentence in sentences)
 
 
