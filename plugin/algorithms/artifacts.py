@@ -73,7 +73,7 @@ class Artifacts(ExplainingAlgorithm):
             declare.raster_output(
                 "ARTIFACT",
                 "Artifact",
-                "Bands: share (of the map that is drawn whatever the input, 0 to 1), border (padding), pattern (strides, "
+                "Bands: share (drawn whatever the input, 0 to 1), border (padding), pattern (strides, "
                 "pools, coarse cells), untrained (what networks with shuffled weights put there too), local (what else "
                 "stays in place) and null_mean (the mean map of noise). No data where no window is.",
             )
