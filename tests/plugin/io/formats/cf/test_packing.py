@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from floelens.plugin.io.formats.cf.container import Container
 from floelens.plugin.io.formats.cf.packing import Packing
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -109,6 +109,9 @@ def test_values_are_those_of_xarrays_decoder(numbered, stored):
 @given(stored=stored_variables(), ends=st.tuples(st.floats(0, 1), st.floats(0, 1)), one=st.booleans())
 def test_valid_ranges_leave_what_netcdf4_leaves(numbered, stored, ends, one):
     form, kind, values, attributes = stored
+    # Bytes have no fill value of the library's own (NetCDF Users' Guide); netCDF4 gives them one.
+    fill = netCDF4.default_fillvals[f"{kind.kind}{kind.itemsize}"]
+    assume(kind.itemsize > 1 or "_FillValue" in attributes or not (values == fill).any())
     attributes = {k: v for k, v in attributes.items() if k not in ("scale_factor", "add_offset", "_Unsigned")}
     low, high = sorted(np.quantile(values.astype(np.float64), ends))
     low, high = (kind.type(value if kind.kind == "f" else round(value)) for value in (low, high))
