@@ -371,25 +371,38 @@ class TestTheCommandLine:
     @pytest.mark.parametrize(
         ("spoil", "sentence"),
         [
-            (lambda good: change(good["SAR"], bands=[1]), "No band named 'hv'"),
-            (lambda good: change(good["SAR"], bands=[1, 2, 2], names=False), "3"),
-            (lambda good: cut(good["MWR"], 0.001), "MWR: "),
-            (lambda good: cut(good["SAR"], 0.97), "sar.tif"),
-            (lambda good: change(good["SAR"], transform=None, crs=None), "georeferenc"),
-            (lambda good: fill(good["SAR"], np.nan), "No pixel of"),
+            pytest.param(
+                lambda good: change(good["SAR"], bands=[1]), "No band named 'hv'", id="missing band"
+            ),
+            # The same sentences are tested above, in this process.
+            *(
+                pytest.param(*case, id=name, marks=pytest.mark.slow)
+                for name, *case in (
+                    ("band count", lambda good: change(good["SAR"], bands=[1, 2, 2], names=False), "3"),
+                    ("unreadable", lambda good: cut(good["MWR"], 0.001), "MWR: "),
+                    ("truncated", lambda good: cut(good["SAR"], 0.97), "sar.tif"),
+                    (
+                        "no georeferencing",
+                        lambda good: change(good["SAR"], transform=None, crs=None),
+                        "georeferenc",
+                    ),
+                    ("all nodata", lambda good: fill(good["SAR"], np.nan), "No pixel of"),
+                )
+            ),
         ],
-        ids=["missing band", "band count", "unreadable", "truncated", "no georeferencing", "all nodata"],
     )
     def test_spoilt_scenes(self, said, good, spoil, sentence):
         spoil(good)
         assert sentence in said("predict")
 
+    @pytest.mark.slow
     def test_weights_of_another_checksum(self, said, good):
         content = bytearray(weights_of(Path(good["MODEL"])))
         content[-1] ^= 1
         with_weights(good["MODEL"], bytes(content), checksum=False)
         assert "are not those of the card: their sha256 is" in said("relevance")
 
+    @pytest.mark.slow
     def test_a_card_that_does_not_match_its_weights(self, said, good, packages):
         with_weights(good["MODEL"], weights_of(packages / "trial-type"))
         assert "does not match its weights" in said("zscores")

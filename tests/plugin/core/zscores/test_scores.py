@@ -682,6 +682,7 @@ def test_null_columns_have_standard_normal_scores():
     assert np.median(found[:, 0]) > 5
 
 
+@pytest.mark.slow  # 13 s of simulation; robust errors are held to statsmodels above
 def test_naive_errors_over_reject_clustered_data_and_robust_ones_keep_their_level():
     sets, count, size = 2000, 400, 6
     groups = np.repeat(np.arange(count), size)
