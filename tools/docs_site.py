@@ -45,7 +45,12 @@ def api_page(package: Path) -> str:
     for path in sorted(package.glob("*.py")):
         if path.stem != "__init__":
             lines += _heading(path.stem, "-")
-            lines += [f".. automodule:: floelens.{dotted}.{path.stem}", "   :members:", ""]
+            lines += [
+                f".. automodule:: floelens.{dotted}.{path.stem}",
+                "   :members:",
+                "   :ignore-module-all:",
+                "",
+            ]
     below = [child.parent for child in sorted(package.glob("*/__init__.py"))]
     if below:
         lines += [".. toctree::", "", *(f"   {_page_name(child)}" for child in below), ""]
