@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress
-from ..ground.vocabulary.artifact_tests import DEFAULTS, TESTS
+from ..ground.vocabulary.artifact_tests import ARTIFACT, DEFAULTS, TESTS, UNTRAINED
 from ..ground.vocabulary.relevance_methods import SETTINGS, default_of
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
@@ -157,7 +157,7 @@ class Artifacts:
             "START_TIME": scene.start_time or "",
             "VERDICT": summary(page)[0],
             "PIXELS": int(totals.pixels),
-            "ARTIFACTS_FOUND": sum(row.verdict in ("artifact", UNTRAINED_VERDICT) for row in page.rows),
+            "ARTIFACTS_FOUND": sum(row.verdict in (ARTIFACT, UNTRAINED) for row in page.rows),
             "ARTIFACT_SHARE": page.artifact_share,
             "FACT_SHARE": page.fact_share,
             "PASSES": float(result.passes),
@@ -194,9 +194,6 @@ class Artifacts:
         for path in (self.table, self.report_csv):
             if path:
                 outputs.file(csvt_path(path)).write_text(artifact_csvt(), encoding="utf-8")
-
-
-UNTRAINED_VERDICT = "not shown to depend on training"
 
 
 def _artifact_bands(unit: str) -> list[Band]:

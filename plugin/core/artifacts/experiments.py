@@ -149,7 +149,6 @@ def mirroring(
     columns, trend = [], 0.0
     total = float(np.nansum(np.abs(base)))
     for axis in (0, 1):
-        found = np.flip(mapper.relevance(flipped(flat, core, axis), core), axis)
         # Both cut to what lies away from edges as it is and mirrored.
         span = here[axis]
         length = base.shape[axis]
@@ -157,6 +156,7 @@ def mirroring(
         if stop - first < SHORTEST_PROFILE:  # what is away from an edge mirrors onto what is near it
             columns.append(np.zeros(1 + replicates))
             continue
+        found = np.flip(mapper.relevance(flipped(flat, core, axis), core), axis)
         ratios = _profile_ratios(base, found, axis, slice(first, stop))
         place = np.linspace(-1, 1, stop - first)
         if ratios.std() < UNCHANGED:

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...ground.errors import ModelError
 from ...ground.protocols import Patch
-from ...ground.vocabulary.artifact_tests import TESTS
+from ...ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, REPORTED, TESTS, TRAINED, UNTRAINED
 from ...ground.window import Window
 from .experiments import MARGIN, Similarity, focus, mirroring, shifted_values, similarity, translation
 from .fields import corrected, overlap
@@ -46,18 +46,7 @@ from .settings import (
 from .significance import largest_standardised, rank_correlation, rank_p
 from .structure import COLUMNS, PARTS, Place, Structure, structure_of
 from .sums import Sums, outcome_finding
-from .verdicts import (
-    ALIKE,
-    ARTIFACT,
-    NOT_APPLICABLE,
-    REPORTED,
-    TRAINED,
-    UNTRAINED,
-    VISIBLE,
-    Finding,
-    judged,
-    quantiles,
-)
+from .verdicts import ALIKE, VISIBLE, Finding, judged, quantiles
 from .windows import SMALLEST
 
 
@@ -146,9 +135,8 @@ class Study:
     def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
         self._mapper, self._region, self._settings = mapper, region, settings
         self._few, self._fewer = few(windows), fewer(windows)
-        self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + UNTRAINED_EVERYWHERE)]
-        if WEIGHTS not in settings.tests:
-            self._untrained = []
+        shuffled = UNTRAINED_EVERYWHERE if WEIGHTS in settings.tests else 0
+        self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + shuffled)]
         self._structure = Sums()
         self._edges = False
         self._outcomes: dict[str, Sums] = {TRANSLATION: Sums(), MIRRORING: Sums(), FOCUS: Sums()}

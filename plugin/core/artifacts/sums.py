@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...ground.vocabulary.artifact_tests import NOT_APPLICABLE
 from .experiments import Outcome
 from .settings import FOCUS
 from .significance import largest_standardised, rank_p
-from .verdicts import NOT_APPLICABLE, Finding, quantiles
+from .verdicts import Finding, quantiles
 
 
 class Sums:

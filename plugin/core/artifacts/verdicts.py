@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...ground.vocabulary.artifact_tests import ARTIFACT, NEGLIGIBLE, NONE, REPORTED
 from .significance import LEVEL, holm
 
-ARTIFACT, NEGLIGIBLE, NONE, UNTRAINED, TRAINED, REPORTED, NOT_APPLICABLE = (
-    "artifact", "negligible", "none found", "not shown to depend on training", "depends on training", "reported",
-    "does not apply",
-)  # fmt: skip
 # Sizes below this share of the map are negligible.
 VISIBLE = 0.01
 # Maps of trained and shuffled networks are alike from this rank correlation on.

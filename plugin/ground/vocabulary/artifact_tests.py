@@ -1,4 +1,4 @@
-"""The tests that tell fact from artifact, by their words."""
+"""The tests that tell fact from artifact, and their verdicts, by their words."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ TESTS: Words = {
     "focus": "outliers capped, values shifted and scaled: whether the map moves while the prediction does not",
 }
 DEFAULTS: Mapping[str, int] = {"repeats": 19, "sample": 12, "seed": 0}
+# Verdicts of a test.
+ARTIFACT, NEGLIGIBLE, NONE, UNTRAINED, TRAINED, REPORTED, NOT_APPLICABLE = (
+    "artifact", "negligible", "none found", "not shown to depend on training", "depends on training", "reported",
+    "does not apply",
+)  # fmt: skip

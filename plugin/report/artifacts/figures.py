@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from ...ground.vocabulary.artifact_tests import ARTIFACT, UNTRAINED
 from ..page.figures import blank_figure, label_text, tidy
 from ..styles.layers import DIVERGING, about_zero
 
@@ -66,7 +67,7 @@ def strips_figure(rows: Sequence[TestRow]) -> Figure:
         width = max(high - low, 1e-12 * max(1.0, abs(high)))
         place = float(np.clip((row.statistic - middle) / width, -3.5, 3.5))
         axes.barh(at, (high - low) / width, 0.5, left=(low - middle) / width, color="#cccccc")
-        hit = row.verdict in ("artifact", "not shown to depend on training")
+        hit = row.verdict in (ARTIFACT, UNTRAINED)
         axes.plot(place, at, marker="o", color="#b2182b" if hit else "#1a1a1a", markersize=5)
         p = row.p_holm if row.p_holm is not None else row.p
         axes.text(3.75, at, "" if p is None else f"p {p:.2g}", fontsize=7, va="center")

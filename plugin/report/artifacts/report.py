@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ground.vocabulary.artifact_tests import ARTIFACT, UNTRAINED
 from ..page import figures
 from ..page.html import Figure, Section, Table, listed, render
 from ..page.model_facts import ModelFacts
@@ -25,7 +26,6 @@ _TYPES = dict.fromkeys(("test", "part", "verdict", "meaning"), "String")
 LEAST_FACT = 0.01
 # Share of the map from which an artifact matters everywhere.
 MUCH = 0.1
-UNTRAINED = "not shown to depend on training"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class ArtifactReport:
     @property
     def found(self) -> list[TestRow]:
         """The rows that found an artifact, the largest first."""
-        rows = [row for row in self.rows if row.verdict == "artifact"]
+        rows = [row for row in self.rows if row.verdict == ARTIFACT]
         return sorted(rows, key=lambda row: -(row.size or 0.0))
 
     @property

@@ -143,7 +143,7 @@ class BenchmarkReport:
         """Return three plain sentences."""
         rows = self.rows()
         said = []
-        scored = [row for row in rows if row["mass_inside"] is not None]
+        scored = [row for row in rows if None not in (row["mass_inside"], row["rank_accuracy"])]
         learned = [row for row in scored if row["accuracy"] >= CHANCE_ACCURACY]
         if scored and not learned:
             highest = _percent(max(row["accuracy"] for row in scored))

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import rasterio
+from floelens.plugin.core.artifacts.scene import ARTIFACT_BANDS, CORRECTED_BANDS
 from floelens.plugin.ground.errors import Cancelled, ParameterError
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
@@ -54,7 +55,9 @@ def test_rasters_lie_on_the_scenes_grid_and_split_the_relevance_map(found, scene
     assert 0 < window.sum() <= whole.size
     with rasterio.open(folder / "found_c.tif") as raster:
         tags = raster.tags()
-        assert raster.descriptions == ("relevance", "q_value", "p_value")
+        assert raster.descriptions == CORRECTED_BANDS
+    with rasterio.open(folder / "found.tif") as raster:
+        assert raster.descriptions == ARTIFACT_BANDS
     sums = {key: float(tags[f"FLOELENS_SUM_{key}"]) for key in ("RELEVANCE", "CORRECTED", "ARTIFACT")}
     assert sums["RELEVANCE"] == pytest.approx(whole[window].sum(), rel=1e-4)
     assert sums["RELEVANCE"] == pytest.approx(sums["CORRECTED"] + sums["ARTIFACT"], rel=1e-6)

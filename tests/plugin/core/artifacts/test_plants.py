@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from floelens.plugin.core.artifacts.run import Study
 from floelens.plugin.core.artifacts.settings import Settings, planned_passes
-from floelens.plugin.core.artifacts.verdicts import ARTIFACT, NOT_APPLICABLE, UNTRAINED, Finding
-from floelens.plugin.ground.vocabulary.artifact_tests import TESTS
+from floelens.plugin.core.artifacts.verdicts import Finding
+from floelens.plugin.ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, TESTS, UNTRAINED
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.artifacts.analytic import Analytic, clean, correlated, patch_of
 
@@ -182,3 +182,10 @@ def test_windows_that_an_edge_leaves_only_a_half_of_are_not_mirrored():
     mapper = Analytic(SCENE, radius=40)
     findings = study_of(mapper, correlated(3, 150, 150, 1.5), CORNER, ("null_input", "mirroring"))
     assert findings["mirroring"].verdict != ARTIFACT
+
+
+def test_a_border_is_said_to_reach_as_far_as_the_network_looks():
+    findings = study_of(
+        Analytic(SCENE, padded, radius=7), correlated(3, 150, 150, 1.5), CORNER, ("null_input",)
+    )
+    assert findings["null_input border"].numbers == {"reach": 7.0}

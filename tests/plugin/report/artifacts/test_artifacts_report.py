@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from floelens.plugin.ground.vocabulary.artifact_tests import UNTRAINED
 from floelens.plugin.report.artifacts.report import (
-    UNTRAINED,
     ArtifactReport,
     WindowPicture,
     artifact_csv,
