@@ -25,6 +25,7 @@ from .card_checks import (
     keep_numbers,
     keep_texts,
 )
+from ..ground.vocabulary.words import PREDICTED
 from .files import shown
 
 CLASS_NODATA = 255
@@ -33,7 +34,7 @@ GRIDS = ("fine", "coarse")
 KINDS = ("sigmoid", "softmax", "linear")
 # Names of parameters' values that a class cannot have as well.
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
-RESERVED_CLASS_NAMES = ("predicted",)
+RESERVED_CLASS_NAMES = (PREDICTED,)
 
 
 def normalised(name: str) -> str:

@@ -20,7 +20,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ...ground.errors import ModelError, ParameterError
-from ...ground.vocabulary.relevance_methods import default_of
+from ...ground.vocabulary.relevance_methods import MethodChoice
 from ...ground.vocabulary.words import UNCERTAINTIES, check_word
 from ...ground.window import Window
 from ..layers.conservation import Ledger
@@ -57,9 +57,9 @@ class Uncertainty:
     """
 
     kind: str = NONE
-    samples: int = default_of("samples")
-    noise: float = default_of("noise")
-    seed: int = default_of("seed")
+    samples: int = MethodChoice.samples
+    noise: float = MethodChoice.noise
+    seed: int = MethodChoice.seed
     members: tuple[Runner, ...] = ()
 
     def __post_init__(self) -> None:
@@ -146,7 +146,7 @@ def replicas_of(
         return [Replica(member, explainer_for(member, method, check, scene)) for member in members]
     if uncertainty.kind == NOISE:
         if method.how.single_draw:  # the mean over draws is taken here
-            method = dataclasses.replace(method, name=method.how.single_draw)
+            method = dataclasses.replace(method, method=method.how.single_draw)
         explainer = explainer_for(runner, method, check, scene)
         return [
             Replica(runner, explainer, Noise(uncertainty.noise, runner.ratio, uncertainty.seed, sample))
