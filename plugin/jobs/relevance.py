@@ -367,11 +367,11 @@ def _ancillary(folder: str, channel: Channel) -> str:
 
 def _numbers(result: RelevanceResult) -> dict[str, object]:
     """Return the sums of a run, by the published names."""
-    accounts = result.accounts
+    conservation = result.conservation
     return {
         "PIXELS_EXPLAINED": int(result.pixels),
-        "TARGET_SUM": float(accounts.target_sum),
-        "RELEVANCE_SUM": float(accounts.relevance_sum),
-        "BIAS_SHARE": float(accounts.bias),
-        "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
+        "TARGET_SUM": float(conservation.target_sum),
+        "RELEVANCE_SUM": float(conservation.relevance_sum),
+        "BIAS_SHARE": float(conservation.bias),
+        "RELATIVE_RESIDUAL": float(conservation.relative_residual) if conservation.conservative else None,
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..ground.vocabulary.words import PREDICTED
 from .card_checks import (
     LARGEST,
     MOST_DEVIATIONS,
@@ -25,7 +26,6 @@ from .card_checks import (
     keep_numbers,
     keep_texts,
 )
-from ..ground.vocabulary.words import PREDICTED
 from .files import shown
 
 CLASS_NODATA = 255

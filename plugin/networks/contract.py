@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Edges = tuple[bool, bool, bool, bool]
 
 # record(layer, amount): the relevance that went to the bias of a layer, a float64 scalar. LRP-ε puts the name
-# of the account (bias, stabiliser) before the layer.
+# of the kind of leak (bias, stabiliser) before the layer.
 Record = Callable[..., None]
 # backward(gradient of the logits, record): that of the fine and of the coarse inputs; to be called before the
 # next forward pass.

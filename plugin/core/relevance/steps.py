@@ -15,7 +15,7 @@ import torch
 
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
-from ..layers.conservation import BIAS, Ledger
+from ..layers.conservation import BIAS, Leaks
 from ..streaming.engine import check_cancelled
 from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
@@ -141,14 +141,14 @@ def _tried(
     runner: Runner,
     tile: Tile,
 ) -> _Trial:
-    inputs, ledger = runner.standardise(patch, tile.input), Ledger()
+    inputs, leaks = runner.standardise(patch, tile.input), Leaks()
     seeds = seeds_of(seeding, mask, runner, inputs, fixed=False)
-    found = explainer_for(runner, method, check).explain(inputs, seeds, ledger)
+    found = explainer_for(runner, method, check).explain(inputs, seeds, leaks)
     origin = runner.constant(inputs, method.baseline)
     parts = list((found.fine * (inputs.fine - origin.fine))[0].double())
     if inputs.coarse is not None:
         parts += (found.coarse * (inputs.coarse - origin.coarse))[0].double()
-    at_origin = sum(ledger.by_layer()[BIAS].values())
+    at_origin = sum(leaks.by_layer()[BIAS].values())
     missing = found.target_sum - at_origin - float(sum(part.sum() for part in parts))
     return _Trial(tuple(part.cpu().numpy() for part in parts), missing)
 

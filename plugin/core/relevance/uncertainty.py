@@ -23,7 +23,7 @@ from ...ground.errors import ModelError, ParameterError
 from ...ground.vocabulary.relevance_methods import MethodChoice
 from ...ground.vocabulary.words import UNCERTAINTIES, check_word
 from ...ground.window import Window
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..layers.kinds import drops_units
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explainer, Explanation, Seeds
@@ -116,15 +116,15 @@ class Replica:
     dropout: Dropout | None = None
 
     def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window
+        self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window
     ) -> tuple[Explanation, Inputs | None]:
         """Return what was found on a tile, and the noise its inputs were given."""
         if self.dropout is not None:
             self.dropout.place = place
         if self.noise is None:
-            return self.explainer.explain(inputs, seeds, ledger, place), None
+            return self.explainer.explain(inputs, seeds, leaks, place), None
         noise = self.noise.of(inputs, place)
-        return self.explainer.explain(inputs.plus(noise), seeds, ledger, place), noise
+        return self.explainer.explain(inputs.plus(noise), seeds, leaks, place), noise
 
 
 def replicas_of(

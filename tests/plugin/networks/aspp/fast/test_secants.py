@@ -7,7 +7,7 @@ import pytest
 import torch
 from floelens.plugin.core.layers.activations import Rescaled
 from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
-from floelens.plugin.core.layers.conservation import Ledger
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.layers.rules import Rules, along_gradient
 from floelens.plugin.core.relevance.explainers import PathExplainer, SecantExplainer
 from floelens.plugin.core.relevance.methods import NODES_A_STEP, Method, explainer_for
@@ -27,7 +27,7 @@ def rescaled(network, points, seeds):
         layerwise.forward(*begin)
         gates.recording = False
         layerwise.forward(*end)
-        yield layerwise.backward(seeds, Ledger())
+        yield layerwise.backward(seeds, Leaks())
 
 
 @pytest.mark.usefixtures("two_cores")
@@ -73,7 +73,7 @@ def test_half_of_the_steps_is_as_close_to_integrated_gradients_as_gauss_legendre
         return seeded
 
     def relevance(explainer):
-        return (explainer.explain(inputs, seeds, Ledger()).fine * fine).numpy()
+        return (explainer.explain(inputs, seeds, Leaks()).fine * fine).numpy()
 
     def nodes(number):
         return PathExplainer(runner, runner, (), number, lambda: None)
