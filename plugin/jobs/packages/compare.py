@@ -2,8 +2,8 @@
 
 Run it from a folder that holds the checkout under the name ``floelens``::
 
-    python -m floelens.plugin.jobs.compare                     # 20 scenes, 4 places in each
-    python -m floelens.plugin.jobs.compare --scenes 60 --places 1
+    python -m floelens.plugin.jobs.packages.compare                     # 20 scenes, 4 places in each
+    python -m floelens.plugin.jobs.packages.compare --scenes 60 --places 1
 
 The weights of that regression, fitted to the scenes the networks were trained on, stand in their cards.
 """
@@ -18,18 +18,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from ..core.training.last_layer import set_weights, weights_of
-from ..core.training.patches import Standards
-from ..core.training.run import with_doubling_pools
-from ..core.training.skill import (
+from ...core.training.last_layer import set_weights, weights_of
+from ...core.training.patches import Standards
+from ...core.training.run import with_doubling_pools
+from ...core.training.skill import (
     RadiometerRegression,
     TestScene,
     concentration_skill,
     icetype_skill,
     predicted_scenes,
 )
-from ..networks.card import Head, ModelCard
-from ..networks.package import load
+from ...networks.card import Head, ModelCard
+from ...networks.package import load
 
 MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
 MODES = ("nearest", "bilinear")

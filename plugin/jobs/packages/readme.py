@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..networks.card import ModelCard
+from ...networks.card import ModelCard
 
 
 def readme(card: ModelCard) -> str:
