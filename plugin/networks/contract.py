@@ -126,8 +126,11 @@ class Architecture:
     fast : callable, optional
         ``fast(module, dtype)`` returns the fast paths of a network that `build` made, as a copy in float64,
         float32 or bfloat16 which shares nothing with it; None for any other module.
+    examples : tuple of mapping
+        Arguments of small networks, which the conformance test builds: one for each set of fast paths.
     """
 
     arguments: tuple[str, ...]
     build: Callable[[ModelCard, Mapping[str, Any]], nn.Module]
     fast: Callable[[nn.Module, torch.dtype], FastPaths | None] | None = None
+    examples: tuple[Mapping[str, Any], ...] = ({},)
