@@ -247,12 +247,14 @@ def listing(qgis: HeadlessQgis) -> dict:
 
 
 def test_the_provider_lists_its_algorithms_quickly_and_without_torch(qgis_process):
-    runs = [listing(qgis_process) for _ in range(3)]
-    assert runs[0]["id"] == "floelens"
-    assert sorted(runs[0]["algorithms"]) == ALGORITHMS
-    assert runs[0]["heavy"] == []
-    # The fastest of three: the machine may be busy with something else.
-    assert min(run["seconds"] for run in runs) < 0.3
+    for _ in range(3):  # the machine may be busy with something else
+        found = listing(qgis_process)
+        if found["seconds"] < 0.3:
+            break
+    assert found["id"] == "floelens"
+    assert sorted(found["algorithms"]) == ALGORITHMS
+    assert found["heavy"] == []
+    assert found["seconds"] < 0.3
 
 
 MISSING = """
@@ -324,7 +326,10 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("algorithm", RUNS)
+# All say before a run what is missing (above); one that QGIS starts all the same stands for them.
+@pytest.mark.parametrize(
+    "algorithm", [name if name == "predict" else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
+)
 def test_a_run_without_the_libraries_ends_with_the_command_that_installs_them(
     bare_qgis, tmp_path, monkeypatch, algorithm
 ):
