@@ -102,7 +102,9 @@ def test_what_the_readme_tells_to_run_exists():
 
 
 def test_the_commands_of_the_readme_use_parameters_that_exist():
-    published = json.loads((ROOT / "tests" / "published.json").read_text())  # `test_provider` holds them to QGIS's
+    published = json.loads(
+        (ROOT / "tests" / "published.json").read_text()
+    )  # `test_provider` holds them to QGIS's
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"^ +qgis_process run (floelens:\w+) -- (.*)$", text, re.MULTILINE)
     assert len(commands) == 6

@@ -169,7 +169,9 @@ def test_the_other_algorithms_refuse_a_spoilt_scene_and_a_spoilt_model_too(refus
     assert "hold pickled code" in refused(name, good)
 
 
-@pytest.mark.parametrize(("changes", "said"), [({"HEAD": "floe"}, "'floe'"), ({"CHANNELS": "hh=7,hv=8"}, "7")])
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"HEAD": "floe"}, "'floe'"), ({"CHANNELS": "hh=7,hv=8"}, "7")]
+)
 def test_a_head_or_a_band_that_is_not_there_is_named(refused, good, changes, said):
     assert said in refused("predict", {**good, **changes})
 

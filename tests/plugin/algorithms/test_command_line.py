@@ -31,7 +31,7 @@ def scene(qgis: HeadlessQgis, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Return a small simulated scene, made on the command line."""
     folder = tmp_path_factory.mktemp("scene")
     paths = {name: str(folder / f"{name.lower()}.tif") for name in ("SAR", "MWR", "CHART")}
-    results(qgis.run("floelens:simulatescene", SEED=11, ROWS=300, COLS=350, **paths))
+    results(qgis.run("floelens:simulatescene", SEED=11, ROWS=220, COLS=250, **paths))
     return paths
 
 
@@ -50,7 +50,7 @@ def test_a_concentration_map_has_its_style_beside_it(qgis, inputs, tmp_path):
     output = tmp_path / "ice.tif"
     found = results(qgis.run("floelens:predict", **inputs, OUTPUT=output))
     assert found["OUTPUT"] == str(output)
-    assert found["VALID_PIXELS"] == 300 * 350
+    assert found["VALID_PIXELS"] == 220 * 250
     layer = QgsRasterLayer(str(output), "opened by hand")
     assert layer.renderer().type() == "singlebandpseudocolor"
     labels = [i.label for i in layer.renderer().shader().rasterShaderFunction().colorRampItemList()]
@@ -162,7 +162,7 @@ def test_a_model_of_the_designer_chains_the_four_algorithms(qgis, tmp_path):
         "scores:Z-scores by zone": tmp_path / "zones.gpkg",
         "scores:Z-score report": tmp_path / "scores.html",
     }
-    done = qgis.run(str(MODEL_FILE), SEED=2, SIZE=250, MODEL="trial-concentration", **outputs)
+    done = qgis.run(str(MODEL_FILE), SEED=2, SIZE=150, MODEL="trial-concentration", **outputs)
     found = results(done)
     assert {name: found[name] for name in outputs} == {name: str(path) for name, path in outputs.items()}
     assert all(path.stat().st_size for path in outputs.values())
@@ -173,7 +173,7 @@ def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, 
 
     (tmp_path / "python").mkdir()
     made = {name: str(tmp_path / "python" / Path(path).name) for name, path in scene.items()}
-    processing.run("floelens:simulatescene", {"SEED": 11, "ROWS": 300, "COLS": 350, **made})
+    processing.run("floelens:simulatescene", {"SEED": 11, "ROWS": 220, "COLS": 250, **made})
     for name, path in scene.items():
         assert Path(path).read_bytes() == Path(made[name]).read_bytes(), name
 

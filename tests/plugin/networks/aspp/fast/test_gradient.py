@@ -55,12 +55,17 @@ def walked(network, fine, coarse, seeds):
 @pytest.mark.parametrize(
     ("variant", "outputs"), [("interpretability_small", 1), ("interpretability_large", 4)]
 )
-@pytest.mark.parametrize("size", [(70, 75), (101, 130), (130, 97)])
 @pytest.mark.parametrize(
-    ("dtype", "share"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=["float64", "float32"]
+    ("dtype", "share", "size"),
+    [
+        (torch.float64, 1e-10, (70, 75)),
+        (torch.float64, 1e-10, (130, 97)),
+        (torch.float32, 1e-5, (101, 130)),
+    ],
+    ids=["small", "large", "float32"],
 )
 def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
-    variant, outputs, size, dtype, share
+    variant, outputs, dtype, share, size
 ):
     network = network_of(variant, outputs, dtype)
     fine, coarse = inputs_of(*size, dtype)
@@ -77,8 +82,7 @@ def test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk(
     assert all(abs(float(noted[name]) - biases[name]) < share * largest for name in biases)
 
 
-@pytest.mark.parametrize("side", range(4))
-@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize(("side", "outputs"), [(0, 1), (1, 2), (2, 2), (3, 1)])
 def test_sides_that_are_not_the_scenes_spoil_nothing_beyond_the_receptive_field(side, outputs):
     network = network_of("interpretability_small", outputs, torch.float64)
     rows, cols = 128, 141
@@ -102,14 +106,18 @@ def test_variants_with_gates_behind_the_trunk_are_left_to_autograd():
         assert paths.gradient is paths.secants is paths.lrp_epsilon is None
 
 
-@pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize(
-    ("dtype", "epsilon", "share"),
+    ("dtype", "epsilon", "share", "outputs"),
     # In float32 a tiny ε leaves the sign of what cancels to rounding.
-    [(torch.float64, 1e-6, 1e-10), (torch.float64, 0.05, 1e-10), (torch.float32, 0.05, 1e-5)],
-    ids=["tiny", "float64", "float32"],
+    [
+        (torch.float64, 1e-6, 1e-10, 4),
+        (torch.float64, 0.05, 1e-10, 1),
+        (torch.float32, 0.05, 1e-5, 1),
+        (torch.float32, 0.05, 1e-5, 4),
+    ],
+    ids=["tiny", "float64", "float32-1", "float32-4"],
 )
-def test_epsilon_relevance_and_its_books_are_those_of_the_walk(outputs, dtype, epsilon, share):
+def test_epsilon_relevance_and_its_books_are_those_of_the_walk(dtype, epsilon, share, outputs):
     network = network_of("interpretability_small", outputs, dtype)
     fine, coarse = inputs_of(61, 74, dtype)
     seeds = torch.randn(1, outputs, 61, 74, dtype=dtype, generator=torch.Generator().manual_seed(1))

@@ -32,9 +32,13 @@ def rescaled(network, points, seeds):
 
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize(
-    ("variant", "outputs"), [("interpretability_small", 1), ("interpretability_large", 4)]
+    ("variant", "outputs", "dtype", "share"),
+    [
+        ("interpretability_small", 1, torch.float64, 1e-10),
+        ("interpretability_large", 4, torch.float64, 1e-10),
+        ("interpretability_small", 1, torch.float32, 3e-3),
+    ],
 )
-@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-10), (torch.float32, 3e-3)])
 def test_multipliers_over_steps_are_those_of_the_walk_with_rescaled_gates(variant, outputs, dtype, share):
     network = network_of(variant, outputs, torch.float64)
     fine, coarse = inputs_of(50, 55, torch.float64)
