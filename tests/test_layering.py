@@ -363,6 +363,23 @@ def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     assert not (tmp_path / "model.html").exists()
 
 
+def test_jobs_write_down_no_default_of_their_own():
+    """A number or a word that is a default stands in the vocabulary, for dialogs, jobs and science alike."""
+    wrong = []
+    for path in sorted((ROOT / "plugin" / "jobs").rglob("*.py")):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(owner, ast.ClassDef) and any(getattr(n, "name", "") == "run" for n in owner.body):
+                fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
+                wrong += [
+                    f"{path.name}: {ast.unparse(node)}"
+                    for node in fields
+                    if isinstance(node.value, ast.Constant)
+                    and not isinstance(node.value.value, bool)
+                    and node.value.value not in ("", None)
+                ]
+    assert not wrong
+
+
 MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 450, 80
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber
 
-from ..ground.vocabulary.settings import COLS, PIXEL_SIZE, ROWS, SCENE_SEED
+from ..ground.vocabulary.settings import CENTER, COLS, PIXEL_SIZE, ROWS, SCENE_SEED
 from ..ground.vocabulary.words import GEOREFERENCING
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
@@ -33,7 +33,7 @@ class SimulateScene(FloeLensAlgorithm):
                 "CENTER",
                 "Centre",
                 "longitude, latitude where it names no CRS. Not used with CONCENTRATION.",
-                default="20.0,79.0 [EPSG:4326]",
+                default=f"{CENTER[0]},{CENTER[1]} [EPSG:4326]",
             )
         )
         self.addParameter(

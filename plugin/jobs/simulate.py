@@ -25,7 +25,7 @@ from ..core.streaming.run_time import clock
 from ..ground.errors import Cancelled, ParameterError, SceneError
 from ..ground.protocols import Progress
 from ..ground.version import plugin_version
-from ..ground.vocabulary.settings import COLS, PIXEL_SIZE, ROWS, SCENE_SEED
+from ..ground.vocabulary.settings import CENTER, COLS, PIXEL_SIZE, ROWS, SCENE_SEED
 from ..ground.vocabulary.words import GEOREFERENCING, check_word, default_word
 from ..ground.window import Window
 from ..io.environment.crs import LONLAT, transform
@@ -77,7 +77,7 @@ class SimulateScene:
     rows: int = ROWS.default
     cols: int = COLS.default
     pixel_size: float = PIXEL_SIZE.default
-    center: tuple[float, float] = (20.0, 79.0)
+    center: tuple[float, float] = CENTER
     georeferencing: str = default_word(GEOREFERENCING)
     concentration: str | None = None
     sar: str | None = None

@@ -82,6 +82,7 @@ PIXEL_SIZE = Setting(
     10.0,
     1000.0,
 )
+CENTER = 20.0, 79.0  # longitude and latitude of a simulated scene
 SCENE_SEED = Setting("Seed", "The same seed and settings give the same scene.", 1, 0, 2**31 - 1)
 MULTILOOK = Setting(
     "Multilook",
