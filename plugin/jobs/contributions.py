@@ -149,8 +149,8 @@ def group_tags(card: ModelCard, group: ChannelGroup) -> dict[str, str]:
 
 def _footprint(card: ModelCard, group: ChannelGroup) -> tuple[float, float] | None:
     """Return the footprint that all channels of a group share; None where they have none or several."""
-    found = {(*card.fine_channels, *card.coarse_channels)[i].footprint_km for i in group.members}
-    return found.pop() if len(found) == 1 else None
+    footprints = {(*card.fine_channels, *card.coarse_channels)[i].footprint_km for i in group.members}
+    return footprints.pop() if len(footprints) == 1 else None
 
 
 def _bands(card: ModelCard, groups: tuple[ChannelGroup, ...], by_scale: bool) -> list[Band]:

@@ -45,7 +45,7 @@ def fast_paths(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
     """Return what an architecture computes faster for a network of its own, or None."""
     for name in ARCHITECTURES:
         fast = named(name).fast
-        found = fast(module, dtype) if fast is not None else None
-        if found is not None:
-            return found
+        paths = fast(module, dtype) if fast is not None else None
+        if paths is not None:
+            return paths
     return None

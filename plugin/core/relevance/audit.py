@@ -85,8 +85,8 @@ def leaking_layer(windows: Iterable[dict[str, float]]) -> tuple[str, float] | No
         None where no layer loses anything.
     """
     lost: dict[str, float] = {}
-    for found in windows:
-        for name, amount in found.items():
+    for losses in windows:
+        for name, amount in losses.items():
             lost[name] = lost.get(name, 0.0) + amount
     everything = sum(abs(amount) for amount in lost.values())
     if not everything:

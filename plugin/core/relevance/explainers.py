@@ -257,8 +257,8 @@ class SecantExplainer:
         at_origin = seeded_sum(seeded, self._runner.logits(origin))
         leaks.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         fine = torch.zeros_like(inputs.fine)
-        found = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
-        for multipliers, begin, end in zip(found, self._ends, self._ends[1:]):
+        gradients = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
+        for multipliers, begin, end in zip(gradients, self._ends, self._ends[1:]):
             fine.add_(multipliers, alpha=end - begin)
         coarse = self._secants.cells(seeded, inputs.coarse)
         if coarse is None and inputs.coarse is not None:

@@ -264,7 +264,7 @@ def coarse_reach(module: nn.Module, radius: int, ratio: int) -> int:
             inputs += 1
             continue
         kind = kind_of_node(graph, node)
-        read = [found for found in map(known.get, read_inputs(node, kind)) if found is not None]
+        read = [reach for reach in map(known.get, read_inputs(node, kind)) if reach is not None]
         if not read:
             known[node] = None  # does not depend on the coarse channels
             continue

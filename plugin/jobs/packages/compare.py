@@ -76,10 +76,10 @@ def compared(head: Head, own: dict, others: Mapping[str, tuple[RadiometerRegress
         part, against = (skill.get(name, {}) if name else skill for skill in (own, best))
         if not part.get(measure) or not against.get(measure):
             return {}
-        found = {measure: round(sign * (part[measure] / against[measure] - 1.0), 4)}
+        gain = {measure: round(sign * (part[measure] / against[measure] - 1.0), 4)}
         if measure == "macro_f1" and against[measure] < 1.0:
-            found["error_of_macro_f1"] = round(1.0 - (1.0 - part[measure]) / (1.0 - against[measure]), 4)
-        return found
+            gain["error_of_macro_f1"] = round(1.0 - (1.0 - part[measure]) / (1.0 - against[measure]), 4)
+        return gain
 
     kept = ("marginal_zone", "against_chart", "ice_free")
     beside = {

@@ -33,11 +33,11 @@ class LeakSums:
 
         All calls for one (kind, layer) must use the same width, memory layout and weights.
         """
-        found = column_sums(values)
+        sums = column_sums(values)
         if (kind, layer) in self._sums:
-            self._sums[kind, layer][0].add_(found)
+            self._sums[kind, layer][0].add_(sums)
         else:
-            self._sums[kind, layer] = found.double(), values.shape[1], weights
+            self._sums[kind, layer] = sums.double(), values.shape[1], weights
 
     def close(self, record: Record) -> None:
         """Record the sums."""
