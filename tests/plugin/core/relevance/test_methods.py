@@ -351,15 +351,15 @@ def test_constants_that_are_padded_have_an_account():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"name": "lrp_gamma", "gamma": -1}, "GAMMA of at least 0"),
-        ({"name": "lrp_alpha_beta", "alpha": 0.5}, "ALPHA of at least 1"),
-        ({"name": "smoothgrad", "samples": 0}, "at least 1 of SAMPLES"),
-        ({"name": "smoothgrad", "noise": 0.0}, "NOISE above 0"),
-        ({"name": "occlusion", "patch": 0}, "side of at least 1 pixel"),
-        ({"name": "lrp_0", "first_layer": "round"}, "Unknown FIRST_LAYER 'round'"),
-        ({"name": "gradient", "first_layer": "flat"}, "is for the LRP methods"),
-        ({"name": "lrp_0", "baseline": (1.0,)}, "has no baseline"),
-        ({"name": "shap"}, "Unknown METHOD 'shap'"),
+        ({"method": "lrp_gamma", "gamma": -1}, "GAMMA of at least 0"),
+        ({"method": "lrp_alpha_beta", "alpha": 0.5}, "ALPHA of at least 1"),
+        ({"method": "smoothgrad", "samples": 0}, "at least 1 of SAMPLES"),
+        ({"method": "smoothgrad", "noise": 0.0}, "NOISE above 0"),
+        ({"method": "occlusion", "patch": 0}, "side of at least 1 pixel"),
+        ({"method": "lrp_0", "first_layer": "round"}, "Unknown FIRST_LAYER 'round'"),
+        ({"method": "gradient", "first_layer": "flat"}, "is for the LRP methods"),
+        ({"method": "lrp_0", "baseline": (1.0,)}, "has no baseline"),
+        ({"method": "shap"}, "Unknown METHOD 'shap'"),
     ],
 )
 def test_settings_that_make_no_sense_are_sentences(settings, says):
