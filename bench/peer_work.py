@@ -27,6 +27,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 
+from floelens.plugin.core.artifacts.scene import run_artifacts  # noqa: E402
+from floelens.plugin.core.artifacts.settings import Settings  # noqa: E402
 from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
 from floelens.plugin.core.layers.conservation import Ledger  # noqa: E402
@@ -38,6 +40,7 @@ from floelens.plugin.core.streaming.runner import Runner  # noqa: E402
 from floelens.plugin.core.streaming.tiling import Plan, Tile  # noqa: E402
 from floelens.plugin.core.target.target import Target  # noqa: E402
 from floelens.plugin.ground.protocols import Silent  # noqa: E402
+from floelens.plugin.ground.vocabulary.artifact_tests import DEFAULTS  # noqa: E402
 from floelens.plugin.ground.window import Window  # noqa: E402
 from floelens.plugin.jobs.common.inputs import SceneInputs  # noqa: E402
 from floelens.plugin.networks.kernels.threads import run_sequentially  # noqa: E402
@@ -50,6 +53,7 @@ STEPS = 32
 LONG = ("integrated_gradients",)
 EPSILON = 1e-6
 BY_SENSOR = "integrated contributions by sensor"
+ARTIFACTS = "artifacts"
 SPLITTINGS = {GATED: Splitting(GATED), BY_SENSOR: Splitting(INTEGRATED, "sensor")}
 # Nodes of the reference that errors at single pixels are taken against, and the side of the window, in pixels.
 REFERENCE, WINDOW = 512, 125
@@ -323,6 +327,22 @@ def passes(task: dict, card, module) -> dict:
     return {"missing": f"no number of steps is as exact as {STEPS} nodes ({allowed:.3g})"}
 
 
+def artifacts(task: dict, card, module) -> dict:
+    """Run *Fact or artifact* as by default, from files to maps that nobody keeps: times a pixel of its windows."""
+    runner = Runner(card, module, device="cpu", precision=task["precision"])
+    target, method = target_of(card), Method("gradient_x_input")
+    with opened(task, card) as scene:
+        start = clocks()
+        result = run_artifacts(
+            runner, scene, scene_window(scene), target, method, Settings(), DEFAULTS["sample"], task["memory"],
+            (None, None), Silent(),
+        )  # fmt: skip
+        stop = clocks()
+    pixels = sum(window.rows * window.cols for window in result.windows)
+    done = finished(task, start, stop, pixels, scene_window(scene), None)
+    return done | {"passes": result.passes, "windows": len(result.windows)}
+
+
 def finished(
     task: dict,
     start: tuple[float, float],
@@ -371,12 +391,14 @@ def main() -> int:
     if task["who"] == "peak":
         print(json.dumps(convolution_peak(task)))
         return 0
-    if task["who"] == "ours" and task["what"] not in ("predict", *SPLITTINGS, *METHODS):
+    if task["who"] == "ours" and task["what"] not in ("predict", ARTIFACTS, *SPLITTINGS, *METHODS):
         print(json.dumps({"missing": f"no method {task['what']} here"}))
         return 0
     card, module = load(task["model"])
     if task["who"] == "passes":
         done = passes(task, card, module)
+    elif task["what"] == ARTIFACTS:
+        done = artifacts(task, card, module)
     elif task["who"] == "ours":
         done = ours(task, card, module)
     else:
