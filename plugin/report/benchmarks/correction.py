@@ -10,7 +10,8 @@ from ..page.html import Section, Table, listed, number_text
 CHANCE_ACCURACY = 0.7  # a network of two classes that is right less often has not learned them
 
 _NETWORKS = (
-    ("title", "network"), ("maps", "maps"), ("raised", "share inside rises in"), ("lowered", "rank accuracy falls in"),
+    ("title", "network"), ("maps", "maps"), ("raised", "share inside rises in"),
+    ("below", "stays below chance in"), ("lowered", "rank accuracy falls in"),
 )  # fmt: skip
 _EXCEPTIONS = (
     ("title", "network"), ("method", "method"), ("mass_inside", "mass inside"), ("noise_inside", "of noise"),
@@ -60,8 +61,16 @@ def why_not_raised(row: Mapping[str, Any], common: str, elsewhere: str) -> str:
     )
 
 
-def correction_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    """Return the section that names each network, and each map in which the share inside does not rise."""
+def correction_section(rows: Sequence[Mapping[str, Any]], chance: float) -> Section:
+    """Return the section that names each network, and each map in which the share inside does not rise.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        A row a map, by the names of the table.
+    chance : float
+        The share of the pixels that lie inside.
+    """
     networks = []
     for title in dict.fromkeys(row["title"] for row in rows):
         own = [row for row in rows if row["title"] == title]
@@ -70,6 +79,7 @@ def correction_section(rows: Sequence[Mapping[str, Any]]) -> Section:
                 "title": title,
                 "maps": len(own),
                 "raised": sum(row["raised"] is True for row in own),
+                "below": sum((row["mass_inside_corrected"] or 0.0) < chance for row in own),
                 "lowered": sum(rank_lowered(row) for row in own),
             }
         )
@@ -91,7 +101,8 @@ def correction_section(rows: Sequence[Mapping[str, Any]]) -> Section:
         text=(
             said,
             "Rank accuracy asks only where the largest values are. It falls where pixels inside stay below what noise "
-            "alone gets there, and are set to zero.",
+            "alone gets there, and are set to zero. A map whose share inside stays below that of chance, "
+            f"{percent(chance)}, shows other things than the truth, corrected or not.",
         ),
         tables=(
             Table(_NETWORKS, networks),

@@ -56,7 +56,7 @@ def map_grid(maps: Sequence[tuple[str, np.ndarray]], inside: np.ndarray) -> Figu
             at = np.arange(cols) + left, np.arange(rows) + top
             axes.contour(*at, inside.astype(float), levels=[0.5], colors="black", linewidths=0.7)
             if not below:
-                title = textwrap.fill(label_text(name), 24)
+                title = textwrap.fill(label_text(name).replace("α ", "α\u00a0"), 24)
                 axes.text(left + cols / 2, top - 0.06 * gap, title, fontsize=6, ha="center", va="bottom")
             if column == 0:
                 axes.text(-2, top + rows / 2, _LINES[below], fontsize=7, rotation=90, ha="right", va="center")

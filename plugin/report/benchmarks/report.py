@@ -11,7 +11,7 @@ import numpy as np
 from ...ground.vocabulary.benchmarks import UNROLLED_RULES
 from ...ground.vocabulary.relevance_methods import METHODS
 from ..page.figures import svg
-from ..page.html import Figure, Section, Table, render
+from ..page.html import Figure, Section, Table, listed, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .correction import CHANCE_ACCURACY, correction_section, percent, rank_lowered, why_not_raised
 from .figures import DecayLine, decay_lines, map_grid, paired_bars
@@ -194,7 +194,7 @@ def benchmark_html(report: BenchmarkReport) -> str:
         sections=[
             _truth_section(report, rows),
             _map_section(report),
-            correction_section(rows),
+            correction_section(rows, report.chance),
             _artifact_section(rows),
             *_feed_sections(report, rows),
             Section("How this was done", points=(*report.about, *_METHOD)),
@@ -215,6 +215,7 @@ def _truth_section(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -
         text=(
             "Mass inside is the share of |relevance| on the pixels that tell the classes apart. Rank accuracy is the "
             "share of the largest |relevance| that lies there. Both are 1 for a perfect map.",
+            *_not_learned(report.networks),
         ),
         figures=(
             Figure(
@@ -225,6 +226,15 @@ def _truth_section(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -
         ),
         tables=(Table(_TRUTH_TABLE, rows),),
     )
+
+
+def _not_learned(networks: Sequence[NetworkScores]) -> list[str]:
+    named = [f"{n.title} ({percent(n.accuracy)} right)" for n in networks if n.accuracy < CHANCE_ACCURACY]
+    if not named:
+        return []
+    return [
+        f"These networks have not learned to tell the classes, and their maps say nothing: {listed(named)}."
+    ]
 
 
 def _map_section(report: BenchmarkReport) -> Section:

@@ -83,9 +83,9 @@ def test_why_the_correction_does_not_help_follows_from_what_was_measured(changes
 
 def test_networks_are_named_in_which_the_correction_does_not_raise_every_map():
     rows = report(CNN=1.0, MLP=1.0).rows()
-    assert "in every map of every network" in correction_section(rows).text[0]
+    assert "in every map of every network" in correction_section(rows, 0.1).text[0]
     rows[0] = {**rows[0], "raised": False, "note": "A reason."}
-    section = correction_section(rows)
+    section = correction_section(rows, 0.25)
     assert "in every map of MLP, but not" in section.text[0]
     networks, exceptions = section.tables
     assert [(row["title"], row["maps"], row["raised"]) for row in networks.rows] == [
