@@ -73,7 +73,8 @@ class PiecewiseLinear:
         for piece, slopes in enumerate(self.slopes.T):
             low, high = ends[:, piece], ends[:, piece + 1]
             each += slopes * (np.clip(at, low, high) - np.clip(0.0, low, high))
-        np.add.at(found, (slice(None), reads), each)
+        for function, read in enumerate(reads):
+            found[:, read] += each[:, function]
         return found
 
     def merged(self, groups: np.ndarray) -> PiecewiseLinear:

@@ -16,7 +16,7 @@ COVARIANCE = np.array([[1.0, 0.6, -0.2], [0.6, 2.0, 0.1], [-0.2, 0.1, 0.5]])
 
 def by_steps(breaks: np.ndarray, slopes: np.ndarray, x: float) -> float:
     """Return the integral of the slope from 0 to x, from one break point on the way to the next."""
-    ends = [0.0, *sorted((b for b in breaks if min(0, x) < b < max(0, x)), reverse=x < 0), x]
+    ends = [0.0, *sorted((b for b in breaks if min(0, x) < b < max(0, x)), reverse=bool(x < 0)), x]
     total = 0.0
     for begin, end in zip(ends, ends[1:]):
         piece = int((breaks < (begin + end) / 2).sum())
