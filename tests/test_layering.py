@@ -42,6 +42,7 @@ ROOMS_OF_CORE = (
     "training",
     "artifacts",
     "benchmarks",
+    "features",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -320,6 +321,7 @@ RUNS = {
     "ablation": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "lost.tif"},
     "artifacts": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "ARTIFACT": "artifact.tif"},
     "zscores": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "zscores.csv"},
+    "features": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "cam.tif"},
     "inspectmodel": {"MODEL": "aspp-concentration-sim", "OUTPUT": "model.html"},
 }
 
