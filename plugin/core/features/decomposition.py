@@ -29,8 +29,9 @@ CURVE = 12  # sizes of the top set on the curve
 KEPT_SKILL = 0.99
 ZERO, MEAN = "zero", "mean"
 TOP, COMPLEMENT, RANDOM, OWN_CLASS = "top", "complement", "random", "predicted class"
-# Windows that are predicted again, and their sides where only a matrix product follows and where layers do.
-WINDOWS, SIDE_LINEAR, SIDE = 9, 96, 64
+# Windows across and down that are predicted again, and their sides: where only a matrix product follows, where the
+# logits are affine in the features, and where every set takes a pass through the layers behind.
+LINEAR_WINDOWS, AFFINE_WINDOWS, WINDOWS = (3, 96), (2, 48), (2, 48)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +164,9 @@ def feature_sets(importance: Importance, wanted: int, seed: int) -> list[Feature
     return sets
 
 
-def windows_over(plan: Plan, side: int) -> Iterator[Tile]:
-    """Yield windows spread over the region of a plan, from its first corner to its last."""
+def windows_over(plan: Plan, number: int, side: int) -> Iterator[Tile]:
+    """Yield windows of a side, a number across and down, spread over the region of a plan."""
     region = plan.region
-    number = int(np.sqrt(WINDOWS))
     seen = set()
     for down in range(number):
         for across in range(number):
@@ -239,7 +239,9 @@ def decompose(
     counts = {(number, fill): _Counts() for number in range(len(sets)) for fill in (ZERO, MEAN)}
     whole = _Counts()
     fallback = OutOfMemoryFallback(analysis.runner, plan, progress, analysis.on)
-    tiles = list(windows_over(plan, SIDE_LINEAR if analysis.cut.linear else SIDE))
+    cut = analysis.cut
+    size = LINEAR_WINDOWS if cut.linear else AFFINE_WINDOWS if cut.affine else WINDOWS
+    tiles = list(windows_over(plan, *size))
     total = squares = 0.0
     pixels = labelled = used = 0
     for done, tile in enumerate(tiles):
@@ -296,36 +298,76 @@ def _predicted(
 ) -> tuple[Answer, dict[tuple[int, str], Answer]]:
     """Return what the whole network predicts in a window, and what it does with each set."""
     runner, seeding = analysis.runner, analysis.seeding
-    inputs = runner.standardise(patch, tile.input)
-    activation, logits_of = analysis.cut.changed(inputs)
-    own = (slice(None), *tile.output.slices(tile.input))
-    chosen = torch.from_numpy(_explained(patch, seeding, tile)).to(runner.device)
+    explained = torch.from_numpy(_explained(patch, seeding, tile)).to(runner.device)
+    changed = _ChangedFeatures(analysis, patch, tile, explained, means)
     head = slice(seeding.first, seeding.first + seeding.outputs)
-    if analysis.cut.linear:  # pixels do not depend on their neighbours
-        activation, own = activation[own][:, chosen][:, None], (slice(None), slice(None), slice(None))
-        chosen = torch.ones(activation.shape[1:], dtype=torch.bool, device=runner.device)
 
-    def answer(values: torch.Tensor, seeds: torch.Tensor | None) -> tuple[Answer, torch.Tensor]:
-        logits = logits_of(values)[own][:, chosen]
-        if seeds is None:
-            seeds = seeding.seeds(logits[None, :, None], chosen.new_ones(()))[0, :, 0]
+    def answer(logits: torch.Tensor, seeds: torch.Tensor) -> Answer:
         mine = logits[head]
         classes = mine.argmax(0) if len(mine) > 1 else (mine[0] > 0).long()
-        target = (logits.double() * seeds).sum(0)
-        return (target.cpu().numpy(), classes.cpu().numpy()), seeds
+        return (logits.double() * seeds).sum(0).cpu().numpy(), classes.cpu().numpy()
 
-    whole, seeds = answer(activation, None)
+    logits = changed.whole()
+    seeds = seeding.seeds(logits[None, :, None], explained.new_ones(()))[0, :, 0]
+    whole = answer(logits, seeds)
     most = int(np.bincount(whole[1], minlength=1).argmax()) if len(whole[1]) else 0
-    filled = torch.as_tensor(means, dtype=activation.dtype, device=activation.device)
-    fills = {ZERO: torch.zeros_like(filled), MEAN: filled}
     results = {}
     for number, each in enumerate(sets):
         check_cancelled(progress)
-        mask = torch.from_numpy(each.mask(most)).to(activation.device)[:, None, None]
-        for name, fill in fills.items():
-            changed = torch.where(mask, activation, fill[:, None, None])
-            results[number, name] = answer(changed, seeds)[0]
+        for fill in (ZERO, MEAN):
+            results[number, fill] = answer(changed.kept(each.mask(most), fill), seeds)
     return whole, results
+
+
+class _ChangedFeatures:
+    """The logits (output, pixel) of a window with some features kept, the others at zero or at their mean.
+
+    Where the logits are affine in the features, the answer to each feature alone is computed once, and sets of
+    features are sums of these.
+    """
+
+    def __init__(
+        self, analysis: Analysis, patch: Patch, tile: Tile, explained: torch.Tensor, means: np.ndarray
+    ) -> None:
+        inputs = analysis.runner.standardise(patch, tile.input)
+        self._activation, self._logits_of = analysis.cut.changed(inputs)
+        self._own = (slice(None), *tile.output.slices(tile.input))
+        self._explained = explained
+        if analysis.cut.linear:  # pixels do not depend on their neighbours
+            self._activation = self._activation[self._own][:, explained][:, None]
+            self._own = (slice(None), slice(None), slice(None))
+            self._explained = explained.new_ones(self._activation.shape[1:])
+        self._means = torch.as_tensor(means, dtype=self._activation.dtype, device=self._activation.device)
+        self._alone: dict[str, torch.Tensor] | None = None
+        if analysis.cut.affine and not analysis.cut.linear:
+            self._base = self._logits(torch.zeros_like(self._activation))
+            constant = self._means[:, None, None].expand_as(self._activation)
+            self._alone = {
+                "own": torch.stack([self._answer_to(k, self._activation) for k in range(len(means))]),
+                MEAN: torch.stack([self._answer_to(k, constant) for k in range(len(means))]),
+            }
+
+    def _logits(self, activation: torch.Tensor) -> torch.Tensor:
+        return self._logits_of(activation)[self._own][:, self._explained]
+
+    def _answer_to(self, feature: int, values: torch.Tensor) -> torch.Tensor:
+        """Return what one feature alone adds to the logits of none."""
+        alone = torch.zeros_like(self._activation)
+        alone[feature] = values[feature]
+        return self._logits(alone) - self._base
+
+    def whole(self) -> torch.Tensor:
+        """Return the logits of the whole network."""
+        return self._logits(self._activation)
+
+    def kept(self, mask: np.ndarray, fill: str) -> torch.Tensor:
+        """Return the logits with the features of a mask (feature,), bool."""
+        kept = torch.from_numpy(mask).to(self._activation.device)
+        if self._alone is not None:
+            total = self._base + self._alone["own"][kept].sum(0)
+            return total if fill == ZERO else total + self._alone[MEAN][~kept].sum(0)
+        others = self._means if fill == MEAN else torch.zeros_like(self._means)
+        return self._logits(torch.where(kept[:, None, None], self._activation, others[:, None, None]))
 
 
 def _rows(

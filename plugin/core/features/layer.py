@@ -29,6 +29,8 @@ from ..streaming.runner import Inputs, Runner
 
 COMPONENTS = "components"
 _NAMED = 330  # letters of a list of layers in an error
+# Pairs of activations on which a layer is tried for being affine, and what rounding may leave.
+_TRIALS, _ROUNDING = 3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,26 @@ class LayerCut:
                     beyond = torch.maximum(first - touched, touched - (first + self.shape.step - 1))
                     far = max(far, int(beyond.max()))
         return min(far + self.shape.step - 1, most)
+
+    @cached_property
+    def affine(self) -> bool:
+        """Whether the logits are affine in the activations: no gate opens or closes behind the layer."""
+        if self.linear:
+            return True
+        with torch.no_grad():
+            activation, kept = self._before(probe_inputs(self.runner, 1))
+            draw = torch.Generator().manual_seed(0)
+
+            def drawn() -> torch.Tensor:
+                return 10 * torch.randn(activation.shape, generator=draw).to(activation)
+
+            for _ in range(_TRIALS):
+                first, second = drawn(), drawn()
+                ends = self._after(first, kept) + self._after(second, kept)
+                bend = ends - self._after(first + second, kept) - self._after(torch.zeros_like(first), kept)
+                if not bool(bend.abs().max() <= _ROUNDING * ends.abs().max()):
+                    return False
+        return True
 
     @property
     def halo(self) -> int:

@@ -33,7 +33,7 @@ def drawn(features: int) -> Importance:
     return Importance(draw.normal(size=features), draw.normal(size=(3, features)), 30, np.full(3, 10))
 
 
-@pytest.mark.parametrize(("layer", "features"), [("relu2", 6), (COMPONENTS, 15)])
+@pytest.mark.parametrize(("layer", "features"), [("relu2", 6), ("relu4", 4), (COMPONENTS, 15)])
 def test_skill_is_that_of_the_network_with_the_other_features_set(layer, features):
     scene, runner = tiny_scene(rows=40, cols=44), runner_of(TinyFusion(), "float64")
     analysis, importance = analysis_of(runner, layer, OLD), drawn(features)

@@ -44,48 +44,47 @@ def analysed(scene, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trunk(analysed):
+def branch(analysed):
     """Return the analysis of a layer before the last, with all results."""
-    return analysed(network_layer="relu6")
+    return analysed(network_layer="scales.3")
 
 
-def test_map_features_and_table_of_a_run_agree(trunk):
-    results, folder = trunk
+def test_map_features_and_table_of_a_run_agree(branch):
+    results, folder = branch
     scaled, unscaled = read(folder / "cam.tif")
     low, high = results["SCALE_LOW"], results["SCALE_HIGH"]
     np.testing.assert_allclose(scaled, (unscaled - low) / (high - low), rtol=1e-4, atol=1e-5)
     maps = read(folder / "maps.tif")
     with rasterio.open(folder / "maps.tif") as raster:
-        assert raster.descriptions[:2] == ("relu6_17 activation", "relu6_17 contribution") or len(maps) == 12
         assert raster.descriptions[0] == f"{results['LEADING_FEATURE']} activation"
     with (folder / "table.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == results["FEATURES"] == 18
-    assert sum(row["kept"] == "yes" for row in rows) == 4  # a quarter of 18
+    assert len(rows) == results["FEATURES"] == 14
+    assert sum(row["kept"] == "yes" for row in rows) == 4  # a quarter of 14, 3.5
     np.testing.assert_allclose(read(folder / "kept.tif")[1], maps[1:8:2].sum(0), atol=1e-3)
     assert (folder / "cam.qml").exists()
 
 
-def test_the_report_says_what_was_found_in_three_sentences(trunk):
-    results, folder = trunk
+def test_the_report_says_what_was_found_in_three_sentences(branch):
+    results, folder = branch
     page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert len(page["summary"]) == 3
     assert " ".join(page["summary"]) == results["SUMMARY"]
     assert page["skill"]["labelled"]
     kinds = {(row["kind"], row["fill"]) for row in page["skill"]["rows"]}
     assert {("top", "zero"), ("random", "mean"), ("complement", "zero"), ("predicted class", "mean")} <= kinds
-    whole = [row for row in page["skill"]["rows"] if row["kind"] == "top" and row["number"] == 18]
+    whole = [row for row in page["skill"]["rows"] if row["kind"] == "top" and row["number"] == 14]
     assert all(row["r2"] == pytest.approx(1.0) for row in whole)
     assert whole
 
 
-def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(trunk, analysed, tmp_path):
-    results, folder = trunk
+def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(branch, analysed, tmp_path):
+    results, folder = branch
     scale = str(folder / "scale.json")
-    again, _ = analysed(tmp_path, ("output", "scale"), network_layer="relu6", scale_in=(scale,))
+    again, _ = analysed(tmp_path, ("output", "scale"), network_layer="scales.3", scale_in=(scale,))
     assert (again["SCALE_LOW"], again["SCALE_HIGH"]) == (results["SCALE_LOW"], results["SCALE_HIGH"])
     assert (tmp_path / "scale.json").read_bytes() == Path(scale).read_bytes()  # the same scene counts once
-    with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(relu6, here relu2\)"):
+    with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(scales.3, here relu2\)"):
         analysed(tmp_path, ("output",), network_layer="relu2", scale_in=(scale,))
 
 
