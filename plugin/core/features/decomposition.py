@@ -28,7 +28,7 @@ RANDOM_SETS = 20
 CURVE = 12  # sizes of the top set on the curve
 KEPT_SKILL = 0.99
 ZERO, MEAN = "zero", "mean"
-TOP, COMPLEMENT, RANDOM, OWN_CLASS = "top", "complement", "random", "predicted class"
+TOP, COMPLEMENT, RANDOM, OWN_CLASS, NONE = "top", "complement", "random", "predicted class", "none"
 # Windows across and down that are predicted again, and their sides: where only a matrix product follows, where the
 # logits are affine in the features, and where every set takes a pass through the layers behind.
 LINEAR_WINDOWS, AFFINE_WINDOWS, WINDOWS = (3, 96), (2, 48), (2, 48)
@@ -41,7 +41,8 @@ class FeatureSet:
     Parameters
     ----------
     kind : str
-        ``top``, ``complement``, ``random`` or ``predicted class`` (the top set of the class predicted in a window).
+        ``top``, ``complement``, ``random``, ``predicted class`` (the top set of the class predicted in a window), or
+        ``none``: what the rest of the network predicts.
     share : float
         Of the features in the top set.
     masks : numpy.ndarray
@@ -132,8 +133,18 @@ class Decomposition:
         chosen = (row for row in self.rows if (row.kind, row.fill, row.share) == (kind, fill, share))
         return next(chosen, None)
 
+    def without(self, fill: str) -> KeptSkill | None:
+        """Return the prediction without any of the features."""
+        return self.row(NONE, fill, 0.0)
+
     def smallest(self, fill: str) -> KeptSkill | None:
-        """Return the smallest top set from which on :data:`KEPT_SKILL` of the skill is kept; None where none is."""
+        """Return the smallest top set from which on :data:`KEPT_SKILL` of the skill is kept; None where none is.
+
+        Where the rest of the network keeps as much without any of the features, that is the set of none.
+        """
+        none = self.without(fill)
+        if none is not None and none.skill >= KEPT_SKILL * self.whole:
+            return none
         best = None
         for row in reversed(self.curve(fill)):
             if row.skill < KEPT_SKILL * self.whole:
@@ -147,7 +158,7 @@ def feature_sets(importance: Importance, wanted: int, seed: int) -> list[Feature
     order = importance.order(wanted)
     features = len(order)
     draw = np.random.default_rng(seed)
-    sets = []
+    sets = [FeatureSet(NONE, 0.0, np.zeros((1, features), bool))]
     numbers = {kept_number(share, features) for share in SHARES}
     for share in SHARES:
         number = kept_number(share, features)

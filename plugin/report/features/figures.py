@@ -96,6 +96,9 @@ def skill_figure(facts: SkillFacts, features: int) -> Figure:
         axes.plot([features - row.number for row in rest], [row.skill for row in rest], "v", color="#d55e00",
                   markersize=4, label="all but these (at their number)")  # fmt: skip
         axes.axhline(facts.whole, color="black", linewidth=0.7, linestyle=":")
+        for row in rows:
+            if row.kind == "none":
+                axes.axhline(row.skill, color="#777777", linewidth=0.7, linestyle="--")
         axes.set_xscale("log")
         ticks = [number for number in (1, 2, 5, 10, 20, 50, 100, 200, 500) if number <= features]
         axes.set_xticks(ticks, [str(number) for number in ticks])

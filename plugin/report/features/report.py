@@ -95,7 +95,8 @@ def _skill(report: FeatureReport) -> Section:
     )
     caption = (
         f"Skill ({what}) in {facts.windows} windows of the mapped scene, {facts.pixels} pixels, with only some "
-        "features; whiskers span the random sets, the dotted line is the whole network."
+        "features; whiskers span the random sets, the dotted line is the whole network, the dashed one is it "
+        "without any feature of the layer."
     )
     columns = (
         ("kept", "features kept"), ("number", "number"), ("fill", "others at"), ("skill", "skill"),
@@ -103,9 +104,7 @@ def _skill(report: FeatureReport) -> Section:
     )  # fmt: skip
     rows = [
         {
-            "kept": f"{row.kind} {percent(row.share)}"
-            if row.kind != "complement"
-            else f"all but top {percent(row.share)}",
+            "kept": _kept_text(row.kind, row.share),
             "number": row.number,
             "fill": row.fill,
             "skill": row.skill,
@@ -114,11 +113,17 @@ def _skill(report: FeatureReport) -> Section:
             "range": f"{row.low:.3f} to {row.high:.3f}" if row.sets > 1 else "",
         }
         for row in facts.rows
-        if row.share in (0.05, 0.1, 0.25, 0.5)
+        if row.share in (0.0, 0.05, 0.1, 0.25, 0.5)
     ]
     return Section(
         "How many features suffice", figures=(Figure(picture, caption),), tables=(Table(columns, rows),)
     )
+
+
+def _kept_text(kind: str, share: float) -> str:
+    if kind == "none":
+        return "none"
+    return f"all but top {percent(share)}" if kind == "complement" else f"{kind} {percent(share)}"
 
 
 def _scale(report: FeatureReport) -> Section:

@@ -27,8 +27,13 @@ def _how_many(report: FeatureReport) -> str:
         return (
             f"Layer {report.layer} has {features} features; no window of the scene could be predicted again."
         )
-    number = facts.smallest.get("mean") or facts.smallest.get("zero")
+    number = facts.smallest.get("mean")
     what = "accuracy against the labels" if facts.labelled else "agreement with the whole network's map"
+    if number == 0:
+        return (
+            f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
+            f"keeps 99 % of the {what}, so that its maps show little of what decides."
+        )
     if number is None:
         start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
     else:

@@ -68,6 +68,7 @@ def test_skill_is_that_of_the_network_with_the_other_features_set(layer, feature
                     float((kept.argmax(0) == whole.argmax(0)).double().mean()), abs=1e-12
                 )
     handle.remove()
+    assert found.without(ZERO).number == 0
     full = found.curve(ZERO)[-1]
     assert (full.number, full.skill) == (features, 1.0)
     assert found.smallest(ZERO).skill >= 0.99
