@@ -178,7 +178,7 @@ def feature_sets(importance: Importance, wanted: int, seed: int) -> list[Feature
 def windows_over(plan: Plan, number: int, side: int) -> Iterator[Tile]:
     """Yield windows of a side, a number across and down, spread over the region of a plan."""
     region = plan.region
-    seen = set()
+    seen: set[Window] = set()
     for down in range(number):
         for across in range(number):
             row = region.row + max(0, (2 * down + 1) * region.rows // (2 * number) - side // 2)

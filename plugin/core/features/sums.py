@@ -127,10 +127,10 @@ def bounds_of(rows: np.ndarray, cols: np.ndarray, place: np.ndarray, count: int)
     bounds = np.empty((count, 4), np.int64)
     order = np.argsort(place, kind="stable")
     starts = np.searchsorted(place[order], np.arange(count))
-    for column, (values, reduce) in enumerate(
-        ((rows, np.minimum), (cols, np.minimum), (rows, np.maximum), (cols, np.maximum))
-    ):
-        bounds[:, column] = reduce.reduceat(values[order], starts)
+    for column, values in enumerate((rows, cols)):
+        sorted_values = values[order]
+        bounds[:, column] = np.minimum.reduceat(sorted_values, starts)
+        bounds[:, column + 2] = np.maximum.reduceat(sorted_values, starts)
     bounds[:, 2:] += 1
     return bounds
 
