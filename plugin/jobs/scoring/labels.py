@@ -152,8 +152,8 @@ class LabelKind:
         Raises
         ------
         SceneError
-            If the values cannot be codes of the classes: hardly any of them is one. If they may be fractions or tenths as
-        well as %.
+            If the values cannot be codes of the classes: hardly any of them is one. If they may be fractions or tenths
+        as well as %.
         """
         name = self._head.name
         if self._head.kind == "sigmoid" and 0 < self._largest <= _TENTHS:
