@@ -81,8 +81,8 @@ class OutputTransaction:
         self._claim(path.parent)
         if written_by_another(path, self._run):
             self._progress.warn(
-                f"Another run of FloeLens is writing {path} at this moment: the result of the run that ends last stays. "
-                "Stop one of them, or give it another name."
+                f"Another run of FloeLens is writing {path} at this moment: the result of the run that ends last "
+                "stays. Stop one of them, or give it another name."
             )
         self._number += 1
         return temporary_name(path, self._run, self._number)
