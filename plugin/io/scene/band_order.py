@@ -10,8 +10,9 @@ changes neither the distance nor the map.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -56,25 +57,49 @@ def likelier_order(channels: Sequence[Channel], samples: Mapping[str, np.ndarray
     inverse = np.linalg.inv(covariance[np.ix_(at, at)])
     offset, spread = values.mean(axis=1), np.cov(values)
 
-    def distance(order: list[int]) -> float:
-        """Return the mean squared distance where channel k is band ``order[k]``."""
-        moved = offset[order] - mean[at]
-        return float(moved @ inverse @ moved + np.einsum("ij,ij->", inverse, spread[np.ix_(order, order)]))
+    def distances(orders: np.ndarray) -> np.ndarray:
+        """Return the mean squared distances where channel k is band ``orders[:, k]``, one for each order."""
+        moved = offset[orders] - mean[at]
+        spreads = spread[orders[:, :, None], orders[:, None, :]]
+        return np.einsum("oi,ij,oj->o", moved, inverse, moved) + np.einsum("ij,oij->o", inverse, spreads)
 
-    given = list(range(len(known)))
-    order, nearest = given, distance(given)
-    first = nearest
-    while True:  # the exchange of two bands that helps most, until none does
-        exchanged = [_exchanged(order, i, j) for i in given for j in range(i)]
-        distances = [distance(each) for each in exchanged]
-        best = int(np.argmin(distances))
-        if not distances[best] < nearest - 1e-9 * first:
-            break
-        order, nearest = exchanged[best], distances[best]
+    given = np.arange(len(known))
+    first = float(distances(given[None])[0])
+    found = [_improved(distances, start) for start in (given, *_usual_orders(known))]
+    nearest, order = min(found, key=lambda pair: pair[0])
     if first < _NEARER * nearest or first - nearest < _LEAST_GAIN:
         return None
-    looks_like = {band: known[channel] for channel, band in enumerate(order)}
-    return tuple(looks_like[band] for band in given)
+    looks_like = dict(zip(order.tolist(), known))
+    return tuple(looks_like[band] for band in given.tolist())
+
+
+def _improved(distances: Callable[[np.ndarray], np.ndarray], order: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the distance and the order after the exchange of two bands that helps most, until none does."""
+    nearest = float(distances(order[None])[0])
+    pairs = np.array(list(itertools.combinations(range(len(order)), 2)))
+    while True:
+        exchanged = np.tile(order, (len(pairs), 1))
+        np.put_along_axis(exchanged, pairs, order[pairs[:, ::-1]], axis=1)
+        tried = distances(exchanged)
+        best = int(np.argmin(tried))
+        if not tried[best] < nearest * (1 - 1e-9):
+            return nearest, order
+        order, nearest = exchanged[best], float(tried[best])
+
+
+def _usual_orders(names: Sequence[str]) -> Iterator[np.ndarray]:
+    """Yield orders in which programs write channels ``btemp_89_0v``: the band of each channel, from 0."""
+    frequencies = [float(name[6:-1].replace("_", ".")) for name in names]
+    keys: list[list[tuple]] = [[(name,) for name in names]]  # by the alphabet
+    for sign, leading in itertools.product((1, -1), "hv"):
+        pairs = [(sign * ghz, name[-1] != leading) for ghz, name in zip(frequencies, names)]
+        keys += [
+            pairs,
+            [pair[::-1] for pair in pairs],
+        ]  # frequency by frequency, or one polarisation after the other
+    for key in keys:
+        written = sorted(range(len(names)), key=key.__getitem__)
+        yield np.argsort(written)
 
 
 def order_refusal(path: str, channels: Sequence[Channel], likelier: Sequence[str]) -> str:
@@ -86,12 +111,6 @@ def order_refusal(path: str, channels: Sequence[Channel], likelier: Sequence[str
         f"{channels[place].name}, but looks like {likelier[place]}; they fit the order {shown}. Name the bands, or set "
         "CHANNELS."
     )
-
-
-def _exchanged(order: list[int], i: int, j: int) -> list[int]:
-    found = order.copy()
-    found[i], found[j] = found[j], found[i]
-    return found
 
 
 @lru_cache(maxsize=1)

@@ -84,6 +84,7 @@ class LabelKind:
         self._largest = 0.0
         # Whether % are whole numbers, and which of them there are.
         self._whole, self._seen = True, np.zeros(256, bool)
+        self._beyond: set[float] = set()
         self._range = np.inf, -np.inf  # of what the labels mean
 
     def targets(self, values: np.ndarray) -> np.ndarray:
@@ -100,6 +101,8 @@ class LabelKind:
             known = values[values >= 0]  # NaN is none of them
             bytes_ = np.minimum(known, 255).astype(np.uint8)
             self._seen |= np.bincount(bytes_, minlength=256) > 0
+            if len(self._beyond) <= _BEYOND:
+                self._beyond.update(np.unique(known[known > 100]).tolist())
             self._whole = self._whole and bool((bytes_[known <= 100] == known[known <= 100]).all())
         values = values[(values >= 0) & (values <= 100)].astype(np.float64)  # others are masks
         if self._head.kind != "softmax":
@@ -115,15 +118,23 @@ class LabelKind:
                 self._foreign.add(value)
 
     def _odd_percents(self) -> str:
-        """Return why values that are taken for % may be none; empty where nothing says so."""
-        seen = np.flatnonzero(self._seen).tolist()
-        percents = [value for value in seen if value <= 100]
+        """Return why values that are taken for % may be none; empty where nothing says so.
+
+        Raises
+        ------
+        SceneError
+            So many different ones lie above 100 that they are in another unit.
+        """
+        percents = np.flatnonzero(self._seen[:101]).tolist()
         name = self._head.name
-        if len(seen) - len(percents) > _BEYOND:
-            return (
-                f"LABELS hold {len(seen) - len(percents)} different values above 100 for head '{name}', which count as "
-                "having no label. If they are in another unit than %, turn them into % first."
-            )
+        if len(self._beyond) > _BEYOND:
+            beyond = f"LABELS hold more than {_BEYOND} different values above 100 for head '{name}'"
+            if not self._accept:
+                raise SceneError(
+                    f"{beyond}: they are in another unit than %. Turn them into % first, or set ACCEPT_RANGE to leave "
+                    "out what is above 100."
+                )
+            return f"{beyond}, which count as having no label. If they are in another unit, turn them into % first."
         # Intervals in % end in 0 or 5 (an interval's middle); codes such as 13, 91 and 92 do not.
         codes = [value for value in percents if value % 5]
         if self._whole and len(codes) > 1 and CONCENTRATION_CODES.issuperset(percents):

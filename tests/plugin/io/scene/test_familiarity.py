@@ -15,7 +15,7 @@ from floelens.tests.plugin.io.rasters import card_of
     ("made", "told"),
     [
         (
-            lambda k: k + [[[0]], [[0]], [[0]], [[-90]]],
+            lambda k: k + [[[0]], [[0]], [[-60]], [[-90]]],
             r"btemp_89_0v is 159.8 ± 3.89 K \(training: 241.3 ± 16.3 K\)",
         ),
         (
@@ -70,7 +70,7 @@ def test_another_polarisation_by_hand_is_told(trial):
 
 def test_unfamiliar_channels_stand_in_the_tags(trial):
     cold = trial.temperatures.copy()
-    cold[3] -= 90
+    cold[2:] -= [[[60]], [[90]]]
     with trial.open(mwr=trial.mwr(cold)) as scene:
         assert scene.check_tags()["FLOELENS_UNFAMILIAR"].startswith("btemp_89_0v is 159.8 ± 3.89 K (training")
 

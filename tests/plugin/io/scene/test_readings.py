@@ -25,9 +25,11 @@ UNITS = {
 @pytest.mark.parametrize("unit", ["", "1"])
 def test_a_raster_of_hh_alone_in_another_unit_is_refused_with_its_likely_one(trial, written, unit):
     sar = trial.sar(UNITS[written](trial.backscatter[:1]).astype(np.float32), (unit,), ("hh",))
-    with pytest.raises(SceneError, match=f"^hh of .*{written}.*[Dd]eclare the band's unit") as error:
+    with pytest.raises(SceneError, match=r"^hh of .*sar.tif is .*(unit|standardised)") as error:
         trial.open(sar, card=ONLY_HH)
     assert len(str(error.value)) < 500
+    if "amplitude" not in written:  # those are as bright as no scene is, whatever its unit
+        assert written in str(error.value)
 
 
 @pytest.mark.parametrize("written", list(UNITS)[:-1])
@@ -36,8 +38,10 @@ def test_cross_polarisation_of_a_dark_sea_in_another_unit_is_refused(trial, writ
     dark = trial.backscatter + np.array([0, -7], np.float32)[:, None, None]
     hv = UNITS[written](dark[1])
     sar = trial.sar(np.stack([dark[0], hv]).astype(np.float32), ("dB", ""))
-    with pytest.raises(SceneError, match=f"^hv of .*{written.replace('(', '.')}"):
+    with pytest.raises(SceneError, match=r"^hv of .*sar.tif is .*unit") as error:
         trial.open(sar)
+    if "amplitude" not in written:
+        assert written in str(error.value)
 
 
 def test_decibels_that_were_made_of_amplitude_are_refused_where_no_unit_vouches_for_them(trial):
