@@ -20,6 +20,7 @@ from .familiarity import (
     Disordered,
     Unfamiliar,
     disordered_pairs,
+    halved_error,
     order_error,
     order_warning,
     unfamiliar_channels,
@@ -63,6 +64,7 @@ class SceneChecks:
     _units: list[str] = field(default_factory=list)
     _rasters: list[MeasuredRaster] = field(default_factory=list)
     _samples: dict[str, np.ndarray] = field(default_factory=dict)
+    _assumed: set[str] = field(default_factory=set)
 
     def measure(
         self,
@@ -113,6 +115,7 @@ class SceneChecks:
         self._check_different(raster, bands, converted, intakes)
         for (channel, _), given in zip(bands, converted):
             self._samples[channel.name] = given
+        self._assumed.update(intake.channel.name for intake in intakes.values() if intake.assumed)
         self._rasters.append(measured)
         return measured
 
@@ -148,6 +151,8 @@ class SceneChecks:
             self.warnings.append(unfamiliar_warning(self.card, self.unfamiliar))
         self.disordered, impossible = disordered_pairs(self.card, self._samples)
         sentence = self._wrong_order(nameless or {}) or (order_error(self.disordered) if impossible else "")
+        if not sentence and not self.disordered:
+            sentence = halved_error(self.card, self._samples, self._assumed)
         if sentence and not self.accept:
             raise SceneError(sentence)
         if sentence or self.disordered:

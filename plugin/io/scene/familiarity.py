@@ -13,7 +13,7 @@ polarisation brighter than cross polarisation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,9 @@ MOST_BRIGHTER = 2.0
 # `IMPOSSIBLE_DIFFERENCE` nothing on Earth lies: noise alone makes like and cross polarisation equal.
 LEAST_DIFFERENCE = {"temperature": 1.0, "backscatter": 1.0}
 IMPOSSIBLE_DIFFERENCE = {"temperature": -5.0, "backscatter": -3.0}
+# No sea, ice or land returns so much of cross polarisation, where that lies above the noise: mean like − cross, and
+# mean cross, in dB.
+LEAST_DEPOLARISED, ABOVE_NOISE = 4.0, -20.0
 _LISTED = 3
 
 
@@ -156,6 +159,37 @@ def disordered_pairs(
     radiometry = reversed_.count("temperature")
     impossible = "backscatter" in reversed_ or (radiometry > 0 and 2 * radiometry >= judged["temperature"])
     return tuple(found), impossible
+
+
+def halved_error(card: ModelCard, samples: Mapping[str, np.ndarray], assumed: Collection[str]) -> str:
+    """Return the sentence of backscatter whose polarisations lie too near each other; empty where they do not.
+
+    Decibels of an amplitude, 10 log10 in place of 20, are halved, and so is what lies between the polarisations.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The channels.
+    samples : mapping
+        By channel, values of the scene, dB.
+    assumed : collection of str
+        Channels that are in dB for all that is known: only these are judged.
+    """
+    for quantity, high, low in _pairs(card):
+        if quantity != "backscatter" or not {high.name, low.name} <= set(assumed) & set(samples):
+            continue
+        like, cross = (np.asarray(samples[each.name], np.float64) for each in (high, low))
+        known = np.isfinite(like) & np.isfinite(cross) if like.shape == cross.shape else np.zeros(0, bool)
+        if not known.any():
+            continue
+        apart, level = float((like - cross)[known].mean()), float(cross[known].mean())
+        if 0 <= apart < LEAST_DEPOLARISED and level > ABOVE_NOISE:
+            return (
+                f"{low.name} is {level:.3g} dB on average and only {apart:.2g} dB below {high.name}, and no unit is "
+                "declared: no sea or ice depolarises so much. The values may be 10 log10 of amplitude, half of dB: "
+                "declare the bands' unit, or convert them to dB; if they are dB, set ACCEPT_RANGE."
+            )
+    return ""
 
 
 def order_warning(pairs: Sequence[Disordered]) -> str:

@@ -55,6 +55,8 @@ class Intake:
         What was converted or assumed; empty where the unit is declared as the network takes it.
     warned : bool
         Whether the note is a warning.
+    assumed : bool
+        Whether nothing but the values says that they are in that unit.
     quantities : tuple of str, optional
         The radar quantity that the network takes and that of the file, where angles turn one into the other.
     """
@@ -64,6 +66,7 @@ class Intake:
     source: Unit | None = None
     note: str = ""
     warned: bool = False
+    assumed: bool = False
     quantities: tuple[str, str] | None = None
 
     def known(self) -> tuple[PhysicalRange, Unit]:
@@ -151,9 +154,8 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
         raise SceneError(doubt)
     if doubt:
         note, warned = f"{doubt} {ACCEPTED}", True
-    if other:
-        return _of_other_quantity(Intake(channel, physical, found, note, warned), raster, other, accept)
-    return Intake(channel, physical, found, note, warned)
+    intake = Intake(channel, physical, found, note, warned, assumed=named != found)
+    return _of_other_quantity(intake, raster, other, accept) if other else intake
 
 
 def _of_other_quantity(intake: Intake, raster: Raster, given: str, accept: bool) -> Intake:

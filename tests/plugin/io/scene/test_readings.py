@@ -47,6 +47,18 @@ def test_cross_polarisation_of_a_dark_sea_in_another_unit_is_refused(trial, writ
 def test_decibels_that_were_made_of_amplitude_are_refused_where_no_unit_vouches_for_them(trial):
     with pytest.raises(SceneError, match=r"hv of .*10 log10 of amplitude"):
         trial.open(trial.sar(trial.backscatter / 2, ("", "")))
+    dark = trial.backscatter - [
+        [[12]],
+        [[9]],
+    ]  # halved it is -13 and -17, as ice might be but for what lies between
+    sar = trial.sar((dark / 2).astype(np.float32), ("", ""))
+    with pytest.raises(SceneError, match=r"hv is -17 dB on average and only 4?3?\.?\d* dB below hh") as error:
+        trial.open(sar)
+    assert len(str(error.value)) < 500
+    with trial.open(sar, accept_range=True) as scene:
+        assert any("half of dB" in warning for warning in scene.warnings)
+    with trial.open(trial.sar(dark.astype(np.float32), ("", ""))) as scene:
+        assert not any("half of dB" in warning for warning in scene.warnings)
 
 
 def test_who_says_that_they_are_decibels_is_believed(trial):
