@@ -119,9 +119,9 @@ def _of_wide_blocks(
 ) -> tuple[float, float]:
     """Return what a variance tends to for wide blocks, and how many independent blocks would say as much.
 
-    Where there are enough scenes, these are the blocks. Else each size of the ladder from the chosen one on, of which
-    there are enough blocks, tells a limit together with the next smaller size. The largest limit counts, and the fewest
-    blocks.
+    Each size of the ladder from the chosen one on, of which there are enough blocks, tells a limit together with the
+    next smaller size; whole scenes, where there are enough of them, tell it themselves. The largest limit counts, and
+    the fewest blocks.
 
     Parameters
     ----------
@@ -135,8 +135,6 @@ def _of_wide_blocks(
         The variance of the chosen blocks.
     """
     clusters = fit.information.labels.clusters
-    if SCENES in clusters and clusters[SCENES].count >= CLUSTERS:
-        return variance_by(clusters[SCENES]), float(clusters[SCENES].count)
     limit, independent = of_chosen, float(fit.cluster_count)
     sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
     found = {chosen: of_chosen}
@@ -156,6 +154,9 @@ def _of_wide_blocks(
         independent = min(
             independent, clusters[name].count * min(1.0, variance(size) / own if own > 0 else 1.0)
         )
+    if SCENES in clusters and clusters[SCENES].count >= CLUSTERS:
+        limit = max(limit, variance_by(clusters[SCENES]))
+        independent = min(independent, fit.cluster_count * of_chosen / limit if limit > 0 else independent)
     return limit, independent
 
 

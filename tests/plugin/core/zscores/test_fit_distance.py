@@ -157,14 +157,15 @@ def test_most_random_weights_are_no_fit_where_blocks_are_no_wider_than_the_reach
     assert found.count(True) == 0
 
 
-def test_where_there_are_many_scenes_these_are_the_independent_blocks():
+def test_many_scenes_tell_how_far_neighbours_depend_on_each_other_beyond_the_largest_blocks():
     whole = scene_information(0, 250, "random", truth_seed=1)
     for seed in range(1, CLUSTERS):
         whole = whole.merge(scene_information(seed, 250, "random", truth_seed=1))
     blocks, scenes = (Estimation.of(whole, name) for name in ("64 km blocks", SCENES))
-    assert widening_of_wide_blocks(blocks) == pytest.approx((widening(scenes), CLUSTERS))
+    limit, independent = widening_of_wide_blocks(blocks)
+    assert limit == pytest.approx(widening(scenes))  # farther apart than the largest blocks of one scene tell
+    assert independent == pytest.approx(blocks.cluster_count * widening(blocks) / limit)
     assert weights_fitted(blocks) is False
-    assert weights_fitted(scenes) is False
 
 
 def test_small_blocks_are_judged_like_those_that_they_make_up():

@@ -25,10 +25,10 @@ UNITS = {
 @pytest.mark.parametrize("unit", ["", "1"])
 def test_a_raster_of_hh_alone_in_another_unit_is_refused_with_its_likely_one(trial, written, unit):
     sar = trial.sar(UNITS[written](trial.backscatter[:1]).astype(np.float32), (unit,), ("hh",))
-    with pytest.raises(SceneError, match=r"^hh of .*sar.tif is .*(unit|standardised)") as error:
+    with pytest.raises(SceneError, match=r"hh (of|in) .*sar.tif") as error:
         trial.open(sar, card=ONLY_HH)
     assert len(str(error.value)) < 500
-    if "amplitude" not in written:  # those are as bright as no scene is, whatever its unit
+    if "power" in written:  # the others are as bright as no scene is, whatever its unit
         assert written in str(error.value)
 
 
@@ -52,7 +52,7 @@ def test_decibels_that_were_made_of_amplitude_are_refused_where_no_unit_vouches_
         [[9]],
     ]  # halved it is -13 and -17, as ice might be but for what lies between
     sar = trial.sar((dark / 2).astype(np.float32), ("", ""))
-    with pytest.raises(SceneError, match=r"hv is -17 dB on average and only 4?3?\.?\d* dB below hh") as error:
+    with pytest.raises(SceneError, match=r"hv is -17 dB on average and only 3\.5 dB below hh") as error:
         trial.open(sar)
     assert len(str(error.value)) < 500
     with trial.open(sar, accept_range=True) as scene:
