@@ -40,9 +40,7 @@ class Relevance(ExplainingAlgorithm):
                 "names none. Not together with AOI.",
             )
         )
-        self.addParameter(
-            declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
-        )
+        self.addParameter(declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS))
         self.declare_head()
         for parameter in method_options():
             self.addParameter(parameter)

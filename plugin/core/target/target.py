@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from ...ground.errors import ParameterError
+from ...ground.vocabulary.words import PREDICTED
 from ...ground.window import Window
 
 if TYPE_CHECKING:
     from ...networks.card import Head, ModelCard
 
-PREDICTED = "predicted"
 RegionMask = Callable[[Window], np.ndarray]
 
 
