@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from floelens.plugin.core.zscores.estimation.estimates import Estimation
@@ -157,14 +159,16 @@ def test_most_random_weights_are_no_fit_where_blocks_are_no_wider_than_the_reach
     assert found.count(True) == 0
 
 
-def test_many_scenes_tell_how_far_neighbours_depend_on_each_other_beyond_the_largest_blocks():
+def test_whole_scenes_count_as_one_more_size_of_blocks_where_there_are_many():
     whole = scene_information(0, 250, "random", truth_seed=1)
     for seed in range(1, CLUSTERS):
         whole = whole.merge(scene_information(seed, 250, "random", truth_seed=1))
     blocks, scenes = (Estimation.of(whole, name) for name in ("64 km blocks", SCENES))
     limit, independent = widening_of_wide_blocks(blocks)
-    assert limit == pytest.approx(widening(scenes))  # farther apart than the largest blocks of one scene tell
-    assert independent == pytest.approx(blocks.cluster_count * widening(blocks) / limit)
+    within = {name: sums for name, sums in whole.labels.clusters.items() if name != SCENES}
+    ladder = Estimation.of(replace(whole, labels=replace(whole.labels, clusters=within)), "64 km blocks")
+    assert limit == pytest.approx(max(widening_of_wide_blocks(ladder)[0], widening(scenes)))
+    assert independent <= 1.001 * blocks.cluster_count * widening(blocks) / limit
     assert weights_fitted(blocks) is False
 
 
