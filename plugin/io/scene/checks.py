@@ -207,7 +207,7 @@ class SceneChecks:
             tags["FLOELENS_UNITS"] = "; ".join(self._units)
         if self.bands:
             tags["FLOELENS_BANDS"] = "; ".join(self.bands)
-        odd = [each.text for each in (*self.unfamiliar, *self.disordered)]
+        odd = [*(channel.text for channel in self.unfamiliar), *(pair.text for pair in self.disordered)]
         if odd:
             tags["FLOELENS_UNFAMILIAR"] = "; ".join(odd)
         if self.out_of_range:
