@@ -169,7 +169,7 @@ def test_whole_scenes_count_as_one_more_size_of_blocks_where_there_are_many():
     ladder = Estimation.of(replace(whole, labels=replace(whole.labels, clusters=within)), "64 km blocks")
     assert limit == pytest.approx(max(widening_of_wide_blocks(ladder)[0], widening(scenes)))
     assert independent <= 1.001 * blocks.cluster_count * widening(blocks) / limit
-    assert weights_fitted(blocks) is False
+    assert weights_fitted(blocks) is not True
 
 
 def test_small_blocks_are_judged_like_those_that_they_make_up():
