@@ -13,13 +13,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ground.vocabulary.artifact_tests import ARTIFACT, NEGLIGIBLE, NONE, REPORTED
+from ...ground.vocabulary.artifact_tests import (
+    ARTIFACT,
+    NEGLIGIBLE,
+    NONE,
+    REPORTED,
+    TRAINED,
+    UNDECIDED,
+    UNTRAINED,
+)
 from .significance import LEVEL, holm
 
 # Sizes below this share of the map are negligible.
 VISIBLE = 0.01
 # Maps of trained and shuffled networks are alike from this rank correlation on.
 ALIKE = 0.5
+# A map that keeps this rank correlation with half of the layers shuffled does not see what they learned.
+BLIND = 0.7
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Finding:
         Corrected.
     verdict : str
         One of the words of this module.
+    sensor : str
+        ``""`` for the map on the SAR grid, ``radiometry`` for that of the radiometer's cells.
     """
 
     test: str
@@ -60,6 +72,24 @@ class Finding:
     in_family: bool = False
     p_holm: float | None = None
     verdict: str = REPORTED
+    sensor: str = ""
+
+
+def training_verdict(p_value: float, correlation: float, level: float = LEVEL) -> str:
+    """Return whether a map depends on what its network learned.
+
+    Parameters
+    ----------
+    p_value : float
+        Of the map among those of shuffled networks; small where it is unlike them.
+    correlation : float
+        Mean rank correlation with them.
+    level : float
+        Up to which a p-value is significant.
+    """
+    if p_value <= level:
+        return TRAINED
+    return UNTRAINED if correlation >= ALIKE else UNDECIDED
 
 
 def quantiles(reference: np.ndarray) -> tuple[float, ...]:
