@@ -1,8 +1,8 @@
 """What the tests say, row by row, and whether a map can be trusted.
 
-An *artifact* is called so where its p-value, corrected by Holm over all tests that can find one, is at most the level,
-and what it concerns is at least one hundredth of the map: of many pixels, effects that nobody could see are
-significant too (*negligible*).
+An *artifact* is called so where its p-value, corrected by Holm over all tests of a map (that on the SAR grid, or the
+radiometry's) that can find one, is at most the level, and what it concerns is at least one hundredth of the map: of
+many pixels, effects that nobody could see are significant too (*negligible*).
 """
 
 from __future__ import annotations
@@ -98,9 +98,13 @@ def quantiles(reference: np.ndarray) -> tuple[float, ...]:
 
 
 def judged(findings: Sequence[Finding], level: float = LEVEL) -> tuple[Finding, ...]:
-    """Return findings with p-values corrected for their number, and verdicts."""
-    family = [finding for finding in findings if finding.in_family and finding.p_value is not None]
-    adjusted = dict(zip(map(id, family), holm(np.array([finding.p_value for finding in family]))))
+    """Return findings with p-values corrected for the number of tests of each map, and verdicts."""
+    adjusted: dict[int, float] = {}
+    for sensor in {finding.sensor for finding in findings}:
+        family = [
+            each for each in findings if each.sensor == sensor and each.in_family and each.p_value is not None
+        ]
+        adjusted |= zip(map(id, family), holm(np.array([each.p_value for each in family])))
     result = []
     for finding in findings:
         if id(finding) not in adjusted:

@@ -7,7 +7,7 @@ import pytest
 from floelens.plugin.core.artifacts.bands import Layout
 from floelens.plugin.core.artifacts.run import Study, cells_of
 from floelens.plugin.core.artifacts.settings import Settings, planned_passes
-from floelens.plugin.core.artifacts.verdicts import Finding
+from floelens.plugin.core.artifacts.verdicts import Finding, judged
 from floelens.plugin.ground.protocols import Patch
 from floelens.plugin.ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, TESTS, UNTRAINED
 from floelens.plugin.ground.window import Window
@@ -267,3 +267,14 @@ def test_a_cell_is_asked_for_where_any_of_its_pixels_is():
     expected = np.zeros((3, 4), bool)
     expected[2, 3] = expected[0, 0] = True
     np.testing.assert_array_equal(cells_of(inside, 4), expected)
+
+
+def test_the_tests_of_each_map_are_a_family_of_their_own():
+    rows = [Finding("focus", str(k), 5.0, p_value=1 / 150, size=0.2, in_family=True) for k in range(7)]
+    cells = [
+        Finding("null_input", str(k), 5.0, p_value=0.02, size=0.2, in_family=True, sensor="radiometry")
+        for k in (1, 2)
+    ]
+    found = judged([*rows, *cells])
+    assert {each.verdict for each in found} == {ARTIFACT}
+    assert [each.p_holm for each in found] == pytest.approx([7 / 150] * 7 + [0.04] * 2)
