@@ -28,6 +28,8 @@ _TYPES = dict.fromkeys(
 SIZE_UNIT = "share of the sum of |relevance|, 0 to 1"
 # Share of relevance at pixels that exceed noise below which no pixel is pointed at.
 LEAST_FACT = 0.01
+# Share of the map below which an artifact changes its size in places, and adds nothing to it.
+LEAST = 0.001
 # Share of the map from which an artifact matters everywhere.
 MUCH = 0.1
 
@@ -225,6 +227,9 @@ def _trust(report: ArtifactReport) -> str:
             f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
         )
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
+    if report.artifact_share < LEAST:
+        changed = "relevance is too small or too large in places"
+        return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
     share = percent(report.artifact_share)
     much = "In parts this map is drawn" if report.artifact_share >= MUCH else "Little of this map is drawn"
     return f"{much} whatever the input: {kinds} found, {share} of the map."

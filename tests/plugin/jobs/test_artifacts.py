@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
 
 import numpy as np
@@ -91,7 +90,7 @@ def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(fou
     assert all(len(sentence.split()) <= 25 for sentence in content["summary"])
     assert results["VERDICT"] == content["summary"][0]
     page = (folder / "found.html").read_text(encoding="utf-8")
-    assert html.escape(content["summary"][1]) in page
+    assert content["summary"][2] in page
     permutation = next(row for row in rows if row["test"] == "permutation")
     assert permutation["meaning"] == "Not applicable: the network reads the scene without a direction."
     assert {row["sensor"] for row in rows} == {"sar", "radiometry"}

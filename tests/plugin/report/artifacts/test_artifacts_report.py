@@ -59,6 +59,14 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
         ((BORDER, CLEAR), 0.03, 0.2, "Little of this map", "a border at the edges", "the outer 60 pixels"),
         ((BORDER,), 0.03, 0.0, "one artifact was found, 3 %", "nor single pixels", "areas, not pixels"),
         (
+            (BORDER,),
+            0.0,
+            0.2,
+            "one artifact was found: relevance is too",
+            "a border at",
+            "the outer 60 pixels",
+        ),
+        (
             (BORDER, PATTERN),
             0.2,
             0.2,
