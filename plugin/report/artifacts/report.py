@@ -358,7 +358,7 @@ def _pictures(report: ArtifactReport) -> Section:
         tables=(
             Table((("what", ""), ("sum", report.unit)), _sum_rows(report), "What adds up"),
             Table(
-                (("map", ""), ("artifact", ""), ("fact", "")),
+                (("map", "map"), ("artifact", "artifact"), ("fact", "fact")),
                 _share_rows(report),
                 "How much is artifact, how much fact",
             ),
