@@ -22,6 +22,7 @@ from ..networks.card import Channel, ModelCard
 from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
+from .common.ensemble import ensemble_runners
 from .common.inputs import conclude
 from .common.provenance import provenance
 from .common.settings import ClassChoice, ReportPaths, SceneJob
@@ -260,13 +261,8 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
         focus = self._focus()
-        members = tuple(FocusedRunner.of(self.compute.runner(model), focus) for model in self.ensemble)
-        weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
-        if len(set(weights)) < len(weights):
-            raise ParameterError(
-                "ENSEMBLE names a network that takes part already: it would make the deviations smaller than they are. "
-                "Name each network once, and not MODEL itself."
-            )
+        members = ensemble_runners(self.compute, self.ensemble, card)
+        members = tuple(FocusedRunner.of(member, focus) for member in members)
         return Uncertainty(self.uncertainty, self.samples, self.noise, self.seed, members)
 
     def _baseline_text(self) -> str:
