@@ -44,6 +44,15 @@ class Relevance(ExplainingAlgorithm):
             declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
         )
         self.declare_head()
+        self.addParameter(
+            declare.text(
+                "COMPONENT",
+                "Component to explain",
+                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, such "
+                "as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
+                advanced=True,
+            )
+        )
         for parameter in method_options():
             self.addParameter(parameter)
         for parameter in focus_options():
@@ -115,6 +124,7 @@ class Relevance(ExplainingAlgorithm):
             aoi=values.polygons("AOI"),
             point=values.lonlat("POINT", explained["scene"].sar),
             faithfulness=values.flag("FAITHFULNESS"),
+            component=values.text("COMPONENT"),
             **chosen_options(values),
             **chosen_focus(values),
         )

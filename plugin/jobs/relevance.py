@@ -71,6 +71,8 @@ class Relevance:
         The class explained; ``predicted`` is at each pixel the class mapped there.
     reference_class : str
         Explain `class_name` rather than this one; empty for none.
+    component : str
+        Explain what this component of the last layer adds to the logit; empty for all of it.
     method : str
         A word of :data:`floelens.plugin.ground.vocabulary.relevance_methods.METHODS`.
     aoi : Polygons, optional
@@ -110,6 +112,7 @@ class Relevance:
     head: str = ""
     class_name: str = "predicted"
     reference_class: str = ""
+    component: str = ""
     method: str = "gradient_x_input"
     aoi: Polygons | None = None
     point: tuple[float, float] | None = None
@@ -133,17 +136,18 @@ class Relevance:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
         from ..core.target.target import Target
 
-        runner = FocusedRunner.of(self.compute.runner(self.model, progress), self._focus())
+        runner = self._runner(self.model, progress)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         self._check(card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
-            target = Target(self.head, self.class_name, self.reference_class, self._region(scene))
+            target = Target(
+                self.head, self.class_name, self.reference_class, self._region(scene), self.component
+            )
             seeding = target.resolve(card)
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
             method = refined(runner, scene, plan, seeding, method, progress)
@@ -166,7 +170,7 @@ class Relevance:
             self._write_styles(outputs, scene, seeding, method, maps)
             channels = channel_sums(card, fine.positive, fine.negative, coarse, method.facts.unit)
             self._write_report(
-                outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
+                outputs, scene, runner, seeding, result, channels, uncertainty.text(), curves, tags
             )
         return {
             **self._paths(),
@@ -221,6 +225,7 @@ class Relevance:
             product="relevance",
             head=seeding.head.name,
             target=seeding.text,
+            component=seeding.component,
             region=self._region_text(),
             method=method.name,
             **method.used_settings(),
@@ -284,21 +289,27 @@ class Relevance:
         settings = {name: getattr(self, name) for name in SETTINGS}
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
 
+    def _runner(self, model: str, progress: Progress | None = None) -> Runner:
+        """Return the network that is explained: of `component` alone where one is named, and as `focus` shows it."""
+        from ..core.relevance.focus import FocusedRunner
+        from ..core.target.component import through_component
+
+        whole = self.compute.runner(model, progress)
+        return FocusedRunner.of(through_component(whole, self.component), self._focus())
+
     def _focus(self) -> Focus:
         from ..core.relevance.focus import Focus
 
         return Focus(self.cap, self.offset, self.mask_fill)
 
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
-        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
             raise ParameterError(
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
-        focus = self._focus()
-        members = tuple(FocusedRunner.of(self.compute.runner(model), focus) for model in self.ensemble)
+        members = tuple(self._runner(model) for model in self.ensemble)
         weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
         if len(set(weights)) < len(weights):
             raise ParameterError(
@@ -373,7 +384,7 @@ class Relevance:
         self,
         outputs: Outputs,
         scene: Scene,
-        card: ModelCard,
+        runner: Runner,
         seeding: Seeding,
         result: RelevanceResult,
         channels: tuple[ChannelRelevance, ...],
@@ -383,7 +394,7 @@ class Relevance:
     ) -> None:
         baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
         page = report_page(
-            card,
+            runner,
             seeding,
             result,
             channels,
