@@ -42,6 +42,8 @@ ROOMS_OF_CORE = (
     "training",
     "artifacts",
     "benchmarks",
+    "shortlist",
+    "distributions",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -49,6 +51,7 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 
