@@ -48,8 +48,8 @@ class Relevance(ExplainingAlgorithm):
             declare.text(
                 "COMPONENT",
                 "Component to explain",
-                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, such "
-                "as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
+                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, "
+                "such as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
                 advanced=True,
             )
         )
