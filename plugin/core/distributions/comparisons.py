@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -140,7 +141,9 @@ def _of_class(table: FeatureTable, own: np.ndarray, chosen: np.ndarray, seed: in
     values = table.values[chosen]
     by_unit, unit = unit_groups(own, table.unit[chosen])
     ks, wasserstein = distances(values, own[None])
-    random, _ = distances(values, exchanged(by_unit, EXCHANGES, seed)[:, unit])
+    # More exchanges than ways to choose the first group would only repeat them.
+    number = min(EXCHANGES, 2 * comb(len(by_unit), int(by_unit.sum())))
+    random, _ = distances(values, exchanged(by_unit, number, seed)[:, unit])
     spread, centre = random.std(axis=0), random.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         observed = (ks[0] - centre) / spread

@@ -2,9 +2,10 @@ r"""Which features follow a covariate, such as the incidence angle, beyond their
 
 What a feature k adds to the logit is regressed on the class and on what all *other* features together say in the
 sample, :math:`L_k=\sum_{l\ne k}f_l`, and its square, class by class. Not on the logit itself: given a sum, its parts
-depend on each other, and a feature that follows the angle would make all others seem to follow it. What is left of the
-feature is regressed on the covariate: linear and quadratic in its rank, sine and cosine of the month, or one column a
-code.
+depend on each other, and a feature that follows the angle would make all others seem to follow it. For the same reason
+features that are found to follow the covariate are left out of what the others say, the strongest first, until no more
+are found (:func:`settled`). What is left of the feature is regressed on the covariate: linear and quadratic in its
+rank, sine and cosine of the month, or one column a code.
 
 Units (scenes, or blocks of one) are the observations of the test: with :math:`u_g=\sum_{i\in g}r_i b_i` the products
 of what is left of feature and covariate, added up over each unit, Hotelling's :math:`T^2` tells whether their mean over
@@ -25,6 +26,11 @@ from .table import FeatureTable
 MONTH = "month"
 SPARE_UNITS = 6
 """Units that a test needs beyond the columns of its covariate."""
+LEVEL = 0.01
+"""Largest q of a feature that follows a covariate."""
+LEAST_R2 = 0.1
+"""Partial R² from which on it follows it."""
+_TOGETHER = 0.8  # features that follow a covariate nearly as much as the strongest are left out with it
 _SINGULAR = 1e-10
 
 
@@ -55,9 +61,60 @@ class Association:
     samples: int
     units: int
 
+    @property
+    def follows(self) -> bool:
+        """Whether the feature follows the covariate: beyond chance, and by much."""
+        return self.q <= LEVEL and self.partial_r2 >= LEAST_R2
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How the features follow a covariate, once those that do are left out of what the others say.
+
+    Parameters
+    ----------
+    rows : tuple of Association
+        All features that vary.
+    following : tuple of int
+        Positions of those left out.
+    everywhere : bool
+        Whether more than half of the features follow it: then what all of them follow, the ice, goes with it, and no
+        single feature can be blamed.
+    """
+
+    rows: tuple[Association, ...]
+    following: tuple[int, ...] = ()
+    everywhere: bool = False
+
+    @property
+    def named(self) -> tuple[Association, ...]:
+        """The features that follow the covariate."""
+        return () if self.everywhere else tuple(row for row in self.rows if row.follows)
+
+
+def settled(table: FeatureTable, covariate: str) -> Settled:
+    """Return which features follow a covariate; the others are then compared without them."""
+    following: tuple[int, ...] = ()
+    while True:
+        rows = associations(table, covariate, following=following)
+        position = {name: at for at, name in enumerate(table.features)}
+        new = {position[row.feature]: row.partial_r2 for row in rows if row.follows}
+        for at in following:
+            new.pop(at, None)
+        if not new:
+            return Settled(rows, following)
+        least = _TOGETHER * max(new.values())
+        following = (*following, *(at for at, r2 in new.items() if r2 >= least))
+        if 2 * len(following) > len(rows):
+            return Settled(rows, following, everywhere=True)
+
 
 def associations(
-    table: FeatureTable, covariate: str, beside: tuple[str, ...] = (), features: tuple[int, ...] | None = None
+    table: FeatureTable,
+    covariate: str,
+    beside: tuple[str, ...] = (),
+    features: tuple[int, ...] | None = None,
+    following: tuple[int, ...] = (),
 ) -> tuple[Association, ...]:
     """Return how each feature follows a covariate; nothing where it does not vary or there are too few units.
 
@@ -71,6 +128,8 @@ def associations(
         Further covariates that are taken for granted.
     features : tuple of int, optional
         Positions of the features; default: all that vary.
+    following : tuple of int
+        Positions of features that are left out of what the others say.
     """
     known = np.isfinite([table.covariates[name] for name in (covariate, *beside)]).all(axis=0)
     unit = np.unique(table.unit[known], return_inverse=True)[1]
@@ -80,11 +139,15 @@ def associations(
         return ()
     granted = [_columns(table, name, known) for name in beside]
     values, label = table.values[known], table.label[known]
-    together = values.sum(axis=1)
+    heard = np.ones(values.shape[1])
+    heard[list(following)] = 0.0
+    together = values @ heard
     chosen = np.flatnonzero(~table.dead) if features is None else np.array(features)
     found = []
     for k in chosen:
-        design = _design(together - values[:, k], label, [each for each in granted if each is not None])
+        design = _design(
+            together - heard[k] * values[:, k], label, [each for each in granted if each is not None]
+        )
         left, own = _left(values[:, k], design), _left(columns, design)
         found.append((k, *_test(left, own, unit, units), _rank_correlation(left, own, table, covariate)))
     q = benjamini_hochberg(np.array([p for _, _, p, _ in found]))

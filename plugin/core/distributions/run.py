@@ -24,20 +24,16 @@ from ...ground.vocabulary.feature_findings import (
     SHIFT,
 )
 from .comparisons import Difference, differences
-from .confounders import Association, associations
+from .confounders import LEAST_R2, LEVEL, Association, Settled, associations, settled
 from .outliers import Outlier, outliers
 from .redundancy import Pair, correlations, redundant_pairs
 from .separation import ALL_FEATURES, SPLIT, Separation, separations
 from .table import FeatureTable, effective_sizes
 
-LEVEL = 0.01
-"""Largest q (or p of a single test) of a finding."""
 LEAST_DROP = 0.25
 """Part of the separation of training samples that an overfitted network loses."""
 LEAST_SHIFT = 0.5
 """Wasserstein's distance, in standard deviations, from which on groups are named as different."""
-LEAST_R2 = 0.1
-"""Partial R² from which on a covariate is named as a confounder."""
 ALIKE_R2 = 0.05
 """Difference of partial R² up to which two covariates are not told apart."""
 
@@ -129,7 +125,7 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
     usual = table.without([each.sample for each in unusual])
     compared = tuple(row for name in table.groups for row in differences(usual, name, seed))
     separated = separations(usual, seed)
-    tied = {name: associations(usual, name) for name in table.covariates}
+    tied = {name: settled(usual, name) for name in table.covariates}
     matrix = correlations(usual)
     pairs = redundant_pairs(usual, matrix)
     dead = tuple(name for name, none in zip(usual.features, usual.dead) if none)
@@ -145,7 +141,7 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         findings=tuple(findings),
         differences=compared,
         separations=separated,
-        associations=tuple(row for rows in tied.values() for row in rows),
+        associations=tuple(row for each in tied.values() for row in each.rows),
         correlation=matrix,
         pairs=pairs,
         dead=dead,
@@ -181,24 +177,24 @@ def _shifts(compared: Iterable[Difference]) -> list[Finding]:
     return sorted(found, key=lambda each: -each.effect)
 
 
-def _confounders(table: FeatureTable, tied: dict[str, tuple[Association, ...]]) -> list[Finding]:
+def _confounders(table: FeatureTable, tied: dict[str, Settled]) -> list[Finding]:
     """Return for each feature the covariate that it follows most, and what else it follows beside that.
 
     Of covariates that explain about as much, as the incidence angle and the column of a scene do, the one that comes
     first in the table is named.
     """
     named: dict[str, list[Association]] = {}
-    for rows in tied.values():
-        for row in rows:
-            if row.q <= LEVEL and row.partial_r2 >= LEAST_R2:
-                named.setdefault(row.feature, []).append(row)
+    for each in tied.values():
+        for row in each.named:
+            named.setdefault(row.feature, []).append(row)
     found = []
     for feature, rows in named.items():
         most = max(row.partial_r2 for row in rows)
         first = next(row for row in rows if row.partial_r2 >= most - ALIKE_R2)
         position, also = table.features.index(feature), []
         for other in sorted((row for row in rows if row is not first), key=lambda row: -row.partial_r2):
-            beside = associations(table, other.covariate, (first.covariate,), (position,))
+            following = tied[other.covariate].following
+            beside = associations(table, other.covariate, (first.covariate,), (position,), following)
             apart = bool(beside) and beside[0].p <= LEVEL and beside[0].partial_r2 >= LEAST_R2
             if apart or other.partial_r2 >= first.partial_r2 - ALIKE_R2:
                 also.append(other.covariate)
@@ -210,12 +206,17 @@ def _notes(
     table: FeatureTable,
     compared: tuple[Difference, ...],
     separated: tuple[Separation, ...],
-    tied: dict[str, tuple[Association, ...]],
+    tied: dict[str, Settled],
 ) -> Iterable[str]:
     """Yield what could not be judged, and why."""
     number = len(np.unique(table.unit))
-    for name, rows in tied.items():
-        if not rows:
+    for name, found in tied.items():
+        if found.everywhere:
+            yield (
+                f"More than half of the features follow {name.replace('_', ' ')}: the ice itself goes with it in these "
+                "samples, so no single feature is named."
+            )
+        if not found.rows:
             known = table.covariates[name][np.isfinite(table.covariates[name])]
             varied = len(known) > 0 and np.ptp(known) > 0
             why = f"there are only {number} {table.units}" if varied else "it does not vary, or is not known"

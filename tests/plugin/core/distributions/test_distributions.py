@@ -58,16 +58,16 @@ def test_repeated_and_dead_features_and_an_unusual_sample_are_named():
 
 
 def test_a_network_that_knows_its_training_scenes_by_heart_is_called_overfitted_and_a_clean_one_is_not():
-    for seed in SEEDS:
+    for seed in SEEDS[:6]:
         (overfitted,) = found(trained(seed, scenes=30, side=2, ridge=1e-3, hidden=60), OVERFITTING)
         assert overfitted.effect > 0.3, seed
         assert overfitted.features
-    for seed in SEEDS:
+    for seed in SEEDS[:6]:
         assert analyse(trained(seed, scenes=60, side=4, ridge=1.0, hidden=12)).findings == (), seed
 
 
 def test_a_feature_that_other_scenes_have_otherwise_is_a_shift():
-    table = planted(1)
+    table = planted(1, scenes=32)
     values = table.values.copy()
     values[table.groups["split"] == "test", 5] += 2.0 * table.sd[5]
     shifted = found(replace(table, values=values), SHIFT)

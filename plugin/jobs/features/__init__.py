@@ -1,0 +1,1 @@
+"""What the job of features is made of."""
