@@ -44,15 +44,7 @@ class Relevance(ExplainingAlgorithm):
             declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
         )
         self.declare_head()
-        self.addParameter(
-            declare.text(
-                "COMPONENT",
-                "Component to explain",
-                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, "
-                "such as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
-                advanced=True,
-            )
-        )
+        self.declare_component()
         for parameter in method_options():
             self.addParameter(parameter)
         for parameter in focus_options():
