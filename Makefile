@@ -111,10 +111,10 @@ package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 	@$(PYTHON) tools/package.py
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
-	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.train
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.packages.train
 
 reference: $(READY) $(LINK) ## make the models' reference of contributions again (minutes)
-	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.reference
+	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.packages.reference
 
 docs: $(READY) $(LINK) build/docs/libraries ## build the documentation site in build/docs/site; a warning is an error
 	@cd build/plugins && PYTHONPATH=$(CURDIR)/build/docs/libraries ../../$(VENV) -m floelens.tools.docs_site

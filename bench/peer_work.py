@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
 
 from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
-from floelens.plugin.core.layers.conservation import Ledger  # noqa: E402
+from floelens.plugin.core.layers.conservation import Leaks  # noqa: E402
 from floelens.plugin.core.relevance.explainers import PathExplainer  # noqa: E402
 from floelens.plugin.core.relevance.methods import METHODS, NODES_A_STEP, Method, explainer_for  # noqa: E402
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance  # noqa: E402
@@ -304,7 +304,7 @@ def passes(task: dict, card, module) -> dict:
         def seeds(logits: torch.Tensor) -> torch.Tensor:
             return seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
 
-        multipliers = explainer.explain(inputs, seeds, Ledger()).fine
+        multipliers = explainer.explain(inputs, seeds, Leaks()).fine
         return (multipliers * (inputs.fine - origin.fine)).numpy()
 
     def nodes(number: int) -> np.ndarray:

@@ -250,12 +250,14 @@ def listing(qgis: HeadlessQgis) -> dict:
 
 
 def test_the_provider_lists_its_algorithms_quickly_and_without_torch(qgis_process):
-    runs = [listing(qgis_process) for _ in range(3)]
-    assert runs[0]["id"] == "floelens"
-    assert sorted(runs[0]["algorithms"]) == ALGORITHMS
-    assert runs[0]["heavy"] == []
-    # The fastest of three: the machine may be busy with something else.
-    assert min(run["seconds"] for run in runs) < 0.3
+    for _ in range(3):  # the machine may be busy with something else
+        found = listing(qgis_process)
+        if found["seconds"] < 0.3:
+            break
+    assert found["id"] == "floelens"
+    assert sorted(found["algorithms"]) == ALGORITHMS
+    assert found["heavy"] == []
+    assert found["seconds"] < 0.3
 
 
 MISSING = """
@@ -314,26 +316,13 @@ def bare_qgis(qgis_process, tmp_path_factory):
     return without(qgis_process, folder, {"torch", "rasterio", "safetensors"})
 
 
-RUNS = {
-    "importscene": {"INPUT": "any.tif", "SAR": "sar.tif"},
-    "simulatescene": {"SAR": "sar.tif", "MWR": "mwr.tif", "CHART": "chart.tif"},
-    "predict": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "ice.tif"},
-    "relevance": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "SAR_RELEVANCE": "relevance.tif"},
-    "contributions": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "parts.tif"},
-    "ablation": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "lost.tif"},
-    "artifacts": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "ARTIFACT": "artifact.tif"},
-    "zscores": {"SAR": "any.tif", "MODEL": "aspp-concentration-sim", "OUTPUT": "zscores.csv"},
-    "inspectmodel": {"MODEL": "aspp-concentration-sim", "OUTPUT": "model.html"},
-}
-
-
-@pytest.mark.parametrize("algorithm", RUNS)
 def test_a_run_without_the_libraries_ends_with_the_command_that_installs_them(
-    bare_qgis, tmp_path, monkeypatch, algorithm
+    bare_qgis, tmp_path, monkeypatch
 ):
+    """Every algorithm says before a run what is missing (above); one that is started all the same stands for them."""
     monkeypatch.chdir(tmp_path)
     Path("any.tif").touch()
-    done = bare_qgis.run(f"floelens:{algorithm}", **RUNS[algorithm])
+    done = bare_qgis.run("floelens:predict", SAR="any.tif", MODEL="aspp-concentration-sim", OUTPUT="ice.tif")
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "FloeLens needs" in said
@@ -359,6 +348,23 @@ def test_a_library_that_cannot_be_loaded_is_named(qgis_process, tmp_path):
     assert "torch" in said
     assert "Traceback" not in said
     assert not (tmp_path / "model.html").exists()
+
+
+def test_jobs_write_down_no_default_of_their_own():
+    """A number or a word that is a default stands in the vocabulary, for dialogs, jobs and science alike."""
+    wrong = []
+    for path in sorted((ROOT / "plugin" / "jobs").rglob("*.py")):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(owner, ast.ClassDef) and any(getattr(n, "name", "") == "run" for n in owner.body):
+                fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
+                wrong += [
+                    f"{path.name}: {ast.unparse(node)}"
+                    for node in fields
+                    if isinstance(node.value, ast.Constant)
+                    and not isinstance(node.value.value, bool)
+                    and node.value.value not in ("", None)
+                ]
+    assert not wrong
 
 
 MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 450, 80

@@ -23,16 +23,13 @@ class Ablation(ExplainingAlgorithm):
         """Add the parameters."""
         self.declare_scene()
         self.declare_class()
-        self.addParameter(
-            declare.choice("GROUPS", "Groups", "What is taken out at once.", CHANNEL_GROUPS, "channel")
-        )
+        self.addParameter(declare.choice("GROUPS", "Groups", "What is taken out at once.", CHANNEL_GROUPS))
         self.addParameter(
             declare.choice(
                 "BASELINE",
                 "Kind of baseline",
                 "What stands in for a group that is taken out.",
                 BASELINES,
-                "mean",
             )
         )
         for sensor in ("SAR", "MWR"):
@@ -45,19 +42,9 @@ class Ablation(ExplainingAlgorithm):
                 "BASELINE_ANCILLARY", "Ancillary rasters of the other scene", "For BASELINE=scene."
             )
         )
+        self.addParameter(declare.setting("BLUR", BLUR))
         self.addParameter(
-            declare.number(
-                "BLUR",
-                BLUR.label,
-                BLUR.help,
-                BLUR.default,
-                BLUR.least,
-                BLUR.most,
-                advanced=True,
-            )
-        )
-        self.addParameter(
-            declare.choice("QUANTITY", "Quantity", "What the bands tell.", QUANTITIES, "map", advanced=True)
+            declare.choice("QUANTITY", "Quantity", "What the bands tell.", QUANTITIES, advanced=True)
         )
         self.addParameter(
             declare.flag(

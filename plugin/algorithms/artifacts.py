@@ -39,9 +39,7 @@ class Artifacts(ExplainingAlgorithm):
         """Add the parameters."""
         self.declare_scene()
         self.declare_class()
-        self.addParameter(
-            declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
-        )
+        self.addParameter(declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS))
         self.addParameter(declare.choices("TESTS", "Tests", "What is tried; all of them by default.", TESTS))
         self.addParameter(
             declare.whole(

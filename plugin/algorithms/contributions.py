@@ -22,14 +22,12 @@ class Contributions(ExplainingAlgorithm):
         """Add the parameters."""
         self.declare_scene()
         self.declare_class()
+        self.addParameter(declare.choice("METHOD", "Method", "How the logit is split.", CONTRIBUTION_METHODS))
         self.addParameter(
-            declare.choice("METHOD", "Method", "How the logit is split.", CONTRIBUTION_METHODS, "integrated")
+            declare.choice("GROUPS", "Groups", "What gets a band of its own.", CONTRIBUTION_GROUPS)
         )
         self.addParameter(
-            declare.choice("GROUPS", "Groups", "What gets a band of its own.", CONTRIBUTION_GROUPS, "channel")
-        )
-        self.addParameter(
-            declare.choice("RESOLUTION", "Resolution", "What the raster's pixels are.", RESOLUTIONS, "native")
+            declare.choice("RESOLUTION", "Resolution", "What the raster's pixels are.", RESOLUTIONS)
         )
         self.addParameter(
             declare.text(
@@ -41,17 +39,7 @@ class Contributions(ExplainingAlgorithm):
             )
         )
         self.declare_head()
-        self.addParameter(
-            declare.whole(
-                "STEPS",
-                CONTRIBUTION_STEPS.label,
-                CONTRIBUTION_STEPS.help,
-                CONTRIBUTION_STEPS.default,
-                CONTRIBUTION_STEPS.least,
-                CONTRIBUTION_STEPS.most,
-                advanced=True,
-            )
-        )
+        self.addParameter(declare.setting("STEPS", CONTRIBUTION_STEPS))
         self.declare_compute()
         self.addParameter(
             declare.raster_output(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputString
 
+from ..ground.vocabulary.settings import DOMINANT_SHARE, MULTILOOK
 from ..ground.vocabulary.words import UNITS
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
@@ -59,35 +60,15 @@ class ImportScene(FloeLensAlgorithm):
             )
         )
         text = "How backscatter is written."
-        self.addParameter(declare.choice("UNITS", "Units of backscatter", text, UNITS, "db", True))
-        self.addParameter(
-            declare.whole(
-                "MULTILOOK",
-                "Multilook",
-                "Pixels averaged along each side, as power: 2 makes 80 m of 40 m. Classes take the middle pixel.",
-                1,
-                1,
-                100,
-                advanced=True,
-            )
-        )
+        self.addParameter(declare.choice("UNITS", "Units of backscatter", text, UNITS, advanced=True))
+        self.addParameter(declare.setting("MULTILOOK", MULTILOOK))
         text = (
             "Raster on whose pixels or cells an ice chart, a concentration as CHART or AMSR2 swaths are laid, where "
             "INPUT is one of these. Grids on a map projection keep their own cells in MWR and ANCILLARY_COARSE."
         )
         scene = declare.raster("SCENE", "Scene to lay it on", text, optional=True)
         self.addParameter(declare.as_advanced(scene))
-        self.addParameter(
-            declare.number(
-                "DOMINANT_SHARE",
-                "Dominant share (%)",
-                "Share of the ice that one stage of development, or floe size, must reach to be mapped.",
-                65.0,
-                0.0,
-                100.0,
-                advanced=True,
-            )
-        )
+        self.addParameter(declare.setting("DOMINANT_SHARE", DOMINANT_SHARE))
         text = (
             "Of a gridded file with several time steps: a time (UTC) as 2020-03-15T06:00, whose nearest step is "
             "taken, or the number of a step from 1. Empty: the step nearest to the SAR scene."

@@ -40,9 +40,7 @@ class Relevance(ExplainingAlgorithm):
                 "names none. Not together with AOI.",
             )
         )
-        self.addParameter(
-            declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS, "gradient_x_input")
-        )
+        self.addParameter(declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS))
         self.declare_head()
         self.declare_component()
         for parameter in method_options():

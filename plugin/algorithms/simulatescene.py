@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber
 
+from ..ground.vocabulary.settings import CENTER, COLS, PIXEL_SIZE, ROWS, SCENE_SEED
 from ..ground.vocabulary.words import GEOREFERENCING
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
@@ -23,27 +24,16 @@ class SimulateScene(FloeLensAlgorithm):
 
     def declare(self) -> None:
         """Add the parameters."""
-        self.addParameter(
-            declare.whole("SEED", "Seed", "The same seed and settings give the same scene.", 1, 0, 2**31 - 1)
-        )
-        self.addParameter(declare.whole("ROWS", "Rows", "Rows of the SAR raster.", 1000, 50, 20000))
-        self.addParameter(declare.whole("COLS", "Columns", "Columns of the SAR raster.", 1000, 50, 20000))
-        self.addParameter(
-            declare.number(
-                "PIXEL_SIZE",
-                "Pixel size (m)",
-                "Side of a SAR pixel on the ground; the models that come along expect 80 m.",
-                80.0,
-                10.0,
-                1000.0,
-            )
-        )
+        self.addParameter(declare.setting("SEED", SCENE_SEED, advanced=False))
+        self.addParameter(declare.setting("ROWS", ROWS, advanced=False))
+        self.addParameter(declare.setting("COLS", COLS, advanced=False))
+        self.addParameter(declare.setting("PIXEL_SIZE", PIXEL_SIZE, advanced=False))
         self.addParameter(
             declare.point(
                 "CENTER",
                 "Centre",
                 "longitude, latitude where it names no CRS. Not used with CONCENTRATION.",
-                default="20.0,79.0 [EPSG:4326]",
+                default=f"{CENTER[0]},{CENTER[1]} [EPSG:4326]",
             )
         )
         self.addParameter(
@@ -52,7 +42,6 @@ class SimulateScene(FloeLensAlgorithm):
                 "Georeferencing",
                 "How the rasters know where they are.",
                 GEOREFERENCING,
-                "gcps",
             )
         )
         self.addParameter(

@@ -35,7 +35,7 @@ class SquaresBenchmark(FloeLensAlgorithm):
                 DEFAULT_METHODS,
             )
         )
-        self.addParameter(declare.choice("SIZE", "Size", "How much is done.", SIZES, "quick"))
+        self.addParameter(declare.choice("SIZE", "Size", "How much is done.", SIZES))
         self.addParameter(
             declare.whole("SEED", "Seed", "Of samples, weights and draws; another one, another trial.", 0, 0)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qgis.core import QgsProcessingOutputString
 
 from ..ground.errors import ParameterError
+from ..ground.vocabulary.settings import BLOCK_SIZE, ZONE_SIZE
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS
 from .framework import declare
 from .framework.base import Destinations
@@ -111,15 +112,7 @@ class ZScores(SceneAlgorithm):
                 "Each polygon is its own, and numbered, where empty.",
                 "ZONES",
             ),
-            declare.number(
-                "ZONE_SIZE",
-                "Zone size (km)",
-                "Makes square zones of this size where ZONES is empty and ZONE_ZSCORES is asked for; 0 takes a size "
-                "whose pixels suffice for scores, 100 km at most where they do.",
-                0.0,
-                0.0,
-                10000.0,
-            ),
+            declare.setting("ZONE_SIZE", ZONE_SIZE, advanced=False),
         )
 
     def _how(self) -> tuple:
@@ -132,14 +125,11 @@ class ZScores(SceneAlgorithm):
         help_channels = (
             "How logits are split over the input channels, for their strengths and held-out slopes."
         )
-        size = 64.0, 1.0, 10000.0
         return (
-            declare.choice(
-                "CHANNEL_METHOD", "Input channels", help_channels, CHANNEL_METHODS, "integrated", True
-            ),
+            declare.choice("CHANNEL_METHOD", "Input channels", help_channels, CHANNEL_METHODS, advanced=True),
             declare.whole("SAMPLE", "Sampling step (pixels)", help_sample, -1, -1, 1000, advanced=True),
-            declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, "blocks", True),
-            declare.number("BLOCK_SIZE", "Block size (km)", "Side of the blocks.", *size, advanced=True),
+            declare.choice("CLUSTERS", "Clusters", help_clusters, CLUSTERS, advanced=True),
+            declare.setting("BLOCK_SIZE", BLOCK_SIZE),
         )
 
     def job(self, values: Destinations):

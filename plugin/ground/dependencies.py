@@ -117,8 +117,8 @@ def _packaged_torch() -> int:
             timeout=5,
             check=False,
         ).stdout
-        found = re.search(r"Candidate: (\d+)\.", answer)
-        return int(found[1]) if found else 0
+        match = re.search(r"Candidate: (\d+)\.", answer)
+        return int(match[1]) if match else 0
     return 0
 
 

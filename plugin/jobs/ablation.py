@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress, Source
 from ..ground.vocabulary.settings import BLUR
-from ..ground.vocabulary.words import BASELINES, check_word
+from ..ground.vocabulary.words import BASELINES, CHANNEL_GROUPS, QUANTITIES, check_word, default_word
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import ModelCard
@@ -19,9 +19,10 @@ from ..report.ablation_table import ablation_csv, ablation_csvt
 from ..report.page.tables import csvt_path
 from ..report.styles.ablation import ablation_style
 from ..report.styles.layers import sidecar
-from .common.inputs import Compute, SceneInputs, conclude
+from .common.inputs import SceneInputs, conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
+from .common.settings import ClassChoice, RasterJob
 from .contributions import group_tags
 
 if TYPE_CHECKING:
@@ -29,21 +30,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ablation:
-    """Replace each group of channels by its baseline.
+class Ablation(ClassChoice, RasterJob):
+    """Replace each group of channels by its baseline: one band a group, the prediction with it minus without it.
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters.
-    model : str
-        Id of an installed model, or a path to a package.
-    output : str
-        Raster to write: one band a group, the prediction with it minus without it.
     table : str, optional
         Table (CSV) of one row a group.
-    head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
     groups : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`.
     baseline : str
@@ -56,35 +49,25 @@ class Ablation:
         What the bands tell.
     shapley : bool
         Whether the table holds Shapley values.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    output: str
     table: str | None = None
-    head: str = ""
-    class_name: str = "predicted"
-    reference_class: str = ""
-    groups: str = "channel"
-    baseline: str = "mean"
+    groups: str = default_word(CHANNEL_GROUPS)
+    baseline: str = default_word(BASELINES)
     baseline_scene: SceneInputs | None = None
     blur_km: float = BLUR.default
-    quantity: str = "map"
+    quantity: str = default_word(QUANTITIES)
     shapley: bool = True
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write raster and table; return their paths under their published names, and numbers."""
         from ..core.ablation.run import Ablator, plan_ablation, run_ablation
         from ..core.target.channel_groups import channel_groups
-        from ..core.target.target import Target
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card
         self._check(card)
-        seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)
+        seeding = self.target().resolve(card)
         groups = channel_groups(card, self.groups)
         ablator = Ablator(runner, seeding, groups, self.quantity, self.shapley)
         map_unit = "%" if ablator.in_percent else seeding.head.unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress
 from ..ground.vocabulary.artifact_tests import ARTIFACT, DEFAULTS, TESTS, UNTRAINED
-from ..ground.vocabulary.relevance_methods import SETTINGS, default_of
+from ..ground.vocabulary.relevance_methods import MethodChoice
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import ModelCard
@@ -27,9 +27,10 @@ from ..report.artifacts.report import (
 from ..report.page.tables import csvt_path
 from ..report.styles.artifacts import share_style
 from ..report.styles.layers import relevance_style, sidecar
-from .common.inputs import Compute, SceneInputs, conclude
+from .common.inputs import conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import model_facts, provenance
+from .common.settings import ClassChoice, ReportPaths, SceneJob
 
 if TYPE_CHECKING:
     from ..core.artifacts.scene import ArtifactResult
@@ -38,15 +39,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Artifacts:
-    """Tell fact from artifact in a relevance map.
+class ArtifactRasters(SceneJob):
+    """Where rasters and table of the artifacts go.
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters.
-    model : str
-        Id of an installed model, or a path to a package.
     artifact : str
         Raster to write: share of the map that is drawn whatever the input, border part, pattern, what untrained
         networks have in common with it, what else stays in place.
@@ -54,65 +51,44 @@ class Artifacts:
         Raster of the relevance without all that, and its significance.
     table : str, optional
         Table (CSV) of one row a test.
-    report, report_json, report_csv : str, optional
-        The report, and its content for programs.
-    head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
-    method : str
-        A word of :data:`floelens.plugin.ground.vocabulary.relevance_methods.METHODS`.
+    """
+
+    artifact: str
+    corrected: str | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
+    """Tell fact from artifact in a relevance map.
+
+    Parameters
+    ----------
     tests : tuple of str
         Words of :data:`floelens.plugin.ground.vocabulary.artifact_tests.TESTS`.
     repeats : int
         Null maps, at least 19.
     sample : int
         Windows of the scene that are looked at; 0 for all.
-    steps, epsilon, gamma, alpha, first_layer, patch, samples, noise, seed
-        Settings of the methods, as :class:`floelens.plugin.core.relevance.methods.Method` has them; `seed` also of
-        the draws of noise.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    artifact: str
-    corrected: str | None = None
-    table: str | None = None
-    report: str | None = None
-    report_json: str | None = None
-    report_csv: str | None = None
-    head: str = ""
-    class_name: str = "predicted"
-    reference_class: str = ""
-    method: str = "gradient_x_input"
     tests: tuple[str, ...] = tuple(TESTS)
     repeats: int = DEFAULTS["repeats"]
     sample: int = DEFAULTS["sample"]
-    steps: int = default_of("steps")
-    epsilon: float = default_of("epsilon")
-    gamma: float = default_of("gamma")
-    alpha: float = default_of("alpha")
-    first_layer: str = default_of("first_layer")
-    patch: int = default_of("patch")
-    samples: int = default_of("samples")
-    noise: float = default_of("noise")
-    seed: int = default_of("seed")
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters, table and report; return their paths under their published names, and numbers."""
         from ..core.artifacts.scene import run_artifacts
         from ..core.artifacts.settings import Settings
         from ..core.relevance.methods import Method
-        from ..core.target.target import Target
 
         if not self.tests:
             raise ParameterError(f"TESTS is empty. Choose at least one of: {', '.join(TESTS)}.")
         settings = Settings(self.tests, self.repeats, self.seed)
-        method = Method(self.method, **{name: getattr(self, name) for name in SETTINGS})
+        method = Method(self.method, **self.settings())
         runner = self.compute.runner(self.model, progress)
         card = runner.card
-        target = Target(self.head, self.class_name, self.reference_class)
+        target = self.target()
         seeding = target.resolve(card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             tags = self._tags(card, scene, runner.precision, seeding, method)
@@ -140,17 +116,9 @@ class Artifacts:
             self._write_texts(outputs, page)
         for sentence in summary(page):
             progress.message(sentence)
-        paths = {
-            "ARTIFACT": self.artifact,
-            "CORRECTED": self.corrected,
-            "TABLE": self.table,
-            "REPORT": self.report,
-            "REPORT_JSON": self.report_json,
-            "REPORT_CSV": self.report_csv,
-        }
         totals = result.totals
         return {
-            **{name: path for name, path in paths.items() if path},
+            **self.written(ARTIFACT=self.artifact, CORRECTED=self.corrected, TABLE=self.table),
             "MODEL_ID": card.id,
             "CLASS_NAME": seeding.shown,
             "SCENE_NAME": scene.name,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Progress, Sink
 from ..ground.vocabulary.settings import CONTRIBUTION_STEPS
-from ..ground.vocabulary.words import RESOLUTIONS, check_word
+from ..ground.vocabulary.words import (
+    CONTRIBUTION_GROUPS,
+    CONTRIBUTION_METHODS,
+    RESOLUTIONS,
+    check_word,
+    default_word,
+)
 from ..io.rasters.writer import Band, Outputs
 from ..networks.card import ModelCard
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
-from .common.inputs import Compute, SceneInputs, conclude
+from .common.inputs import conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
+from .common.settings import ClassChoice, RasterJob
 
 if TYPE_CHECKING:
     from ..core.contributions.run import Shares
@@ -24,19 +31,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Contributions:
-    """Split the logits of a scene's map.
+class Contributions(ClassChoice, RasterJob):
+    """Split the logits of a scene's map: a band a group, then ``bias`` and ``logit``, in units of the logit.
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters.
-    model : str
-        Id of an installed model, or a path to a package.
-    output : str
-        Raster to write: one band a group, then ``bias`` and ``logit``, in units of the logit.
-    head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
     method : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.CONTRIBUTION_METHODS`.
     groups : str
@@ -48,36 +47,26 @@ class Contributions:
         that are not named are at their mean.
     steps : int
         Steps of ``integrated`` to begin with; doubled until the split stands still.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    output: str
-    head: str = ""
-    class_name: str = "predicted"
-    reference_class: str = ""
-    method: str = "integrated"
-    groups: str = "channel"
-    resolution: str = "native"
+    method: str = default_word(CONTRIBUTION_METHODS)
+    groups: str = default_word(CONTRIBUTION_GROUPS)
+    resolution: str = default_word(RESOLUTIONS)
     baseline: str = ""
     steps: int = CONTRIBUTION_STEPS.default
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the raster; return its path under its published name, and numbers."""
         from ..core.contributions.cell_means import CellMeans
         from ..core.contributions.run import Splitting, plan_contributions, run_contributions, splitter_for
         from ..core.contributions.steps import settled
-        from ..core.target.target import Target
 
         runner = self.compute.runner(self.model, progress)
         card = runner.card
         self._check(card)
         levels = baseline_levels(card, self.baseline)
         splitting = Splitting(self.method, self.groups, levels, self.steps)
-        seeding = Target(self.head, self.class_name, self.reference_class).resolve(card)
+        seeding = self.target().resolve(card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             plan = plan_contributions(
                 runner, scene, scene.region, splitting, seeding, self.compute.memory_mib
@@ -160,8 +149,8 @@ def group_tags(card: ModelCard, group: ChannelGroup) -> dict[str, str]:
 
 def _footprint(card: ModelCard, group: ChannelGroup) -> tuple[float, float] | None:
     """Return the footprint that all channels of a group share; None where they have none or several."""
-    found = {(*card.fine_channels, *card.coarse_channels)[i].footprint_km for i in group.members}
-    return found.pop() if len(found) == 1 else None
+    footprints = {(*card.fine_channels, *card.coarse_channels)[i].footprint_km for i in group.members}
+    return footprints.pop() if len(footprints) == 1 else None
 
 
 def _bands(card: ModelCard, groups: tuple[ChannelGroup, ...], by_scale: bool) -> list[Band]:

@@ -102,7 +102,7 @@ def summary(
 
 def _channels(product: Product) -> dict[str, list[str]]:
     """Return the channels found and missing: each reader has its own way to tell which are missing."""
-    found = [
+    channels = [
         band.name
         for role, raster in product.rasters.items()
         if role != "chart"
@@ -117,7 +117,7 @@ def _channels(product: Product) -> dict[str, list[str]]:
         *facts.get("channels_missing", []),
         *(laid.get("channels_missing", []) if isinstance(laid, Mapping) else []),
     ]
-    return {"found": found, "missing": [name for name in dict.fromkeys(missing) if name not in found]}
+    return {"found": channels, "missing": [name for name in dict.fromkeys(missing) if name not in channels]}
 
 
 def log_lines(facts: Mapping[str, Any]) -> list[str]:

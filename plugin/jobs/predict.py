@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..core.target.probabilities import class_probabilities, entropy, mapped_values
 from ..ground.errors import ParameterError
@@ -21,42 +21,28 @@ from ..report.styles.layers import (
     uncertainty_style,
 )
 from .common.coverage import CoverageMap
-from .common.inputs import Compute, SceneInputs, conclude
+from .common.inputs import conclude
 from .common.provenance import provenance
+from .common.settings import HeadChoice, RasterJob
 
 
 @dataclass(frozen=True)
-class Predict:
-    """Map a scene with a network.
+class Predict(HeadChoice, RasterJob):
+    """Map a scene with a network: concentration in % (sigmoid, linear) or class codes (softmax).
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters.
-    model : str
-        Id of an installed model, or a path to a package.
-    output : str
-        Raster to write: concentration in % (sigmoid, linear) or class codes (softmax).
-    head : str
-        Name of the network's head; its first one where empty.
     probabilities : str, optional
         Raster of one probability (0 to 1) a class.
     uncertainty : str, optional
         Raster of the entropy of the probabilities, in bits.
     coverage : str, optional
         Class raster of land, of the coastal zones that radiometer footprints reach, and of gaps.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    output: str
-    head: str = ""
     probabilities: str | None = None
     uncertainty: str | None = None
     coverage: str | None = None
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""

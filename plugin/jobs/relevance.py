@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from ..ground.errors import ParameterError
 from ..ground.protocols import Part, Progress
-from ..ground.vocabulary.relevance_methods import SETTINGS, default_of
+from ..ground.vocabulary.relevance_methods import MethodChoice
+from ..ground.vocabulary.settings import CAP, OFFSET
+from ..ground.vocabulary.words import UNCERTAINTIES, default_word
 from ..io.geometry.vector import Polygons
 from ..io.geometry.zones import PolygonIndex
 from ..io.rasters.writer import Band, Outputs
@@ -20,8 +22,9 @@ from ..networks.card import Channel, ModelCard
 from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
-from .common.inputs import Compute, SceneInputs, conclude
+from .common.inputs import conclude
 from .common.provenance import provenance
+from .common.settings import ClassChoice, ReportPaths, SceneJob
 from .relevance_output.faithfulness import MAP_SHARE, block_relevance, follow_blocks
 from .relevance_output.layers import (
     SUMS,
@@ -47,15 +50,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Relevance:
-    """Explain the network's map of a scene.
+class RelevanceRasters(SceneJob):
+    """Where relevance maps go.
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters.
-    model : str
-        Id of an installed model, or a path to a package.
     sar_relevance : str
         Raster to write: relevance of the SAR channels, one band a channel, in units of the logit.
     mwr_relevance : str, optional
@@ -63,91 +62,61 @@ class Relevance:
         that a cell covers, then, in bands named ``…_per_pixel``, the same for each of these pixels.
     ancillary_folder : str, optional
         Folder for one raster a further channel (incidence angle, distance map, weather).
-    report, report_json, report_csv : str, optional
-        The report, and its content for programs.
-    head : str
-        The network's head; its first one where empty.
-    class_name : str
-        The class explained; ``predicted`` is at each pixel the class mapped there.
-    reference_class : str
-        Explain `class_name` rather than this one; empty for none.
-    component : str
-        Explain what this component of the last layer adds to the logit; empty for all of it.
-    method : str
-        A word of :data:`floelens.plugin.ground.vocabulary.relevance_methods.METHODS`.
+    """
+
+    sar_relevance: str
+    mwr_relevance: str | None = None
+    ancillary_folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
+    """Explain the network's map of a scene.
+
+    Parameters
+    ----------
     aoi : Polygons, optional
         The region explained; everything valid where None.
     point : tuple of float, optional
         Longitude and latitude of a single pixel to explain instead.
-    steps : int
-        Steps of integrated gradients to begin with; doubled until complete.
     baseline : str
         Physical values of some channels, ``hh=-20,hv=-28``, that relevance is measured against, for the methods
         that take a baseline; the other channels stand at their mean.
-    epsilon, gamma, alpha, first_layer, patch : float, float, float, str, int
-        Settings of the methods, as :class:`floelens.plugin.core.relevance.methods.Method` has them.
     uncertainty : str
         A word of :data:`floelens.plugin.ground.vocabulary.words.UNCERTAINTIES`.
     ensemble : tuple of str
         Ids or paths of the models beside `model`.
-    samples, noise, seed : int, float, int
-        Of SmoothGrad and of what the uncertainty draws.
     cap, offset, mask_fill : float, float, float or None
         What the network is allowed to see of the SAR channels, as
         :class:`floelens.plugin.core.relevance.focus.Focus` has them.
+    component : str
+        Explain what this component of the last layer adds to the logit; empty for all of it.
     faithfulness : bool
         Whether blocks are deleted and inserted in the map's order, for the report.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    sar_relevance: str
-    mwr_relevance: str | None = None
-    ancillary_folder: str | None = None
-    report: str | None = None
-    report_json: str | None = None
-    report_csv: str | None = None
-    head: str = ""
-    class_name: str = "predicted"
-    reference_class: str = ""
-    component: str = ""
-    method: str = "gradient_x_input"
     aoi: Polygons | None = None
     point: tuple[float, float] | None = None
-    steps: int = default_of("steps")
     baseline: str = ""
-    epsilon: float = default_of("epsilon")
-    gamma: float = default_of("gamma")
-    alpha: float = default_of("alpha")
-    first_layer: str = default_of("first_layer")
-    patch: int = default_of("patch")
-    uncertainty: str = "none"
+    uncertainty: str = default_word(UNCERTAINTIES)
     ensemble: tuple[str, ...] = ()
-    samples: int = default_of("samples")
-    noise: float = default_of("noise")
-    seed: int = default_of("seed")
-    cap: float = 0.0
-    offset: float = 0.0
+    cap: float = CAP.default
+    offset: float = OFFSET.default
     mask_fill: float | None = None
+    component: str = ""
     faithfulness: bool = False
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
-        from ..core.target.target import Target
 
         runner = self._runner(self.model, progress)
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         self._check(card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
-            target = Target(
-                self.head, self.class_name, self.reference_class, self._region(scene), self.component
-            )
+            target = self.target(self._region(scene), self.component)
             seeding = target.resolve(card)
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
             method = refined(runner, scene, plan, seeding, method, progress)
@@ -173,25 +142,17 @@ class Relevance:
                 outputs, scene, runner, seeding, result, channels, uncertainty.text(), curves, tags
             )
         return {
-            **self._paths(),
+            **self.written(
+                SAR_RELEVANCE=self.sar_relevance,
+                MWR_RELEVANCE=self.mwr_relevance,
+                ANCILLARY_RELEVANCE_FOLDER=self.ancillary_folder,
+            ),
             "MODEL_ID": card.id,
             "CLASS_NAME": seeding.shown,
             "SCENE_NAME": scene.name,
             "START_TIME": scene.start_time or "",
             **_numbers(result),
         }
-
-    def _paths(self) -> dict[str, object]:
-        """Return what was written, by the published names."""
-        paths = {
-            "SAR_RELEVANCE": self.sar_relevance,
-            "MWR_RELEVANCE": self.mwr_relevance,
-            "ANCILLARY_RELEVANCE_FOLDER": self.ancillary_folder,
-            "REPORT": self.report,
-            "REPORT_JSON": self.report_json,
-            "REPORT_CSV": self.report_csv,
-        }
-        return {name: path for name, path in paths.items() if path}
 
     def _check(self, card: ModelCard) -> None:
         """Refuse outputs that the network cannot fill, or that nothing would show.
@@ -286,8 +247,7 @@ class Relevance:
     def _method(self, card: ModelCard) -> Method:
         from ..core.relevance.methods import Method
 
-        settings = {name: getattr(self, name) for name in SETTINGS}
-        return Method(self.method, baseline=baseline_levels(card, self.baseline), **settings)
+        return Method(self.method, baseline=baseline_levels(card, self.baseline), **self.settings())
 
     def _runner(self, model: str, progress: Progress | None = None) -> Runner:
         """Return the network that is explained: of `component` alone where one is named, and as `focus` shows it."""
@@ -416,11 +376,11 @@ def _ancillary(folder: str, channel: Channel) -> str:
 
 def _numbers(result: RelevanceResult) -> dict[str, object]:
     """Return the sums of a run, by the published names."""
-    accounts = result.accounts
+    conservation = result.conservation
     return {
         "PIXELS_EXPLAINED": int(result.pixels),
-        "TARGET_SUM": float(accounts.target_sum),
-        "RELEVANCE_SUM": float(accounts.relevance_sum),
-        "BIAS_SHARE": float(accounts.bias),
-        "RELATIVE_RESIDUAL": float(accounts.relative_residual) if accounts.conservative else None,
+        "TARGET_SUM": float(conservation.target_sum),
+        "RELEVANCE_SUM": float(conservation.relevance_sum),
+        "BIAS_SHARE": float(conservation.bias),
+        "RELATIVE_RESIDUAL": float(conservation.relative_residual) if conservation.conservative else None,
     }

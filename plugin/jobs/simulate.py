@@ -25,7 +25,8 @@ from ..core.streaming.run_time import clock
 from ..ground.errors import Cancelled, ParameterError, SceneError
 from ..ground.protocols import Progress
 from ..ground.version import plugin_version
-from ..ground.vocabulary.words import GEOREFERENCING, check_word
+from ..ground.vocabulary.settings import CENTER, COLS, PIXEL_SIZE, ROWS, SCENE_SEED
+from ..ground.vocabulary.words import GEOREFERENCING, check_word, default_word
 from ..ground.window import Window
 from ..io.environment.crs import LONLAT, transform
 from ..io.environment.gdal_state import bounded_block_cache
@@ -72,12 +73,12 @@ class SimulateScene:
         What to write.
     """
 
-    seed: int = 1
-    rows: int = 2000
-    cols: int = 2000
-    pixel_size: float = 80.0
-    center: tuple[float, float] = (20.0, 79.0)
-    georeferencing: str = "gcps"
+    seed: int = SCENE_SEED.default
+    rows: int = ROWS.default
+    cols: int = COLS.default
+    pixel_size: float = PIXEL_SIZE.default
+    center: tuple[float, float] = CENTER
+    georeferencing: str = default_word(GEOREFERENCING)
     concentration: str | None = None
     sar: str | None = None
     mwr: str | None = None

@@ -13,7 +13,8 @@ import numpy as np
 from ..ground.errors import Cancelled, ParameterError
 from ..ground.protocols import Progress
 from ..ground.vocabulary.benchmarks import BENCHMARK_METHODS, DEFAULT_METHODS, SIZES
-from ..ground.vocabulary.words import check_word
+from ..ground.vocabulary.relevance_methods import MethodChoice
+from ..ground.vocabulary.words import check_word, default_word
 from ..io.geometry.grid import Grid
 from ..io.geometry.vector import Polygons
 from ..io.rasters.writer import Band, Outputs
@@ -65,8 +66,8 @@ class SquaresBenchmark:
 
     output: str
     methods: tuple[str, ...] = DEFAULT_METHODS
-    size: str = "quick"
-    seed: int = 0
+    size: str = default_word(SIZES)
+    seed: int = MethodChoice.seed
     report: str | None = None
     report_json: str | None = None
     report_csv: str | None = None

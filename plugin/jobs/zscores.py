@@ -21,11 +21,13 @@ from ..core.zscores.sums.information import Information, OutputLayer
 from ..core.zscores.sums.refit_sample import sampled_batches
 from ..ground.errors import ParameterError
 from ..ground.protocols import Part, Progress
-from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word
+from ..ground.vocabulary.settings import BLOCK_SIZE, ZONE_SIZE
+from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS, check_word, default_word
 from ..io.geometry.vector import Polygons
 from ..io.rasters.writer import Outputs
 from ..networks.card import ModelCard
 from .common.inputs import Compute, SceneInputs
+from .common.settings import ReportPaths
 from .scoring.error import write_error
 from .scoring.report import SceneScores, repetitions, run_parameters, uneven, write_report, write_table
 from .scoring.scene import score_scene
@@ -41,8 +43,8 @@ ERROR_SHARE = 0.2  # of the progress, roughly: what the raster of errors takes
 
 
 @dataclass(frozen=True)
-class ZScores:
-    """Score the components of a model's output layer.
+class _ScoreTable:
+    """What is scored, and where its table goes.
 
     Parameters
     ----------
@@ -52,6 +54,19 @@ class ZScores:
         Table (CSV) of one row a class and component.
     scene : SceneInputs, optional
         A scene to score; None where only states are merged.
+    """
+
+    model: str
+    output: str
+    scene: SceneInputs | None = None
+
+
+@dataclass(frozen=True)
+class ZScores(ReportPaths, _ScoreTable):
+    """Score the components of a model's output layer.
+
+    Parameters
+    ----------
     state_in : tuple of str
         States of earlier runs with the same model.
     labels : str, optional
@@ -77,8 +92,6 @@ class ZScores:
         Polygons to write, with the scores of each zone.
     standardised : str, optional
         Raster to write: contributions of each channel to every head against the model's reference.
-    report, report_json, report_csv : str, optional
-        The report, and its content for programs.
     state : str, optional
         Mergeable state to write.
     error : str, optional
@@ -87,24 +100,18 @@ class ZScores:
         Where and how.
     """
 
-    model: str
-    output: str
-    scene: SceneInputs | None = None
     state_in: tuple[str, ...] = ()
     labels: str | None = None
     zones: Polygons | None = None
-    zone_size_km: float = 0.0
+    zone_size_km: float = ZONE_SIZE.default
     sample: int = AUTOMATIC
-    clusters: str = "blocks"
-    block_size_km: float = 64.0
+    clusters: str = default_word(CLUSTERS)
+    block_size_km: float = BLOCK_SIZE.default
     refit: bool = False
-    channel_method: str = "integrated"
+    channel_method: str = default_word(CHANNEL_METHODS)
     reference_class: str = ""
     zone_zscores: str | None = None
     standardised: str | None = None
-    report: str | None = None
-    report_json: str | None = None
-    report_csv: str | None = None
     state: str | None = None
     error: str | None = None
     compute: Compute = field(default_factory=Compute)
@@ -149,26 +156,18 @@ class ZScores:
             lists = head_short_lists(state.heads, scores, state.samples) if any(reports[:2]) else ()
             write_report(outputs, reports, card, parameters, scores, channels, scene, warnings, pixels, lists)
         return {
-            **self._paths(),
+            **self.written(
+                OUTPUT=self.output,
+                ZONE_ZSCORES=self.zone_zscores,
+                STANDARDISED=self.standardised,
+                STATE=self.state,
+                ERROR=self.error,
+            ),
             "MODEL_ID": card.id,
             "SCENE_NAME": scene.name,
             "START_TIME": scene.start_time,
             "PIXELS": int(state.heads[0].n),
         }
-
-    def _paths(self) -> dict[str, object]:
-        """Return what was written, by the published names."""
-        paths = {
-            "OUTPUT": self.output,
-            "ZONE_ZSCORES": self.zone_zscores,
-            "STANDARDISED": self.standardised,
-            "REPORT": self.report,
-            "REPORT_JSON": self.report_json,
-            "REPORT_CSV": self.report_csv,
-            "STATE": self.state,
-            "ERROR": self.error,
-        }
-        return {name: path for name, path in paths.items() if path}
 
     def _check(self) -> None:
         """Refuse parameters that do not go together.

@@ -33,18 +33,19 @@ def architecture(card: ModelCard) -> Architecture:
             f"The card of '{card.id}' names the architecture {shown(name)}, which is not known. "
             f"Known are: {', '.join(ARCHITECTURES)}."
         )
-    return _named(name)
+    return named(name)
 
 
-def _named(name: str) -> Architecture:
+def named(name: str) -> Architecture:
+    """Return the architecture of a row of :data:`ARCHITECTURES`."""
     return import_module(f".{ARCHITECTURES[name]}", __package__).ARCHITECTURE
 
 
 def fast_paths(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
     """Return what an architecture computes faster for a network of its own, or None."""
     for name in ARCHITECTURES:
-        fast = _named(name).fast
-        found = fast(module, dtype) if fast is not None else None
-        if found is not None:
-            return found
+        fast = named(name).fast
+        paths = fast(module, dtype) if fast is not None else None
+        if paths is not None:
+            return paths
     return None

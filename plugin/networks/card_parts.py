@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..ground.vocabulary.words import PREDICTED
 from .card_checks import (
     LARGEST,
     MOST_DEVIATIONS,
@@ -33,7 +34,7 @@ GRIDS = ("fine", "coarse")
 KINDS = ("sigmoid", "softmax", "linear")
 # Names of parameters' values that a class cannot have as well.
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
-RESERVED_CLASS_NAMES = ("predicted",)
+RESERVED_CLASS_NAMES = (PREDICTED,)
 
 
 def normalised(name: str) -> str:

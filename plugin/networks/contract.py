@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Edges = tuple[bool, bool, bool, bool]
 
 # record(layer, amount): the relevance that went to the bias of a layer, a float64 scalar. LRP-ε puts the name
-# of the account (bias, stabiliser) before the layer.
+# of the kind of leak (bias, stabiliser) before the layer.
 Record = Callable[..., None]
 # backward(gradient of the logits, record): that of the fine and of the coarse inputs; to be called before the
 # next forward pass.
@@ -126,8 +126,11 @@ class Architecture:
     fast : callable, optional
         ``fast(module, dtype)`` returns the fast paths of a network that `build` made, as a copy in float64,
         float32 or bfloat16 which shares nothing with it; None for any other module.
+    examples : tuple of mapping
+        Arguments of small networks, which the conformance test builds: one for each set of fast paths.
     """
 
     arguments: tuple[str, ...]
     build: Callable[[ModelCard, Mapping[str, Any]], nn.Module]
     fast: Callable[[nn.Module, torch.dtype], FastPaths | None] | None = None
+    examples: tuple[Mapping[str, Any], ...] = ({},)

@@ -43,9 +43,9 @@ class OutputConvolution:
 
     def inputs(self, module: nn.Module, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return the components (sample, component, row, column) of a network's inputs."""
-        with recorded(module, {self.names[0]: "input"}) as found:
+        with recorded(module, {self.names[0]: "input"}) as arrays:
             module(fine, coarse)
-        return found[self.names[0]]
+        return arrays[self.names[0]]
 
 
 def output_convolution(module: nn.Module) -> OutputConvolution | None:
@@ -116,9 +116,9 @@ def activation(
     names = layer_names(module)
     if layer not in names:
         raise ModelError(f"The network has no layer '{layer}'. Its layers are {', '.join(names)}.")
-    with recorded(module, {layer: "output"}) as found:
+    with recorded(module, {layer: "output"}) as outputs:
         module(fine, coarse)
-    return found[layer]
+    return outputs[layer]
 
 
 @contextmanager
@@ -137,18 +137,18 @@ def recorded(module: nn.Module, wanted: dict[str, str]) -> Iterator[dict[str, to
     dict of str to torch.Tensor
         Filled by every pass through the network.
     """
-    found: dict[str, torch.Tensor] = {}
+    arrays: dict[str, torch.Tensor] = {}
 
     def hook(name: str):
         def keep(_layer, inputs, output) -> None:
             # A layer behind it may work in place on what it is given.
-            found[name] = inputs[0] if wanted[name] == "input" else output.clone()
+            arrays[name] = inputs[0] if wanted[name] == "input" else output.clone()
 
         return keep
 
     handles = [module.get_submodule(name).register_forward_hook(hook(name)) for name in wanted]
     try:
-        yield found
+        yield arrays
     finally:
         for handle in handles:
             handle.remove()

@@ -72,8 +72,8 @@ class SamePool2d(nn.Module):
         return sums / (self.counts(rows, values)[:, None] * self.counts(cols, values))
 
 
-class NearestUpsample(nn.Module):
-    """Each coarse cell repeated over its `ratio` x `ratio` pixels, cut to the size of a fine array.
+class _Upsample(nn.Module):
+    """Brings coarse cells to fine pixels.
 
     Parameters
     ----------
@@ -88,6 +88,10 @@ class NearestUpsample(nn.Module):
     def extra_repr(self) -> str:
         """Return the ratio, for ``print(network)``."""
         return f"ratio={self.ratio}"
+
+
+class NearestUpsample(_Upsample):
+    """Each coarse cell repeated over its `ratio` x `ratio` pixels, cut to the size of a fine array."""
 
     def forward(self, coarse: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """Return `coarse` (sample, channel, cell row, cell column) at the rows and columns of `like`.
@@ -105,25 +109,12 @@ class NearestUpsample(nn.Module):
         return pixels[:, :, :rows, :cols]
 
 
-class BilinearUpsample(nn.Module):
+class BilinearUpsample(_Upsample):
     """Coarse cells interpolated bilinearly between their centres, cut to the size of a fine array.
 
     Beyond the outermost centres the outermost cell is continued. A pixel may depend on the cell
     beside its own.
-
-    Parameters
-    ----------
-    ratio : int
-        Fine pixels along one side of a coarse cell.
     """
-
-    def __init__(self, ratio: int) -> None:
-        super().__init__()
-        self.ratio = ratio
-
-    def extra_repr(self) -> str:
-        """Return the ratio, for ``print(network)``."""
-        return f"ratio={self.ratio}"
 
     def forward(self, coarse: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """Return `coarse` (sample, channel, cell row, cell column) at the rows and columns of `like`.

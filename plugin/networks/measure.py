@@ -155,8 +155,8 @@ def receptive_field_and_rest(
     if budget.whole_periods and periods[0] > _NARROW:  # it takes no images of the common stride
         periods = periods[:1]
     for period in periods:
-        found, reason = _field(open_copy, card, period, budget)
-        fields += [found] if found else []
+        field, reason = _field(open_copy, card, period, budget)
+        fields += [field] if field else []
         reasons += [reason] if reason else []
     if not fields:
         return None, (f"The receptive field was not measured: {reasons[0]}.",)

@@ -40,10 +40,10 @@ def installed() -> dict[str, Path]:
     Where two packages have one id the first is listed (plugin, FLOELENS_MODELS, user folder);
     :func:`find` refuses such an id.
     """
-    found: dict[str, Path] = {}
+    packages: dict[str, Path] = {}
     for identifier, folder in _packages():
-        found.setdefault(identifier, folder)
-    return dict(sorted(found.items()))
+        packages.setdefault(identifier, folder)
+    return dict(sorted(packages.items()))
 
 
 def find(model: str | os.PathLike) -> Path:
@@ -132,7 +132,7 @@ def _packages() -> list[tuple[str, Path]]:
 
 def _subfolders(place: Path) -> list[Path]:
     """Return the folders in a place, by name; none of hidden ones, which are packages just being written."""
-    found = []
+    folders = []
     try:
         with os.scandir(place) as entries:
             for entry in itertools.islice(entries, _MOST_FOLDERS):
@@ -141,10 +141,10 @@ def _subfolders(place: Path) -> list[Path]:
                 except OSError:
                     continue
                 if usable:
-                    found.append(place / entry.name)
+                    folders.append(place / entry.name)
     except OSError:
         pass
-    return sorted(found)
+    return sorted(folders)
 
 
 def _id_of(folder: Path) -> str:

@@ -105,13 +105,13 @@ class _Counter(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        found = operation(*args, **(kwargs or {}))
-        if isinstance(found, torch.Tensor):
+        result = operation(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
             if operation._schema.returns[0].alias_info is None:  # else it is a view, or written in place
-                self.values += found.numel()
+                self.values += result.numel()
             name = str(operation)
             if "convolution" in name:
-                self.products += found.numel() * args[1][0].numel()
+                self.products += result.numel() * args[1][0].numel()
             elif "mm" in name:
-                self.products += found.numel() * args[-1].shape[-2]
-        return found
+                self.products += result.numel() * args[-1].shape[-2]
+        return result

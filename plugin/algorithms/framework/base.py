@@ -115,8 +115,8 @@ class CalledReading:
         self._values, self._caller = values, caller
 
     def __getattr__(self, name: str):
-        found = getattr(self._values, name)
-        return functools.partial(self._caller.call, found) if callable(found) else found
+        attribute = getattr(self._values, name)
+        return functools.partial(self._caller.call, attribute) if callable(attribute) else attribute
 
 
 class FloeLensAlgorithm(QgsProcessingAlgorithm):

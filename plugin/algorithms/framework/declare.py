@@ -29,6 +29,9 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from ...ground.vocabulary.settings import Setting
+from ...ground.vocabulary.words import default_word
+
 WORDS = "floelens_words"  # metadata key: the words of an enum, for messages
 
 
@@ -111,11 +114,12 @@ def text(name: str, label: str, help_text: str, default: str = "", advanced: boo
 
 
 def choice(
-    name: str, label: str, help_text: str, words: Mapping[str, str], default: str, advanced: bool = False
+    name: str, label: str, help_text: str, words: Mapping[str, str], default: str = "", advanced: bool = False
 ):
-    """Return an enum of static words; `words` says what each means."""
+    """Return an enum of static words; `words` says what each means. The first is the default unless one is named."""
+    chosen = default or default_word(words)
     parameter = QgsProcessingParameterEnum(
-        name, label, list(words), allowMultiple=False, defaultValue=default, usesStaticStrings=True
+        name, label, list(words), allowMultiple=False, defaultValue=chosen, usesStaticStrings=True
     )
     parameter.setMetadata({WORDS: list(words)})
     listed = "; ".join(f"{word}: {meaning}" for word, meaning in words.items())
@@ -169,6 +173,16 @@ def number(
     return _finished(
         QgsProcessingParameterNumber(name, label, kind, default, False, low, high), help_text, advanced
     )
+
+
+def setting(name: str, row: Setting, advanced: bool = True):
+    """Return the number that a row of the vocabulary describes."""
+    about = (name, row.label, row.help)
+    if row.least is None or row.most is None:
+        raise ValueError(f"the number {name} has no least and largest value")
+    if isinstance(row.default, int):
+        return whole(*about, row.default, int(row.least), int(row.most), advanced)
+    return number(*about, row.default, row.least, row.most, advanced)
 
 
 def raster_output(name: str, label: str, help_text: str, optional: bool = False, made: bool = True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
+from ...ground.vocabulary.words import PREDICTED
 from . import declare
 from .base import Destinations
 from .scene import SceneAlgorithm
@@ -19,7 +20,7 @@ class ExplainingAlgorithm(SceneAlgorithm):
                 "CLASS",
                 "Class to explain",
                 "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts.",
-                default="predicted",
+                default=PREDICTED,
             )
         )
         self.addParameter(

@@ -184,10 +184,10 @@ class Reading:
         # QGIS's own check of geometries throws through Python, which ends the process.
         unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
         features = source.getFeatures(unchecked_request(), unchecked)
-        found = self._polygons(name, features, source.sourceCrs(), names_from)
+        layer = self._polygons(name, features, source.sourceCrs(), names_from)
         del features, source
         release(self._context, self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
-        return found
+        return layer
 
     def extent(self, name: str, sar: str | None):
         """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...ground.errors import ParameterError
 from ...ground.vocabulary.relevance_methods import SETTINGS
+from ...ground.vocabulary.settings import CAP, OFFSET
 from ...ground.vocabulary.words import FIRST_LAYERS, UNCERTAINTIES
 from . import declare
 from .base import Destinations
@@ -28,7 +29,6 @@ def method_options() -> list:
             "Repeat the explanation and write mean and standard deviation: after the bands of the channels (hh, hv) "
             "come those of their deviations (hh_sd, hv_sd).",
             UNCERTAINTIES,
-            "none",
             advanced=True,
         ),
         declare.text(
@@ -50,25 +50,8 @@ def method_settings() -> list:
 def focus_options() -> list:
     """Return the parameters of what the network is allowed to see."""
     options = [
-        declare.number(
-            "CAP",
-            "Cap of SAR values (standard deviations)",
-            "SAR values farther than this from their training mean are set to this distance, so that outliers make no "
-            "peaks in the map; 0 caps none.",
-            0.0,
-            0.0,
-            1000.0,
-            advanced=True,
-        ),
-        declare.number(
-            "OFFSET",
-            "Offset of SAR values (standard deviations)",
-            "Added to every SAR value after the cap: a map that moves while the prediction does not is an artifact.",
-            0.0,
-            -1000.0,
-            1000.0,
-            advanced=True,
-        ),
+        declare.setting("CAP", CAP),
+        declare.setting("OFFSET", OFFSET),
         declare.text(
             "MASK_FILL",
             "Fill of gaps and land (standard deviations)",
@@ -96,14 +79,10 @@ def chosen_focus(values: Destinations) -> dict:
 def _setting(name: str):
     """Return the parameter of a setting."""
     setting = SETTINGS[name]
-    about = (name.upper(), setting.label, setting.help)
     if isinstance(setting.default, str):
+        about = (name.upper(), setting.label, setting.help)
         return declare.choice(*about, FIRST_LAYERS, setting.default, advanced=True)
-    if setting.least is None or setting.most is None:
-        raise ValueError(f"the number {name} has no least and largest value")
-    if isinstance(setting.default, int):
-        return declare.whole(*about, setting.default, int(setting.least), int(setting.most), advanced=True)
-    return declare.number(*about, setting.default, setting.least, setting.most, advanced=True)
+    return declare.setting(name.upper(), setting)
 
 
 def chosen_options(values: Destinations) -> dict:

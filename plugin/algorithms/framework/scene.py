@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from qgis.core import QgsProcessingOutputFile
 
+from ...ground.vocabulary.settings import MEMORY
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
@@ -98,7 +99,6 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 "Where the network runs. Where the memory of a CUDA device does not suffice, tiles become smaller, and "
                 "at last the CPU goes on.",
                 DEVICES,
-                "auto",
                 advanced=True,
             )
         )
@@ -108,20 +108,10 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 "Precision",
                 "Number format inside the network.",
                 PRECISIONS,
-                "float32",
                 advanced=True,
             )
         )
-        self.addParameter(
-            declare.whole(
-                "MEMORY",
-                "Memory (MiB)",
-                "Memory for tiles; it sets their size, and results do not depend on it.",
-                1024,
-                128,
-                advanced=True,
-            )
-        )
+        self.addParameter(declare.setting("MEMORY", MEMORY))
         self.declare_acceptance()
 
     def declare_acceptance(self) -> None:

@@ -156,8 +156,8 @@ class Ablator:
                 if mask.any():
                     values[number] = (distance * mask).to(self._runner.dtype)
             rows.append(ChannelParts(values, distance.to(self._runner.dtype)))
-        found = self._forward.propagate(rows, Straight())
-        return {number: found.part(number).to(self._runner.input_dtype) for number in wanted}
+        parts = self._forward.propagate(rows, Straight())
+        return {number: parts.part(number).to(self._runner.input_dtype) for number in wanted}
 
     def replaced(self, inputs: Inputs, baseline: Inputs, numbers: Sequence[int]) -> Inputs:
         """Return the inputs with the groups `numbers` at their baseline."""
@@ -168,10 +168,10 @@ class Ablator:
         return Inputs(fine, torch.where(chosen, baseline.coarse, inputs.coarse))
 
     def _distances(self, inputs: Inputs, baseline: Inputs) -> list[tuple[torch.Tensor, int]]:
-        found = [(inputs.fine - baseline.fine, 0)]
+        distances = [(inputs.fine - baseline.fine, 0)]
         if inputs.coarse is not None:
-            found.append((inputs.coarse - baseline.coarse, inputs.fine.shape[1]))
-        return found
+            distances.append((inputs.coarse - baseline.coarse, inputs.fine.shape[1]))
+        return distances
 
     def _mask(self, numbers: Sequence[int], like: torch.Tensor, first: int) -> torch.Tensor:
         """Return which channels of an array belong to groups: (1, channel, 1, 1), bool."""
@@ -251,10 +251,10 @@ def run_ablation(
                 window = Window(tile.output.row, plan.region.col, tile.output.rows, plan.region.cols)
                 strip = np.full((len(ablator.groups), window.rows, window.cols), np.nan, runner.array_dtype)
             if patch.valid[tile.output.slices(patch.window)].any():
-                for piece, (found, taken) in fallback.pieces(tile, partial(take_out, patch)):
+                for piece, (changes, taken) in fallback.pieces(tile, partial(take_out, patch)):
                     sums.merge(taken)
                     valid = patch.valid[piece.output.slices(patch.window)]
-                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, found, np.nan)
+                    strip[(slice(None), *piece.output.slices(window))] = np.where(valid, changes, np.nan)
             if last:
                 behind.write(strip)
                 strip = None

@@ -40,16 +40,16 @@ def shapley_values(value: Callable[[tuple[int, ...]], np.ndarray], players: int)
         raise ValueError(f"Shapley values of {players} players would take {2**players} runs")
     total: np.ndarray | None = None
     for members in coalitions(players):
-        found = value(members)
+        worth = value(members)
         if total is None:
-            total = np.zeros((players, *found.shape))
+            total = np.zeros((players, *worth.shape))
         size = len(members)
         for player in range(players):
             # s! (k-s-1)!/k! = 1/(k C(k-1, s)), s being the size without the player.
             if player in members:
-                total[player] += found / (players * comb(players - 1, size - 1))
+                total[player] += worth / (players * comb(players - 1, size - 1))
             else:
-                total[player] -= found / (players * comb(players - 1, size))
+                total[player] -= worth / (players * comb(players - 1, size))
     if total is None:
         raise ValueError("there is no coalition to be valued")
     return total

@@ -185,8 +185,8 @@ class NetworkMapper:
         source = PatchSource(patch, self._scene, self._runner.ratio)
         hushed = Hushed(self._progress, self.cost)
         found = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
-        accounts = found.accounts
-        self.residual = float(accounts.relative_residual) if accounts.conservative else float("nan")
+        conservation = found.conservation
+        self.residual = float(conservation.relative_residual) if conservation.conservative else float("nan")
         self.cost.pixels += self.passes * core.rows * core.cols
         return sink.values()
 

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..layers.kinds import kind_of_call
+
 COLUMNS, COLUMNS_REVERSED, ROWS = "columns", "columns_reversed", "rows"
 SPREAD = 0.1
-ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Reservoir:
     leaky : bool
         Whether the state keeps 1 - α of itself, or all.
     activation : str
-        ``tanh``, ``sigmoid`` or ``relu``.
+        ``tanh``, ``sigmoid`` or ``relu``: a method of a tensor in :data:`..layers.kinds.KINDS`.
     """
 
     leak: float
@@ -105,7 +106,8 @@ class EchoState:
     @cached_property
     def activation(self) -> nn.Module:
         """The activation g."""
-        return ACTIVATIONS[self.reservoir.activation]()
+        word = self.reservoir.activation
+        return kind_of_call("activation", word).calls[word]()
 
     def steps(self, fields: torch.Tensor) -> torch.Tensor:
         """Return fields (sample, 1, row, column) as what is read step by step, (step, sample, pixel)."""

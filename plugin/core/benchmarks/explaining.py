@@ -18,7 +18,7 @@ from torch import nn
 
 from ...networks.contract import FastPaths
 from ..layers.activations import Rescaled
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..layers.rules import Rules, along_gradient
 from ..relevance.explainers import Explainer, Explanation
 from ..relevance.methods import (
@@ -140,7 +140,7 @@ class _Samples:
             relevance = _occluded(self, fields, classes, check)
         else:
             found = self.explainer(method, check).explain(
-                Inputs(fields, None), lambda logits: _seeds(logits, classes), Ledger()
+                Inputs(fields, None), lambda logits: _seeds(logits, classes), Leaks()
             )
             relevance = torch.zeros_like(fields) if found.fine is None else found.fine
             if method.times_input:
@@ -218,7 +218,7 @@ class ReservoirNetwork(_Samples):
         """Return the gradient of Σ seeds · outputs."""
         backward = LayerwiseBackward(self.network, Rules(along_gradient, self.dtype))
         backward.forward(inputs.fine)
-        return backward.backward(seeds, Ledger()), None
+        return backward.backward(seeds, Leaks()), None
 
     def explainer(self, method: Method, check: Check) -> Explainer:
         """Return what explains by a method: step by step through the layers, or along a path or over noise."""
@@ -236,14 +236,14 @@ class _StepByStep:
     def __init__(self, network: EchoState, rules: Rules, differences: Rescaled | None = None) -> None:
         self._backward, self._differences = LayerwiseBackward(network, rules), differences
 
-    def explain(self, inputs: Inputs, seeds: Callable, ledger: Ledger, place: object = None) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Callable, leaks: Leaks, place: object = None) -> Explanation:
         """Explain some samples."""
         if self._differences is not None:
             self._differences.record()
             self._backward.forward(torch.zeros_like(inputs.fine))
             self._differences.recording = False
         seeded = seeds(self._backward.forward(inputs.fine))
-        return Explanation(0.0, self._backward.backward(seeded, ledger), None)
+        return Explanation(0.0, self._backward.backward(seeded, leaks), None)
 
 
 def _seeds(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

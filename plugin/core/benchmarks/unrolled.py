@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from ...ground.errors import ParameterError
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..layers.rules import Rules
 from .echo_state import EchoState
 
@@ -161,18 +161,18 @@ class LayerwiseBackward:
             output, self._pull_output = rules.layer("output", self._output, (state,))
         return output
 
-    def backward(self, seeds: torch.Tensor, ledger: Ledger) -> torch.Tensor:
+    def backward(self, seeds: torch.Tensor, leaks: Leaks) -> torch.Tensor:
         """Return the multipliers of the fields for multipliers `seeds` of the outputs of the last pass."""
         reservoir, width = self._network.reservoir, self._network.w_in.shape[1]
         found: list[torch.Tensor] = []
         with torch.no_grad():
-            (state,) = self._pull_output(seeds, ledger.of_layer("output"))
+            (state,) = self._pull_output(seeds, leaks.of_layer("output"))
             while self._pulls:
                 pull_z, pull_act = self._pulls.pop()
                 last = not self._pulls
                 factor = reservoir.first_factor if last else reservoir.leak
-                (z,) = pull_act(factor * state, ledger.of_layer("activation"))
-                (values,) = pull_z(z, ledger.of_layer("first" if last else "later"))
+                (z,) = pull_act(factor * state, leaks.of_layer("activation"))
+                (values,) = pull_z(z, leaks.of_layer("first" if last else "later"))
                 found.append(values[:, :width])
                 if not last:
                     state = reservoir.keep * state + values[:, width:]

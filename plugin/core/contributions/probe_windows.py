@@ -12,7 +12,7 @@ CANDIDATES = 5
 
 def probe_windows(source: Source, plan: Plan, side: int, number: int) -> list[tuple[Tile, Patch]]:
     """Return up to `number` tiles of `side` pixels, some valid, spread over the region, and what was read for them."""
-    found, region = [], plan.region
+    windows, region = [], plan.region
     for index in range(CANDIDATES * CANDIDATES):
         down, across = divmod(index * 7 % (CANDIDATES * CANDIDATES), CANDIDATES)  # not row by row
         row = region.row + region.rows * (2 * down + 1) // (2 * CANDIDATES)
@@ -20,7 +20,7 @@ def probe_windows(source: Source, plan: Plan, side: int, number: int) -> list[tu
         tile = plan.tile(Window(row, col, 1, 1).grown(side // 2, within=region))
         patch = source.read(tile.read)
         if patch.valid[tile.output.slices(patch.window)].any():
-            found.append((tile, patch))
-        if len(found) == number:
+            windows.append((tile, patch))
+        if len(windows) == number:
             break
-    return found
+    return windows

@@ -196,11 +196,11 @@ def run_contributions(
                 strip = np.full(shape, np.nan, runner.array_dtype)
             if pieces:
                 completeness.run_inside(tile, patch)
-            for piece, found in pieces:
+            for piece, of_piece in pieces:
                 valid = patch.valid[piece.output.slices(patch.window)]
-                sums.add(found, valid, piece.output)
+                sums.add(of_piece, valid, piece.output)
                 filled = strip[(slice(None), *piece.output.slices(window))]
-                filled[...] = found
+                filled[...] = of_piece
                 np.copyto(filled, np.nan, where=~valid)
             if last:
                 behind.write(strip)

@@ -128,7 +128,7 @@ class ChannelSplitter:
 
         A group's part of the fine (number 0) or coarse (1) input is a row where ``wanted(number, group)``.
         """
-        found, first = [], 0
+        parts, first = [], 0
         pairs = ((inputs.fine, origin.fine), (inputs.coarse, origin.coarse))
         for number, (own, start) in enumerate(pairs):
             if own is None:
@@ -141,11 +141,11 @@ class ChannelSplitter:
                     rows[group] = torch.zeros_like(distance)
                     rows[group][:, members] = distance[:, members]
             dtype = self.runner.dtype
-            found.append(
+            parts.append(
                 ChannelParts({name: row.to(dtype) for name, row in rows.items()}, distance.to(dtype))
             )
             first += distance.shape[1]
-        return found
+        return parts
 
     def _members(self, first: int, number: int) -> list[list[int]]:
         """Return for each group its channels among `number` channels from `first` on, counted from there."""
@@ -173,8 +173,8 @@ class GatedSplitter(ChannelSplitter):
             for name, row in parts:
                 yield (name if name >= 0 else -2), row
             return
-        found = self._forward.propagate(self._parts(inputs, origin, [origin]), Frozen())
-        for name, row in found.values.items():
+        rows = self._forward.propagate(self._parts(inputs, origin, [origin]), Frozen())
+        for name, row in rows.values.items():
             yield (name if name >= 0 else -2), _some(row, outputs)
 
 
@@ -241,8 +241,8 @@ class PathSplitter(ChannelSplitter):
                 ends_of_step,
                 lambda number, group: group in carried and not self._straight[number],
             )
-            found = self._forward.propagate(parts, Step())
-            for name, row in found.values.items():
+            rows = self._forward.propagate(parts, Step())
+            for name, row in rows.values.items():
                 if name >= 0:
                     yield name, _some(row, outputs) / steps
 

@@ -72,9 +72,9 @@ class BlockGrid:
         rows, cols = self._places(window, unit)
         down, across = (np.flatnonzero(np.diff(places, prepend=-1)) for places in (rows, cols))
         sums = np.add.reduceat(np.asarray(values, np.float64), down, axis=0)
-        found = np.zeros(self.shape)
-        found[np.ix_(rows[down], cols[across])] = np.add.reduceat(sums, across, axis=1)
-        return found
+        totals = np.zeros(self.shape)
+        totals[np.ix_(rows[down], cols[across])] = np.add.reduceat(sums, across, axis=1)
+        return totals
 
     def spread(self, of_blocks: np.ndarray, window: Window, unit: int = 1) -> np.ndarray:
         """Return for each unit of a window whether its block is marked; no unit outside the region is.

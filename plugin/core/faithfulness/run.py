@@ -120,9 +120,9 @@ def run_faithfulness(
     if tiles:
         announce(source, plan, progress, "Deleting and inserting blocks", probe, tiles)
     for tile, patch, done in _with_patches(source, tiles, progress):
-        for _, (number, found) in fallback.pieces(tile, partial(follow, patch)):
+        for _, (number, curve) in fallback.pieces(tile, partial(follow, patch)):
             pixels += number
-            sums += found
+            sums += curve
         progress.report(done, "Deleting and inserting blocks")
     check_cancelled(progress)
     if not pixels:
@@ -142,7 +142,7 @@ def _logits(patch: Patch, runner: Runner, piece: Tile) -> np.ndarray:
 
 def _reachable_tiles(plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: Seeding) -> list[Tile]:
     """Return the tiles of a plan, each cut to the pixels of the target that the chosen blocks can reach."""
-    found = []
+    tiles = []
     for tile in (tile for strip in plan.strips() for tile in strip):
         near = grid.pixels_near(chosen, plan.radius, tile.output)
         if near.any():
@@ -151,8 +151,8 @@ def _reachable_tiles(plan: Plan, grid: BlockGrid, chosen: np.ndarray, seeding: S
         if len(rows):
             size = (int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
             place = (tile.output.row + int(rows[0]), tile.output.col + int(cols[0]))
-            found.append(plan.tile(Window(*place, *size)))
-    return found
+            tiles.append(plan.tile(Window(*place, *size)))
+    return tiles
 
 
 def _with_patches(
@@ -227,7 +227,7 @@ class _Deletion:
         seen = self._tile.input.intersection(self._grid.region).coarser(self._grid.side)
         seen_here = seen.slices(self._grid.window)
         known: dict[bytes, torch.Tensor] = {}
-        found = []
+        points = []
         for state in deleted:
             away = np.zeros(self._grid.shape, bool)
             away[tuple(places[state].T)] = True
@@ -235,8 +235,8 @@ class _Deletion:
             if key not in known:
                 check_cancelled(progress)
                 known[key] = self._sums(self._without(away))
-            found.append(known[key])
-        sums = torch.stack(found).cpu().numpy()
+            points.append(known[key])
+        sums = torch.stack(points).cpu().numpy()
         if not np.isfinite(sums).all():
             at = self._tile.output
             raise NumericalError(

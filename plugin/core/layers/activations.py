@@ -143,11 +143,11 @@ class Smooth:
 
 def on_one_piece(gate: Activation, z: torch.Tensor, other: torch.Tensor) -> torch.Tensor | None:
     """Return where no bend of an activation lies between two values; None where it has none."""
-    found = None
+    same_piece = None
     for bend in gate.bends:
         here = (z > bend) == (other > bend)
-        found = here if found is None else found & here
-    return found
+        same_piece = here if same_piece is None else same_piece & here
+    return same_piece
 
 
 class Tangent:

@@ -194,8 +194,8 @@ class TransposedConvolution(Affine):
 
     def transpose(self, multipliers: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Convolve."""
-        found = functional.conv2d(multipliers, weight, None, groups=self._groups, **self._geometry)
-        return found[
+        gradients = functional.conv2d(multipliers, weight, None, groups=self._groups, **self._geometry)
+        return gradients[
             :, :, : shape[2], : shape[3]
         ]  # `output_padding` beyond the stride adds places that no input has
 

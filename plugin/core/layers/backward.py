@@ -14,7 +14,7 @@ from torch import fx, nn
 
 from ...ground.errors import ModelError
 from ...networks.layers import trace
-from .conservation import Ledger
+from .conservation import Leaks
 from .kinds import kind_of_node, read_inputs, size_nodes
 from .rules import DirectRelevance, Rules
 
@@ -102,14 +102,14 @@ class LayerwiseBackward(fx.Interpreter):
         self._steps.append((n, sources, backward))
         return output
 
-    def backward(self, seeds: torch.Tensor, ledger: Ledger) -> list[torch.Tensor | None]:
+    def backward(self, seeds: torch.Tensor, leaks: Leaks) -> list[torch.Tensor | None]:
         """Return the multipliers of the inputs, for multipliers `seeds` of the output.
 
         Parameters
         ----------
         seeds : torch.Tensor
             Shape of the output of the last :meth:`forward`; each forward pass serves one backward pass.
-        ledger : Ledger
+        leaks : Leaks
             Records what the layers do not pass to their inputs.
 
         Returns
@@ -127,8 +127,8 @@ class LayerwiseBackward(fx.Interpreter):
                 node, sources, backward = self._steps.pop()
                 if node in arrived:
                     own = arrived.pop(node)
-                    shares = backward(own, ledger.of_layer(name_of(node)))
-                    self.passed(node, sources, own, shares, ledger)
+                    shares = backward(own, leaks.of_layer(name_of(node)))
+                    self.passed(node, sources, own, shares, leaks)
                     for source, share in zip(sources, shares):
                         if isinstance(share, DirectRelevance):
                             _add(direct, source, share.relevance)
@@ -144,7 +144,7 @@ class LayerwiseBackward(fx.Interpreter):
         return [arrived.get(node) for node in inputs]
 
     def passed(
-        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
+        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, leaks: Leaks
     ) -> None:
         """Do nothing; called after each layer's backward step, with the multipliers of its output and its inputs."""
 
@@ -153,8 +153,8 @@ def _add(sums: dict[fx.Node, torch.Tensor], node: fx.Node, share: torch.Tensor) 
     sums[node] = sums[node] + share if node in sums else share
 
 
-def _nothing_to_record(account: str, amount: torch.Tensor) -> None:
-    raise ModelError(f"Relevance of a first layer was lost to '{account}' on its way to the inputs.")
+def _nothing_to_record(kind: str, amount: torch.Tensor) -> None:
+    raise ModelError(f"Relevance of a first layer was lost to '{kind}' on its way to the inputs.")
 
 
 def name_of(node: fx.Node) -> str:

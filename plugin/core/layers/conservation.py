@@ -22,7 +22,7 @@ BIAS, EPSILON, ZERO_DENOMINATOR, PADDING = "bias", "epsilon", "zero_denominator"
 # Residuals accepted of what is exact but for rounding, by precision, as shares of all that is added up.
 ROUNDING = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}
 
-# record(account, amount): what a layer did not pass to its inputs.
+# record(kind, amount): what a layer did not pass to its inputs.
 Record = Callable[[str, torch.Tensor], None]
 
 
@@ -32,32 +32,32 @@ def total(values: torch.Tensor, axes: list[int] | None = None) -> torch.Tensor:
     return values.sum(axes, dtype=torch.promote_types(values.dtype, torch.float32)).double()
 
 
-class Ledger:
+class Leaks:
     """Adds up, by layer, what layers did not pass to their inputs."""
 
     def __init__(self) -> None:
         self._amounts: dict[str, dict[str, torch.Tensor]] = {}
 
-    def record(self, account: str, layer: str, amount: torch.Tensor) -> None:
-        """Add an amount (a float64 scalar) to an account of a layer."""
-        layers = self._amounts.setdefault(account, {})
+    def record(self, kind: str, layer: str, amount: torch.Tensor) -> None:
+        """Add an amount (a float64 scalar) to a kind of leak (bias, epsilon, …) of a layer."""
+        layers = self._amounts.setdefault(kind, {})
         layers[layer] = layers[layer] + amount if layer in layers else amount
 
     def of_layer(self, layer: str) -> Callable[[str, torch.Tensor], None]:
-        """Return what records an amount in an account of this layer."""
-        return lambda account, amount: self.record(account, layer, amount)
+        """Return what records an amount of a kind in this layer."""
+        return lambda kind, amount: self.record(kind, layer, amount)
 
-    def add(self, other: Ledger) -> None:
-        """Add all amounts of another ledger."""
-        for account, layers in other._amounts.items():
+    def add(self, other: Leaks) -> None:
+        """Add what others have recorded."""
+        for kind, layers in other._amounts.items():
             for layer, amount in layers.items():
-                self.record(account, layer, amount)
+                self.record(kind, layer, amount)
 
     def by_layer(self) -> dict[str, dict[str, float]]:
-        """Return account → layer → amount."""
+        """Return kind → layer → amount."""
         return {
-            account: {name: float(amount) for name, amount in layers.items()}
-            for account, layers in self._amounts.items()
+            kind: {name: float(amount) for name, amount in layers.items()}
+            for kind, layers in self._amounts.items()
         }
 
 
@@ -87,7 +87,7 @@ class ConservationReport:
     absolute : float
         Σ|relevance|, masked and outside included.
     layers : mapping
-        Account → layer → amount, where the layers are known.
+        Kind → layer → amount, where the layers are known.
     leaking : tuple of (str, float) or None
         Where relevance is not conserved: the layer that loses most, and its share of what all layers lose.
     conservative : bool
@@ -117,7 +117,7 @@ class ConservationReport:
 
     @property
     def residual(self) -> float:
-        """What is left of the target when all accounts are subtracted."""
+        """What is left of the target when relevance and all leaks are subtracted."""
         leaks = (self.bias, self.epsilon, self.zero_denominator, self.padding)
         return self.target_sum - self.relevance_sum - sum(leaks) - self.masked_input - self.outside_region
 
@@ -137,11 +137,11 @@ class ConservationReport:
         return not self.conservative or self.relative_residual <= self.tolerance
 
     def largest_leak(self) -> tuple[str, str, float] | None:
-        """Return account, layer and amount of the largest leak (biases are none), or None."""
+        """Return kind, layer and amount of the largest leak (biases are none), or None."""
         leaks = [
-            (account, name, amount)
-            for account, layers in self.layers.items()
-            if account != "bias"
+            (kind, name, amount)
+            for kind, layers in self.layers.items()
+            if kind != "bias"
             for name, amount in layers.items()
             if amount
         ]
@@ -173,5 +173,5 @@ class ConservationReport:
             "relative_residual": self.relative_residual if self.conservative else None,
             "tolerance": self.tolerance if self.conservative else None,
             "conservative": self.conservative,
-            "layers": {account: dict(layers) for account, layers in self.layers.items()},
+            "layers": {kind: dict(layers) for kind, layers in self.layers.items()},
         }

@@ -347,7 +347,7 @@ def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
     ModelError
         If another attribute of an array is read.
     """
-    found: set[fx.Node] = set()
+    nodes: set[fx.Node] = set()
     for node in graph.graph.nodes:
         kind, sources = kind_of_node(graph, node), node.all_input_nodes
         if kind is not None and isinstance(kind.mathematics, Size):
@@ -355,10 +355,10 @@ def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
                 raise ModelError(
                     f"The attribute '{node.args[1]}' of an array ('{node.name}') cannot be explained."
                 )
-            found.add(node)
-        elif node.op in ("call_function", "call_method") and sources and found.issuperset(sources):
-            found.add(node)
-    return found
+            nodes.add(node)
+        elif node.op in ("call_function", "call_method") and sources and nodes.issuperset(sources):
+            nodes.add(node)
+    return nodes
 
 
 def known_layers() -> Iterable[str]:

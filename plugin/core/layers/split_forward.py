@@ -107,10 +107,10 @@ def _weighted(affine: Affine, parts: Sequence[ChannelParts | _Waiting]) -> Chann
         for name, row in rows.values.items():
             # Base parts are in every part; the bias counts once.
             bias = affine.bias if name < 0 and name not in total else None
-            found = affine.part(row, bias, here)
+            weighted = affine.part(row, bias, here)
             if isinstance(part, _Waiting):
-                found = part.layer(found, part.like)
-            total[name] = total[name].add_(found) if name in total else found
+                weighted = part.layer(weighted, part.like)
+            total[name] = total[name].add_(weighted) if name in total else weighted
     blank = None if total else affine.part(_dense(_Joined(tuple(parts))).like, None, slice(None))
     return ChannelParts(total, blank)
 

@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from ..layers.backward import LayerwiseBackward, name_of, traced
-from ..layers.conservation import Ledger, total
+from ..layers.conservation import Leaks, total
 from ..layers.rules import DirectRelevance, Rules
 from ..streaming.runner import Inputs, Runner
 from .explainers import Seeds
@@ -34,7 +34,7 @@ class AuditedBackward(LayerwiseBackward):
         return self._values[n]
 
     def passed(
-        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, ledger: Ledger
+        self, node: fx.Node, sources: list[fx.Node], own: torch.Tensor, shares: tuple, leaks: Leaks
     ) -> None:
         """Add up what arrived at a layer and was neither passed to its inputs nor recorded."""
         missing = float(total(own * self._values[node]))
@@ -44,7 +44,7 @@ class AuditedBackward(LayerwiseBackward):
                     share.relevance if isinstance(share, DirectRelevance) else share * self._values[source]
                 )
                 missing -= float(total(relevance))
-        recorded = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+        recorded = sum(sum(layers.values()) for layers in leaks.by_layer().values())
         missing -= recorded - self._recorded
         self._recorded = recorded
         self.lost[name_of(node)] = self.lost.get(name_of(node), 0.0) + missing
@@ -67,7 +67,7 @@ def lost_by_layer(runner: Runner, rules: Rules, inputs: Inputs, seeds: Seeds) ->
     inputs = inputs.to(runner.dtype)
     layerwise = AuditedBackward(traced(runner.module), rules)
     logits = layerwise.forward(inputs.fine, inputs.coarse)
-    layerwise.backward(seeds(logits), Ledger())
+    layerwise.backward(seeds(logits), Leaks())
     return layerwise.lost
 
 
@@ -85,8 +85,8 @@ def leaking_layer(windows: Iterable[dict[str, float]]) -> tuple[str, float] | No
         None where no layer loses anything.
     """
     lost: dict[str, float] = {}
-    for found in windows:
-        for name, amount in found.items():
+    for losses in windows:
+        for name, amount in losses.items():
             lost[name] = lost.get(name, 0.0) + amount
     everything = sum(abs(amount) for amount in lost.values())
     if not everything:

@@ -16,7 +16,7 @@ from ...ground.errors import ModelError
 from ...ground.window import Window
 from ..layers.activations import Rescaled
 from ..layers.backward import LayerwiseBackward, traced
-from ..layers.conservation import BIAS, Ledger
+from ..layers.conservation import BIAS, Leaks
 from ..layers.rules import DropoutRule, Rules, along_gradient
 from ..streaming.runner import Inputs, Runner
 from .random_fields import Noise
@@ -60,9 +60,7 @@ Check = Callable[[], None]
 class Explainer(Protocol):
     """A method made ready for a network."""
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile.
 
         Parameters
@@ -71,7 +69,7 @@ class Explainer(Protocol):
             What the network sees.
         seeds : callable
             How much each logit counts.
-        ledger : Ledger
+        leaks : Leaks
             Records what does not reach the inputs.
         place : Window, optional
             Where the inputs lie in the scene; needed by methods that draw noise or lay out patches.
@@ -103,7 +101,7 @@ class LayerwiseNetwork:
     def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the gradient of Σ seeds · logits with respect to the inputs."""
         self.logits(inputs)
-        fine, coarse = self._layerwise.backward(seeds.to(self._runner.dtype), Ledger())
+        fine, coarse = self._layerwise.backward(seeds.to(self._runner.dtype), Leaks())
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return torch.zeros_like(inputs.fine) if fine is None else fine, coarse
@@ -155,16 +153,14 @@ class LayerwiseExplainer:
         self._dtype = runner.dtype
         self._agreement = None if drops else _Agreement(runner)
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         given, inputs = inputs, inputs.to(self._dtype)
         logits = self._layerwise.forward(inputs.fine, inputs.coarse)
         seeded = seeds(logits)
         if self._agreement:
             self._agreement.check(given, logits, seeded)
-        fine, coarse = self._layerwise.backward(seeded, ledger)
+        fine, coarse = self._layerwise.backward(seeded, leaks)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse, *self._layerwise.direct)
@@ -180,9 +176,7 @@ class RescaleExplainer:
         rules = Rules(along_gradient, runner.dtype, self._gates, dropout=dropout)
         self._layerwise = LayerwiseBackward(traced(runner.module), rules)
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         dtype = self._runner.dtype
         origin = self._runner.constant(inputs, self._levels).to(dtype)
@@ -194,9 +188,9 @@ class RescaleExplainer:
         seeded = seeds(logits)
         if self._agreement:
             self._agreement.check(given, logits, seeded)
-        ledger.record(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
+        leaks.record(BIAS, BASELINE_LOGITS, _scalar(seeded_sum(seeded, logits_there)))
         # Constants cancel in differences: what rules say of biases does not count here.
-        fine, coarse = self._layerwise.backward(seeded, Ledger())
+        fine, coarse = self._layerwise.backward(seeded, Leaks())
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
@@ -214,15 +208,13 @@ class PathExplainer:
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         self._shares, self._weights = (nodes + 1) / 2, weights / 2
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         logits = self._network.logits(inputs)
         seeded = seeds(logits).clone()
         origin = self._runner.constant(inputs, self._levels)
         at_origin = seeded_sum(seeded, self._network.logits(origin))
-        ledger.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        leaks.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         points = (inputs.towards(origin, float(share)) for share in self._shares)
         fine, coarse = _mean_gradient(self._network, points, self._weights, seeded, self._check)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)
@@ -257,18 +249,16 @@ class SecantExplainer:
         self.takes_large_tiles = runner.takes_large_tiles
         self._ends = [number / steps for number in range(steps + 1)]
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         logits = self._runner.logits(inputs)
         seeded = seeds(logits).clone()
         origin = self._runner.constant(inputs, self._levels)
         at_origin = seeded_sum(seeded, self._runner.logits(origin))
-        ledger.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
+        leaks.record(BIAS, BASELINE_LOGITS, _scalar(at_origin))
         fine = torch.zeros_like(inputs.fine)
-        found = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
-        for multipliers, begin, end in zip(found, self._ends, self._ends[1:]):
+        gradients = self._secants.steps(self._points(inputs, origin), seeded, inputs.edges)
+        for multipliers, begin, end in zip(gradients, self._ends, self._ends[1:]):
             fine.add_(multipliers, alpha=end - begin)
         coarse = self._secants.cells(seeded, inputs.coarse)
         if coarse is None and inputs.coarse is not None:
@@ -288,9 +278,7 @@ class SmoothExplainer:
         self._network, self._noises, self._check = network, noises, check
         self.takes_large_tiles = isinstance(network, Runner) and network.takes_large_tiles
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         place = place or Window(0, 0, *inputs.fine.shape[2:])
         logits = self._network.logits(inputs)

@@ -10,7 +10,7 @@ import torch
 
 from ...ground.window import Window
 from ...networks.contract import ForwardPass
-from ..layers.conservation import BIAS, Ledger
+from ..layers.conservation import BIAS, Leaks
 from ..streaming.runner import Inputs, Runner
 from .explainers import Explanation, Seeds, seeded_sum
 
@@ -22,15 +22,13 @@ class FastGradient:
         self._gradient = gradient
         self.takes_large_tiles = runner.takes_large_tiles
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         logits, backward = self._gradient(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
 
         def record(layer: str, amount: torch.Tensor) -> None:
-            ledger.record(BIAS, layer, amount)
+            leaks.record(BIAS, layer, amount)
 
         fine, coarse = backward(seeded, record)
         if coarse is None and inputs.coarse is not None:
@@ -45,13 +43,11 @@ class FastEpsilon:
         self._lrp_epsilon = lrp_epsilon
         self.takes_large_tiles = runner.takes_large_tiles
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         logits, backward = self._lrp_epsilon(inputs.fine, inputs.coarse, inputs.edges)
         seeded = seeds(logits)
-        fine, coarse = backward(seeded, ledger.record)
+        fine, coarse = backward(seeded, leaks.record)
         if coarse is None and inputs.coarse is not None:
             coarse = torch.zeros_like(inputs.coarse)
         return Explanation(seeded_sum(seeded, logits), fine, coarse)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ...ground.errors import ParameterError
+from ...ground.vocabulary.settings import CAP, OFFSET
 from ..streaming.runner import Runner
 
 
@@ -38,8 +39,8 @@ class Focus:
         If a value makes no sense.
     """
 
-    cap: float = 0.0
-    offset: float = 0.0
+    cap: float = CAP.default
+    offset: float = OFFSET.default
     mask_fill: float | None = None
 
     def __post_init__(self) -> None:

@@ -36,9 +36,8 @@ from ...ground.errors import ParameterError
 from ...ground.vocabulary.relevance_methods import (
     METHODS,
     MOST_STEPS,
-    SETTINGS,
+    MethodChoice,
     RelevanceMethod,
-    default_of,
 )
 from ...ground.vocabulary.words import BOUND, FIRST_LAYERS, check_word
 from ...ground.window import Window
@@ -90,16 +89,14 @@ NODES_A_STEP = 2
 
 
 @dataclass(frozen=True)
-class Method:
-    """A method and its settings.
+class Method(MethodChoice):
+    """A method, its settings and what a run knows beside them.
+
+    Integrated gradients of a network with a backward pass over steps of a path take one step for
+    :data:`NODES_A_STEP` of `steps`, which is no less exact.
 
     Parameters
     ----------
-    name : str
-        One of :data:`METHODS`.
-    steps : int
-        Gauss-Legendre nodes of integrated gradients; with `refine`, the number to begin with. A network with a backward
-        pass over steps of a path takes one step for :data:`NODES_A_STEP` of them, which is no less exact.
     refine : bool
         Whether `steps` is doubled, up to `most_steps`, until relevance stands still and adds up within `tolerance`.
     tolerance : float
@@ -109,23 +106,8 @@ class Method:
     baseline : tuple of float
         One standardised value per channel in the card's order for the methods that take a baseline; empty:
         0 for all, which is each channel's mean.
-    epsilon : float
-        ε of LRP-ε and of the composite, relative to Σ|z_ij| + |b_j| at each output of a layer.
-    gamma : float
-        γ of LRP-γ and of the composite.
-    alpha : float
-        α of LRP-αβ; β = α - 1.
-    first_layer : str
-        LRP: the rule of the layers that read the inputs, one of :data:`FIRST_LAYERS`; ``default`` is
-        ``z_box`` for the composite and ``same`` for the others.
     bound : float
         ``z_box``: standardised inputs lie between - `bound` and `bound`; one beyond is its own bound.
-    noise, samples : float, int
-        SmoothGrad: standard deviation of the noise in standardised units, and how often it is drawn.
-    seed : int
-        Of the noise.
-    patch : int
-        Occlusion: side of a patch, in fine pixels.
 
     Raises
     ------
@@ -133,21 +115,11 @@ class Method:
         If a value makes no sense.
     """
 
-    name: str = next(iter(METHODS))
-    steps: int = default_of("steps")
     refine: bool = True
     tolerance: float = 0.01
     most_steps: int = MOST_STEPS
     baseline: tuple[float, ...] = ()
-    epsilon: float = default_of("epsilon")
-    gamma: float = default_of("gamma")
-    alpha: float = default_of("alpha")
-    first_layer: str = default_of("first_layer")
     bound: float = BOUND
-    noise: float = default_of("noise")
-    samples: int = default_of("samples")
-    seed: int = default_of("seed")
-    patch: int = default_of("patch")
 
     def __post_init__(self) -> None:
         check_word("METHOD", self.name, METHODS)
@@ -180,6 +152,11 @@ class Method:
             raise ParameterError(
                 f"METHOD={self.name} has no baseline; only {others} take one. Leave BASELINE empty."
             )
+
+    @property
+    def name(self) -> str:
+        """The word of the method."""
+        return self.method
 
     @property
     def facts(self) -> RelevanceMethod:
@@ -223,8 +200,7 @@ class Method:
     def text(self) -> str:
         """Say in words what was done."""
         origin = "a baseline of its own" if self.baseline else "each channel's mean"
-        values = {name: getattr(self, name) for name in SETTINGS}
-        said = self.facts.named.format(origin=origin, beta=self.alpha - 1, **values)
+        said = self.facts.named.format(origin=origin, beta=self.alpha - 1, **self.settings())
         if not self.propagates or self.first_rule not in FIRST_RULES:
             return said
         return f"{said}; first layer: {FIRST_RULES[self.first_rule][0].format(bound=self.bound)}"

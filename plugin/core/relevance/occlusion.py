@@ -24,7 +24,7 @@ from torch import fx, nn
 from ...ground.errors import ModelError
 from ...ground.window import Window
 from ..layers.backward import traced
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..layers.kinds import kind_of_node, reach_of_node, read_inputs
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explanation, Network, Seeds, seeded_sum
@@ -96,9 +96,7 @@ class OcclusionExplainer:
         cells = max(1, round(patch / runner.ratio))
         self._coarse = _Patches(cells, runner.ratio, coarse_reach(runner.module, runner.radius, runner.ratio))
 
-    def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window | None = None
-    ) -> Explanation:
+    def explain(self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window | None = None) -> Explanation:
         """Explain one tile."""
         place = place or Window(0, 0, *inputs.fine.shape[2:])
         scene = self._scene or place
@@ -266,7 +264,7 @@ def coarse_reach(module: nn.Module, radius: int, ratio: int) -> int:
             inputs += 1
             continue
         kind = kind_of_node(graph, node)
-        read = [found for found in map(known.get, read_inputs(node, kind)) if found is not None]
+        read = [reach for reach in map(known.get, read_inputs(node, kind)) if reach is not None]
         if not read:
             known[node] = None  # does not depend on the coarse channels
             continue

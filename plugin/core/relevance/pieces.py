@@ -12,7 +12,7 @@ import numpy as np
 
 from ...ground.errors import NumericalError
 from ...ground.protocols import Patch
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
@@ -37,7 +37,7 @@ class PieceRelevance:
         What the network saw.
     noise : Inputs or None
         What was added to it.
-    ledger : Ledger
+    leaks : Leaks
         What did not reach the inputs.
     """
 
@@ -45,7 +45,7 @@ class PieceRelevance:
     explanation: Explanation
     inputs: Inputs
     noise: Inputs | None
-    ledger: Ledger
+    leaks: Leaks
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ class Pieces:
         seeds = seeds_of(self.seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
         for replica in replicas:
             self.check()
-            given, ledger = inputs[id(replica.runner)], Ledger()
-            explanation, noise = replica.explain(given, seeds, ledger, piece.input)
+            given, leaks = inputs[id(replica.runner)], Leaks()
+            explanation, noise = replica.explain(given, seeds, leaks, piece.input)
             relevance = self._of_fine_inputs(replica.runner, explanation, given, noise)
             _check_finite(relevance, piece)
             # The relevance of fine inputs is in the memory of the host now.
             rest = dataclasses.replace(explanation, fine=None, direct_fine=None)
-            results.append(PieceRelevance(relevance, rest, given, noise, ledger))
+            results.append(PieceRelevance(relevance, rest, given, noise, leaks))
         return results
 
     def lost_by_layer(

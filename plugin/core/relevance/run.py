@@ -32,7 +32,7 @@ from ..layers.conservation import (
     ROUNDING,
     ZERO_DENOMINATOR,
     ConservationReport,
-    Ledger,
+    Leaks,
 )
 from ..streaming.engine import check_cancelled, plan_work, scene_window, tiles_with_patches
 from ..streaming.out_of_memory import OutOfMemoryFallback
@@ -61,7 +61,7 @@ class RelevanceResult:
         (coarse channel, cell row, cell column): mean relevance of the cells; NaN where one has no value.
     baseline : numpy.ndarray
         (coarse channel,), x₀ in standardised units.
-    accounts : ConservationReport
+    conservation : ConservationReport
         Where the target went; means over the replicas.
     method : Method
         The method as it was run: with the steps that integrated gradients needed.
@@ -74,7 +74,7 @@ class RelevanceResult:
     cells: tuple[Cells, ...]
     coarse_relevance: np.ndarray
     baseline: np.ndarray
-    accounts: ConservationReport
+    conservation: ConservationReport
     method: Method
     pixels: int
     text: str
@@ -114,7 +114,7 @@ def plan_relevance(
             place = Window(0, 0, *inputs.fine.shape[2:])
             # Results of the other replicas stay in host memory.
             waiting = inputs.fine.new_empty((number - 1, *inputs.fine.shape[1:]))
-            return waiting, replica.explain(inputs, torch.ones_like, Ledger(), place)
+            return waiting, replica.explain(inputs, torch.ones_like, Leaks(), place)
 
         fine, cells = (
             1.5 * number * len(runner_.fine_channels),
@@ -191,23 +191,23 @@ def run_relevance(
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))
-        ledger, target_sum, pixels = _add_up(source, pieces, fallback, progress, fine, cells)
+        leaks, target_sum, pixels = _add_up(source, pieces, fallback, progress, fine, cells)
         fine.flush(plan.footprint.row_stop, final=True)
     if not pixels:
         raise ParameterError(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
-    accounts = _balance(runner, method, ledger, fine, cells, target_sum, len(runners))
-    if not accounts.balanced and method.how.audited:
+    conservation = _balance(runner, method, leaks, fine, cells, target_sum, len(runners))
+    if not conservation.balanced and method.how.audited:
         windows = probe_windows(source, plan, seeding)
         losses = [
             fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
             for window, patch, mask in windows
         ]
-        accounts = dataclasses.replace(accounts, leaking=leaking_layer(losses))
-    _warn(accounts, progress)
+        conservation = dataclasses.replace(conservation, leaking=leaking_layer(losses))
+    _warn(conservation, progress)
     return RelevanceResult(
-        cells.cells(), cells.mean(), levels[number:], accounts, method, pixels, seeding.text
+        cells.cells(), cells.mean(), levels[number:], conservation, method, pixels, seeding.text
     )
 
 
@@ -218,16 +218,16 @@ def _add_up(
     progress: Progress,
     fine: FineMap,
     cells: CellMap,
-) -> tuple[Ledger, float, int]:
+) -> tuple[Leaks, float, int]:
     """Explain all tiles of a scene, and add what each receives to the maps.
 
     Returns
     -------
-    tuple of (Ledger, float, int)
+    tuple of (Leaks, float, int)
         What did not reach the inputs, summed over replicas; the sum of the explained logits, the mean over replicas;
         and how many pixels were explained.
     """
-    ledger, target_sum, pixels = Ledger(), 0.0, 0
+    leaks, target_sum, pixels = Leaks(), 0.0, 0
     probe = Probe(
         lambda tile, patch: fallback.whole(tile, partial(pieces.everywhere.explain, patch)),
         pieces.needed_if_valid,
@@ -241,31 +241,31 @@ def _add_up(
                     explanation = result.explanation
                     fine.add(index, explanation.fine_window or piece.input, result.relevance)
                     cells.add(index, piece, patch, result.inputs, explanation, result.noise)
-                    ledger.add(result.ledger)
+                    leaks.add(result.leaks)
                     target_sum += explanation.target_sum / len(results)
             pixels += int(mask.sum())
         if last:
             fine.flush(tile.output.row_stop)
-    return ledger, target_sum, pixels
+    return leaks, target_sum, pixels
 
 
 def _balance(
     runner: Runner,
     method: Method,
-    ledger: Ledger,
+    leaks: Leaks,
     fine: FineMap,
     cells: CellMap,
     target_sum: float,
     replicas: int,
 ) -> ConservationReport:
     layers = {
-        account: {layer: amount / replicas for layer, amount in amounts.items()}
-        for account, amounts in ledger.by_layer().items()
+        kind: {layer: amount / replicas for layer, amount in amounts.items()}
+        for kind, amounts in leaks.by_layer().items()
         if method.conservative
     }
 
-    def recorded(account: str) -> float:
-        return sum(layers.get(account, {}).values())
+    def recorded(kind: str) -> float:
+        return sum(layers.get(kind, {}).values())
 
     sums = [*fine.sums, *np.nan_to_num(cells.mean()).sum((1, 2))]
     names = [channel.name for channel in (*runner.fine_channels, *runner.coarse_channels)]
@@ -286,11 +286,11 @@ def _balance(
     )
 
 
-def _warn(accounts: ConservationReport, progress: Progress) -> None:
-    if accounts.balanced:
+def _warn(conservation: ConservationReport, progress: Progress) -> None:
+    if conservation.balanced:
         return
-    where = f" The largest leak: {accounts.leak}." if accounts.leak else ""
+    where = f" The largest leak: {conservation.leak}." if conservation.leak else ""
     progress.warn(
-        f"Relevance does not add up: {accounts.residual:.3g} of {accounts.target_sum:.6g} is missing, "
-        f"{accounts.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {accounts.tolerance:g}).{where}"
+        f"Relevance does not add up: {conservation.residual:.3g} of {conservation.target_sum:.6g} is missing, "
+        f"{conservation.relative_residual:.2g} of Σ|relevance| + |bias| (accepted: {conservation.tolerance:g}).{where}"
     )

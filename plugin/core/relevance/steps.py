@@ -15,7 +15,7 @@ import torch
 
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
-from ..layers.conservation import BIAS, Ledger
+from ..layers.conservation import BIAS, Leaks
 from ..streaming.engine import check_cancelled
 from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.runner import Inputs, Runner
@@ -79,12 +79,12 @@ def refined(
             for tile, patch, mask in windows
         ]
 
-    found = trial(method)
+    tried = trial(method)
     while windows:
         steps = 2 * max(method.steps, NODES_A_STEP if secants else 1)
         finer = dataclasses.replace(method, steps=steps)
         after = trial(finer)
-        moved, off = _unsettled(found, after)
+        moved, off = _unsettled(tried, after)
         enough = off <= method.tolerance and (moved <= MOVED or not secants)
         if enough or 2 * method.steps > method.most_steps:
             number = (
@@ -96,7 +96,7 @@ def refined(
                 "Σ|relevance|, both of the channels that are not linear."
             )
             break
-        method, found = finer, after
+        method, tried = finer, after
     return dataclasses.replace(method, refine=False)
 
 
@@ -141,15 +141,15 @@ def _tried(
     runner: Runner,
     tile: Tile,
 ) -> _Trial:
-    inputs, ledger = runner.standardise(patch, tile.input), Ledger()
+    inputs, leaks = runner.standardise(patch, tile.input), Leaks()
     seeds = seeds_of(seeding, mask, runner, inputs, fixed=False)
-    found = explainer_for(runner, method, check).explain(inputs, seeds, ledger)
+    explanation = explainer_for(runner, method, check).explain(inputs, seeds, leaks)
     origin = runner.constant(inputs, method.baseline)
-    parts = list((found.fine * (inputs.fine - origin.fine))[0].double())
+    parts = list((explanation.fine * (inputs.fine - origin.fine))[0].double())
     if inputs.coarse is not None:
-        parts += (found.coarse * (inputs.coarse - origin.coarse))[0].double()
-    at_origin = sum(ledger.by_layer()[BIAS].values())
-    missing = found.target_sum - at_origin - float(sum(part.sum() for part in parts))
+        parts += (explanation.coarse * (inputs.coarse - origin.coarse))[0].double()
+    at_origin = sum(leaks.by_layer()[BIAS].values())
+    missing = explanation.target_sum - at_origin - float(sum(part.sum() for part in parts))
     return _Trial(tuple(part.cpu().numpy() for part in parts), missing)
 
 
@@ -173,15 +173,15 @@ def around_seeds(plan: Plan, tile: Tile, mask: np.ndarray) -> Tile:
 
 def probe_windows(source: Source, plan: Plan, seeding: Seeding) -> list[tuple[Tile, Patch, np.ndarray]]:
     """Return tile, patch and seeded pixels of a few small windows around pixels of the target."""
-    found = []
+    windows = []
     for row, col in _spread_pixels(plan.region, seeding, PROBE_CANDIDATES):
         around = Window(row, col, 1, 1).grown(PROBE_SIDE // 2, within=plan.region)
         tile = plan.tile(around)
         patch = dataclasses.replace(source.read(tile.read), scene=plan.scene)
         mask = seeded_pixels(seeding, tile, patch)
         if mask.any():
-            found.append((tile, patch, mask))
-    return found[:: max(1, len(found) // PROBES)][:PROBES]
+            windows.append((tile, patch, mask))
+    return windows[:: max(1, len(windows) // PROBES)][:PROBES]
 
 
 def _spread_pixels(region: Window, seeding: Seeding, number: int) -> Iterator[tuple[int, int]]:

@@ -20,10 +20,10 @@ import dataclasses
 from dataclasses import dataclass
 
 from ...ground.errors import ModelError, ParameterError
-from ...ground.vocabulary.relevance_methods import default_of
+from ...ground.vocabulary.relevance_methods import MethodChoice
 from ...ground.vocabulary.words import UNCERTAINTIES, check_word
 from ...ground.window import Window
-from ..layers.conservation import Ledger
+from ..layers.conservation import Leaks
 from ..layers.kinds import drops_units
 from ..streaming.runner import Inputs, Runner
 from .explainers import Check, Explainer, Explanation, Seeds
@@ -57,9 +57,9 @@ class Uncertainty:
     """
 
     kind: str = NONE
-    samples: int = default_of("samples")
-    noise: float = default_of("noise")
-    seed: int = default_of("seed")
+    samples: int = MethodChoice.samples
+    noise: float = MethodChoice.noise
+    seed: int = MethodChoice.seed
     members: tuple[Runner, ...] = ()
 
     def __post_init__(self) -> None:
@@ -116,15 +116,15 @@ class Replica:
     dropout: Dropout | None = None
 
     def explain(
-        self, inputs: Inputs, seeds: Seeds, ledger: Ledger, place: Window
+        self, inputs: Inputs, seeds: Seeds, leaks: Leaks, place: Window
     ) -> tuple[Explanation, Inputs | None]:
         """Return what was found on a tile, and the noise its inputs were given."""
         if self.dropout is not None:
             self.dropout.place = place
         if self.noise is None:
-            return self.explainer.explain(inputs, seeds, ledger, place), None
+            return self.explainer.explain(inputs, seeds, leaks, place), None
         noise = self.noise.of(inputs, place)
-        return self.explainer.explain(inputs.plus(noise), seeds, ledger, place), noise
+        return self.explainer.explain(inputs.plus(noise), seeds, leaks, place), noise
 
 
 def replicas_of(
@@ -146,7 +146,7 @@ def replicas_of(
         return [Replica(member, explainer_for(member, method, check, scene)) for member in members]
     if uncertainty.kind == NOISE:
         if method.how.single_draw:  # the mean over draws is taken here
-            method = dataclasses.replace(method, name=method.how.single_draw)
+            method = dataclasses.replace(method, method=method.how.single_draw)
         explainer = explainer_for(runner, method, check, scene)
         return [
             Replica(runner, explainer, Noise(uncertainty.noise, runner.ratio, uncertainty.seed, sample))

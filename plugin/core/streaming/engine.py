@@ -104,8 +104,8 @@ def plan_components(
     """
 
     def work(inputs: Inputs) -> object:
-        found = runner.components(inputs)
-        return (found, found.clone()) if every else found
+        held = runner.components(inputs)
+        return (held, held.clone()) if every else held
 
     large = every and runner.takes_large_tiles
     return plan_work(runner, source, region, memory_mib, work, per_strip_pixel=0, large=large)
@@ -173,7 +173,7 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: i
     step = runner.alignment
     cols = -(-PROBE_COLS // step) * step
     heights = (2 * band_rows, 4 * band_rows) if band_rows else (cols,)
-    found = []
+    needed = []
     for height in heights:
         rows = -(-height // step) * step
         cells = rows // runner.ratio, cols // runner.ratio
@@ -187,9 +187,9 @@ def _bytes_needed(runner: Runner, work: Callable[[Inputs], object], band_rows: i
             )
         )
         runner.fast.release()
-        found.append((rows, peak_bytes(partial(work, probe)) / cols))
+        needed.append((rows, peak_bytes(partial(work, probe)) / cols))
     runner.fast.release()
-    (rows, need), (first_rows, first) = found[-1], found[0]
+    (rows, need), (first_rows, first) = needed[-1], needed[0]
     if rows == first_rows:
         return need / rows, 0.0
     pixel = max(0.0, need - first) / (rows - first_rows)
@@ -254,9 +254,9 @@ def tiles_with_work(
         for strip in plan.strips():
             for tile in strip:
                 check_cancelled(progress)
-                (_, patch), found = next(computed)
+                (_, patch), result = next(computed)
                 any_valid = any_valid or bool(patch.valid[tile.output.slices(patch.window)].any())
-                yield tile, patch, found, tile is strip[-1]
+                yield tile, patch, result, tile is strip[-1]
                 done += 1
                 progress.report(done / total, text)
         check_cancelled(progress)  # who cancels during the last tile wants no result either
@@ -315,10 +315,10 @@ def stream_predictions(
             valid[rows, cols] = patch.valid[tile.output.slices(patch.window)]
             if not pieces:
                 logits[:, rows, cols] = np.nan
-            for piece, found in pieces:
+            for piece, of_piece in pieces:
                 here = piece.output.slices(window)
                 mapped, filled = valid[here], logits[(slice(None), *here)]
-                filled[...] = found
+                filled[...] = of_piece
                 check_finite(filled, mapped, piece.output)
                 np.copyto(filled, np.nan, where=~mapped)
             if last:
@@ -331,8 +331,8 @@ def stream_predictions(
 
 def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
     """Return the logits (output, row, column) of a tile's own pixels."""
-    found = runner.logits(runner.standardise(patch, tile.input))[0]
-    return runner.array(found[(slice(None), *tile.output.slices(tile.input))])
+    logits = runner.logits(runner.standardise(patch, tile.input))[0]
+    return runner.array(logits[(slice(None), *tile.output.slices(tile.input))])
 
 
 def stream_components(
@@ -373,11 +373,11 @@ def stream_components(
 
         def pick(runner: Runner, piece: Tile, patch=patch, chosen=chosen, tile=tile) -> np.ndarray:
             # Pixel by pixel, as networks on CPUs have them: whole rows are picked, not numbers.
-            found = components(patch, runner, piece)[0].permute(1, 2, 0)[piece.output.slices(piece.input)]
+            rows = components(patch, runner, piece)[0].permute(1, 2, 0)[piece.output.slices(piece.input)]
             wanted = chosen[piece.output.slices(tile.output)]
             if not wanted.all():
-                found = found[torch.from_numpy(wanted).to(found.device)]
-            return runner.array(found.reshape(-1, found.shape[-1]))
+                rows = rows[torch.from_numpy(wanted).to(rows.device)]
+            return runner.array(rows.reshape(-1, rows.shape[-1]))
 
         for piece, picked in fallback.pieces(tile, pick):
             rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])

@@ -71,20 +71,20 @@ class OutOfMemoryFallback(Generic[Ready]):
                 parts = piece.output.split(self._side, self._side)
                 waiting = [self._plan.tile(part) for part in parts] + waiting
                 continue
-            found = self._attempt(piece, work)
-            if found is None:
+            result = self._attempt(piece, work)
+            if result is None:
                 self._split_or_move(piece)
                 waiting.insert(0, piece)
             else:
-                yield piece, found[0]
+                yield piece, result[0]
 
     def whole(self, tile: Tile, work: Callable[[Ready, Tile], Result]) -> Result:
         """Return the result of work on a small tile that must not be split: on the CPU if need be."""
-        found = self._attempt(tile, work)
-        if found is None:
+        result = self._attempt(tile, work)
+        if result is None:
             self._move_to_cpu()
             return work(self.ready, tile)
-        return found[0]
+        return result[0]
 
     def _attempt(self, piece: Tile, work: Callable[[Ready, Tile], Result]) -> tuple[Result] | None:
         """Return the result of work, in a tuple, or None where the memory does not suffice."""

@@ -32,9 +32,9 @@ def tall_product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def add_gram(total: np.ndarray, rows: np.ndarray) -> None:
     """Add ``rows.T @ rows`` of a matrix (observation, column), float64, to the lower triangle of `total`."""
-    found = blas.dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=1)
-    if not np.may_share_memory(found, total):  # a build of scipy that copies
-        total[...] = found.T
+    gram = blas.dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=1)
+    if not np.may_share_memory(gram, total):  # a build of scipy that copies
+        total[...] = gram.T
 
 
 def gram(rows: np.ndarray) -> np.ndarray:

@@ -64,11 +64,11 @@ def announce(
         tiles = [tile for strip in plan.strips() for tile in strip]
     read = _pixels(tile.read for tile in tiles)
     computed = _pixels(part.input for part in map(probe.needed, tiles) if part is not None)
-    found = _window(source, plan, min(int(probe.passes * computed), read))
-    if found is None:
+    window = _window(source, plan, min(int(probe.passes * computed), read))
+    if window is None:
         progress.report(0.0, f"{text} (a small region)")
         return None
-    tile, patch, reading = found
+    tile, patch, reading = window
     probe.compute(tile, patch)
     start = clock()
     probe.compute(tile, patch)

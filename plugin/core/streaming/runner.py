@@ -319,8 +319,8 @@ class Runner:
             leaves = (fine,) if coarse is None else (fine, coarse)
             # A network need not use every input it is given.
             logits = self._run_fast(fine, coarse, inputs.edges)
-            found = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
-        gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
+            derivatives = torch.autograd.grad(logits, leaves, seeds, allow_unused=True)
+        gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, derivatives)]
         return gradients[0], (gradients[1] if coarse is not None else None)
 
     def _run_fast(self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges) -> torch.Tensor:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from ...ground.errors import ParameterError
+from ...ground.vocabulary.words import PREDICTED
 from ...ground.window import Window
 from ...networks.files import shown
 
 if TYPE_CHECKING:
     from ...networks.card import Component, Head, ModelCard
 
-PREDICTED = "predicted"
 RegionMask = Callable[[Window], np.ndarray]
 
 

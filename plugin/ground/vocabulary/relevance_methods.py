@@ -1,13 +1,13 @@
 """The relevance methods and their settings: one row each.
 
-To add a method, add a row here and what runs it to ``core/relevance/methods.py``; parameters, checks, tags and
-reports follow.
+To add a method, add a row to :data:`METHODS` and what runs it to ``core/relevance/methods.py``; to add a setting, add a
+field to :class:`MethodChoice`. Parameters, jobs, checks, tags and reports follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .settings import Setting
@@ -67,63 +67,6 @@ class RelevanceMethod:
         """The unit in few letters, for a legend."""
         return "logit" if self.times_input else "logit per sd"
 
-
-# Where the doubling of the steps of integrated gradients ends.
-MOST_STEPS = 512
-SETTINGS: Mapping[str, Setting] = {
-    "steps": Setting(
-        "Steps",
-        "Gauss-Legendre nodes of integrated_gradients along the path from the baseline, to begin with; the bundled "
-        "models take a step with secant slopes for two of them, which is no less exact at single pixels. Doubled, up "
-        f"to {MOST_STEPS}, until the relevance of the channels that are not linear adds up and stands still.",
-        32,
-        1,
-        4096,
-        "steps",
-    ),
-    "epsilon": Setting(
-        "Epsilon",
-        "lrp_epsilon and lrp_composite add this share of Σ|z| + |b| to the denominator at each output of a layer.",
-        1e-6,
-        1e-12,
-        1.0,
-        "ε (relative to Σ|z| + |b| at each output of a layer)",
-    ),
-    "gamma": Setting("Gamma", "The γ of lrp_gamma and lrp_composite.", 0.25, 0.0, 1000.0, "γ"),
-    "alpha": Setting("Alpha", "The α of lrp_alpha_beta; β is α - 1.", 2.0, 1.0, 100.0, "α (β is α − 1)"),
-    "first_layer": Setting(
-        "Rule of the first layer",
-        "How the lrp methods pass relevance to the inputs.",
-        "default",
-        reported="rule of the first layer",
-    ),
-    "patch": Setting(
-        "Patch (pixels)",
-        "Side of what occlusion takes away at once; of radiometer channels as many whole cells as come "
-        "closest. What a patch changes is written on its pixels in equal parts.",
-        25,
-        1,
-        400,
-        "patch (pixels)",
-    ),
-    "samples": Setting(
-        "Samples",
-        "How often METHOD=smoothgrad, and UNCERTAINTY by smoothgrad or dropout, draw.",
-        16,
-        2,
-        1000,
-        "samples",
-    ),
-    "noise": Setting(
-        "Noise",
-        "Standard deviation of the noise of smoothgrad, as a share of each channel's own in the training data.",
-        0.2,
-        1e-6,
-        10.0,
-        "noise (standard deviations)",
-    ),
-    "seed": Setting("Seed", "Another number, other noise and other dropped units.", 0, 0, 2**31 - 1, "seed"),
-}
 
 METHODS: Mapping[str, RelevanceMethod] = {
     "gradient_x_input": RelevanceMethod(
@@ -222,6 +165,112 @@ METHODS: Mapping[str, RelevanceMethod] = {
         "the logit.",
         takes_baseline=True,
     ),
+}
+
+
+# Where the doubling of the steps of integrated gradients ends.
+MOST_STEPS = 512
+
+
+def _setting(*row: Any, **named: Any) -> Any:
+    """Return the field of a setting: its default, and the row that dialogs and reports are made of."""
+    setting = Setting(*row, **named)
+    return field(default=setting.default, metadata={"setting": setting})
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method and its settings, for jobs and for the science: each setting is declared here and nowhere else.
+
+    Parameters
+    ----------
+    method : str
+        A word of :data:`METHODS`.
+    steps : int
+        Gauss-Legendre nodes of integrated gradients to begin with; doubled until complete.
+    epsilon : float
+        ε of LRP-ε and of the composite, relative to Σ|z_ij| + |b_j| at each output of a layer.
+    gamma : float
+        γ of LRP-γ and of the composite.
+    alpha : float
+        α of LRP-αβ; β = α - 1.
+    first_layer : str
+        LRP: the rule of the layers that read the inputs, one of
+        :data:`floelens.plugin.ground.vocabulary.words.FIRST_LAYERS`; ``default`` is ``z_box`` for the composite and
+        ``same`` for the others.
+    patch : int
+        Occlusion: side of a patch, in fine pixels.
+    samples, noise : int, float
+        SmoothGrad: how often noise is drawn, and its standard deviation in standardised units.
+    seed : int
+        Of the noise, and of all else that is drawn.
+    """
+
+    method: str = next(iter(METHODS))
+    steps: int = _setting(
+        "Steps",
+        "Gauss-Legendre nodes of integrated_gradients along the path from the baseline, to begin with; the bundled "
+        "models take a step with secant slopes for two of them, which is no less exact at single pixels. Doubled, up "
+        f"to {MOST_STEPS}, until the relevance of the channels that are not linear adds up and stands still.",
+        32,
+        1,
+        4096,
+        "steps",
+    )
+    epsilon: float = _setting(
+        "Epsilon",
+        "lrp_epsilon and lrp_composite add this share of Σ|z| + |b| to the denominator at each output of a layer.",
+        1e-6,
+        1e-12,
+        1.0,
+        "ε (relative to Σ|z| + |b| at each output of a layer)",
+    )
+    gamma: float = _setting("Gamma", "The γ of lrp_gamma and lrp_composite.", 0.25, 0.0, 1000.0, "γ")
+    alpha: float = _setting(
+        "Alpha", "The α of lrp_alpha_beta; β is α - 1.", 2.0, 1.0, 100.0, "α (β is α − 1)"
+    )
+    first_layer: str = _setting(
+        "Rule of the first layer",
+        "How the lrp methods pass relevance to the inputs.",
+        "default",
+        reported="rule of the first layer",
+    )
+    patch: int = _setting(
+        "Patch (pixels)",
+        "Side of what occlusion takes away at once; of radiometer channels as many whole cells as come "
+        "closest. What a patch changes is written on its pixels in equal parts.",
+        25,
+        1,
+        400,
+        "patch (pixels)",
+    )
+    samples: int = _setting(
+        "Samples",
+        "How often METHOD=smoothgrad, and UNCERTAINTY by smoothgrad or dropout, draw.",
+        16,
+        2,
+        1000,
+        "samples",
+    )
+    noise: float = _setting(
+        "Noise",
+        "Standard deviation of the noise of smoothgrad, as a share of each channel's own in the training data.",
+        0.2,
+        1e-6,
+        10.0,
+        "noise (standard deviations)",
+    )
+    seed: int = _setting(
+        "Seed", "Another number, other noise and other dropped units.", 0, 0, 2**31 - 1, "seed"
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the values of all settings, by name."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+SETTINGS: Mapping[str, Setting] = {
+    each.name: each.metadata["setting"] for each in fields(MethodChoice) if "setting" in each.metadata
 }
 
 

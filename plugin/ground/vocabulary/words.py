@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from ..errors import ParameterError
 
 Words = Mapping[str, str]
+# The word of a class parameter for the class that is mapped at each pixel.
+PREDICTED = "predicted"
 
 DEVICES: Words = {
     "auto": "a CUDA device if there is one",
@@ -77,6 +79,11 @@ UNCERTAINTIES: Words = {
     "dropout": "units dropped at random where the network has dropout (SAMPLES)",
     "ensemble": "several networks (ENSEMBLE)",
 }
+
+
+def default_word(words: Collection[str]) -> str:
+    """Return the default of an enum: its first word."""
+    return next(iter(words))
 
 
 def check_word(parameter: str, word: str, words: Collection[str]) -> None:

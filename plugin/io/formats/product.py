@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ...ground.vocabulary.settings import DOMINANT_SHARE, MULTILOOK
 from ...ground.window import Window
 from ..geometry.grid import Grid
 from ..rasters.writer import Band
@@ -181,7 +182,7 @@ class ImportOptions:
     """
 
     decibels: bool = True
-    multilook: int = 1
-    dominant_share: float = 65.0
+    multilook: int = MULTILOOK.default
+    dominant_share: float = DOMINANT_SHARE.default
     scene: str = ""
     time: str = ""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...ground.protocols import Progress
+from ...ground.vocabulary.settings import MEMORY
+from ...ground.vocabulary.words import DEVICES, PRECISIONS, default_word
 from ...io.environment.gdal_state import bounded_block_cache
 from ...io.geometry.vector import Polygons
 from ...io.rasters.writer import Outputs
@@ -130,9 +132,9 @@ class Compute:
         Memory for tiles and strips, in MiB.
     """
 
-    device: str = "auto"
-    precision: str = "float32"
-    memory_mib: int = field(default=1024)
+    device: str = default_word(DEVICES)
+    precision: str = default_word(PRECISIONS)
+    memory_mib: int = MEMORY.default
 
     def runner(self, model: str, progress: Progress | None = None) -> Runner:
         """Load `model` (an id or a path) and return it ready to run; a precision that is not available is a warning."""

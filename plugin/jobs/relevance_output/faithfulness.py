@@ -60,5 +60,5 @@ def follow_blocks(
     blocks.add_cells(result.coarse_relevance)
     plan = plan_faithfulness(runner, scene, scene.region, memory_mib)
     control = Control(seed=method.seed)
-    found = run_faithfulness(runner, scene, plan, seeding, blocks, progress, control, method.baseline)
-    return found.as_dict()
+    faithfulness = run_faithfulness(runner, scene, plan, seeding, blocks, progress, control, method.baseline)
+    return faithfulness.as_dict()

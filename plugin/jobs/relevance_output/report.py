@@ -49,7 +49,7 @@ def report_page(
         pixels=int(result.pixels),
         method=result.method.name,
         channels=channels,
-        conservation=Conservation.of(result.accounts),
+        conservation=Conservation.of(result.conservation),
         settings={**_reported(result.method), **({"input focus": focus} if focus else {})},
         several_classes=seeding.outputs > 1,
         component=seeding.component,

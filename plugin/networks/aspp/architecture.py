@@ -19,6 +19,7 @@ from .fast.gated import GatedForward
 from .fast.gradient import GradientPass
 from .fast.lrp_epsilon import EpsilonPass
 from .fast.secants import SecantGradient
+from .variants import VARIANTS
 
 if TYPE_CHECKING:
     from ..card import ModelCard
@@ -61,4 +62,9 @@ def fast_paths_of(network: FastAspp) -> FastPaths:
     )
 
 
-ARCHITECTURE = Architecture(arguments=("variant", "ratio", "outputs"), build=_build, fast=_fast)
+ARCHITECTURE = Architecture(
+    arguments=("variant", "ratio", "outputs"),
+    build=_build,
+    fast=_fast,
+    examples=tuple({"variant": name} for name in VARIANTS),
+)

@@ -56,11 +56,11 @@ def planes(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     pixels = values.permute(0, 2, 3, 1).reshape(rows * cols, channels)
     linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if linear is not None and _on_x86() and torch.backends.mkldnn.is_available() and fast(values):
-        found = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
+        product = linear(weight[:, :, 0, 0], pixels, None, "none", [], "")
     else:
         # A matrix (pixel, output) is transposed much faster than an array of four axes.
-        found = convolved(values, weight).permute(0, 2, 3, 1).reshape(rows * cols, -1).t().contiguous()
-    return found.view(-1, rows, cols)
+        product = convolved(values, weight).permute(0, 2, 3, 1).reshape(rows * cols, -1).t().contiguous()
+    return product.view(-1, rows, cols)
 
 
 def _laid_out(values: torch.Tensor) -> torch.Tensor:
@@ -164,20 +164,20 @@ class Filters(nn.Module):
             block = None
         more = len(self.wide) - self.outputs
         if not direct or not (block is not None or more):
-            found = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
-            return found if out is None else out.copy_(found)
+            result = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
+            return result if out is None else out.copy_(result)
         if out is None:
             shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
         if block is None:
             added = None if added is None else functional.pad(added, (0, more))
-            found = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
-            _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
+            result = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
+            _copy(result.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
             return out
         if self.whole:
-            found = _convolved(values, self.first, self.first_bias if bias else None, relu, int(not inside))
-            found = found if inside else found[:, :, own]
-            _copy(found.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1)[..., : self.whole])
+            result = _convolved(values, self.first, self.first_bias if bias else None, relu, int(not inside))
+            result = result if inside else result[:, :, own]
+            _copy(result.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1)[..., : self.whole])
         seen = values[:, :, max(0, first - 1) : stop + 1]
         if not inside:
             seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
@@ -192,13 +192,13 @@ class Filters(nn.Module):
         blocks_down, blocks_across = rows // down, cols // across
         high, wide = blocks_down * down, blocks_across * across
         seen = values if high == rows else values[:, :, : high + 2]
-        found = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, block)
+        result = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, block)
         # Channels last, the pixels of a block lie one after the other.
         shape = len(values), blocks_down, blocks_across, down, across, self.outputs - self.whole
         sample, _, row, col = out.stride()
         steps = sample, down * row, across * col, row, col, 1
         place = out.as_strided(shape, steps, out.storage_offset() + self.whole)
-        _copy(found.permute(0, 2, 3, 1).view(shape), place)
+        _copy(result.permute(0, 2, 3, 1).view(shape), place)
         added = self.last_bias if bias else None
         if high < rows:
             last = self.weight[self.whole :]
@@ -247,8 +247,8 @@ def _convolved(
     known, fused = torch.backends.mkldnn.is_available(), _fused()
     if relu and known and fused is not None and fast(values):
         return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
-    found = convolved(values, weight, bias, padding=(above, 1), stride=stride)
-    return found.relu_() if relu else found
+    result = convolved(values, weight, bias, padding=(above, 1), stride=stride)
+    return result.relu_() if relu else result
 
 
 @cache

@@ -73,10 +73,10 @@ def run_parallel(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
     # Cancelled jobs carry no useful error. Drop the futures: a stored exception keeps its traceback, and with it the
     # failed job's tensors, alive.
     running = [each for each in reversed(running) if each not in cancelled]
-    found = []
+    results = []
     while running:
-        found.append(running.pop().result())
-    return found
+        results.append(running.pop().result())
+    return results
 
 
 def run_on(device: torch.device, jobs: Sequence[Callable[[], Result]]) -> list[Result]:

@@ -170,7 +170,14 @@ def curves(lists: ShortLists) -> Picture:
         axes = figure.add_subplot(1, len(panels), number)
         for order, colour, line in zip(lists.orders, _COLOURS, _LINES):
             values = [float("nan") if value is None else value for value in getattr(order, key)]
-            axes.plot(range(len(values)), values, color=colour, linestyle=line, linewidth=1.3, label=ORDERS[order.by])
+            axes.plot(
+                range(len(values)),
+                values,
+                color=colour,
+                linestyle=line,
+                linewidth=1.3,
+                label=ORDERS[order.by],
+            )
             if getattr(order, enough) is not None:
                 at = getattr(order, enough)
                 axes.plot([at], [values[at]], "o", color=colour, markersize=4, markeredgecolor="white")
@@ -248,133 +255,9 @@ _CAPTION = (
     "R² of the logits with the first k components of each order, the others at their mean. Points: where 99 % (grey line) "
     "is reached for good."
 )
-_SKILL_CAPTION = " Beside it the skill against the labels; points: where 99 % of the skill of all is reached for good."
-_ORDERS_TABLE, lists.orders),
-                _order_rows(lists),
-                "How many components suffice for 99 %",
-            ),
-            Table(
-                _ranks_columns(lists),
-                rank_rows(lists),
-                f"Ranks of the components, by {ORDERS[lists.orders[0].by]}",
-            ),
-        ),
-    )
-
-
-def rank_rows(lists: ShortLists) -> list[dict[str, Any]]:
-    """Return the components in the first order, with their ranks by all and R² of the logits so far."""
-    sensors = dict(zip(lists.components, lists.sensors))
-    places = {each.by: {name: at for at, name in enumerate(each.names, 1)} for each in lists.orders}
-    values = {each.by: dict(zip(each.names, each.values)) for each in lists.orders}
-    first = lists.orders[0]
-    return [
-        {
-            "component": component,
-            "sensor": sensors[component],
-            **{
-                f"rank_{by}": place[component] if values[by][component] is not None else None
-                for by, place in places.items()
-            },
-            "value": first.values[at],
-            "r2": first.r2[at + 1],
-            "skill": first.skill[at + 1] if first.skill else None,
-        }
-        for at, component in enumerate(first.names)
-    ]
-
-
-def curves(lists: ShortLists) -> Picture:
-    """Draw what the first k components reach against k, a line an order: R² of the logits, then skill with labels."""
-    panels = [("r2", "needed", "R² of the logits")]
-    if lists.labelled:
-        what = "accuracy" if lists.orders[0].measure == "accuracy" else f"RMSE, {lists.unit or 'label units'}"
-        panels.append(("skill", "needed_for_skill", what))
-    figure = figures.blank_figure(7.6, 3.0)
-    for number, (key, enough, label) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for order, colour, line in zip(lists.orders, _COLOURS, _LINES):
-            values = [float("nan") if value is None else value for value in getattr(order, key)]
-            axes.plot(range(len(values)), values, color=colour, linestyle=line, linewidth=1.3, label=ORDERS[order.by])
-            if getattr(order, enough) is not None:
-                at = getattr(order, enough)
-                axes.plot([at], [values[at]], "o", color=colour, markersize=4, markeredgecolor="white")
-        if key == "r2":
-            axes.set_ylim(-0.05, 1.05)
-            axes.axhline(0.99, color="#777777", linewidth=0.7)
-            axes.legend(fontsize=7, frameon=False, loc="lower right")
-        axes.set_xlim(0, len(lists.components))
-        axes.set_xlabel("k: components kept", fontsize=8)
-        axes.set_ylabel(label, fontsize=8)
-        figures.tidy(axes)
-    return figure
-
-
-def _comparison(lists: ShortLists) -> list[str]:
-    """Return which order needs fewest components, where there are several."""
-    known = [each for each in lists.orders if each.needed is not None]
-    if len(known) < 2:
-        return []
-    fewest = min(known, key=lambda each: each.needed or 0)
-    said = [f"{each.needed} by {ORDERS[each.by]}" for each in known]
-    same = " All orders agree." if len({each.needed for each in known}) == 1 else ""
-    best = "" if same else f" The shortest list is that by {ORDERS[fewest.by]}."
-    return [f"Needed are {listed(said)}.{best}{same}"]
-
-
-def _skill(lists: ShortLists) -> list[str]:
-    first = lists.orders[0]
-    if not lists.labelled or first.needed_for_skill is None:
-        return []
-    k, whole = first.needed_for_skill, first.skill[-1]
-    if first.measure == "accuracy":
-        size = f"accuracy {_percent(first.skill[k])} instead of {_percent(whole)}"
-    else:
-        unit = f" {lists.unit}" if lists.unit else ""
-        size = f"RMSE {number_text(first.skill[k], 3)}{unit} instead of {number_text(whole, 3)}{unit}"
-    few = "without any component (the others, at their mean, map as well)" if k == 0 else f"with {k} of them"
-    return [
-        f"Against the labels, 99 % of the skill is kept {few}: {size}. Compared are {lists.labelled} labelled pixels."
-    ]
-
-
-def _percent(part: float | None) -> str:
-    return "" if part is None else f"{100.0 * part:.1f} %"
-
-
-def _order_rows(lists: ShortLists) -> list[dict[str, Any]]:
-    return [{**vars(order), "order": f"by {ORDERS[order.by]}"} for order in lists.orders]
-
-
-def _shown(columns: Sequence[tuple[str, str]], orders: Sequence[ListedOrder]) -> tuple[tuple[str, str], ...]:
-    rows: list[Mapping] = [{**vars(order), "order": order.by} for order in orders]
-    return tuple(pair for pair in columns if any(row[pair[0]] is not None for row in rows))
-
-
-def _ranks_columns(lists: ShortLists) -> tuple[tuple[str, str], ...]:
-    first = lists.orders[0]
-    ranks = [(f"rank_{each.by}", f"rank by {ORDERS[each.by]}") for each in lists.orders]
-    skill = (
-        [("skill", "accuracy so far" if first.measure == "accuracy" else "RMSE so far")]
-        if first.skill
-        else []
-    )
-    return (
-        ("component", "component"),
-        ("sensor", "sensor"),
-        *ranks,
-        ("value", ORDERS[first.by] if first.by != Z else "|z|"),
-        ("r2", "R² so far"),
-        *skill,
-    )
-
-
-_CAPTIONS = {
-    "r2": "R² of the logits with the first k components of each order, the others at their mean; points: where 99 % "
-    "(grey line) is reached for good.",
-    "skill": "Skill against the labels with the first k components of each order, the others at their mean; points: "
-    "where 99 % of the skill of all is reached for good.",
-}
+_SKILL_CAPTION = (
+    " Beside it the skill against the labels; points: where 99 % of the skill of all is reached for good."
+)
 _ORDERS_TABLE = (
     ("order", "order"),
     ("needed", "others at their mean"),

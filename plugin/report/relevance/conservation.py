@@ -42,9 +42,9 @@ class Conservation:
     leak: str = ""
 
     @classmethod
-    def of(cls, accounts: Any) -> Conservation:
-        """Return the sums of an object with the same attributes (the accounts of a relevance run)."""
-        sums = cls(**{name: getattr(accounts, name) for name in cls.__dataclass_fields__})
+    def of(cls, report: Any) -> Conservation:
+        """Return the sums of an object with the same attributes (the conservation report of a run)."""
+        sums = cls(**{name: getattr(report, name) for name in cls.__dataclass_fields__})
         if sums.conservative:
             return sums
         return replace(sums, residual=None, relative_residual=None, tolerance=None)
@@ -54,9 +54,9 @@ class Conservation:
         """The largest of the explained logits, the relevance and the biases: what counts as much here."""
         return max(abs(self.target_sum), abs(self.relevance_sum), abs(self.bias))
 
-    def amount(self, account: str) -> float:
-        """Return what lies on an account; 0 where it is nothing but the rounding of larger sums."""
-        found: float = getattr(self, account)
+    def amount(self, kind: str) -> float:
+        """Return what went to a kind of leak; 0 where it is nothing but the rounding of larger sums."""
+        found: float = getattr(self, kind)
         return found if abs(found) > 1e-12 * self.size else 0.0
 
     @property

@@ -176,7 +176,7 @@ def relevance_html(report: RelevanceReport) -> str:
             text=(conservation_sentence(report.conservation, report.method),),
             tables=(
                 Table(
-                    (("what", "account"), ("amount", "logit"), ("meaning", "meaning")),
+                    (("what", "went to"), ("amount", "logit"), ("meaning", "meaning")),
                     conservation_rows(report.conservation, report.method),
                 ),
             ),

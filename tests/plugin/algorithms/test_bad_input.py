@@ -26,8 +26,8 @@ OUTPUTS = {
     "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
 }
 QUICK = {"zscores": {"CHANNEL_METHOD": "none"}, "ablation": {"GROUPS": "sensor"}}
-# Scenes are read in one way by all: three stand for them.
-READING = ("predict", "relevance", "zscores")
+# Scenes and models are read in one way by all (`jobs/common/inputs.py`): one stands for them.
+READING = ("predict",)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,21 @@ class TestTheScene:
         output = next(iter(OUTPUTS[name]))
         path = str(place / "no" / OUTPUTS[name][output])
         assert "does not exist" in refused(name, {**good, output: path})
+
+
+@pytest.mark.parametrize("name", ["relevance", "contributions", "ablation", "zscores"])
+def test_the_other_algorithms_refuse_a_spoilt_scene_and_a_spoilt_model_too(refused, good, name):
+    Path(good["MWR"]).write_text("not a raster")
+    assert refused(name, good).startswith("MWR: ")
+    with_weights(good["MODEL"], pickle.dumps({"output.weight": 1}))
+    assert "hold pickled code" in refused(name, good)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"HEAD": "floe"}, "'floe'"), ({"CHANNELS": "hh=7,hv=8"}, "7")]
+)
+def test_a_head_or_a_band_that_is_not_there_is_named(refused, good, changes, said):
+    assert said in refused("predict", {**good, **changes})
 
 
 @pytest.mark.parametrize("name", [*READING, "inspectmodel"])
@@ -431,6 +446,7 @@ class TestTheCommandLine:
         assert done.returncode == 0
         assert {file.name for file in place.iterdir()} == {"ice.tif", "ice.qml"}
 
+    @pytest.mark.slow
     def test_no_overlap(self, said, good):
         with rasterio.open(good["MWR"]) as raster:
             moved = rasterio.Affine.translation(1e6, 0) * raster.transform

@@ -45,7 +45,7 @@ def assert_steady(seen: list[dict[str, float]], mib: float) -> None:
 
 
 def test_background_and_failing_runs_neither_end_qgis_nor_make_it_grow(mixed):
-    assert_steady(mixed(40), 60)
+    assert_steady(mixed(20), 60)
 
 
 def test_failed_runs_of_a_script_leave_none_of_their_files_open(provider, backscatter, tmp_path):

@@ -35,14 +35,14 @@ class Recorder(Silent):
 def simulate(folder: Path, **changes) -> SimpleNamespace:
     """Simulate a scene (of water, young and first-year ice) into `folder`; return paths and inputs."""
     paths = {name: str(folder / f"{name}.tif") for name in ("sar", "mwr", "chart")}
-    settings = {"seed": 51, "rows": 330, "cols": 410, "center": (20.0, 79.0)}
+    settings = {"seed": 51, "rows": 255, "cols": 285, "center": (20.0, 79.0)}
     SimulateScene(**{**settings, **changes}, **paths).run(Silent())
     return SimpleNamespace(**paths, inputs=SceneInputs(paths["sar"], paths["mwr"]))
 
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Return a scene on tie points: 330 x 410 pixels, no whole number of cells."""
+    """Return a scene on tie points: 255 x 285 pixels, no whole number of cells."""
     return simulate(tmp_path_factory.mktemp("scene"))
 
 

@@ -79,7 +79,7 @@ def test_the_maps_and_the_bias_add_up_to_the_logits(explain, scene, method):
 
 def test_the_radiometer_gets_its_relevance_on_its_own_grid(explain, scene):
     _, sar, mwr = explain(aoi=square(scene, 120, 150, 60))
-    assert sar.shape == (2, 330, 410)
+    assert sar.shape == (2, 255, 285)
     with rasterio.open(scene.mwr) as raster:
         assert mwr.shape == raster.read().shape
     # The network reads a pixel's own cell only: what lies outside of the region speaks neither way.
@@ -103,7 +103,7 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
     with rasterio.open(scene.mwr) as raster:
         names = raster.descriptions
     grid = Grid.from_file(scene.sar)
-    lon, lat = grid.pixel_to_lonlat(np.array([0, 0, 330, 330.0]), np.array([0, 410, 0, 410.0]))
+    lon, lat = grid.pixel_to_lonlat(np.array([0, 0, 255, 255.0]), np.array([0, 285, 0, 285.0]))
     x, y = (np.array(part) for part in transform("EPSG:4326", "EPSG:3413", lon, lat))
     rows, cols = (int(np.ptp(part) // 5000) + 9 for part in (y, x))
     generator = np.random.default_rng(4)
@@ -133,10 +133,10 @@ def test_radiometry_on_a_map_grid_of_its_own_gets_all_of_its_relevance_back(expl
 
 
 def test_radiometry_has_a_second_reading_for_each_sar_pixel_of_a_cell(explain, scene, tmp_path):
-    """Cells at the edge of the scene, 330 x 410 pixels, hold fewer pixels: 5 of 25 rows, 10 of 25 columns."""
+    """Cells at the edge of the scene, 255 x 285 pixels, hold fewer pixels: 5 of 25 rows, 10 of 25 columns."""
     _, sar, mwr = explain()
     second = read(tmp_path / "map_mwr.tif", second=True)
-    rows, cols = (np.diff([*range(0, size, 25), size]) for size in (330, 410))
+    rows, cols = (np.diff([*range(0, size, 25), size]) for size in (255, 285))
     np.testing.assert_allclose(second, mwr / np.outer(rows, cols), rtol=1e-6)
     limits = [
         re.search(r"≥ ([\d.]+) speaks for .*?\(logit per SAR pixel\)", (tmp_path / name).read_text("utf-8"))[

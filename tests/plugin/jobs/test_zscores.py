@@ -104,7 +104,7 @@ def test_robust_errors_are_the_sandwich_over_blocks_with_percent_as_fractions(jo
     # A chart of its own: polygons of 0 to 100 %, where the simulated one has little but open water.
     generator = np.random.default_rng(3)
     polygons = generator.integers(0, 101, (11, 14)).astype("uint8")
-    chart = polygons.repeat(30, axis=0).repeat(30, axis=1)[:330, :410]
+    chart = polygons.repeat(30, axis=0).repeat(30, axis=1)[:255, :285]
     with rasterio.open(scene.chart) as raster:
         profile, gcps = raster.profile, raster.gcps
     path = str(tmp_path / "polygons.tif")
@@ -121,8 +121,8 @@ def test_robust_errors_are_the_sandwich_over_blocks_with_percent_as_fractions(jo
     chosen[4::8, 4::8] = True
     at_row, at_col = np.nonzero(chosen & valid)
     y = chart[at_row, at_col] / 100.0
-    down, across = int(330 * pixel_size / 2500), int(410 * pixel_size / 2500)
-    block = at_row * down // 330 * across + at_col * across // 410
+    down, across = int(255 * pixel_size / 2500), int(285 * pixel_size / 2500)
+    block = at_row * down // 255 * across + at_col * across // 285
     kept = np.isfinite(column(rows, "z"))
     design = np.column_stack([np.ones(len(x)), x[:, kept]])
     p = 1 / (1 + np.exp(-logits))
@@ -209,7 +209,7 @@ def polygons_of_ice(scene, path) -> str:
         profile, gcps = raster.profile, raster.gcps
     profile.update(count=1)
     with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
-        out.write(chart[:330, :410], 1)
+        out.write(chart[:255, :285], 1)
     return str(path)
 
 
@@ -386,8 +386,8 @@ def test_states_of_two_parts_hold_all_pixels_and_merge_in_any_order(job, scene, 
         profile, gcps = raster.profile, raster.gcps
     states = []
     profile.update(count=1, dtype="uint8", nodata=None)
-    for name, rows in (("upper", slice(0, 175)), ("lower", slice(175, 330))):
-        land = np.zeros((330, 410), np.uint8)
+    for name, rows in (("upper", slice(0, 175)), ("lower", slice(175, 255))):
+        land = np.zeros((255, 285), np.uint8)
         land[rows] = 1
         path = tmp_path / f"{name}.tif"
         with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:

@@ -21,7 +21,7 @@ from floelens.plugin.ground.window import Window
 from floelens.plugin.io.transaction.packages import save_package
 from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.contributions import Contributions
-from floelens.plugin.jobs.reference import make_references, write_references
+from floelens.plugin.jobs.packages.reference import make_references, write_references
 from floelens.plugin.jobs.zscores import ZScores
 from floelens.plugin.networks.aspp.card import aspp_card
 from floelens.plugin.networks.card import Head, HeadClass

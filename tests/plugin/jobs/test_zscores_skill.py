@@ -34,7 +34,7 @@ def job(scene, packages, tmp_path) -> ZScores:
 def chart(scene, path, values) -> str:
     """Write a chart of polygons that hold `values`, on the grid of the scene; 255 is no label."""
     drawn = np.random.default_rng(3).choice(values, (11, 14)).astype("uint8")
-    drawn = drawn.repeat(30, axis=0).repeat(30, axis=1)[:330, :410]
+    drawn = drawn.repeat(30, axis=0).repeat(30, axis=1)[:255, :285]
     with rasterio.open(scene.chart) as raster:
         profile, gcps = raster.profile, raster.gcps
     profile.update(count=1, dtype="uint8", nodata=255)

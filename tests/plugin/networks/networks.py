@@ -32,7 +32,8 @@ def randomise(network: nn.Module, seed: int) -> None:
         if isinstance(layer, nn.Conv2d):
             span = math.sqrt(6 / (layer.weight[0].numel() + layer.weight[:, 0].numel()))
             layer.weight.data.uniform_(-span, span, generator=generator)
-            layer.bias.data.uniform_(-0.3, 0.3, generator=generator)
+            if layer.bias is not None:
+                layer.bias.data.uniform_(-0.3, 0.3, generator=generator)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.weight.data.uniform_(0.5, 1.5, generator=generator)
             layer.bias.data.uniform_(-0.5, 0.5, generator=generator)

@@ -19,8 +19,8 @@ WITHOUT_AVX512 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 WALK = "test_gradient.py::test_logits_multipliers_and_the_share_of_every_bias_are_those_of_the_walk"
 EPSILON = "test_gradient.py::test_epsilon_relevance_and_its_books_are_those_of_the_walk"
 TESTS = (
-    f"{WALK}[float32-size1-interpretability_small-1]",
-    f"{WALK}[float32-size1-interpretability_large-4]",
+    f"{WALK}[float32-interpretability_small-1]",
+    f"{WALK}[float32-interpretability_large-4]",
     f"{EPSILON}[float32-1]",
     f"{EPSILON}[float32-4]",
 )

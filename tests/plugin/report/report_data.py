@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from floelens.plugin.core.zscores.scores import compute_scores
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
@@ -54,10 +56,11 @@ def components(seed: int, n: int, a_scale: int = 14) -> np.ndarray:
     return x.astype(np.float32)
 
 
+@functools.cache
 def report(
     kind: str = "sigmoid", labels: bool = True, zones: bool = True, a_scale: int = 14, n: int = 4000
 ) -> ZScoresReport:
-    """Return a report whose numbers are computed from made components."""
+    """Return a report whose numbers are computed from made components; the same one to all who ask for it."""
     generator = np.random.default_rng(5)
     x = components(6, n, a_scale)
     x[:, 3] = 0.0  # a dead filter

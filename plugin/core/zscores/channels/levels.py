@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ....networks.card import ModelCard
 
 LEVELS = ("sensor", "frequency", "channel")  # the coarsest, which judges best, first
+# The first columns of every table of groups of channels.
+GROUP_COLUMNS = ("head", "level", "group", "sensor", "frequency_ghz", "polarisation", "channels")
 
 
 @dataclass(frozen=True)

@@ -29,17 +29,11 @@ from ..estimation.scene_errors import FEW_SCENES, LEAST_SCENES, MANY_SCENES, jac
 from ..estimation.tails import log10_p_student
 from ..sums.clusters import SCENES
 from .evidence import ChannelEvidence
-from .levels import LevelGroup, level_groups
+from .levels import GROUP_COLUMNS, LevelGroup, level_groups
 from .strength import beside_intercepts, combining, group_row
 
 SLOPE_COLUMNS = (
-    "head",
-    "level",
-    "group",
-    "sensor",
-    "frequency_ghz",
-    "polarisation",
-    "channels",
+    *GROUP_COLUMNS,
     "slope",
     "se",
     "se_robust",

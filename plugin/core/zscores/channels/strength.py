@@ -16,16 +16,10 @@ from ...streaming.products import product
 from ..estimation.covariance import inverse_of
 from ..estimation.identifiable import independent_columns
 from .evidence import ChannelEvidence
-from .levels import LevelGroup, level_groups
+from .levels import GROUP_COLUMNS, LevelGroup, level_groups
 
 STRENGTH_COLUMNS = (
-    "head",
-    "level",
-    "group",
-    "sensor",
-    "frequency_ghz",
-    "polarisation",
-    "channels",
+    *GROUP_COLUMNS,
     "strength",
     "vif",
     "mean",

@@ -174,8 +174,8 @@ class FastAspp(AsppWeights):
             Whether it is that of the ReLU behind the convolution.
         """
         for seen, line in self.edge_strips(edges):
-            found = self.filters[name](self.normalised(NORMS[name], values[seen]), relu=relu)[line]
-            out[line] = found[:, :, own] if found.shape[2] > 1 else found
+            corrected = self.filters[name](self.normalised(NORMS[name], values[seen]), relu=relu)[line]
+            out[line] = corrected[:, :, own] if corrected.shape[2] > 1 else corrected
 
     @staticmethod
     def edge_strips(edges: Edges) -> Iterator[tuple[tuple, tuple]]:
@@ -333,5 +333,5 @@ class FastAspp(AsppWeights):
         ratio = self.upsample.ratio
         first = band.start // ratio
         seen = fine[:, :, first * ratio : band.stop]
-        found = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
-        return found[:, :, band.start - first * ratio :]
+        on_pixels = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
+        return on_pixels[:, :, band.start - first * ratio :]

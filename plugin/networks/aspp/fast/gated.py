@@ -117,10 +117,10 @@ class GatedForward(nn.Module):
             )
             for index, share in enumerate(shares)
         ]
-        found = torch.cat([skip for of_share in run_parallel(jobs) for skip in of_share], 2)
+        from_skip = torch.cat([skip for of_share in run_parallel(jobs) for skip in of_share], 2)
         for row, head_forward in enumerate(forwards):
-            found[row : row + 1] += head_forward.logits()
-        return found
+            from_skip[row : row + 1] += head_forward.logits()
+        return from_skip
 
     def _share(
         self,
@@ -176,8 +176,8 @@ class GatedForward(nn.Module):
         weight, bias, seen = self.network.conv1_weight, self.network.conv1_bias, new.around(1)
         own = slice(new.start - seen.start, new.stop - seen.start)
         for row, group in enumerate(groups):
-            found = convolved(distance[:, group, seen], weight[:, group], padding=1)
-            out[row : row + 1] = found[:, :, own]
+            first = convolved(distance[:, group, seen], weight[:, group], padding=1)
+            out[row : row + 1] = first[:, :, own]
         out[-1:] = convolved(origin[:, :, seen], weight, bias, padding=1)[:, :, own]
 
     def _layer(self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor) -> None:

@@ -89,11 +89,11 @@ class GradientPass(nn.Module):
     ) -> torch.Tensor:
         network = self.network
         head_transpose = HeadTranspose(network.head, seeds, edges)
-        found = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
-        found = found.contiguous(memory_format=network.memory_format)
+        to_fine = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
+        to_fine = to_fine.contiguous(memory_format=network.memory_format)
         reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
-            partial(self._share_to_fine, share, seeds, head_transpose, kept, found, record is not None)
+            partial(self._share_to_fine, share, seeds, head_transpose, kept, to_fine, record is not None)
             for share in network.shares(reached)
         ]
         arrived = run_parallel(shares)
@@ -105,7 +105,7 @@ class GradientPass(nn.Module):
                     else self._shift_of(name)
                 )
                 record(name, (sum(of_share[name] for of_share in arrived) * weights).sum())
-        return found
+        return to_fine
 
     def _share_to_fine(
         self,

@@ -54,9 +54,9 @@ class HeadForward:
         complete : callable, optional
             ``complete(index, logits of the share)`` adds what comes by other ways, in place.
         """
-        found = run_on(self._device, [partial(self._of_strip, index) for index in range(len(self._strips))])
+        strips = run_on(self._device, [partial(self._of_strip, index) for index in range(len(self._strips))])
         if self._whole:
-            logits = found[0]
+            logits = strips[0]
         else:
             first = self.parts[0].logits
             logits = first.new_empty((*first.shape[:2], self._shares[-1].stop, first.shape[3]))
@@ -64,7 +64,7 @@ class HeadForward:
         def put(index: int, share: Band) -> None:
             mine = logits[:, :, share.own]
             if not self._whole:
-                self._put(index, share, found, mine)
+                self._put(index, share, strips, mine)
             if complete is not None:
                 complete(index, mine)
 
@@ -141,13 +141,13 @@ class ShareForward:
                 self._sums[scale] = torch.zeros((height, width, outputs), **kind).permute(2, 0, 1)
         for band in bands(trunk.shape[2], rows_at_once(trunk, CHUNK_ROWS)):
             start, stop = (rows.start - self.rows.start + row for row in (band.start, band.stop))
-            for scale, down, across, found in self._head.products(trunk[:, :, band.own]):
+            for scale, down, across, product in self._head.products(trunk[:, :, band.own]):
                 total = self._sums[scale]
                 # A logit `down` rows above and `across` columns to the left sees these.
                 into_rows, of_rows = overlap(slice(start, stop), -down, total.shape[1])
                 into_cols, of_cols = overlap(slice(0, total.shape[2]), -across, total.shape[2])
                 # Not by `+=`, which would look the place up once more to put the sum there.
-                total[:, into_rows, into_cols].add_(found[:, of_rows, of_cols])
+                total[:, into_rows, into_cols].add_(product[:, of_rows, of_cols])
 
     def finish(self) -> None:
         """Put the scales together, when all has been taken."""

@@ -40,9 +40,9 @@ class HeadTranspose:
             self._whole = self._whole or own == (slice(None),) * 2
             if self._whole or strip.any():
                 jobs.append((seen, partial(head.transposed_definition, strip)))
-        for (seen, _), found in zip(jobs, run_on(seeds.device, [job for _, job in jobs])):
+        for (seen, _), gradient in zip(jobs, run_on(seeds.device, [job for _, job in jobs])):
             first, stop, _ = seen[0].indices(rows)
-            self._strips.append((first, stop, seen[1], found))
+            self._strips.append((first, stop, seen[1], gradient))
         self._sums: dict[int, torch.Tensor] = {}
         if self._whole:
             return
@@ -69,9 +69,9 @@ class HeadTranspose:
             for band in bands(rows.stop - rows.start, rows_at_once(sums[head.scales[0]], CHUNK_ROWS))
         ]
         total = torch.cat(parts, 2)
-        for first, stop, cols, found in self._strips:
+        for first, stop, cols, gradient in self._strips:
             low, high = max(first, rows.start), min(stop, rows.stop)
             if low < high:
                 own = total[:, :, low - rows.start : high - rows.start, cols]
-                own += found[:, :, low - first : high - first]
+                own += gradient[:, :, low - first : high - first]
         return total

@@ -101,17 +101,19 @@ class EpsilonPass(nn.Module):
         passed = torch.zeros_like(seeds, dtype=network.sum_dtype)
         behind = self._array("behind the trunk", kept["conv6"].shape[1], fine).zero_()
         leaks = self._branches.through(Explained(output, seeds, logits, sizes, kept, passed), behind)
-        found = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
+        to_fine = torch.zeros_like(fine, dtype=network.dtype, memory_format=network.memory_format)
         shares = network.shares(span_of(seeds, 2, RADIUS))
         further = [LeakSums() for _ in shares]
         run_parallel(
             [
-                partial(self._share_to_fine, share, output, passed, behind, fine, kept, found, further[index])
+                partial(
+                    self._share_to_fine, share, output, passed, behind, fine, kept, to_fine, further[index]
+                )
                 for index, share in enumerate(shares)
             ]
         )
         record_all([*leaks, *further], record)
-        return found, to_cells(
+        return to_fine, to_cells(
             network, passed, network.cells(coarse), output.coarse
         ) if network.coarse_channels else None
 

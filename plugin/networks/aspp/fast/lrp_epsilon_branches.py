@@ -124,10 +124,10 @@ class EpsilonBranches:
         leaks, adding = [LeakSums() for _ in bands], threading.Lock()
 
         def take(band: Band, own: LeakSums) -> None:
-            found, reached = self._from_band(band, across, explained, own)
+            from_band, reached = self._from_band(band, across, explained, own)
             # Rows that another band reaches too: the sum of two numbers is the same whichever comes first.
             with adding:
-                _add(found, behind[reached])
+                _add(from_band, behind[reached])
 
         run_parallel([partial(take, *each) for each in zip(bands, leaks)])
         return leaks
@@ -195,8 +195,8 @@ class EpsilonBranches:
         more = len(weight) - self._filters
         if not more:
             return convolved(values, weight, bias, padding, dilation)
-        found = convolved(values, weight, functional.pad(bias, (0, more)), padding, dilation)
-        return without_padding_channels(found, self._filters)
+        filtered_values = convolved(values, weight, functional.pad(bias, (0, more)), padding, dilation)
+        return without_padding_channels(filtered_values, self._filters)
 
     def _spread(
         self,
@@ -252,10 +252,10 @@ class EpsilonBranches:
                 add(line, band.start + down * scale, across.start - beyond, scale, total)
 
         layout, whole = self._network.memory_format, self._channels - self._rest
-        found = [summed_back(SCALES, (1, whole, *size), seeds, layout, add_whole)]
+        totals = [summed_back(SCALES, (1, whole, *size), seeds, layout, add_whole)]
         if self._rest:
-            found.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
-        return found
+            totals.append(summed_back(SCALES, (1, self._rest, *size), seeds, layout, add_rest))
+        return totals
 
 
 def _add(parts: list[torch.Tensor], values: torch.Tensor) -> None:

@@ -25,32 +25,32 @@ class LeakSums:
     """Adds up leaks by column, one thread at a time, so that each sum is made once."""
 
     def __init__(self) -> None:
-        # By account and layer: float64 sums over rows, the channels, and their weights.
+        # By kind and layer: float64 sums over rows, the channels, and their weights.
         self._sums: dict[tuple[str, str], tuple[torch.Tensor, int, torch.Tensor | float]] = {}
 
-    def add(self, account: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
+    def add(self, kind: str, layer: str, values: torch.Tensor, weights: torch.Tensor | float) -> None:
         """Add Σ weights · values (sample, channel, row, column); weights: float64 by channel, or one for all.
 
-        All calls for one (account, layer) must use the same width, memory layout and weights.
+        All calls for one (kind, layer) must use the same width, memory layout and weights.
         """
-        found = column_sums(values)
-        if (account, layer) in self._sums:
-            self._sums[account, layer][0].add_(found)
+        sums = column_sums(values)
+        if (kind, layer) in self._sums:
+            self._sums[kind, layer][0].add_(sums)
         else:
-            self._sums[account, layer] = found.double(), values.shape[1], weights
+            self._sums[kind, layer] = sums.double(), values.shape[1], weights
 
     def close(self, record: Record) -> None:
         """Record the sums."""
-        for (account, layer), (sums, channels, weights) in self._sums.items():
-            record(account, layer, (sums.view(-1, channels).sum(0) * weights).sum())
+        for (kind, layer), (sums, channels, weights) in self._sums.items():
+            record(kind, layer, (sums.view(-1, channels).sum(0) * weights).sum())
 
 
 def record_all(leaks: Iterable[LeakSums], record: Record) -> None:
     """Record the totals of several sums."""
     total: dict[tuple[str, str], torch.Tensor] = {}
 
-    def add(account: str, layer: str, amount: torch.Tensor) -> None:
-        total[account, layer] = total.get((account, layer), 0.0) + amount
+    def add(kind: str, layer: str, amount: torch.Tensor) -> None:
+        total[kind, layer] = total.get((kind, layer), 0.0) + amount
 
     for each in leaks:
         each.close(add)

@@ -51,9 +51,9 @@ class SecantGradient(GradientPass):
         for fine in points:
             # Not around the loop: a generator that waits must not change its caller's mode.
             with torch.no_grad():
-                found = self._step(network.laid_out(fine), seeds, edges, before, short)
-            if found is not None:
-                yield found
+                gradient = self._step(network.laid_out(fine), seeds, edges, before, short)
+            if gradient is not None:
+                yield gradient
 
     def _step(
         self,
@@ -86,9 +86,9 @@ class SecantGradient(GradientPass):
         )
         if slopes is None:
             return None
-        found = self._to_fine(seeds, slopes, edges, None)
+        to_fine = self._to_fine(seeds, slopes, edges, None)
         network.buffer_pool.check(number)
-        return found
+        return to_fine
 
     def _share_of_step(
         self,

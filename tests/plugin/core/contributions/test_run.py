@@ -130,12 +130,14 @@ def target_of(network, inputs):
 
 
 def jacobian_parts(network, inputs, distance):
-    """Return J · distance by channel (channel, row, column), from torch's own Jacobian at `inputs`."""
-    fine, coarse = torch.autograd.functional.jacobian(
-        target_of(network, inputs), (inputs.fine, inputs.coarse)
-    )
-    parts = [(fine[:, :, 0, i] * distance.fine[0, i]).sum((2, 3)) for i in range(2)]
-    parts += [(coarse[:, :, 0, i] * distance.coarse[0, i]).sum((2, 3)) for i in range(3)]
+    """Return J · distance by channel (channel, row, column), by torch's forward-mode derivatives at `inputs`."""
+    contrast, at = target_of(network, inputs), (inputs.fine, inputs.coarse)
+    parts = []
+    for i in range(5):
+        step = [torch.zeros_like(values) for values in at]
+        own, channel = (0, i) if i < 2 else (1, i - 2)
+        step[own][:, channel] = (distance.fine, distance.coarse)[own][:, channel]
+        parts.append(torch.func.jvp(contrast, at, tuple(step))[1].detach())
     return torch.stack(parts).numpy()
 
 

@@ -281,9 +281,9 @@ def test_inputs_outside_an_extent_stay():
     found = setting.follow()
     logit = found.measures[0]
     lost = (logit.deletion[0] - logit.deletion[-1]) * found.pixels
-    accounts = setting.result.accounts
-    assert lost == pytest.approx(accounts.target_sum - accounts.outside_region, rel=1e-9)
-    assert accounts.outside_region != 0
+    conservation = setting.result.conservation
+    assert lost == pytest.approx(conservation.target_sum - conservation.outside_region, rel=1e-9)
+    assert conservation.outside_region != 0
 
 
 def test_the_predicted_class_is_that_of_the_whole_inputs():

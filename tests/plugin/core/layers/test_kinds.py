@@ -9,7 +9,7 @@ import torch
 from floelens.plugin.core.contributions.run import Splitting, splitter_for
 from floelens.plugin.core.layers.activations import Rescaled, Smooth, Whole
 from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
-from floelens.plugin.core.layers.conservation import Ledger
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.layers.kinds import KINDS, OF_CALLS, OF_LAYERS, Interpolation, reach_of_node
 from floelens.plugin.core.layers.layer_kind import Activated, LayerKind, Unknown
 from floelens.plugin.core.layers.reach import Reach, none
@@ -207,12 +207,12 @@ def test_the_backward_pass_is_the_gradient_and_conserves_relevance(make):
         (AlongEpsilon(0.05), Whole()),
         (ByKind(AlongGamma(0.3), AlongGamma(0.3)), Whole()),
     ):
-        layerwise, ledger = LayerwiseBackward(traced(network), Rules(rule, torch.float64, gates)), Ledger()
+        layerwise, leaks = LayerwiseBackward(traced(network), Rules(rule, torch.float64, gates)), Leaks()
         same(layerwise.forward(values.clone(), SIZE), output.detach())
-        found = layerwise.backward(seeds, ledger)[0]
+        found = layerwise.backward(seeds, leaks)[0]
         if gates is None:
             same(found, gradient)
-        leaks = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+        leaks = sum(sum(layers.values()) for layers in leaks.by_layer().values())
         assert (found * values).sum().item() + leaks == pytest.approx(total, rel=1e-10, abs=1e-10)
 
 
@@ -226,7 +226,7 @@ def test_differences_to_a_baseline_add_up(make):
     gates.recording = False
     after = layerwise.forward(values.clone(), SIZE)
     seeds = torch.randn(after.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    (found, *_) = layerwise.backward(seeds, Ledger())
+    (found, *_) = layerwise.backward(seeds, Leaks())
     expected = (seeds * (after - before)).sum().item()
     assert (found * (values - base)).sum().item() == pytest.approx(expected, rel=1e-10, abs=1e-10)
 
@@ -355,15 +355,15 @@ def test_a_new_kind_of_layer_is_one_row(monkeypatch):
     fine = torch.randn(1, 2, 16, 16, generator=draw, dtype=torch.float64)
     inputs = Inputs(fine, torch.randn(1, 3, 4, 4, generator=draw, dtype=torch.float64))
     with pytest.raises(ModelError, match="Softsign"):
-        explainer_for(runner, Method("lrp_0")).explain(inputs, torch.ones_like, Ledger())
+        explainer_for(runner, Method("lrp_0")).explain(inputs, torch.ones_like, Leaks())
 
     row = LayerKind((nn.Softsign,), Activated(lambda _layer: Smooth(functional.softsign)), reach=none)
     monkeypatch.setitem(OF_LAYERS, nn.Softsign, row)
     for name in ("gradient_x_input", "lrp_epsilon", "deeplift", "lrp_composite"):
-        ledger = Ledger()
+        leaks = Leaks()
         method = Method(name, first_layer="same" if name == "lrp_composite" else "default")
-        found = explainer_for(runner, method).explain(inputs, torch.ones_like, ledger)
-        leaks = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+        found = explainer_for(runner, method).explain(inputs, torch.ones_like, leaks)
+        leaks = sum(sum(layers.values()) for layers in leaks.by_layer().values())
         total = (found.fine * inputs.fine).sum() + (found.coarse * inputs.coarse).sum()
         assert total.item() + leaks == pytest.approx(found.target_sum, rel=1e-9)
     target = Target(head="type", class_name="old ice").resolve(runner.card)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.layers.backward import LayerwiseBackward, traced
-from floelens.plugin.core.layers.conservation import Ledger
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.layers.rules import AlongEpsilon, Rules, along_gradient
 from floelens.plugin.ground.errors import ModelError
 from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
@@ -72,13 +72,13 @@ KINDS = [
 
 
 def explained(layer, values, relevance, rule):
-    """Return what the rule hands to the inputs, and its ledger."""
-    ledger = Ledger()
+    """Return what the rule hands to the inputs, and its leaks."""
+    leaks = Leaks()
     output, backward = Rules(rule, torch.float64).layer("layer", layer, (values,))
     expected = layer(values)
     assert torch.allclose(output, expected, rtol=1e-13, atol=1e-13)
-    (multipliers,) = backward(relevance.view_as(output) / output, ledger.of_layer("layer"))
-    amounts = {account: layers["layer"] for account, layers in ledger.by_layer().items()}
+    (multipliers,) = backward(relevance.view_as(output) / output, leaks.of_layer("layer"))
+    amounts = {kind: layers["layer"] for kind, layers in leaks.by_layer().items()}
     return (multipliers * values).flatten().numpy(), amounts
 
 
@@ -112,9 +112,9 @@ def test_epsilon_hands_nothing_on_where_nothing_arrives():
     output, backward = Rules(AlongEpsilon(EPSILON), torch.float64).layer(
         "layer", layer, (torch.zeros(1, 2, 5, 6).double(),)
     )
-    ledger = Ledger()
-    assert (backward(torch.ones_like(output), ledger.of_layer("layer"))[0] == 0).all()
-    assert ledger.by_layer()["epsilon"]["layer"] == 0
+    leaks = Leaks()
+    assert (backward(torch.ones_like(output), leaks.of_layer("layer"))[0] == 0).all()
+    assert leaks.by_layer()["epsilon"]["layer"] == 0
 
 
 @pytest.mark.parametrize("rule", [along_gradient, AlongEpsilon(EPSILON)])
@@ -126,7 +126,7 @@ def test_pools_pass_in_proportion(size, rule):
     assert torch.allclose(output, layer(values), rtol=1e-13, atol=1e-13)
     weight, _ = matrix_of(layer, values.shape[1:])
     expected = weight.T @ multipliers.flatten().numpy()
-    (found,) = backward(multipliers, Ledger().of_layer("pool"))
+    (found,) = backward(multipliers, Leaks().of_layer("pool"))
     assert np.allclose(found.flatten().numpy(), expected, rtol=1e-12, atol=1e-13)
 
 
@@ -135,7 +135,7 @@ def test_upsampling_passes_in_proportion_and_loses_nothing(layer):
     coarse, fine = torch.randn(1, 2, 3, 4, dtype=torch.float64), torch.zeros(1, 1, 8, 11).double()
     output, backward = Rules(along_gradient, torch.float64).layer("up", layer, (coarse, fine))
     multipliers = torch.randn_like(output)
-    found, nothing = backward(multipliers, Ledger().of_layer("up"))
+    found, nothing = backward(multipliers, Leaks().of_layer("up"))
     weight, _ = matrix_of(lambda x: layer(x, fine), coarse.shape[1:])
     assert np.allclose(found.flatten(), weight.T @ multipliers.flatten().numpy(), rtol=1e-12, atol=1e-13)
     assert nothing is None
@@ -162,12 +162,12 @@ def test_lrp_epsilon_of_a_network_equals_layer_by_layer_matrices():
     torch.manual_seed(3)
     network = Branches().eval().requires_grad_(False)
     fine = torch.randn(1, 2, 4, 5, dtype=torch.float64)
-    layerwise, ledger = (
+    layerwise, leaks = (
         LayerwiseBackward(traced(network), Rules(AlongEpsilon(EPSILON), torch.float64)),
-        Ledger(),
+        Leaks(),
     )
     logits = layerwise.forward(fine, None)
-    multipliers, unused = layerwise.backward(torch.ones_like(logits), ledger)
+    multipliers, unused = layerwise.backward(torch.ones_like(logits), leaks)
     assert unused is None
     assert torch.allclose(logits, network(fine, None), rtol=1e-13)
 
@@ -185,7 +185,7 @@ def test_lrp_epsilon_of_a_network_equals_layer_by_layer_matrices():
         handed, bias_part, epsilon_part = lrp(*layers[name], values, arrived, EPSILON)
         received, to_bias, to_epsilon = received + handed, to_bias + bias_part, to_epsilon + epsilon_part
     assert np.allclose((multipliers * fine).flatten(), received, rtol=1e-10, atol=1e-12)
-    amounts = ledger.by_layer()
+    amounts = leaks.by_layer()
     assert sum(amounts["bias"].values()) == pytest.approx(to_bias)
     assert sum(amounts["epsilon"].values()) == pytest.approx(to_epsilon)
 

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers.conservation import Ledger
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.layers.rules import along_gradient
 from floelens.plugin.core.relevance.methods import (
     FIRST_RULES,
@@ -49,11 +49,11 @@ def seeds_of(logits):
     return torch.where(seeds.abs() < 0.3, 0.0, seeds)
 
 
-def explained(method, network=None, inputs=None, ledger=None):
+def explained(method, network=None, inputs=None, leaks=None):
     """Return relevance of fine and coarse inputs, and the target."""
     network, inputs = network or EveryKind(), inputs or inputs_of()
     runner = runner_of(network)
-    found = explainer_for(runner, method).explain(inputs, seeds_of, ledger or Ledger())
+    found = explainer_for(runner, method).explain(inputs, seeds_of, leaks or Leaks())
     origin = runner.constant(inputs, method.baseline)
     relevance = []
     for multipliers, handed, x, x_0 in (
@@ -129,12 +129,12 @@ def test_smoothgrad_equals_the_mean_gradient_over_its_noise():
 def test_deeplift_equals_its_layers_with_matrices(levels):
     inputs, network = inputs_of(), EveryKind()
     origin = runner_of(network).constant(inputs, levels)
-    seeds, ledger = seeds_for(network, inputs), Ledger()
+    seeds, leaks = seeds_for(network, inputs), Leaks()
     expected = slow_pass(inputs).deeplift(seeds.numpy().reshape(-1), slow_pass(origin))
-    found, target = explained(Method("deeplift", baseline=levels), ledger=ledger)
+    found, target = explained(Method("deeplift", baseline=levels), leaks=leaks)
     same(found, expected)
     # Complete whatever the gates: what is shared out is the difference of the targets.
-    at_origin = sum(ledger.by_layer()["bias"].values())
+    at_origin = sum(leaks.by_layer()["bias"].values())
     assert sum(part.sum() for part in found) == pytest.approx(target - at_origin, rel=1e-10)
 
 
@@ -160,7 +160,7 @@ def test_deeplift_does_not_depend_on_the_scale_inside_a_network(precision):
         runner = Runner(tiny_card(radius=1), Bent(scale), "cpu", precision)
         inputs = Inputs(inputs_of().fine.to(runner.dtype), None)
         found.append(
-            explainer_for(runner, Method("deeplift")).explain(inputs, torch.ones_like, Ledger()).fine.numpy()
+            explainer_for(runner, Method("deeplift")).explain(inputs, torch.ones_like, Leaks()).fine.numpy()
         )
     same([found[1]], [found[0]], 1e-6 if precision == "float32" else 1e-12)
 
@@ -193,10 +193,10 @@ def test_layer_wise_relevance_equals_its_rules_with_matrices(name, first):
     below = ("bilinear",) if first != "same" else ()
     expected = slow_pass(inputs).lrp(seeds.numpy().reshape(-1), rule_of, below)
     method = Method(name, epsilon=0.02, gamma=0.4, alpha=1.7, first_layer=first, bound=1.5)
-    ledger = Ledger()
-    found, target = explained(method, ledger=ledger)
+    leaks = Leaks()
+    found, target = explained(method, leaks=leaks)
     same(found, expected)
-    leaks = sum(sum(layers.values()) for layers in ledger.by_layer().values())
+    leaks = sum(sum(layers.values()) for layers in leaks.by_layer().values())
     scale = sum(np.abs(part).sum() for part in found) + abs(leaks)
     assert abs(sum(part.sum() for part in found) + leaks - target) <= 1e-12 * scale
 
@@ -301,11 +301,11 @@ def test_lrp_0_of_a_network_of_relus_is_gradient_x_input_and_zplus_is_not(name, 
 
 
 def test_tangents_of_curved_gates_record_their_intercept_as_a_bias_and_lrp_does_not():
-    ledgers = {}
+    leaks = {}
     for name in ("gradient_x_input", "lrp_0"):
-        ledgers[name] = Ledger()
-        explained(Method(name), ledger=ledgers[name])
-    recorded = {name: set(ledger.by_layer()["bias"]) for name, ledger in ledgers.items()}
+        leaks[name] = Leaks()
+        explained(Method(name), leaks=leaks[name])
+    recorded = {name: set(leaks.by_layer()["bias"]) for name, leaks in leaks.items()}
     assert {"tanh", "sigmoid"} <= recorded["gradient_x_input"]
     assert not {"tanh", "sigmoid"} & recorded["lrp_0"]
 
@@ -321,13 +321,13 @@ def test_what_has_no_contribution_of_a_sign_is_lost_to_a_zero_denominator():
         def forward(self, fine, coarse):
             return self.output(fine)
 
-    ledger = Ledger()
+    leaks = Leaks()
     inputs = Inputs(torch.ones(1, 2, 4, 4).double(), None)
     runner = runner_of(Negative())
-    found = explainer_for(runner, Method("lrp_zplus")).explain(inputs, torch.ones_like, ledger)
+    found = explainer_for(runner, Method("lrp_zplus")).explain(inputs, torch.ones_like, leaks)
     assert not found.fine.any()
     assert found.target_sum == -16
-    assert ledger.by_layer()["zero_denominator"]["output"] == -16
+    assert leaks.by_layer()["zero_denominator"]["output"] == -16
 
 
 def test_constants_that_are_padded_have_an_account():
@@ -340,10 +340,10 @@ def test_constants_that_are_padded_have_an_account():
             return self.conv(self.pad(fine))
 
     torch.manual_seed(0)
-    ledger, inputs = Ledger(), Inputs(inputs_of().fine, None)
+    leaks, inputs = Leaks(), Inputs(inputs_of().fine, None)
     runner = runner_of(Padded())
-    found = explainer_for(runner, Method("lrp_0")).explain(inputs, seeds_of, ledger)
-    padding = ledger.by_layer()["padding"]["pad"]
+    found = explainer_for(runner, Method("lrp_0")).explain(inputs, seeds_of, leaks)
+    padding = leaks.by_layer()["padding"]["pad"]
     assert padding != 0
     assert (found.fine * inputs.fine).sum().item() + padding == pytest.approx(found.target_sum)
 
@@ -351,15 +351,15 @@ def test_constants_that_are_padded_have_an_account():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"name": "lrp_gamma", "gamma": -1}, "GAMMA of at least 0"),
-        ({"name": "lrp_alpha_beta", "alpha": 0.5}, "ALPHA of at least 1"),
-        ({"name": "smoothgrad", "samples": 0}, "at least 1 of SAMPLES"),
-        ({"name": "smoothgrad", "noise": 0.0}, "NOISE above 0"),
-        ({"name": "occlusion", "patch": 0}, "side of at least 1 pixel"),
-        ({"name": "lrp_0", "first_layer": "round"}, "Unknown FIRST_LAYER 'round'"),
-        ({"name": "gradient", "first_layer": "flat"}, "is for the LRP methods"),
-        ({"name": "lrp_0", "baseline": (1.0,)}, "has no baseline"),
-        ({"name": "shap"}, "Unknown METHOD 'shap'"),
+        ({"method": "lrp_gamma", "gamma": -1}, "GAMMA of at least 0"),
+        ({"method": "lrp_alpha_beta", "alpha": 0.5}, "ALPHA of at least 1"),
+        ({"method": "smoothgrad", "samples": 0}, "at least 1 of SAMPLES"),
+        ({"method": "smoothgrad", "noise": 0.0}, "NOISE above 0"),
+        ({"method": "occlusion", "patch": 0}, "side of at least 1 pixel"),
+        ({"method": "lrp_0", "first_layer": "round"}, "Unknown FIRST_LAYER 'round'"),
+        ({"method": "gradient", "first_layer": "flat"}, "is for the LRP methods"),
+        ({"method": "lrp_0", "baseline": (1.0,)}, "has no baseline"),
+        ({"method": "shap"}, "Unknown METHOD 'shap'"),
     ],
 )
 def test_settings_that_make_no_sense_are_sentences(settings, says):

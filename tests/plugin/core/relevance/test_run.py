@@ -84,7 +84,7 @@ def test_gradient_x_input_equals_autograd_on_the_whole_scene():
     fine, coarse = standardised(scene)
     f, fine_gradient, coarse_gradient = plain_gradient(network, fine, coarse, scene.valid)
     result, found = explain(runner_of(network), scene, side=19)
-    assert result.accounts.target_sum == pytest.approx(f, rel=1e-12)
+    assert result.conservation.target_sum == pytest.approx(f, rel=1e-12)
     assert close(found, np.where(scene.valid, fine_gradient * fine[0].numpy(), np.nan), 1e-12)
     assert close(result.coarse_multipliers, coarse_gradient, 1e-12)
     expected = np.where(np.isfinite(scene.coarse), coarse_gradient * coarse[0].numpy(), np.nan)
@@ -98,7 +98,7 @@ def test_gradient_is_the_multiplier_without_the_input():
     result, found = explain(runner_of(network), scene, method="gradient", side=19)
     assert close(found, np.where(scene.valid, fine_gradient, np.nan), 1e-12)
     assert close(result.coarse_relevance, np.where(np.isfinite(scene.coarse), coarse_gradient, np.nan), 1e-12)
-    assert not result.accounts.conservative
+    assert not result.conservation.conservative
 
 
 def test_integrated_gradients_equal_a_dense_quadrature():
@@ -122,7 +122,7 @@ def test_integrated_gradients_equal_a_dense_quadrature():
     # Gates switch along the way: two quadratures agree like 1/steps at a pixel, better in the sum.
     assert close(found, expected, 1e-2)
     assert close(result.coarse_multipliers, total[1], 1e-2)
-    assert result.accounts.relative_residual < 1e-3
+    assert result.conservation.relative_residual < 1e-3
 
 
 @pytest.mark.parametrize("bilinear", [False, True])
@@ -139,8 +139,8 @@ def test_tiled_relevance_equals_whole_scene(method, bilinear):
             assert close(found, expected, share)
             assert close(tiled.coarse_relevance, whole.coarse_relevance, share)
             for name in ("target_sum", "bias", "epsilon", "zero_denominator", "absolute"):
-                assert abs(getattr(tiled.accounts, name) - getattr(whole.accounts, name)) <= (
-                    share * whole.accounts.scale
+                assert abs(getattr(tiled.conservation, name) - getattr(whole.conservation, name)) <= (
+                    share * whole.conservation.scale
                 )
 
 
@@ -153,14 +153,16 @@ def test_relevance_and_leaks_add_up_to_the_target(method, fill):
     if method == "integrated_gradients":
         method = Method(method, steps=64, refine=False)
     result, found = explain(runner_of(TinyFusion(), fill=fill), scene, method=method, side=1000)
-    accounts = result.accounts
-    assert accounts.relative_residual <= (5e-3 if "integrated" in result.method.name else 1e-12)
-    assert accounts.balanced
-    assert (accounts.masked_input != 0) == (fill != 0 or always)
+    conservation = result.conservation
+    assert conservation.relative_residual <= (5e-3 if "integrated" in result.method.name else 1e-12)
+    assert conservation.balanced
+    assert (conservation.masked_input != 0) == (fill != 0 or always)
     for index, name in enumerate(("hh", "hv")):
-        assert accounts.relevance[name] == pytest.approx(np.nansum(found[index]), rel=1e-10)
+        assert conservation.relevance[name] == pytest.approx(np.nansum(found[index]), rel=1e-10)
     for index, name in enumerate(("btemp_6_9h", "btemp_6_9v", "t2m")):
-        assert accounts.relevance[name] == pytest.approx(np.nansum(result.coarse_relevance[index]), rel=1e-10)
+        assert conservation.relevance[name] == pytest.approx(
+            np.nansum(result.coarse_relevance[index]), rel=1e-10
+        )
 
 
 def test_bias_share_of_gradient_x_input_is_what_scaling_all_biases_changes():
@@ -186,17 +188,17 @@ def test_bias_share_of_gradient_x_input_is_what_scaling_all_biases_changes():
     logits = torch.func.functional_call(scaled, kept, (fine, coarse))
     (expected,) = torch.autograd.grad(logits[0, 3][mask].sum(), share)
     result, _ = explain(runner_of(network), scene)
-    assert result.accounts.bias == pytest.approx(expected.item(), rel=1e-10)
-    assert set(result.accounts.layers["bias"]) == {
+    assert result.conservation.bias == pytest.approx(expected.item(), rel=1e-10)
+    assert set(result.conservation.layers["bias"]) == {
         "conv1", "norm1", "conv2", "conv3", "norm2", "scale2", "scale4", "output",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_relevance_is_conserved_in_every_precision(precision):
-    accounts = explain(runner_of(TinyFusion(), precision), tiny_scene(), side=20)[0].accounts
-    assert accounts.balanced
-    assert accounts.relative_residual <= (1e-4 if precision == "float32" else 3e-2)
+    conservation = explain(runner_of(TinyFusion(), precision), tiny_scene(), side=20)[0].conservation
+    assert conservation.balanced
+    assert conservation.relative_residual <= (1e-4 if precision == "float32" else 3e-2)
 
 
 def test_bfloat16_relevance_resembles_that_of_float32():
@@ -273,7 +275,7 @@ def test_where_the_predicted_class_is_the_reference_nothing_is_explained(method)
 
     result, found = explain(runner, scene, Target("type", "predicted", "water", there), method)
     assert result.pixels == 1
-    assert result.accounts.target_sum == 0
+    assert result.conservation.target_sum == 0
     assert not np.nan_to_num(found).any()
 
 
@@ -308,10 +310,10 @@ def test_part_of_a_scene_sees_the_scene_around_it(method):
     assert close(result.coarse_multipliers, whole.coarse_multipliers, 1e-12)
     beyond = expected.copy()
     beyond[(slice(None), *part.slices())] = 0
-    assert result.accounts.outside_region == pytest.approx(np.nansum(beyond), rel=1e-10)
-    assert result.accounts.outside_region != 0
-    assert result.accounts.relative_residual < 1e-12
-    assert result.accounts.target_sum == pytest.approx(whole.accounts.target_sum, rel=1e-12)
+    assert result.conservation.outside_region == pytest.approx(np.nansum(beyond), rel=1e-10)
+    assert result.conservation.outside_region != 0
+    assert result.conservation.relative_residual < 1e-12
+    assert result.conservation.target_sum == pytest.approx(whole.conservation.target_sum, rel=1e-12)
 
 
 def test_steps_of_integrated_gradients_are_refined_alike_for_all_tilings():
@@ -322,7 +324,7 @@ def test_steps_of_integrated_gradients_are_refined_alike_for_all_tilings():
     assert len(steps) == 1
     assert steps.pop() > 2
     assert close(results[0][1], results[1][1], 1e-10)
-    assert results[0][0].accounts.relative_residual <= 5e-3
+    assert results[0][0].conservation.relative_residual <= 5e-3
     assert "steps" in listener.messages[0]
 
 
@@ -354,7 +356,7 @@ def test_relevance_that_is_not_conserved_is_a_warning():
     listener = Listener()
     method = Method("integrated_gradients", steps=1, refine=False, tolerance=1e-6)
     result, _ = explain(runner_of(TinyFusion()), tiny_scene(), method=method, progress=listener)
-    assert not result.accounts.balanced
+    assert not result.conservation.balanced
     assert "does not add up" in listener.warnings[0]
 
 
@@ -367,20 +369,20 @@ def test_the_layer_that_loses_relevance_is_named_where_it_is_not_conserved(metho
 
     monkeypatch.setitem(OF_LAYERS, torch.nn.Dropout, LayerKind((torch.nn.Dropout,), Linear(lossy)))
     result, _ = explain(runner_of(network), scene, method=method, side=20, progress=listener)
-    assert not result.accounts.balanced
-    assert result.accounts.leaking[0] == "drop1"
-    assert result.accounts.leaking[1] > 0.999
+    assert not result.conservation.balanced
+    assert result.conservation.leaking[0] == "drop1"
+    assert result.conservation.leaking[1] > 0.999
     (warning,) = listener.warnings
     assert "The largest leak: in layer 'drop1', 100 % of what all layers lose" in warning
 
 
 def test_largest_leak_is_named_with_its_layer():
     result, _ = explain(runner_of(TinyFusion()), tiny_scene(), method=Method("lrp_epsilon", epsilon=0.1))
-    account, layer, amount = result.accounts.largest_leak()
-    assert account == "epsilon"
-    assert amount == max(result.accounts.layers["epsilon"].values(), key=abs)
-    assert layer in result.accounts.layers["epsilon"]
-    assert result.accounts.epsilon == pytest.approx(sum(result.accounts.layers["epsilon"].values()))
+    kind, layer, amount = result.conservation.largest_leak()
+    assert kind == "epsilon"
+    assert amount == max(result.conservation.layers["epsilon"].values(), key=abs)
+    assert layer in result.conservation.layers["epsilon"]
+    assert result.conservation.epsilon == pytest.approx(sum(result.conservation.layers["epsilon"].values()))
 
 
 def test_network_is_left_as_it_was_found():

@@ -70,8 +70,10 @@ def test_tiles_do_not_matter(kind, method):
     assert far(found[:2], expected[:2]) < 1e-10
     assert far(found[2:], expected[2:]) < 1e-10
     assert far(tiled.coarse_relevance, whole.coarse_relevance) < 1e-10
-    assert tiled.accounts.relative_residual == pytest.approx(whole.accounts.relative_residual, abs=1e-10)
-    assert method.name == "integrated_gradients" or tiled.accounts.relative_residual < 1e-12
+    assert tiled.conservation.relative_residual == pytest.approx(
+        whole.conservation.relative_residual, abs=1e-10
+    )
+    assert method.name == "integrated_gradients" or tiled.conservation.relative_residual < 1e-12
 
 
 def test_an_ensemble_is_mean_and_deviation_of_its_members():
@@ -80,8 +82,8 @@ def test_an_ensemble_is_mean_and_deviation_of_its_members():
     alone = np.stack([values for _, values in maps])
     assert far(found[:2], alone.mean(0)) < 1e-12
     assert far(found[2:], alone.std(0, ddof=1)) < 1e-12
-    targets = [result.accounts.target_sum for result, _ in maps]
-    assert result.accounts.target_sum == pytest.approx(np.mean(targets))
+    targets = [result.conservation.target_sum for result, _ in maps]
+    assert result.conservation.target_sum == pytest.approx(np.mean(targets))
     assert result.pixels == maps[0][0].pixels
     expected = np.mean([single.coarse_relevance for single, _ in maps], axis=0)
     assert far(result.coarse_relevance, expected) < 1e-12
@@ -101,7 +103,7 @@ def test_smoothgrad_is_the_mean_of_its_replicas_of_the_gradient():
 def test_dropped_units_scatter_relevance_and_conserve_it():
     result, found = explain(runner_of(), Uncertainty("dropout", samples=6, seed=1))
     assert np.nanmedian(found[2:]) > 0
-    assert result.accounts.relative_residual < 1e-12
+    assert result.conservation.relative_residual < 1e-12
     other = explain(runner_of(), Uncertainty("dropout", samples=6, seed=2))[1]
     assert far(found, other) > 0.01
 

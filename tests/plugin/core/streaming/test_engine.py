@@ -284,7 +284,7 @@ if work == "predict":
 else:
     method = Method(work)
     plan = plan_relevance(runner, scene, whole, method, 1024)
-    books = run_relevance(runner, scene, plan, Target(), method, sink, Silent()).accounts
+    books = run_relevance(runner, scene, plan, Target(), method, sink, Silent()).conservation
     assert books.relative_residual <= 1e-4, books.relative_residual
 assert sink.pixels == SIDE * SIDE
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

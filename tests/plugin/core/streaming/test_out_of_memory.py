@@ -89,7 +89,7 @@ def relevance(method, uncertainty=None):
         sink = ListSink()
         made = uncertainty() if uncertainty else None
         result = run_relevance(runner, SCENE, PLAN, TARGET, method, sink, progress, made)
-        books = result.accounts.as_dict()
+        books = result.conservation.as_dict()
         layers = [value for layers in books["layers"].values() for value in layers.values()]
         books = [
             books[name] for name in ("target_sum", "bias", "epsilon", "zero_denominator", "masked_input")
@@ -232,7 +232,7 @@ def test_a_run_is_not_lost_where_only_the_look_for_a_leak_does_not_fit(monkeypat
         monkeypatch.setattr(core_relevance, "_balance", balanced)
         result = run_relevance(runner, SCENE, PLAN, TARGET, Method("lrp_composite"), None, listener)
     assert device.refused == 1
-    assert result.accounts.leaking[0] == "drop1"
+    assert result.conservation.leaking[0] == "drop1"
 
 
 def test_a_failure_on_the_cpu_too_is_raised():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.layers.conservation import Ledger
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.relevance.methods import Method, explainer_for
 from floelens.plugin.core.streaming import runner as network
 from floelens.plugin.core.streaming.runner import Inputs, Runner, resolve_device
@@ -94,7 +94,7 @@ def test_fast_forward_and_plain_walk_have_the_same_logits_and_gradients(variant,
         seen.append(logits)
         return torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)
 
-    walked = explainer_for(runner, Method("gradient_x_input")).explain(inputs, seeds, Ledger())
+    walked = explainer_for(runner, Method("gradient_x_input")).explain(inputs, seeds, Leaks())
     logits = runner.logits(inputs)
     fine, coarse = runner.gradient(inputs, seeds(logits))
     pairs = ((seen[0], logits), (walked.fine, fine), (walked.coarse, coarse))

@@ -37,9 +37,9 @@ from floelens.plugin.core.training.skill import (
     predicted_scenes,
 )
 from floelens.plugin.ground.protocols import Silent
-from floelens.plugin.jobs.compare import FIRST_SEED, compare_packages, compared, standards_of
-from floelens.plugin.jobs.package_readme import readme
-from floelens.plugin.jobs.train import TASKS, TrainDemonstrations, bare_card
+from floelens.plugin.jobs.packages.compare import FIRST_SEED, compare_packages, compared, standards_of
+from floelens.plugin.jobs.packages.readme import readme
+from floelens.plugin.jobs.packages.train import TASKS, TrainDemonstrations, bare_card
 from floelens.plugin.networks.layers import SamePool2d
 from floelens.plugin.networks.package import build, load
 from floelens.plugin.networks.registry import load_card

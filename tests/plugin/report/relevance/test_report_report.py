@@ -74,8 +74,8 @@ def test_the_layer_that_leaks_is_named_where_relevance_is_not_conserved():
 @pytest.mark.parametrize("method", ["gradient", "smoothgrad", "occlusion"])
 def test_a_method_that_does_not_share_out_the_logit_has_no_residual(method):
     good = relevance_report()
-    accounts = SimpleNamespace(**{**vars(good.conservation), "conservative": False})
-    report = replace(good, method=method, conservation=Conservation.of(accounts), baseline="")
+    conservation = SimpleNamespace(**{**vars(good.conservation), "conservative": False})
+    report = replace(good, method=method, conservation=Conservation.of(conservation), baseline="")
     told = "relevance" if method == "occlusion" else "slopes"
     assert [row["what"] for row in conservation_rows(report.conservation, method)] == [
         "explained logits",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from dataclasses import replace
 from html import unescape
@@ -29,6 +30,7 @@ CHANNELS = (
 )
 
 
+@functools.cache
 def judged(trust: float = 1.0, labels: bool = True) -> ChannelJudgement:
     """Return scores of channels; the truth is worth `trust` of what the network makes of SAR."""
     generator = np.random.default_rng(3)

@@ -44,9 +44,16 @@ def by_definition(network, fine, coarse, base_fine, base_coarse):
     return torch.stack([*found, logits - sum(found)])
 
 
-@pytest.mark.parametrize("variant", LINEAR)
-@pytest.mark.parametrize("size", [(73, 51), (5, 9), (120, 130)])
-@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize(
+    ("variant", "size", "dead"),
+    [
+        (LINEAR[0], (73, 51), True),
+        (LINEAR[1], (73, 51), False),
+        (LINEAR[0], (5, 9), False),
+        (LINEAR[1], (5, 9), True),
+        (LINEAR[0], (120, 130), False),
+    ],
+)
 def test_rows_equal_derivatives_of_the_plain_network(variant, size, dead):
     network, *inputs = settings_of(variant, *size)
     fine, coarse, base_fine, base_coarse = inputs
@@ -63,7 +70,7 @@ def test_rows_equal_derivatives_of_the_plain_network(variant, size, dead):
 
 
 def test_inner_edges_are_right_beyond_the_receptive_field():
-    network, *inputs = settings_of("interpretability_small", 220, 210)
+    network, *inputs = settings_of("interpretability_small", 150, 140)
     fine, coarse, base_fine, base_coarse = inputs
     with torch.no_grad():
         distance, origin = (fine - base_fine, coarse - base_coarse), (base_fine, base_coarse)

@@ -2,8 +2,8 @@
 
 Run it from a folder that holds the checkout under the name ``floelens`` (``make train`` does)::
 
-    python -m floelens.plugin.jobs.train                        # into the checkout's models/
-    python -m floelens.plugin.jobs.train --output elsewhere
+    python -m floelens.plugin.jobs.packages.train                        # into the checkout's models/
+    python -m floelens.plugin.jobs.packages.train --output elsewhere
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.simulation import ASSUMPTIONS
-from ..core.training.last_layer import LastLayerFit, Rows, fit_last_layer, set_weights, weights_of
-from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Patches, Recipe, simulate_patches
-from ..core.training.run import LAST_PIXELS, gather_rows, outputs_of, targets_of, train, with_doubling_pools
-from ..core.training.skill import RadiometerRegression, predicted_scenes
-from ..ground.protocols import Progress
-from ..ground.version import ROOT
-from ..io.transaction.packages import save_package
-from ..networks.aspp.card import aspp_card
-from ..networks.card import Head, HeadClass, ModelCard, Training
-from ..networks.package import build
+from ...core.simulation import ASSUMPTIONS
+from ...core.training.last_layer import LastLayerFit, Rows, fit_last_layer, set_weights, weights_of
+from ...core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Patches, Recipe, simulate_patches
+from ...core.training.run import LAST_PIXELS, gather_rows, outputs_of, targets_of, train, with_doubling_pools
+from ...core.training.skill import RadiometerRegression, predicted_scenes
+from ...ground.protocols import Progress
+from ...ground.version import ROOT
+from ...io.transaction.packages import save_package
+from ...networks.aspp.card import aspp_card
+from ...networks.card import Head, HeadClass, ModelCard, Training
+from ...networks.package import build
 from .compare import MODES, compared, skill_of, standards_of
-from .package_readme import readme
+from .readme import readme
 
 VARIANT = "interpretability_small"
 RATIO = 25

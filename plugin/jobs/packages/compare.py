@@ -2,8 +2,8 @@
 
 Run it from a folder that holds the checkout under the name ``floelens``::
 
-    python -m floelens.plugin.jobs.compare                     # 20 scenes, 4 places in each
-    python -m floelens.plugin.jobs.compare --scenes 60 --places 1
+    python -m floelens.plugin.jobs.packages.compare                     # 20 scenes, 4 places in each
+    python -m floelens.plugin.jobs.packages.compare --scenes 60 --places 1
 
 The weights of that regression, fitted to the scenes the networks were trained on, stand in their cards.
 """
@@ -18,18 +18,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from ..core.training.last_layer import set_weights, weights_of
-from ..core.training.patches import Standards
-from ..core.training.run import with_doubling_pools
-from ..core.training.skill import (
+from ...core.training.last_layer import set_weights, weights_of
+from ...core.training.patches import Standards
+from ...core.training.run import with_doubling_pools
+from ...core.training.skill import (
     RadiometerRegression,
     TestScene,
     concentration_skill,
     icetype_skill,
     predicted_scenes,
 )
-from ..networks.card import Head, ModelCard
-from ..networks.package import load
+from ...networks.card import Head, ModelCard
+from ...networks.package import load
 
 MODELS = ("aspp-concentration-sim", "aspp-icetype-sim")
 MODES = ("nearest", "bilinear")
@@ -76,10 +76,10 @@ def compared(head: Head, own: dict, others: Mapping[str, tuple[RadiometerRegress
         part, against = (skill.get(name, {}) if name else skill for skill in (own, best))
         if not part.get(measure) or not against.get(measure):
             return {}
-        found = {measure: round(sign * (part[measure] / against[measure] - 1.0), 4)}
+        gain = {measure: round(sign * (part[measure] / against[measure] - 1.0), 4)}
         if measure == "macro_f1" and against[measure] < 1.0:
-            found["error_of_macro_f1"] = round(1.0 - (1.0 - part[measure]) / (1.0 - against[measure]), 4)
-        return found
+            gain["error_of_macro_f1"] = round(1.0 - (1.0 - part[measure]) / (1.0 - against[measure]), 4)
+        return gain
 
     kept = ("marginal_zone", "against_chart", "ice_free")
     beside = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..networks.card import ModelCard
+from ...networks.card import ModelCard
 
 
 def readme(card: ModelCard) -> str:
@@ -98,11 +98,11 @@ def _last_layer(card: ModelCard) -> str:
     last = card.training.details["last_layer"]
     times = last.get("pixels_of_ice_free_patches_count", 1)
     weighted = times != 1
-    found = (
+    text = (
         f"The last layer is at the maximum of {'a weighted' if weighted else 'the'} likelihood: fitted by Newton's "
         f"method to {last['pixels']:,} pixels, and in float32 the next step would be "
         f"{last['largest_next_step_in_standard_errors']:.0e} standard errors at most."
     )
     if not weighted:
-        return found
-    return f"{found} Pixels of ice-free patches count {times:g} times: pixels that count once lie apart from this fit."
+        return text
+    return f"{text} Pixels of ice-free patches count {times:g} times: pixels that count once lie apart from this fit."

@@ -2,7 +2,7 @@
 
 Run it from a folder that holds the checkout under the name ``floelens`` (``make reference`` does)::
 
-    python -m floelens.plugin.jobs.reference                    # both, into the checkout's models/
+    python -m floelens.plugin.jobs.packages.reference                    # both, into the checkout's models/
 
 The reference lies beside a model's card as ``contributions.json``: for every head and way of splitting the
 mean and spread of each channel's contribution.
@@ -19,22 +19,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core.simulation import BLOCK, SimulatedScene
-from ..core.streaming.runner import Inputs, Runner
-from ..core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
-from ..core.zscores.channels.collect import method_text
-from ..core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
-from ..core.zscores.channels.levels import input_channels
-from ..core.zscores.channels.reference import FILE, ContributionReference
-from ..ground.errors import ParameterError
-from ..ground.protocols import Silent
-from ..ground.version import ROOT
-from ..ground.window import Window
-from ..io.transaction.outputs import atomic_text
-from ..networks import registry
-from ..networks.card import ModelCard
-from .common.inputs import Compute
-from .scoring.channels import channel_splitter
+from ...core.simulation import BLOCK, SimulatedScene
+from ...core.streaming.runner import Inputs, Runner
+from ...core.training.patches import PIXEL_SIZE, SCENE_PIXELS, Standards
+from ...core.zscores.channels.collect import method_text
+from ...core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
+from ...core.zscores.channels.levels import input_channels
+from ...core.zscores.channels.reference import FILE, ContributionReference
+from ...ground.errors import ParameterError
+from ...ground.protocols import Silent
+from ...ground.version import ROOT
+from ...ground.window import Window
+from ...io.transaction.outputs import atomic_text
+from ...networks import registry
+from ...networks.card import ModelCard
+from ..common.inputs import Compute
+from ..scoring.channels import channel_splitter
 
 METHODS = ("integrated", "gated")
 FIRST_SEED = 800_000  # neither trained nor tested on

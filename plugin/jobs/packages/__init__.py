@@ -1,0 +1,1 @@
+"""The bundled model packages: trained, documented, given a reference, compared with simpler models."""
