@@ -252,8 +252,8 @@ def _ranks_columns(lists: ShortLists) -> tuple[tuple[str, str], ...]:
 
 
 _CAPTION = (
-    "R² of the logits with the first k components of each order, the others at their mean. Points: where 99 % (grey line) "
-    "is reached for good."
+    "R² of the logits with the first k components of each order, the others at their mean. Points: where 99 % (grey "
+    "line) is reached for good."
 )
 _SKILL_CAPTION = (
     " Beside it the skill against the labels; points: where 99 % of the skill of all is reached for good."
