@@ -1,1 +1,1 @@
-"""What the job of features is made of."""
+"""Feature analysis of scenes: which features of a layer matter, class activation maps on one scale, a report."""

@@ -42,23 +42,35 @@ def _build(card: ModelCard, arguments: Mapping[str, Any]) -> AsppFusion:
 def _fast(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
     if not isinstance(module, AsppFusion):
         return None
-    paths = fast_paths_of(FastAspp(module, dtype))
+    network = FastAspp(module, dtype)
+    gates = FastAspp(module, network.sum_dtype) if network.sum_dtype != dtype else None
+    paths = fast_paths_of(network, gates)
     # LRP-ε would stabilise the last layer, through which the relevance of one component passes as it is.
     return replace(paths, lrp_epsilon=None) if isinstance(module.output, OneComponent) else paths
 
 
-def fast_paths_of(network: FastAspp) -> FastPaths:
-    """Return what the fast copy of a network computes; the backward passes need linear branches."""
+def fast_paths_of(network: FastAspp, gates: FastAspp | None = None) -> FastPaths:
+    """Return what the fast copy of a network computes; the backward passes need linear branches.
+
+    `gates`, where it is not None, is the same network in the precision in which gradients take their forward pass.
+    """
+
+    def release() -> None:
+        for each in (network, gates):
+            if each is not None:
+                each.buffer_pool.clear()
+
+    has_gradient = network.folded and network.repeats_cells
     return FastPaths(
         forward=network,
         components=network.components,
-        gradient=GradientPass(network) if network.folded and network.repeats_cells else None,
-        secants=SecantGradient(network) if network.folded and network.repeats_cells else None,
+        gradient=GradientPass(network, gates) if has_gradient else None,
+        secants=SecantGradient(network, gates) if has_gradient else None,
         lrp_epsilon=partial(EpsilonPass, network) if network.linear and network.repeats_cells else None,
         gated=GatedForward(network) if network.folded else None,
         band_rows=network.band_rows,
         bands_at_once=network.bands_at_once,
-        release=network.buffer_pool.clear,
+        release=release,
     )
 
 

@@ -1,1 +1,1 @@
-"""The report of features."""
+"""The report of a feature analysis."""

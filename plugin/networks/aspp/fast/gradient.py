@@ -30,12 +30,17 @@ class GradientPass(nn.Module):
     Parameters
     ----------
     network : FastAspp
-        A network whose scale convolutions have no ReLU, with cells that are repeated over their pixels.
+        A network whose scale convolutions have no ReLU, with cells that are repeated over their pixels. The
+        backward pass runs in its precision.
+    forward_network : FastAspp, optional
+        The same network in the precision of the forward pass, which decides the gates: a gate that is wrong by
+        rounding is wrong by the whole gradient. `network` itself where it is None.
     """
 
-    def __init__(self, network: FastAspp) -> None:
+    def __init__(self, network: FastAspp, forward_network: FastAspp | None = None) -> None:
         super().__init__()
         self.network = network
+        self.forward_network = forward_network or network
         self.filters = nn.ModuleDict()
         for name in CONVOLUTIONS:
             merged = "_merged" if NORMS.get(name) in network.merged else ""
@@ -54,16 +59,17 @@ class GradientPass(nn.Module):
         """
         rows, cols = fine.shape[-2:]
         # Of what a ReLU let through only the sign matters backwards, and half the bytes keep it.
-        half = self.network.dtype == torch.float32
-        like = self.network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else self.network.dtype)
-        buffer_pool = self.network.buffer_pool
+        network = self.forward_network
+        half = network.dtype == torch.float32
+        like = network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else network.dtype)
+        buffer_pool = network.buffer_pool
         number = buffer_pool.begin()
         kept = {
-            name: buffer_pool.named(name, (1, len(self.network.get_buffer(f"{name}_bias")), rows, cols), like)
+            name: buffer_pool.named(name, (1, len(network.get_buffer(f"{name}_bias")), rows, cols), like)
             for name in CONVOLUTIONS
         }
         with torch.no_grad():
-            logits = self.network.banded_logits(fine, coarse, edges, kept)
+            logits = network.banded_logits(fine, coarse, edges, kept)
 
         def backward(
             seeds: torch.Tensor, record: Record | None = None

@@ -43,7 +43,7 @@ class SecantGradient(GradientPass):
         edges : tuple of bool
             As in :meth:`.forward.FastAspp.forward`.
         """
-        network, seeds = self.network, seeds.to(self.network.sum_dtype)
+        network, seeds = self.forward_network, seeds.to(self.network.sum_dtype)
         like = network.output_skip.new_empty(0)
         # A slope lies between 0 and 1: half the bytes give it to 3 digits, which average out over the slopes.
         short = like.to(torch.float16) if network.dtype == torch.float32 else like
@@ -64,7 +64,7 @@ class SecantGradient(GradientPass):
         like: torch.Tensor,
     ) -> torch.Tensor | None:
         """Return the gradients over the step to `fine`, None at the first point; renew `before`."""
-        network, shape, first = self.network, fine.shape[-2:], not before
+        network, shape, first = self.forward_network, fine.shape[-2:], not before
         number = network.buffer_pool.begin()
         if first:
             for name in CONVOLUTIONS:
@@ -99,7 +99,7 @@ class SecantGradient(GradientPass):
         slopes: dict[str, torch.Tensor] | None,
     ) -> None:
         """Take a share of the rows through the trunk: fill `slopes` over the step from `before`, and renew `before`."""
-        network, rows = self.network, fine.shape[2]
+        network, rows = self.forward_network, fine.shape[2]
         with rolled(CONVOLUTIONS, rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 previous = Rolling(rows, fine)

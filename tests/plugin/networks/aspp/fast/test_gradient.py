@@ -14,6 +14,7 @@ from floelens.plugin.networks.architectures import fast_paths
 from floelens.plugin.networks.aspp.definition import AsppFusion
 from floelens.plugin.networks.aspp.fast.gradient import GradientPass
 from floelens.plugin.networks.aspp.fast.lrp_epsilon import EpsilonPass
+from floelens.plugin.networks.package import load
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 from floelens.tests.plugin.networks.networks import fast_of
 
@@ -50,6 +51,36 @@ def walked(network, fine, coarse, seeds):
     layerwise = LayerwiseBackward(traced(network), Rules(along_gradient, fine.dtype))
     logits, leaks = layerwise.forward(fine, coarse), Leaks()
     return logits, *layerwise.backward(seeds, leaks), leaks.by_layer()[BIAS]
+
+
+@pytest.mark.parametrize("model", ["aspp-concentration-sim", "aspp-icetype-sim"])
+def test_bfloat16_opens_the_gates_of_float32_and_gives_its_maps(model):
+    module = load(model)[1].eval().requires_grad_(False)
+    channels = module.conv1.in_channels
+    draw = torch.Generator().manual_seed(7)
+    fine = torch.nn.functional.interpolate(
+        torch.randn(1, channels, 12, 12, generator=draw), (96, 96), mode="bicubic"
+    )
+    fine = fine + 0.3 * torch.randn(fine.shape, generator=draw)
+    coarse = torch.randn(
+        1, module.coarse_channels, -(-96 // module.ratio), -(-96 // module.ratio), generator=draw
+    )
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        paths = fast_paths(module, dtype)
+        logits, backward = paths.gradient(fine, coarse)
+        seeds = torch.zeros_like(logits)
+        seeds[:, -1] = 1.0
+        gradients = backward(seeds)[0]
+        (steps,) = paths.secants.steps([0 * fine, fine], seeds)
+        found[dtype] = logits.clone(), gradients * fine, steps * fine
+    exact, rough = found[torch.float32], found[torch.bfloat16]
+    assert torch.equal(rough[0], exact[0])
+    for mine, expected in zip(rough[1:], exact[1:]):
+        assert not torch.equal(mine, expected)
+        for channel in range(channels):
+            pair = torch.stack([mine[0, channel].ravel(), expected[0, channel].ravel()])
+            assert torch.corrcoef(pair)[0, 1] > 0.9995
 
 
 @pytest.mark.parametrize(
