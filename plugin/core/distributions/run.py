@@ -210,17 +210,24 @@ def _notes(
 ) -> Iterable[str]:
     """Yield what could not be judged, and why."""
     number = len(np.unique(table.unit))
+    few, blank = [], []
     for name, found in tied.items():
+        words = name.replace("_", " ")
         if found.everywhere:
             yield (
-                f"More than half of the features follow {name.replace('_', ' ')}: the ice itself goes with it in these "
-                "samples, so no single feature is named."
+                f"More than half of the features follow {words}: the ice itself goes with it in these samples, so no "
+                "single feature is named."
             )
         if not found.rows:
             known = table.covariates[name][np.isfinite(table.covariates[name])]
-            varied = len(known) > 0 and np.ptp(known) > 0
-            why = f"there are only {number} {table.units}" if varied else "it does not vary, or is not known"
-            yield f"No feature was compared with {name.replace('_', ' ')}: {why}."
+            (few if len(known) > 0 and np.ptp(known) > 0 else blank).append(words)
+    if few:
+        yield (
+            f"No feature was compared with {', '.join(few)}: {number} {table.units} are too few to tell a dependence "
+            "from chance. Give more scenes."
+        )
+    if blank:
+        yield f"No feature was compared with {', '.join(blank)}, which does not vary in these samples."
     for name in table.groups:
         rows_of = [row for row in compared if row.comparison == name]
         if not rows_of:

@@ -17,8 +17,9 @@ from ...core.distributions.table import FeatureTable
 from ...core.shortlist.moments import Moments
 from ...core.shortlist.run import short_lists
 from ...ground.vocabulary.short_lists import IMPORTANCE, INFORMATION
-from ...report.features.distributions import FeatureDistributions
-from ...report.page.short_lists import ShortLists
+from ...report.features.distributions import FeatureDistributions, distribution_sections
+from ...report.page.html import Section
+from ...report.page.short_lists import ShortLists, short_list_section
 from ..scoring.shortlist import listed_orders
 
 if TYPE_CHECKING:
@@ -120,6 +121,45 @@ def short_lists_of(
         listed_orders(samples.features, lists),
         counted=f", over the mean logits of {len(samples)} samples",
     )
+
+
+def further_sections(
+    samples: FeatureSamples,
+    importance: np.ndarray,
+    target: int,
+    block_pixels: int,
+    sensors: Sequence[str] = (),
+    head: str = "",
+    splits: Sequence[str] = (),
+    seed: int = 0,
+) -> tuple[tuple[Section, ...], dict[str, object]]:
+    r"""Return the sections of the short list and of the distributions, and their content for programs.
+
+    Parameters
+    ----------
+    samples : FeatureSamples
+        What the features add to the logit of the target.
+    importance : numpy.ndarray
+        (K,), \|IM_diff\|.
+    target : int
+        Class of the target; negative for the predicted one.
+    block_pixels : int
+        Side of the blocks that stand for scenes where these are few.
+    sensors : sequence of str
+        Of the features.
+    head : str
+        Name of the head.
+    splits : sequence of str
+        ``train``, ``test`` or '' for each scene.
+    seed : int
+        Of what is drawn.
+    """
+    found, _ = distributions_of(samples, target, block_pixels, splits, seed)
+    lists = short_lists_of(samples, importance, sensors, head)
+    sections = distribution_sections(found)
+    if lists is not None:
+        sections.insert(0, short_list_section(lists, "s"))
+    return tuple(sections), {"short_list": lists, "distributions": found}
 
 
 def _blocks(samples: FeatureSamples, side: int) -> np.ndarray:
