@@ -93,7 +93,11 @@ def distributions_of(
 
 
 def short_lists_of(
-    samples: FeatureSamples, importance: np.ndarray, sensors: Sequence[str] = (), head: str = ""
+    samples: FeatureSamples,
+    importance: np.ndarray,
+    sensors: Sequence[str] = (),
+    head: str = "",
+    called: str = "features",
 ) -> ShortLists | None:
     r"""Return how few features reproduce the logits of the samples; None where these do not vary.
 
@@ -107,6 +111,8 @@ def short_lists_of(
         Of the features; nothing where they belong to none.
     head : str
         Name of the head.
+    called : str
+        ``components`` where they are those of the last layer.
     """
     moments = Moments.of_values(samples.f)
     parts = np.abs(np.diag(moments.covariance))
@@ -120,6 +126,7 @@ def short_lists_of(
         tuple(sensors) or ("",) * len(samples.features),
         listed_orders(samples.features, lists),
         counted=f", over the mean logits of {len(samples)} samples",
+        called=called,
     )
 
 
@@ -131,6 +138,7 @@ def further_sections(
     sensors: Sequence[str] = (),
     head: str = "",
     splits: Sequence[str] = (),
+    called: str = "features",
     seed: int = 0,
 ) -> tuple[tuple[Section, ...], dict[str, object]]:
     r"""Return the sections of the short list and of the distributions, and their content for programs.
@@ -151,11 +159,13 @@ def further_sections(
         Name of the head.
     splits : sequence of str
         ``train``, ``test`` or '' for each scene.
+    called : str
+        ``components`` where they are those of the last layer.
     seed : int
         Of what is drawn.
     """
     found, _ = distributions_of(samples, target, block_pixels, splits, seed)
-    lists = short_lists_of(samples, importance, sensors, head)
+    lists = short_lists_of(samples, importance, sensors, head, called)
     sections = distribution_sections(found)
     if lists is not None:
         sections.insert(0, short_list_section(lists, "s"))

@@ -75,6 +75,8 @@ class ShortLists:
         Labelled pixels or samples that skill is computed on; 0: none.
     unit : str
         Of the root mean square error.
+    called : str
+        What they are, in the plural: ``components`` of the last layer, or ``features`` of another one.
     """
 
     head: str
@@ -84,6 +86,7 @@ class ShortLists:
     counted: str = ""
     labelled: int = 0
     unit: str = ""
+    called: str = "components"
 
 
 def short_list_sentence(lists: ShortLists) -> str:
@@ -93,10 +96,10 @@ def short_list_sentence(lists: ShortLists) -> str:
     if first.needed is None:
         return "The logits of this map do not vary, so no component is needed to reproduce them."
     if first.needed == number:
-        return f"There is no short list: all {number} components are needed to reproduce 99 % of the map's logits."
+        return f"There is no short list: all {number} {lists.called} are needed to reproduce 99 % of the map's logits."
     more = f", the first of them {named}" if first.needed > _NAMED else f": {named}"
     return (
-        f"By {ORDERS[first.by]}, {first.needed} of {number} components reproduce 99 % of what varies in the map's "
+        f"By {ORDERS[first.by]}, {first.needed} of {number} {lists.called} reproduce 99 % of what varies in the map's "
         f"logits{more}."
     )
 
@@ -104,15 +107,16 @@ def short_list_sentence(lists: ShortLists) -> str:
 def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Section:
     """Return the section of a head; `name` prefixes the ids of its pictures."""
     text = [short_list_sentence(lists), *_comparison(lists), *_skill(lists)]
-    text.append(
-        "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT; every method can "
-        "explain it."
-    )
+    if lists.called == "components":
+        text.append(
+            "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT; every method can "
+            "explain it."
+        )
     picture = figures.svg(
         curves(lists), f"{name}k", "R² of the logits, and skill, against the number of components"
     )
     return Section(
-        f"The short list: how few components make this map{suffix}",
+        f"The short list: how few {lists.called} make this map{suffix}",
         text=tuple(text),
         points=(
             "R² is 1 where the components kept reproduce every logit, with their trained weights and the others held "
@@ -186,7 +190,7 @@ def curves(lists: ShortLists) -> Picture:
             axes.axhline(0.99, color="#777777", linewidth=0.7)
             axes.legend(fontsize=7, frameon=False, loc="lower right")
         axes.set_xlim(0, len(lists.components))
-        axes.set_xlabel("k: components kept", fontsize=8)
+        axes.set_xlabel(f"k: {lists.called} kept", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
         figures.tidy(axes)
     return figure
@@ -242,7 +246,7 @@ def _ranks_columns(lists: ShortLists) -> tuple[tuple[str, str], ...]:
         else []
     )
     return (
-        ("component", "component"),
+        ("component", lists.called[:-1]),
         ("sensor", "sensor"),
         *ranks,
         ("value", ORDERS[first.by] if first.by != Z else "|z|"),
