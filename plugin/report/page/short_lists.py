@@ -109,8 +109,8 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
     text = [short_list_sentence(lists), *_comparison(lists), *_skill(lists)]
     if lists.called == "components":
         text.append(
-            "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT; every method can "
-            "explain it."
+            "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT; every method "
+            "can explain it."
         )
     picture = figures.svg(
         curves(lists), f"{name}k", "R² of the logits, and skill, against the number of components"
