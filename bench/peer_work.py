@@ -16,7 +16,6 @@ import json
 import resource
 import sys
 import time
-import types
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,8 +24,10 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers")]
+sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers"), str(ROOT)]
 
+from floelens.plugin.core.artifacts.scene import run_artifacts  # noqa: E402
+from floelens.plugin.core.artifacts.settings import Settings  # noqa: E402
 from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
 from floelens.plugin.core.layers.conservation import Leaks  # noqa: E402
@@ -38,18 +39,19 @@ from floelens.plugin.core.streaming.runner import Runner  # noqa: E402
 from floelens.plugin.core.streaming.tiling import Plan, Tile  # noqa: E402
 from floelens.plugin.core.target.target import Target  # noqa: E402
 from floelens.plugin.ground.protocols import Silent  # noqa: E402
+from floelens.plugin.ground.vocabulary.artifact_tests import DEFAULTS  # noqa: E402
 from floelens.plugin.ground.window import Window  # noqa: E402
 from floelens.plugin.jobs.common.inputs import SceneInputs  # noqa: E402
 from floelens.plugin.networks.kernels.threads import run_sequentially  # noqa: E402
-from floelens.plugin.networks.layers import SamePool2d  # noqa: E402
 from floelens.plugin.networks.package import load  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-STEPS = 32
+from bench.peer_methods import EPSILON, STEPS, method_of  # noqa: E402
+
 # What takes so long that a start does not matter; all else does its first tile twice, and counts it once.
 LONG = ("integrated_gradients",)
-EPSILON = 1e-6
 BY_SENSOR = "integrated contributions by sensor"
+ARTIFACTS = "artifacts"
 SPLITTINGS = {GATED: Splitting(GATED), BY_SENSOR: Splitting(INTEGRATED, "sensor")}
 # Nodes of the reference that errors at single pixels are taken against, and the side of the window, in pixels.
 REFERENCE, WINDOW = 512, 125
@@ -199,61 +201,6 @@ def peers_tiles(scene: Window, region: Window, card, size: int, number: int) -> 
     yield from tiles[:number]
 
 
-def torchvision_stub() -> None:
-    """Stand in for the classes of torchvision that zennit's import names; none of them is used."""
-    for path, names in (("resnet", ("Bottleneck", "BasicBlock", "ResNet")), ("vgg", ("VGG",))):
-        stub = types.ModuleType(f"torchvision.models.{path}")
-        for name in names:
-            setattr(stub, name, type(name, (torch.nn.Module,), {}))
-        sys.modules[stub.__name__] = stub
-    for name in ("torchvision", "torchvision.models"):
-        sys.modules[name] = types.ModuleType(name)
-
-
-def peer_work(task: dict, module: torch.nn.Module, logit: int) -> Callable:
-    """Return what a peer does with a window's inputs: a map in the shape of the fine ones."""
-
-    def summed(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        return module(fine, coarse)[:, logit].sum((1, 2))
-
-    who, what = task["who"], task["what"]
-    if who == "plain":
-        # All logits to predict, the explained one to compare with its parts.
-        return (lambda *pair: module(*pair)[:, logit, None]) if what == GATED else module
-    if who == "captum":
-        from captum.attr import InputXGradient, IntegratedGradients
-
-        if what == "gradient_x_input":
-            return lambda *pair: InputXGradient(summed).attribute(pair)[0]
-        return lambda *pair: IntegratedGradients(summed).attribute(
-            pair, n_steps=STEPS, method="gausslegendre", internal_batch_size=1
-        )[0]
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        torchvision_stub()
-    from zennit.composites import EpsilonPlus, LayerMapComposite
-    from zennit.rules import Epsilon, Norm, Pass
-    from zennit.types import Activation, AvgPool, BatchNorm, Convolution
-
-    if what == "lrp_composite":
-        composite = EpsilonPlus(epsilon=EPSILON, layer_map=[(SamePool2d, Norm())])
-    else:
-        # Batch norm as the affine layer it is: merged into the next convolution it is wrong at the border.
-        rules = [(Activation, Pass()), (AvgPool, Norm()), (SamePool2d, Norm())]
-        composite = LayerMapComposite([*rules, ((Convolution, BatchNorm), Epsilon(EPSILON))])
-
-    def relevance(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        fine.requires_grad_()
-        with composite.context(module) as modified:
-            logits = modified(fine, coarse)
-            seeds = torch.zeros_like(logits)
-            seeds[:, logit] = logits.detach()[:, logit]
-            return torch.autograd.grad(logits, fine, seeds)[0]
-
-    return relevance
-
-
 def peer(task: dict, scene, card, module) -> dict:
     """Run a peer over some tiles of the scene."""
     whole = scene_window(scene)
@@ -264,7 +211,7 @@ def peer(task: dict, scene, card, module) -> dict:
     if task["who"] == "plain":
         module = module.to(memory_format=layout).requires_grad_(False)
     seeding = target_of(card).resolve(card)
-    work = peer_work(task, module, seeding.first + seeding.wanted)
+    work = method_of(task["who"], task["what"], module, seeding.first + seeding.wanted)
     own, pixels, found = None, 0, None
     warm_up = 0 if task["what"] in LONG else 1
     region = region_of(whole, task["side"])
@@ -323,6 +270,22 @@ def passes(task: dict, card, module) -> dict:
     return {"missing": f"no number of steps is as exact as {STEPS} nodes ({allowed:.3g})"}
 
 
+def artifacts(task: dict, card, module) -> dict:
+    """Run *Fact or artifact* as by default, from files to maps that nobody keeps: times a pixel of its windows."""
+    runner = Runner(card, module, device="cpu", precision=task["precision"])
+    target, method = target_of(card), Method("gradient_x_input")
+    with opened(task, card) as scene:
+        start = clocks()
+        result = run_artifacts(
+            runner, scene, scene_window(scene), target, method, Settings(), DEFAULTS["sample"], task["memory"],
+            (None, None), Silent(),
+        )  # fmt: skip
+        stop = clocks()
+    pixels = sum(window.rows * window.cols for window in result.windows)
+    done = finished(task, start, stop, pixels, scene_window(scene), None)
+    return done | {"passes": result.passes, "windows": len(result.windows)}
+
+
 def finished(
     task: dict,
     start: tuple[float, float],
@@ -371,12 +334,14 @@ def main() -> int:
     if task["who"] == "peak":
         print(json.dumps(convolution_peak(task)))
         return 0
-    if task["who"] == "ours" and task["what"] not in ("predict", *SPLITTINGS, *METHODS):
+    if task["who"] == "ours" and task["what"] not in ("predict", ARTIFACTS, *SPLITTINGS, *METHODS):
         print(json.dumps({"missing": f"no method {task['what']} here"}))
         return 0
     card, module = load(task["model"])
     if task["who"] == "passes":
         done = passes(task, card, module)
+    elif task["what"] == ARTIFACTS:
+        done = artifacts(task, card, module)
     elif task["who"] == "ours":
         done = ours(task, card, module)
     else:

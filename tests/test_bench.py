@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.bench.peers import BFLOAT16, BY_SENSOR, LIKENESS, PASSES, SIZE, Verdicts, pearson
+from floelens.bench.peers import ARTIFACTS, BFLOAT16, BY_SENSOR, LIKENESS, PASSES, SIZE, Verdicts, pearson
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from floelens.bench.peers import BFLOAT16, BY_SENSOR, LIKENESS, PASSES, SIZE, Ve
         ("integrated_gradients", PASSES, [1.9], "| **missed** |", 1),
         (BY_SENSOR, "gradient_x_input", [0.17], "| reached |", 0),
         (BY_SENSOR, "gradient_x_input", [0.16], "| **missed** |", 1),
+        (ARTIFACTS, PASSES, [30 / 30.5], "| **missed** |", 1),
+        (ARTIFACTS, "gradient_x_input", [1 / 29], "| reached |", 0),
         ("gated", "plain", [0.34], "| reached |", 0),
         ("predict", SIZE, [0.9], "| **missed** |", 1),
     ],

@@ -19,6 +19,7 @@ from ..io.geometry.grid import Grid
 from ..io.geometry.vector import Polygons
 from ..io.rasters.writer import Band, Outputs
 from ..report.benchmarks.report import (
+    FEEDS,
     BenchmarkReport,
     NetworkScores,
     benchmark_csv,
@@ -33,7 +34,7 @@ from .common.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from ..core.benchmarks.run import Architecture, ArchitectureResult
-    from ..core.benchmarks.samples import Benchmark, Truth
+    from ..core.benchmarks.samples import Benchmark, Description, Truth
 
 DRAWN = {"quick": 600, "full": 2000}  # fields that are drawn from a covariance
 
@@ -83,10 +84,10 @@ class SquaresBenchmark:
         self._check()
         with host_tensors():
             progress.report(0.0, "Drawing samples")
-            benchmark, grid = self._benchmark()
+            benchmark, grid = self.data()
             inputs, truth = benchmark.samples(self.seed)
             results = self._results(benchmark, inputs, truth, progress)
-        page = self._page(results, truth)
+        page = self._page(results, truth, benchmark.description)
         with Outputs(progress) as outputs:
             self._write(outputs, page)
             if self.output_raster and grid is not None:
@@ -134,8 +135,8 @@ class SquaresBenchmark:
         """Whether fields of the Earth stand in place of the synthetic samples."""
         return bool(self.fields or self.covariance)
 
-    def _benchmark(self) -> tuple[Benchmark, Grid | None]:
-        """Return the samples, and their grid where they lie on the Earth."""
+    def data(self) -> tuple[Benchmark, Grid | None]:
+        """Return the samples, and their grid where they lie on the Earth: what a benchmark of other data replaces."""
         if not self.on_earth or self.index_box is None:
             from ..core.benchmarks.squares import Squares
 
@@ -177,12 +178,20 @@ class SquaresBenchmark:
 
     def _unfinished(self) -> Unfinished | None:
         """Return where finished architectures are kept; None for a quick run, which is soon done again."""
+        from ..core.benchmarks.run import MethodScores
+
         if self.size == "quick":
             return None
         box = [] if self.index_box is None else [[w.hex() for w in self.index_box.wkb], self.index_box.crs]
         asked = {"size": self.size, "seed": self.seed, "methods": list(self.methods), "box": box}
         source = self.fields or self.covariance
-        settings = {**asked, "fields": _fingerprint(source) if source else "", **library_versions()}
+        settings = {
+            **asked,
+            "job": type(self).__name__,
+            "fields": _fingerprint(source) if source else "",
+            "scores": list(MethodScores.__dataclass_fields__),
+            **library_versions(),
+        }
         return Unfinished(self.output, settings)
 
     def _results(
@@ -216,7 +225,9 @@ class SquaresBenchmark:
             results.append(result)
         return results
 
-    def _page(self, results: list[ArchitectureResult], truth: Truth) -> BenchmarkReport:
+    def _page(
+        self, results: list[ArchitectureResult], truth: Truth, description: Description
+    ) -> BenchmarkReport:
         return BenchmarkReport(
             networks=tuple(_network_scores(result) for result in results),
             inside=truth.inside,
@@ -228,7 +239,11 @@ class SquaresBenchmark:
                 "samples": len(truth.classes),
                 **({"fields": self._source()} if self.on_earth else {}),
             },
-            on_earth=self.on_earth,
+            subject=description.subject,
+            place=description.place,
+            common=description.common,
+            elsewhere=description.elsewhere,
+            about=description.about,
             provenance=library_versions(),
         )
 
@@ -272,12 +287,7 @@ def _title(architecture: Architecture) -> str:
     reservoir = architecture.reservoir
     if reservoir is None:
         return {"linear": "Linear", "mlp": "MLP 8-8", "cnn": "CNN"}[architecture.name]
-    feed = {
-        "columns": "by columns",
-        "rows": "by rows",
-        "columns_reversed": "by columns from the right",
-    }[reservoir.feed]
-    return f"Echo state {feed}, α {reservoir.leak:g}"
+    return f"Echo state {FEEDS[reservoir.feed]}, α {reservoir.leak:g}"
 
 
 def _network_scores(result: ArchitectureResult) -> NetworkScores:

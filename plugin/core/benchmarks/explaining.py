@@ -33,7 +33,7 @@ from ..relevance.methods import (
 )
 from ..streaming.runner import Inputs
 from .echo_state import EchoState
-from .unrolled import EPSILON, Z_PLUS, LayerwiseBackward, unrolled
+from .unrolled import EPSILON, Z_PLUS, LayerwiseBackward, gradient, unrolled
 
 if TYPE_CHECKING:
     from ..streaming.runner import Runner
@@ -216,9 +216,7 @@ class ReservoirNetwork(_Samples):
 
     def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, None]:
         """Return the gradient of Σ seeds · outputs."""
-        backward = LayerwiseBackward(self.network, Rules(along_gradient, self.dtype))
-        backward.forward(inputs.fine)
-        return backward.backward(seeds, Leaks()), None
+        return gradient(self.network, inputs.fine, seeds), None
 
     def explainer(self, method: Method, check: Check) -> Explainer:
         """Return what explains by a method: step by step through the layers, or along a path or over noise."""

@@ -12,11 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ground.errors import ParameterError, SceneError
-from .samples import Truth
+from .normal import covariance_root
+from .samples import Description, Truth
 
 CAP = 5.0  # standard deviations
 FEWEST = 40  # fields
 SMALLEST = 8  # rows and columns
+DESCRIPTION = Description(
+    subject="fields",
+    place="true box",
+    common="cells that both classes have",
+    elsewhere="cells elsewhere, which vary with the box or by chance,",
+    about=(
+        "Each cell of a field is standardised by its own mean and standard deviation, capped to ±5 and scaled to ±1. "
+        "A field is of the first class where its mean over INDEX_BOX is above the median of all fields. Cells "
+        "elsewhere that vary with the box carry evidence too: relevance outside of it is not wrong as such.",
+        "Fields of a time series are taken in random order: held-out fields have neighbours among those trained on.",
+    ),
+)
 
 
 def drawn_fields(covariance: np.ndarray, mask: np.ndarray, number: int, seed: int) -> np.ndarray:
@@ -36,9 +49,8 @@ def drawn_fields(covariance: np.ndarray, mask: np.ndarray, number: int, seed: in
     numpy.ndarray
         (sample, row, column), float64; NaN where `mask` is false.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # rounding leaves eigenvalues just below zero
-    draws = np.random.default_rng([seed, 4]).standard_normal((number, len(values))) @ root.T
+    root = covariance_root(covariance)
+    draws = np.random.default_rng([seed, 4]).standard_normal((number, len(root))) @ root.T
     fields = np.full((number, *mask.shape), np.nan)
     fields[:, mask] = draws
     return fields
@@ -66,6 +78,7 @@ class Fields:
     fields: np.ndarray
     box: np.ndarray
     cap: float = 1.0
+    description: Description = DESCRIPTION
 
     def __post_init__(self) -> None:
         number, rows, cols = self.fields.shape

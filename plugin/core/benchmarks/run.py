@@ -120,6 +120,10 @@ class MethodScores:
         |R| a step back, fitted; 1 - α(1 - ρ); ρ. Of echo state networks.
     outlier_share, outlier_share_capped : float or None
         Share of Σ|R| at planted outliers, as they are and capped.
+    noise_inside : float
+        Share of Σ|R| inside of maps of noise, for the classes that are predicted of the samples.
+    common_corrected : float or None
+        Share of what remains of Σ|R| on pixels that hold more than noise, but do not decide.
     """
 
     method: str
@@ -137,6 +141,8 @@ class MethodScores:
     recurrent_share: float | None
     outlier_share: float | None
     outlier_share_capped: float | None
+    noise_inside: float
+    common_corrected: float | None
 
     @property
     def raised(self) -> bool | None:
@@ -302,7 +308,8 @@ class _Task:
         ]
         half = len(self.nulls) // 2  # of these the correction is made, on the others artifacts are measured
         shares = np.stack([scores.null_share(maps[:half]) for maps in nulls])
-        kept = scores.corrected(found.relevance, shares[self.classes.numpy()])
+        of_class = shares[self.classes.numpy()]
+        kept = scores.corrected(found.relevance, of_class)
         before = np.abs(np.concatenate([maps[half:] for maps in nulls])).mean(0)
         after = np.abs(
             np.concatenate([scores.corrected(maps[half:], shares[k][None]) for k, maps in enumerate(nulls)])
@@ -322,6 +329,8 @@ class _Task:
             scores.border(after, truth.valid),
             *self._decay(steps, found),
             *shares_out,
+            float(of_class[:, truth.inside].sum(1).mean()),
+            scores.mass_inside(kept, truth.structure & ~truth.inside),
         )
         maps = np.stack([found.relevance.mean(0), kept.mean(0), shares.mean(0)])
         return row, np.where(truth.valid, maps, np.nan).astype(np.float32), steps

@@ -1,7 +1,8 @@
 """What a benchmark is: samples, and what is known to be true of them.
 
 A benchmark is drawn from a seed, ``samples(seed) → (inputs, truth)``, and draws inputs without what tells the
-classes apart, ``null(seed, number)``. Networks, methods and scores need to know nothing else of it.
+classes apart, ``null(seed, number)``. Networks, methods and scores need to know nothing else of it, and the report only
+its words.
 """
 
 from __future__ import annotations
@@ -39,8 +40,37 @@ class Truth:
         return self.valid & ~self.structure
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a report calls the parts of a benchmark.
+
+    Parameters
+    ----------
+    subject : str
+        What tells the classes apart, in the plural, as in a title: ``squares``.
+    place : str
+        The pixels that decide: ``true square``.
+    common : str
+        What holds more than noise, but does not decide: ``the squares that both classes have``.
+    elsewhere : str
+        What else may exceed noise in a map: ``single pixels elsewhere, by chance``.
+    about : tuple of str
+        What the samples are, where they come from: a sentence or two each.
+    """
+
+    subject: str
+    place: str
+    common: str
+    elsewhere: str
+    about: tuple[str, ...]
+
+
 class Benchmark(Protocol):
     """Data with known truth."""
+
+    @property
+    def description(self) -> Description:
+        """What a report calls its parts."""
 
     @property
     def cap(self) -> float:

@@ -11,13 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .samples import Truth
+from .samples import Description, Truth
 
 SIDE = 100
 COMMON = (((20, 30), (70, 80), 0.5), ((70, 80), (70, 80), -0.5))  # rows, columns, value
 DISCRIMINATING = ((45, 55), (20, 30))
 AMPLITUDE = 0.5
 NOISE = 0.1
+DESCRIPTION = Description(
+    subject="squares",
+    place="true square",
+    common="the squares that both classes have",
+    elsewhere="single pixels elsewhere, by chance,",
+    about=(
+        "Samples are those of Landt-Hayen et al. 2023 (arXiv 2302.12317): 100 × 100 pixels of noise, two squares "
+        "common to both classes, and one on the left that is positive in one class and negative in the other.",
+    ),
+)
 
 
 def _square(rows: tuple[int, int], cols: tuple[int, int]) -> np.ndarray:
@@ -38,6 +48,7 @@ class Squares:
 
     a_class: int = 250
     cap: float = AMPLITUDE + NOISE
+    description: Description = DESCRIPTION
 
     def samples(self, seed: int) -> tuple[np.ndarray, Truth]:
         """Return inputs (sample, row, column), classes in random order, and what is true of them."""

@@ -30,6 +30,13 @@ from .echo_state import EchoState
 Z_PLUS, EPSILON = "zplus", "epsilon"
 RELATIVE_EPSILON = 1e-6
 
+# Slopes of the activations, by their values.
+SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": lambda reached: 1 - reached * reached,
+    "sigmoid": lambda reached: reached * (1 - reached),
+    "relu": lambda reached: (reached > 0).to(reached.dtype),
+}
+
 Part = tuple[torch.Tensor, torch.Tensor]  # values (sample, i) and weights (j, i)
 
 
@@ -124,6 +131,43 @@ def unrolled(
     return Unrolled(network.fields(found), onward / passed if passed else 0.0)
 
 
+def gradient(network: EchoState, fields: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of Σ seeds · outputs, shaped as the fields: LRP-0 without its sums, in a third of the time.
+
+    What enters and leaves through W_in is one product for all steps.
+
+    Parameters
+    ----------
+    network : EchoState
+        The network.
+    fields : torch.Tensor
+        (sample, 1, row, column), float64.
+    seeds : torch.Tensor
+        (sample, 2).
+    """
+    reservoir, activation = network.reservoir, network.activation
+    with torch.no_grad():
+        entering = network.steps(fields) @ network.w_in.T + network.b_in
+        slopes = torch.empty_like(entering)
+        state = None
+        for step, z in enumerate(entering):
+            if state is not None:
+                z = z + state @ network.w_res.T + network.b_res
+            reached = activation(z)
+            slopes[step] = SLOPES[reservoir.activation](reached)
+            state = (
+                reservoir.first_factor * reached
+                if state is None
+                else reservoir.keep * state + reservoir.leak * reached
+            )
+        arriving = seeds @ network.w_out
+        for step in range(len(slopes) - 1, 0, -1):
+            slopes[step] *= reservoir.leak * arriving  # of the outputs by z
+            arriving = reservoir.keep * arriving + slopes[step] @ network.w_res
+        slopes[0] *= reservoir.first_factor * arriving
+        return network.fields(slopes @ network.w_in)
+
+
 class LayerwiseBackward:
     """Multipliers of an echo state network's inputs by the rules of layers; its steps are layers of one network.
 
@@ -140,12 +184,12 @@ class LayerwiseBackward:
         self._first = dense(network.w_in, network.b_in)
         self._later = dense(torch.cat([network.w_in, network.w_res], 1), network.b_in + network.b_res)
         self._output = dense(network.w_out, network.b_out)
-        self._pulls: list[tuple[Callable, Callable]] = []
+        self._passes: list[tuple[Callable, Callable]] = []
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """Return the outputs (sample, 2)."""
         rules, reservoir, activation = self._rules, self._network.reservoir, self._network.activation
-        self._pulls = []
+        self._passes = []
         state = None
         with torch.no_grad():
             for read in self._network.steps(fields):
@@ -153,12 +197,12 @@ class LayerwiseBackward:
                     values, name, layer = read, "first", self._first
                 else:
                     values, name, layer = torch.cat([read, state], 1), "later", self._later
-                z, pull_z = rules.layer(name, layer, (values,))
-                act, pull_act = rules.layer("activation", activation, (z,))
+                z, back_z = rules.layer(name, layer, (values,))
+                act, back_act = rules.layer("activation", activation, (z,))
                 new = (reservoir.first_factor if state is None else reservoir.leak) * act
                 state = new if state is None else reservoir.keep * state + new
-                self._pulls.append((pull_z, pull_act))
-            output, self._pull_output = rules.layer("output", self._output, (state,))
+                self._passes.append((back_z, back_act))
+            output, self._back_output = rules.layer("output", self._output, (state,))
         return output
 
     def backward(self, seeds: torch.Tensor, leaks: Leaks) -> torch.Tensor:
@@ -166,13 +210,13 @@ class LayerwiseBackward:
         reservoir, width = self._network.reservoir, self._network.w_in.shape[1]
         found: list[torch.Tensor] = []
         with torch.no_grad():
-            (state,) = self._pull_output(seeds, leaks.of_layer("output"))
-            while self._pulls:
-                pull_z, pull_act = self._pulls.pop()
-                last = not self._pulls
+            (state,) = self._back_output(seeds, leaks.of_layer("output"))
+            while self._passes:
+                back_z, back_act = self._passes.pop()
+                last = not self._passes
                 factor = reservoir.first_factor if last else reservoir.leak
-                (z,) = pull_act(factor * state, leaks.of_layer("activation"))
-                (values,) = pull_z(z, leaks.of_layer("first" if last else "later"))
+                (z,) = back_act(factor * state, leaks.of_layer("activation"))
+                (values,) = back_z(z, leaks.of_layer("first" if last else "later"))
                 found.append(values[:, :width])
                 if not last:
                     state = reservoir.keep * state + values[:, width:]

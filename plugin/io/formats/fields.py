@@ -2,12 +2,13 @@
 
 A stack is any raster: each band is one field. A covariance is an ``.npz`` file with ``covariance`` (cell, cell) and
 ``mask`` (row, column), the cells row by row from 90° N and from 0° E on a regular global grid, as Krell et al. publish
-those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0).
+those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0), and functions of such cells.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..geometry.vector import Polygons
 from ..geometry.zones import PolygonIndex
 
 MOST_VALUES = 50_000_000
+DAMAGED = (OSError, ValueError, KeyError, BadZipFile, EOFError, zlib.error, MemoryError)  # what numpy raises
 
 
 def read_stack(path: str) -> tuple[np.ndarray, Grid]:
@@ -53,7 +55,7 @@ def read_covariance(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, Gr
     try:
         with np.load(path, allow_pickle=False) as stored:
             covariance, mask = np.asarray(stored["covariance"], float), np.asarray(stored["mask"], bool)
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except DAMAGED as error:
         raise SceneError(
             f"COVARIANCE: {path} is no .npz file with the arrays 'covariance' and 'mask'. Check the file."
         ) from error
@@ -65,13 +67,51 @@ def read_covariance(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, Gr
             "symmetric, finite, and have a row and a column a cell. Check the file."
         )
     rows, cols = mask.shape
-    half = cols // 2
     number = np.full(mask.shape, -1)
     number[mask] = np.arange(cells)
-    turned = np.roll(number, half, axis=1)
+    turned = np.roll(number, cols // 2, axis=1)
     order = turned[turned >= 0]
-    grid = Grid(rows, cols, LONLAT, transform=(360 / cols, 0.0, -180.0, 0.0, -180 / rows, 90.0))
+    west = -(cols // 2) * 360 / cols  # of an odd number of columns half a column east of 180° W
+    grid = Grid(rows, cols, LONLAT, transform=(360 / cols, 0.0, west, 0.0, -180 / rows, 90.0))
     return covariance[np.ix_(order, order)], turned >= 0, grid
+
+
+def read_functions(path: str | os.PathLike, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return break points (cell, K) and slopes (cell, K + 1) of one piecewise linear function a cell.
+
+    The file, ``.npz``, has ``edges`` (cell, K + 2), from -∞ to ∞, and ``weights`` (cell, K + 1), its cells in the order
+    of a covariance; they are returned in the order of :func:`read_covariance`.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    mask : numpy.ndarray
+        (row, column), bool: what :func:`read_covariance` returned.
+
+    Raises
+    ------
+    SceneError
+        The file is damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            edges, slopes = np.asarray(stored["edges"], float), np.asarray(stored["weights"], float)
+    except DAMAGED as error:
+        raise SceneError(
+            f"{path} is no .npz file with the arrays 'edges' and 'weights'. Check the file."
+        ) from error
+    cells = int(mask.sum())
+    if edges.ndim != 2 or slopes.shape != (cells, edges.shape[1] - 1) or len(edges) != cells:
+        raise SceneError(
+            f"{path} has edges of shape {edges.shape} and weights of shape {slopes.shape}; for {cells} cells each "
+            "needs a row a cell, and edges one column more. Check the file."
+        )
+    number = np.full(mask.shape, -1)
+    as_stored = np.roll(mask, -(mask.shape[1] // 2), axis=1)
+    number[as_stored] = np.arange(cells)
+    order = np.roll(number, mask.shape[1] // 2, axis=1)[mask]
+    return edges[order, 1:-1], slopes[order]
 
 
 def cells_in(polygons: Polygons, grid: Grid) -> np.ndarray:

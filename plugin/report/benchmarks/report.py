@@ -11,20 +11,21 @@ import numpy as np
 from ...ground.vocabulary.benchmarks import UNROLLED_RULES
 from ...ground.vocabulary.relevance_methods import METHODS
 from ..page.figures import svg
-from ..page.html import Figure, Section, Table, listed, number_text, render
+from ..page.html import Figure, Section, Table, listed, render
 from ..page.tables import csv_text, csvt_text, json_text
-from .figures import decay_lines, map_grid, mass_bars
+from .correction import CHANCE_ACCURACY, correction_section, percent, rank_lowered, why_not_raised
+from .figures import DecayLine, decay_lines, map_grid, paired_bars
 
 FORMAT = "floelens-benchmark-report"
 FORMAT_VERSION = 1
+FEEDS = {"columns": "by columns", "columns_reversed": "by columns from the right", "rows": "by rows"}
 COLUMNS = (
     "architecture", "feed", "leak_rate", "method", "accuracy", "accuracy_training", "mass_inside",
     "mass_inside_corrected", "raised", "rank_accuracy", "rank_accuracy_corrected", "conservation_error", "stripes",
     "stripes_corrected", "decay", "decay_expected", "recurrent_share", "border", "border_corrected", "outlier_share",
-    "outlier_share_capped", "note",
+    "outlier_share_capped", "note", "noise_inside", "common_corrected",
 )  # fmt: skip
 _TYPES = dict.fromkeys(("architecture", "feed", "method", "raised", "note"), "String")
-CHANCE_ACCURACY = 0.7  # a network of two classes that is right less often has not learned them
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,7 @@ class NetworkScores:
             "accuracy": self.accuracy,
             "accuracy_training": self.accuracy_training,
         }
-        return [{**own, **scores, "note": self._note(scores)} for scores in self.methods]
-
-    def _note(self, scores: Mapping[str, Any]) -> str:
-        """Say why the correction does not raise the mass inside, where it does not."""
-        if scores["raised"]:
-            return ""
-        if scores["mass_inside_corrected"] is None:
-            return "Nothing remains: the map is the same for noise, it does not depend on the data."
-        if self.accuracy < CHANCE_ACCURACY:
-            return "The network has not learned the classes, so its maps hold nothing of the true pixels."
-        return "Noise gets as large a share inside as the samples do: weights stand out there, values do not."
+        return [{**own, **scores} for scores in self.methods]
 
 
 @dataclass(frozen=True)
@@ -98,8 +89,10 @@ class BenchmarkReport:
         What was asked for.
     provenance : mapping
         Versions.
-    on_earth : bool
-        Whether the samples are fields of the Earth with a box that decides, not the synthetic squares.
+    subject, place, common, elsewhere : str
+        What tells the classes apart, the true pixels, what else holds more than noise, and what may exceed it.
+    about : tuple of str
+        What the samples are.
     """
 
     networks: tuple[NetworkScores, ...]
@@ -107,16 +100,16 @@ class BenchmarkReport:
     valid: np.ndarray
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    on_earth: bool = False
-
-    @property
-    def place(self) -> str:
-        """What the true pixels are called."""
-        return "true box" if self.on_earth else "true square"
+    subject: str = "squares"
+    place: str = "true square"
+    common: str = ""
+    elsewhere: str = ""
+    about: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row an architecture and method."""
-        return [row for network in self.networks for row in network.rows()]
+        rows = [row for network in self.networks for row in network.rows()]
+        return [{**row, "note": why_not_raised(row, self.common, self.elsewhere)} for row in rows]
 
     @property
     def chance(self) -> float:
@@ -136,8 +129,7 @@ class BenchmarkReport:
     @property
     def lowered(self) -> int:
         """In how many maps the correction lowered the rank accuracy."""
-        pairs = ((row["rank_accuracy"], row["rank_accuracy_corrected"]) for row in self.rows())
-        return sum(after < before for before, after in pairs if before is not None and after is not None)
+        return sum(rank_lowered(row) for row in self.rows())
 
     def summary(self) -> list[str]:
         """Return three plain sentences."""
@@ -146,7 +138,7 @@ class BenchmarkReport:
         scored = [row for row in rows if None not in (row["mass_inside"], row["rank_accuracy"])]
         learned = [row for row in scored if row["accuracy"] >= CHANCE_ACCURACY]
         if scored and not learned:
-            highest = _percent(max(row["accuracy"] for row in scored))
+            highest = percent(max(row["accuracy"] for row in scored))
             said.append(
                 f"No network learned to tell the classes (accuracy up to {highest}): their maps say nothing."
             )
@@ -154,8 +146,8 @@ class BenchmarkReport:
             best = max(learned, key=lambda row: (round(row["rank_accuracy"], 2), row["mass_inside"]))
             worst = min(learned, key=lambda row: row["rank_accuracy"])
             said.append(
-                f"The {self.place} holds {_percent(best['rank_accuracy'])} of the largest values of {best['title']} "
-                f"with {best['method']}, {_percent(worst['rank_accuracy'])} of {worst['title']} with {worst['method']}."
+                f"The {self.place} holds {percent(best['rank_accuracy'])} of the largest values of {best['title']} "
+                f"with {best['method']}, {percent(worst['rank_accuracy'])} of {worst['title']} with {worst['method']}."
             )
         said.append(
             f"Taking off what noise alone gets raises the share of relevance inside in {self.raised} of "
@@ -165,18 +157,14 @@ class BenchmarkReport:
         whole = [row["stripes"] for row in rows if not row["feed"] and row["stripes"] is not None]
         if fed and whole:
             said.append(
-                f"Echo state networks draw stripes: their feeding order explains up to {_percent(max(fed))} of a map's "
-                f"variance, elsewhere at most {_percent(max(whole))}."
+                f"Echo state networks draw stripes: their feeding order explains up to {percent(max(fed))} of a map's "
+                f"variance, elsewhere at most {percent(max(whole))}."
             )
         return said
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or share < 1e-3 else f"{number_text(100 * share, 2)} %"
 
 
 _TRUTH_TABLE = (
@@ -199,17 +187,17 @@ def benchmark_html(report: BenchmarkReport) -> str:
     """Return the report as a page."""
     rows = report.rows()
     return render(
-        title=f"Fact or artifact: {'fields' if report.on_earth else 'squares'} whose truth is known",
+        title=f"Fact or artifact: {report.subject} whose truth is known",
         subtitle=f"{_counted(len(report.networks), 'network')}, "
         f"{_counted(len({row['method'] for row in rows}), 'method')}",
         summary=report.summary(),
         sections=[
             _truth_section(report, rows),
             _map_section(report),
-            _exceptions_section(rows),
+            correction_section(rows, report.chance),
             _artifact_section(rows),
             *_feed_sections(report, rows),
-            Section("How this was done", points=_done(report)),
+            Section("How this was done", points=(*report.about, *_METHOD)),
             Section("Methods", points=tuple(_about(rows))),
         ],
         provenance={**report.settings, **report.provenance},
@@ -217,21 +205,36 @@ def benchmark_html(report: BenchmarkReport) -> str:
 
 
 def _truth_section(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -> Section:
-    bars = svg(mass_bars(rows, report.chance), "mass", "relevance mass inside the true pixels")
+    bars = svg(
+        paired_bars(rows, ("mass_inside", "mass_inside_corrected"), "mass inside", report.chance),
+        "mass",
+        "relevance mass inside the true pixels",
+    )
     return Section(
         "Does relevance lie where the truth is?",
         text=(
             "Mass inside is the share of |relevance| on the pixels that tell the classes apart. Rank accuracy is the "
             "share of the largest |relevance| that lies there. Both are 1 for a perfect map.",
+            *_not_learned(report.networks),
         ),
         figures=(
             Figure(
                 bars,
-                "Grey: as it is; orange: corrected; dotted: the share of pixels that lie inside, chance.",
+                "Grey: as it is; orange: corrected; dotted: the share of pixels that lie inside, chance. Without a "
+                "bar: the method does not apply, or its map is empty.",
             ),
         ),
         tables=(Table(_TRUTH_TABLE, rows),),
     )
+
+
+def _not_learned(networks: Sequence[NetworkScores]) -> list[str]:
+    named = [f"{n.title} ({percent(n.accuracy)} right)" for n in networks if n.accuracy < CHANCE_ACCURACY]
+    if not named:
+        return []
+    return [
+        f"These networks have not learned to tell the classes, and their maps say nothing: {listed(named)}."
+    ]
 
 
 def _map_section(report: BenchmarkReport) -> Section:
@@ -251,22 +254,9 @@ def _map_section(report: BenchmarkReport) -> Section:
     return Section("Maps", figures=tuple(pictures))
 
 
-def _exceptions_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    exceptions = [row for row in rows if not row["raised"]]
-    if not exceptions:
-        return Section(
-            "Where the correction does not help",
-            text=("It raises the share of relevance inside in every map.",),
-        )
-    reasons = dict.fromkeys(row["note"] for row in exceptions)
-    points = []
-    for reason in reasons:
-        named = [f"{row['title']} ({row['method']})" for row in exceptions if row["note"] == reason]
-        points.append(f"{reason} {listed(named)}.")
-    return Section("Where the correction does not help", points=tuple(points))
-
-
 def _artifact_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    stripes = paired_bars(rows, ("stripes", "stripes_corrected"), "variance by step")
+    outliers = paired_bars(rows, ("outlier_share", "outlier_share_capped"), "at outliers")
     return Section(
         "What the networks add by themselves",
         text=(
@@ -274,6 +264,16 @@ def _artifact_section(rows: Sequence[Mapping[str, Any]]) -> Section:
             "along the feeding direction explains (columns, where a network reads all at once). Border: |relevance| "
             "within two pixels of the edge over that elsewhere, 1 for none. Outliers: the share of |relevance| on ten "
             "planted pixels of ten times the usual largest value, and capped to that value.",
+        ),
+        figures=(
+            Figure(
+                svg(stripes, "stripes", "stripes by network"), "Stripes. Grey: as it is; orange: corrected."
+            ),
+            Figure(
+                svg(outliers, "outliers", "relevance at outliers by network"),
+                "Share of |relevance| at ten outliers of a field. Grey: as they are; orange: capped before the network "
+                "sees them.",
+            ),
         ),
         tables=(Table(_ARTIFACT_TABLE, rows),),
     )
@@ -287,7 +287,11 @@ def _feed_sections(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -
     with_rule = [row["method"] for row in shown if row["decay_expected"] is not None]
     method = with_rule[0] if with_rule else shown[0]["method"]
     expected = {row["architecture"]: row["decay_expected"] for row in shown if row["method"] == method}
-    lines = [(n.title, n.profiles[method], expected.get(n.name)) for n in fed if method in n.profiles]
+    lines = [
+        DecayLine(network.feed, network.leak or 0.0, network.profiles[method], expected.get(network.name))
+        for network in fed
+        if method in network.profiles
+    ]
     return [
         Section(
             "Decay along the feed",
@@ -299,7 +303,7 @@ def _feed_sections(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -
             ),
             figures=(
                 Figure(
-                    svg(decay_lines(lines), "decay", f"relevance of noise along the feed by {method}"),
+                    svg(decay_lines(lines, FEEDS), "decay", f"relevance of noise along the feed by {method}"),
                     f"{method}: mean |relevance| of noise at each step; dotted: as 1 − α(1 − ρ) has it.",
                 ),
             ),
@@ -308,16 +312,6 @@ def _feed_sections(report: BenchmarkReport, rows: Sequence[Mapping[str, Any]]) -
     ]
 
 
-_ON_EARTH = (
-    "Each cell of a field is standardised by its own mean and standard deviation, capped to ±5 and scaled to ±1. A "
-    "field is of the first class where its mean over INDEX_BOX is above the median of all fields. Cells elsewhere that "
-    "vary with the box carry evidence too: relevance outside of it is not wrong as such.",
-    "Fields of a time series are taken in random order: held-out fields have neighbours among those trained on.",
-)
-_SQUARES = (
-    "Samples are those of Landt-Hayen et al. 2023 (arXiv 2302.12317): 100 × 100 pixels of noise, two squares common to "
-    "both classes, and one on the left that is positive in one class and negative in the other.",
-)
 _METHOD = (
     "Networks are trained here on four fifths of the samples; accuracy and maps are of the rest. Each map explains the "
     "logit of the predicted class.",
@@ -328,10 +322,6 @@ _METHOD = (
     "The CNN is a plain example of two convolutions and two max pools; its published counterpart is not known in "
     "detail. The echo state networks have 300 units.",
 )
-
-
-def _done(report: BenchmarkReport) -> tuple[str, ...]:
-    return (*(_ON_EARTH if report.on_earth else _SQUARES), *_METHOD)
 
 
 def _about(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -363,7 +353,7 @@ def benchmark_json(report: BenchmarkReport) -> str:
             "chance": report.chance,
             "rows": [{key: row.get(key) for key in COLUMNS} for row in report.rows()],
             "profiles": {n.name: dict(n.profiles) for n in report.networks},
-            "about": _done(report),
+            "about": (*report.about, *_METHOD),
             "provenance": report.provenance,
         }
     )

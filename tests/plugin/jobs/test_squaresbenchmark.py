@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import rasterio
 from floelens.plugin.core.benchmarks import run
 from floelens.plugin.core.benchmarks.echo_state import Reservoir
 from floelens.plugin.core.benchmarks.run import Extent
-from floelens.plugin.core.benchmarks.squares import Squares
+from floelens.plugin.core.benchmarks.samples import Description, Truth
+from floelens.plugin.core.benchmarks.squares import DESCRIPTION, Squares
 from floelens.plugin.ground.errors import Cancelled, ParameterError
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.io.formats.fields import cells_in, read_covariance
@@ -28,7 +30,7 @@ def small(monkeypatch):
     extent = Extent((0.02,), ("columns",), explained=4, nulls=4, steps=2, draws=2)
     monkeypatch.setattr(run, "EXTENTS", {"quick": extent, "full": extent})
     monkeypatch.delitem(run.LAYERED, "cnn")
-    monkeypatch.setattr(Squares.__init__, "__defaults__", (30, 0.6))
+    monkeypatch.setattr(Squares.__init__, "__defaults__", (30, 0.6, DESCRIPTION))
     monkeypatch.setattr(Reservoir.__init__, "__defaults__", ("columns", 30, 0.3, 0.8, True, True, "tanh"))
 
 
@@ -140,6 +142,52 @@ def test_fields_of_the_earth_give_maps_on_their_own_grid(small, tmp_path):
     content = json.loads((tmp_path / "squares_report.json").read_text(encoding="utf-8"))
     assert content["chance"] == pytest.approx(12 / 192)
     assert "true box" in content["summary"][0]
+
+
+STAMPS = Description("stamps", "true stamp", "the stamp of all", "pixels elsewhere", ("A toy.",))
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Noise, with a stamp whose sign is the class, and another that all samples have: a toy benchmark."""
+
+    cap: float = 3.0
+    description: Description = STAMPS
+
+    def samples(self, seed: int) -> tuple[np.ndarray, Truth]:
+        draw = np.random.default_rng([seed, 0])
+        classes = draw.permutation(np.repeat([0, 1], 40))
+        inside, structure = np.zeros((2, 12, 16), dtype=bool)
+        inside[2:4, 3:6] = structure[2:4, 3:6] = structure[8:10, 8:11] = True
+        inputs = draw.normal(0, 0.2, (80, 12, 16)) + (structure & ~inside)
+        inputs[:, inside] += np.where(classes == 0, 1.0, -1.0)[:, None]
+        return inputs, Truth(classes, inside, structure, np.ones((12, 16), dtype=bool))
+
+    def null(self, seed: int, number: int) -> np.ndarray:
+        return np.random.default_rng([seed, 1]).normal(0, 0.2, (number, 12, 16))
+
+
+class StampsJob(SquaresBenchmark):
+    """The job of the toy benchmark."""
+
+    def data(self):
+        return Stamps(), None
+
+
+def test_a_benchmark_of_one_module_is_trained_explained_scored_and_reported(small, tmp_path):
+    truth = Stamps().samples(0)[1]
+    inputs = Stamps().samples(0)[0]
+    apart = np.abs(inputs[truth.classes == 0].mean(0) - inputs[truth.classes == 1].mean(0))
+    assert apart[truth.inside].min() > 1.5 > 0.5 > apart[~truth.inside].max()
+    files = {"report": str(tmp_path / "s.html"), "report_json": str(tmp_path / "s.json")}
+    results = StampsJob(str(tmp_path / "s.csv"), methods=("gradient_x_input",), **files).run(Silent())
+    with Path(results["OUTPUT"]).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    linear = rows[0]
+    assert (linear["architecture"], float(linear["accuracy"])) == ("linear", 1.0)
+    assert float(linear["rank_accuracy"]) > 0.5  # by chance 6 of 192 pixels
+    assert "true stamp" in json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["summary"][0]
+    assert "stamps whose truth is known" in (tmp_path / "s.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

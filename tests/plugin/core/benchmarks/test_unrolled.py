@@ -9,6 +9,7 @@ from floelens.plugin.core.benchmarks.echo_state import COLUMNS, COLUMNS_REVERSED
 from floelens.plugin.core.benchmarks.explaining import ReservoirNetwork
 from floelens.plugin.core.benchmarks.unrolled import EPSILON, RELATIVE_EPSILON, Z_PLUS, unrolled
 from floelens.plugin.core.relevance.methods import Method
+from floelens.plugin.core.streaming.runner import Inputs
 
 ROWS_OF_FIELD, COLUMNS_OF_FIELD = 4, 5
 
@@ -126,21 +127,31 @@ def test_all_relevance_goes_to_the_first_column_as_the_leak_rate_goes_to_zero():
     assert by_column[0] / by_column.sum() > 1 - 1e-4
 
 
-def test_layer_by_layer_the_gradient_is_that_of_autograd_and_is_completed_by_biases():
-    echo, given = network(), fields()
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"activation": "sigmoid", "leaky": False}, {"activation": "relu", "first_scaled": False}],
+    ids=str,
+)
+def test_the_gradient_is_that_of_autograd_layer_by_layer_and_all_steps_at_once(changes):
+    echo, given = network(**changes), fields()
+    reservoir, activation = echo.reservoir, getattr(torch, changes.get("activation", "tanh"))
     tracked = given.clone().requires_grad_()
     steps, state = tracked[:, 0].permute(2, 0, 1), None
     for read in steps:
         z = read @ echo.w_in.T + echo.b_in
         if state is None:
-            state = 0.4 * torch.tanh(z)
+            state = (0.4 if reservoir.first_scaled else 1.0) * activation(z)
         else:
-            state = 0.6 * state + 0.4 * torch.tanh(z + state @ echo.w_res.T + echo.b_res)
+            new = activation(z + state @ echo.w_res.T + echo.b_res)
+            state = (0.6 if reservoir.leaky else 1.0) * state + 0.4 * new
     outputs = state @ echo.w_out.T + echo.b_out
     (expected,) = torch.autograd.grad(outputs.gather(1, CLASSES[:, None]).sum(), tracked)
     explained = ReservoirNetwork(echo)
     found = explained.explain(Method("gradient"), given, CLASSES, lambda: None).relevance
     np.testing.assert_allclose(found, expected[:, 0].numpy(), rtol=1e-10, atol=1e-14)
+    seeds = torch.nn.functional.one_hot(CLASSES, 2).double()
+    at_once, _ = explained.gradient(Inputs(given, None), seeds)
+    torch.testing.assert_close(at_once, expected, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(echo(given).numpy(), outputs.detach().numpy(), rtol=1e-12)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from floelens.plugin.report.benchmarks.correction import correction_section, why_not_raised
 from floelens.plugin.report.benchmarks.report import BenchmarkReport, NetworkScores
 
 
@@ -53,3 +54,42 @@ def test_maps_are_ranked_by_what_lies_inside_and_only_of_networks_that_learned(a
     said = report(**accuracies).summary()
     assert said[0] == first
     assert "inside in 3 of 3 maps, and lowers rank accuracy in 1." in said[1]
+
+
+NOT_RAISED = {"accuracy": 1.0, "raised": False, "mass_inside": 0.2, "mass_inside_corrected": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"raised": True}, ""),
+        ({"mass_inside_corrected": None}, "Nothing remains: noise alone gives the same map"),
+        ({"accuracy": 0.55}, "has not learned the classes (55 % right)"),
+        ({"noise_inside": 0.25}, "Noise alone puts 25 % of the relevance inside, the samples 20 %"),
+        ({"common_corrected": 0.6}, "60 % of what remains lies on the squares of both"),
+        (
+            {},
+            "put 12 % more inside than noise does, but some exceed their noise by more: 80 % of what remains",
+        ),
+    ],
+    ids=str,
+)
+def test_why_the_correction_does_not_help_follows_from_what_was_measured(changes, said):
+    row = {**NOT_RAISED, "noise_inside": 0.08, "common_corrected": 0.1, **changes}
+    found = why_not_raised(row, "the squares of both", "some")
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_networks_are_named_in_which_the_correction_does_not_raise_every_map():
+    rows = report(CNN=1.0, MLP=1.0).rows()
+    assert "in every map of every network" in correction_section(rows, 0.1).text[0]
+    rows[0] = {**rows[0], "raised": False, "note": "A reason."}
+    section = correction_section(rows, 0.25)
+    assert "in every map of MLP, but not" in section.text[0]
+    networks, exceptions = section.tables
+    assert [(row["title"], row["maps"], row["raised"]) for row in networks.rows] == [
+        ("CNN", 2, 1),
+        ("MLP", 1, 1),
+    ]
+    assert [row["note"] for row in exceptions.rows] == ["A reason."]
