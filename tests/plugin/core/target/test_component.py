@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.relevance.methods import METHODS, Method, explainer_for
 from floelens.plugin.core.relevance.run import run_relevance
 from floelens.plugin.core.streaming.engine import scene_window
@@ -77,9 +78,8 @@ def test_the_multipliers_of_a_component_are_those_of_autograd(position):
         for share, weight in zip(nodes if path else [1.0], weights):
             step = autograd(TinyFusion(2), position, [(share * fine, share * coarse)])
             expected = [total + weight * part for total, part in zip(expected, step)]
-        from floelens.plugin.core.layers.conservation import Ledger
 
-        found = explainer_for(runner, method).explain(Inputs(fine, coarse), seeds, Ledger())
+        found = explainer_for(runner, method).explain(Inputs(fine, coarse), seeds, Leaks())
         for own, wanted in zip((found.fine, found.coarse), expected):
             assert torch.allclose(own, wanted, rtol=1e-12, atol=1e-13), name
 
@@ -94,8 +94,8 @@ def test_tiled_relevance_of_a_component_equals_the_whole_and_is_conserved(method
     tiled, parts = explain(KINDS["linear"], method, side=5 * RATIO)
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-11 * np.nanmax(np.abs(whole)))
     np.testing.assert_allclose(tiled.coarse_relevance, result.coarse_relevance, rtol=0, atol=1e-12)
-    accounts = result.accounts
-    assert accounts.target_sum == pytest.approx(tiled.accounts.target_sum, rel=1e-12)
+    accounts = result.conservation
+    assert accounts.target_sum == pytest.approx(tiled.conservation.target_sum, rel=1e-12)
     # Of a path with few steps the tolerance is wide.
     assert not accounts.conservative or accounts.relative_residual < (0.1 if "integrated" in method else 1e-9)
 
@@ -105,24 +105,24 @@ def test_the_maps_of_all_components_and_the_biases_add_up_to_the_map_of_the_logi
     parts = [explain(position) for position in range(COMPONENTS)]
     np.testing.assert_allclose(sum(values for _, values in parts), expected, rtol=0, atol=1e-11)
     bias = float(TinyFusion(2).output.bias.detach()[3]) * whole.pixels
-    sums = sum(result.accounts.target_sum for result, _ in parts)
-    assert sums + bias == pytest.approx(whole.accounts.target_sum, rel=1e-12)
+    sums = sum(result.conservation.target_sum for result, _ in parts)
+    assert sums + bias == pytest.approx(whole.conservation.target_sum, rel=1e-12)
 
 
 @pytest.mark.parametrize("method", [each for each in METHODS if each not in TILED])
 def test_every_other_method_explains_a_component_too(method):
     result, _ = explain(KINDS["linear"], method)
-    assert np.isfinite(result.accounts.relevance_sum)
-    assert not result.accounts.conservative or result.accounts.relative_residual < 1e-9
+    assert np.isfinite(result.conservation.relevance_sum)
+    assert not result.conservation.conservative or result.conservation.relative_residual < 1e-9
 
 
 @pytest.mark.parametrize("method", ["lrp_zplus", "lrp_alpha_beta"])
 def test_what_speaks_against_the_class_is_explained_by_every_rule(method):
     """The rules act below the last layer: a component that adds less than nothing is not lost there."""
     result, _ = explain(KINDS["linear"], method)
-    lost = result.accounts.layers.get("zero_denominator", {})
+    lost = result.conservation.layers.get("zero_denominator", {})
     assert "output" not in lost
-    assert "output" not in result.accounts.layers.get("bias", {})
+    assert "output" not in result.conservation.layers.get("bias", {})
 
 
 def test_fast_gradients_of_a_component_are_those_of_the_definition():
