@@ -42,6 +42,7 @@ ROOMS_OF_CORE = (
     "training",
     "artifacts",
     "benchmarks",
+    "features",
     "shortlist",
     "distributions",
 )

@@ -22,6 +22,7 @@ from ..networks.card import Channel, ModelCard
 from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
+from .common.ensemble import ensemble_runners
 from .common.inputs import conclude
 from .common.provenance import provenance
 from .common.settings import ClassChoice, ReportPaths, SceneJob
@@ -111,7 +112,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
 
-        runner = self._runner(self.model, progress)
+        runner = self._explained(self.compute.runner(self.model, progress))
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         self._check(card)
@@ -249,12 +250,11 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
 
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **self.settings())
 
-    def _runner(self, model: str, progress: Progress | None = None) -> Runner:
-        """Return the network that is explained: of `component` alone where one is named, and as `focus` shows it."""
+    def _explained(self, whole: Runner) -> Runner:
+        """Return the network that is explained: through `component` where one is named, with what `focus` shows it."""
         from ..core.relevance.focus import FocusedRunner
         from ..core.target.component import through_component
 
-        whole = self.compute.runner(model, progress)
         return FocusedRunner.of(through_component(whole, self.component), self._focus())
 
     def _focus(self) -> Focus:
@@ -269,13 +269,8 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             raise ParameterError(
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
-        members = tuple(self._runner(model) for model in self.ensemble)
-        weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
-        if len(set(weights)) < len(weights):
-            raise ParameterError(
-                "ENSEMBLE names a network that takes part already: it would make the deviations smaller than they are. "
-                "Name each network once, and not MODEL itself."
-            )
+        members = ensemble_runners(self.compute, self.ensemble, card)
+        members = tuple(self._explained(member) for member in members)
         return Uncertainty(self.uncertainty, self.samples, self.noise, self.seed, members)
 
     def _baseline_text(self) -> str:
