@@ -66,6 +66,8 @@ class Features:
         How many of these.
     seed : int
         Of the random sets.
+    training : str
+        What the names of training scenes hold; the others are test scenes. Empty where it is not known.
     component_maps, decomposed, table, outliers, report, report_json, report_csv, scale : str, optional
         Further results.
     compute : Compute
@@ -94,6 +96,7 @@ class Features:
     component: str = ""
     shown: int = 6
     seed: int = 0
+    training: str = ""
     component_maps: str | None = None
     decomposed: str | None = None
     table: str | None = None
