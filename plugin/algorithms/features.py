@@ -153,6 +153,13 @@ class Features(ExplainingAlgorithm):
             ),
             declare.setting("SHOWN", SHOWN),
             declare.setting("SEED", SEED),
+            declare.text(
+                "TRAINING",
+                "Names of training scenes",
+                "Part of the names of the scenes that the network was trained on, as in 2018: the report then compares "
+                "them with all others, class by class, and says whether the network is overfitted.",
+                advanced=True,
+            ),
         )
 
     def _results(self) -> tuple:
@@ -213,6 +220,7 @@ class Features(ExplainingAlgorithm):
             component=values.text("COMPONENT"),
             shown=values.whole("SHOWN"),
             seed=values.whole("SEED"),
+            training=values.text("TRAINING"),
             component_maps=values.layer("COMPONENT_MAPS"),
             decomposed=values.layer("DECOMPOSED"),
             table=values.layer("TABLE"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
@@ -19,6 +18,10 @@ from .exchange import exchanged, least_p, unit_groups
 from .table import FeatureTable
 
 EXCHANGES = 199
+TESTABLE = 0.05
+"""Smallest p-value that the units must allow for a test to be worth while."""
+MOST_SAMPLES = 3000
+"""Samples that are compared: of more, every n-th."""
 LEAST_SAMPLES = 5
 """Samples of a class that each group must have."""
 
@@ -44,7 +47,7 @@ class Difference:
     wasserstein_sd : float
         The same in standard deviations of the feature within its class; 0 where it does not vary.
     p, q : float
-        Of `ks`: before and after the correction for many features and classes.
+        Of `ks`: before and after the correction for many features and classes; NaN where units are too few for any.
     least_p : float
         The smallest p that so few units allow for one feature.
     """
@@ -81,11 +84,14 @@ def differences(table: FeatureTable, comparison: str, seed: int = 0) -> tuple[Di
     seed : int
         Of the exchanges.
     """
+    step = -(-len(table) // MOST_SAMPLES)
+    taken = np.zeros(len(table), bool)
+    taken[::step] = True
     found: list[Difference] = []
     for first, second, inside, own in pairs(table.groups[comparison]):
         rows: list[dict] = []
         for at, label in enumerate(table.classes):
-            chosen = inside & (table.label == at)
+            chosen = taken & inside & (table.label == at)
             if min((own & chosen).sum(), (chosen & ~own).sum()) < LEAST_SAMPLES:
                 continue
             rows += _of_class(table, own[chosen], chosen, seed, label)
@@ -141,15 +147,15 @@ def _of_class(table: FeatureTable, own: np.ndarray, chosen: np.ndarray, seed: in
     values = table.values[chosen]
     by_unit, unit = unit_groups(own, table.unit[chosen])
     ks, wasserstein = distances(values, own[None])
-    # More exchanges than ways to choose the first group would only repeat them.
-    number = min(EXCHANGES, 2 * comb(len(by_unit), int(by_unit.sum())))
-    random, _ = distances(values, exchanged(by_unit, number, seed)[:, unit])
-    spread, centre = random.std(axis=0), random.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        observed = (ks[0] - centre) / spread
-        null = (random - centre) / spread
         sd = np.where(table.sd > 0, wasserstein[0] / table.sd, 0.0)
-    p = np.where(spread > 0, pooled_p(observed, null), 1.0)
+    p = np.full(len(sd), np.nan)
+    if least_p(by_unit) <= TESTABLE:
+        random, _ = distances(values, exchanged(by_unit, EXCHANGES, seed)[:, unit])
+        spread, centre = random.std(axis=0), random.mean(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            observed, null = (ks[0] - centre) / spread, (random - centre) / spread
+        p = np.where(spread > 0, pooled_p(observed, null), 1.0)
     return [
         {
             "feature": name,

@@ -210,7 +210,8 @@ def _notes(
 ) -> Iterable[str]:
     """Yield what could not be judged, and why."""
     number = len(np.unique(table.unit))
-    few, blank = [], []
+    few: list[str] = []
+    blank: list[str] = []
     for name, found in tied.items():
         words = name.replace("_", " ")
         if found.everywhere:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -88,9 +89,11 @@ def short_lists(
             continue
         order = ordered(values, tie)
         r2 = reproduction(moments, weights, order)
-        enough = (suffices(curve, needed) for curve in (r2.at_mean, r2.at_zero, r2.refitted))
-        skilled = {} if pixels is None else _of_skill(pixels, order, needed)
-        found.append(ShortList(by, values, order, r2, *enough, **skilled))
+        at_mean, at_zero, refitted = (
+            suffices(each, needed) for each in (r2.at_mean, r2.at_zero, r2.refitted)
+        )
+        skilled: dict[str, Any] = {} if pixels is None else _of_skill(pixels, order, needed)
+        found.append(ShortList(by, values, order, r2, at_mean, at_zero, refitted, **skilled))
     return tuple(found)
 
 
@@ -100,7 +103,7 @@ def ordered(values: np.ndarray, tie: np.ndarray) -> np.ndarray:
     return np.lexsort(last)
 
 
-def _of_skill(pixels: LabelledPixels, order: np.ndarray, needed: float) -> dict:
+def _of_skill(pixels: LabelledPixels, order: np.ndarray, needed: float) -> dict[str, Any]:
     mean, zero = (skill_curve(pixels, order, fill) for fill in (AT_MEAN, AT_ZERO))
     return {
         "measure": pixels.measure,

@@ -71,6 +71,8 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         How many of these.
     seed : int
         Of the random sets.
+    training : str
+        What the names of training scenes hold; the others are test scenes. Empty where it is not known.
     component_maps, decomposed, table, outliers, scale : str, optional
         Further results.
     """
@@ -91,6 +93,7 @@ class Features(ReportPaths, ClassChoice, RasterJob):
     component: str = ""
     shown: int = SHOWN.default
     seed: int = SEED.default
+    training: str = ""
     component_maps: str | None = None
     decomposed: str | None = None
     table: str | None = None
