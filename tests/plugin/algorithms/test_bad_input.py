@@ -25,7 +25,11 @@ OUTPUTS = {
     "zscores": {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "z.html", "STATE": "z.npz"},
     "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
 }
-QUICK = {"zscores": {"CHANNEL_METHOD": "none"}, "ablation": {"GROUPS": "sensor"}}
+QUICK = {
+    "zscores": {"CHANNEL_METHOD": "none"},
+    "ablation": {"GROUPS": "sensor"},
+    "contributions": {"METHOD": "gated"},
+}
 # Scenes and models are read in one way by all (`jobs/common/inputs.py`): one stands for them.
 READING = ("predict",)
 
