@@ -28,7 +28,7 @@ from ...networks.layers import SamePool2d, trace
 from ..streaming.runner import Inputs, Runner
 
 COMPONENTS = "components"
-_NAMED = 330  # letters of a list of layers in an error
+_NAMED = 380  # letters of a list of layers in an error
 # Pairs of activations on which a layer is tried for being affine, and what rounding may leave.
 _TRIALS, _ROUNDING = 3, 1e-4
 
