@@ -14,6 +14,7 @@ from .algorithms.ablation import Ablation
 from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
+from .algorithms.features import Features
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
@@ -31,6 +32,7 @@ ALGORITHMS = (
     Artifacts,
     Contributions,
     ZScores,
+    Features,
     Ablation,
     SquaresBenchmark,
     InspectModel,

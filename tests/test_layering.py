@@ -42,6 +42,7 @@ ROOMS_OF_CORE = (
     "training",
     "artifacts",
     "benchmarks",
+    "features",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {

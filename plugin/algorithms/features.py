@@ -1,0 +1,234 @@
+"""What the features of a layer look at: class activation maps on a common scale, and the features that matter."""
+
+from __future__ import annotations
+
+from ..ground.vocabulary.cams import CAMS, FULL, LINEAR, SAMPLES, SCALES, TILES
+from .framework import declare
+from .framework.base import Destinations
+from .framework.explaining import ExplainingAlgorithm
+
+
+class Features(ExplainingAlgorithm):
+    """Integrated feature analysis of a layer."""
+
+    ID = "features"
+    TITLE = "Feature analysis"
+    SUMMARY = (
+        "Map what the features of a network's layer look at, on one scale for all scenes, and rank them."
+    )
+    TAGS = (
+        "explain",
+        "cam",
+        "grad-cam",
+        "class activation map",
+        "importance",
+        "layer",
+        "components",
+        "xai",
+    )
+    PRODUCTS = {  # noqa: RUF012
+        "OUTPUT": "Class activation map",
+        "COMPONENT_MAPS": "Maps of features",
+        "DECOMPOSED": "Map of the kept features",
+        "TABLE": "Importance of features",
+        "OUTLIERS": "Outlier samples",
+    }
+
+    def declare(self) -> None:
+        """Add the parameters."""
+        self.declare_scene()
+        self.declare_class()
+        for parameter in (*self._what(), *self._how()):
+            self.addParameter(parameter)
+        self.declare_head()
+        self.declare_compute()
+        for parameter in self._results():
+            self.addParameter(parameter)
+        self.declare_report("Which features matter and how many suffice, in words, plots, maps and tables.")
+        self.addParameter(
+            declare.file_output(
+                "SCALE",
+                "Scale",
+                "The common scale of SCALE_IN and all samples of this run, for SCALE_IN of later runs.",
+                "FloeLens scales (*.json)",
+                made=False,
+            )
+        )
+        self.declare_facts(
+            {"SUMMARY": "What was found, in sentences", "LEADING_FEATURE": "Most important feature"},
+            {
+                "SAMPLE_COUNT": "Number of samples",
+                "FEATURES": "Number of features of the layer",
+                "SCALE_LOW": "Lower limit of the common scale, logit",
+                "SCALE_HIGH": "Upper limit of the common scale, logit",
+                "CONSISTENCY": "Correlation of the map's mean with the mean logit over the samples",
+                "OUTLIER_COUNT": "Number of outlier samples of the scene, where OUTLIERS is asked for",
+            },
+        )
+
+    def _what(self) -> tuple:
+        """Return the parameters that say what is looked at."""
+        return (
+            declare.text(
+                "NETWORK_LAYER",
+                "Layer",
+                "Name of a layer of the network, as 'relu6' or 'scales.0'; a name that does not exist lists those that "
+                "do, with their numbers of features. 'components', the inputs of the last layer, which Z-scores rank, "
+                "where empty.",
+            ),
+            declare.choice("CAM", "Map", "How the class activation map is made.", CAMS, FULL),
+            declare.choice("SAMPLES", "Samples", "What counts as one observation.", SAMPLES, TILES),
+            declare.number(
+                "SAMPLE_SIZE", "Size of tiles (km)", "Side of square samples.", 10.0, 0.01, 10000.0
+            ),
+            declare.polygons(
+                "ZONES",
+                "Zones",
+                "Polygons that are samples, such as those of an ice chart, for SAMPLES=polygons.",
+            ),
+            declare.field(
+                "ZONE_FIELD",
+                "Class of the zones",
+                "Field with the class of each polygon: name or code of a class of the model, or its concentration in "
+                "%. Polygons have no label where it is empty.",
+                "ZONES",
+            ),
+            declare.raster(
+                "LABELS",
+                "Labels",
+                "A chart to compare with: concentration in %, or class codes as in the model's card. Importance is "
+                "then taken from samples that are classified rightly, and skill is accuracy.",
+                optional=True,
+            ),
+            declare.rasters(
+                "SCENES",
+                "More SAR rasters",
+                "Further scenes, whose samples count for scale and importance; only SAR is mapped.",
+            ),
+            declare.files(
+                "SCALE_IN",
+                "Earlier scales",
+                "SCALE files of earlier runs with the same model, layer, map and target: the maps are put on their "
+                "common scale as it is, and SCALE adds this run's samples to it.",
+            ),
+        )
+
+    def _how(self) -> tuple:
+        """Return the parameters most people leave alone."""
+        return (
+            declare.text(
+                "MWR_PATTERN",
+                "Names of more radiometer rasters",
+                "What is replaced in the name of each raster of SCENES for that of its radiometer raster, = and by "
+                "what: _sar=_mwr finds day1_mwr.tif beside day1_sar.tif.",
+                "sar=mwr",
+                advanced=True,
+            ),
+            declare.text(
+                "LABELS_PATTERN",
+                "Names of more labels",
+                "The same for the labels of SCENES, where LABELS is given: sar=chart. They have none where empty.",
+                advanced=True,
+            ),
+            declare.choice(
+                "SCALE_FORM", "Scale of the map", "Intensity scale of the map's first band.", SCALES, LINEAR
+            ),
+            declare.number(
+                "SCALE_WIDTH",
+                "Width of the linear scale",
+                "Both limits are multiplied by it: 1, or up to 1.5 where few pixels stand out.",
+                1.0,
+                0.01,
+                100.0,
+                advanced=True,
+            ),
+            declare.number(
+                "KEEP",
+                "Features kept (%)",
+                "Share of the features, the most important first, that DECOMPOSED is made of.",
+                25.0,
+                0.01,
+                100.0,
+            ),
+            declare.text(
+                "COMPONENT",
+                "Features to map",
+                "Names of features for COMPONENT_MAPS, separated by commas; the most important ones where empty.",
+            ),
+            declare.whole(
+                "SHOWN",
+                "Number of features to map",
+                "How many features COMPONENT_MAPS has where COMPONENT is empty.",
+                6,
+                1,
+                100,
+                advanced=True,
+            ),
+            declare.whole("SEED", "Seed", "Of the random sets of features.", 0, 0, advanced=True),
+        )
+
+    def _results(self) -> tuple:
+        """Return the destinations of layers."""
+        return (
+            declare.raster_output(
+                "OUTPUT",
+                "Class activation map",
+                "Bands: the map on its scale, and as it is (full: logit a pixel). The scale stands in the tags.",
+            ),
+            declare.raster_output(
+                "COMPONENT_MAPS",
+                "Maps of features",
+                "Two bands a feature: its activation, and what it adds to the logit. Takes as long as the map.",
+                optional=True,
+                made=False,
+            ),
+            declare.raster_output(
+                "DECOMPOSED",
+                "Map of the kept features",
+                "The bands of OUTPUT from the features of KEEP alone, on the same scale. Takes as long as the map.",
+                optional=True,
+                made=False,
+            ),
+            declare.table_output(
+                "TABLE",
+                "Importance of features",
+                "One row a feature, the most important first; typed by a .csvt beside it.",
+                optional=True,
+            ),
+            declare.polygon_output(
+                "OUTLIERS",
+                "Outlier samples",
+                "Outlines of samples of the scene whose features differ from those of others of their class.",
+            ),
+        )
+
+    def job(self, values: Destinations):
+        """Return the job."""
+        from ..jobs.features.job import Features as Job
+
+        return Job(
+            **self.explained(values),
+            output=values.needed_layer("OUTPUT"),
+            scenes=values.rasters("SCENES"),
+            mwr_pattern=values.text("MWR_PATTERN"),
+            labels_pattern=values.text("LABELS_PATTERN"),
+            network_layer=values.text("NETWORK_LAYER"),
+            cam=values.choice("CAM"),
+            samples=values.choice("SAMPLES"),
+            sample_size_km=values.number("SAMPLE_SIZE"),
+            zones=values.polygons("ZONES", "ZONE_FIELD"),
+            labels=values.raster("LABELS"),
+            scale_form=values.choice("SCALE_FORM"),
+            scale_width=values.number("SCALE_WIDTH"),
+            scale_in=values.files("SCALE_IN"),
+            keep=values.number("KEEP"),
+            component=values.text("COMPONENT"),
+            shown=values.whole("SHOWN"),
+            seed=values.whole("SEED"),
+            component_maps=values.layer("COMPONENT_MAPS"),
+            decomposed=values.layer("DECOMPOSED"),
+            table=values.layer("TABLE"),
+            outliers=values.layer("OUTLIERS"),
+            **self.report(values),
+            scale=values.file("SCALE"),
+        )

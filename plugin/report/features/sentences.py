@@ -1,0 +1,94 @@
+"""What a feature analysis found, in three sentences."""
+
+from __future__ import annotations
+
+import math
+
+from ..page.html import listed, number_text
+from .content import FeatureReport, SkillFacts, SkillRow
+
+FOLLOWS = 0.97  # correlation from which the map is said to follow the logit
+_TOP_SHARE = 0.05
+
+
+def summary(report: FeatureReport) -> list[str]:
+    """Return three sentences: how many features matter, which, and whether the map can be compared."""
+    return [_how_many(report), _which(report), _comparable(report)]
+
+
+def percent(value: float) -> str:
+    """Return a share in %: ``93 %``, ``0.4 %``."""
+    return f"{100 * value:.0f} %" if abs(value) >= 0.01 or value == 0 else f"{100 * value:.1g} %"
+
+
+def _how_many(report: FeatureReport) -> str:
+    facts, features = report.skill, len(report.rows)
+    if facts is None:
+        return (
+            f"Layer {report.layer} has {features} features; no window of the scene could be predicted again."
+        )
+    number = facts.smallest.get("mean")
+    what = "accuracy against the labels" if facts.labelled else "agreement with the whole network's map"
+    if number == 0:
+        return (
+            f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
+            f"keeps 99 % of the {what}, so that its maps show little of what decides."
+        )
+    if number is None:
+        start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
+    else:
+        share = percent(number / features)
+        start = (
+            f"{number} of the {features} features of layer {report.layer} ({share}) keep 99 % of the {what}"
+        )
+    return f"{start}; {_top(facts)}."
+
+
+def _top(facts: SkillFacts) -> str:
+    rows = {(row.kind, row.fill): row for row in facts.rows if row.share == _TOP_SHARE}
+    top: SkillRow | None = rows.get(("top", "mean"))
+    random = rows.get(("random", "mean"))
+    if top is None or random is None:
+        return "other shares are in the table"
+    kept = (
+        f"the top {top.number} alone reach {percent(top.skill)}"
+        if top.number > 1
+        else f"the first alone reaches {percent(top.skill)}"
+    )
+    return f"{kept}, as many drawn at random {percent(random.skill)} on average"
+
+
+def _which(report: FeatureReport) -> str:
+    leading = [str(row["feature"]) for row in report.rows[:3]]
+    first = report.rows[0]
+    size = first.get("im_diff") if first.get("im_diff") is not None else first.get("im_all")
+    if size is None or not math.isfinite(size):
+        return f"First are {listed(leading)}."
+    if first.get("im_diff") is None:
+        return (
+            f"The features that add most to {report.target} are {listed(leading)}; the first adds "
+            f"{number_text(float(size), 3)} to the mean logit of a sample. All samples are of one class, so that "
+            "nothing tells what sets a class apart."
+        )
+    more = "more" if size > 0 else "less"
+    return (
+        f"What sets {report.target} apart are {listed(leading)}: in its samples the first adds "
+        f"{number_text(abs(float(size)), 3)} {more} to the logit than in all samples."
+    )
+
+
+def _comparable(report: FeatureReport) -> str:
+    if not report.consistency:
+        return "There are too few samples to say whether the map follows the logit."
+    common = report.consistency[0]
+    if not math.isfinite(common.pearson):
+        return "There are too few samples to say whether the map follows the logit."
+    own = next((row for row in report.consistency if row.scale == "each sample by itself"), None)
+    beside = ""
+    if own is not None and math.isfinite(own.pearson):
+        beside = f", scaled sample by sample with r = {own.pearson:.2f}"
+    given = f"On the {common.scale} scale the mean of the map follows the mean logit with r = {common.pearson:.2f}"
+    if report.last_layer:
+        return f"{given}{beside}; at the last layer that is so by construction: look at an earlier one, too."
+    verdict = "it can be compared between scenes" if common.pearson >= FOLLOWS else "compare it with care"
+    return f"{given}{beside}: {verdict}."

@@ -1,0 +1,106 @@
+"""Feature analysis of a scene: what its files hold, and scales that merge."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.jobs.common.inputs import Compute
+from floelens.plugin.jobs.features.job import Features
+from floelens.plugin.jobs.features.scenes import named_after
+
+KINDS = {
+    "output": "cam.tif", "component_maps": "maps.tif", "decomposed": "kept.tif", "table": "table.csv",
+    "outliers": "outliers.gpkg", "report": "report.html", "report_json": "report.json", "report_csv": "report.csv",
+    "scale": "scale.json",
+}  # fmt: skip
+
+
+def read(path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read().astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def analysed(scene, tmp_path_factory):
+    """Return a function that analyses the simulated scene: results and folder."""
+
+    def run(folder: Path | None = None, only: tuple[str, ...] = tuple(KINDS), **changes):
+        folder = folder or tmp_path_factory.mktemp("features")
+        paths = {name: str(folder / KINDS[name]) for name in only}
+        settings = {
+            "scene": scene.inputs, "model": "aspp-concentration-sim", "class_name": "ice", "sample_size_km": 4.0,
+            "labels": scene.chart,
+        }  # fmt: skip
+        return Features(**{**settings, **paths, **changes}).run(Silent()), folder
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def branch(analysed):
+    """Return the analysis of a layer before the last, with all results."""
+    return analysed(network_layer="scales.3")
+
+
+def test_map_features_and_table_of_a_run_agree(branch):
+    results, folder = branch
+    scaled, unscaled = read(folder / "cam.tif")
+    low, high = results["SCALE_LOW"], results["SCALE_HIGH"]
+    np.testing.assert_allclose(scaled, (unscaled - low) / (high - low), rtol=1e-4, atol=1e-5)
+    maps = read(folder / "maps.tif")
+    with rasterio.open(folder / "maps.tif") as raster:
+        assert raster.descriptions[0] == f"{results['LEADING_FEATURE']} activation"
+    with (folder / "table.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == results["FEATURES"] == 14
+    assert sum(row["kept"] == "yes" for row in rows) == 4  # a quarter of 14, 3.5
+    np.testing.assert_allclose(read(folder / "kept.tif")[1], maps[1:8:2].sum(0), atol=1e-3)
+    assert (folder / "cam.qml").exists()
+
+
+def test_the_report_says_what_was_found_in_three_sentences(branch):
+    results, folder = branch
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert len(page["summary"]) == 3
+    assert " ".join(page["summary"]) == results["SUMMARY"]
+    assert page["skill"]["labelled"]
+    kinds = {(row["kind"], row["fill"]) for row in page["skill"]["rows"]}
+    assert {("top", "zero"), ("random", "mean"), ("complement", "zero"), ("predicted class", "mean")} <= kinds
+    whole = [row for row in page["skill"]["rows"] if row["kind"] == "top" and row["number"] == 14]
+    assert all(row["r2"] == pytest.approx(1.0) for row in whole)
+    assert whole
+
+
+def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(branch, analysed, tmp_path):
+    results, folder = branch
+    scale = str(folder / "scale.json")
+    again, _ = analysed(tmp_path, ("output", "scale"), network_layer="scales.3", scale_in=(scale,))
+    assert (again["SCALE_LOW"], again["SCALE_HIGH"]) == (results["SCALE_LOW"], results["SCALE_HIGH"])
+    assert (tmp_path / "scale.json").read_bytes() == Path(scale).read_bytes()  # the same scene counts once
+    with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(scales.3, here relu2\)"):
+        analysed(tmp_path, ("output",), network_layer="relu2", scale_in=(scale,))
+
+
+def test_the_map_of_the_components_is_the_logit_without_its_bias(analysed, tmp_path):
+    results, folder = analysed(tmp_path, ("output", "report_json"), compute=Compute(memory_mib=256))
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert page["layer"] == "components"
+    assert results["CONSISTENCY"] == pytest.approx(1.0, abs=1e-6)
+    assert {row["feature"] for row in page["features"]} >= {"skip_01", "btemp_6_9h"}
+
+
+def test_the_radiometry_of_more_scenes_is_found_by_its_name(tmp_path):
+    for name in ("a_sar.tif", "a_mwr.tif"):
+        (tmp_path / name).touch()
+    assert named_after(str(tmp_path / "a_sar.tif"), "_sar=_mwr", "MWR_PATTERN") == str(tmp_path / "a_mwr.tif")
+    with pytest.raises(ParameterError, match=r"a_era\.tif does not exist"):
+        named_after(str(tmp_path / "a_sar.tif"), "sar=era", "MWR_PATTERN")
+    with pytest.raises(ParameterError, match="has no 'hh'"):
+        named_after(str(tmp_path / "a_sar.tif"), "hh=mwr", "MWR_PATTERN")
