@@ -30,8 +30,8 @@ class Artifacts(ExplainingAlgorithm):
         "trust",
     )
     PRODUCTS = {  # noqa: RUF012
-        "ARTIFACT": "Artifact",
         "CORRECTED": "Corrected relevance",
+        "ARTIFACT": "Artifact",
         "TABLE": "Tests of the relevance map",
     }
 
@@ -39,6 +39,13 @@ class Artifacts(ExplainingAlgorithm):
         """Add the parameters."""
         self.declare_scene()
         self.declare_class()
+        self.addParameter(
+            declare.polygons(
+                "AOI",
+                "Region to test",
+                "Polygons: the map is judged inside them, in the windows that they touch. Everywhere where empty.",
+            )
+        )
         self.addParameter(declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS))
         self.addParameter(declare.choices("TESTS", "Tests", "What is tried; all of them by default.", TESTS))
         self.addParameter(
@@ -66,14 +73,28 @@ class Artifacts(ExplainingAlgorithm):
         self.declare_head()
         for parameter in method_settings():
             self.addParameter(parameter)
+        self.addParameter(
+            declare.text(
+                "ENSEMBLE",
+                "Further trained networks",
+                "For randomised_weights: ids or paths of networks that were trained like MODEL, separated by "
+                "semicolons. What they have in common with the map, beyond what shuffled networks have, was learned. "
+                "Each costs one more map.",
+                advanced=True,
+            )
+        )
         self.declare_compute()
+        self._declare_outputs()
+
+    def _declare_outputs(self) -> None:
         self.addParameter(
             declare.raster_output(
                 "ARTIFACT",
                 "Artifact",
                 "Bands: share (drawn whatever the input, 0 to 1), border (padding), pattern (strides, "
                 "pools, coarse cells), untrained (what networks with shuffled weights put there too), local (what else "
-                "stays in place) and null_mean (the mean map of noise). No data where no window is.",
+                "stays in place) and null_mean (the mean map of noise); mwr_share and mwr_null_mean of the radiometry; "
+                "trained (what the networks of ENSEMBLE put there too). No data where no window is.",
             )
         )
         self.addParameter(
@@ -81,7 +102,8 @@ class Artifacts(ExplainingAlgorithm):
                 "CORRECTED",
                 "Corrected relevance",
                 "Bands: relevance minus the artifact, which add up to the map; q_value, "
-                "the false discovery rate at which a pixel is called fact; p_value.",
+                "the false discovery rate at which a pixel is called fact; p_value; fact (255 where the q-value is up "
+                "to 0.05, else 80: QGIS draws the map with this opacity); the same of the radiometry, by SAR pixel.",
                 optional=True,
             )
         )
@@ -110,6 +132,7 @@ class Artifacts(ExplainingAlgorithm):
         """Return the job."""
         from ..jobs.artifacts import Artifacts as Job
 
+        models = (name.strip() for name in values.text("ENSEMBLE").split(";"))
         return Job(
             **self.explained(values),
             artifact=values.needed_layer("ARTIFACT"),
@@ -120,5 +143,7 @@ class Artifacts(ExplainingAlgorithm):
             tests=values.choices("TESTS"),
             repeats=values.whole("REPEATS"),
             sample=values.whole("SAMPLE"),
+            aoi=values.polygons("AOI"),
+            ensemble=tuple(name for name in models if name),
             **chosen_settings(values),
         )

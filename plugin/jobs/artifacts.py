@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,14 @@ from ..ground.errors import ParameterError
 from ..ground.protocols import Progress
 from ..ground.vocabulary.artifact_tests import ARTIFACT, DEFAULTS, TESTS, UNTRAINED
 from ..ground.vocabulary.relevance_methods import MethodChoice
+from ..io.geometry.vector import Polygons
+from ..io.geometry.zones import PolygonIndex
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import ModelCard
 from ..report.artifacts.report import (
     ArtifactReport,
+    RadiometryFacts,
     TestRow,
     WindowPicture,
     artifact_csv,
@@ -25,8 +29,9 @@ from ..report.artifacts.report import (
     summary,
 )
 from ..report.page.tables import csvt_path
-from ..report.styles.artifacts import share_style
-from ..report.styles.layers import relevance_style, sidecar
+from ..report.styles.artifacts import fact_style, share_style
+from ..report.styles.layers import about_zero, sidecar
+from .common.ensemble import ensemble_runners
 from .common.inputs import conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import model_facts, provenance
@@ -34,6 +39,7 @@ from .common.settings import ClassChoice, ReportPaths, SceneJob
 
 if TYPE_CHECKING:
     from ..core.artifacts.scene import ArtifactResult
+    from ..core.artifacts.sensors import Totals
     from ..core.relevance.methods import Method
     from ..core.target.target import Seeding
 
@@ -46,9 +52,10 @@ class ArtifactRasters(SceneJob):
     ----------
     artifact : str
         Raster to write: share of the map that is drawn whatever the input, border part, pattern, what untrained
-        networks have in common with it, what else stays in place.
+        networks have in common with it, what else stays in place; the share of the radiometry's map, and what other
+        trained networks have in common, where there are any.
     corrected : str, optional
-        Raster of the relevance without all that, and its significance.
+        Raster of the relevance without all that, its significance, and the same of the radiometry.
     table : str, optional
         Table (CSV) of one row a test.
     """
@@ -70,17 +77,25 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
         Null maps, at least 19.
     sample : int
         Windows of the scene that are looked at; 0 for all.
+    aoi : Polygons, optional
+        Where the map is judged; everywhere where None. It explains every pixel around, so that the polygons' own
+        outline makes no structure.
+    ensemble : tuple of str
+        Ids or paths of networks that were trained like `model`.
     """
 
     tests: tuple[str, ...] = tuple(TESTS)
     repeats: int = DEFAULTS["repeats"]
     sample: int = DEFAULTS["sample"]
+    aoi: Polygons | None = None
+    ensemble: tuple[str, ...] = ()
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters, table and report; return their paths under their published names, and numbers."""
-        from ..core.artifacts.scene import run_artifacts
+        from ..core.artifacts.scene import Question, layout_of, run_artifacts
         from ..core.artifacts.settings import Settings
         from ..core.relevance.methods import Method
+        from ..networks.architectures import feeding_axis
 
         if not self.tests:
             raise ParameterError(f"TESTS is empty. Choose at least one of: {', '.join(TESTS)}.")
@@ -90,29 +105,37 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
         card = runner.card
         target = self.target()
         seeding = target.resolve(card)
+        trained = ensemble_runners(self.compute, self.ensemble, card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
+            inside = PolygonIndex(self.aoi, scene.grid).mask if self.aoi is not None else None
+            question = Question(target, method, settings, self.sample, inside, trained)
+            layout = layout_of(runner, question)
             tags = self._tags(card, scene, runner.precision, seeding, method)
             grid, unit = scene.grid.subset(scene.region), method.facts.unit
-            artifact = outputs.raster(self.artifact, grid, _artifact_bands(unit), tags=tags)
-            corrected = None
+            artifact = outputs.raster(self.artifact, grid, _bands(layout.artifact, unit), tags=tags)
+            written = None
             if self.corrected:
-                corrected = PercentileSink(
-                    outputs.raster(self.corrected, grid, _corrected_bands(unit), tags=tags)
-                )
+                written = outputs.raster(self.corrected, grid, _bands(layout.corrected, unit), tags=tags)
+            corrected = PercentileSink(written)
             result = run_artifacts(
-                runner, scene, scene.region, target, method, settings, self.sample, self.compute.memory_mib,
-                (artifact, corrected), progress,
+                runner, scene, scene.region, question, self.compute.memory_mib, (artifact, corrected), progress,
+                feeding_axis(card),
             )  # fmt: skip
             tags.update(conclude(scene, progress, outputs))
             outputs.tag(_sums(result))
             start = scene.start_time
             outputs.file(sidecar(self.artifact)).write_text(share_style(start_time=start), encoding="utf-8")
-            if corrected is not None and self.corrected:
-                style = relevance_style(
-                    seeding.shown, corrected.limit(0), start_time=start, slopes=not method.times_input
+            limit = about_zero(corrected.limit(0))
+            if self.corrected:
+                style = fact_style(
+                    seeding.shown,
+                    limit,
+                    opacity_band=layout.corrected.index("fact") + 1,
+                    start_time=start,
+                    slopes=not method.times_input,
                 )
                 outputs.file(sidecar(self.corrected)).write_text(style, encoding="utf-8")
-            page = _page(card, scene, seeding, result, tags, self.repeats)
+            page = _page(self, card, scene, seeding, result, tags, limit)
             self._write_texts(outputs, page)
         for sentence in summary(page):
             progress.message(sentence)
@@ -147,6 +170,8 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
             tests=" ".join(self.tests),
             repeats=self.repeats,
             sample=self.sample if self.sample else "all windows",
+            aoi=_polygons(self.aoi) or None,
+            ensemble="; ".join(self.ensemble) or None,
             seed=self.seed,
         )
 
@@ -164,35 +189,35 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
                 outputs.file(csvt_path(path)).write_text(artifact_csvt(), encoding="utf-8")
 
 
-def _artifact_bands(unit: str) -> list[Band]:
-    return [
-        Band("share", "1", {"reading": "share of the map that is drawn whatever the input: 0 none, 1 all"}),
-        Band("border", unit, {"reading": "what padding adds by distance from the edges of the scene"}),
-        Band("pattern", unit, {"reading": "what repeats with strides, pools or coarse cells"}),
-        Band(
-            "untrained",
-            unit,
-            {"reading": "part of |relevance| that networks with shuffled weights put there too"},
-        ),
-        Band("local", unit, {"reading": "what else stays in place whatever the input"}),
-        Band("null_mean", unit, {"reading": "mean map of noise with the mean and spectrum of the window"}),
-    ]
+READINGS = {
+    "share": "share of the map that is drawn whatever the input: 0 none, 1 all",
+    "border": "what padding adds by distance from the edges of the scene",
+    "pattern": "what repeats with strides, pools or coarse cells",
+    "untrained": "part of |relevance| that networks with shuffled weights put there too",
+    "local": "what else stays in place whatever the input",
+    "null_mean": "mean map of noise with the mean and spectrum of the window",
+    "mwr_share": "share of the radiometry's map that is drawn whatever the input: 0 none, 1 all",
+    "mwr_null_mean": "mean map of noise of the radiometry, by SAR pixel",
+    "trained": "part of |relevance| that all other trained networks put there too",
+    "relevance": "relevance minus what is drawn whatever the input: bias, border, pattern, local",
+    "q_value": "false discovery rate (Benjamini-Hochberg) at which the pixel is fact",
+    "p_value": "p-value against maps of inputs that hold nothing",
+    "fact": "255: fact at a false discovery rate of 5 %; 80: may be chance. QGIS draws the map with this opacity",
+    "mwr_relevance": "relevance of the radiometry by SAR pixel, minus what is drawn whatever the input",
+    "mwr_q_value": "false discovery rate at which the radiometer's cell is fact",
+    "mwr_p_value": "p-value of the radiometer's cell against maps of inputs that hold nothing",
+}
+# Bands that are no relevance.
+NUMBERS = ("share", "mwr_share", "q_value", "p_value", "fact", "mwr_q_value", "mwr_p_value")
 
 
-def _corrected_bands(unit: str) -> list[Band]:
-    return [
-        Band(
-            "relevance",
-            unit,
-            {"reading": "relevance minus what is drawn whatever the input: bias, border, pattern, local"},
-        ),
-        Band(
-            "q_value",
-            "1",
-            {"reading": "false discovery rate (Benjamini-Hochberg) at which the pixel is fact"},
-        ),
-        Band("p_value", "1", {"reading": "p-value against maps of inputs that hold nothing"}),
-    ]
+def _bands(names: Sequence[str], unit: str) -> list[Band]:
+    return [Band(name, "1" if name in NUMBERS else unit, {"reading": READINGS[name]}) for name in names]
+
+
+def _polygons(aoi: Polygons | None) -> str:
+    number = len(aoi.wkb) if aoi is not None else 0
+    return f"{number} polygon{'s'[: number != 1]}" if number else ""
 
 
 def _sums(result: ArtifactResult) -> dict[str, str]:
@@ -207,18 +232,19 @@ def _sums(result: ArtifactResult) -> dict[str, str]:
 
 
 def _page(
+    job: Artifacts,
     card: ModelCard,
     scene: Scene,
     seeding: Seeding,
     result: ArtifactResult,
     tags: dict[str, str],
-    repeats: int,
+    limit: float,
 ) -> ArtifactReport:
-    totals = result.totals
+    totals, cells = result.totals, result.radiometry
     rows = [
         TestRow(
             each.test, each.part, each.statistic, each.quantiles, each.p_value, each.p_holm, each.verdict, each.size,
-            dict(each.numbers),
+            dict(each.numbers), each.sensor,
         )
         for each in result.findings
     ]  # fmt: skip
@@ -230,9 +256,13 @@ def _page(
             _picture(maps.relevance),
             _picture(maps.q_values),
         )
-        for window, maps in zip(result.windows, result.shown)
+        for window, maps in result.shown
     ]
-    whole = totals.absolute or 1.0
+    sums = {"relevance": totals.relevance, "corrected": totals.corrected, "artifact": totals.artifact}
+    if cells.pixels:
+        sums |= {
+            "mwr_relevance": cells.relevance, "mwr_corrected": cells.corrected, "mwr_artifact": cells.artifact,
+        }  # fmt: skip
     return ArtifactReport(
         model=model_facts(card),
         scene=scene.name,
@@ -246,16 +276,27 @@ def _page(
         windows=len(result.windows),
         sampled=result.share,
         pixels=totals.pixels,
-        repeats=repeats,
+        repeats=job.repeats,
         passes=result.passes,
-        artifact_share=totals.absolute_artifact / (totals.absolute_artifact + totals.absolute_corrected)
-        if totals.absolute_artifact + totals.absolute_corrected
-        else 0.0,
-        fact_share=totals.significant / whole,
-        sums={"relevance": totals.relevance, "corrected": totals.corrected, "artifact": totals.artifact},
+        artifact_share=_artifact_share(totals),
+        fact_share=totals.significant / (totals.absolute or 1.0),
+        sums=sums,
+        limit=limit,
+        not_tried=tuple(word for word in TESTS if word not in job.tests),
+        region=_polygons(job.aoi),
+        radiometry=RadiometryFacts(
+            _artifact_share(cells), cells.significant / (cells.absolute or 1.0), cells.pixels
+        )
+        if cells.pixels
+        else None,
         provenance=tags,
         warnings=scene.warnings,
     )
+
+
+def _artifact_share(totals: Totals) -> float:
+    whole = totals.absolute_artifact + totals.absolute_corrected
+    return totals.absolute_artifact / whole if whole else 0.0
 
 
 def _picture(values: np.ndarray, side: int = 128) -> np.ndarray:

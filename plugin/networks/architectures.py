@@ -36,6 +36,11 @@ def architecture(card: ModelCard) -> Architecture:
     return named(name)
 
 
+def feeding_axis(card: ModelCard) -> int | None:
+    """Return the axis along which a network reads a scene: 0 rows, 1 columns, None without a direction."""
+    return architecture(card).feeding_axis
+
+
 def named(name: str) -> Architecture:
     """Return the architecture of a row of :data:`ARCHITECTURES`."""
     return import_module(f".{ARCHITECTURES[name]}", __package__).ARCHITECTURE

@@ -126,6 +126,9 @@ class Architecture:
     fast : callable, optional
         ``fast(module, dtype)`` returns the fast paths of a network that `build` made, as a copy in float64,
         float32 or bfloat16 which shares nothing with it; None for any other module.
+    feeding_axis : int, optional
+        Of a network that reads a scene step by step, as recurrent ones do, the axis along which it goes: 0 row by
+        row, 1 column by column. None where it reads the scene without a direction.
     examples : tuple of mapping
         Arguments of small networks, which the conformance test builds: one for each set of fast paths.
     """
@@ -133,4 +136,5 @@ class Architecture:
     arguments: tuple[str, ...]
     build: Callable[[ModelCard, Mapping[str, Any]], nn.Module]
     fast: Callable[[nn.Module, torch.dtype], FastPaths | None] | None = None
+    feeding_axis: int | None = None
     examples: tuple[Mapping[str, Any], ...] = ({},)

@@ -36,7 +36,7 @@ from ...ground.paths import RESOURCES
 from ...io.environment.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
-from .feedback import CalledProgress, FeedbackProgress
+from .feedback import CalledProgress, FeedbackProgress, events_of
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
 from .layers import (
@@ -194,6 +194,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def checkParameterValues(self, parameters, context) -> tuple[bool, str]:  # noqa: N802
         """Check with our sentences first, then with QGIS's own."""
         note_layers(context)
+        parameters = in_words(self.parameterDefinitions(), parameters)
         problem = self.problem(parameters)
         if problem:
             return False, problem
@@ -243,6 +244,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802
         """Run the job; every error becomes one sentence and an exit code other than 0."""
         note_layers(context)
+        parameters = in_words(self.parameterDefinitions(), parameters)
         results, failure = self._attempt(parameters, context, feedback)
         give_back_free_memory()
         if not failure:
@@ -263,7 +265,9 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             values = Destinations(self, parameters, context)
             sources = named_sources(self.parameterDefinitions(), parameters, context)
             with self._offline(parameters, context):  # QGIS opens files in this thread
-                results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
+                results = JOB_THREADS.run(
+                    lambda caller: self._work(values, sources, feedback, caller), events_of(feedback)
+                )
         except FloeLensError as error:
             return {}, str(error)
         except ModuleNotFoundError as error:
@@ -363,6 +367,27 @@ def _value_problem(definition, value: object) -> str | None:
             if words and word is not None and word not in words:
                 return f"{name} is '{word}'; it must be one of: {', '.join(words)}."
     return None
+
+
+def in_words(definitions: Sequence, parameters: dict) -> dict:
+    """Return parameters with words for the numbers by which QGIS lists those of an enum of several."""
+    changed = dict(parameters)
+    for definition in definitions:
+        value = plain(parameters.get(definition.name()))
+        words = definition.metadata().get(WORDS, [])
+        if words and definition.allowMultiple() and given(value):
+            given_words = list(_chosen(value, several=True))
+            chosen = [_word(each, words) for each in given_words]
+            if chosen != given_words:
+                changed[definition.name()] = chosen
+    return changed
+
+
+def _word(value: Any, words: Sequence[str]) -> Any:
+    """Return the word at a place in the list, from 0; anything else as it is."""
+    text = str(value).strip()
+    place = int(text) if text.isdecimal() and text not in words and not isinstance(value, bool) else -1
+    return words[place] if 0 <= place < len(words) else value
 
 
 def _chosen(value: Any, several: bool) -> Sequence[Any]:

@@ -181,34 +181,62 @@ def _common_trend(trends: list[float]) -> float:
     return max(0.0, min(trends), -max(trends))
 
 
-def shifted_values(
-    mapper: Mapper, patch: Patch, core: Window, observed: np.ndarray
-) -> dict[str, tuple[float, float, float, float]]:
-    """Shift and scale the inputs a little and see how far map and prediction move; nothing is tested.
+def altered(
+    mapper: Mapper, patch: Patch, core: Window, observed: np.ndarray, region: Window
+) -> dict[str, np.ndarray]:
+    """Change a little what the network sees, and see how far map and prediction move; nothing is tested.
+
+    Parameters
+    ----------
+    mapper, patch, core
+        What makes maps, what was read, and the window.
+    observed : numpy.ndarray
+        The map of the window.
+    region : Window
+        Whose edges may be padded.
 
     Returns
     -------
-    dict
-        By name sums over `core`: |change of the map|, |map|, |change of the logit|, |logit|.
+    dict of str to numpy.ndarray
+        By name (``offset``, ``scale``, ``mask_fill`` where there are gaps, ``padding`` at edges) sums (4,):
+        |change of the map|, |map|, |change of the logit|, |logit|; of ``padding`` within reach of the edges.
     """
     bounds = robust_bounds(patch, 1.0)
     usable = np.isfinite(bounds).all(axis=1)
     middle = np.where(usable, bounds.mean(axis=1), 0.0)[:, None, None]
     spread = np.where(usable, (bounds[:, 1] - bounds[:, 0]) / 2, 0.0)[:, None, None]
-    changed = {
-        "offset": patch.fine + LITTLE * spread,
-        "scale": middle + (1 + LITTLE) * (patch.fine - middle),
+
+    def seen(fine: np.ndarray) -> Patch:
+        return dataclasses.replace(patch, fine=fine.astype(patch.fine.dtype))
+
+    everywhere = np.isfinite(observed)
+    tried: dict[str, tuple[Mapper, Patch, np.ndarray]] = {
+        "offset": (mapper, seen(patch.fine + LITTLE * spread), everywhere),
+        "scale": (mapper, seen(middle + (1 + LITTLE) * (patch.fine - middle)), everywhere),
     }
-    valid = np.isfinite(observed)
+    if not patch.valid.all():
+        tried["mask_fill"] = mapper.refilled(), patch, everywhere
+    near = everywhere & near_edges(core, region, mapper.radius)
+    padded = mapper.padded() if near.any() else None
+    if padded is not None:
+        tried["padding"] = padded, patch, near
     before = mapper.logits(patch, core)
     found = {}
-    for name, fine in changed.items():
-        other = dataclasses.replace(patch, fine=fine.astype(patch.fine.dtype))
-        change = np.nan_to_num(mapper.relevance(other, core) - observed)
-        moved_logit = np.abs(mapper.logits(other, core) - before)[valid].sum()
-        sums = np.abs(change).sum(), np.nansum(np.abs(observed)), moved_logit, np.abs(before)[valid].sum()
-        found[name] = (float(sums[0]), float(sums[1]), float(sums[2]), float(sums[3]))
+    for name, (other, changed, where) in tried.items():
+        change = np.abs(other.relevance(changed, core) - observed)[where].sum()
+        moved_logit = np.abs(other.logits(changed, core) - before)[where].sum()
+        found[name] = np.array(
+            [change, np.abs(observed[where]).sum(), moved_logit, np.abs(before[where]).sum()], float
+        )
     return found
+
+
+def near_edges(core: Window, region: Window, radius: int) -> np.ndarray:
+    """Return which pixels (row, column) of a window lie within a radius of an edge of the region, bool."""
+    down, across = np.mgrid[core.row : core.row_stop, core.col : core.col_stop]
+    rows = np.minimum(down - region.row, region.row_stop - 1 - down)
+    cols = np.minimum(across - region.col, region.col_stop - 1 - across)
+    return np.minimum(rows, cols) < radius
 
 
 def _profile_ratios(base: np.ndarray, found: np.ndarray, axis: int, span: slice) -> np.ndarray:

@@ -112,6 +112,24 @@ def flipped(patch: Patch, core: Window, axis: int) -> Patch:
     )
 
 
+def permuted(patch: Patch, core: Window, axis: int, order: np.ndarray) -> Patch:
+    """Return a patch whose rows (axis 0) or columns (1) of fine content inside `core` stand in another order.
+
+    Parameters
+    ----------
+    patch, core, axis
+        What was read, the window, and along which axis.
+    order : numpy.ndarray
+        A permutation: at place i of the window stands what stood at place ``order[i]``.
+    """
+    first = (core.row - patch.window.row, core.col - patch.window.col)[axis]
+    index = np.arange(patch.valid.shape[axis])
+    index[first : first + len(order)] = first + order
+    return dataclasses.replace(
+        patch, fine=np.take(patch.fine, index, axis=axis + 1), valid=np.take(patch.valid, index, axis=axis)
+    )
+
+
 def capped(patch: Patch, bounds: np.ndarray) -> Patch:
     """Return a patch whose fine values lie within `bounds` (fine channel, 2), physical units."""
     low, high = bounds[:, 0, None, None], bounds[:, 1, None, None]

@@ -1,4 +1,4 @@
-"""Maps of one window: the relevance of the channels on the SAR grid, added up, by any method of relevance.
+"""Maps of one window by any method of relevance: of the channels on the SAR grid, and of the radiometry's cells.
 
 All tests work with a :class:`Mapper`: they show it inputs and take its maps. :class:`NetworkMapper` is the one of a
 network; it runs :func:`floelens.plugin.core.relevance.run.run_relevance` on a patch in memory, so that a window's map
@@ -18,19 +18,45 @@ from ...ground.errors import ModelError
 from ...ground.protocols import Patch, Progress
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.window import Window
+from ..relevance.focus import Focus, FocusedRunner
 from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method
-from ..relevance.run import plan_relevance, run_relevance
+from ..relevance.run import RelevanceResult, plan_relevance, run_relevance
+from ..relevance.uncertainty import check_alike
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
 from ..target.target import Target
 from .periods import structural_periods
-from .randomised import layers_with_weights, randomised
+from .variants import layers_with_weights, padded_otherwise, randomised
 
-# Methods compared with each other: those that hand on relevance; occlusion would take longer than all others together.
+# Methods compared with each other: those of which relevance adds up to a logit; occlusion would take longer than all
+# others together.
 COMPARED = tuple(word for word, method in METHODS.items() if method.times_input and word != OCCLUSION)
 
+# What stands in gaps and on land instead of the training mean, in standard deviations.
+OTHER_FILL = 1.0
 # Warnings that are passed on: a study makes hundreds of maps.
 MOST_WARNINGS = 3
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What one explanation of a window gives.
+
+    Parameters
+    ----------
+    fine : numpy.ndarray
+        (row, column), float64: relevance of the channels on the SAR grid, added up; NaN where not valid.
+    cells : numpy.ndarray or None
+        (cell row, cell column), float64: relevance of the radiometer's channels, added up; NaN at gaps. None for a
+        network without, and for windows that are not made of whole cells.
+    relevance_sum, target_sum : float
+        All relevance that inputs received, and the sum of the explained logits.
+    """
+
+    fine: np.ndarray
+    cells: np.ndarray | None = None
+    relevance_sum: float = float("nan")
+    target_sum: float = float("nan")
 
 
 class Mapper(Protocol):
@@ -38,12 +64,17 @@ class Mapper(Protocol):
 
     radius: int
     periods: tuple[int, ...]
+    ratio: int
+    feeding_axis: int | None
 
     def needs(self, core: Window, margin: int = 0) -> Window:
         """Return the window that a patch must cover for the map of `core`, moved by up to `margin` pixels."""
 
+    def maps(self, patch: Patch, core: Window) -> Maps:
+        """Return the maps of `core` for the inputs of a patch."""
+
     def relevance(self, patch: Patch, core: Window) -> np.ndarray:
-        """Return the map (row, column) of `core`, float64, for the inputs of a patch; NaN where not valid."""
+        """Return the map (row, column) of `core` on the SAR grid alone."""
 
     def logits(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the explained logit (row, column) at each pixel of `core`."""
@@ -57,8 +88,14 @@ class Mapper(Protocol):
     def randomised(self, draw: int, layers: int | None = None) -> Mapper:
         """Return the same of a network with shuffled weights, in the last `layers` layers or all."""
 
+    def refilled(self) -> Mapper:
+        """Return the same with another value in gaps and on land."""
+
+    def padded(self) -> Mapper | None:
+        """Return the same of a network that pads with the nearest value; None where nothing pads with zeros."""
+
     def compared(self) -> Mapping[str, Mapper]:
-        """Return the same by other methods, by their words."""
+        """Return the same by every method that can be compared, by their words."""
 
 
 class PatchSource:
@@ -138,6 +175,8 @@ class NetworkMapper:
         Asked whether to stop.
     cost : Cost, optional
         Where passes are counted.
+    feeding_axis : int, optional
+        Axis along which the network reads a scene; None without a direction.
     """
 
     def __init__(
@@ -150,14 +189,15 @@ class NetworkMapper:
         plan: Plan,
         progress: Progress,
         cost: Cost | None = None,
+        feeding_axis: int | None = None,
     ) -> None:
         self._runner, self._target, self._method = runner, target, method
         self._scene, self._region, self._plan = scene, region, plan
         self._progress = progress
         self.cost = cost or Cost()
-        self.radius = runner.radius
+        self.radius, self.ratio, self.feeding_axis = runner.radius, runner.ratio, feeding_axis
         self.periods = structural_periods(runner.module, runner.ratio)
-        self.residual = 0.0
+        self._radiometry = radiometer_channels(runner)
 
     @property
     def word(self) -> str:
@@ -177,8 +217,8 @@ class NetworkMapper:
         seen = core.grown(2 * self.radius + margin, within=self._scene)
         return seen.snapped(self._runner.alignment, within=self._scene)
 
-    def relevance(self, patch: Patch, core: Window) -> np.ndarray:
-        """Return the map (row, column) of `core`, float64, for the inputs of a patch; NaN where not valid."""
+    def maps(self, patch: Patch, core: Window) -> Maps:
+        """Return the maps of `core` for the inputs of a patch."""
         explained = core.grown(self.radius, within=self._region)
         sink = _Sum(explained, core)
         plan = dataclasses.replace(self._plan, region=explained)
@@ -186,9 +226,20 @@ class NetworkMapper:
         hushed = Hushed(self._progress, self.cost)
         found = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
         conservation = found.conservation
-        self.residual = float(conservation.relative_residual) if conservation.conservative else float("nan")
+        received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols
-        return sink.values()
+        return Maps(sink.values(), self._cells(found, core), float(received), float(conservation.target_sum))
+
+    def relevance(self, patch: Patch, core: Window) -> np.ndarray:
+        """Return the map (row, column) of `core` on the SAR grid alone."""
+        return self.maps(patch, core).fine
+
+    def _cells(self, found: RelevanceResult, core: Window) -> np.ndarray | None:
+        """Return the relevance of the radiometer's channels in the cells of a window that is made of whole ones."""
+        if not self._radiometry or core != core.snapped(self.ratio, within=self._scene):
+            return None
+        here = core.coarser(self.ratio).slices()
+        return found.coarse_relevance[(self._radiometry, *here)].sum(axis=0)
 
     def logits(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the explained logit (row, column) at each pixel of `core`."""
@@ -225,11 +276,44 @@ class NetworkMapper:
         module = randomised(runner.module, draw, layers)
         return self._with(Runner(runner.card, module, runner.device.type, runner.precision), self._method)
 
+    def of_network(self, runner: Runner) -> NetworkMapper:
+        """Return the same of another network that reads the same channels and maps the same classes.
+
+        Raises
+        ------
+        ModelError
+            If it does not.
+        """
+        check_alike(self._runner, runner)
+        if (runner.radius, runner.alignment) != (self._runner.radius, self._runner.alignment):
+            raise ModelError(
+                f"ENSEMBLE: model '{runner.card.id}' has another receptive field or alignment than "
+                f"'{self._runner.card.id}'. Name networks of one architecture."
+            )
+        return self._with(runner, self._method)
+
+    def refilled(self) -> NetworkMapper:
+        """Return the same with another value in gaps and on land."""
+        usual = any(channel.fill for channel in self._runner.fine_channels)
+        focus = Focus(mask_fill=0.0 if usual else OTHER_FILL)
+        return self._with(FocusedRunner.of(self._runner, focus), self._method)
+
+    def padded(self) -> NetworkMapper | None:
+        """Return the same of a network that pads with the nearest value; None where nothing pads with zeros."""
+        runner = self._runner
+        module = padded_otherwise(runner.module)
+        if module is None:
+            return None
+        # Fast paths compute the padding of the definition: without them.
+        other = Runner(runner.card, module, runner.device.type, runner.precision, fast=False)
+        return self._with(other, self._method)
+
     def compared(self) -> dict[str, NetworkMapper]:
-        """Return the same by other methods that the network's layers allow, by their words."""
+        """Return the same by every method that can be compared, by their words."""
         found = {}
         for word in COMPARED:
             if word == self._method.name:
+                found[word] = self
                 continue
             method = Method(word, steps=self._method.steps, refine=False, tolerance=1.0)
             found[word] = self._with(self._runner, method)
@@ -237,8 +321,14 @@ class NetworkMapper:
 
     def _with(self, runner: Runner, method: Method) -> NetworkMapper:
         return NetworkMapper(
-            runner, self._target, method, self._scene, self._region, self._plan, self._progress, self.cost
-        )
+            runner, self._target, method, self._scene, self._region, self._plan, self._progress, self.cost,
+            self.feeding_axis,
+        )  # fmt: skip
+
+
+def radiometer_channels(runner: Runner) -> list[int]:
+    """Return the positions of the radiometer's channels among those on coarse cells."""
+    return [at for at, channel in enumerate(runner.coarse_channels) if channel.sensor == "mwr"]
 
 
 class _Sum:

@@ -1,9 +1,12 @@
 """Fact or artifact, window by window: maps of the scene and of inputs that hold nothing, and what the tests find.
 
 A :class:`Study` looks at one window at a time and keeps sums alone, so memory does not depend on the scene; each window
-gives the rasters' values there. :meth:`Study.findings` says at the end what all windows together show::
+gives the rasters' values there. Windows at edges of the scene may be learned from first: what padding adds is pooled
+over them. :meth:`Study.findings` says at the end what all windows together show::
 
     study = Study(mapper, region, windows, Settings())
+    for window in at_edges:
+        study.learn(source.read(study.needs(window)), window)
     for window in windows:
         found = study.look(source.read(study.needs(window)), window)
     findings = study.findings()
@@ -16,105 +19,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ...ground.errors import ModelError
 from ...ground.protocols import Patch
-from ...ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, REPORTED, TESTS, TRAINED, UNTRAINED
+from ...ground.vocabulary.artifact_tests import NOT_APPLICABLE, TESTS
 from ...ground.window import Window
-from .experiments import MARGIN, Similarity, focus, mirroring, shifted_values, similarity, translation
-from .fields import corrected, overlap
+from ..target.target import RegionMask
+from .experiments import MARGIN, altered, focus, mirroring, translation
+from .feeding import permutation
+from .fields import overlap
 from .inputs import Surrogates, constant, flat_cells, means_of
-from .maps import Mapper
+from .maps import Mapper, Maps
+from .sensors import SensorBands, SensorNulls, SensorStudy, Totals
 from .settings import (
-    CASCADE,
     FOCUS,
     MIRRORING,
     NULL,
+    PERMUTATION,
     REPLICATES,
     RULES,
     TRANSLATION,
-    UNTRAINED_EVERYWHERE,
-    UNTRAINED_IN_PIECES,
     WEIGHTS,
     Settings,
     few,
     fewer,
     measured,
+    untrained_everywhere,
 )
-from .significance import largest_standardised, rank_correlation, rank_p
-from .structure import COLUMNS, PARTS, Place, Structure, structure_of
+from .significance import rank_correlation
+from .structure import Place
 from .sums import Sums, outcome_finding
-from .verdicts import ALIKE, VISIBLE, Finding, judged, quantiles
+from .verdicts import Finding, judged
+from .weights import WeightTests
 from .windows import SMALLEST
+
+# Windows of fewer cells along a side take no part in the tests of the radiometry.
+FEWEST_CELLS = 4
+MOVING = (TRANSLATION, MIRRORING, PERMUTATION)
 
 
 @dataclass(frozen=True)
 class WindowMaps:
-    """What the rasters hold of a window: arrays (row, column), NaN where there is no map.
+    """What a window gives.
 
     Parameters
     ----------
-    share, border, pattern, untrained, local : numpy.ndarray
-        Share of the map without the data; border part; pattern; what untrained networks have in common with it;
-        what else stays in place. All but the first in units of the map.
-    relevance, q_values, p_values : numpy.ndarray
-        The corrected map and its significance.
-    observed, null_mean : numpy.ndarray
-        The map itself, and the mean map of noise with the window's mean and spectrum.
+    fine : SensorBands
+        Of the channels on the SAR grid.
+    cells : SensorBands or None
+        Of the radiometer's; on cells.
+    trained : numpy.ndarray or None
+        Part of |map| that all other trained networks put there, (row, column); None without any.
     """
 
-    share: np.ndarray
-    border: np.ndarray
-    pattern: np.ndarray
-    untrained: np.ndarray
-    local: np.ndarray
-    relevance: np.ndarray
-    q_values: np.ndarray
-    p_values: np.ndarray
-    observed: np.ndarray
-    null_mean: np.ndarray
+    fine: SensorBands
+    cells: SensorBands | None = None
+    trained: np.ndarray | None = None
 
-    def artifact_bands(self) -> np.ndarray:
-        """Return the bands of the first raster."""
-        return np.stack([self.share, self.border, self.pattern, self.untrained, self.local, self.null_mean])
-
-    def corrected_bands(self) -> np.ndarray:
-        """Return the bands of the second raster."""
-        return np.stack([self.relevance, self.q_values, self.p_values])
+    @property
+    def artifact_share(self) -> float:
+        """The artifact's share of the sizes of artifact and corrected map."""
+        artifact = float(np.nansum(np.abs(self.fine.observed - self.fine.relevance)))
+        whole = artifact + float(np.nansum(np.abs(self.fine.relevance)))
+        return artifact / whole if whole else 0.0
 
 
-@dataclass
-class Totals:
-    """Sums over all pixels of all windows that have a map.
-
-    Parameters
-    ----------
-    pixels : int
-        Their number.
-    relevance, corrected, artifact : float
-        Sums of the map and of its two parts.
-    absolute, absolute_artifact, absolute_corrected, significant : float
-        Sums of |map|, of the magnitudes of its parts, and of |map| where its q-value is at most the level.
-    significant_pixels : int
-        How many these are.
-    zero, constant, untrained : float
-        Sums of |map| for inputs at their training means and at the window's means; what untrained networks share.
-    """
-
-    pixels: int = 0
-    relevance: float = 0.0
-    corrected: float = 0.0
-    artifact: float = 0.0
-    absolute: float = 0.0
-    absolute_artifact: float = 0.0
-    absolute_corrected: float = 0.0
-    significant: float = 0.0
-    significant_pixels: int = 0
-    zero: float = 0.0
-    constant: float = 0.0
-    untrained: float = 0.0
+@dataclass(frozen=True)
+class _Nulls:
+    fine: SensorNulls
+    cells: SensorNulls | None
 
 
 class Study:
@@ -130,28 +106,73 @@ class Study:
         Those that will be looked at.
     settings : Settings
         What is done.
+    inside : callable, optional
+        Which pixels of a window are asked for; all where None. The tests look at all of the windows.
+    trained : sequence of Mapper
+        Other networks that were trained alike.
     """
 
-    def __init__(self, mapper: Mapper, region: Window, windows: Sequence[Window], settings: Settings) -> None:
+    def __init__(
+        self,
+        mapper: Mapper,
+        region: Window,
+        windows: Sequence[Window],
+        settings: Settings,
+        inside: RegionMask | None = None,
+        trained: Sequence[Mapper] = (),
+    ) -> None:
         self._mapper, self._region, self._settings = mapper, region, settings
+        self._inside = inside
         self._few, self._fewer = few(windows), fewer(windows)
-        shuffled = UNTRAINED_EVERYWHERE if WEIGHTS in settings.tests else 0
+        shuffled = untrained_everywhere(windows) if WEIGHTS in settings.tests else 0
         self._untrained = [mapper.randomised(draw) for draw in range(1, 1 + shuffled)]
-        self._structure = Sums()
-        self._edges = False
-        self._outcomes: dict[str, Sums] = {TRANSLATION: Sums(), MIRRORING: Sums(), FOCUS: Sums()}
-        self._similarities: list[Similarity] = []
-        self._rules: dict[str, list[tuple[float, float]]] = {}
-        self._periods: dict[int, float] = {}
-        self._shifts: dict[str, np.ndarray] = {}
-        self.totals = Totals()
+        self._trained = list(trained) if WEIGHTS in settings.tests else []
+        self._weights = WeightTests(mapper, self._trained)
+        self._fine = SensorStudy("", SMALLEST, mapper.radius)
+        self._cells = SensorStudy("radiometry", FEWEST_CELLS, mapper.radius)
+        self._learned: dict[Window, _Nulls] = {}
+        self._outcomes: dict[str, Sums] = {
+            TRANSLATION: Sums(),
+            MIRRORING: Sums(),
+            FOCUS: Sums(),
+            PERMUTATION: Sums(),
+        }
+        self._rules: dict[str, list[tuple[float, float, float]]] = {}
+        self._altered: dict[str, np.ndarray] = {}
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over all windows, of the map on the SAR grid."""
+        return self._fine.totals
+
+    @property
+    def radiometry(self) -> Totals:
+        """Sums over all windows, of the radiometry's map."""
+        return self._cells.totals
+
+    @property
+    def period(self) -> int:
+        """The period of the strongest pattern, in pixels; 0 where there is none."""
+        return self._fine.period
 
     def needs(self, window: Window) -> Window:
         """Return the window that must be read for one that is looked at."""
         return self._mapper.needs(window, MARGIN)
 
+    def learn(self, patch: Patch, window: Window) -> None:
+        """Map null inputs of a window at an edge before any is looked at: its border is pooled with others."""
+        if not patch.valid[window.slices(patch.window)].any():
+            return
+        nulls = self._nulls(patch, window)
+        self._fine.learn(nulls.fine)
+        if nulls.cells is not None:
+            self._cells.learn(nulls.cells)
+        # In float32, since those of several windows are kept.
+        cells = nulls.cells.lighter() if nulls.cells is not None else None
+        self._learned[window] = _Nulls(nulls.fine.lighter(), cells)
+
     def look(self, patch: Patch, window: Window) -> WindowMaps | None:
-        """Look at a window; None where it has no valid pixel.
+        """Look at a window; None where it has no valid pixel that is asked for.
 
         Parameters
         ----------
@@ -160,48 +181,81 @@ class Study:
         window : Window
             One of the study's windows.
         """
-        if not patch.valid[window.slices(patch.window)].any():
+        here = patch.valid[window.slices(patch.window)]
+        inside = np.ones(here.shape, bool) if self._inside is None else self._inside(window)
+        if not (here & inside).any():
             return None
         mapper, settings = self._mapper, self._settings
-        observed = mapper.relevance(patch, window)
-        if not np.isfinite(observed).any():
+        observed = mapper.maps(patch, window)
+        if not np.isfinite(observed.fine[inside]).any():
             return None
-        draws = Surrogates(patch, settings.seed)
-        maps = np.stack([mapper.relevance(draws.draw(n), window) for n in range(settings.repeats)])
-        filled = np.where(np.isfinite(maps), maps, np.nanmean(maps, axis=(1, 2), keepdims=True))
-        place = self._place(window)
-        whole = bool(patch.valid.all() and np.isfinite(maps).all())
-        tested = whole and NULL in settings.tests and min(window.rows, window.cols) >= SMALLEST
-        random = self._random(window)
-        structure = structure_of(filled, place, REPLICATES, random)
-        if tested:
-            self._take(structure, filled, place)
-        zero = mapper.relevance(mapper.zero(patch), window)
-        parts = corrected(observed, filled, structure, place, float(np.nanmean(zero)))
-        self.totals.zero += float(np.nansum(np.abs(zero)))
-        untrained = self._untrained_map(patch, window)
-        common = overlap(observed, untrained) if untrained is not None else np.full(observed.shape, np.nan)
-        self._count(observed, parts, common, settings.level)
+        nulls = self._learned.pop(window, None) or self._nulls(patch, window)
+        zero = mapper.maps(mapper.zero(patch), window)
+        flat = None
         if NULL in settings.tests:
-            flat = constant(patch, means_of(patch.fine, patch.valid), means_of(patch.coarse, None))
-            self.totals.constant += float(np.nansum(np.abs(mapper.relevance(flat, window))))
-        self._try_pieces(patch, window, observed)
-        known = np.isfinite(observed)
-        pieces_of = {name: np.where(known, part, np.nan) for name, part in structure.parts().items()}
-        return WindowMaps(
-            parts.share,
-            pieces_of["border"],
-            pieces_of["pattern"],
-            common,
-            pieces_of["local"],
-            parts.relevance,
-            parts.q_values,
-            parts.p_values,
-            observed,
-            np.where(known, structure.null_mean, np.nan),
-        )
+            still = constant(patch, means_of(patch.fine, patch.valid), means_of(patch.coarse, None))
+            flat = mapper.maps(still, window)
+        shuffled = [network.maps(patch, window) for network in self._untrained]
+        fine = self._fine.look(
+            observed.fine, nulls.fine, inside, zero.fine, None if flat is None else flat.fine,
+            [each.fine for each in shuffled], settings.level,
+        )  # fmt: skip
+        cells = self._look_at_cells(observed, nulls, inside, zero, flat, shuffled)
+        trained = self._shared(patch, window, fine.observed) if self._trained else None
+        self._try_pieces(patch, window, observed.fine)
+        return WindowMaps(fine, cells, trained)
 
-    def _place(self, window: Window) -> Place:
+    def _look_at_cells(
+        self,
+        observed: Maps,
+        nulls: _Nulls,
+        inside: np.ndarray,
+        zero: Maps,
+        flat: Maps | None,
+        shuffled: Sequence[Maps],
+    ) -> SensorBands | None:
+        if observed.cells is None or nulls.cells is None or zero.cells is None:
+            return None
+        asked = cells_of(inside, self._mapper.ratio)
+        if not np.isfinite(observed.cells[asked]).any():
+            return None
+        return self._cells.look(
+            observed.cells, nulls.cells, asked, zero.cells, None if flat is None else flat.cells,
+            [each.cells for each in shuffled if each.cells is not None], self._settings.level,
+        )  # fmt: skip
+
+    def _shared(self, patch: Patch, window: Window, observed: np.ndarray) -> np.ndarray:
+        """Return the part of |map| that all other trained networks put at the same place."""
+        shared = np.abs(observed)
+        for network in self._trained:
+            shared = np.minimum(shared, overlap(observed, network.relevance(patch, window)))
+        self._fine.totals.trained += float(np.nansum(shared))
+        return shared
+
+    def _nulls(self, patch: Patch, window: Window) -> _Nulls:
+        """Map the null inputs of a window and measure what stays in place in them."""
+        draws = Surrogates(patch, self._settings.seed)
+        maps = [self._mapper.maps(draws.draw(n), window) for n in range(self._settings.repeats)]
+        tested = bool(patch.valid.all()) and NULL in self._settings.tests
+        random = partial(self._random, window)
+        fine = SensorNulls.of(np.stack([m.fine for m in maps]), tested, self.place(window), random())
+        cells = [m.cells for m in maps if m.cells is not None]
+        if not cells:
+            return _Nulls(fine, None)
+        ratio = self._mapper.ratio
+        here = window.coarser(ratio)
+        place = Place(
+            here.row,
+            here.col,
+            here.rows,
+            here.cols,
+            window.shared_sides(self._region),
+            -(-self._mapper.radius // ratio),
+        )
+        return _Nulls(fine, SensorNulls.of(np.stack(cells), tested, place, random()))
+
+    def place(self, window: Window) -> Place:
+        """Return where a window lies, as far as its structure goes."""
         edges = window.shared_sides(self._region)
         return Place(
             window.row, window.col, window.rows, window.cols, edges, self._mapper.radius, self._mapper.periods
@@ -210,53 +264,6 @@ class Study:
     def _random(self, window: Window) -> np.random.Generator:
         return np.random.default_rng([self._settings.seed, window.row, window.col])
 
-    def _take(self, structure: Structure, maps: np.ndarray, place: Place) -> None:
-        """Add what the null maps of a window without gaps show."""
-        signed, sizes = structure.signed, structure.magnitude
-        absolute = float(np.abs(maps).mean())  # by pixel and draw
-        spread = float(np.abs(maps - maps.mean()).mean())
-        numbers = {}
-        for index, part in enumerate(PARTS):
-            # A border is judged where it is; the other parts everywhere.
-            where = place.border if part == "border" else slice(None)
-            number = int(place.border.sum()) if part == "border" else maps[0].size
-            mine = (
-                structure.kept[0, index] * np.abs(getattr(signed, part))[where].sum() / max(absolute, 1e-300)
-            )
-            other = structure.kept[1, index] * np.abs(getattr(sizes, part))[where].sum() / max(spread, 1e-300)
-            numbers[part] = float(max(mine, other))
-            numbers[f"{part}_pixels"] = float(number)
-        self._structure.add(structure.statistics, 0.0, maps[0].size, numbers)
-        self._edges |= any(place.edges) and place.radius > 0
-        for taken in (signed, sizes):
-            if taken.period:
-                self._periods[taken.period] = self._periods.get(taken.period, 0.0) + taken.statistics[0]
-
-    def _untrained_map(self, patch: Patch, window: Window) -> np.ndarray | None:
-        if not self._untrained:
-            return None
-        total = np.zeros((window.rows, window.cols))
-        for network in self._untrained:
-            size = np.abs(network.relevance(patch, window))
-            mean = np.nansum(size)
-            total += size / mean if mean else 0.0
-        return total
-
-    def _count(self, observed: np.ndarray, parts, common: np.ndarray, level: float) -> None:
-        totals = self.totals
-        size = np.abs(observed)
-        found = parts.q_values <= level
-        totals.pixels += int(np.isfinite(observed).sum())
-        totals.relevance += float(np.nansum(observed))
-        totals.corrected += float(np.nansum(parts.relevance))
-        totals.artifact += float(np.nansum(parts.artifact))
-        totals.absolute += float(np.nansum(size))
-        totals.absolute_artifact += float(np.nansum(np.abs(parts.artifact)))
-        totals.absolute_corrected += float(np.nansum(np.abs(parts.relevance)))
-        totals.significant += float(size[found].sum())
-        totals.significant_pixels += int(found.sum())
-        totals.untrained += float(np.nansum(common))
-
     def _try_pieces(self, patch: Patch, window: Window, observed: np.ndarray) -> None:
         tests, random = self._settings.tests, self._random(window)
         mapper, region = self._mapper, self._region
@@ -264,122 +271,82 @@ class Study:
             if not measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
-            if TRANSLATION in tests or MIRRORING in tests:
-                base = mapper.relevance(flat_cells(patch), piece) if patch.coarse.size else mine
-                for test, run in ((TRANSLATION, translation), (MIRRORING, mirroring)):
-                    if test in tests:
-                        found = run(mapper, patch, piece, base, region, REPLICATES, random)
-                        if found is not None:
-                            self._outcomes[test].add_outcome(found)
+            self._move(patch, piece, mine, random)
             if FOCUS in tests:
                 self._outcomes[FOCUS].add_outcome(focus(mapper, patch, piece, mine, REPLICATES, random))
-                for name, sums in shifted_values(mapper, patch, piece, mine).items():
-                    self._shifts[name] = self._shifts.get(name, np.zeros(4)) + sums
         for piece in self._fewer:
             if not measured(piece, window, patch):
                 continue
             mine = observed[piece.slices(window)]
+            if FOCUS in tests:
+                for name, sums in altered(mapper, patch, piece, mine, region).items():
+                    self._altered[name] = self._altered.get(name, np.zeros(4)) + sums
             if WEIGHTS in tests:
-                self._shuffle(patch, piece, mine)
+                self._weights.look(patch, piece, mine)
             if RULES in tests:
                 self._compare_rules(patch, piece, mine)
 
-    def _shuffle(self, patch: Patch, piece: Window, mine: np.ndarray) -> None:
-        mapper, depth = self._mapper, self._mapper.depth()
-        maps = [mapper.randomised(draw).relevance(patch, piece) for draw in range(1, 1 + UNTRAINED_IN_PIECES)]
-        steps = sorted({max(1, round(depth * k / (CASCADE + 1))) for k in range(1, CASCADE + 1)})
-        cascade = [(k, mapper.randomised(1, k).relevance(patch, piece)) for k in steps if k < depth]
-        self._similarities.append(similarity([mine, *maps], cascade))
+    def _move(self, patch: Patch, piece: Window, mine: np.ndarray, random: np.random.Generator) -> None:
+        """Run the tests for which the scene is moved, mirrored or put in another order."""
+        mapper, region = self._mapper, self._region
+        tests = [test for test in MOVING if test in self._settings.tests]
+        if mapper.feeding_axis is None and PERMUTATION in tests:
+            tests.remove(PERMUTATION)
+        if not tests:
+            return
+        base = mapper.relevance(flat_cells(patch), piece) if patch.coarse.size else mine
+        for test in tests:
+            if test == PERMUTATION:
+                found = permutation(mapper, patch, piece, base, REPLICATES, random)
+            else:
+                run = translation if test == TRANSLATION else mirroring
+                found = run(mapper, patch, piece, base, region, REPLICATES, random)
+            if found is not None:
+                self._outcomes[test].add_outcome(found)
 
     def _compare_rules(self, patch: Patch, piece: Window, mine: np.ndarray) -> None:
         for word, other in self._mapper.compared().items():
             try:
-                found = other.relevance(patch, piece)
+                found = other.maps(patch, piece)
             except ModelError:  # no rule for a layer of this network
                 continue
-            residual = float(getattr(other, "residual", float("nan")))
-            self._rules.setdefault(word, []).append((rank_correlation(mine, found), residual))
+            error = abs(found.relevance_sum - found.target_sum)
+            numbers = rank_correlation(mine, found.fine), error, abs(found.target_sum)
+            self._rules.setdefault(word, []).append(numbers)
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what all windows together show, judged."""
-        tests, found = self._settings.tests, []
+        tests, level, found = self._settings.tests, self._settings.level, []
         if NULL in tests:
-            found += self._null_findings()
-        for test in (TRANSLATION, MIRRORING, FOCUS):
-            if test in tests:
+            found += self._fine.findings()
+            if self.radiometry.pixels:
+                found += self._cells.findings()
+        for test in (each for each in self._outcomes if each in tests):
+            if test == PERMUTATION and self._mapper.feeding_axis is None:
+                numbers = {"direction": 0.0}
+                found.append(Finding(test, "", float("nan"), verdict=NOT_APPLICABLE, numbers=numbers))
+            else:
                 found.append(outcome_finding(test, self._outcomes[test]))
-        for name, (change, size, logit, logits) in self._shifts.items():
+        for name, (change, size, logit, logits) in self._altered.items():
             moved = float(change / size) if size else 0.0
             numbers = {"prediction_change": float(logit / logits) if logits else 0.0}
             found.append(Finding(FOCUS, name, moved, size=moved, numbers=numbers))
         if WEIGHTS in tests:
-            found += self._weight_findings()
+            found += self._weights.findings(self.totals, self._cells, level)
+        if RULES in tests and not self._rules:
+            found.append(Finding(RULES, "", float("nan"), verdict=NOT_APPLICABLE))
         for word, values in self._rules.items():
-            correlation, residual = np.mean(values, axis=0)
-            found.append(
-                Finding(RULES, word, float(correlation), numbers={"conservation_error": float(residual)})
-            )
+            correlation, _, _ = np.mean(values, axis=0)
+            _, errors, targets = np.sum(values, axis=0)
+            error = float(errors / targets) if targets else float("nan")
+            found.append(Finding(RULES, word, float(correlation), numbers={"conservation_error": error}))
         order = {test: place for place, test in enumerate(TESTS)}
-        return judged(sorted(found, key=lambda finding: order[finding.test]), self._settings.level)
+        return judged(sorted(found, key=lambda finding: order[finding.test]), level)
 
-    def _null_findings(self) -> list[Finding]:
-        totals, sums, found = self.totals, self._structure, []
-        zero = totals.zero / totals.absolute if totals.absolute else 0.0
-        flat = totals.constant / totals.absolute if totals.absolute else 0.0
-        for part, share in (("zero", zero), ("constant", flat)):
-            verdict = ARTIFACT if part == "zero" and share >= VISIBLE else REPORTED
-            found.append(Finding(NULL, part, share, size=share, verdict=verdict))
-        if sums.statistics is None:
-            return [*found, Finding(NULL, "noise", float("nan"), verdict=NOT_APPLICABLE)]
-        for part in PARTS:
-            if (part == "border" and not self._edges) or (part == "pattern" and not self._periods):
-                continue
-            chosen = largest_standardised(sums.statistics[:, COLUMNS[part]])
-            numbers = {"period": float(self.period)} if part == "pattern" else {}
-            if part == "border":
-                numbers = {"reach": float(self._mapper.radius)}
-            found.append(
-                Finding(
-                    NULL,
-                    part,
-                    float(chosen[0]),
-                    quantiles(chosen[1:]),
-                    rank_p(chosen[0], chosen[1:]),
-                    sums.numbers[part] / max(sums.numbers[f"{part}_pixels"], 1.0),
-                    numbers,
-                    in_family=True,
-                )
-            )
-        return found
 
-    @property
-    def period(self) -> int:
-        """The period of the strongest pattern, in pixels; 0 where there is none."""
-        return max(self._periods, key=lambda period: self._periods[period], default=0)
-
-    def _weight_findings(self) -> list[Finding]:
-        if not self._similarities:
-            return [Finding(WEIGHTS, "", float("nan"), verdict=NOT_APPLICABLE)]
-        statistics = np.sum([each.statistics for each in self._similarities], axis=0)
-        correlation = float(np.mean([each.correlation for each in self._similarities]))
-        among = float(np.mean([each.among for each in self._similarities]))
-        p_value = rank_p(statistics[0], statistics[1:])
-        alike = p_value > self._settings.level and correlation >= ALIKE
-        share = self.totals.untrained / self.totals.absolute if self.totals.absolute else 0.0
-        found = [
-            Finding(
-                WEIGHTS,
-                "all layers",
-                correlation,
-                quantiles(-statistics[1:] / len(self._similarities)),
-                p_value,
-                share,
-                {"among_untrained": among},
-                verdict=UNTRAINED if alike else TRAINED,
-            )
-        ]
-        for index, (layers, _) in enumerate(self._similarities[0].cascade):
-            values = [each.cascade[index][1] for each in self._similarities]
-            name = f"last {layers} layer{'s'[: layers != 1]}"
-            found.append(Finding(WEIGHTS, name, float(np.mean(values)), numbers={"layers": float(layers)}))
-        return found
+def cells_of(inside: np.ndarray, ratio: int) -> np.ndarray:
+    """Return which cells of `ratio` pixels a side hold any of the pixels `inside` (row, column), bool."""
+    rows, cols = inside.shape
+    cells = np.zeros((-(-rows // ratio) * ratio, -(-cols // ratio) * ratio), bool)
+    cells[:rows, :cols] = inside
+    return cells.reshape(-1, ratio, cells.shape[1] // ratio, ratio).any(axis=(1, 3))

@@ -11,15 +11,21 @@ from ...ground.vocabulary.artifact_tests import DEFAULTS, TESTS
 from ...ground.vocabulary.words import check_word
 from ...ground.window import Window
 from .significance import LEVEL
-from .windows import SMALLEST, pieces
+from .windows import pieces
 
-NULL, TRANSLATION, MIRRORING, WEIGHTS, RULES, FOCUS = tuple(TESTS)
+NULL, TRANSLATION, MIRRORING, WEIGHTS, RULES, FOCUS, PERMUTATION = tuple(TESTS)
 # How often maps are moved for reference values: p-values go down to 1/150, so that Holm's correction leaves room.
 REPLICATES = 149
 # Shuffled networks that map every window, and those that map a sixteenth.
 UNTRAINED_EVERYWHERE, UNTRAINED_IN_PIECES = 2, 19
 CASCADE = 3
 SHARE, SMALL_SHARE = 1 / 4, 1 / 16
+# Least sides of the pieces of which these shares consist, and of windows that they are cut from, in pixels: with
+# smaller ones a study of a small region would take more than 30 passes.
+LEAST, LEAST_SMALL = 44, 16
+LEAST_WINDOW, LEAST_SMALL_WINDOW = 64, 50
+# What is altered a little under `focus`: offset, scale, fill of gaps, padding.
+ALTERED = 4
 # Share of the pixels of a piece that must be valid.
 MEASURED = 0.5
 
@@ -59,8 +65,35 @@ class Settings:
             )
 
 
-def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, compared: float) -> float:
-    """Return how many maps of all windows a study takes: gradient × input passes, for that method.
+@dataclass(frozen=True)
+class Passes:
+    """How many maps a study makes: gradient × input passes, for that method.
+
+    Parameters
+    ----------
+    everywhere, few, fewer : float
+        Of every window, of each piece for tests of a few passes, and of each for tests of many.
+    """
+
+    everywhere: float
+    few: float
+    fewer: float
+
+    def by_window(self, windows: Sequence[Window]) -> float:
+        """Return how many maps of all windows these are."""
+        share, small = (_area(chosen(windows)) / _area(windows) for chosen in (few, fewer))
+        return self.everywhere + share * self.few + small * self.fewer
+
+
+def planned_passes(
+    settings: Settings,
+    windows: Sequence[Window],
+    coarse: bool,
+    compared: float,
+    fed: bool = False,
+    networks: int = 0,
+) -> Passes:
+    """Return how many maps a study makes.
 
     Parameters
     ----------
@@ -72,32 +105,40 @@ def planned_passes(settings: Settings, windows: Sequence[Window], coarse: bool, 
         Whether the network has coarse channels, which stand still while the scene is moved.
     compared : float
         Passes of all methods that are compared.
+    fed : bool
+        Whether the network reads a scene in a direction.
+    networks : int
+        How many other trained networks there are.
     """
     tests = settings.tests
-    share, small = (_area(chosen(windows)) / _area(windows) for chosen in (few, fewer))
-    passes = 2.0 + settings.repeats
-    if NULL in tests:
-        passes += 1
-    if TRANSLATION in tests or MIRRORING in tests:
-        passes += share * coarse
-    passes += share * (2 * (TRANSLATION in tests) + 2 * (MIRRORING in tests) + 3 * (FOCUS in tests))
+    moved = (TRANSLATION in tests, MIRRORING in tests, PERMUTATION in tests and fed)
+    everywhere = 2.0 + settings.repeats + (NULL in tests)
+    on_few = coarse * any(moved) + 2.0 * moved[0] + 2 * moved[1] + moved[2] + (FOCUS in tests)
+    on_fewer = ALTERED * (FOCUS in tests) + compared * (RULES in tests)
     if WEIGHTS in tests:
-        passes += UNTRAINED_EVERYWHERE + small * (UNTRAINED_IN_PIECES + CASCADE)
-    return passes + small * compared * (RULES in tests)
+        everywhere += untrained_everywhere(windows) + networks
+        on_fewer += UNTRAINED_IN_PIECES + CASCADE + networks
+    return Passes(everywhere, on_few, on_fewer)
+
+
+def untrained_everywhere(windows: Sequence[Window]) -> int:
+    """Return how many shuffled networks map every window: fewer where pieces are a large share of small windows."""
+    small = not few(windows) or _area(few(windows)) > SHARE * _area(windows)
+    return UNTRAINED_EVERYWHERE - small
 
 
 def few(windows: Sequence[Window]) -> list[Window]:
     """Return the pieces for tests of a few passes: a quarter of the windows."""
-    return pieces(_large(windows), SHARE)
+    return pieces(_larger(windows, LEAST_WINDOW), SHARE, LEAST)
 
 
 def fewer(windows: Sequence[Window]) -> list[Window]:
     """Return the pieces for tests of many passes: a sixteenth of the windows."""
-    return pieces(_large(windows), SMALL_SHARE)
+    return pieces(_larger(windows, LEAST_SMALL_WINDOW), SMALL_SHARE, LEAST_SMALL)
 
 
-def _large(windows: Sequence[Window]) -> list[Window]:
-    return [window for window in windows if min(window.rows, window.cols) >= SMALLEST]
+def _larger(windows: Sequence[Window], side: int) -> list[Window]:
+    return [window for window in windows if min(window.rows, window.cols) >= side]
 
 
 def measured(piece: Window, window: Window, patch: Patch) -> bool:

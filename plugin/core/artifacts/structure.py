@@ -16,7 +16,8 @@ and leave the mean alone), are taken apart in this order:
 1. *pattern*: the mean over pixels of equal phase (row mod P, column mod P), in scene coordinates, for the periods that
    the network's structure gives. The period that explains most of the variance is taken (adjusted for the number of
    phases; the shortest of those that explain about as much). Estimated away from the scene's edges.
-2. *border*: the mean by distance to each edge of the scene, within the receptive-field radius.
+2. *border*: the mean by distance to each edge of the scene, within the receptive-field radius; of several windows
+   it is pooled (:mod:`.borders`).
 3. *local*: what is left, by pixel and by blocks.
 
 Each part is shrunk by max(0, 1 - S₀/S), S its sum of squares and S₀ the mean of those of the moved maps (the positive
@@ -26,7 +27,8 @@ not called an artifact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,7 +38,7 @@ from .significance import LEVEL, largest_standardised, rank_p
 
 # Sums of squares below this share of the mean square are rounding.
 ROUNDING = 1e-18
-# Blocks in which what is left is summed: for structures larger than a pixel.
+# Blocks in which what is left is summed: for structures larger than a pixel. At least three along a window.
 BLOCK = 8
 # The least scale of a map, as a share of its mean: where null maps are zero, whatever the data do stands out.
 FLOOR = 1e-3
@@ -72,22 +74,22 @@ class Place:
     periods: tuple[int, ...] = ()
 
     @cached_property
-    def distances(self) -> list[np.ndarray]:
-        """The distance to each edge of the scene, (row, column), capped at the radius."""
+    def distances(self) -> dict[int, np.ndarray]:
+        """The distance to each edge of the scene, (row, column), capped at the radius; by the side's number."""
         down, across = np.arange(self.rows)[:, None], np.arange(self.cols)[None, :]
         sides = (down, self.rows - 1 - down, across, self.cols - 1 - across)
         shape = (self.rows, self.cols)
-        return [
-            np.broadcast_to(np.minimum(side, self.radius), shape)
-            for side, edge in zip(sides, self.edges)
+        return {
+            number: np.broadcast_to(np.minimum(side, self.radius), shape)
+            for number, (side, edge) in enumerate(zip(sides, self.edges))
             if edge and self.radius > 0
-        ]
+        }
 
     @cached_property
     def interior(self) -> np.ndarray:
         """Pixels farther than the radius from the scene's edges; all where they are less than a quarter."""
         inside = np.ones((self.rows, self.cols), bool)
-        for distance in self.distances:
+        for distance in self.distances.values():
             inside &= distance >= self.radius
         return inside if inside.mean() >= 0.25 else np.ones_like(inside)
 
@@ -95,7 +97,7 @@ class Place:
     def border(self) -> np.ndarray:
         """Pixels within the radius of an edge of the scene, (row, column)."""
         near = np.zeros((self.rows, self.cols), bool)
-        for distance in self.distances:
+        for distance in self.distances.values():
             near |= distance < self.radius
         return near
 
@@ -127,6 +129,8 @@ class Taken:
         as shares of the sum of squares of the map without what came before.
     squares : numpy.ndarray
         (3,): sum of squares of each part.
+    profiles : mapping of int to numpy.ndarray
+        (radius + 1,) by side: the border by distance to it.
     """
 
     level: float
@@ -136,6 +140,11 @@ class Taken:
     period: int
     statistics: np.ndarray
     squares: np.ndarray
+    profiles: Mapping[int, np.ndarray]
+
+    def with_border(self, border: np.ndarray) -> Taken:
+        """Return the same with another border; what it leaves is local."""
+        return dataclasses.replace(self, border=border, local=self.border + self.local - border)
 
 
 def take_apart(mean: np.ndarray, place: Place) -> Taken:
@@ -144,14 +153,15 @@ def take_apart(mean: np.ndarray, place: Place) -> Taken:
     rest = mean - level
     pattern, period, share = _pattern(rest, place)
     rest = rest - pattern
-    border = np.zeros_like(rest)
-    for distance in place.distances:
-        border += _profile(rest - border, distance, place.radius)
+    border, profiles = np.zeros_like(rest), {}
+    for side, distance in place.distances.items():
+        profiles[side] = _profile(rest - border, distance, place.radius)
+        border += profiles[side][distance]
     rest = rest - border
     blocks = _block_means(rest)
     statistics = [share, float((border**2).sum()), float((rest**2).sum()), float((blocks**2).sum())]
     squares = [float((part**2).sum()) for part in (pattern, border, rest)]
-    return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares))
+    return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares), profiles)
 
 
 def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
@@ -180,22 +190,20 @@ def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
 
 
 def _profile(rest: np.ndarray, distance: np.ndarray, radius: int) -> np.ndarray:
-    """Return the mean by distance to an edge; zero from the radius on."""
+    """Return the mean by distance to an edge, (radius + 1,); zero at the radius."""
     counts = np.bincount(distance.ravel(), minlength=radius + 1)
     sums = np.bincount(distance.ravel(), rest.ravel(), minlength=radius + 1)
     means = sums / np.maximum(counts, 1)
     far = means[radius] if counts[radius] else 0.0
     means = means - far
     means[radius] = 0.0
-    return means[distance]
+    return means
 
 
 def _block_means(rest: np.ndarray) -> np.ndarray:
-    rows, cols = (size // BLOCK * BLOCK for size in rest.shape)
-    if not rows or not cols:
-        return rest
-    whole = rest[:rows, :cols].reshape(rows // BLOCK, BLOCK, cols // BLOCK, BLOCK)
-    return whole.mean(axis=(1, 3))
+    side = max(1, min(BLOCK, min(rest.shape) // 3))
+    rows, cols = (size // side * side for size in rest.shape)
+    return rest[:rows, :cols].reshape(rows // side, side, cols // side, side).mean(axis=(1, 3))
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,31 @@ class Crops:
 
 
 @dataclass(frozen=True)
+class Borders:
+    """Profiles of the border, pooled over windows (:mod:`.borders`).
+
+    Parameters
+    ----------
+    coefficients : tuple of mapping
+        For the mean null map and for its magnitude: by side (2, radius + 1), for a level and for a size of 1.
+    kept : numpy.ndarray
+        (2,): what is kept of each after shrinking, 0 to 1.
+    """
+
+    coefficients: tuple[Mapping[int, np.ndarray], Mapping[int, np.ndarray]]
+    kept: np.ndarray
+
+    def of(self, which: int, units: tuple[float, float], place: Place) -> np.ndarray:
+        """Return the border (row, column) of a window's mean null map (0) or of its magnitude (1), not shrunk."""
+        border = np.zeros((place.rows, place.cols))
+        for side, distance in place.distances.items():
+            fitted = self.coefficients[which].get(side)
+            if fitted is not None:
+                border += (np.array(units) @ fitted)[distance]
+        return border
+
+
+@dataclass(frozen=True)
 class Structure:
     """What stays in place over null maps.
 
@@ -258,12 +291,35 @@ class Structure:
         (2, 3): what is kept of each part after shrinking, 0 to 1, by map and part.
     statistics : numpy.ndarray
         (1 + replicates, 8): the statistics of both maps, the observed first, then those of moved maps.
+    moved_profiles : sequence
+        By replicate the borders' profiles of both maps.
+    borders : Borders, optional
+        Pooled over windows; None: the window's own.
     """
 
     signed: Taken
     magnitude: Taken
     kept: np.ndarray
     statistics: np.ndarray
+    moved_profiles: Sequence[tuple[Mapping[int, np.ndarray], Mapping[int, np.ndarray]]] = ()
+    borders: Borders | None = None
+
+    @property
+    def units(self) -> tuple[float, float]:
+        """The level of the mean map and of the mean distance from it."""
+        return self.signed.level, self.magnitude.level
+
+    def pooled(self, borders: Borders, place: Place) -> Structure:
+        """Return the same with borders that are pooled over windows."""
+        kept = self.kept.copy()
+        kept[:, PARTS.index("border")] = borders.kept
+        return dataclasses.replace(
+            self,
+            signed=self.signed.with_border(borders.of(0, self.units, place)),
+            magnitude=self.magnitude.with_border(borders.of(1, self.units, place)),
+            kept=kept,
+            borders=borders,
+        )
 
     def parts(self) -> dict[str, np.ndarray]:
         """Return pattern, border and local part of the mean map, shrunk: (row, column) each."""
@@ -282,6 +338,8 @@ class Structure:
     def scale(self, distances: np.ndarray, place: Place) -> np.ndarray:
         """Return the size that `distances` (row, column), means over draws, have in place: shrunk as magnitudes are."""
         taken = take_apart(distances, place)
+        if self.borders is not None:
+            taken = taken.with_border(self.borders.of(1, (0.0, taken.level), place))
         parts = (k * getattr(taken, name) for name, k in zip(PARTS, self.kept[1]))
         return np.maximum(taken.level + sum(parts), FLOOR * taken.level)
 
@@ -310,6 +368,7 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     signed, magnitude = take_apart(maps.mean(axis=0), place), take_apart(sizes.mean(axis=0), place)
     statistics = [np.concatenate([signed.statistics, magnitude.statistics])]
     squares = np.zeros((2, 3))
+    profiles = []
     crops = Crops.of(place)
     for stack, column in ((maps, 0), (sizes, 4)):
         statistics[0][column] = crops.share(stack, None)
@@ -317,6 +376,7 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
         moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
         found = np.concatenate([taken.statistics for taken in moved])
+        profiles.append((moved[0].profiles, moved[1].profiles))
         for stack, column in ((maps, 0), (sizes, 4)):
             found[column] = crops.share(stack, offsets)
         statistics.append(found)
@@ -327,7 +387,8 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     units = np.maximum([(maps**2).mean(), (sizes**2).mean()], 1e-300)
     scaled = np.array(statistics) / np.repeat(units, 4)
     scaled[:, [0, 4]] = np.array(statistics)[:, [0, 4]]  # shares have no unit
-    return Structure(signed, magnitude, np.where(_significant(scaled), np.clip(1 - ratio, 0, 1), 0.0), scaled)
+    kept = np.where(_significant(scaled), np.clip(1 - ratio, 0, 1), 0.0)
+    return Structure(signed, magnitude, kept, scaled, profiles)
 
 
 def _significant(statistics: np.ndarray) -> np.ndarray:

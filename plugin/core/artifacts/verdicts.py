@@ -1,8 +1,8 @@
 """What the tests say, row by row, and whether a map can be trusted.
 
-An *artifact* is called so where its p-value, corrected by Holm over all tests that can find one, is at most the level,
-and what it concerns is at least one hundredth of the map: of many pixels, effects that nobody could see are
-significant too (*negligible*).
+An *artifact* is called so where its p-value, corrected by Holm over all tests of a map (that on the SAR grid, or the
+radiometry's) that can find one, is at most the level, and what it concerns is at least one hundredth of the map: of
+many pixels, effects that nobody could see are significant too (*negligible*).
 """
 
 from __future__ import annotations
@@ -13,13 +13,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ground.vocabulary.artifact_tests import ARTIFACT, NEGLIGIBLE, NONE, REPORTED
+from ...ground.vocabulary.artifact_tests import (
+    ARTIFACT,
+    NEGLIGIBLE,
+    NONE,
+    REPORTED,
+    TRAINED,
+    UNDECIDED,
+    UNTRAINED,
+)
 from .significance import LEVEL, holm
 
 # Sizes below this share of the map are negligible.
 VISIBLE = 0.01
 # Maps of trained and shuffled networks are alike from this rank correlation on.
 ALIKE = 0.5
+# A map that keeps this rank correlation with half of the layers shuffled does not see what they learned.
+BLIND = 0.7
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Finding:
         Corrected.
     verdict : str
         One of the words of this module.
+    sensor : str
+        ``""`` for the map on the SAR grid, ``radiometry`` for that of the radiometer's cells.
     """
 
     test: str
@@ -60,6 +72,24 @@ class Finding:
     in_family: bool = False
     p_holm: float | None = None
     verdict: str = REPORTED
+    sensor: str = ""
+
+
+def training_verdict(p_value: float, correlation: float, level: float = LEVEL) -> str:
+    """Return whether a map depends on what its network learned.
+
+    Parameters
+    ----------
+    p_value : float
+        Of the map among those of shuffled networks; small where it is unlike them.
+    correlation : float
+        Mean rank correlation with them.
+    level : float
+        Up to which a p-value is significant.
+    """
+    if p_value <= level:
+        return TRAINED
+    return UNTRAINED if correlation >= ALIKE else UNDECIDED
 
 
 def quantiles(reference: np.ndarray) -> tuple[float, ...]:
@@ -68,9 +98,13 @@ def quantiles(reference: np.ndarray) -> tuple[float, ...]:
 
 
 def judged(findings: Sequence[Finding], level: float = LEVEL) -> tuple[Finding, ...]:
-    """Return findings with p-values corrected for their number, and verdicts."""
-    family = [finding for finding in findings if finding.in_family and finding.p_value is not None]
-    adjusted = dict(zip(map(id, family), holm(np.array([finding.p_value for finding in family]))))
+    """Return findings with p-values corrected for the number of tests of each map, and verdicts."""
+    adjusted: dict[int, float] = {}
+    for sensor in {finding.sensor for finding in findings}:
+        family = [
+            each for each in findings if each.sensor == sensor and each.in_family and each.p_value is not None
+        ]
+        adjusted |= zip(map(id, family), holm(np.array([each.p_value for each in family])))
     result = []
     for finding in findings:
         if id(finding) not in adjusted:

@@ -141,7 +141,7 @@ def replicas_of(
         return [Replica(runner, explainer_for(runner, method, check, scene))]
     if uncertainty.kind == ENSEMBLE:
         for member in uncertainty.members:
-            _check_alike(runner, member)
+            check_alike(runner, member)
         members = (runner, *uncertainty.members)
         return [Replica(member, explainer_for(member, method, check, scene)) for member in members]
     if uncertainty.kind == NOISE:
@@ -163,7 +163,9 @@ def replicas_of(
     ]
 
 
-def _check_alike(first: Runner, member: Runner) -> None:
+def check_alike(first: Runner, member: Runner) -> None:
+    """Raise a ModelError unless a network reads the channels of the first and maps its classes."""
+
     def facts(runner: Runner) -> dict[str, object]:
         channels = [(channel.name, channel.grid) for channel in runner.card.channels]
         heads = [(head.name, head.kind, [c.name for c in head.classes]) for head in runner.card.heads]

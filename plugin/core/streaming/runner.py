@@ -160,6 +160,9 @@ class Runner:
         ``auto``, ``cpu`` or ``cuda``.
     precision : str
         ``float32``, ``bfloat16`` or ``float64``; see :func:`usable_precision`.
+    fast : bool
+        Whether fast paths of the architecture are used; without them all follows from the definition, which a
+        caller may have changed.
 
     Raises
     ------
@@ -168,7 +171,12 @@ class Runner:
     """
 
     def __init__(
-        self, card: ModelCard, module: nn.Module, device: str = "auto", precision: str = "float32"
+        self,
+        card: ModelCard,
+        module: nn.Module,
+        device: str = "auto",
+        precision: str = "float32",
+        fast: bool = True,
     ) -> None:
         self.card = card
         self.device = resolve_device(device)
@@ -183,7 +191,7 @@ class Runner:
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         with refused_if_full(self.device):
-            own = fast_paths(self.module, self.dtype)
+            own = fast_paths(self.module, self.dtype) if fast else None
             # What the architecture computes faster than by the definition; what is None there follows from it.
             self.fast: FastPaths = own or self._definition()
         # Whether large tiles cost neither forward passes nor gradients their speed.

@@ -12,11 +12,14 @@ TESTS: Words = {
     "mirroring": "the scene mirrored: whether relevance grows or decays along rows or columns all the same",
     "randomised_weights": "the same map of networks with shuffled weights, which have learned nothing",
     "rule_comparison": "the other methods: how well each adds up, and how like the map theirs are",
-    "focus": "outliers capped, values shifted and scaled: whether the map moves while the prediction does not",
+    "focus": "outliers capped, values shifted and scaled, gaps filled and edges padded otherwise: whether the map "
+    "moves while the prediction does not",
+    "permutation": "columns or rows in another order, and the map put back in order: whether relevance depends on when "
+    "they are read; for networks that read a scene in a direction",
 }
 DEFAULTS: Mapping[str, int] = {"repeats": 19, "sample": 12, "seed": 0}
 # Verdicts of a test.
-ARTIFACT, NEGLIGIBLE, NONE, UNTRAINED, TRAINED, REPORTED, NOT_APPLICABLE = (
-    "artifact", "negligible", "none found", "not shown to depend on training", "depends on training", "reported",
-    "does not apply",
+ARTIFACT, NEGLIGIBLE, NONE, UNTRAINED, TRAINED, UNDECIDED, REPORTED, NOT_APPLICABLE = (
+    "artifact", "negligible", "none found", "not shown to depend on training", "depends on training", "undecided",
+    "reported", "does not apply",
 )  # fmt: skip

@@ -46,17 +46,18 @@ class PercentileSink:
 
     Parameters
     ----------
-    sink : Sink
-        What is written: (band, row, column).
+    sink : Sink or None
+        What is written: (band, row, column); None where only the limits are wanted.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink | None) -> None:
         self._sink = sink
         self._subsample = Subsample()
 
     def write(self, values: np.ndarray) -> None:
         """Write a strip."""
-        self._sink.write(values)
+        if self._sink is not None:
+            self._sink.write(values)
         self._subsample.add(values)
 
     def limit(self, band: int) -> float:

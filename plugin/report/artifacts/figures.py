@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from .report import TestRow, WindowPicture
 
 TITLES = ("relevance", "drawn whatever the input", "corrected")
-# Colours end where all but two in a hundred pixels lie below, as in QGIS.
+# Colours end where all but two in a hundred pixels lie below, where no limit is given.
 SHOWN_PERCENTILE = 98.0
+# Opacity of what may be chance, as in QGIS.
+FAINT = 80 / 255
 SIGNIFICANT = 0.05
 
 
-def maps_figure(pictures: Sequence[WindowPicture], unit: str) -> Figure:
-    """Draw map, artifact and corrected map of some windows in one scale."""
+def maps_figure(pictures: Sequence[WindowPicture], unit: str, limit: float | None = None) -> Figure:
+    """Draw map, artifact and corrected map of some windows in one scale, whose colours end at `limit`."""
     colours = LinearSegmentedColormap.from_list("relevance", DIVERGING)
-    sizes = np.concatenate(
-        [np.abs(picture.relevance[np.isfinite(picture.relevance)]) for picture in pictures]
-    )
-    limit = about_zero(float(np.percentile(sizes, SHOWN_PERCENTILE)) if len(sizes) else 0.0)
+    if limit is None:
+        sizes = np.concatenate(
+            [np.abs(picture.relevance[np.isfinite(picture.relevance)]) for picture in pictures]
+        )
+        limit = about_zero(float(np.percentile(sizes, SHOWN_PERCENTILE)) if len(sizes) else 0.0)
     figure = blank_figure(8.4, 2.7 * len(pictures) + 0.4)
     panels = figure.subplots(len(pictures), 3, squeeze=False)
     for row, picture in zip(panels, pictures):
@@ -37,6 +40,8 @@ def maps_figure(pictures: Sequence[WindowPicture], unit: str) -> Figure:
             zip(row, (picture.relevance, picture.artifact, picture.corrected))
         ):
             alpha = np.isfinite(values).astype(float)
+            if number == 2:
+                alpha *= np.where(fact, 1.0, FAINT)
             image = axes.imshow(
                 np.nan_to_num(values),
                 cmap=colours,

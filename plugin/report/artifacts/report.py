@@ -14,16 +14,22 @@ from ..page.html import Figure, Section, Table, listed, render
 from ..page.model_facts import ModelFacts
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import maps_figure, strips_figure
-from .sentences import ARTIFACTS, NAMES, REMEDIES, percent, sentence
+from .sentences import ARTIFACTS, NAMES, REMEDIES, percent, sentence, statistic_unit
 
 FORMAT = "floelens-artifacts-report"
 FORMAT_VERSION = 1
 COLUMNS = (
     "test", "part", "statistic", "null_low", "null_median", "null_high", "p", "p_holm", "size", "verdict", "meaning",
+    "sensor", "statistic_unit", "size_unit", "conservation_error",
 )  # fmt: skip
-_TYPES = dict.fromkeys(("test", "part", "verdict", "meaning"), "String")
+_TYPES = dict.fromkeys(
+    ("test", "part", "verdict", "meaning", "sensor", "statistic_unit", "size_unit"), "String"
+)
+SIZE_UNIT = "share of the sum of |relevance|, 0 to 1"
 # Share of relevance at pixels that exceed noise below which no pixel is pointed at.
 LEAST_FACT = 0.01
+# Share of the map below which an artifact changes its size in places, and adds nothing to it.
+LEAST = 0.001
 # Share of the map from which an artifact matters everywhere.
 MUCH = 0.1
 
@@ -44,11 +50,13 @@ class TestRow:
         P-value, and corrected.
     verdict : str
         ``artifact``, ``negligible``, ``none found``, ``depends on training``, ``not shown to depend on training``,
-        ``reported`` or ``does not apply``.
+        ``undecided``, ``reported`` or ``does not apply``.
     size : float or None
         Share of the map concerned.
     numbers : mapping
         More, by name.
+    sensor : str
+        ``""`` for the map on the SAR grid, ``radiometry`` for that of the radiometer's cells.
     """
 
     test: str
@@ -60,17 +68,20 @@ class TestRow:
     verdict: str
     size: float | None
     numbers: Mapping[str, float]
+    sensor: str = ""
 
     @property
     def meaning(self) -> str:
         """What it means."""
         numbers = {**self.numbers, "p": 1.0 if self.p is None else self.p}
-        return sentence(self.test, self.part, self.verdict, self.size, self.statistic, numbers)
+        said = sentence(self.test, self.part, self.verdict, self.size, self.statistic, numbers)
+        return f"{self.sensor.capitalize()}: {said}" if self.sensor else said
 
     @property
     def name(self) -> str:
         """How figures call it."""
-        return f"{NAMES[self.test]}: {self.part}" if self.part else NAMES[self.test]
+        name = f"{NAMES[self.test]}: {self.part}" if self.part else NAMES[self.test]
+        return f"{name}, {self.sensor}" if self.sensor else name
 
     def cells(self) -> dict[str, Any]:
         """Return the row of the table."""
@@ -78,7 +89,9 @@ class TestRow:
         return {
             "test": self.test, "part": self.part, "statistic": self.statistic, "null_low": low, "null_median": middle,
             "null_high": high, "p": self.p, "p_holm": self.p_holm, "size": self.size, "verdict": self.verdict,
-            "meaning": self.meaning,
+            "meaning": self.meaning, "sensor": self.sensor or "sar",
+            "statistic_unit": statistic_unit(self.test, self.part), "size_unit": "" if self.size is None else SIZE_UNIT,
+            "conservation_error": self.numbers.get("conservation_error"),
         }  # fmt: skip
 
 
@@ -104,6 +117,25 @@ class WindowPicture:
 
 
 @dataclass(frozen=True)
+class RadiometryFacts:
+    """What was found of the radiometry's own map.
+
+    Parameters
+    ----------
+    artifact_share : float
+        Share of the artifact in the sizes of artifact and corrected map.
+    fact_share : float
+        Share of |relevance| in cells that are significant.
+    cells : int
+        How many were looked at.
+    """
+
+    artifact_share: float
+    fact_share: float
+    cells: int
+
+
+@dataclass(frozen=True)
 class ArtifactReport:
     """All that the report says.
 
@@ -126,7 +158,15 @@ class ArtifactReport:
     artifact_share, fact_share : float
         Share of the artifact in |artifact| + |corrected|; share of |relevance| that is significant.
     sums : mapping
-        ``relevance``, ``corrected`` and ``artifact``: sums over all pixels.
+        ``relevance``, ``corrected`` and ``artifact``: sums over all pixels; with ``mwr_`` before, of the radiometry.
+    limit : float, optional
+        Relevance at which the colours end, as in QGIS; from the pictures where None.
+    not_tried : tuple of str
+        Tests that were left out.
+    region : str
+        Where the map is judged; everywhere where empty.
+    radiometry : RadiometryFacts, optional
+        Of a network that reads a radiometer.
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -150,6 +190,10 @@ class ArtifactReport:
     artifact_share: float
     fact_share: float
     sums: Mapping[str, float]
+    limit: float | None = None
+    not_tried: tuple[str, ...] = ()
+    region: str = ""
+    radiometry: RadiometryFacts | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -172,16 +216,20 @@ def summary(report: ArtifactReport) -> list[str]:
 
 def _trust(report: ArtifactReport) -> str:
     if report.untrained:
-        return (
-            "This map cannot be trusted: networks with shuffled weights make such a map; it shows the architecture, "
-            "not what was learned."
-        )
+        if any(row.verdict == UNTRAINED and row.part == "all layers" for row in report.rows):
+            why = "networks with shuffled weights make such a map; it shows the architecture, not what was learned."
+        else:
+            why = "with half of the layers shuffled it stays as it is; it does not show what they learned."
+        return f"This map cannot be trusted: {why}"
     if not report.found:
         start = "No artifact was found by these tests"
         return (
             f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
         )
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
+    if report.artifact_share < LEAST:
+        changed = "relevance is too small or too large in places"
+        return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
     share = percent(report.artifact_share)
     much = "In parts this map is drawn" if report.artifact_share >= MUCH else "Little of this map is drawn"
     return f"{much} whatever the input: {kinds} found, {share} of the map."
@@ -200,12 +248,14 @@ def _where(report: ArtifactReport) -> str:
     if not report.found:
         fact = percent(report.fact_share)
         return f"Most certain are pixels with a q-value up to 0.05, {fact} of the relevance: noise makes less there."
-    names = [
-        ARTIFACTS[row.test, row.part].format(**{"period": 0.0, "reach": 0.0, **row.numbers})
-        for row in report.found[:2]
-    ]
+    names = [_named(row) for row in report.found[:2]]
     pixels = "" if _any_pixel(report) else "; nor single pixels, since none exceeds noise"
     return f"What not to trust: {listed(names)}{pixels}."
+
+
+def _named(row: TestRow) -> str:
+    name = ARTIFACTS[row.test, row.part].format(**{"period": 0.0, "reach": 0.0, **row.numbers})
+    return f"{name} ({row.sensor})" if row.sensor else name
 
 
 def _remedy(report: ArtifactReport) -> str:
@@ -229,28 +279,15 @@ def artifact_html(report: ArtifactReport) -> str:
         "target": report.target,
         "method": report.method_text,
         "windows": f"{report.windows}, {percent(report.sampled)} of the region",
+        **({"judged in": report.region} if report.region else {}),
         "null maps": report.repeats,
+        **({"not tried": listed([NAMES[word] for word in report.not_tried])} if report.not_tried else {}),
         "passes through the network": f"{report.passes:.3g} for each window",
     }
     tested = [row for row in report.rows if row.quantiles]
     sections = []
     if report.pictures:
-        picture = figures.svg(
-            maps_figure(report.pictures, report.unit), "maps", "map, artifact and corrected map"
-        )
-        sections.append(
-            Section(
-                "Map, artifact, corrected map",
-                figures=(
-                    Figure(
-                        picture,
-                        "Each row a window, all in one scale. Left: the relevance map. Middle: what stays in place "
-                        "whatever the input. Right: the rest; outlined where its q-value is up to 0.05.",
-                    ),
-                ),
-                tables=(Table((("what", ""), ("sum", report.unit)), _sum_rows(report), "What adds up"),),
-            )
-        )
+        sections.append(_pictures(report))
     columns = (
         ("name", "test"), ("p", "p"), ("p_holm", "p (Holm)"), ("size", "share"), ("verdict", "verdict"),
         ("meaning", "what it means"),
@@ -268,7 +305,17 @@ def artifact_html(report: ArtifactReport) -> str:
                 "significant after Holm's correction.",
             ),
         )
-    sections.append(Section("Tests", figures=strips, tables=(Table(columns, printed),)))
+    left_out = (
+        f"Not tried: {listed([NAMES[word] for word in report.not_tried])}. What they would find is not known.",
+    )
+    sections.append(
+        Section(
+            "Tests",
+            figures=strips,
+            tables=(Table(columns, printed),),
+            points=left_out if report.not_tried else (),
+        )
+    )
     sections.append(
         Section(
             "What was asked",
@@ -289,8 +336,39 @@ def artifact_html(report: ArtifactReport) -> str:
     )
 
 
+def _pictures(report: ArtifactReport) -> Section:
+    """Return the section of the maps."""
+    picture = figures.svg(
+        maps_figure(report.pictures, report.unit, report.limit), "maps", "map, artifact and corrected map"
+    )
+    shown = len(report.pictures)
+    which = f"{shown} of {report.windows} windows, those with the largest artifact"
+    if shown == report.windows:
+        which = "all windows" if shown > 1 else "the window"
+    return Section(
+        "Map, artifact, corrected map",
+        figures=(
+            Figure(
+                picture,
+                f"Each row a window ({which}), in the colours of the layer in QGIS. Left: the relevance map. Middle: "
+                "what stays in place whatever the input. Right: the rest; in full colours and outlined where its "
+                "q-value is up to 0.05, faint where it may be chance.",
+            ),
+        ),
+        tables=(
+            Table((("what", ""), ("sum", report.unit)), _sum_rows(report), "What adds up"),
+            Table(
+                (("map", "map"), ("artifact", "artifact"), ("fact", "fact")),
+                _share_rows(report),
+                "How much is artifact, how much fact",
+            ),
+        ),
+    )
+
+
 CAVEATS = (
-    "The map looked at is the sum over the channels on the SAR grid; relevance of radiometry lies on its own cells.",
+    "The map looked at is the sum over the channels on the SAR grid. Relevance of radiometry lies on its own cells and "
+    "is tested by itself, by null inputs and shuffled weights.",
     "The artifact is what stays in place whatever the input. The answer to the mean and the spectrum of a window (band "
     "null_mean) is the data's, and stays in the corrected map.",
     "Noise keeps means and spectra of each window and has random phases. Where the map exceeds what noise gives, the "
@@ -304,7 +382,20 @@ CAVEATS = (
 
 def _sum_rows(report: ArtifactReport) -> list[dict]:
     names = {"relevance": "relevance map", "corrected": "corrected map", "artifact": "artifact"}
-    return [{"what": text, "sum": report.sums[name]} for name, text in names.items()]
+    names |= {f"mwr_{name}": f"{text}, radiometry" for name, text in names.items()}
+    return [{"what": text, "sum": report.sums[name]} for name, text in names.items() if name in report.sums]
+
+
+def _share_rows(report: ArtifactReport) -> list[dict]:
+    """Return the shares of artifact and of pixels that are fact, by sensor."""
+    rows = [("SAR", report.artifact_share, report.fact_share)]
+    if report.radiometry is not None:
+        mine = report.radiometry
+        rows.append((f"radiometry ({mine.cells} cells)", mine.artifact_share, mine.fact_share))
+    return [
+        {"map": name, "artifact": percent(artifact), "fact": f"{percent(fact)} of the relevance"}
+        for name, artifact, fact in rows
+    ]
 
 
 def artifact_csv(report: ArtifactReport) -> str:
@@ -337,6 +428,9 @@ def artifact_json(report: ArtifactReport) -> str:
             "artifact_share": report.artifact_share,
             "fact_share": report.fact_share,
             "sums": report.sums,
+            "colours_end_at": report.limit,
+            "not_tried": report.not_tried,
+            "radiometry": report.radiometry,
             "tests": [{**row.cells(), "numbers": row.numbers} for row in report.rows],
             "caveats": CAVEATS,
             "provenance": report.provenance,

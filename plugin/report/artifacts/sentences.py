@@ -11,6 +11,7 @@ NAMES = {
     "randomised_weights": "shuffled weights",
     "rule_comparison": "other methods",
     "focus": "focus",
+    "permutation": "other order",
 }
 ARTIFACTS = {
     ("null_input", "zero"): "relevance without any input",
@@ -20,6 +21,7 @@ ARTIFACTS = {
     ("translation", ""): "structure that stays when the scene moves",
     ("mirroring", ""): "a trend along rows or columns",
     ("focus", ""): "peaks at outliers of the input",
+    ("permutation", ""): "relevance that depends on when a row or column is read",
 }
 REMEDIES = {
     ("null_input", "zero"): "Read the corrected map; compare a method without biases.",
@@ -29,6 +31,7 @@ REMEDIES = {
     ("translation", ""): "Run again on a shifted EXTENT and trust what moves along.",
     ("mirroring", ""): "Do not compare one side of the scene with the other.",
     ("focus", ""): "Run relevance with CAP=5, or mask the outliers.",
+    ("permutation", ""): "Do not compare what is read early with what is read late.",
 }
 _FOUND = {
     (
@@ -53,11 +56,22 @@ _FOUND = {
         "focus",
         "",
     ): "Where {outliers:.0f} outliers are capped the map moves by {size} more than the prediction does.",
+    (
+        "permutation",
+        "",
+    ): "In another order of reading, the map put back in order differs by up to {size}: when a row or column is read "
+    "counts.",
 }
 _SHIFTS = {
     "offset": "With SAR values raised by a tenth of their spread {size} of the map moves, and {moved} of the logits.",
     "scale": "With the contrast of SAR raised by a tenth {size} of the map moves, and {moved} of the logits.",
+    "mask_fill": "With gaps and land filled otherwise {size} of the map moves, and {moved} of the logits.",
+    "padding": "With edges padded by the nearest value instead of zeros {size} of the map near them moves, and {moved} "
+    "of the logits.",
 }
+# What the statistic of a row is.
+_STANDARDISED = "standard deviations over reference values"
+_CORRELATION, _SHARE = "rank correlation", "share of the map"
 _CLEAR = {
     (
         "null_input",
@@ -69,6 +83,7 @@ _CLEAR = {
     ("translation", ""): "The map moves with the scene.",
     ("mirroring", ""): "Relevance has no trend of its own along rows or columns.",
     ("focus", ""): "Capping outliers does not move the map.",
+    ("permutation", ""): "In another order of reading the map is the same, put back in order.",
 }
 
 
@@ -81,19 +96,29 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
+def statistic_unit(test: str, part: str) -> str:
+    """Return in which unit the statistic of a row is."""
+    if test in ("randomised_weights", "rule_comparison"):
+        return _CORRELATION
+    if part in ("zero", "constant") or (test == "focus" and part):
+        return _SHARE
+    return _STANDARDISED
+
+
 def sentence(
     test: str, part: str, verdict: str, size: float | None, statistic: float, numbers: Mapping[str, float]
 ) -> str:
-    """Return what a row means."""
+    """Return what a row of the map on the SAR grid means."""
     values = {"size": percent(size), "period": 0.0, "reach": 0.0, "outliers": 0.0, **numbers}
     if test == "randomised_weights":
         return _weights(part, verdict, size, statistic, numbers)
-    if test == "rule_comparison":
+    if test == "rule_comparison" and part:
         error = numbers.get("conservation_error", float("nan"))
-        adds = "" if error != error else f" It adds up{_within(error)}."
-        return f"{part} ranks pixels like the map with a correlation of {statistic:.2f}.{adds}"
+        return f"{part} ranks pixels like the map with a correlation of {statistic:.2f}.{_conserved(error)}"
     if test == "focus" and part:
         return _SHIFTS[part].format(size=percent(size), moved=percent(numbers["prediction_change"]))
+    if test == "permutation" and numbers.get("direction") == 0:
+        return "Not applicable: the network reads the scene without a direction."
     if verdict == "does not apply" and (test, part) != ("null_input", "noise"):
         return "No window was large enough for this test."
     found = verdict in ("artifact", "negligible") or (test, part) in (
@@ -105,8 +130,13 @@ def sentence(
     return f"{text} Too little to matter." if verdict == "negligible" else text
 
 
-def _within(error: float) -> str:
-    return "" if error < 1e-5 else f" to within {100 * error:.2g} %"
+def _conserved(error: float) -> str:
+    """Return how far the sum of a map is from the explained logit: |ΣR - f|/|f|."""
+    if error != error:
+        return ""
+    if error < 1e-4:
+        return " Its sum is the explained logit."
+    return f" Its sum differs from the explained logit by {percent(error)} of it."
 
 
 def _weights(
@@ -114,14 +144,32 @@ def _weights(
 ) -> str:
     if verdict == "does not apply":
         return "No window was large enough for this test."
+    if part == "other trained networks":
+        return _ensemble(verdict, size, statistic, numbers)
     if part != "all layers":
-        return f"With the {part} shuffled the map's rank correlation with the trained one is {statistic:.2f}."
-    among = numbers.get("among_untrained", float("nan"))
+        start = f"With the {part} shuffled the map's rank correlation with the trained one is {statistic:.2f}"
+        if verdict == "not shown to depend on training":
+            return f"{start}: this method does not see what they learned."
+        return f"{start}."
+    start = f"Maps of networks that learned nothing have a rank correlation of {statistic:.2f} with this one"
+    shared = f"{percent(size)} of it lies where theirs does."
+    among = numbers.get("among_untrained")
+    if among is None:
+        return f"{start}; {shared}"
+    start = f"{start} and of {among:.2f} with each other; {shared}"
+    return start + {
+        "depends on training": " It depends on what the network learned.",
+        "undecided": " It is unlike theirs, but they are as unlike each other: whether it depends on what was learned, "
+        f"this test cannot tell (p = {numbers.get('p', 1.0):.2g}).",
+    }.get(verdict, " It shows the architecture, not what was learned.")
+
+
+def _ensemble(verdict: str, size: float | None, statistic: float, numbers: Mapping[str, float]) -> str:
+    number = int(numbers["networks"])
     start = (
-        f"Maps of networks that learned nothing have a rank correlation of {statistic:.2f} with this one and of "
-        f"{among:.2f} with each other; {percent(size)} of it lies where theirs does."
+        f"{number} other trained network{'s'[: number != 1]}: a mean rank correlation of {statistic:.2f} with this "
+        f"map; {percent(size)} of it lies where all of theirs do."
     )
     if verdict == "depends on training":
-        differs = numbers.get("p", 0.0) <= 0.05
-        return f"{start} {'It depends on what the network learned.' if differs else 'They are hardly alike.'}"
-    return f"{start} It shows the architecture, not what was learned."
+        return f"{start} That is more than shuffled networks have in common with it: it was learned."
+    return f"{start} Shuffled networks have as much in common with it (p = {numbers.get('p', 1.0):.2g})."

@@ -1,7 +1,12 @@
-"""How the share of an artifact looks in QGIS: clear where the data speak, dark where the network draws by itself."""
+"""How fact and artifact look in QGIS.
+
+The share of an artifact is clear where the data speak, and dark where the network draws by itself. The corrected map
+has the colours of relevance: full where a pixel is fact, faint where it may be chance.
+"""
 
 from __future__ import annotations
 
+from .layers import relevance_style
 from .qml import LegendEntry, pseudo_colour_renderer, raster_style
 
 
@@ -15,3 +20,27 @@ def share_style(*, band: int = 1, start_time: str | None = None) -> str:
     limits = ("0: from the data", "1: drawn whatever the input")
     renderer = pseudo_colour_renderer(band, ramp, 0.0, 1.0, "INTERPOLATED", limits=limits)
     return raster_style(renderer, start_time)
+
+
+def fact_style(
+    class_name: str, limit: float, *, opacity_band: int, start_time: str | None = None, slopes: bool = False
+) -> str:
+    """Return the style of the corrected map: full colours where its band of opacities says fact, faint elsewhere.
+
+    Parameters
+    ----------
+    class_name : str
+        The class explained.
+    limit : float
+        Relevance at which the colours end, as in the report.
+    opacity_band : int
+        The band that holds opacities.
+    start_time : str, optional
+        Start of the scene, ISO 8601.
+    slopes : bool
+        Whether the values are slopes.
+    """
+    note = "; faint: may be chance (q > 0.05)"
+    return relevance_style(
+        class_name, limit, start_time=start_time, slopes=slopes, opacity_band=opacity_band, note=note
+    )

@@ -158,6 +158,8 @@ def relevance_style(
     start_time: str | None = None,
     slopes: bool = False,
     unit: str = "",
+    opacity_band: int | None = None,
+    note: str = "",
 ) -> str:
     """Return the style of a relevance raster: purple speaks against the class, orange for it.
 
@@ -182,6 +184,10 @@ def relevance_style(
         Whether the values are slopes, not relevance: what a rise of the channel would do.
     unit : str
         Of the values, for the legend; default: logit, or logit per sd for slopes.
+    opacity_band : int, optional
+        Band of opacities, 0 to 255; opaque everywhere where None.
+    note : str
+        What the legend says at its end.
     """
     limit = about_zero(limit)
     speaks = ": a rise speaks" if slopes else " speaks"
@@ -189,9 +195,11 @@ def relevance_style(
     limits = (
         # The number first: the layer panel cuts what is long.
         f"≤ −{_short(limit)}{speaks} against {class_name} ({unit})",
-        f"≥ {_short(limit)}{speaks} for {class_name} ({unit})" + footprint_note(footprint_km),
+        f"≥ {_short(limit)}{speaks} for {class_name} ({unit})" + footprint_note(footprint_km) + note,
     )
-    return diverging_style(limit, limits, band=band, start_time=start_time, clear_zero=True)
+    return diverging_style(
+        limit, limits, band=band, start_time=start_time, clear_zero=True, opacity_band=opacity_band
+    )
 
 
 def about_zero(limit: float) -> float:
@@ -206,17 +214,21 @@ def diverging_style(
     band: int = 1,
     start_time: str | None = None,
     clear_zero: bool = False,
+    opacity_band: int | None = None,
 ) -> str:
     """Return the style purple - white - orange from -`limit` to `limit`; `limits`: what its ends are called.
 
     With `clear_zero` what is zero to the last digit is not drawn: there nothing acts on the class, as
-    around a point or polygons that were explained, and layers below show.
+    around a point or polygons that were explained, and layers below show. With `opacity_band` pixels are as opaque
+    as that band says, 0 to 255.
     """
     entries = [
         LegendEntry(limit * share, f"{limit * share:.3g}", colour)
         for share, colour in zip((-1.0, -0.5, 0.0, 0.5, 1.0), DIVERGING)
     ]
     renderer = pseudo_colour_renderer(band, entries, -limit, limit, "INTERPOLATED", limits=limits)
+    if opacity_band is not None:
+        renderer.set("alphaBand", str(opacity_band))
     if clear_zero:
         cleared = ElementTree.SubElement(next(renderer.iter("rasterTransparency")), "singleValuePixelList")
         ElementTree.SubElement(cleared, "pixelListEntry", min="0", max="0", percentTransparent="100")

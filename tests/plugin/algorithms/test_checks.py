@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from floelens.plugin.algorithms.framework.base import in_words
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -75,6 +76,7 @@ def test_a_layer_that_is_called_like_a_file_is_no_missing_file(provider, context
     try:
         for value in ("aoi.gpkg", layer.id()):
             assert provider.algorithm("relevance").create().problem({"AOI": value}) is None
+            assert provider.algorithm("relevance").create().problem({"SAR": value}) is None
     finally:
         project.removeMapLayer(layer.id())
 
@@ -141,6 +143,25 @@ def test_an_extent_in_an_empty_reference_system_is_refused(check, extent):
 def test_a_drawn_rectangle_without_a_reference_system_is_refused(check):
     nowhere = QgsReferencedRectangle(QgsRectangle(0, 0, 1, 1), QgsCoordinateReferenceSystem())
     assert check(EXTENT=nowhere).startswith("EXTENT names an empty coordinate reference system")
+
+
+def test_an_enum_of_several_words_takes_the_numbers_by_which_qgis_lists_them(provider):
+    algorithm = provider.algorithm("artifacts").create()
+    definitions = algorithm.parameterDefinitions()
+    for value in ([0, 5], "0,5", ["null_input", "5"], (0, "focus")):
+        assert in_words(definitions, {"TESTS": value})["TESTS"] == ["null_input", "focus"]
+    for value in ("null_input,focus", [99], ["zero"], True):
+        assert in_words(definitions, {"TESTS": value})["TESTS"] == value
+
+
+def test_a_number_beyond_the_list_of_an_enum_of_several_words_is_refused(
+    provider, context, backscatter, tmp_path
+):
+    algorithm = provider.algorithm("artifacts").create()
+    given = {"SAR": str(backscatter), "ARTIFACT": str(tmp_path / "a.tif")}
+    assert algorithm.checkParameterValues({**given, "TESTS": [0, 5]}, context) == (True, "")
+    _, message = algorithm.checkParameterValues({**given, "TESTS": "0,99"}, context)
+    assert message.startswith("TESTS is '99'; it must be one of: null_input, translation")
 
 
 def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check):

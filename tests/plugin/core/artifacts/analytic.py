@@ -6,12 +6,15 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from floelens.plugin.core.artifacts.maps import Maps
 from floelens.plugin.ground.protocols import Patch
 from floelens.plugin.ground.window import Window
 from scipy.ndimage import gaussian_filter
 
 # map(standardised inputs (channel, row, column), window of these): (row, column).
 MapOf = Callable[[np.ndarray, Window], np.ndarray]
+# cells(patch, window): relevance of a radiometer's cells (cell row, cell column).
+CellsOf = Callable[[Patch, Window], np.ndarray]
 
 
 def clean(inputs: np.ndarray, _window: Window, gain: float = 1.0) -> np.ndarray:
@@ -30,10 +33,13 @@ class Analytic:
         periods: tuple[int, ...] = (),
         logit_of: MapOf | None = None,
         untrained: MapOf | None = None,
+        feeding_axis: int | None = None,
+        cells_of: CellsOf | None = None,
     ) -> None:
         self.scene, self.map_of, self.radius, self.periods = scene, map_of, radius, periods
         self._logit_of, self._untrained = logit_of or map_of, untrained
-        self.mapped = 0
+        self.feeding_axis, self._cells_of = feeding_axis, cells_of
+        self.ratio, self.mapped = 8, 0
 
     def needs(self, core: Window, margin: int = 0) -> Window:
         return core.grown(2 * self.radius + margin, within=self.scene)
@@ -42,6 +48,10 @@ class Analytic:
         self.mapped += core.rows * core.cols
         values = self.map_of(np.nan_to_num(patch.fine).astype(float), patch.window)[core.slices(patch.window)]
         return np.where(patch.valid[core.slices(patch.window)], values, np.nan)
+
+    def maps(self, patch: Patch, core: Window) -> Maps:
+        cells = None if self._cells_of is None else self._cells_of(patch, core)
+        return Maps(self.relevance(patch, core), cells)
 
     def logits(self, patch: Patch, core: Window) -> np.ndarray:
         return self._logit_of(np.nan_to_num(patch.fine).astype(float), patch.window)[
@@ -63,6 +73,12 @@ class Analytic:
             return np.einsum("ij,jrc->irc", mixed, inputs)[0] * inputs[1]
 
         return Analytic(self.scene, other, self.radius, self.periods)
+
+    def refilled(self) -> Analytic:
+        return self
+
+    def padded(self) -> None:
+        return None
 
     def compared(self) -> dict:
         return {}

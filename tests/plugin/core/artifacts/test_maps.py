@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.artifacts.experiments import similarity
-from floelens.plugin.core.artifacts.maps import NetworkMapper
+from floelens.plugin.core.artifacts.maps import COMPARED, NetworkMapper
 from floelens.plugin.core.artifacts.periods import structural_periods
-from floelens.plugin.core.artifacts.randomised import layers_with_weights, randomised
+from floelens.plugin.core.artifacts.run import Study
+from floelens.plugin.core.artifacts.settings import Settings, fewer
+from floelens.plugin.core.artifacts.variants import layers_with_weights, padded_otherwise, randomised
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.core.relevance.run import run_relevance
 from floelens.plugin.core.streaming.engine import scene_window
@@ -21,6 +23,7 @@ from floelens.tests.plugin.core.tiny_networks import ListSink, TinyFusion, tiny_
 from torch import nn
 
 CORE = Window(24, 20, 20, 24)
+BLOCK = Window(0, 8, 52, 52)
 ICE = Target(head="concentration")
 
 
@@ -88,7 +91,70 @@ def test_zplus_on_a_relu_network_does_not_see_the_last_layers(method, alike):
     assert all((correlation >= 0.7) == alike for _, correlation in found)
 
 
+def test_another_padding_changes_the_map_near_edges_alone_and_the_network_is_left_alone():
+    scene = tiny_scene(gaps=False)
+    network = TinyFusion()
+    mapper = mapper_of(network, scene)
+    whole = scene_window(scene)
+    patch = scene.read(whole)
+    before, after = mapper.relevance(patch, whole), mapper.padded().relevance(patch, whole)
+    reach = 2 * mapper.radius
+    inner = slice(reach, -reach), slice(reach, -reach)
+    np.testing.assert_allclose(before[inner], after[inner], atol=1e-12)
+    assert np.abs(before - after)[0].max() > 1e-3
+    assert network.conv1.padding_mode == "zeros"
+    assert padded_otherwise(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect")) is None
+
+
+def test_the_conservation_error_is_what_the_sum_of_the_map_lacks_of_the_logits():
+    scene = tiny_scene(gaps=False)
+    network = TinyFusion().double().eval()
+    mapper = mapper_of(network, scene)
+    whole = scene_window(scene)
+    patch = scene.read(whole)
+    found = mapper.maps(patch, whole)
+    inputs = Runner(tiny_card(), network, "cpu", "float64").standardise(patch)
+    fine, coarse = inputs.fine.requires_grad_(), inputs.coarse.requires_grad_()
+    logits = network(fine, coarse)[:, 0].sum()
+    logits.backward()
+    received = (fine * fine.grad).sum() + (coarse * coarse.grad).sum()
+    assert found.target_sum == pytest.approx(float(logits.detach()), rel=1e-9)
+    assert found.relevance_sum == pytest.approx(float(received.detach()), rel=1e-9)
+
+
+def test_cells_of_a_window_are_those_of_the_radiometers_channels_in_the_whole_scene():
+    scene = tiny_scene()
+    mapper = mapper_of(TinyFusion(), scene)
+    whole = scene_window(scene)
+    runner = Runner(tiny_card(), TinyFusion(), "cpu", "float64")
+    plan = Plan(whole, whole, runner.radius, runner.alignment, 1000, 1000)
+    found = run_relevance(runner, scene, plan, ICE, Method(), None, Silent())
+    core = Window(24, 20, 20, 24)
+    cells = mapper.maps(scene.read(mapper.needs(core)), core).cells
+    here = core.coarser(runner.ratio).slices()
+    np.testing.assert_allclose(cells, found.coarse_relevance[(slice(None), *here)].sum(axis=0), atol=1e-12)
+    odd = Window(25, 20, 20, 24)
+    assert mapper.maps(scene.read(mapper.needs(odd)), odd).cells is None
+
+
 def test_periods_are_those_of_strides_and_cells():
     network = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2), nn.MaxPool2d(2), nn.Upsample(scale_factor=4))
     assert structural_periods(network, 25) == (2, 4, 8, 16, 25, 50)
     assert structural_periods(nn.Conv2d(2, 3, 3), 1) == ()
+
+
+def test_every_method_is_compared_with_the_map_and_with_the_logit_it_should_add_up_to(monkeypatch):
+    monkeypatch.setattr("floelens.plugin.core.artifacts.sensors.REPLICATES", 1)
+    scene = tiny_scene(gaps=False)
+    mapper = mapper_of(TinyFusion(), scene)
+    study = Study(mapper, scene_window(scene), [BLOCK], Settings(("rule_comparison",)))
+    study.look(scene.read(study.needs(BLOCK)), BLOCK)
+    rows = {finding.part: finding for finding in study.findings()}
+    assert set(rows) == set(COMPARED)
+    own = rows["gradient_x_input"]
+    assert own.statistic == pytest.approx(1.0)
+    (piece,) = fewer([BLOCK])
+    found = mapper.maps(scene.read(study.needs(BLOCK)), piece)
+    error = abs(found.relevance_sum - found.target_sum) / abs(found.target_sum)
+    assert own.numbers["conservation_error"] == pytest.approx(error)
+    assert own.numbers["conservation_error"] > 0.01  # biases take their part of the logit

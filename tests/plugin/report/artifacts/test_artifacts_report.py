@@ -59,6 +59,14 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
         ((BORDER, CLEAR), 0.03, 0.2, "Little of this map", "a border at the edges", "the outer 60 pixels"),
         ((BORDER,), 0.03, 0.0, "one artifact was found, 3 %", "nor single pixels", "areas, not pixels"),
         (
+            (BORDER,),
+            0.0,
+            0.2,
+            "one artifact was found: relevance is too",
+            "a border at",
+            "the outer 60 pixels",
+        ),
+        (
             (BORDER, PATTERN),
             0.2,
             0.2,
@@ -97,3 +105,50 @@ def test_page_table_and_json_hold_the_same_rows():
         assert row.meaning in text
     assert all(sentence in text for sentence in summary(study))
     assert "A <model>" in text
+
+
+def test_the_page_says_which_windows_it_shows_and_what_was_not_tried():
+    study = replace(report(CLEAR), windows=9, not_tried=("mirroring", "focus"))
+    text = " ".join(checked(artifact_html(study)).text)
+    assert "1 of 9 windows, those with the largest artifact" in text
+    assert "Not tried: scene mirrored and focus. What they would find is not known." in text
+    assert json.loads(artifact_json(study))["not_tried"] == ["mirroring", "focus"]
+    assert "Not tried" not in " ".join(checked(artifact_html(report(CLEAR))).text)
+
+
+def test_every_number_of_the_table_has_a_unit():
+    rule = replace(
+        CLEAR,
+        test="rule_comparison",
+        part="lrp_0",
+        quantiles=(),
+        size=None,
+        numbers={"conservation_error": 0.02},
+    )
+    study = report(BORDER, rule, replace(CLEAR, sensor="radiometry", test="null_input", part="local"))
+    rows = list(csv.DictReader(io.StringIO(artifact_csv(study))))
+    assert [row["statistic_unit"] for row in rows] == [
+        "standard deviations over reference values", "rank correlation", "standard deviations over reference values",
+    ]  # fmt: skip
+    assert [bool(row["size_unit"]) for row in rows] == [True, False, True]
+    assert rows[1]["conservation_error"] == "0.02"
+    assert rows[1]["meaning"].endswith("Its sum differs from the explained logit by 2 % of it.")
+    assert [row["sensor"] for row in rows] == ["sar", "sar", "radiometry"]
+    assert rows[2]["meaning"] == "Radiometry: Null maps look the same everywhere else."
+
+
+def test_what_is_common_by_training_is_never_claimed_beside_a_large_p():
+    row = replace(
+        CLEAR,
+        test="randomised_weights",
+        part="all layers",
+        p=0.3,
+        numbers={"among_untrained": 0.1},
+        verdict="undecided",
+    )
+    assert "this test cannot tell (p = 0.3)" in row.meaning
+    assert "depends on what the network learned" not in row.meaning
+    blind = replace(row, part="last 3 layers", verdict=UNTRAINED, numbers={"layers": 3.0})
+    assert summary(report(blind))[0].startswith(
+        "This map cannot be trusted: with half of the layers shuffled"
+    )

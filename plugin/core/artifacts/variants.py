@@ -1,5 +1,6 @@
-"""Networks that have learned nothing: their weights shuffled, from the output back or all at once.
+"""Networks that differ from the given one: with shuffled weights, or with edges padded otherwise.
 
+*Shuffled* from the output back or all at once, a network has learned nothing.
 Adebayo et al. 2018, arXiv 1810.03292. Each parameter's numbers are put in random order: their distribution stays, what
 training arranged is lost. Running statistics of batch norms are shuffled as well.
 """
@@ -49,3 +50,24 @@ def randomised(module: nn.Module, seed: int, layers: int | None = None) -> nn.Mo
                 order = torch.randperm(tensor.numel(), generator=draw).to(tensor.device)
                 tensor.copy_(tensor.flatten()[order].view_as(tensor))
     return changed
+
+
+def padded_otherwise(module: nn.Module) -> nn.Module | None:
+    """Return a copy of a network whose convolutions repeat the outermost value; None where none pads with zeros.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, which is left as it is.
+    """
+    changed = copy.deepcopy(module)
+    layers = [layer for layer in changed.modules() if _pads_with_zeros(layer)]
+    for layer in layers:
+        layer.padding_mode = "replicate"
+    return changed if layers else None
+
+
+def _pads_with_zeros(layer: nn.Module) -> bool:
+    if not isinstance(layer, nn.Conv2d) or layer.padding_mode != "zeros":
+        return False
+    return layer.padding == "same" if isinstance(layer.padding, str) else any(layer.padding)
