@@ -435,7 +435,7 @@ def test_states_of_two_parts_hold_all_pixels_and_merge_in_any_order(job, scene, 
 
 def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
     path = str(tmp_path / "zones.gpkg")
-    replace(job, zone_zscores=path, zone_size_km=10).run(Silent())
+    replace(job, zone_zscores=path, zone_size_km=7).run(Silent())
     zones = read_polygons(path)
     assert len(zones.wkb) == 9
     from osgeo import ogr
