@@ -30,6 +30,10 @@ from floelens.plugin.core.artifacts.scene import run_artifacts  # noqa: E402
 from floelens.plugin.core.artifacts.settings import Settings  # noqa: E402
 from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
+from floelens.plugin.core.features.layer import named_layer  # noqa: E402
+from floelens.plugin.core.features.run import collect  # noqa: E402
+from floelens.plugin.core.features.sums import Regions  # noqa: E402
+from floelens.plugin.core.features.tiles import Analysis  # noqa: E402
 from floelens.plugin.core.layers.conservation import Leaks  # noqa: E402
 from floelens.plugin.core.relevance.explainers import PathExplainer  # noqa: E402
 from floelens.plugin.core.relevance.methods import METHODS, NODES_A_STEP, Method, explainer_for  # noqa: E402
@@ -40,6 +44,7 @@ from floelens.plugin.core.streaming.tiling import Plan, Tile  # noqa: E402
 from floelens.plugin.core.target.target import Target  # noqa: E402
 from floelens.plugin.ground.protocols import Silent  # noqa: E402
 from floelens.plugin.ground.vocabulary.artifact_tests import DEFAULTS  # noqa: E402
+from floelens.plugin.ground.vocabulary.cams import FULL  # noqa: E402
 from floelens.plugin.ground.window import Window  # noqa: E402
 from floelens.plugin.jobs.common.inputs import SceneInputs  # noqa: E402
 from floelens.plugin.networks.kernels.threads import run_sequentially  # noqa: E402
@@ -51,7 +56,7 @@ from bench.peer_methods import EPSILON, STEPS, method_of  # noqa: E402
 # What takes so long that a start does not matter; all else does its first tile twice, and counts it once.
 LONG = ("integrated_gradients",)
 BY_SENSOR = "integrated contributions by sensor"
-ARTIFACTS = "artifacts"
+ARTIFACTS, FEATURES = "artifacts", "features"
 SPLITTINGS = {GATED: Splitting(GATED), BY_SENSOR: Splitting(INTEGRATED, "sensor")}
 # Nodes of the reference that errors at single pixels are taken against, and the side of the window, in pixels.
 REFERENCE, WINDOW = 512, 125
@@ -171,6 +176,15 @@ def work_on(
             run_contributions(runner, scene, plan, seeding, splitting, strips, Silent())
 
         return plan_contributions(runner, scene, region, splitting, seeding, task["memory"]), split
+    if task["what"] == FEATURES:
+        seeding = target_of(runner.card).resolve(runner.card)
+        analysis = Analysis.of(runner, named_layer(runner, ""), seeding)
+        whole = Regions(("all",), lambda window: np.zeros((window.rows, window.cols), int))
+
+        def look(scene, plan: Plan, strips: Strips) -> None:
+            collect(analysis, scene, plan, whole, FULL, strips, Silent())
+
+        return analysis.plan(scene, region, task["memory"]), look
     method = Method(task["what"], steps=STEPS, refine=False, tolerance=1.0, epsilon=EPSILON)
 
     def explain(scene, plan: Plan, strips: Strips) -> None:
@@ -334,7 +348,7 @@ def main() -> int:
     if task["who"] == "peak":
         print(json.dumps(convolution_peak(task)))
         return 0
-    if task["who"] == "ours" and task["what"] not in ("predict", ARTIFACTS, *SPLITTINGS, *METHODS):
+    if task["who"] == "ours" and task["what"] not in ("predict", ARTIFACTS, FEATURES, *SPLITTINGS, *METHODS):
         print(json.dumps({"missing": f"no method {task['what']} here"}))
         return 0
     card, module = load(task["model"])

@@ -60,6 +60,7 @@ BFLOAT16, PEAK, SIZE = "bfloat16", "share of the peak", "size"
 LIKENESS, PASSES = "bfloat16, likeness", "passes"
 BY_SENSOR = "integrated contributions by sensor"
 ARTIFACTS, MOST_PASSES = "artifacts", 30  # gradient x input passes of the sampled windows
+FEATURES, CAM_LIBRARY = "features", "pytorch-grad-cam"
 # What is to be reached, by method and by what it is compared with, and in what units. The plain network is taken as
 # it is defined; in channels-last layout, which the tables show too, it is faster. Contributions of the bundled models
 # may take three forward passes: one, and one for each of the two channels that do not enter at the last layer. bfloat16
@@ -78,6 +79,7 @@ TARGETS = {
     (BY_SENSOR, "gradient_x_input"): (1 / 6, "times as fast by processor time"),
     (ARTIFACTS, PASSES): (1.0, f"times fewer passes than {MOST_PASSES}, counted"),
     (ARTIFACTS, "gradient_x_input"): (1 / MOST_PASSES, "times as fast on as many pixels by processor time"),
+    (FEATURES, "predict"): (1 / 2.5, "times as fast"),
     ("lrp_epsilon", "zennit"): (8.0, "times as fast"),
     ("predict", SIZE): (1 / 1.1, "times as fast as the smallest scene measured"),
     ("gradient_x_input", SIZE): (1 / 1.1, "times as fast as the smallest scene measured"),
@@ -335,6 +337,24 @@ def compare_artifacts(bench: Bench, model: str, verdicts: Verdicts) -> None:
     verdicts.add(model, ARTIFACTS, "gradient_x_input", shares_of(other, mine, "cpu"))
 
 
+def compare_features(bench: Bench, model: str, rounds: int, verdicts: Verdicts) -> None:
+    """Print what the full class activation map of the last features costs, beside a prediction and a library."""
+    tasks = {
+        FEATURES: {"who": "ours", "what": FEATURES, "model": model},
+        "predict": {"who": "ours", "what": "predict", "model": model, "keep": False},
+        CAM_LIBRARY: {"who": CAM_LIBRARY, "what": FEATURES, "model": model, "tiles": 2},
+    }
+    mine, predict, peer = bench.in_turn(tasks, rounds).values()
+    print(f"| {FEATURES} | ours | {cells(mine)}| | | |")
+    if "missing" in mine or "missing" in predict:
+        verdicts.add(model, FEATURES, "predict", why_not(mine, predict))
+        return
+    print(f"| {FEATURES} | a prediction | {cells(predict)}| {ratio(mine, predict)} of it is ours | | |")
+    verdicts.add(model, FEATURES, "predict", shares_of(predict, mine))
+    beside = "| | |" if "missing" in peer else f"{ratio(peer, mine)} | {likeness(mine, peer)} |"
+    print(f"| {FEATURES} | {CAM_LIBRARY} | {cells(peer)}| {beside}", flush=True)
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -343,7 +363,7 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=1024, help="the MEMORY parameter of ours, MiB")
     parser.add_argument("--rounds", type=int, default=3, help="of all that is compared")
     parser.add_argument("--models", nargs="*", default=MODELS)
-    parser.add_argument("--methods", nargs="*", default=[*(pair[0] for pair in PAIRS), ARTIFACTS])
+    parser.add_argument("--methods", nargs="*", default=[*(pair[0] for pair in PAIRS), FEATURES, ARTIFACTS])
     parser.add_argument(
         "--scaling", nargs="*", type=int, default=[2000, 4000], help="sides of scenes, pixels"
     )
@@ -368,6 +388,8 @@ def main() -> int:
         compare(bench, model, arguments.methods, arguments.rounds, verdicts)
         if "integrated_gradients" in arguments.methods:
             compare_paths(bench, model, arguments.rounds, verdicts)
+        if FEATURES in arguments.methods:
+            compare_features(bench, model, arguments.rounds, verdicts)
         if ARTIFACTS in arguments.methods:
             compare_artifacts(bench, model, verdicts)
     if arguments.scaling:

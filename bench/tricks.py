@@ -3,7 +3,7 @@
 ::
 
     .venv/bin/python bench/tricks.py                       # 1024 x 1024 pixels, all tricks
-    .venv/bin/python bench/tricks.py --only bands lanes    # some of them
+    .venv/bin/python bench/tricks.py --only bands pairs    # some of them
     .venv/bin/python bench/tricks.py --list
 
 A trick is switched off by replacing the function or the constant that it lies in; the results must stay what they
@@ -75,12 +75,6 @@ def replaced(*pairs: tuple[object, str, object]) -> Iterator[None]:
 def nothing() -> contextlib.AbstractContextManager:
     """Return a block in which nothing is replaced: the trick is switched off in the network."""
     return contextlib.nullcontext()
-
-
-def _no_blocks(network: FastAspp) -> None:
-    for filters in network.filters.values():
-        filters.block = None
-        filters.wide = filters.weight
 
 
 def _not_merged(network: FastAspp) -> None:
@@ -190,7 +184,6 @@ TRICKS = {
     "relu": Trick(
         "ReLU in the pass of its convolution", lambda: replaced((convolutions, "_fused", lambda: None))
     ),
-    "lanes": Trick("the 2 of 18 channels left over computed in blocks of pixels", nothing, change=_no_blocks),
     "pairs": Trick("copies of two numbers as one", _plain_copies),
     "bands": Trick(
         "48 rows at a time through the trunk",
@@ -217,11 +210,6 @@ TRICKS = {
         "sums for the biases over columns and channels at once",
         lambda: replaced((gradient, "column_sums", lambda values: values.sum((0, 2, 3)))),
         ("gradient",),
-    ),
-    "lines_apart": Trick(
-        "lines taken apart by moves of 4 to 16 bytes",
-        lambda: replaced((head, "WIDE", {})),
-        ("icetype",),
     ),
     "onednn": Trick(
         "convolutions by oneDNN whatever their size (the same numbers in any program)",
@@ -254,7 +242,7 @@ def tasks(network: FastAspp, fine: torch.Tensor, coarse: torch.Tensor) -> dict[s
         return run
 
     paths = fast_paths_of(network)
-    made: dict[str, Run] = {"predict": predict, "predict, unfolded": predict, "icetype": predict}
+    made: dict[str, Run] = {"predict": predict, "predict, unfolded": predict}
     if paths.gradient is not None:
         made["gradient"] = back(paths.gradient)
     if paths.lrp_epsilon is not None:
@@ -264,7 +252,7 @@ def tasks(network: FastAspp, fine: torch.Tensor, coarse: torch.Tensor) -> dict[s
 
 def made(task: str, change: Callable[[FastAspp], None] | None) -> FastAspp:
     """Return the network that a task runs, changed."""
-    _, module = load("aspp-icetype-sim" if task == "icetype" else MODEL)
+    _, module = load(MODEL)
     network = FastAspp(module, torch.float32)
     if task == "predict, unfolded":
         _not_folded(network)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.bench.peers import ARTIFACTS, BFLOAT16, BY_SENSOR, LIKENESS, PASSES, SIZE, Verdicts, pearson
+from floelens.bench.peers import (
+    ARTIFACTS,
+    BFLOAT16,
+    BY_SENSOR,
+    FEATURES,
+    LIKENESS,
+    PASSES,
+    SIZE,
+    Verdicts,
+    pearson,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +34,7 @@ from floelens.bench.peers import ARTIFACTS, BFLOAT16, BY_SENSOR, LIKENESS, PASSE
         (BY_SENSOR, "gradient_x_input", [0.16], "| **missed** |", 1),
         (ARTIFACTS, PASSES, [30 / 30.5], "| **missed** |", 1),
         (ARTIFACTS, "gradient_x_input", [1 / 29], "| reached |", 0),
+        (FEATURES, "predict", [0.39], "| **missed** |", 1),
         ("gated", "plain", [0.34], "| reached |", 0),
         ("predict", SIZE, [0.9], "| **missed** |", 1),
     ],

@@ -43,6 +43,8 @@ ROOMS_OF_CORE = (
     "artifacts",
     "benchmarks",
     "features",
+    "shortlist",
+    "distributions",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -50,6 +52,7 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 

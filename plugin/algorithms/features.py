@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from ..ground.vocabulary.cams import CAMS, FULL, LINEAR, SAMPLES, SCALES, TILES
+from ..ground.vocabulary.cams import (
+    CAMS,
+    FULL,
+    KEEP,
+    LINEAR,
+    MWR_PATTERN,
+    SAMPLE_SIZE,
+    SAMPLES,
+    SCALE_WIDTH,
+    SCALES,
+    SEED,
+    SHOWN,
+    TILES,
+)
 from .framework import declare
 from .framework.base import Destinations
 from .framework.explaining import ExplainingAlgorithm
@@ -78,9 +91,7 @@ class Features(ExplainingAlgorithm):
             ),
             declare.choice("CAM", "Map", "How the class activation map is made.", CAMS, FULL),
             declare.choice("SAMPLES", "Samples", "What counts as one observation.", SAMPLES, TILES),
-            declare.number(
-                "SAMPLE_SIZE", "Size of tiles (km)", "Side of square samples.", 10.0, 0.01, 10000.0
-            ),
+            declare.setting("SAMPLE_SIZE", SAMPLE_SIZE, advanced=False),
             declare.polygons(
                 "ZONES",
                 "Zones",
@@ -121,7 +132,7 @@ class Features(ExplainingAlgorithm):
                 "Names of more radiometer rasters",
                 "What is replaced in the name of each raster of SCENES for that of its radiometer raster, = and by "
                 "what: _sar=_mwr finds day1_mwr.tif beside day1_sar.tif.",
-                "sar=mwr",
+                MWR_PATTERN,
                 advanced=True,
             ),
             declare.text(
@@ -133,38 +144,22 @@ class Features(ExplainingAlgorithm):
             declare.choice(
                 "SCALE_FORM", "Scale of the map", "Intensity scale of the map's first band.", SCALES, LINEAR
             ),
-            declare.number(
-                "SCALE_WIDTH",
-                "Width of the linear scale",
-                "Both limits are multiplied by it: 1, or up to 1.5 where few pixels stand out.",
-                1.0,
-                0.01,
-                100.0,
-                advanced=True,
-            ),
-            declare.number(
-                "KEEP",
-                "Features kept (%)",
-                "Share of the features, the most important first, that DECOMPOSED is made of.",
-                25.0,
-                0.01,
-                100.0,
-            ),
+            declare.setting("SCALE_WIDTH", SCALE_WIDTH),
+            declare.setting("KEEP", KEEP, advanced=False),
             declare.text(
                 "COMPONENT",
                 "Features to map",
                 "Names of features for COMPONENT_MAPS, separated by commas; the most important ones where empty.",
             ),
-            declare.whole(
-                "SHOWN",
-                "Number of features to map",
-                "How many features COMPONENT_MAPS has where COMPONENT is empty.",
-                6,
-                1,
-                100,
+            declare.setting("SHOWN", SHOWN),
+            declare.setting("SEED", SEED),
+            declare.text(
+                "TRAINING",
+                "Names of training scenes",
+                "Part of the names of the scenes that the network was trained on, as in 2018: the report then compares "
+                "them with all others, class by class, and says whether the network is overfitted.",
                 advanced=True,
             ),
-            declare.whole("SEED", "Seed", "Of the random sets of features.", 0, 0, advanced=True),
         )
 
     def _results(self) -> tuple:
@@ -225,6 +220,7 @@ class Features(ExplainingAlgorithm):
             component=values.text("COMPONENT"),
             shown=values.whole("SHOWN"),
             seed=values.whole("SEED"),
+            training=values.text("TRAINING"),
             component_maps=values.layer("COMPONENT_MAPS"),
             decomposed=values.layer("DECOMPOSED"),
             table=values.layer("TABLE"),

@@ -42,6 +42,7 @@ class Relevance(ExplainingAlgorithm):
         )
         self.addParameter(declare.choice("METHOD", "Method", "How relevance is computed.", METHOD_WORDS))
         self.declare_head()
+        self.declare_component()
         for parameter in method_options():
             self.addParameter(parameter)
         for parameter in focus_options():
@@ -113,6 +114,7 @@ class Relevance(ExplainingAlgorithm):
             aoi=values.polygons("AOI"),
             point=values.lonlat("POINT", explained["scene"].sar),
             faithfulness=values.flag("FAITHFULNESS"),
+            component=values.text("COMPONENT"),
             **chosen_options(values),
             **chosen_focus(values),
         )

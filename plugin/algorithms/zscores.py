@@ -89,7 +89,8 @@ class ZScores(SceneAlgorithm):
             declare.raster(
                 "LABELS",
                 "Labels",
-                "A chart to compare with: concentration in %, or class codes as in the model's card. The report then "
+                "A chart to compare with: concentration in % (tenths or fractions where the band's unit says so), "
+                "or class codes as in the model's card. The report then "
                 "opens with how well the map agrees with it. Cluster-robust errors and the slopes of channels need it; "
                 "give scenes that the model was not trained on.",
                 optional=True,

@@ -33,7 +33,13 @@ def missing(names: Sequence[str] = LIBRARIES) -> tuple[str, ...]:
 
 
 def install_command(names: Sequence[str]) -> str:
-    """Return the exact command that installs `names` for the Python of this QGIS."""
+    """Return the exact command that installs `names` for the Python of this QGIS.
+
+    QGIS from Flatpak or Snap has a Python of its own, which a terminal reaches through these alone.
+    """
+    inside = _sandbox()
+    if inside:
+        return inside.format(f"install --user {' '.join(names)}{_numpy_pin()}")
     steps = []
     by_pip = list(names)
     by_apt = []
@@ -120,6 +126,16 @@ def _packaged_torch() -> int:
         match = re.search(r"Candidate: (\d+)\.", answer)
         return int(match[1]) if match else 0
     return 0
+
+
+def _sandbox() -> str:
+    """Return pip's command in the sandbox that QGIS runs in, ``{}`` for its arguments; empty where there is none."""
+    flatpak, snap = os.environ.get("FLATPAK_ID"), os.environ.get("SNAP_INSTANCE_NAME")
+    if flatpak:
+        return f"flatpak run --command=pip3 {flatpak} {{}}"
+    if snap and os.environ.get("SNAP"):
+        return f"snap run --shell {snap} -c 'python3 -m pip {{}}'"
+    return ""
 
 
 def _python() -> str:

@@ -90,6 +90,8 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
     cap, offset, mask_fill : float, float, float or None
         What the network is allowed to see of the SAR channels, as
         :class:`floelens.plugin.core.relevance.focus.Focus` has them.
+    component : str
+        Explain what this component of the last layer adds to the logit; empty for all of it.
     faithfulness : bool
         Whether blocks are deleted and inserted in the map's order, for the report.
     """
@@ -102,20 +104,20 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
     cap: float = CAP.default
     offset: float = OFFSET.default
     mask_fill: float | None = None
+    component: str = ""
     faithfulness: bool = False
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write rasters and report; return their paths under their published names, and numbers."""
-        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.run import plan_relevance, run_relevance
         from ..core.relevance.steps import refined
 
-        runner = FocusedRunner.of(self.compute.runner(self.model, progress), self._focus())
+        runner = self._explained(self.compute.runner(self.model, progress))
         card = runner.card
         method, uncertainty = self._method(card), self._uncertainty(card)
         self._check(card)
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
-            target = self.target(self._region(scene))
+            target = self.target(self._region(scene), self.component)
             seeding = target.resolve(card)
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
             method = refined(runner, scene, plan, seeding, method, progress)
@@ -138,7 +140,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             self._write_styles(outputs, scene, seeding, method, maps)
             channels = channel_sums(card, fine.positive, fine.negative, coarse, method.facts.unit)
             self._write_report(
-                outputs, scene, card, seeding, result, channels, uncertainty.text(), curves, tags
+                outputs, scene, runner, seeding, result, channels, uncertainty.text(), curves, tags
             )
         return {
             **self.written(
@@ -185,6 +187,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             product="relevance",
             head=seeding.head.name,
             target=seeding.text,
+            component=seeding.component,
             region=self._region_text(),
             method=method.name,
             **method.used_settings(),
@@ -247,22 +250,27 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
 
         return Method(self.method, baseline=baseline_levels(card, self.baseline), **self.settings())
 
+    def _explained(self, whole: Runner) -> Runner:
+        """Return the network that is explained: through `component` where one is named, with what `focus` shows it."""
+        from ..core.relevance.focus import FocusedRunner
+        from ..core.target.component import through_component
+
+        return FocusedRunner.of(through_component(whole, self.component), self._focus())
+
     def _focus(self) -> Focus:
         from ..core.relevance.focus import Focus
 
         return Focus(self.cap, self.offset, self.mask_fill)
 
     def _uncertainty(self, card: ModelCard) -> Uncertainty:
-        from ..core.relevance.focus import FocusedRunner
         from ..core.relevance.uncertainty import Uncertainty
 
         if self.baseline and self.ensemble:
             raise ParameterError(
                 "BASELINE and ENSEMBLE are both given, but each network has its own means. Leave one of them empty."
             )
-        focus = self._focus()
         members = ensemble_runners(self.compute, self.ensemble, card)
-        members = tuple(FocusedRunner.of(member, focus) for member in members)
+        members = tuple(self._explained(member) for member in members)
         return Uncertainty(self.uncertainty, self.samples, self.noise, self.seed, members)
 
     def _baseline_text(self) -> str:
@@ -331,7 +339,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
         self,
         outputs: Outputs,
         scene: Scene,
-        card: ModelCard,
+        runner: Runner,
         seeding: Seeding,
         result: RelevanceResult,
         channels: tuple[ChannelRelevance, ...],
@@ -341,7 +349,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
     ) -> None:
         baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
         page = report_page(
-            card,
+            runner,
             seeding,
             result,
             channels,

@@ -31,6 +31,7 @@ from .common.settings import ReportPaths
 from .scoring.error import write_error
 from .scoring.report import SceneScores, repetitions, run_parameters, uneven, write_report, write_table
 from .scoring.scene import score_scene
+from .scoring.shortlist import head_short_lists
 from .scoring.standardised import write_standardised
 from .scoring.zones import write_zones
 
@@ -152,7 +153,8 @@ class ZScores(ReportPaths, _ScoreTable):
             parameters = self._parameters(state, channels[0].method if channels else "")
             reports = self.report, self.report_json, self.report_csv
             warnings, pixels = scene.warnings + repeated, sampling_text(self.step)
-            write_report(outputs, reports, card, parameters, scores, channels, scene, warnings, pixels)
+            lists = head_short_lists(state.heads, scores, state.samples) if any(reports[:2]) else ()
+            write_report(outputs, reports, card, parameters, scores, channels, scene, warnings, pixels, lists)
         return {
             **self.written(
                 OUTPUT=self.output,

@@ -140,8 +140,35 @@ def _check_cover(coarse: torch.Tensor, rows: int, cols: int, ratio: int) -> None
         )
 
 
+class OneComponent(nn.Conv2d):
+    """A last 1 x 1 convolution that keeps the weights of one component; other weights and biases are zero.
+
+    Its outputs are what that component adds to each logit. Explanations pass through it in proportion to its
+    weights, whatever the rule of other convolutions.
+
+    Parameters
+    ----------
+    layer : torch.nn.Conv2d
+        The convolution whose weights it takes.
+    component : int
+        Position of the component among its inputs.
+    """
+
+    def __init__(self, layer: nn.Conv2d, component: int) -> None:
+        weight = layer.weight.detach()
+        super().__init__(layer.in_channels, layer.out_channels, 1, device=weight.device, dtype=weight.dtype)
+        self.requires_grad_(False)
+        self.weight.zero_()
+        self.bias.zero_()
+        self.weight[:, component] = weight[:, component]
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return what the component adds to each logit, (sample, output, row, column), in the type of `values`."""
+        return functional.conv2d(values, self.weight.to(values.dtype))
+
+
 UPSAMPLING = (NearestUpsample, BilinearUpsample)
-LEAVES = (SamePool2d, *UPSAMPLING)
+LEAVES = (SamePool2d, *UPSAMPLING, OneComponent)
 
 
 class _LeafTracer(fx.Tracer):

@@ -36,7 +36,7 @@ from ...ground.paths import RESOURCES
 from ...io.environment.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
-from .feedback import CalledProgress, FeedbackProgress
+from .feedback import CalledProgress, FeedbackProgress, events_of
 from .helptext import help_page
 from .job_threads import JOB_THREADS, Caller
 from .layers import (
@@ -265,7 +265,9 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
             values = Destinations(self, parameters, context)
             sources = named_sources(self.parameterDefinitions(), parameters, context)
             with self._offline(parameters, context):  # QGIS opens files in this thread
-                results = JOB_THREADS.run(lambda caller: self._work(values, sources, feedback, caller))
+                results = JOB_THREADS.run(
+                    lambda caller: self._work(values, sources, feedback, caller), events_of(feedback)
+                )
         except FloeLensError as error:
             return {}, str(error)
         except ModuleNotFoundError as error:

@@ -22,7 +22,7 @@ from qgis.core import (
 )
 
 from ...ground.errors import FloeLensError
-from .parameter_values import given, plain
+from .parameter_values import called, given, plain
 
 TEMPORARY = "TEMPORARY_OUTPUT"
 
@@ -137,8 +137,9 @@ def _source(value: object, context: QgsProcessingContext) -> str:
     held = plain(value)
     if hasattr(held, "source") and not hasattr(held, "dataProvider"):
         held = plain(held.source)  # the definition of a feature source
-    if isinstance(held, str) and held and local_path(held) is None:
-        held = context.getMapLayer(held) or held  # dialogs give a layer by its id or name
+    if isinstance(held, str) and held:  # dialogs give a layer by its id or name
+        named = called(held, context) or (context.getMapLayer(held) if local_path(held) is None else None)
+        held = held if named is None else named
     if hasattr(held, "dataProvider"):
         parts = QgsProviderRegistry.instance().decodeUri(held.providerType(), held.source())
         return str(parts.get("path") or held.source())

@@ -39,6 +39,18 @@ class ExplainingAlgorithm(SceneAlgorithm):
             )
         )
 
+    def declare_component(self) -> None:
+        """Add through which component of the last layer the class is explained."""
+        self.addParameter(
+            declare.text(
+                "COMPONENT",
+                "Component to explain",
+                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, "
+                "such as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
+                advanced=True,
+            )
+        )
+
     def declare_facts(self, texts: dict[str, str], numbers: dict[str, str]) -> None:
         """Add outputs that say what was done: those all share, then `texts` and `numbers` (name: label)."""
         shared = {

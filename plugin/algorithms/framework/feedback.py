@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from qgis.core import QgsProcessingFeedback
+from qgis.PyQt.QtCore import QCoreApplication, QThread
 
 from ...ground.errors import Cancelled
 from .job_threads import Caller
 
 SECONDS_BETWEEN_TEXTS = 5.0
+
+
+def events_of(feedback: QgsProcessingFeedback) -> Callable[[], object] | None:
+    """Return what keeps a dialog alive whose thread waits for a job; None where no dialog does.
+
+    QGIS 3.22 runs the rows of its batch dialog in the thread of its windows, which answer at reports only.
+    """
+    application = QCoreApplication.instance()
+    batch = type(feedback).__module__ == "processing.gui.BatchAlgorithmDialog"
+    if not batch or application is None or QThread.currentThread() != application.thread():
+        return None
+    return QCoreApplication.processEvents
 
 
 class FeedbackProgress:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from ...ground.errors import Cancelled
 
 Result = TypeVar("Result")
+IDLE_S = 0.05  # between two calls of what a thread does while it waits
 
 
 class Caller:
@@ -46,11 +47,22 @@ class Caller:
         """Give the job's result, or its error, to the thread that waits."""
         self._inbox.put((None, outcome, None))
 
-    def serve(self) -> object:
-        """Wait for the job, call what it asks for, and return its result or raise its error."""
+    def serve(self, idle: Callable[[], object] | None = None) -> object:
+        """Wait for the job, call what it asks for, and return its result or raise its error.
+
+        Parameters
+        ----------
+        idle : callable, optional
+            What is called meanwhile, every :data:`IDLE_S`.
+        """
         try:
             while True:
-                function, arguments, answer = self._inbox.get()
+                try:
+                    function, arguments, answer = self._inbox.get(timeout=IDLE_S if idle else None)
+                except Empty:
+                    if idle is not None:
+                        idle()
+                    continue
                 if function is None:
                     return _given(arguments)
                 answer.put(_outcome(function, *arguments))
@@ -76,7 +88,7 @@ class JobThreads:
         self._own = threading.local()
         self._closed = 0  # how often: a thread of before ends when its job does
 
-    def run(self, work: Callable[[Caller], Result]) -> Result:
+    def run(self, work: Callable[[Caller], Result], idle: Callable[[], object] | None = None) -> Result:
         """Run `work` in one of the threads, and return its result or raise its error.
 
         Parameters
@@ -84,6 +96,8 @@ class JobThreads:
         work : callable
             Takes the :class:`Caller` that waits for it. A job that is begun inside a job runs in the
             thread it is begun in: there is nobody to wait for.
+        idle : callable, optional
+            What the thread that waits does meanwhile, again and again.
         """
         caller = Caller()
         if getattr(self._own, "caller", None) is not None:
@@ -96,7 +110,7 @@ class JobThreads:
             threading.Thread(target=self._loop, args=(tasks, self._closed), name=name, daemon=True).start()
         tasks.put((work, caller))
         del work
-        return cast(Result, caller.serve())
+        return cast(Result, caller.serve(idle))
 
     def close(self) -> None:
         """End the threads: idle ones now, others after their job. Later jobs get new ones."""

@@ -63,6 +63,8 @@ def source_problem(name: str, value: object) -> str | None:
         return None
     path = value.split("|")[0]
     if not os.path.exists(path):
+        if _of_project(path):
+            return None
         return f"{name}: there is no file {path}. Check the path."
     try:
         readable = is_raster(path)
@@ -95,10 +97,23 @@ def missing_problem(name: str, value: object) -> str | None:
     path = value.split("|")[0] if isinstance(value, str) else ""
     if not _EXTENSION.search(path) or not _looks_like_path(path) or os.path.exists(path):
         return None
-    project = QgsProject.instance()
-    if project.mapLayer(path) is not None or project.mapLayersByName(path):
+    return None if _of_project(path) else f"{name}: there is no file {path}. Check the path."
+
+
+def called(value: object, context: QgsProcessingContext) -> QgsMapLayer | None:
+    """Return the layer that QGIS takes for a text that is no path to a folder's file: a layer's id or name.
+
+    A layer may be called ``S1.tif``, and a file of that name may lie in the folder QGIS was started in.
+    """
+    if not isinstance(value, str) or not value or os.path.dirname(value):
         return None
-    return f"{name}: there is no file {path}. Check the path."
+    return context.getMapLayer(value)
+
+
+def _of_project(text: str) -> bool:
+    """Return whether a layer of the project has this id or name."""
+    project = QgsProject.instance()
+    return project.mapLayer(text) is not None or bool(project.mapLayersByName(text))
 
 
 def names_remote(value: object, context: QgsProcessingContext) -> bool:

@@ -27,7 +27,7 @@ from ...ground.errors import ParameterError, SceneError
 from .geometries import check_order, flat_wkb, grid_crs, unchecked_request, wkt
 from .job_threads import JOB_THREADS
 from .loaded_layers import release
-from .parameter_values import given, is_static, plain, source_problem
+from .parameter_values import called, given, is_static, plain, source_problem
 
 Value = TypeVar("Value")
 _PLACE = re.compile(r"\s*[-+]?[\d.]+\s*,\s*[-+]?[\d.]")
@@ -277,13 +277,11 @@ class Reading:
         if problem:
             raise SceneError(problem)
         held = plain(value)
-        if isinstance(held, str) and os.path.isfile(held.split("|")[0]):
+        layer = held if isinstance(held, QgsMapLayer) else called(held, self._context)
+        if layer is None and isinstance(held, str) and os.path.isfile(held.split("|")[0]):
             return held.split("|")[0]
-        layer = (
-            held
-            if isinstance(held, QgsMapLayer)
-            else self._algorithm.parameterAsRasterLayer({name: value}, name, self._context)
-        )
+        if layer is None:
+            layer = self._algorithm.parameterAsRasterLayer({name: value}, name, self._context)
         return self._gdal_source(name, layer, held)
 
     @staticmethod

@@ -121,8 +121,9 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 "ACCEPT_RANGE",
                 "Accept values outside of the physical range",
                 "Values that no measurement can have (brightness temperatures outside of 50 to 350 K, say) are missing "
-                "data. Where they are more than 20 % of a band, or where the values fit no unit of their channel or do "
-                "not vary, the run ends with an error; with this it goes on with a warning.",
+                "data. Where they are more than 20 % of a band, or where the values fit no unit of their channel, fit "
+                "another one better, do not vary or are in another order than the channels, the run ends with an "
+                "error; with this it goes on with a warning.",
                 advanced=True,
             )
         )

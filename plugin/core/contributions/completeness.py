@@ -1,7 +1,8 @@
 """Do contributions add up where each group is computed on its own? Checked on a few small windows.
 
 Along a path one group is what the others leave, so that the bands of a run add up whatever is wrong with them. Here
-no group is: each is followed along the path, and their sum is held against logits of the network's definition.
+no group is: each is followed along the path, and their sum is held against logits of the network's definition: that
+of a target, or, for the evidence of channels, those of all outputs.
 """
 
 from __future__ import annotations
@@ -61,12 +62,14 @@ class CompletenessCheck:
     ----------
     runner, plan, progress
         As of the run.
-    seeding, splitting
-        Which logit, and how it is split.
+    seeding : Seeding or None
+        Which logit; None for those of all outputs, each of which must add up.
+    splitting : Splitting
+        How logits are split.
     """
 
     def __init__(
-        self, runner: Runner, plan: Plan, seeding: Seeding, splitting: Splitting, progress: Progress
+        self, runner: Runner, plan: Plan, seeding: Seeding | None, splitting: Splitting, progress: Progress
     ) -> None:
         self.found = Completeness()
         self._plan, self._seeding = plan, seeding
@@ -78,12 +81,22 @@ class CompletenessCheck:
             if fallback.ready.bent:  # else no group is what the others leave
                 self._fallback = fallback
 
-    def run(self, source: Source) -> None:
+    def run(self, source: Source, windows: int = WINDOWS) -> None:
         """Check on windows fixed in the scene."""
         if self._fallback is None:
             return
-        for tile, patch in probe_windows(source, self._plan, SIDE, WINDOWS):
+        for tile, patch in probe_windows(source, self._plan, SIDE, windows):
             self._take(tile, dataclasses.replace(patch, scene=self._plan.scene))
+
+    def run_anywhere(self, source: Source, windows: int = WINDOWS) -> None:
+        """Check on windows fixed in the scene, or in the first tile with a valid pixel where they hold none."""
+        self.run(source, windows)
+        for tile in (tile for strip in self._plan.strips() for tile in strip):
+            if self._fallback is None or self.found.windows:
+                return
+            patch = source.read(tile.read)
+            if patch.valid[tile.output.slices(patch.window)].any():
+                self.run_inside(tile, dataclasses.replace(patch, scene=self._plan.scene))
 
     def run_inside(self, tile: Tile, patch: Patch) -> None:
         """Check around a valid pixel of a tile, if there was none in the windows fixed in the scene."""
@@ -106,28 +119,39 @@ class CompletenessCheck:
         self.found = self.found.joined(own)
 
 
-def _checked(patch: Patch, seeding: Seeding, splitter: PathSplitter, tile: Tile) -> Completeness:
+def _checked(patch: Patch, seeding: Seeding | None, splitter: PathSplitter, tile: Tile) -> Completeness:
     runner = splitter.runner
     inputs = runner.standardise(patch, tile.input)
+    own = (slice(None), slice(None), *tile.output.slices(tile.input))  # of (band, output, row, column)
     with torch.no_grad():
-        bands = torch.cat([splitter.split(inputs, seeding), _logit(runner, inputs, seeding)[None]])
-    own = bands[(slice(None), *tile.output.slices(tile.input))].double().cpu().numpy()
-    parts, logits = own[:-2], own[-2:]
+        if seeding is None:
+            bands, logit = splitter.split_outputs(inputs), _defined(runner, inputs)[0]
+        else:
+            bands, logit = splitter.split(inputs, seeding)[:, None], _seeded(runner, inputs, seeding)[None]
+        found = torch.cat([bands, logit[None].to(bands.dtype)])[own].double().cpu().numpy()
+    parts, logits = found[:-2], found[-2:]
     # The last group is what the others leave of the run's logit: it must be the definition's, too.
     missing = np.abs(np.stack([parts.sum(axis=0), logits[0]]) - logits[1]).max(axis=0)
-    residual = missing / np.maximum(np.abs(parts).sum(axis=0), np.finfo(np.float64).tiny)
+    shares = missing / np.maximum(np.abs(parts).sum(axis=0), np.finfo(np.float64).tiny)
+    residual = shares.max(axis=0)  # over the outputs; NaN is the largest of all
     residual[~patch.valid[tile.output.slices(patch.window)]] = 0.0
-    # NaN is the largest of all.
     row, col = np.unravel_index(int(residual.argmax()), residual.shape)
     return Completeness(
         1, float(residual[row, col]), (tile.output.row + int(row), tile.output.col + int(col))
     )
 
 
-def _logit(runner: Runner, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
-    """Return the target's logit (row, column): by the definition where the runner computes in its precision."""
+def _defined(runner: Runner, inputs: Inputs) -> torch.Tensor:
+    """Return the logits (1, output, row, column): by the definition where the runner computes in its precision."""
+    if runner.dtype == runner.input_dtype:
+        return runner.module(inputs.fine, inputs.coarse)
+    return runner.logits(inputs)
+
+
+def _seeded(runner: Runner, inputs: Inputs, seeding: Seeding) -> torch.Tensor:
+    """Return the target's logit (row, column)."""
     logits = runner.logits(inputs)
     seeds = seeding.seeds(logits, torch.ones_like(logits[0, 0], dtype=torch.bool))
     if runner.dtype == runner.input_dtype:
-        logits = runner.module(inputs.fine, inputs.coarse)
+        logits = _defined(runner, inputs)
     return (logits * seeds).sum((0, 1))

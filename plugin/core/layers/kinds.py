@@ -21,7 +21,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
+from ...networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
 from . import linear, reach
 from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
 from .affine import Convolution, Dense, Normalisation, TransposedConvolution
@@ -172,6 +172,8 @@ KINDS: tuple[LayerKind, ...] = (
         {functional.max_pool2d: _max_pool, torch.max_pool2d: _max_pool},
         reach.of_window,
     ),
+    # One component of the last layer alone
+    LayerKind((OneComponent,), Linear(), reach=reach.none),
     # Means
     LayerKind((SamePool2d,), Linear(linear.pooled), reach=reach.of_same_pool, whole=True),
     LayerKind((nn.AvgPool2d,), Linear(), {functional.avg_pool2d: nn.AvgPool2d}, reach.of_window),

@@ -16,9 +16,10 @@ import torch
 from ...ground.errors import ParameterError
 from ...ground.vocabulary.words import PREDICTED
 from ...ground.window import Window
+from ...networks.files import shown
 
 if TYPE_CHECKING:
-    from ...networks.card import Head, ModelCard
+    from ...networks.card import Component, Head, ModelCard
 
 RegionMask = Callable[[Window], np.ndarray]
 
@@ -39,12 +40,16 @@ class Target:
         ``predicted`` is the reference class itself, nothing is.
     region : callable, optional
         Returns for a window which of its pixels are meant, (row, column) bool; default: all.
+    component : str
+        '' or the component of the last layer through which the logits are explained: what it adds to them. The
+        network is that of :func:`.component.through_component`.
     """
 
     head: str = ""
     class_name: str = PREDICTED
     reference_class: str = ""
     region: RegionMask | None = None
+    component: str = ""
 
     def resolve(self, card: ModelCard) -> Seeding:
         """Look the names up in a card.
@@ -52,11 +57,18 @@ class Target:
         Raises
         ------
         ParameterError
-            If the card has no such head or class, or the reference makes no contrast.
+            If the card has no such head, class or component, the reference makes no contrast, or a component of
+            several classes is explained without naming one.
         """
         head = _find_head(card, self.head)
         names = [entry.name for entry in head.classes]
         first, outputs = card.head_slice(head.name).start, head.outputs
+        component = find_component(card, self.component).name if self.component else ""
+        if component and self.class_name == PREDICTED and outputs > 1:
+            raise ParameterError(
+                f"COMPONENT '{component}' has a weight for each class of head '{head.name}', so the class must be the "
+                f"same everywhere. Set CLASS to one of: {', '.join(names)}."
+            )
         wanted = None
         if self.class_name == PREDICTED and outputs == 1:
             wanted = 0
@@ -75,7 +87,7 @@ class Target:
                     f"REFERENCE_CLASS '{self.reference_class}' is the explained class itself. "
                     "Choose another class, or none."
                 )
-        return Seeding(head, first, outputs, wanted, reference, self.region)
+        return Seeding(head, first, outputs, wanted, reference, self.region, component)
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,8 @@ class Seeding:
         Class indices within the head; `wanted` None is the predicted class, `reference` None is none.
     region : callable or None
         Mask of the pixels meant.
+    component : str
+        The component through which the logits are explained; '' for all of them.
     """
 
     head: Head
@@ -100,17 +114,19 @@ class Seeding:
     wanted: int | None
     reference: int | None
     region: RegionMask | None
+    component: str = ""
 
     @property
     def text(self) -> str:
         """What is explained, in words."""
         quoted = self._named(quote="'")
-        return f"logit of {quoted} (head '{self.head.name}')"
+        through = f", through component {self.component}" if self.component else ""
+        return f"logit of {quoted} (head '{self.head.name}'){through}"
 
     @property
     def shown(self) -> str:
         """The class for a legend or a layer's name: ``first-year ice rather than young ice``."""
-        return self._named()
+        return self._named() + (f" through {self.component}" if self.component else "")
 
     def _named(self, quote: str = "") -> str:
         names = [f"{quote}{entry.name}{quote}" for entry in self.head.classes]
@@ -173,6 +189,38 @@ def _find_head(card: ModelCard, name: str) -> Head:
             return head
     known = ", ".join(head.name for head in card.heads)
     raise ParameterError(f"Model '{card.id}' has no head '{name}'. Set HEAD to one of: {known}.")
+
+
+def find_component(card: ModelCard, name: str) -> Component:
+    """Return the component of a card called `name`, in any case.
+
+    Raises
+    ------
+    ParameterError
+        If the card lists no components, or none of that name.
+    """
+    if not card.components:
+        raise ParameterError(
+            f"The card of '{card.id}' lists no components, the inputs of the last 1 x 1 convolution. "
+            "Leave COMPONENT empty."
+        )
+    for component in card.components:
+        if component.name.lower() == name.strip().lower():
+            return component
+    raise ParameterError(
+        f"Model '{card.id}' has no component {shown(name)}. Set COMPONENT to one of: "
+        f"{_shortened([component.name for component in card.components])}."
+    )
+
+
+def _shortened(names: list[str], most: int = 330) -> str:
+    """Return names as a list of at most `most` letters; those that do not fit are counted."""
+    text = ", ".join(names)
+    if len(text) <= most:
+        return text
+    text = text[:most].rpartition(", ")[0]
+    left = len(names) - text.count(", ") - 1
+    return f"{text} and {left} more, which the table of zscores lists"
 
 
 def _find_class(head: Head, names: list[str], name: str, parameter: str, also: str = "") -> int:

@@ -27,8 +27,8 @@ MARGINAL = (0.15, 0.80)
 FAR_KM = 30.0
 """Distance from ice and from land at which sea counts as ice-free beyond doubt, km: half the widest footprint."""
 
-ICE_FREE_BELOW = 0.01
-"""What ice-free sea should be mapped below, 0..1."""
+ICE_FREE_BELOW = (0.01, 0.05, 0.10, 0.15)
+"""What ice-free sea should be mapped below, 0..1: charts call less than 1/10 open water, edges are drawn at 15 %."""
 
 
 class RadiometerRegression(nn.Module):
@@ -254,10 +254,12 @@ def _marginal(chart: np.ndarray) -> np.ndarray:
 
 
 def _ice_free(found: np.ndarray) -> dict:
-    below = found < ICE_FREE_BELOW
     return {
         "pixels": int(found.size),
-        "mapped_below_1_percent": round(float(below.mean()), 4),
+        **{
+            f"mapped_below_{100 * below:g}_percent": round(float((found < below).mean()), 4)
+            for below in ICE_FREE_BELOW
+        },
         "mean_percent": round(100.0 * float(found.mean()), 3),
     }
 

@@ -10,26 +10,35 @@ made of them are too small. What blocks of a size L miss lies along their edges,
 limit as 1/L. Two sizes of the ladder (:mod:`.clusters`) tell the limit, and how many independent blocks would say
 as much.
 
+Where blocks are no wider than that reach, few of them count, and the test of all weights at once hardly ever decides.
+One direction tells most then: that of the weights themselves. Of a fit the labels ask for no change along it. Weights
+that are no fit at all map the labels worse than a constant does, and the step along them reverses them.
+
 Weights fitted to other pixels of the same kind, r times fewer than here, lie at a distance of about
 :math:`\sqrt{1+r}`; scores of weights without effect then scatter by :math:`\sqrt r` instead of 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy import special
 
-from .estimation.covariance import inverse_of, sandwich, variances_of
+from .estimation.covariance import contrast_information, inverse_of, sandwich, variances_of
 from .estimation.estimates import Estimate, Estimation
 from .estimation.tails import log10_p_f
-from .sums.clusters import block_size_of
+from .sums.cluster_sums import ClusterSums
+from .sums.clusters import SCENES, block_size_of
 
 FITTED = 1.5  # standard errors: scores of weights at a larger distance scatter too far for p-values
 CHANCE = -3.0  # log10 p from which on a larger distance is no chance
 MOST_CHANGED = 0.5  # of the size of the scores, by the step towards a fit
 SMALLER = 0.75  # of the size of blocks: those of a size that shows how variances grow with it
+REVERSED = -1.0  # step along the weights, as a share of them, that takes more than all of them away
+REVERSED_CHANCE = np.log10(0.05)  # log10 p of such a step
 CLUSTERS = 10  # fewer tell nothing about how far labels scatter
 
 
@@ -53,14 +62,16 @@ def fit_distance(fit: Estimation) -> float | None:
 def weights_fitted(fit: Estimation) -> bool | None:
     """Return whether the weights are a fit of the labels; None where that is not known.
 
-    They are none where a sensor lies farther than :data:`FITTED`, and not by chance. They are one where all weights
-    together lie no farther, unless the labels cannot tell them from chance: the step then changes the scores by more
-    than :data:`MOST_CHANGED` of their size.
+    They are none where a sensor lies farther than :data:`FITTED`, and not by chance, or where they map the labels worse
+    than a constant (:func:`_reversed`). They are one where all weights together lie no farther, unless the labels
+    cannot tell them from chance: the step then changes the scores by more than :data:`MOST_CHANGED` of their size.
     """
     steps = _steps(fit)
     if steps is None:
         return None
     if any(step.distance > FITTED and step.log10_p < CHANCE for step in steps):
+        return False
+    if _reversed(fit):
         return False
     whole = steps[-1]
     return True if whole.distance <= min(FITTED, MOST_CHANGED * whole.scores) else None
@@ -87,25 +98,50 @@ def widening(fit: Estimation) -> float | None:
 def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
     """Return what :func:`widening` tends to for wide blocks, and how many independent blocks would say as much.
 
-    Each size of the ladder from the chosen one on, of which there are enough blocks, tells a limit together with the
-    next smaller size. The largest limit counts, and the fewest blocks. None without errors; clusters that are no blocks
-    stay as they are.
+    None without errors; clusters that are no blocks stay as they are.
     """
-    clusters = fit.information.labels.clusters
     chosen, wide = block_size_of(fit.clustering or ""), widening(fit)
     if wide is None:
         return None
     if chosen is None:
         return wide, float(fit.cluster_count)
-    limit, independent = wide, float(fit.cluster_count)
-    sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
-    found = {chosen: wide}
+    n = fit.information.labelled.n
 
-    def widened(size: float) -> float:
+    def widened(sums: ClusterSums) -> float:
+        robust = sandwich(fit.fitted.labelled, fit.fitted.kept, fit.layer, sums, n)
+        return _widened(fit.fitted, robust) or 0.0
+
+    return _of_wide_blocks(fit, chosen, widened, wide)
+
+
+def _of_wide_blocks(
+    fit: Estimation, chosen: float, variance_by: Callable[[ClusterSums], float], of_chosen: float
+) -> tuple[float, float]:
+    """Return what a variance tends to for wide blocks, and how many independent blocks would say as much.
+
+    Each size of the ladder from the chosen one on, of which there are enough blocks, tells a limit together with the
+    next smaller size; whole scenes, where there are enough of them, tell it themselves. The largest limit counts, and
+    the fewest blocks.
+
+    Parameters
+    ----------
+    fit : Estimation
+        Whose clusters.
+    chosen : float
+        Size of the blocks that were chosen, km.
+    variance_by : callable
+        Returns the variance that sums over clusters tell.
+    of_chosen : float
+        The variance of the chosen blocks.
+    """
+    clusters = fit.information.labels.clusters
+    limit, independent = of_chosen, float(fit.cluster_count)
+    sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
+    found = {chosen: of_chosen}
+
+    def variance(size: float) -> float:
         if size not in found:
-            sums, n = clusters[sizes[size]], fit.information.labelled.n
-            robust = sandwich(fit.fitted.labelled, fit.fitted.kept, fit.layer, sums, n)
-            found[size] = _widened(fit.fitted, robust) or 0.0
+            found[size] = variance_by(clusters[sizes[size]])
         return found[size]
 
     for size, name in sizes.items():
@@ -113,12 +149,75 @@ def widening_of_wide_blocks(fit: Estimation) -> tuple[float, float] | None:
         if size < chosen or clusters[name].count < CLUSTERS or not smaller:
             continue
         half = max(smaller)
-        own = (size * widened(size) - half * widened(half)) / (size - half)
+        own = (size * variance(size) - half * variance(half)) / (size - half)
         limit = max(limit, own)
         independent = min(
-            independent, clusters[name].count * min(1.0, widened(size) / own if own > 0 else 1.0)
+            independent, clusters[name].count * min(1.0, variance(size) / own if own > 0 else 1.0)
         )
+    if SCENES in clusters and clusters[SCENES].count >= CLUSTERS:
+        limit = max(limit, variance_by(clusters[SCENES]))
+        independent = min(independent, fit.cluster_count * of_chosen / limit if limit > 0 else independent)
     return limit, independent
+
+
+def _reversed(fit: Estimation) -> bool:
+    r"""Return whether the weights map the labels worse than a constant, and the labels ask to reverse them.
+
+    With v the weights, each intercept moved so that the mean prediction stays, U the score and I the information, the
+    step along v is :math:`v^TU/v^TIv`, its variance :math:`v^TBv/(v^TIv)^2` with the sums B over wide blocks.
+    """
+    estimate, clusters = fit.fitted, fit.information.labels.clusters
+    chosen = block_size_of(fit.clustering or "")
+    kept, own = estimate.kept, clusters.get(fit.clustering or "")
+    if own is None:
+        return False
+    information = contrast_information(fit.layer, fit.information.labelled, kept)
+    corner = inverse_of(information[:, 0, :, 0])
+    if corner is None:
+        return False
+    along = estimate.weights.copy()
+    along[:, 0] = 0.0
+    along[:, 0] = -corner @ np.einsum("fgb,gb->f", information[:, 0], along)
+    score = fit.total_score()
+    asked = float((along * score).sum())
+    size = float(np.einsum("fa,fagb,gb->", along, information, along))
+    if not size > 0 or asked > REVERSED * size or not _worse_than_constant(fit, score[:, 0], corner):
+        return False
+    at = (kept.free[:, None] * (1 + len(fit.layer.components)) + np.append(0, kept.columns + 1)).ravel()
+
+    def variance_by(sums: ClusterSums) -> float:
+        v, total = along.ravel(), sums.total[at]
+        spread = v @ sums.outer[np.ix_(at, at)] @ v - (v @ total) ** 2 / sums.count
+        return float(spread) * sums.count / (sums.count - 1)
+
+    variance, independent = variance_by(own), float(own.count)
+    if chosen is not None:
+        variance, independent = _of_wide_blocks(fit, chosen, variance_by, variance)
+    if not variance > 0 or independent <= 1:
+        return False
+    return float(log10_p_f(asked**2 / variance, 1, independent - 1)) < REVERSED_CHANCE
+
+
+def _worse_than_constant(fit: Estimation, score: np.ndarray, corner: np.ndarray) -> bool:
+    """Return whether the labels are likelier under their own mean than under the map, its intercepts fitted.
+
+    Parameters
+    ----------
+    fit : Estimation
+        Weights and sums.
+    score : numpy.ndarray
+        (free,): of the intercepts.
+    corner : numpy.ndarray
+        (free, free): inverse of the intercepts' information.
+    """
+    information, layer = fit.information, fit.layer
+    if layer.kind == "linear":
+        return True  # the likelihood is a parabola along the weights: a step beyond half of them says so
+    n = information.labelled.n
+    shares = (information.labels.score[:, 0] + information.labelled.means) / n
+    shares = np.append(shares, 1.0 - shares) if layer.kind == "sigmoid" else shares
+    constant = n * float(special.xlogy(shares, np.maximum(shares, 0.0)).sum())
+    return constant > information.labels.fit.log_likelihood + 0.5 * float(score @ corner @ score)
 
 
 def _widened(estimate: Estimate, robust: np.ndarray) -> float | None:

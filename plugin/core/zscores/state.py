@@ -8,8 +8,6 @@ model, of other weights or of another format is refused.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...ground.damaged_arrays import DAMAGED
 from ...ground.errors import ModelError, ParameterError
 from ...networks.files import short_path, shown, shown_text
 from .channels.evidence import ChannelEvidence
@@ -192,20 +191,7 @@ class ScoreState:
             raise ParameterError(f"There is no state file {short_path(path)}; check STATE_IN.") from None
         except ModelError as error:
             raise ParameterError(str(error)) from None
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            EOFError,
-            RecursionError,
-            MemoryError,
-            OverflowError,
-            NotImplementedError,
-            zlib.error,
-            zipfile.BadZipFile,
-        ) as error:
+        except DAMAGED as error:
             reason = shown_text(f"{type(error).__name__}: {error}", 120)
             raise ParameterError(
                 f"{short_path(path)} is no readable state of FloeLens ({reason}); give a file that zscores wrote as "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .settings import Setting
+
 FULL, GRADCAM, GRADCAM_PLUS_PLUS, XGRADCAM = "full", "gradcam", "gradcam_plus_plus", "xgradcam"
 CAMS = {
     FULL: "gradient x activation, summed over the features, at every pixel and with both signs",
@@ -26,3 +28,29 @@ SAMPLES = {
     SCENE: "the whole scene as one",
 }
 """What counts as a sample."""
+
+SAMPLE_SIZE = Setting("Size of tiles (km)", "Side of square samples.", 10.0, 0.01, 10000.0)
+SCALE_WIDTH = Setting(
+    "Width of the linear scale",
+    "Both limits are multiplied by it: 1, or up to 1.5 where few pixels stand out.",
+    1.0,
+    0.01,
+    100.0,
+)
+KEEP = Setting(
+    "Features kept (%)",
+    "Share of the features, the most important first, that DECOMPOSED is made of.",
+    25.0,
+    0.01,
+    100.0,
+)
+SHOWN = Setting(
+    "Number of features to map",
+    "How many features COMPONENT_MAPS has where COMPONENT is empty.",
+    6,
+    1,
+    100,
+)
+SEED = Setting("Seed", "Of the random sets of features.", 0, 0, 2**31 - 1)
+MWR_PATTERN = "sar=mwr"
+"""How the name of a scene's radiometer raster follows from that of its SAR raster."""

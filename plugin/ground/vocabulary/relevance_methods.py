@@ -272,8 +272,3 @@ class MethodChoice:
 SETTINGS: Mapping[str, Setting] = {
     each.name: each.metadata["setting"] for each in fields(MethodChoice) if "setting" in each.metadata
 }
-
-
-def default_of(setting: str) -> Any:
-    """Return the default of a setting: a number or a word."""
-    return SETTINGS[setting].default

@@ -8,11 +8,10 @@ those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0), and function
 from __future__ import annotations
 
 import os
-import zlib
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ...ground.damaged_arrays import DAMAGED
 from ...ground.errors import SceneError
 from ...ground.window import Window
 from ..environment.crs import LONLAT
@@ -22,7 +21,6 @@ from ..geometry.vector import Polygons
 from ..geometry.zones import PolygonIndex
 
 MOST_VALUES = 50_000_000
-DAMAGED = (OSError, ValueError, KeyError, BadZipFile, EOFError, zlib.error, MemoryError)  # what numpy raises
 
 
 def read_stack(path: str) -> tuple[np.ndarray, Grid]:

@@ -10,10 +10,13 @@ import numpy as np
 
 from ...ground.errors import SceneError
 from ...ground.window import Window
-from ..files.raster import open_raster
+from ..files.raster import Raster, open_raster
 from ..geometry.grid import Grid
 from ..geometry.registration import RegisteredRaster, overlap
 from ..scene.acquisition import acquisition, delay_between, time_in
+from ..scene.intake import declared_units
+from ..scene.measured import probe
+from ..scene.units import parse_unit
 from .concentration import open_concentration
 
 CONCENTRATION_NAMES = (
@@ -27,6 +30,7 @@ CONCENTRATION_NAMES = (
 )
 """What bands with the concentration of ice are called, in charts and in the products of services."""
 _LONG_DELAY = timedelta(days=1)
+_ROUNDING = 1.005  # of values stored in a unit, above the most that there can be of it
 
 
 class LabelReader:
@@ -103,6 +107,27 @@ class LabelReader:
             f"{self._registered.raster.path} is of {drawn.text}, the scene of {seen.text}: the ice has drifted between "
             "them, and labels judge the network only at their own time."
         )
+
+    def concentration_unit(self) -> tuple[float, str]:
+        """Return by what values that are concentrations become %, and in which unit they are declared.
+
+        The factor is 1 and the unit empty where the file declares none, or one that a few of its values contradict:
+        those of a chart in % with the unit ``1``.
+        """
+        raster = self._registered.raster
+        if not isinstance(raster, Raster):
+            return 1.0, "%"
+        for said in declared_units(raster, self._band):
+            unit = parse_unit(said, "concentration")
+            if unit is None:
+                continue
+            if unit.is_base:
+                return 1.0, said
+            sample, _ = probe(raster, [self._band], self._registered.own.window)
+            values = sample[(sample >= 0) & (sample <= 100)]
+            if unit.scale * values.max(initial=0.0) <= 100 * _ROUNDING:
+                return unit.scale, said
+        return 1.0, ""
 
     def read(self, window: Window) -> np.ndarray:
         """Return the labels over `window`: (row, column), float32; NaN where there is no data."""

@@ -8,7 +8,8 @@ without names are taken in the card's order only if their number is exactly the 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...ground.errors import ParameterError, SceneError
 from ...networks.card import Channel, ModelCard, normalised
@@ -21,10 +22,30 @@ from .units import split_name
 _NO_NAME = re.compile(r"(band[ _]?\d+)?", re.I)
 
 
-def choose_bands(
-    card: ModelCard, rasters: Sequence[RasterRole], channels: str = ""
-) -> tuple[dict[str, BandChoice], list[str]]:
-    """Return the band of every channel of the card, by the channel's name, and warnings.
+@dataclass(frozen=True)
+class ChosenBands:
+    """Which band is which channel.
+
+    Parameters
+    ----------
+    bands : mapping
+        The band of every channel, by the channel's name.
+    by_order : tuple of str
+        The channels whose bands have no name, and were taken in the model's order.
+    warnings : tuple of str
+        What a person should look at.
+    for_tags : tuple of str
+        The same for tags, without folders.
+    """
+
+    bands: Mapping[str, BandChoice]
+    by_order: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    for_tags: tuple[str, ...] = ()
+
+
+def choose_bands(card: ModelCard, rasters: Sequence[RasterRole], channels: str = "") -> ChosenBands:
+    """Return the band of every channel of the card.
 
     Parameters
     ----------
@@ -52,15 +73,16 @@ def choose_bands(
                 chosen[channel.name] = found
     check_named(card, rasters, chosen, [i for i, item in enumerate(rasters) if _nameless(item.raster)])
     by_name = set(chosen) - by_hand
-    warnings = _by_order(card, rasters, chosen)
+    told = _by_order(card, rasters, chosen)
+    by_order = tuple(name for name in chosen if name not in by_name | by_hand)
     missing = [channel for channel in card.channels if channel.name not in chosen]
     if missing:
         raise SceneError(_missing_text(card, rasters, missing))
     _check_once(card, rasters, chosen)
     check_sizes(rasters, chosen, [name for name in chosen if name not in by_name])
     for channel in card.channels:
-        warnings += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
-    return chosen, warnings
+        told += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
+    return ChosenBands(chosen, by_order, *(tuple(texts) for texts in zip(*told)))
 
 
 def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[str, BandChoice]:
@@ -169,8 +191,8 @@ def _other_band(
     chosen: dict[str, BandChoice],
     channel: Channel,
     by_hand: bool,
-) -> list[str]:
-    """Return a warning of a band that its file says to be another channel, or of another polarisation.
+) -> list[tuple[str, str]]:
+    """Return a warning of a band that its file says to be another channel or polarisation, and the same for tags.
 
     Raises
     ------
@@ -201,15 +223,18 @@ def _other_band(
     )
 
 
-def _taken_as(raster: Raster, band: int, channel: Channel, what: str) -> str:
+def _taken_as(raster: Raster, band: int, channel: Channel, what: str) -> tuple[str, str]:
     return (
         f"Band {band} of {raster.path} {what} but taken as {channel.name}. "
-        "If that is not meant, mend CHANNELS; if it is, trust the result less."
+        "If that is not meant, mend CHANNELS; if it is, trust the result less.",
+        f"{channel.name} {what}",
     )
 
 
-def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> list[str]:
-    """Take bands without names in the card's order where their number fits; return warnings."""
+def _by_order(
+    card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]
+) -> list[tuple[str, str]]:
+    """Take bands without names in the card's order where their number fits; return warnings, and those for tags."""
     warnings = []
     for role in ("sar", "mwr", "ancillary"):
         wanted = [channel for channel in card.channels if role_of(channel) == role]
@@ -221,10 +246,11 @@ def _by_order(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, 
             for band, channel in zip(raster.measured, wanted):
                 chosen[channel.name] = BandChoice(places[0], band)
             order = ", ".join(f"{band} = {channel.name}" for band, channel in zip(raster.measured, wanted))
-            warnings.append(
+            sentence = (
                 f"The bands of {raster.path} have no names; they are taken in the model's order ({order}). "
                 "Name them, or set CHANNELS, if that is wrong."
             )
+            warnings.append((sentence, f"bands of {role.upper()} without names, in the model's order"))
     return warnings
 
 

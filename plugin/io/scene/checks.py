@@ -6,7 +6,7 @@ was trained on. While it runs: values that no measurement can have. At its end: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,18 @@ from ...ground.errors import SceneError
 from ...ground.window import Window
 from ...networks.card import Channel, ModelCard
 from ..files.raster import Raster
-from .familiarity import Unfamiliar, disordered_pairs, order_warning, unfamiliar_channels, unfamiliar_warning
-from .intake import LEAST_VALUES, intake_notes, judged, judged_angles
+from .band_order import likelier_order, order_refusal
+from .familiarity import (
+    Disordered,
+    Unfamiliar,
+    disordered_pairs,
+    halved_error,
+    order_error,
+    order_warning,
+    unfamiliar_channels,
+    unfamiliar_warning,
+)
+from .intake import ACCEPTED, LEAST_VALUES, intake_notes, judged, judged_angles
 from .measured import WARNED_SHARE, MeasuredRaster, RangeCount, probe
 from .radar_quantities import angle_band, other_quantity
 
@@ -38,8 +48,10 @@ class SceneChecks:
         What was converted or assumed; what a person should look at.
     unfamiliar : tuple of Unfamiliar
         Channels that are distributed otherwise than in training.
-    disordered : list of str
+    disordered : tuple of Disordered
         Pairs of polarisations whose means are in an order that sea and ice do not have.
+    bands : list of str
+        What is to be said of how bands were found, for tags.
     """
 
     card: ModelCard
@@ -47,10 +59,12 @@ class SceneChecks:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unfamiliar: tuple[Unfamiliar, ...] = ()
-    disordered: list[str] = field(default_factory=list)
+    disordered: tuple[Disordered, ...] = ()
+    bands: list[str] = field(default_factory=list)
     _units: list[str] = field(default_factory=list)
     _rasters: list[MeasuredRaster] = field(default_factory=list)
     _samples: dict[str, np.ndarray] = field(default_factory=dict)
+    _assumed: set[str] = field(default_factory=set)
 
     def measure(
         self,
@@ -101,6 +115,7 @@ class SceneChecks:
         self._check_different(raster, bands, converted, intakes)
         for (channel, _), given in zip(bands, converted):
             self._samples[channel.name] = given
+        self._assumed.update(intake.channel.name for intake in intakes.values() if intake.assumed)
         self._rasters.append(measured)
         return measured
 
@@ -118,15 +133,38 @@ class SceneChecks:
                     "always differ: give the band of each."
                 )
 
-    def compare(self) -> None:
-        """Compare the channels' distributions with those in training, and with each other; then forget the samples."""
+    def compare(self, nameless: Mapping[str, str] | None = None) -> None:
+        """Compare the channels' distributions with those in training, and with each other; then forget the samples.
+
+        Parameters
+        ----------
+        nameless : mapping, optional
+            The channels whose bands have no names, and the raster of each: their order is judged by their values.
+
+        Raises
+        ------
+        SceneError
+            The values are not those of the channels in this order.
+        """
         self.unfamiliar = unfamiliar_channels(self.card, self._samples)
         if self.unfamiliar:
             self.warnings.append(unfamiliar_warning(self.card, self.unfamiliar))
-        self.disordered = disordered_pairs(self.card, self._samples)
-        if self.disordered:
-            self.warnings.append(order_warning(self.disordered))
+        self.disordered, impossible = disordered_pairs(self.card, self._samples)
+        sentence = self._wrong_order(nameless or {}) or (order_error(self.disordered) if impossible else "")
+        if not sentence and not self.disordered:
+            sentence = halved_error(self.card, self._samples, self._assumed)
+        if sentence and not self.accept:
+            raise SceneError(sentence)
+        if sentence or self.disordered:
+            self.warnings.append(f"{sentence} {ACCEPTED}" if sentence else order_warning(self.disordered))
         self._samples.clear()
+
+    def _wrong_order(self, nameless: Mapping[str, str]) -> str:
+        """Return the sentence of radiometer bands without names that are not in the model's order; else empty."""
+        channels = [each for each in self.card.channels if each.name in nameless and each.sensor == "mwr"]
+        samples = {name: values for name, values in self._samples.items() if name in nameless}
+        likelier = likelier_order(channels, samples)
+        return "" if likelier is None else order_refusal(nameless[channels[0].name], channels, likelier)
 
     @property
     def out_of_range(self) -> dict[str, RangeCount]:
@@ -167,7 +205,9 @@ class SceneChecks:
         tags = {}
         if self._units:
             tags["FLOELENS_UNITS"] = "; ".join(self._units)
-        odd = [*(channel.text for channel in self.unfamiliar), *self.disordered]
+        if self.bands:
+            tags["FLOELENS_BANDS"] = "; ".join(self.bands)
+        odd = [*(channel.text for channel in self.unfamiliar), *(pair.text for pair in self.disordered)]
         if odd:
             tags["FLOELENS_UNFAMILIAR"] = "; ".join(odd)
         if self.out_of_range:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -43,7 +43,7 @@ class CoarseChannels:
 def open_coarse(
     checks: SceneChecks,
     roles: Sequence[RasterRole],
-    chosen: dict[str, BandChoice],
+    chosen: Mapping[str, BandChoice],
     grid: Grid,
     region: Window,
 ) -> CoarseChannels | None:

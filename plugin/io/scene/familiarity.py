@@ -13,7 +13,7 @@ polarisation brighter than cross polarisation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,13 @@ MOST_SPREAD = 3.0
 # Backscatter of ice and water is low: bright pack ice has -18.7 dB of HV on average, where 2 standard deviations end at
 # -15.2. What lies above is land, or no backscatter in dB, such as 10 log10 of the amplitude.
 MOST_BRIGHTER = 2.0
-# Least mean difference: of brightness temperatures V − H in K, of backscatter like − cross in dB.
+# Least mean difference: of brightness temperatures V − H in K, of backscatter like − cross in dB. Below that of
+# `IMPOSSIBLE_DIFFERENCE` nothing on Earth lies: noise alone makes like and cross polarisation equal.
 LEAST_DIFFERENCE = {"temperature": 1.0, "backscatter": 1.0}
+IMPOSSIBLE_DIFFERENCE = {"temperature": -5.0, "backscatter": -3.0}
+# No sea, ice or land returns so much of cross polarisation, where that lies above the noise: mean like − cross, and
+# mean cross, in dB.
+LEAST_DEPOLARISED, ABOVE_NOISE = 4.0, -20.0
 _LISTED = 3
 
 
@@ -102,9 +107,42 @@ def unfamiliar_warning(card: ModelCard, unfamiliar: Sequence[Unfamiliar]) -> str
     )
 
 
-def disordered_pairs(card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16) -> list[str]:
-    """Return each pair of polarisations in the wrong order, with its mean difference: ``hh − hv is -11 dB``."""
-    pairs = []
+@dataclass(frozen=True)
+class Disordered:
+    """Two polarisations in the wrong order.
+
+    Parameters
+    ----------
+    high, low : Channel
+        The one that should have the higher values, and the other.
+    quantity : str
+        Of their values.
+    difference : float
+        Mean of high − low, K or dB.
+    """
+
+    high: Channel
+    low: Channel
+    quantity: str
+    difference: float
+
+    @property
+    def text(self) -> str:
+        """The pair and its difference: ``hh − hv is -11 dB on average``."""
+        unit = "K" if self.quantity == "temperature" else "dB"
+        return f"{self.high.name} − {self.low.name} is {self.difference:+.3g} {unit} on average"
+
+
+def disordered_pairs(
+    card: ModelCard, samples: Mapping[str, np.ndarray], least: int = 16
+) -> tuple[tuple[Disordered, ...], bool]:
+    """Return the pairs of polarisations in the wrong order, and whether no sea, ice or land explains them.
+
+    Nothing does where cross polarisation is clearly the brighter, or where of a radiometer's pairs half or more are
+    clearly reversed.
+    """
+    found: list[Disordered] = []
+    judged = {"temperature": 0, "backscatter": 0}
     for quantity, high, low in _pairs(card):
         if high.name not in samples or low.name not in samples:
             continue
@@ -112,20 +150,68 @@ def disordered_pairs(card: ModelCard, samples: Mapping[str, np.ndarray], least: 
         if above.shape != below.shape:
             continue
         difference = (above.astype(np.float64) - below)[np.isfinite(above) & np.isfinite(below)]
-        if len(difference) < least or difference.mean() >= LEAST_DIFFERENCE[quantity]:
+        if len(difference) < least:
             continue
-        unit = "K" if quantity == "temperature" else "dB"
-        pairs.append(f"{high.name} − {low.name} is {difference.mean():+.3g} {unit} on average")
-    return pairs
+        judged[quantity] += 1
+        if difference.mean() < LEAST_DIFFERENCE[quantity]:
+            found.append(Disordered(high, low, quantity, float(difference.mean())))
+    reversed_ = [pair.quantity for pair in found if pair.difference < IMPOSSIBLE_DIFFERENCE[pair.quantity]]
+    radiometry = reversed_.count("temperature")
+    impossible = "backscatter" in reversed_ or (radiometry > 0 and 2 * radiometry >= judged["temperature"])
+    return tuple(found), impossible
 
 
-def order_warning(pairs: Sequence[str]) -> str:
+def halved_error(card: ModelCard, samples: Mapping[str, np.ndarray], assumed: Collection[str]) -> str:
+    """Return the sentence of backscatter whose polarisations lie too near each other; empty where they do not.
+
+    Decibels of an amplitude, 10 log10 in place of 20, are halved, and so is what lies between the polarisations.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The channels.
+    samples : mapping
+        By channel, values of the scene, dB.
+    assumed : collection of str
+        Channels that are in dB for all that is known: only these are judged.
+    """
+    for quantity, high, low in _pairs(card):
+        if quantity != "backscatter" or not {high.name, low.name} <= set(assumed) & set(samples):
+            continue
+        like, cross = (np.asarray(samples[each.name], np.float64) for each in (high, low))
+        known = np.isfinite(like) & np.isfinite(cross) if like.shape == cross.shape else np.zeros(0, bool)
+        if not known.any():
+            continue
+        apart, level = float((like - cross)[known].mean()), float(cross[known].mean())
+        if 0 <= apart < LEAST_DEPOLARISED and level > ABOVE_NOISE:
+            return (
+                f"{low.name} is {level:.3g} dB on average and only {apart:.2g} dB below {high.name}, and no unit is "
+                "declared: no sea or ice depolarises so much. The values may be 10 log10 of amplitude, half of dB: "
+                "declare the bands' unit, or convert them to dB; if they are dB, set ACCEPT_RANGE."
+            )
+    return ""
+
+
+def order_warning(pairs: Sequence[Disordered]) -> str:
     """Return the warning of pairs of polarisations in the wrong order."""
-    more = f"; and {len(pairs) - _LISTED} pairs more" if len(pairs) > _LISTED else ""
     return (
-        "Polarisations are not as over sea and ice, where each of these is above 1: "
-        f"{'; '.join(pairs[:_LISTED])}{more}. The bands may be interchanged, or of another sensor: check them."
+        f"Polarisations are not as over sea and ice, where each of these is above 1: {_some(pairs)}. The bands may be "
+        "interchanged, or of another sensor: check them."
     )
+
+
+def order_error(pairs: Sequence[Disordered]) -> str:
+    """Return the sentence of pairs whose order nothing on Earth explains."""
+    return (
+        f"Polarisations are interchanged, or bands are of another sensor: {_some(pairs)}; over sea, ice and land each "
+        "of these is above 0. Check the bands' names and order and CHANNELS; if they are right, set ACCEPT_RANGE."
+    )
+
+
+def _some(pairs: Sequence[Disordered]) -> str:
+    ordered = sorted(pairs, key=lambda pair: pair.difference)
+    more = f"; and {len(pairs) - _LISTED} pairs more" if len(pairs) > _LISTED else ""
+    return f"{'; '.join(pair.text for pair in ordered[:_LISTED])}{more}"
 
 
 def _pairs(card: ModelCard) -> list[tuple[str, Channel, Channel]]:

@@ -14,8 +14,8 @@ import numpy as np
 from ...ground.errors import SceneError
 from ...networks.card import Channel
 from ..files.raster import Raster
-from .physical_range import PhysicalRange, physical_range
-from .radar_bands import BETA0, NUMBERS
+from .physical_range import CROSS_POLARISED, PhysicalRange, physical_range
+from .radar_bands import BETA0, NUMBERS, radar_polarisation
 from .radar_quantities import (
     INCIDENCE_ANGLE,
     angle_band,
@@ -26,6 +26,7 @@ from .radar_quantities import (
     other_quantity,
     radar_quantity,
 )
+from .readings import other_readings
 from .units import BASE_UNITS, Unit, is_uncalibrated, parse_unit, split_name, units_of, usual_unit
 
 # Fewer values do not show their unit.
@@ -35,7 +36,7 @@ LEAST_INSIDE = 0.5
 # So many lie inside where a unit is named as the likely cause of values that fit nothing declared.
 LIKELY_INSIDE = 0.9
 _UNIT_KEYS = ("units", "unit", "unittype", "unit_type", "uom")
-_ACCEPTED = "Accepted as ACCEPT_RANGE says."
+ACCEPTED = "Accepted as ACCEPT_RANGE says."
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Intake:
         What was converted or assumed; empty where the unit is declared as the network takes it.
     warned : bool
         Whether the note is a warning.
+    assumed : bool
+        Whether nothing but the values says that they are in that unit.
     quantities : tuple of str, optional
         The radar quantity that the network takes and that of the file, where angles turn one into the other.
     """
@@ -63,6 +66,7 @@ class Intake:
     source: Unit | None = None
     note: str = ""
     warned: bool = False
+    assumed: bool = False
     quantities: tuple[str, str] | None = None
 
     def known(self) -> tuple[PhysicalRange, Unit]:
@@ -141,16 +145,17 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
         refusal = _refusal(channel, physical, raster, values, declared, uncalibrated)
         if not accept:
             raise SceneError(refusal)
-        return Intake(channel, physical, named or physical.unit, f"{refusal} {_ACCEPTED}", warned=True)
+        return Intake(channel, physical, named or physical.unit, f"{refusal} {ACCEPTED}", warned=True)
     note, warned = _note(physical, found, named, declared)
-    constant = _constant(channel, physical, raster, values, found)
-    if constant and not accept:
-        raise SceneError(constant)
-    if constant:
-        note, warned = f"{constant} {_ACCEPTED}", True
-    if other:
-        return _of_other_quantity(Intake(channel, physical, found, note, warned), raster, other, accept)
-    return Intake(channel, physical, found, note, warned)
+    doubt = _constant(channel, physical, raster, values, found)
+    if not doubt and found.is_base and named != found:
+        doubt = _ambiguous(channel, physical, raster, values)
+    if doubt and not accept:
+        raise SceneError(doubt)
+    if doubt:
+        note, warned = f"{doubt} {ACCEPTED}", True
+    intake = Intake(channel, physical, found, note, warned, assumed=named != found)
+    return _of_other_quantity(intake, raster, other, accept) if other else intake
 
 
 def _of_other_quantity(intake: Intake, raster: Raster, given: str, accept: bool) -> Intake:
@@ -254,6 +259,22 @@ def _constant(
     )
 
 
+def _ambiguous(channel: Channel, physical: PhysicalRange, raster: Raster, values: np.ndarray) -> str:
+    """Return the sentence of undeclared backscatter that fits another unit better than dB; empty where dB fit."""
+    if physical.quantity != "backscatter":
+        return ""
+    inside = values[~physical.outside(values)]
+    others = other_readings(inside, radar_polarisation(channel) in CROSS_POLARISED)
+    if not others:
+        return ""
+    low, high = np.percentile(inside, [1, 99])
+    return (
+        f"{channel.name} of {raster.path} is {low:.4g} … {high:.4g} and declares no unit: in dB that is brighter or "
+        f"smoother than sea and ice are, and it fits {' or '.join(others[:3])}. Declare the band's unit, or convert it "
+        "to dB; if it is dB, set ACCEPT_RANGE."
+    )
+
+
 def _refusal(
     channel: Channel,
     physical: PhysicalRange,
@@ -336,7 +357,7 @@ def intake_notes(path: str, intakes: dict[int, Intake]) -> Iterator[tuple[str, s
             grouped.setdefault((intake.note, intake.warned), []).append(intake.channel.name)
     for (note, warned), names in grouped.items():
         listed = listed_channels(names)
-        if note.endswith(_ACCEPTED):
+        if note.endswith(ACCEPTED):
             yield note, f"{listed}: accepted against the checks", warned
         else:
             yield f"{path}: {listed}: {note}.", f"{listed}: {note}", warned

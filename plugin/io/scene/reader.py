@@ -7,7 +7,7 @@ rasters only the window asked for is ever read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -174,11 +174,13 @@ class Scene:
         roles += [RasterRole(opening(path), "ancillary") for path in ancillary]
         _check_measured(roles)
         grid = Grid.from_raster(roles[0].raster)
-        chosen, warnings = choose_bands(card, roles, channels)
+        found = choose_bands(card, roles, channels)
+        chosen = found.bands
+        checks.bands = list(found.for_tags)
         window = _region_window(region, grid, card.ratio, sar)
         fine = _fine_bands(checks, roles, chosen, grid, window)
         coarse = open_coarse(checks, roles, chosen, grid, window)
-        checks.compare()
+        checks.compare({name: roles[chosen[name].raster].raster.path for name in found.by_order})
         if isinstance(land, Polygons):
             mask: PolygonIndex | RegisteredRaster | None = PolygonIndex(land, grid)
         else:
@@ -192,7 +194,7 @@ class Scene:
         late = [delay_warning(roles[0].raster, roles[1].raster, accept_delay)] if mwr else []
         scene.notes = tuple(checks.notes)
         scene.warnings = (
-            *warnings,
+            *found.warnings,
             *checks.warnings,
             *filter(None, late),
             *_size_warnings(card, grid, sar),
@@ -326,7 +328,7 @@ def _check_measured(roles: Sequence[RasterRole]) -> None:
 def _fine_bands(
     checks: SceneChecks,
     roles: Sequence[RasterRole],
-    chosen: dict[str, BandChoice],
+    chosen: Mapping[str, BandChoice],
     grid: Grid,
     region: Window,
 ) -> list[_FineBands]:
@@ -378,7 +380,7 @@ def _size_warnings(card: ModelCard, grid: Grid, sar: str) -> list[str]:
 
 
 def _unused_warnings(
-    card: ModelCard, roles: Sequence[RasterRole], chosen: dict[str, BandChoice]
+    card: ModelCard, roles: Sequence[RasterRole], chosen: Mapping[str, BandChoice]
 ) -> list[str]:
     used = {choice.raster for choice in chosen.values()}
     return [

@@ -66,6 +66,18 @@ def clear(folder: Path, held: Collection[Path] = ()) -> list[str]:
     return sentences
 
 
+def written_by_another(path: Path, run: str) -> bool:
+    """Return whether a run other than `run` that lives is writing a file of this name; dead ones must be cleared."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path.parent):
+            match = TEMPORARY.match(entry.name)
+            if match is None or match["run"] == run or ".floelens-tmp" not in entry.name:
+                continue
+            if Path(final_name(entry.path)).name == path.name:
+                return os.path.lexists(path.parent / name_of(match["run"]))
+    return False
+
+
 def _end(path: Path, held: Collection[Path]) -> list[str]:
     """End a run that is dead in the folder of its file.
 

@@ -21,7 +21,7 @@ from typing import Any, TextIO, TypeVar
 
 from ...ground.errors import OutputError
 from ...ground.protocols import Progress, Silent
-from .leftovers import COMMIT_LOCK, clear
+from .leftovers import COMMIT_LOCK, clear, written_by_another
 from .locks import exclusive
 from .replacement import Entry, do, forget, relative, to_record, undo
 from .run_files import RunFile, sync, sync_folder
@@ -79,6 +79,11 @@ class OutputTransaction:
         """
         path = check_destination(path)
         self._claim(path.parent)
+        if written_by_another(path, self._run):
+            self._progress.warn(
+                f"Another run of FloeLens is writing {path} at this moment: the result of the run that ends last "
+                "stays. Stop one of them, or give it another name."
+            )
         self._number += 1
         return temporary_name(path, self._run, self._number)
 

@@ -81,11 +81,11 @@ class ClassChoice(HeadChoice):
     class_name: str = PREDICTED
     reference_class: str = ""
 
-    def target(self, region: RegionMask | None = None) -> Target:
-        """Return what is explained, of `region` or of everything valid."""
+    def target(self, region: RegionMask | None = None, component: str = "") -> Target:
+        """Return what is explained, of `region` or of everything valid, through `component` or all of them."""
         from ...core.target.target import Target
 
-        return Target(self.head, self.class_name, self.reference_class, region)
+        return Target(self.head, self.class_name, self.reference_class, region, component)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ...ground.damaged_arrays import DAMAGED
 from ...io.transaction.outputs import atomic_path
 
 _MARK = "floelens_unfinished"
@@ -80,5 +80,5 @@ class Unfinished:
                         if key.startswith(f"{name}/")
                     }
                     self._parts[name] = (text, arrays)
-        except (OSError, ValueError, BadZipFile, KeyError, EOFError):
+        except DAMAGED:
             self._ours = False  # damaged, or another program's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.features.layer import named_layer
@@ -12,28 +12,35 @@ from ...core.features.tiles import Analysis
 from ...core.target.target import Target
 from ...ground.errors import ParameterError
 from ...ground.protocols import Progress
-from ...ground.vocabulary.cams import CAMS, FULL, LINEAR, SAMPLES, SCALES, TILES
+from ...ground.vocabulary.cams import (
+    CAMS,
+    FULL,
+    KEEP,
+    LINEAR,
+    MWR_PATTERN,
+    SAMPLE_SIZE,
+    SAMPLES,
+    SCALE_WIDTH,
+    SCALES,
+    SEED,
+    SHOWN,
+    TILES,
+)
 from ...ground.vocabulary.words import check_word
 from ...io.geometry.vector import Polygons
 from ...io.rasters.writer import Outputs
-from ..common.inputs import Compute, SceneInputs
+from ..common.settings import ClassChoice, RasterJob, ReportPaths
 from .page import feature_names
 from .run import Run
 from .scenes import further_scenes
 
 
 @dataclass(frozen=True)
-class Features:
-    """Look at the features of a layer.
+class Features(ReportPaths, ClassChoice, RasterJob):
+    """Look at the features of a layer: the class activation map on its scale, and as it is.
 
     Parameters
     ----------
-    scene : SceneInputs
-        The rasters of the scene that is mapped.
-    model : str
-        Id of an installed model, or a path to a package.
-    output : str
-        Raster to write: the class activation map on its scale, and as it is.
     scenes : tuple of str
         SAR rasters of further scenes, which add samples.
     mwr_pattern, labels_pattern : str
@@ -42,8 +49,6 @@ class Features:
         Name of the layer; empty for the components, or the last layer before the logits.
     cam : str
         A word of :data:`floelens.plugin.ground.vocabulary.cams.CAMS`.
-    head, class_name, reference_class : str
-        Which logit (see :class:`floelens.plugin.core.target.target.Target`).
     samples : str
         A word of :data:`floelens.plugin.ground.vocabulary.cams.SAMPLES`.
     sample_size_km : float
@@ -66,43 +71,34 @@ class Features:
         How many of these.
     seed : int
         Of the random sets.
-    component_maps, decomposed, table, outliers, report, report_json, report_csv, scale : str, optional
+    training : str
+        What the names of training scenes hold; the others are test scenes. Empty where it is not known.
+    component_maps, decomposed, table, outliers, scale : str, optional
         Further results.
-    compute : Compute
-        Where and how.
     """
 
-    scene: SceneInputs
-    model: str
-    output: str
     scenes: tuple[str, ...] = ()
-    mwr_pattern: str = "sar=mwr"
+    mwr_pattern: str = MWR_PATTERN
     labels_pattern: str = ""
     network_layer: str = ""
     cam: str = FULL
-    head: str = ""
-    class_name: str = "predicted"
-    reference_class: str = ""
     samples: str = TILES
-    sample_size_km: float = 10.0
+    sample_size_km: float = SAMPLE_SIZE.default
     zones: Polygons | None = None
     labels: str | None = None
     scale_form: str = LINEAR
-    scale_width: float = 1.0
+    scale_width: float = SCALE_WIDTH.default
     scale_in: tuple[str, ...] = ()
-    keep: float = 25.0
+    keep: float = KEEP.default
     component: str = ""
-    shown: int = 6
-    seed: int = 0
+    shown: int = SHOWN.default
+    seed: int = SEED.default
+    training: str = ""
     component_maps: str | None = None
     decomposed: str | None = None
     table: str | None = None
     outliers: str | None = None
-    report: str | None = None
-    report_json: str | None = None
-    report_csv: str | None = None
     scale: str | None = None
-    compute: Compute = field(default_factory=Compute)
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write maps, tables and report; return their paths under their published names, and numbers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,14 @@ from ...io.scene.reader import Scene
 from ...report.features.content import FeaturePicture, FeatureReport, ScaleFacts
 from ...report.features.report import features_csv, features_csvt, features_html, features_json
 from ...report.features.sentences import summary
+from ...report.page.html import Section
 from ...report.page.tables import csvt_path
 from ...report.styles.features import cam_style, contribution_style
 from ...report.styles.layers import sidecar
 from ..common.inputs import SceneInputs, conclude
 from ..common.percentile_sink import PercentileSink
 from ..common.provenance import model_facts, provenance
+from .analysis import further_sections
 from .maps import ScaledMap, ScalingSink, feature_bands, write_outliers, write_scaled
 from .page import class_counts, class_values, consistency, skill_facts, table
 from .scenes import Sampling, SceneFeatures, conclude_quietly, read_scene
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 READ_SHARE = 0.7  # of the progress, roughly: what reading the scenes takes
 PICTURED = 6  # features in the report's maps
+BLOCK_KM = 64.0  # side of the blocks that count as observations where there are few scenes
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ class Run:
             samples, found, everything, scaled, means, skill, kept,
             _picture(picture, shown, order, self.names), tags, (*scene.warnings, *warnings),
         )  # fmt: skip
+        if job.report or job.report_json:
+            sections, extra = self._analyses(samples, found, scene)
+            page = replace(page, sections=sections, extra=extra)
         self._write_texts(outputs, page)
         for sentence in summary(page):
             progress.message(sentence)
@@ -279,10 +285,33 @@ class Run:
             skill=skill_facts(skill),
             values=class_values(samples, found.order(wanted)),
             picture=picture,
-            last_layer=self.key.layer == COMPONENTS,
+            last_layer=self.key.layer == COMPONENTS and job.cam == FULL,
             provenance=tags,
             warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
+
+    def _analyses(
+        self, samples: FeatureSamples, found: Importance, scene: Scene
+    ) -> tuple[tuple[Section, ...], dict[str, object]]:
+        """Return the sections of the short list and of the distributions, and their content."""
+        job, card, wanted = self.job, self.analysis.runner.card, _class_of(self.analysis.seeding)
+        contrast, last = found.contrast(wanted), self.key.layer == COMPONENTS
+        listed = last and len(card.components) == len(self.names)
+        training = job.training.strip().lower()
+        splits = (
+            ["train" if training in name.lower() else "test" for name in samples.scenes] if training else []
+        )
+        return further_sections(
+            samples,
+            np.abs(found.overall) if contrast is None else contrast,
+            wanted,
+            max(1, round(BLOCK_KM * 1000.0 / scene.grid.pixel_size())),
+            [part.sensor for part in card.components] if listed else (),
+            self.analysis.seeding.head.name,
+            splits,
+            "components" if last else "features",
+            job.seed,
+        )
 
     def _write_texts(self, outputs: Outputs, page: FeatureReport) -> None:
         job = self.job

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from ...networks.card import ModelCard
 
+_BELOW = (1, 5, 10, 15)  # what ice-free sea is mapped below, %
+
 
 def readme(card: ModelCard) -> str:
     """Return the README of a package whose card has the skill and training of the demonstration models."""
@@ -56,13 +58,29 @@ def _concentration(card: ModelCard) -> Iterator[str]:
     for entry in card.skill["by_concentration"]:
         low, high = entry["from_percent"], entry["to_percent"]
         yield f"| {low:g}–{high:g} % | {entry['rmse_percent']:.1f} | {entry['bias_percent']:+.1f} |"
-    free = card.skill.get("ice_free", {}).get("far", {})
-    if free.get("pixels"):
-        yield ""
-        yield (
-            f"Of ice-free sea more than 30 km from ice and land, {100 * free['mapped_below_1_percent']:.1f} % maps "
-            f"under 1 %; its mean is {free['mean_percent']:.2f} %."
-        )
+    yield from _ice_free(card.skill.get("ice_free", {}))
+
+
+def _ice_free(free: Mapping) -> Iterator[str]:
+    """Yield the table of how much of the ice-free sea maps as such: far from ice and land, and all of it."""
+    places = {
+        "more than 30 km from ice and land": free.get("far", {}),
+        "anywhere (chart and truth 0 %)": free.get("all", {}),
+    }
+    known = [
+        below for below in _BELOW if all(f"mapped_below_{below}_percent" in part for part in places.values())
+    ]
+    if not known:
+        return
+    yield ""
+    yield "Ice-free sea maps as such, but not everywhere as 0 %: charts call less than 1/10 open water, so read values"
+    yield "under 10 % as open water."
+    yield ""
+    yield f"| ice-free sea | {' | '.join(f'under {below} %' for below in known)} | mean, % |"
+    yield "|---" * (len(known) + 2) + "|"
+    for name, part in places.items():
+        shares = (f"{100 * part[f'mapped_below_{below}_percent']:.1f} %" for below in known)
+        yield f"| {name} | {' | '.join(shares)} | {part['mean_percent']:.2f} |"
 
 
 def _types(card: ModelCard) -> Iterator[str]:

@@ -86,6 +86,8 @@ TASKS = {
             "floes and leads lie: floes, leads and the edge itself are resolved, and a map is rougher than a chart.",
             "Ice-free sea counted several times in the last fit, so that it maps as ice-free; the price is too little "
             "ice in the marginal zone (see skill).",
+            "Ice-free sea does not map as 0 % everywhere: 1 to 5 % is open water at wind speeds above 10 m/s and "
+            "incidence angles above 40°, and up to 15 % is within 6 km of ice. Read less than 10 % as open water.",
         ),
     ),
     "icetype": Task(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...ground.vocabulary.relevance_methods import SETTINGS
 from ...io.rasters.writer import Outputs
-from ...networks.card import ModelCard
 from ...report.page.tables import csvt_path
 from ...report.relevance.conservation import Conservation
 from ...report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
@@ -16,11 +15,12 @@ from ..common.provenance import model_facts
 if TYPE_CHECKING:
     from ...core.relevance.methods import Method
     from ...core.relevance.run import RelevanceResult
+    from ...core.streaming.runner import Runner
     from ...core.target.target import Seeding
 
 
 def report_page(
-    card: ModelCard,
+    runner: Runner,
     seeding: Seeding,
     result: RelevanceResult,
     channels: tuple[ChannelRelevance, ...],
@@ -31,7 +31,7 @@ def report_page(
 
     Parameters
     ----------
-    card, seeding, result : ModelCard, Seeding, RelevanceResult
+    runner, seeding, result : Runner, Seeding, RelevanceResult
         The network, what was explained, and the sums of the run.
     channels : tuple of ChannelRelevance
         What speaks for and against, by channel.
@@ -42,7 +42,7 @@ def report_page(
     """
     names = [entry.name for entry in seeding.head.classes]
     return RelevanceReport(
-        model=model_facts(card),
+        model=model_facts(runner.card),
         head=seeding.head.name,
         target_class=PREDICTED_CLASS if seeding.wanted is None else names[seeding.wanted],
         reference_class="" if seeding.reference is None else names[seeding.reference],
@@ -52,8 +52,20 @@ def report_page(
         conservation=Conservation.of(result.conservation),
         settings={**_reported(result.method), **({"input focus": focus} if focus else {})},
         several_classes=seeding.outputs > 1,
+        component=seeding.component,
+        component_weight=_component_weight(runner, seeding),
         **said,
     )
+
+
+def _component_weight(runner: Runner, seeding: Seeding) -> float | None:
+    """Return the weight of the explained component for the class, less that of the reference; None without one."""
+    if not seeding.component or seeding.wanted is None:
+        return None
+    from ...core.target.component import component_weights
+
+    weights = component_weights(runner, seeding.head.name, seeding.component)
+    return float(weights[seeding.wanted] - (0.0 if seeding.reference is None else weights[seeding.reference]))
 
 
 def write_report(

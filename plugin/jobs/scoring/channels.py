@@ -6,21 +6,52 @@ import hashlib
 
 import numpy as np
 
+from ...core.contributions.completeness import Completeness, CompletenessCheck
 from ...core.contributions.splitters import GATED, ChannelSplitter, GatedSplitter, PathSplitter, Splitting
+from ...core.layers.conservation import ROUNDING
 from ...core.streaming.engine import check_cancelled
 from ...core.streaming.runner import Runner
-from ...core.zscores.channels.collect import STEPS, SceneMark, SplitterOn
-from ...ground.protocols import Progress
+from ...core.streaming.tiling import Plan
+from ...core.zscores.channels.collect import NONE, STEPS, SceneMark, SplitterOn
+from ...ground.protocols import Progress, Source
 from ...ground.window import Window
 from ...io.scene.reader import Scene
 
+CHECKED_PIXELS = 1_000_000  # of a scene, for each window on which contributions are checked
 CHECKED_CELLS = 5  # down and across, whose values tell a scene from another of its name and place
 
 
 def channel_splitter(runner: Runner, method: str, progress: Progress) -> ChannelSplitter:
     """Return what splits logits over every channel alone; it stops where the user asks for it."""
     kind = GatedSplitter if method == GATED else PathSplitter
-    return kind(runner, Splitting(method, "channel", steps=STEPS), lambda: check_cancelled(progress))
+    return kind(runner, _splitting(method), lambda: check_cancelled(progress))
+
+
+def _splitting(method: str) -> Splitting:
+    return Splitting(method, "channel", steps=STEPS)
+
+
+def completeness(
+    runner: Runner, source: Source, plan: Plan, method: str, progress: Progress
+) -> tuple[Completeness, str]:
+    """Return how well a scene's contributions of channels add up, and a warning where they do not; else empty.
+
+    Along a path one channel gets what the others leave: on one to three small windows each is computed on its own.
+    """
+    if method == NONE:
+        return Completeness(), ""
+    check = CompletenessCheck(runner, plan, None, _splitting(method), progress)
+    region = plan.region
+    check.run_anywhere(source, max(1, min(3, region.rows * region.cols // CHECKED_PIXELS)))
+    found, accepted = check.found, ROUNDING[runner.precision]
+    if found.residual <= accepted:
+        return found, ""
+    row, col = found.place
+    return found, (
+        f"Contributions of channels do not add up at row {row}, column {col}: {found.residual:.2g} of |bias| + "
+        f"Σ|contributions| is missing (accepted: {accepted:g}), so strengths and slopes are off. Use "
+        "PRECISION=float32; if you do already, please report it."
+    )
 
 
 def splitting_on(method: str, progress: Progress) -> SplitterOn:

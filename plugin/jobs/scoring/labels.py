@@ -50,6 +50,7 @@ def rereading(file: RowFile, clustering: str, progress: Progress) -> Callable[[]
     return batches
 
 
+_ROUNDING = 1.005  # of what is stored in another unit than %
 _TENTHS = 10.0  # labels of a head in % that never exceed it may be tenths or class codes
 _BEYOND = 16  # different values above 100: more are neither land nor gaps
 _MANY = 64  # different values that are no class: more need not be remembered to know that it is no chart
@@ -62,6 +63,10 @@ class LabelKind:
     ----------
     head : Head
         What is judged.
+    unit : str
+        In which unit the file declares concentrations; empty where it says nothing.
+    accept : bool
+        Whether values that may be in another unit than % are taken for %.
 
     Attributes
     ----------
@@ -69,9 +74,9 @@ class LabelKind:
         Pixels so far whose value means something to the head.
     """
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, unit: str = "", accept: bool = False) -> None:
         self.usable = 0
-        self._head = head
+        self._head, self._unit, self._accept = head, unit, accept
         self._codes = {float(entry.value) for entry in head.classes}
         self._found: set[float] = set()
         self._foreign: set[float] = set()
@@ -79,6 +84,7 @@ class LabelKind:
         self._largest = 0.0
         # Whether % are whole numbers, and which of them there are.
         self._whole, self._seen = True, np.zeros(256, bool)
+        self._beyond: set[float] = set()
         self._range = np.inf, -np.inf  # of what the labels mean
 
     def targets(self, values: np.ndarray) -> np.ndarray:
@@ -95,6 +101,8 @@ class LabelKind:
             known = values[values >= 0]  # NaN is none of them
             bytes_ = np.minimum(known, 255).astype(np.uint8)
             self._seen |= np.bincount(bytes_, minlength=256) > 0
+            if len(self._beyond) <= _BEYOND:
+                self._beyond.update(np.unique(known[known > 100]).tolist())
             self._whole = self._whole and bool((bytes_[known <= 100] == known[known <= 100]).all())
         values = values[(values >= 0) & (values <= 100)].astype(np.float64)  # others are masks
         if self._head.kind != "softmax":
@@ -110,15 +118,23 @@ class LabelKind:
                 self._foreign.add(value)
 
     def _odd_percents(self) -> str:
-        """Return why values that are taken for % may be none; empty where nothing says so."""
-        seen = np.flatnonzero(self._seen).tolist()
-        percents = [value for value in seen if value <= 100]
+        """Return why values that are taken for % may be none; empty where nothing says so.
+
+        Raises
+        ------
+        SceneError
+            So many different ones lie above 100 that they are in another unit.
+        """
+        percents = np.flatnonzero(self._seen[:101]).tolist()
         name = self._head.name
-        if len(seen) - len(percents) > _BEYOND:
-            return (
-                f"LABELS hold {len(seen) - len(percents)} different values above 100 for head '{name}', which count as "
-                "having no label. If they are in another unit than %, turn them into % first."
-            )
+        if len(self._beyond) > _BEYOND:
+            beyond = f"LABELS hold more than {_BEYOND} different values above 100 for head '{name}'"
+            if not self._accept:
+                raise SceneError(
+                    f"{beyond}: they are in another unit than %. Turn them into % first, or set ACCEPT_RANGE to leave "
+                    "out what is above 100."
+                )
+            return f"{beyond}, which count as having no label. If they are in another unit, turn them into % first."
         # Intervals in % end in 0 or 5 (an interval's middle); codes such as 13, 91 and 92 do not.
         codes = [value for value in percents if value % 5]
         if self._whole and len(codes) > 1 and CONCENTRATION_CODES.issuperset(percents):
@@ -128,20 +144,31 @@ class LabelKind:
             )
         return ""
 
+    def _few_percents(self, labels: str) -> str:
+        """Return the warning of labels that never exceed 10; raises where nobody says that they are %."""
+        fractions = self._largest <= 1
+        other = "fractions or a mask" if fractions else "tenths or class codes"
+        remedy = "multiply them by 100" if fractions else "turn them into % first"
+        known = f"LABELS never exceed {self._largest:g} for head '{self._head.name}'"
+        if not self._unit and not self._accept:
+            raise SceneError(
+                f"{known}, and {labels} declares no unit: they fit {other} as well as %. If they are {other}, "
+                f"{remedy}; if they are %, set the unit of the band to %, or ACCEPT_RANGE."
+            )
+        return f"{known}: they are taken for %, next to no ice. If they are {other}, {remedy}."
+
     def warning(self, labels: str) -> str:
         """Return what a reader must know; empty where nothing is odd.
 
         Raises
         ------
         SceneError
-            If the values cannot be codes of the classes: hardly any of them is one.
+            If the values cannot be codes of the classes: hardly any of them is one. If they may be fractions or tenths
+        as well as %.
         """
         name = self._head.name
         if self._head.kind == "sigmoid" and 0 < self._largest <= _TENTHS:
-            known = f"LABELS never exceed {self._largest:g} for head '{name}': they are taken for %, "
-            if self._largest <= 1:
-                return known + "and 1 is next to no ice. If they are fractions, multiply them by 100."
-            return known + "next to no ice. If they are tenths or class codes, turn them into % first."
+            return self._few_percents(labels)
         if self._head.kind == "sigmoid" and (odd := self._odd_percents()):
             return odd
         same = ""
@@ -179,14 +206,35 @@ class SceneLabels:
         Of the scene.
     stack : ExitStack
         Closes the raster.
+    accept : bool
+        Whether values that may be in another unit than % are taken for %.
+
+    Attributes
+    ----------
+    converted : tuple of str
+        The units that concentrations were converted from, as the file writes them.
     """
 
-    def __init__(self, path: str | None, heads: Sequence[Head], grid: Grid, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        heads: Sequence[Head],
+        grid: Grid,
+        stack: ExitStack,
+        accept: bool = False,
+    ) -> None:
         self._path, self._heads = path, tuple(heads)
         self._readers = (
             [stack.enter_context(LabelReader.open(path, grid, head.name)) for head in heads] if path else []
         )
-        self._kinds = [LabelKind(head) for head in heads]
+        units = [
+            reader.concentration_unit() if head.kind == "sigmoid" else (1.0, "")
+            for head, reader in zip(heads, self._readers)
+        ]
+        self._factors = [factor for factor, _ in units]
+        self.converted = tuple(dict.fromkeys(said for factor, said in units if factor != 1.0))
+        declared = [said for _, said in units] or [""] * len(heads)
+        self._kinds = [LabelKind(head, unit, accept) for head, unit in zip(heads, declared)]
 
     def targets(self, window: Window, at: Place) -> list[np.ndarray]:
         """Return the labels of some pixels of a window, an array a head, and watch of which kind they are.
@@ -203,7 +251,7 @@ class SceneLabels:
         list of numpy.ndarray
             As of :func:`label_targets`; empty without labels.
         """
-        return [kind.targets(reader.read(window)[at]) for kind, reader in zip(self._kinds, self._readers)]
+        return [kind.targets(values) for kind, values in zip(self._kinds, self._values(window, at))]
 
     def meant(self, window: Window, at: Place) -> list[np.ndarray | None]:
         """Return what :meth:`known` does, for each head None without labels."""
@@ -211,9 +259,16 @@ class SceneLabels:
 
     def known(self, window: Window, at: Place) -> list[np.ndarray]:
         """Return what :meth:`targets` does, and watch nothing."""
-        return [
-            label_targets(head, reader.read(window)[at]) for head, reader in zip(self._heads, self._readers)
-        ]
+        return [label_targets(head, values) for head, values in zip(self._heads, self._values(window, at))]
+
+    def _values(self, window: Window, at: Place) -> Iterator[np.ndarray]:
+        """Yield what the raster holds at some pixels for each head, concentrations in %."""
+        for reader, factor in zip(self._readers, self._factors):
+            values = reader.read(window)[at]
+            if factor != 1.0:
+                values = values * np.float32(factor)
+                values[(values > 100) & (values <= 100 * _ROUNDING)] = 100
+            yield values
 
     def judged(self, start_time: str | None) -> tuple[str, ...]:
         """Return what a reader must know of the labels of a scene of that time.

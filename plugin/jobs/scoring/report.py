@@ -17,6 +17,7 @@ from ...ground.wording import listed
 from ...io.geometry.vector import Polygons, parts_of
 from ...io.rasters.writer import Outputs
 from ...networks.card import ModelCard
+from ...report.page.short_lists import ShortLists
 from ...report.page.tables import csv_text, csvt_path
 from ...report.zscores.channels import ChannelJudgement
 from ...report.zscores.report import (
@@ -126,11 +127,12 @@ def write_report(
     scene: SceneScores,
     warnings: Sequence[str],
     pixels: str = "",
+    short_lists: Sequence[ShortLists] = (),
 ) -> None:
     """Write the report as HTML, JSON and CSV, as far as there is a path for each.
 
-    `parameters` are those of :func:`run_parameters`, `warnings` those that do not come from a head, and `pixels`
-    says which pixels of the scene are scored.
+    `parameters` are those of :func:`run_parameters`, `warnings` those that do not come from a head, `pixels`
+    says which pixels of the scene are scored, and `short_lists` how few components make the map.
     """
     page = ZScoresReport(
         model=model_facts(card),
@@ -141,6 +143,7 @@ def write_report(
         zones=tuple(_zone_shapes(card, scene.zones)),
         provenance=scene.tags or {"FLOELENS_MODEL": card.id, "FLOELENS_WEIGHTS_SHA256": card.weights.sha256},
         warnings=tuple(warnings),
+        short_lists=tuple(short_lists),
     )
     html, as_json, as_csv = paths
     if html:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...core.contributions.completeness import Completeness
 from ...core.zscores.channels.collect import collect_contributions, splitting_share
 from ...core.zscores.collect import collect_components
 from ...core.zscores.refit import Refit, refit
@@ -23,7 +24,7 @@ from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.scene.reader import Scene
 from ..common.inputs import SceneInputs, conclude
 from ..common.provenance import provenance
-from .channels import scene_mark, splitting_on
+from .channels import completeness, scene_mark, splitting_on
 from .labels import SceneLabels, as_rows, pixel_rows, rereading
 from .report import SceneScores, ScoredZones
 from .zones import automatic_size, zones_over
@@ -88,7 +89,10 @@ class _Scoring:
         job, scene = self.job, self.scene
         plan = plan_components(self.runner, scene, scene.region, job.compute.memory_mib, self.dense)
         mapped = 1.0 - splitting_share(scene.region, self.card.ratio, job.channel_method)
-        labels = SceneLabels(job.labels, self.card.heads, scene.grid, self.stack)
+        accept = self.inputs.accept_range
+        labels = SceneLabels(job.labels, self.card.heads, scene.grid, self.stack, accept)
+        for said in labels.converted:
+            progress.message(f"{job.labels}: converted from '{said}' to %.")
         zones = self._zones() if job.zone_zscores else None
         ladder = BlockLadder.over(scene.grid.window, scene.grid.pixel_size(), job.block_size_km)
         files = self._row_files()
@@ -112,6 +116,8 @@ class _Scoring:
             None if zones is None else zones.zones,
         )
         odd = labels.judged(scene.start_time)
+        checked, missing = completeness(self.runner, scene, plan, job.channel_method, progress)
+        odd = (*odd, *filter(None, [missing]))
         for sentence in odd:
             progress.warn(sentence)
         state = self._state(collector, labels, ladder, Part(progress, mapped, 1.0))
@@ -124,7 +130,7 @@ class _Scoring:
             start_time=scene.start_time or "",
             zones=_scored_zones(zones, collector),
             warnings=(*scene.warnings, *odd),
-            tags=self._tags(),
+            tags=self._tags(labels, checked),
             skill=collector.skill(),
         )
 
@@ -176,9 +182,13 @@ class _Scoring:
         }
 
     def _samplers(self) -> list[RefitSampler]:
-        """Return what keeps labelled pixels for a refit over several scenes, one a head; none where none is due."""
+        """Return what keeps labelled pixels, one a head: for a refit over several scenes, and the skill of short lists.
+
+        None where none is due.
+        """
         job = self.job
-        if not job.labels or not (job.state or (job.refit and job.state_in)):
+        reported = job.report or job.report_json
+        if not job.labels or not (job.state or reported or (job.refit and job.state_in)):
             return []
         identity, place = self.mark.identity, self.mark.place
         return [RefitSampler(len(layer.components), identity, place) for layer in self.layers]
@@ -198,7 +208,7 @@ class _Scoring:
             size = automatic_size(shape, scene.grid.pixel_size() / 1000.0, step, self.layers, scene.ratio)
         return zones_over(scene, job.zones, size)
 
-    def _tags(self) -> dict[str, str]:
+    def _tags(self, labels: SceneLabels, checked: Completeness) -> dict[str, str]:
         job = self.job
         return provenance(
             self.card,
@@ -208,9 +218,11 @@ class _Scoring:
             product="zscores",
             sample=job.step if job.step > EVERY else sampling_text(job.step),
             labels=Path(job.labels).name if job.labels else None,
+            labels_unit=f"converted from '{labels.converted[0]}' to %" if labels.converted else None,
             clusters=self._clustering,
             refit="yes" if job.refit else None,
             channel_method=job.channel_method,
+            channel_residual=f"{checked.residual:.2g}" if checked.windows else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from ...ground.errors import ModelError
 from ..contract import Architecture, FastPaths
+from ..layers import OneComponent
 from .definition import AsppFusion
 from .fast.forward import FastAspp
 from .fast.gated import GatedForward
@@ -41,7 +43,10 @@ def _fast(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
     if not isinstance(module, AsppFusion):
         return None
     network = FastAspp(module, dtype)
-    return fast_paths_of(network, FastAspp(module, network.sum_dtype) if network.sum_dtype != dtype else None)
+    gates = FastAspp(module, network.sum_dtype) if network.sum_dtype != dtype else None
+    paths = fast_paths_of(network, gates)
+    # LRP-ε would stabilise the last layer, through which the relevance of one component passes as it is.
+    return replace(paths, lrp_epsilon=None) if isinstance(module.output, OneComponent) else paths
 
 
 def fast_paths_of(network: FastAspp, gates: FastAspp | None = None) -> FastPaths:

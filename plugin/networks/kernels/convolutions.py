@@ -1,9 +1,7 @@
-"""CPU convolutions that fill SIMD lanes (oneDNN).
+"""CPU convolutions by oneDNN.
 
-oneDNN computes :data:`LANES` output channels at once, so that with 16 of them 18 cost as much as 32. The few that
-are left over are computed for a block of neighbouring pixels together instead, by a kernel that is as much larger
-and moves on by a block: 2 channels of 2 x 4 pixels are 16 outputs. Where that does not serve, filters of zeros fill
-the lanes of a processor that would be slower without. Each output stays the same sum of products.
+oneDNN computes :data:`LANES` output channels at once. On a processor that is slower with a part of a register than
+with all of it, filters of zeros fill the lanes. Each output stays the same sum of products.
 """
 
 from __future__ import annotations
@@ -108,27 +106,9 @@ class Filters(nn.Module):
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         super().__init__()
         self.outputs = len(weight)
-        rest = self.outputs % LANES
-        # With more left over little is gained by it.
-        self.block = _block(LANES // rest) if 0 < rest <= LANES // 4 else None
-        self.whole = self.outputs - rest
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        self.register_buffer("wide", filled(weight) if self.block is None else weight)
-        if self.block is not None:
-            last, (down, across) = weight[self.whole :], self.block
-            large = weight.new_zeros((down, across, rest, weight.shape[1], down + 2, across + 2))
-            for row in range(down):
-                for col in range(across):
-                    large[row, col, ..., row : row + 3, col : col + 3] = last
-            layout = torch.channels_last if weight.is_contiguous(memory_format=torch.channels_last) else None
-            layout = layout or torch.contiguous_format
-            self.register_buffer("large", large.flatten(0, 2).contiguous(memory_format=layout))
-            self.register_buffer("first", weight[: self.whole].contiguous(memory_format=layout))
-            first_bias, last_bias = (None, None) if bias is None else bias.split([self.whole, rest])
-            self.register_buffer("first_bias", first_bias)
-            self.register_buffer("last_bias", last_bias)
-            self.register_buffer("large_bias", None if last_bias is None else last_bias.repeat(down * across))
+        self.register_buffer("wide", filled(weight))
 
     def forward(
         self,
@@ -159,59 +139,20 @@ class Filters(nn.Module):
         own = slice(None) if inside else slice(first, stop)
         added = self.bias if bias else None
         direct = fast(values) and (out is None or (out.dtype == values.dtype and out.stride(1) == 1))
-        block = self.block
-        if block is not None and not (width >= 2 * block[1] and stop - first >= block[0]):
-            block = None
-        more = len(self.wide) - self.outputs
-        if not direct or not (block is not None or more):
+        if not direct:
             result = _convolved(values, self.weight, added, relu, int(not inside))[:, :, own]
             return result if out is None else out.copy_(result)
+        more = len(self.wide) - self.outputs
+        if more and added is not None:
+            added = functional.pad(added, (0, more))
+        result = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
+        if out is None and not more:
+            return result
         if out is None:
             shape = len(values), stop - first, width, self.outputs
             out = values.new_empty(shape, dtype=self.weight.dtype).permute(0, 3, 1, 2)
-        if block is None:
-            added = None if added is None else functional.pad(added, (0, more))
-            result = _convolved(values, self.wide, added, relu, int(not inside))[:, : self.outputs, own]
-            _copy(result.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
-            return out
-        if self.whole:
-            result = _convolved(values, self.first, self.first_bias if bias else None, relu, int(not inside))
-            result = result if inside else result[:, :, own]
-            _copy(result.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1)[..., : self.whole])
-        seen = values[:, :, max(0, first - 1) : stop + 1]
-        if not inside:
-            seen = functional.pad(seen, (0, 0, int(first == 0), int(stop == height)))
-        self._put_rest(block, seen, relu, bias, out)
+        _copy(result.permute(0, 2, 3, 1), out.permute(0, 2, 3, 1))
         return out
-
-    def _put_rest(
-        self, block: tuple[int, int], values: torch.Tensor, relu: bool, bias: bool, out: torch.Tensor
-    ) -> None:
-        """Compute the outputs left over, of values with a row more above and below, into theirs of `out`."""
-        (down, across), (rows, cols) = block, out.shape[2:]
-        blocks_down, blocks_across = rows // down, cols // across
-        high, wide = blocks_down * down, blocks_across * across
-        seen = values if high == rows else values[:, :, : high + 2]
-        result = _convolved(seen, self.large, self.large_bias if bias else None, relu, 0, block)
-        # Channels last, the pixels of a block lie one after the other.
-        shape = len(values), blocks_down, blocks_across, down, across, self.outputs - self.whole
-        sample, _, row, col = out.stride()
-        steps = sample, down * row, across * col, row, col, 1
-        place = out.as_strided(shape, steps, out.storage_offset() + self.whole)
-        _copy(result.permute(0, 2, 3, 1).view(shape), place)
-        added = self.last_bias if bias else None
-        if high < rows:
-            last = self.weight[self.whole :]
-            out[:, self.whole :, high:] = _convolved(values[:, :, high:], last, added, relu, 0)
-        if wide < cols:
-            end = _convolved(values[..., wide - 1 :], self.weight[self.whole :], added, relu, 0)
-            out[:, self.whole :, :, wide:] = end[..., 1:]
-
-
-def _block(pixels: int) -> tuple[int, int]:
-    """Return rows and columns of a block of at most so many pixels, about as high as wide."""
-    rows = 1 << (pixels.bit_length() - 1) // 2
-    return rows, pixels // rows
 
 
 def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
@@ -219,7 +160,8 @@ def _copy(values: torch.Tensor, place: torch.Tensor) -> None:
     # Two numbers at a time are moved like one.
     pair = {torch.float32: torch.float64, torch.bfloat16: torch.float32}[place.dtype]
     steps = [step for array in (values, place) for step in (*array.stride()[:-1], array.storage_offset())]
-    if values.dtype == place.dtype and not any(n % 2 for n in (values.shape[-1], *steps)):
+    side_by_side = values.dtype == place.dtype and values.stride(-1) == place.stride(-1) == 1
+    if side_by_side and not any(n % 2 for n in (values.shape[-1], *steps)):
         place, values = place.view(pair), values.view(pair)
     place.copy_(values)
 
@@ -238,7 +180,6 @@ def _convolved(
     bias: torch.Tensor | None,
     relu: bool,
     above: int,
-    stride: tuple[int, int] = (1, 1),
 ) -> torch.Tensor:
     """Return a convolution with a ReLU in the same pass where torch can.
 
@@ -246,8 +187,8 @@ def _convolved(
     """
     known, fused = torch.backends.mkldnn.is_available(), _fused()
     if relu and known and fused is not None and fast(values):
-        return fused(_laid_out(values), weight, bias, [above, 1], list(stride), [1, 1], 1, "relu", [], "")
-    result = convolved(values, weight, bias, padding=(above, 1), stride=stride)
+        return fused(_laid_out(values), weight, bias, [above, 1], [1, 1], [1, 1], 1, "relu", [], "")
+    result = convolved(values, weight, bias, padding=(above, 1))
     return result.relu_() if relu else result
 
 

@@ -20,6 +20,11 @@ def caveats(report: RelevanceReport) -> tuple[str, ...]:
             "Conservation speaks of sums: errors of single pixels cancel in them, and shrink more slowly as "
             "steps are added. Steps were added until twice as many move little; run again with more STEPS to compare."
         )
+    if report.component:
+        said.append(
+            "The parts of all components and the biases of the last layer add up to the logit. A component that adds "
+            "much to the logit everywhere alike need not decide anywhere: compare its Z-score."
+        )
     if report.slopes:
         said.append(
             "A slope says how fast the logit changes with a small rise of the channel, per standard deviation (sd) of "

@@ -94,6 +94,10 @@ class RelevanceReport:
         What the standard deviation was taken over, in words; empty: there is none.
     several_classes : bool
         Whether the head has a logit for each of several classes (softmax).
+    component : str
+        The component of the last layer through which the logit is explained; empty: all of it.
+    component_weight : float or None
+        Its weight for the target.
     faithfulness : mapping or None
         Deletion and insertion curves, as :mod:`.faithfulness` takes them; None: not asked for.
     provenance : mapping
@@ -116,6 +120,8 @@ class RelevanceReport:
     baseline: str = "every channel at its training mean"
     uncertainty: str = ""
     several_classes: bool = False
+    component: str = ""
+    component_weight: float | None = None
     faithfulness: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -124,6 +130,7 @@ class RelevanceReport:
     def target(self) -> str:
         """The target in words."""
         against = f" rather than '{self.reference_class}'" if self.reference_class else ""
+        against += f" through component {self.component}" if self.component else ""
         if self.target_class == PREDICTED_CLASS:
             return self.target_class + against
         return f"'{self.target_class}'{against}"

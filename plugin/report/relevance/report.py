@@ -69,6 +69,8 @@ def summary(report: RelevanceReport) -> list[str]:
     sentences = [
         f"Explained: the logit of {report.target} over {where}. {_net(report)}{what} {listed(shares)}."
     ]
+    if report.component:
+        sentences.append(_of_component(report))
     ordered = sorted(report.channels, key=lambda channel: -channel.absolute)
     lead = ordered[0]
     way = {"for": "speaks for", "against": "speaks against", "both ways": "speaks as much for as against"}[
@@ -96,6 +98,17 @@ def summary(report: RelevanceReport) -> list[str]:
     if report.faithfulness:
         sentences.append(verdict(report.faithfulness))
     return sentences
+
+
+def _of_component(report: RelevanceReport) -> str:
+    """Return what a map of one component is, in a sentence."""
+    weight = report.component_weight
+    where = ""
+    if weight is not None:
+        way = "speak for" if weight > 0 else "speak against" if weight < 0 else "change nothing for"
+        number = f"{weight:+.3g}".replace("-", "\u2212")
+        where = f" Its weight is {number}, so high values of it {way} the class."
+    return f"Only what component {report.component} adds to the logit is explained.{where}"
 
 
 def _net(report: RelevanceReport) -> str:
@@ -128,6 +141,8 @@ def relevance_html(report: RelevanceReport) -> str:
         "method": report.method,
         **report.settings,
     }
+    if report.component:
+        asked["component"] = report.component
     if report.uncertainty:
         asked["uncertainty"] = report.uncertainty
     where = "places where a rise of the channel speaks" if report.slopes else "what speaks"
@@ -210,6 +225,11 @@ def relevance_json(report: RelevanceReport) -> str:
             "method": report.method,
             "settings": report.settings,
             "baseline": report.baseline,
+            **(
+                {"component": report.component, "component_weight": report.component_weight}
+                if report.component
+                else {}
+            ),
             "uncertainty": report.uncertainty,
             "about_method": METHODS[report.method].sentence,
             "channels": report.rows(),

@@ -11,6 +11,7 @@ import numpy as np
 from ..page import figures
 from ..page.html import Figure, Section, Table, render
 from ..page.model_facts import ModelFacts
+from ..page.short_lists import ShortLists, short_list_section
 from ..page.tables import csv_text, csvt_text, json_text
 from .channels import ChannelJudgement, channel_sections
 from .head import HeadScores
@@ -74,6 +75,8 @@ class ZScoresReport:
         Of the scene and the state; those of the heads are added.
     skill : tuple of HeadSkill
         How well the map agrees with the labels of the scene of this run; heads without labels are absent.
+    short_lists : tuple of ShortLists
+        How few components make the map; heads without scores are absent.
     """
 
     model: ModelFacts
@@ -84,6 +87,7 @@ class ZScoresReport:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     skill: tuple[HeadSkill, ...] = ()
+    short_lists: tuple[ShortLists, ...] = ()
 
     def summary(self, head: HeadScores) -> tuple[str, str, str]:
         """Return the three sentences of one of the heads."""
@@ -110,6 +114,9 @@ def zscores_html(report: ZScoresReport) -> str:
             known = report.summary(head)
             opening.append(ranking_section(head.ranking, name, suffix, known))
         opening.append(trust_section(head, judged.get(head.head), name, suffix))
+        listed = next((entry for entry in report.short_lists if entry.head == head.head), None)
+        if listed is not None:
+            opening.append(short_list_section(listed, name, suffix))
         if head.head in judged:
             details += channel_sections(judged[head.head], name, suffix)
         details += _head_sections(head, name, suffix)
@@ -296,6 +303,7 @@ def zscores_json(report: ZScoresReport) -> str:
             "warnings": report.warnings,
             "caveats": _caveats(report),
             "provenance": report.provenance,
+            "short_lists": report.short_lists,
         }
     )
 

@@ -163,10 +163,10 @@ class TestTheScene:
 
 @pytest.mark.parametrize("name", ["relevance", "contributions", "ablation", "zscores"])
 def test_the_other_algorithms_refuse_a_spoilt_scene_and_a_spoilt_model_too(refused, good, name):
-    Path(good["MWR"]).write_text("not a raster")
-    assert refused(name, good).startswith("MWR: ")
     with_weights(good["MODEL"], pickle.dumps({"output.weight": 1}))
     assert "hold pickled code" in refused(name, good)
+    Path(good["MWR"]).write_text("not a raster")  # seen before the model is read
+    assert refused(name, good).startswith("MWR: ")
 
 
 @pytest.mark.parametrize(

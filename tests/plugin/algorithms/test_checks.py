@@ -76,6 +76,7 @@ def test_a_layer_that_is_called_like_a_file_is_no_missing_file(provider, context
     try:
         for value in ("aoi.gpkg", layer.id()):
             assert provider.algorithm("relevance").create().problem({"AOI": value}) is None
+            assert provider.algorithm("relevance").create().problem({"SAR": value}) is None
     finally:
         project.removeMapLayer(layer.id())
 

@@ -41,14 +41,28 @@ def inputs(scene: dict[str, str]) -> dict[str, str]:
     return {"SAR": scene["SAR"], "MWR": scene["MWR"], "MODEL": "trial-concentration"}
 
 
+@pytest.fixture
+def run(provider, packages, monkeypatch):
+    """Return a function that runs an algorithm in this process: it gives the same bytes, as is tested below."""
+    import processing
+
+    monkeypatch.setenv("FLOELENS_MODELS", str(packages))
+
+    def call(name: str, **parameters) -> dict:
+        given = {key: str(value) if isinstance(value, Path) else value for key, value in parameters.items()}
+        return processing.run(f"floelens:{name}", given)
+
+    return call
+
+
 def said(done) -> str:
     """Return everything that a run printed."""
     return done.stdout + done.stderr
 
 
-def test_a_concentration_map_has_its_style_beside_it(qgis, inputs, tmp_path):
+def test_a_concentration_map_has_its_style_beside_it(run, inputs, tmp_path):
     output = tmp_path / "ice.tif"
-    found = results(qgis.run("floelens:predict", **inputs, OUTPUT=output))
+    found = run("predict", **inputs, OUTPUT=output)
     assert found["OUTPUT"] == str(output)
     assert found["VALID_PIXELS"] == 220 * 250
     layer = QgsRasterLayer(str(output), "opened by hand")
@@ -57,19 +71,18 @@ def test_a_concentration_map_has_its_style_beside_it(qgis, inputs, tmp_path):
     assert "9/10 to 10/10 (above 85 %)" in labels
 
 
-def test_a_map_of_types_has_the_classes_of_the_card(qgis, inputs, tmp_path):
+def test_a_map_of_types_has_the_classes_of_the_card(run, inputs, tmp_path):
     output = tmp_path / "type.tif"
-    results(qgis.run("floelens:predict", **{**inputs, "MODEL": "trial-type"}, OUTPUT=output))
+    run("predict", **{**inputs, "MODEL": "trial-type"}, OUTPUT=output)
     layer = QgsRasterLayer(str(output), "opened by hand")
     assert layer.renderer().type() == "paletted"
     shown = {c.value: c.label for c in layer.renderer().classes() if c.color.alpha()}
     assert shown == {0: "open water", 1: "young ice", 2: "old ice"}
 
 
-def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, tmp_path):
+def test_relevance_comes_with_styles_and_a_report_in_three_forms(run, inputs, tmp_path):
     sar, mwr, report = (tmp_path / name for name in ("sar_rel.tif", "mwr_rel.tif", "evidence.html"))
-    done = qgis.run("floelens:relevance", **inputs, SAR_RELEVANCE=sar, MWR_RELEVANCE=mwr, REPORT=report)
-    found = results(done)
+    found = run("relevance", **inputs, SAR_RELEVANCE=sar, MWR_RELEVANCE=mwr, REPORT=report)
     assert found["REPORT_JSON"] == str(tmp_path / "evidence_report.json")
     assert json.loads((tmp_path / "evidence_report.json").read_text())
     assert (tmp_path / "evidence_report.csv").stat().st_size
@@ -82,7 +95,7 @@ def test_relevance_comes_with_styles_and_a_report_in_three_forms(qgis, inputs, t
     assert " km" in settings.maximumLabel()  # the radiometer's footprint
 
 
-def test_a_point_and_an_extent_in_their_own_reference_systems_are_understood(qgis, inputs, tmp_path):
+def test_a_point_and_an_extent_in_their_own_reference_systems_are_understood(run, inputs, tmp_path):
     output = tmp_path / "part.tif"
     layer = QgsRasterLayer(inputs["SAR"], "sar")
     geographic = QgsCoordinateReferenceSystem("EPSG:4326")
@@ -90,25 +103,23 @@ def test_a_point_and_an_extent_in_their_own_reference_systems_are_understood(qgi
     middle = transform.transform(layer.extent().center())
     extent = f"{middle.x() - 0.1},{middle.x() + 0.1},{middle.y() - 0.03},{middle.y() + 0.03} [EPSG:4326]"
     point = f"{middle.x()},{middle.y()} [EPSG:4326]"
-    done = qgis.run("floelens:relevance", **inputs, SAR_RELEVANCE=output, EXTENT=extent, POINT=point)
-    assert results(done)["PIXELS_EXPLAINED"] == 1
+    found = run("relevance", **inputs, SAR_RELEVANCE=output, EXTENT=extent, POINT=point)
+    assert found["PIXELS_EXPLAINED"] == 1
     part = QgsRasterLayer(str(output), "part")
     assert 0 < part.width() * part.height() < 0.6 * layer.width() * layer.height()
 
 
-def test_scores_give_a_typed_table_zones_and_a_state_that_merges(qgis, inputs, scene, tmp_path):
+def test_scores_give_a_typed_table_zones_and_a_state_that_merges(run, inputs, scene, tmp_path):
     table, zones, state = (tmp_path / name for name in ("z.csv", "zones.gpkg", "z.npz"))
     common = {"MODEL": inputs["MODEL"], "OUTPUT": table}
-    results(
-        qgis.run(
-            "floelens:zscores",
-            **inputs,
-            OUTPUT=table,
-            ZONE_ZSCORES=zones,
-            ZONE_SIZE=10,
-            STATE=state,
-            LABELS=scene["CHART"],
-        )
+    run(
+        "zscores",
+        **inputs,
+        OUTPUT=table,
+        ZONE_ZSCORES=zones,
+        ZONE_SIZE=10,
+        STATE=state,
+        LABELS=scene["CHART"],
     )
     layer = QgsVectorLayer(str(table), "scores", "ogr")
     types = {field.name(): field.typeName() for field in layer.fields()}
@@ -120,19 +131,19 @@ def test_scores_give_a_typed_table_zones_and_a_state_that_merges(qgis, inputs, s
     assert opened.featureCount() > 1
     assert opened.renderer().type() in ("graduatedSymbol", "categorizedSymbol")
     counts = [feature["n"] for feature in layer.getFeatures()]
-    merged = {**common, "OUTPUT": tmp_path / "both.csv", "STATE_IN": [state, state]}
-    results(qgis.run("floelens:zscores", **merged))
+    merged = {**common, "OUTPUT": tmp_path / "both.csv", "STATE_IN": [str(state), str(state)]}
+    run("zscores", **merged)
     both = QgsVectorLayer(str(tmp_path / "both.csv"), "scores", "ogr")
     assert [feature["n"] for feature in both.getFeatures()] == [2 * n for n in counts]
 
 
-def test_pages_about_models_and_environment_are_written(qgis, tmp_path):
+def test_pages_about_models_and_environment_are_written(run, tmp_path):
     page = tmp_path / "model.html"
-    found = results(qgis.run("floelens:inspectmodel", MODEL="trial-type", OUTPUT=page))
+    found = run("inspectmodel", MODEL="trial-type", OUTPUT=page)
     assert found["RECEPTIVE_FIELD_RADIUS"] == 30
     assert "trial-type" in page.read_text(encoding="utf-8")
     page = tmp_path / "environment.html"
-    assert results(qgis.run("floelens:environment", OUTPUT=page))["MISSING"] == ""
+    assert run("environment", OUTPUT=page)["MISSING"] == ""
     assert Qgis.version() in page.read_text(encoding="utf-8")
 
 

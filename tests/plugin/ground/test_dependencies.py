@@ -90,3 +90,26 @@ def test_the_sentence_reads_well():
     assert dependencies.sentence(["torch"]).startswith("FloeLens needs torch, which is not installed")
     text = dependencies.sentence(["torch", "rasterio", "safetensors"])
     assert text.startswith("FloeLens needs torch, rasterio and safetensors, which are not installed")
+
+
+@pytest.mark.parametrize(
+    ("variables", "command"),
+    [
+        (
+            {"FLATPAK_ID": "org.qgis.qgis"},
+            "flatpak run --command=pip3 org.qgis.qgis install --user torch rasterio {}",
+        ),
+        (
+            {"SNAP": "/snap/qgis/12", "SNAP_INSTANCE_NAME": "qgis"},
+            "snap run --shell qgis -c 'python3 -m pip install --user torch rasterio {}'",
+        ),
+    ],
+)
+def test_in_a_sandbox_the_command_reaches_the_python_inside(monkeypatch, variables, command):
+    monkeypatch.setattr(
+        dependencies.shutil, "which", lambda _name: "/usr/bin/apt-get"
+    )  # the host's, of no use
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = dependencies.install_command(["torch", "rasterio"])
+    assert found == command.format(f'"numpy=={numpy.__version__}"')

@@ -86,7 +86,7 @@ def test_coarse_contributions_are_means_over_cells(split, scene, tmp_path):
     _, coarse = split(groups="sensor", resolution="coarse")
     assert Grid.from_file(tmp_path / "parts.tif").same_as(Grid.from_file(scene.sar).coarser(25))
     assert coarse.shape[1:] == (11, 12)
-    for row, col in ((0, 0), (6, 8), (13, 16)):  # the last cells are cut
+    for row, col in ((0, 0), (6, 8), (10, 11)):  # the last cells are cut
         cell = fine[:, 25 * row : 25 * row + 25, 25 * col : 25 * col + 25]
         np.testing.assert_allclose(coarse[:, row, col], np.nanmean(cell, axis=(1, 2)), rtol=1e-5, atol=1e-6)
     assert residual(coarse) < 1e-4

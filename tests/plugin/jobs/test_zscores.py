@@ -137,31 +137,14 @@ def test_robust_errors_are_the_sandwich_over_blocks_with_percent_as_fractions(jo
     np.testing.assert_allclose(column(rows, "se_robust")[kept], expected, rtol=5e-3)
 
 
-def test_fractions_given_for_percent_are_a_warning(job, scene, recorder, tmp_path):
-    with rasterio.open(scene.chart) as raster:
-        values, profile, gcps = raster.read(1, masked=True), raster.profile, raster.gcps
-        names = raster.descriptions
-    path, page = str(tmp_path / "fractions.tif"), str(tmp_path / "z.html")
-    profile.update(dtype="float32", nodata=-1.0)
-    with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
-        out.write((values.astype("float32") / 100).filled(-1.0), 1)
-        out.descriptions = names
-    replace(job, labels=path, block_size_km=2.5, report=page).run(recorder)
-    assert any("multiply them by 100" in warning for warning in recorder.warnings)
-    with Path(page).open(encoding="utf-8") as file:
-        assert "multiply them by 100" in file.read()
-    recorder.warnings.clear()
-    replace(job, labels=scene.chart, block_size_km=2.5).run(recorder)
-    assert not any("multiply them by 100" in warning for warning in recorder.warnings)
-
-
-def labels_like(scene, path, change) -> str:
+def labels_like(scene, path, change, unit="") -> str:
     """Write labels made of the scene's concentration in %, (row, column), masked where there is none."""
     with rasterio.open(scene.chart) as raster:
         values, profile, gcps = raster.read(1, masked=True), raster.profile, raster.gcps
     profile.update(count=1, dtype="float32", nodata=-1.0)
     with rasterio.open(path, "w", **{**profile, "gcps": gcps[0], "crs": gcps[1]}) as out:
         out.write(change(values.astype("float32")).filled(-1.0), 1)
+        out.units = (unit,)
     return str(path)
 
 
@@ -183,10 +166,54 @@ def test_codes_beside_those_of_the_classes_are_told_and_left_out(job, scene, pac
     assert any("hold 9, no class of head 'icetype'" in warning for warning in recorder.warnings)
 
 
-def test_class_codes_and_tenths_given_for_percent_are_a_warning(job, scene, recorder, tmp_path):
-    tenths = labels_like(scene, tmp_path / "tenths.tif", lambda values: np.ma.round(values / 10))
-    replace(job, labels=tenths, block_size_km=2.5).run(recorder)
-    assert any("turn them into % first" in warning for warning in recorder.warnings)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda values: np.ma.round(values / 10),
+            "fit tenths or class codes as well as %.*turn them into % first",
+        ),
+        (lambda values: values / 100, "fit fractions or a mask as well as %.*multiply them by 100"),
+    ],
+    ids=["tenths", "fractions"],
+)
+def test_labels_that_may_be_percents_or_another_unit_are_refused_unless_accepted(
+    job, scene, recorder, tmp_path, change, said
+):
+    labels = labels_like(scene, tmp_path / "labels.tif", change)
+    with pytest.raises(SceneError, match=said):
+        replace(job, labels=labels, block_size_km=2.5).run(recorder)
+    assert not list(tmp_path.glob("*.csv"))
+    page = tmp_path / "z.html"
+    accepted = replace(job.scene, accept_range=True)
+    replace(job, scene=accepted, labels=labels, block_size_km=2.5, report=str(page)).run(recorder)
+    assert "are taken for %" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "unit", "coarseness"),
+    [
+        (lambda values: np.ma.round(values / 10), "tenths", 5.0),
+        (lambda values: values / 100, "1", 0.01),
+        (lambda values: values / 100, "fraction", 0.01),
+        (lambda values: values, "1", 0.0),  # % whose unit says nothing
+    ],
+)
+def test_labels_with_a_declared_unit_become_percents(
+    job, scene, tmp_path, recorder, change, unit, coarseness
+):
+    found = []
+    for name, labels in (
+        ("right", scene.chart),
+        ("other", labels_like(scene, tmp_path / "a.tif", change, unit)),
+    ):
+        content = tmp_path / f"{name}.json"
+        replace(job, labels=labels, block_size_km=2.5, report_json=str(content)).run(recorder)
+        found.append(json.loads(content.read_text(encoding="utf-8")))
+    right, other = (each["skill"][0] for each in found)
+    assert abs(right["bias"] - other["bias"]) <= coarseness
+    converted = found[1]["provenance"].get("FLOELENS_LABELS_UNIT", "")
+    assert converted == (f"converted from '{unit}' to %" if coarseness else "")
 
 
 def test_labels_that_are_all_the_same_are_a_warning(job, scene, recorder, tmp_path):
@@ -408,7 +435,7 @@ def test_states_of_two_parts_hold_all_pixels_and_merge_in_any_order(job, scene, 
 
 def test_zones_cover_the_scene_and_say_which_sensor_leads(job, tmp_path):
     path = str(tmp_path / "zones.gpkg")
-    replace(job, zone_zscores=path, zone_size_km=10).run(Silent())
+    replace(job, zone_zscores=path, zone_size_km=7).run(Silent())
     zones = read_polygons(path)
     assert len(zones.wkb) == 9
     from osgeo import ogr

@@ -27,6 +27,7 @@ from floelens.plugin.networks.aspp.card import aspp_card
 from floelens.plugin.networks.card import Head, HeadClass
 from floelens.plugin.networks.package import build
 from floelens.plugin.networks.registry import load_card
+from floelens.tests.plugin.jobs.test_relevance import square
 
 BUNDLED = "aspp-concentration-sim"
 
@@ -208,3 +209,34 @@ def test_what_cannot_be_standardised_is_said_before_the_work(job, tmp_path):
         replace(job, standardised=path, channel_method="none").run(Silent())
     with pytest.raises(ParameterError, match="Unknown CHANNEL_METHOD 'gradient'"):
         replace(job, channel_method="gradient").run(Silent())
+
+
+def test_contributions_that_do_not_add_up_are_a_warning_in_log_and_report(
+    job, scene, recorder, tmp_path, monkeypatch
+):
+    """Along the path HV gets what the others leave, so that a wrong split adds up all the same."""
+    from floelens.plugin.core.layers import split_activations
+
+    content = tmp_path / "z.json"
+    along = replace(
+        job,
+        scene=replace(scene.inputs, extent=square(scene, 80, 80, 75)),
+        channel_method="integrated",
+        sample=2,
+        report_json=str(content),
+    )
+    along.run(recorder)
+    assert not any("add up" in warning for warning in recorder.warnings)
+    right = json.loads(content.read_text(encoding="utf-8"))
+    assert 0 < float(right["provenance"]["FLOELENS_CHANNEL_RESIDUAL"]) < 1e-4
+
+    def slope_of_the_end(self, activation, rows):
+        passed = {name: activation.value(rows[name]) for name in self.base}
+        slope = 2 * activation.slope(rows[-1])  # so that it shows beside radiometry, which carries most here
+        return {**passed, **{name: row * slope for name, row in rows.items() if name >= 0}}
+
+    monkeypatch.setattr(split_activations.Step, "activate", slope_of_the_end)
+    along.run(recorder)
+    told = [warning for warning in recorder.warnings if "Contributions of channels do not add up" in warning]
+    assert len(told) == 1
+    assert told[0] in json.loads(content.read_text(encoding="utf-8"))["warnings"]

@@ -7,7 +7,9 @@ import functools
 import numpy as np
 from floelens.plugin.core.zscores.scores import compute_scores
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer, SceneAccumulator
+from floelens.plugin.core.zscores.sums.refit_sample import RefitSampler
 from floelens.plugin.core.zscores.zones import ZoneAccumulator
+from floelens.plugin.jobs.scoring.shortlist import head_short_lists
 from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.plugin.report.relevance.conservation import Conservation
 from floelens.plugin.report.relevance.content import ChannelRelevance, RelevanceReport
@@ -81,7 +83,12 @@ def report(
     accumulator = SceneAccumulator(layer)
     clusters = {"64 km blocks": np.arange(n) // (n // 64), "128 km blocks": np.arange(n) // (n // 16)}
     accumulator.add(x, y if labels else None, clusters)
-    scores = compute_scores(accumulator.close(), "64 km blocks" if labels else None)
+    information = accumulator.close()
+    scores = compute_scores(information, "64 km blocks" if labels else None)
+    sampler = RefitSampler(x.shape[1], "scene", "place")
+    at = np.arange(n)
+    sampler.add(x, at, at, y, clusters)
+    sample = sampler.close({})
     shapes = ()
     if zones:
         number = np.arange(n) * 9 // n
@@ -103,6 +110,7 @@ def report(
         zones=shapes,
         provenance={"floelens": "0.1.0", "weights (sha256)": "ab" * 32},
         warnings=("The pixels are 40 m wide, the model was trained on 80 m.",),
+        short_lists=head_short_lists([information], [scores], {layer.head: sample} if labels else {}),
     )
 
 

@@ -97,8 +97,12 @@ def percent(values: np.ndarray, unit: str, name: str, path: str, warn: Warn) -> 
         highest = float(np.max(values, where=values <= 100.0, initial=0.0))
     if (meant.scale == 100.0 and share < 0.5) or (meant.scale == 10.0 and _share_up_to(values, 10.0) < 0.5):
         said = f"the unit is '{plain}'" if plain else "there is no unit"
-        tail = " If they are tenths, set the attribute units to tenths." if highest <= 10.0 else ""
-        warn(f"{said}, but the values reach {highest:.4g}: taken for %.{tail}", name)
+        if highest <= 10.0:
+            raise SceneError(
+                f"'{name}' in {path} reaches {highest:.4g}, and {said}: that fits tenths as well as %. Set its "
+                "attribute units to tenths or to percent."
+            )
+        warn(f"{said}, but the values reach {highest:.4g}: taken for %.", name)
         return _times(values, 1.0)
     if meant.scale == 100.0 and not plain:
         warn("there is no unit, and the values are 0 to 1: taken for fractions.", name)

@@ -29,8 +29,6 @@ from .pools import doubled_pools, transposed_pools
 
 # Pixels along an edge of the scene that are computed by the definition at once: what they need stays in the cache.
 STRIP_LENGTH = 384
-# Types by the bytes of a number.
-WIDE = {16: torch.complex128, 8: torch.float64, 4: torch.float32}
 Slices = tuple[slice, slice]
 # Which sides of an array are edges of the scene: top, bottom, left, right.
 ALL_EDGES: Edges = (True, True, True, True)
@@ -197,13 +195,4 @@ def deinterleaved(values: torch.Tensor, parts: int) -> torch.Tensor:
     _, channels, rows, cols = values.shape
     number = channels // parts
     given = values.permute(0, 2, 3, 1).reshape(rows * cols, channels).unflatten(1, (parts, number))
-    # What lies side by side is moved like one number, where that can be.
-    if given.stride(2) == 1 and not given.requires_grad:
-        places = number, *given.stride()[:2], given.storage_offset()
-        bytes_ = [place * given.element_size() for place in places]
-        units = (unit for size, unit in WIDE.items() if not any(each % size for each in bytes_))
-        given = given.view(next(units, given.dtype))
-    moved = given.transpose(0, 1).contiguous()
-    if moved.dtype != values.dtype:  # a view as another type lets no gradient pass
-        moved = moved.view(values.dtype)
-    return moved.view(parts, rows, cols, number).permute(0, 3, 1, 2)
+    return given.transpose(0, 1).contiguous().view(parts, rows, cols, number).permute(0, 3, 1, 2)

@@ -130,3 +130,15 @@ def test_closing_ends_idle_threads_and_busy_ones_after_their_job(threads):
     assert not idle.is_alive()
     assert not busy.result().is_alive()
     assert threads.run(here) != here()  # a plugin may be loaded again
+
+
+def test_who_waits_can_do_something_meanwhile_in_its_own_thread(threads):
+    seen = []
+
+    def work(caller):
+        while len(seen) < 3:
+            time.sleep(0.01)
+        return caller.call(here)
+
+    assert threads.run(work, lambda: seen.append(here())) == here()
+    assert set(seen) == {here()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from floelens.plugin.algorithms.framework import declare
 from floelens.plugin.algorithms.framework.base import Destinations, FloeLensAlgorithm
+from floelens.plugin.algorithms.framework.destinations import named_sources
 from floelens.plugin.ground.errors import ParameterError, SceneError
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -18,6 +19,7 @@ from qgis.core import (
     QgsPointXY,
     QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterRasterLayer,
     QgsProject,
     QgsProperty,
     QgsRasterLayer,
@@ -130,6 +132,22 @@ def test_a_layer_of_the_project_is_found_by_its_id(read, context, backscatter):
     project.addMapLayer(layer)
     context.setProject(project)
     assert read(SAR=layer.id()).raster("SAR") == str(backscatter)
+
+
+def test_a_layer_called_like_a_file_is_the_layer_and_its_file_an_input(
+    read, context, backscatter, tmp_path, monkeypatch
+):
+    """As QGIS does: a file of that name in the folder it was started in is another one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "S1.tif").write_bytes(backscatter.read_bytes())
+    assert read(SAR="S1.tif").raster("SAR") == "S1.tif"
+    project = QgsProject()
+    project.addMapLayer(QgsRasterLayer(str(backscatter), "S1.tif"))
+    context.setProject(project)
+    assert read(SAR="S1.tif").raster("SAR") == str(backscatter)
+    assert read(ANCILLARY=["S1.tif"]).rasters("ANCILLARY") == (str(backscatter),)
+    definition = QgsProcessingParameterRasterLayer("SAR")
+    assert named_sources([definition], {"SAR": "S1.tif"}, context) == [str(backscatter)]
 
 
 def test_a_layer_that_gdal_does_not_read_is_refused(read):

@@ -21,7 +21,7 @@ from floelens.plugin.core.relevance.occlusion import coarse_reach
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import ModelError
-from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
+from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
 from floelens.tests.plugin.core.tiny_networks import RATIO, TinyFusion, tiny_card
 from torch import nn
 from torch.nn import functional
@@ -68,6 +68,7 @@ LAYERS = {
     nn.Softplus: [lambda: nn.Softplus(2.0)],
     nn.Hardswish: [nn.Hardswish],
     nn.MaxPool2d: [lambda: nn.MaxPool2d(2), lambda: nn.MaxPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 2, 1, 2)],
+    OneComponent: [lambda: OneComponent(nn.Conv2d(4, 3, 1), 2)],
     SamePool2d: [lambda: SamePool2d(3), lambda: SamePool2d(2)],
     nn.AvgPool2d: [lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d(3, 1, 1, count_include_pad=False)],
     nn.AdaptiveAvgPool2d: [lambda: nn.AdaptiveAvgPool2d((4, 1))],

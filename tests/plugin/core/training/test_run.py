@@ -322,7 +322,8 @@ def test_skill_tells_the_marginal_zone_the_chart_and_ice_free_sea_apart():
     assert skill["marginal_zone"] == {"pixels": 1, "rmse_percent": 0.0, "bias_percent": 0.0, "r2": None}
     assert skill["against_chart"]["pixels"] == 4
     assert skill["ice_free"]["far"]["mapped_below_1_percent"] == 1.0
-    assert skill["ice_free"]["all"] == {"pixels": 2, "mapped_below_1_percent": 0.5, "mean_percent": 25.124}
+    shares = {f"mapped_below_{below}_percent": 0.5 for below in (1, 5, 10, 15)}
+    assert skill["ice_free"]["all"] == {"pixels": 2, **shares, "mean_percent": 25.124}
 
 
 def test_a_network_is_compared_with_the_better_regression():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from floelens.plugin.core.zscores.estimation.estimates import Estimation
 from floelens.plugin.core.zscores.fit_distance import (
+    CLUSTERS,
     FITTED,
     fit_distance,
     weights_fitted,
@@ -14,7 +17,7 @@ from floelens.plugin.core.zscores.fit_distance import (
 )
 from floelens.plugin.core.zscores.refit import refit
 from floelens.plugin.core.zscores.scores import compute_scores
-from floelens.plugin.core.zscores.sums.clusters import BlockLadder
+from floelens.plugin.core.zscores.sums.clusters import SCENES, BlockLadder
 from floelens.plugin.core.zscores.sums.information import SceneAccumulator
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.score_data import layer
@@ -105,7 +108,12 @@ LADDER = BlockLadder.over(Window(0, 0, SIDE, SIDE), 1000 * PIXEL_KM, 64.0)
 
 
 def one_reach(seed, reach_km, trained):
-    """Return scores of a scene whose components and labels depend on their neighbours, with correlation e^-d/reach.
+    """Return the estimation of :func:`scene_information`, with blocks of 64 km."""
+    return Estimation.of(scene_information(seed, reach_km, trained), "64 km blocks")
+
+
+def scene_information(seed, reach_km, trained, truth_seed=None):
+    """Return what a scene says whose components and labels depend on their neighbours, with correlation e^-d/reach.
 
     The label is 1 where a uniform field, of the same reach, lies below the probability of the true weights: these are
     exactly right at every pixel, and so are `trained` weights where they are "true".
@@ -119,13 +127,15 @@ def one_reach(seed, reach_km, trained):
     fields = np.fft.ifft2(np.sqrt(np.maximum(spectrum, 0)) * np.fft.fft2(noise))[:, :SIDE, :SIDE]
     *x, uniform = np.concatenate([fields.real, fields.imag]).reshape(12, -1)
     x = np.array(x).T
+    if truth_seed is not None:
+        generator = np.random.default_rng(truth_seed)  # one network for several scenes
     truth = 0.4 * generator.normal(size=11)
     labels = (special.ndtr(uniform) < special.expit(x @ truth)).astype(float)
     weights = truth if trained == "true" else 0.4 * generator.normal(size=11)
     accumulator = SceneAccumulator(layer(weights, 0.0), shares=False)
     rows, cols = (at.ravel() for at in np.indices((SIDE, SIDE)))
     accumulator.add(x, labels, {LADDER.finest: LADDER.blocks(rows, cols)})
-    return Estimation.of(accumulator.close({LADDER.finest: LADDER.coarser}), "64 km blocks")
+    return accumulator.close({LADDER.finest: LADDER.coarser})
 
 
 @pytest.mark.parametrize("reach_km", [16, 100])
@@ -139,6 +149,27 @@ def test_true_weights_are_hardly_ever_called_no_fit_however_far_neighbours_depen
 @pytest.mark.parametrize("reach_km", [16, 32])
 def test_random_weights_are_no_fit_where_blocks_are_wider_than_the_reach(reach_km):
     assert [weights_fitted(one_reach(seed, reach_km, "random")) for seed in range(5)] == [False] * 5
+
+
+@pytest.mark.parametrize("reach_km", [64, 100])
+def test_most_random_weights_are_no_fit_where_blocks_are_no_wider_than_the_reach(reach_km):
+    """They map the labels worse than a constant. Without that, half of them stayed unknown at 100 km."""
+    found = [weights_fitted(one_reach(seed, reach_km, "random")) for seed in range(12)]
+    assert found.count(False) >= 9
+    assert found.count(True) == 0
+
+
+def test_whole_scenes_count_as_one_more_size_of_blocks_where_there_are_many():
+    whole = scene_information(0, 250, "random", truth_seed=1)
+    for seed in range(1, CLUSTERS):
+        whole = whole.merge(scene_information(seed, 250, "random", truth_seed=1))
+    blocks, scenes = (Estimation.of(whole, name) for name in ("64 km blocks", SCENES))
+    limit, independent = widening_of_wide_blocks(blocks)
+    within = {name: sums for name, sums in whole.labels.clusters.items() if name != SCENES}
+    ladder = Estimation.of(replace(whole, labels=replace(whole.labels, clusters=within)), "64 km blocks")
+    assert limit == pytest.approx(max(widening_of_wide_blocks(ladder)[0], widening(scenes)))
+    assert independent <= 1.001 * blocks.cluster_count * widening(blocks) / limit
+    assert weights_fitted(blocks) is not True
 
 
 def test_small_blocks_are_judged_like_those_that_they_make_up():

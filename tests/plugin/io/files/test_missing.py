@@ -228,9 +228,10 @@ def test_an_alpha_band_is_no_channel(tmp_path):
     with open_raster(path) as raster:
         assert raster.measured == (1, 2)
         assert raster.describe_bands() == "band 1, band 2, band 3 (alpha)"
-        chosen, warnings = choose_bands(card, [RasterRole(raster, "sar")])
-        assert [chosen[name].band for name in ("hh", "hv")] == [1, 2]
-        assert "no names" in warnings[0]
+        chosen = choose_bands(card, [RasterRole(raster, "sar")])
+        assert [chosen.bands[name].band for name in ("hh", "hv")] == [1, 2]
+        assert chosen.by_order == ("hh", "hv")
+        assert "no names" in chosen.warnings[0]
         with pytest.raises(ParameterError, match=r"band 3 of .* is its alpha band"):
             choose_bands(card, [RasterRole(raster, "sar")], "hh=1,hv=3")
 

@@ -15,16 +15,15 @@ from floelens.tests.plugin.io.rasters import card_of
     ("made", "told"),
     [
         (
-            lambda k: k + [[[0]], [[0]], [[0]], [[-90]]],
+            lambda k: k + [[[0]], [[0]], [[-60]], [[-90]]],
             r"btemp_89_0v is 159.8 ± 3.89 K \(training: 241.3 ± 16.3 K\)",
         ),
-        (lambda k: k[[1, 0, 3, 2]], r"btemp_6_9v − btemp_6_9h is -79\S* K on average"),
         (
             lambda k: np.broadcast_to(k[3], k.shape) + [[[0]], [[0.1]], [[0.2]], [[0.3]]],
             r"89_0v − btemp_89_0h is \+0.1 K",
         ),
     ],
-    ids=["far", "interchanged", "one channel as all"],
+    ids=["far", "one channel as all"],
 )
 def test_a_scene_outside_of_the_networks_experience_is_told_with_both_numbers(trial, made, told):
     import re
@@ -40,9 +39,28 @@ def test_decibels_of_amplitude_that_were_halved_are_told(trial):
         assert any("hv is -12." in warning and "(training: -24.7" in warning for warning in scene.warnings)
 
 
-def test_interchanged_polarisations_of_sar_are_told(trial):
-    with trial.open(trial.sar(trial.backscatter[::-1])) as scene:
-        assert any("hh − hv is -1" in warning for warning in scene.warnings)
+@pytest.mark.parametrize(
+    ("sar", "mwr", "told"),
+    [
+        (lambda db: db[::-1], None, r"hh − hv is -1\S* dB"),
+        (None, lambda k: k[[1, 0, 3, 2]], r"btemp_6_9v − btemp_6_9h is -79\S* K on average"),
+        (None, lambda k: k[[0, 1, 3, 2]], r"btemp_89_0v − btemp_89_0h is -3\S* K"),
+    ],
+    ids=["SAR", "radiometry", "one frequency of two"],
+)
+def test_interchanged_polarisations_are_refused_unless_accepted(trial, sar, mwr, told):
+    paths = {
+        "sar": sar and trial.sar(sar(trial.backscatter)),
+        "mwr": mwr and trial.mwr(mwr(trial.temperatures)),
+    }
+    with pytest.raises(SceneError, match=f"Polarisations are interchanged.*{told}.*ACCEPT_RANGE") as error:
+        trial.open(**paths)
+    assert len(str(error.value)) < 500
+    import re
+
+    with trial.open(**paths, accept_range=True) as scene:
+        assert any(re.search(told, warning) for warning in scene.warnings)
+        assert re.search(told, scene.check_tags()["FLOELENS_UNFAMILIAR"])
 
 
 def test_another_polarisation_by_hand_is_told(trial):
@@ -52,7 +70,7 @@ def test_another_polarisation_by_hand_is_told(trial):
 
 def test_unfamiliar_channels_stand_in_the_tags(trial):
     cold = trial.temperatures.copy()
-    cold[3] -= 90
+    cold[2:] -= [[[60]], [[90]]]
     with trial.open(mwr=trial.mwr(cold)) as scene:
         assert scene.check_tags()["FLOELENS_UNFAMILIAR"].startswith("btemp_89_0v is 159.8 ± 3.89 K (training")
 

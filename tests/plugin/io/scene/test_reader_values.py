@@ -139,7 +139,7 @@ def test_backscatter_that_fits_nothing_is_refused_with_its_likely_cause(trial, m
 @pytest.mark.parametrize("unit", ["", "dB"])
 def test_logarithms_of_power_that_are_no_decibels_are_refused(trial, factor, unit):
     sar = trial.sar((trial.backscatter * factor).astype(np.float32), (unit, unit))
-    with pytest.raises(SceneError, match="log10 of power or natural logarithm of power"):
+    with pytest.raises(SceneError, match=r"(log10|natural logarithm) of power"):
         trial.open(sar)
 
 

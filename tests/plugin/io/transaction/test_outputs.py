@@ -16,6 +16,7 @@ from floelens.plugin.io.transaction.locks import exclusive
 from floelens.plugin.io.transaction.outputs import OutputTransaction, atomic_path, atomic_text
 from floelens.plugin.io.transaction.replacement import to_record
 from floelens.plugin.io.transaction.temporary import host, temporary_name
+from floelens.tests.plugin.jobs.conftest import Recorder
 
 
 def test_a_text_appears_when_it_is_complete(tmp_path):
@@ -317,3 +318,20 @@ def test_a_disk_that_is_full_when_the_replacement_is_written_down_changes_nothin
     with pytest.raises(OutputError, match="No space left"):
         replace_both(tmp_path)
     assert contents(tmp_path) == {"a.csv": "old", "b.csv": "old"}
+
+
+def test_a_second_run_that_lives_and_writes_the_same_file_is_told(tmp_path):
+    recorder = Recorder()
+    path = tmp_path / "ice.tif"
+    with OutputTransaction(recorder) as first, OutputTransaction(recorder) as second:
+        first.file(path).write_text("first")
+        second.file(tmp_path / "other.tif").write_text("other")
+        assert recorder.warnings == []
+        second.file(path).write_text("second")
+        (told,) = recorder.warnings
+        assert "Another run of FloeLens is writing" in told
+        assert str(path) in told
+    assert path.read_text() == "first"  # the last to end
+    with OutputTransaction(recorder) as third:
+        third.file(path).write_text("third")
+    assert len(recorder.warnings) == 1

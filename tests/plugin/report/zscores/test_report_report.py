@@ -42,7 +42,9 @@ def page(labelled):
 
 def test_the_page_is_well_formed_and_needs_nothing_else(page):
     outline = checked(page)
-    assert outline.tags["figure"] == 7  # ranking, shares, clusterings, zones, bars, groups, correlation
+    assert (
+        outline.tags["figure"] == 8
+    )  # ranking, shares, short list, clusterings, zones, bars, groups, correlation
     assert len(page) < 2_000_000
 
 
@@ -296,7 +298,7 @@ def test_demonstration_models_and_their_limits_are_told(page):
 
 def test_softmax_heads_get_a_chart_for_each_class():
     outline = checked(zscores_html(report("softmax", zones=False, n=3000, a_scale=3)))
-    assert outline.tags["figure"] == 4 + 5
+    assert outline.tags["figure"] == 4 + 6
 
 
 def test_four_hundred_components_stay_legible():

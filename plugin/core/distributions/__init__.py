@@ -1,0 +1,1 @@
+"""Distributions of features over samples: overfitting, confounders, repeated and dead features, outliers."""

@@ -1,0 +1,245 @@
+"""Analysis of the distributions of features: comparisons, confounders, repeated and dead features, outliers, findings.
+
+A finding is named where an effect is both large and beyond chance at :data:`LEVEL`, units of dependent samples taken as
+the observations::
+
+    found = analyse(FeatureTable(features, values, classes, label, target, unit=scene, covariates={"row": …}))
+    for finding in found.findings:
+        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ground.vocabulary.feature_findings import (
+    CONFOUNDER,
+    DEAD,
+    OUTLIER,
+    OVERFITTING,
+    REDUNDANT,
+    SHIFT,
+)
+from .comparisons import Difference, differences
+from .confounders import LEAST_R2, LEVEL, Association, Settled, associations, settled
+from .outliers import Outlier, outliers
+from .redundancy import Pair, correlations, redundant_pairs
+from .separation import ALL_FEATURES, SPLIT, Separation, separations
+from .table import FeatureTable, effective_sizes
+
+LEAST_DROP = 0.25
+"""Part of the separation of training samples that an overfitted network loses."""
+LEAST_SHIFT = 0.5
+"""Wasserstein's distance, in standard deviations, from which on groups are named as different."""
+ALIKE_R2 = 0.05
+"""Difference of partial R² up to which two covariates are not told apart."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was found.
+
+    Parameters
+    ----------
+    kind : str
+        A word of :data:`.FINDINGS`.
+    features : tuple of str
+        Which features, most affected first.
+    what : str
+        The covariate or the comparison; empty where there is none.
+    effect : float
+        Its size: the drop of separation, Wasserstein's distance (sd), partial R², correlation, or how
+        many times as far from its class as the median sample.
+    q : float or None
+        After correction; None where nothing is tested.
+    also : tuple of str
+        Of a confounder the covariates that it cannot be told apart from, or follows too; of a shift the group, what it
+        is compared with, and the class.
+    sample : int or None
+        Position of an outlier.
+    """
+
+    kind: str
+    features: tuple[str, ...]
+    what: str
+    effect: float
+    q: float | None = None
+    also: tuple[str, ...] = ()
+    sample: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Distributions:
+    """All that the analysis of a table gives.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        By kind, the largest first.
+    differences, separations, associations : tuples
+        All rows behind them.
+    correlation : numpy.ndarray
+        (K, K), within the classes.
+    pairs : tuple of Pair
+        Redundant features.
+    dead : tuple of str
+        Features that do not vary.
+    distance : numpy.ndarray
+        (n,), how unusual each sample is.
+    outliers : tuple of Outlier
+        Unusual samples.
+    effective : numpy.ndarray
+        (K,), independent samples that the n are worth.
+    notes : tuple of str
+        What could not be judged, and why.
+    """
+
+    findings: tuple[Finding, ...]
+    differences: tuple[Difference, ...]
+    separations: tuple[Separation, ...]
+    associations: tuple[Association, ...]
+    correlation: np.ndarray
+    pairs: tuple[Pair, ...]
+    dead: tuple[str, ...]
+    distance: np.ndarray
+    outliers: tuple[Outlier, ...]
+    effective: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
+    """Return what the distributions of features over samples tell.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        The samples.
+    seed : int
+        Of what is drawn: the same table and seed give the same result.
+    """
+    distance, unusual = outliers(table)
+    # A single sample far away can make any two features, or a feature and a covariate, seem to go together.
+    usual = table.without([each.sample for each in unusual])
+    compared = tuple(row for name in table.groups for row in differences(usual, name, seed))
+    separated = separations(usual, seed)
+    tied = {name: settled(usual, name) for name in table.covariates}
+    matrix = correlations(usual)
+    pairs = redundant_pairs(usual, matrix)
+    dead = tuple(name for name, none in zip(usual.features, usual.dead) if none)
+    findings = [
+        *_overfitting(separated),
+        *_shifts(compared),
+        *_confounders(usual, tied),
+        *(Finding(REDUNDANT, (pair.first, pair.second), "", pair.correlation) for pair in pairs),
+        *(Finding(DEAD, (name,), "", 0.0) for name in dead),
+        *(Finding(OUTLIER, each.features, "", each.ratio, sample=each.sample) for each in unusual),
+    ]
+    return Distributions(
+        findings=tuple(findings),
+        differences=compared,
+        separations=separated,
+        associations=tuple(row for each in tied.values() for row in each.rows),
+        correlation=matrix,
+        pairs=pairs,
+        dead=dead,
+        distance=distance,
+        outliers=unusual,
+        effective=effective_sizes(table),
+        notes=tuple(_notes(table, compared, separated, tied)),
+    )
+
+
+def _overfitting(separated: Iterable[Separation]) -> list[Finding]:
+    """Return whether all features together separate training samples better than test samples, and which most."""
+    rows = list(separated)
+    if not rows or not (rows[0].p <= LEVEL and rows[0].drop >= LEAST_DROP):
+        return []
+    most = sorted(rows[1:], key=lambda row: row.test - row.train)
+    names = tuple(row.feature for row in most if row.train - row.test > 0)
+    return [Finding(OVERFITTING, names[:10], ALL_FEATURES, rows[0].drop, rows[0].p)]
+
+
+def _shifts(compared: Iterable[Difference]) -> list[Finding]:
+    """Return by comparison, group and class the features that are distributed otherwise."""
+    groups: dict[tuple[str, ...], list[Difference]] = {}
+    for row in compared:
+        if row.q <= LEVEL and row.wasserstein_sd >= LEAST_SHIFT:
+            groups.setdefault((row.comparison, row.first, row.second, row.label), []).append(row)
+    found = []
+    for (comparison, *sides), rows in groups.items():
+        rows.sort(key=lambda row: -row.wasserstein_sd)
+        names = tuple(row.feature for row in rows)
+        largest, q = rows[0].wasserstein_sd, max(row.q for row in rows)
+        found.append(Finding(SHIFT, names, comparison, largest, q, tuple(sides)))
+    return sorted(found, key=lambda each: -each.effect)
+
+
+def _confounders(table: FeatureTable, tied: dict[str, Settled]) -> list[Finding]:
+    """Return for each feature the covariate that it follows most, and what else it follows beside that.
+
+    Of covariates that explain about as much, as the incidence angle and the column of a scene do, the one that comes
+    first in the table is named.
+    """
+    named: dict[str, list[Association]] = {}
+    for each in tied.values():
+        for row in each.named:
+            named.setdefault(row.feature, []).append(row)
+    found = []
+    for feature, rows in named.items():
+        most = max(row.partial_r2 for row in rows)
+        first = next(row for row in rows if row.partial_r2 >= most - ALIKE_R2)
+        position, also = table.features.index(feature), []
+        for other in sorted((row for row in rows if row is not first), key=lambda row: -row.partial_r2):
+            following = tied[other.covariate].following
+            beside = associations(table, other.covariate, (first.covariate,), (position,), following)
+            apart = bool(beside) and beside[0].p <= LEVEL and beside[0].partial_r2 >= LEAST_R2
+            if apart or other.partial_r2 >= first.partial_r2 - ALIKE_R2:
+                also.append(other.covariate)
+        found.append(Finding(CONFOUNDER, (feature,), first.covariate, first.partial_r2, first.q, tuple(also)))
+    return sorted(found, key=lambda each: -each.effect)
+
+
+def _notes(
+    table: FeatureTable,
+    compared: tuple[Difference, ...],
+    separated: tuple[Separation, ...],
+    tied: dict[str, Settled],
+) -> Iterable[str]:
+    """Yield what could not be judged, and why."""
+    number = len(np.unique(table.unit))
+    few: list[str] = []
+    blank: list[str] = []
+    for name, found in tied.items():
+        words = name.replace("_", " ")
+        if found.everywhere:
+            yield (
+                f"More than half of the features follow {words}: the ice itself goes with it in these samples, so no "
+                "single feature is named."
+            )
+        if not found.rows:
+            known = table.covariates[name][np.isfinite(table.covariates[name])]
+            (few if len(known) > 0 and np.ptp(known) > 0 else blank).append(words)
+    if few:
+        yield (
+            f"No feature was compared with {', '.join(few)}: {number} {table.units} are too few to tell a dependence "
+            "from chance. Give more scenes."
+        )
+    if blank:
+        yield f"No feature was compared with {', '.join(blank)}, which does not vary in these samples."
+    for name in table.groups:
+        rows_of = [row for row in compared if row.comparison == name]
+        if not rows_of:
+            yield f"Groups of '{name}' were not compared: no class has enough samples in two of them."
+        elif min(row.least_p for row in rows_of) > LEVEL:
+            yield (
+                f"Differences by '{name}' cannot be told from chance: {number} {table.units} allow no p-value of "
+                f"{LEVEL:g}."
+            )
+    if SPLIT in table.groups and separated and separated[0].least_p > LEVEL:
+        yield (
+            f"Overfitting cannot be told from chance: {separated[0].units_train} {table.units} in training and "
+            f"{separated[0].units_test} in test allow no p-value of {LEVEL:g}. Give at least 5 of each."
+        )
