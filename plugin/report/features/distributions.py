@@ -210,7 +210,7 @@ def _confounders(found: FeatureDistributions) -> list[str]:
         also = sorted({name for each in rows for name in each["also"]})
         names = [each["features"][0] for each in rows]
         other = (
-            f" {listed([_covariate(name) for name in also])} cannot be told apart from it." if also else ""
+            f" {listed([_covariate(name) for name in also])} cannot be distinguished from it." if also else ""
         )
         follow = "follows" if len(names) == 1 else "follow"
         said.append(
