@@ -138,16 +138,21 @@ class Decomposition:
         return self.row(NONE, fill, 0.0)
 
     def smallest(self, fill: str) -> KeptSkill | None:
-        """Return the smallest top set from which on :data:`KEPT_SKILL` of the skill is kept; None where none is.
+        """Return the smallest top set from which on the skill is kept; None where none is.
 
-        Where the rest of the network keeps as much without any of the features, that is the set of none.
+        Kept are :data:`KEPT_SKILL` of the skill and of the map: another map may be as right by chance. Where the rest
+        of the network keeps as much without any of the features, that is the set of none.
         """
+
+        def keeps(row: KeptSkill) -> bool:
+            return row.skill >= KEPT_SKILL * self.whole and row.agreement >= KEPT_SKILL
+
         none = self.without(fill)
-        if none is not None and none.skill >= KEPT_SKILL * self.whole:
+        if none is not None and keeps(none):
             return none
         best = None
         for row in reversed(self.curve(fill)):
-            if row.skill < KEPT_SKILL * self.whole:
+            if not keeps(row):
                 break
             best = row
         return best

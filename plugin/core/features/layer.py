@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import fx
+from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ParameterError
@@ -28,7 +28,7 @@ from ...networks.layers import SamePool2d, trace
 from ..streaming.runner import Inputs, Runner
 
 COMPONENTS = "components"
-_NAMED = 330  # letters of a list of layers in an error
+_NAMED = 380  # letters of a list of layers in an error
 # Pairs of activations on which a layer is tried for being affine, and what rounding may leave.
 _TRIALS, _ROUNDING = 3, 1e-4
 
@@ -141,7 +141,9 @@ def named_layer(runner: Runner, name: str) -> LayerShape:
     for shape in shapes:
         if shape.name == name.strip():
             return shape
-    texts = [shape.text for shape in shapes]
+    # Dropout does nothing in use: such a layer may be named, and need not be listed.
+    modules = dict(runner.module.named_modules())
+    texts = [shape.text for shape in shapes if not isinstance(modules.get(shape.name), nn.Dropout)]
     listed = ", ".join(texts)
     if len(listed) > _NAMED:
         while texts and len(", ".join(texts)) > _NAMED:
@@ -149,7 +151,7 @@ def named_layer(runner: Runner, name: str) -> LayerShape:
         middle = len(texts) // 2
         listed = f"{', '.join(texts[:middle])}, …, {', '.join(texts[middle:])}"
     raise ParameterError(
-        f"Model '{runner.card.id}' has no layer '{name}'. Set NETWORK_LAYER to one of (with the number of features): "
+        f"Model '{runner.card.id}' has no layer '{name}'. Set NETWORK_LAYER to one of these (with their features): "
         f"{listed}."
     )
 

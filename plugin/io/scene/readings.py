@@ -18,8 +18,9 @@ _OTHERS = {
     "10 log10 of amplitude": 2.0,
 }
 # Medians (dB) and spreads (half the way from the 16th to the 84th percentile, dB) of usual scenes, by whether
-# polarisation is crossed. Speckle alone spreads the pixels of Sentinel-1's EW images by 1.4 dB.
-_USUAL_MEDIAN = {False: (-27.0, -5.0), True: (-40.0, -15.0)}
+# polarisation is crossed: bright pack ice has -18.7 dB of HV. Speckle alone spreads the pixels of Sentinel-1's EW
+# images by 1.4 dB.
+_USUAL_MEDIAN = {False: (-27.0, -5.0), True: (-40.0, -17.0)}
 _USUAL_SPREAD = (1.25, 8.0)
 # Like-polarised scenes brighter than this are rough ice or a rough sea at steep incidence; these are not smooth.
 _BRIGHT_AND_SMOOTH = -8.0

@@ -285,7 +285,7 @@ class Run:
             skill=skill_facts(skill),
             values=class_values(samples, found.order(wanted)),
             picture=picture,
-            last_layer=self.key.layer == COMPONENTS,
+            last_layer=self.key.layer == COMPONENTS and job.cam == FULL,
             provenance=tags,
             warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip

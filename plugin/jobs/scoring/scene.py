@@ -182,9 +182,13 @@ class _Scoring:
         }
 
     def _samplers(self) -> list[RefitSampler]:
-        """Return what keeps labelled pixels for a refit over several scenes, one a head; none where none is due."""
+        """Return what keeps labelled pixels, one a head: for a refit over several scenes, and the skill of short lists.
+
+        None where none is due.
+        """
         job = self.job
-        if not job.labels or not (job.state or (job.refit and job.state_in)):
+        reported = job.report or job.report_json
+        if not job.labels or not (job.state or reported or (job.refit and job.state_in)):
             return []
         identity, place = self.mark.identity, self.mark.place
         return [RefitSampler(len(layer.components), identity, place) for layer in self.layers]

@@ -21,6 +21,7 @@ from ..page.html import Figure, Section, Table, listed, number_text
 
 _NAMED = 5
 _ROWS = 25  # of a table: those with the largest effect
+_EACH = 10  # of each comparison
 WORDS: Mapping[str, str] = {
     "incidence_angle": "the incidence angle",
     "land_distance": "the distance to land",
@@ -133,17 +134,17 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
             )
         )
     if found.differences:
-        rows = sorted(found.differences, key=lambda row: -row["wasserstein_sd"])[:_ROWS]
+        rows = _largest(found)
         sections.append(
             Section(
                 "Groups of samples beside each other",
                 text=(
-                    "Of each class and feature: the largest distance of the distribution functions (Kolmogorov and "
+                    "Of each class and feature: the largest distance of the distribution functions (KS, Kolmogorov and "
                     "Smirnov), and Wasserstein's distance in standard deviations. q is corrected for many features and "
-                    "classes (Benjamini and Hochberg).",
+                    "classes (Benjamini and Hochberg), and blank where units are too few for any test.",
                 ),
                 tables=(
-                    Table(_DIFFERENCES, rows, f"The {len(rows)} largest differences"),
+                    Table(_known(_DIFFERENCES, rows), rows, "The largest differences, by what is compared"),
                     *(
                         (Table(_SEPARATIONS, _lost_most(found), "Separation of the target class by split"),)
                         if found.separations
@@ -165,6 +166,22 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
             )
         )
     return sections
+
+
+def _largest(found: FeatureDistributions) -> list[Mapping[str, Any]]:
+    """Return of each comparison the rows with the largest differences."""
+    by: dict[str, list[Mapping[str, Any]]] = {}
+    for row in found.differences:
+        by.setdefault(row["comparison"], []).append(row)
+    ordered = (sorted(rows, key=lambda row: -row["wasserstein_sd"])[:_EACH] for rows in by.values())
+    return [row for rows in ordered for row in rows]
+
+
+def _known(
+    columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[str, str], ...]:
+    """Return the columns in which any row has a value."""
+    return tuple(pair for pair in columns if any(row[pair[0]] == row[pair[0]] for row in rows))
 
 
 def _basis(found: FeatureDistributions) -> str:
@@ -193,7 +210,7 @@ def _confounders(found: FeatureDistributions) -> list[str]:
         also = sorted({name for each in rows for name in each["also"]})
         names = [each["features"][0] for each in rows]
         other = (
-            f" {listed([_covariate(name) for name in also])} cannot be told apart from it." if also else ""
+            f" {listed([_covariate(name) for name in also])} cannot be distinguished from it." if also else ""
         )
         follow = "follows" if len(names) == 1 else "follow"
         said.append(
@@ -223,9 +240,11 @@ def _redundant(found: FeatureDistributions) -> list[str]:
         return []
     named = [f"{first} and {second}" for first, second in (each["features"] for each in pairs[:_NAMED])]
     more = f" and {len(pairs) - _NAMED} pairs more" if len(pairs) > _NAMED else ""
-    return [
-        f"Redundant: {'; '.join(named)}{more} say the same within a class (correlation of 0.95 and more)."
-    ]
+    said = f"Redundant: {'; '.join(named)}{more} say the same within a class (correlation of 0.95 and more)."
+    opposite = [" and ".join(each["features"]) for each in pairs if each["effect"] < 0]
+    if not opposite:
+        return [said]
+    return [f"{said} Of opposite sign, so that they cancel each other, are {_names(opposite)}."]
 
 
 def _dead(found: FeatureDistributions) -> list[str]:
@@ -295,13 +314,13 @@ _DIFFERENCES = (
     ("second", "against"),
     ("label", "class"),
     ("feature", "feature"),
-    ("ks", "Kolmogorov–Smirnov"),
+    ("ks", "KS"),
     ("wasserstein", "Wasserstein (logit)"),
     ("wasserstein_sd", "Wasserstein (sd)"),
     ("p", "p"),
     ("q", "q"),
     ("n_first", "samples"),
-    ("n_second", "samples against"),
+    ("n_second", "against"),
 )
 _SEPARATIONS = (
     ("feature", "feature"),

@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 _STRINGS = ("feature", "sensor", "scale")
 _WHOLE = ("rank",)
 PRINTED_ROWS = 40
+_NOT_PRINTED = ("rank", "sd", "mean_activation")  # of the table, which the CSV has all of
 SCALE_NAMES = {"linear": "linear", "tanh": "tanh", "image": "sample by sample"}
 
 CAVEATS = (
@@ -78,7 +79,11 @@ def _importance(report: FeatureReport) -> Section:
         f"The {min(SHOWN_BARS, len(report.rows))} most important of {len(report.rows)} features, by the size of "
         f"{report.ranked_by}."
     )
-    columns = tuple((name, name.replace("_", " ")) for name in report.columns)
+    columns = tuple(
+        (name, name.replace("_", " "))
+        for name in report.columns
+        if name not in _NOT_PRINTED and any(row[name] not in ("", None) for row in report.rows)
+    )
     cut = f"The first {PRINTED_ROWS}; all are in the CSV." if len(report.rows) > PRINTED_ROWS else ""
     table = Table(columns, report.rows[:PRINTED_ROWS], f"Logit, means over samples. {cut}".strip())
     return Section("Importance", figures=(Figure(picture, caption),), tables=(table,))

@@ -28,11 +28,11 @@ def _how_many(report: FeatureReport) -> str:
             f"Layer {report.layer} has {features} features; no window of the scene could be predicted again."
         )
     number = facts.smallest.get("mean")
-    what = "accuracy against the labels" if facts.labelled else "agreement with the whole network's map"
+    what = "map, and of its accuracy against the labels" if facts.labelled else "map"
     if number == 0:
         return (
             f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
-            f"keeps 99 % of the {what}, so that its maps show little of what decides."
+            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides."
         )
     if number is None:
         start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
@@ -45,17 +45,17 @@ def _how_many(report: FeatureReport) -> str:
 
 
 def _top(facts: SkillFacts) -> str:
-    rows = {(row.kind, row.fill): row for row in facts.rows if row.share == _TOP_SHARE}
-    top: SkillRow | None = rows.get(("top", "mean"))
-    random = rows.get(("random", "mean"))
+    """Return how much of the map the top share of features makes, and random ones."""
+    rows = {row.kind: row for row in facts.rows if row.fill == "mean" and row.share == _TOP_SHARE}
+    top: SkillRow | None = rows.get("top")
+    random = rows.get("random")
     if top is None or random is None:
         return "other shares are in the table"
-    kept = (
-        f"the top {top.number} alone reach {percent(top.skill)}"
-        if top.number > 1
-        else f"the first alone reaches {percent(top.skill)}"
+    who = f"the top {top.number} alone map" if top.number > 1 else "the first alone maps"
+    return (
+        f"{who} {percent(top.agreement)} of the pixels as the whole network does, as many drawn at random "
+        f"{percent(random.agreement)} on average"
     )
-    return f"{kept}, as many drawn at random {percent(random.skill)} on average"
 
 
 def _which(report: FeatureReport) -> str:
@@ -86,8 +86,8 @@ def _comparable(report: FeatureReport) -> str:
     own = next((row for row in report.consistency if row.scale == "each sample by itself"), None)
     beside = ""
     if own is not None and math.isfinite(own.pearson):
-        beside = f", scaled sample by sample with r = {own.pearson:.2f}"
-    given = f"On the {common.scale} scale the mean of the map follows the mean logit with r = {common.pearson:.2f}"
+        beside = f", scaled sample by sample with r = {own.pearson:.3f}"
+    given = f"On the {common.scale} scale the mean of the map follows the mean logit with r = {common.pearson:.3f}"
     if report.last_layer:
         return f"{given}{beside}; at the last layer that is so by construction: look at an earlier one, too."
     verdict = "it can be compared between scenes" if common.pearson >= FOLLOWS else "compare it with care"

@@ -8,11 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure as Picture
 
-from ...ground.vocabulary.short_lists import ORDERS, Z
+from ...ground.vocabulary.short_lists import GROUP, ORDERS, Z
 from . import figures
 from .html import Figure, Section, Table, listed, number_text
 
 _NAMED = 5  # components in a sentence
+_PRINTED, _BEYOND = 20, 5  # rows of ranks: at least so many, and so many behind the short list
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
@@ -123,7 +124,7 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
             f"at their mean{lists.counted}. It can fall while components that cancel each other come in one by one.",
             "At zero: the others add nothing at all, as the authors of integrated feature analysis test it. Fitted: "
             "the weights of the kept ones are fitted to the logits anew, which is the most that they can tell.",
-            "Components of one group come together in the order of the Wald test, by |z| within it.",
+            *([_GROUPS] if any(each.by == GROUP for each in lists.orders) else []),
         ),
         figures=(Figure(picture, _CAPTION + _SKILL_CAPTION * bool(lists.labelled)),),
         tables=(
@@ -134,11 +135,22 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
             ),
             Table(
                 _ranks_columns(lists),
-                rank_rows(lists),
-                f"Ranks of the components, by {ORDERS[lists.orders[0].by]}",
+                rank_rows(lists)[: _shown_rows(lists)],
+                _ranks_caption(lists),
             ),
         ),
     )
+
+
+def _shown_rows(lists: ShortLists) -> int:
+    """Return how many rows of the ranks are printed: the short list, and some that do not belong to it."""
+    return max(_PRINTED, (lists.orders[0].needed or 0) + _BEYOND)
+
+
+def _ranks_caption(lists: ShortLists) -> str:
+    number, shown = len(lists.components), _shown_rows(lists)
+    cut = f"; the first {shown} of {number}, all are in the report's JSON" if shown < number else ""
+    return f"Ranks of the {lists.called}, by {ORDERS[lists.orders[0].by]}{cut}"
 
 
 def rank_rows(lists: ShortLists) -> list[dict[str, Any]]:
@@ -202,10 +214,10 @@ def _comparison(lists: ShortLists) -> list[str]:
     if len(known) < 2:
         return []
     fewest = min(known, key=lambda each: each.needed or 0)
+    if len({each.needed for each in known}) == 1:
+        return [f"By {listed([ORDERS[each.by] for each in known[1:]])} as many are needed."]
     said = [f"{each.needed} by {ORDERS[each.by]}" for each in known]
-    same = " All orders agree." if len({each.needed for each in known}) == 1 else ""
-    best = "" if same else f" The shortest list is that by {ORDERS[fewest.by]}."
-    return [f"Needed are {listed(said)}.{best}{same}"]
+    return [f"Needed are {listed(said)}. The shortest list is that by {ORDERS[fewest.by]}."]
 
 
 def _skill(lists: ShortLists) -> list[str]:
@@ -255,6 +267,7 @@ def _ranks_columns(lists: ShortLists) -> tuple[tuple[str, str], ...]:
     )
 
 
+_GROUPS = "Components of one group come together in the order of the Wald test, by |z| within it."
 _CAPTION = (
     "R² of the logits with the first k components of each order, the others at their mean. Points: where 99 % (grey "
     "line) is reached for good."

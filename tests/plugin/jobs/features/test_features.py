@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 import rasterio
 from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
 from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.features.job import Features
 from floelens.plugin.jobs.features.scenes import named_after
+from floelens.tests.plugin.io.rasters import open_to_change
 
 KINDS = {
     "output": "cam.tif", "component_maps": "maps.tif", "decomposed": "kept.tif", "table": "table.csv",
@@ -104,3 +108,40 @@ def test_the_radiometry_of_more_scenes_is_found_by_its_name(tmp_path):
         named_after(str(tmp_path / "a_sar.tif"), "sar=era", "MWR_PATTERN")
     with pytest.raises(ParameterError, match="has no 'hh'"):
         named_after(str(tmp_path / "a_sar.tif"), "hh=mwr", "MWR_PATTERN")
+
+
+def halves(scene) -> Polygons:
+    """Return the upper and the lower part of a scene as polygons named by concentrations in %."""
+    grid = Grid.from_file(scene.sar)
+    rings = []
+    for first, stop in ((20, 150), (170, 300)):
+        rows, cols = np.array([first, first, stop, stop, first]), np.array([20, 380, 380, 20, 20])
+        rings.append(np.column_stack(grid.pixel_to_lonlat(rows, cols)))
+    return Polygons(tuple(polygon_wkb([ring]) for ring in rings), "EPSG:4326", ("0", "90"))
+
+
+def test_polygons_are_samples_of_their_class_and_more_scenes_add_theirs(analysed, scene, tmp_path):
+    for kind in ("sar", "mwr"):
+        shutil.copy(getattr(scene, kind), tmp_path / f"b_{kind}.tif")
+    with open_to_change(tmp_path / "b_sar.tif") as raster:
+        raster.write(raster.read(1) + 0.5, 1)  # another scene of the same place
+    results, folder = analysed(
+        tmp_path,
+        ("output", "report_json", "scale"),
+        samples="polygons",
+        zones=halves(scene),
+        labels=None,
+        scenes=(str(tmp_path / "b_sar.tif"),),
+        cam="gradcam",
+        scale_form="tanh",
+    )
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert results["SAMPLE_COUNT"] == 4
+    assert page["scenes"] == ["sar", "b_sar"]
+    assert [row["labelled"] for row in page["classes"]] == [2, 2]
+    assert len(json.loads((folder / "scale.json").read_text(encoding="utf-8"))["scenes"]) == 2
+    scaled, unscaled = read(folder / "cam.tif")
+    assert np.isnan(unscaled[:15]).all()  # no polygon there
+    assert np.nanmin(unscaled) >= 0
+    slope = (np.arctanh(0.95) - np.arctanh(0.05)) / results["SCALE_HIGH"]
+    np.testing.assert_allclose(scaled, np.tanh(slope * unscaled + np.arctanh(0.05)), atol=1e-5)
