@@ -11,6 +11,7 @@ from floelens.plugin.networks.kernels.convolutions import (
     Filters,
     convolved,
     filled,
+    kernel_lines,
     planes,
     without_padding_channels,
 )
@@ -98,6 +99,7 @@ def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout
 def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_all_of_it(lanes):
     weight, _ = made(12, 4, torch.float32)
     assert len(filled(weight)) == (16 if lanes == 8 else 12)
+    assert len(filled(made(18, 4, torch.float32)[0])) == (24 if lanes == 8 else 18)
     assert torch.equal(filled(weight)[:12], weight)
     assert not filled(weight)[12:].any()
     assert filled(weight).is_contiguous(memory_format=torch.channels_last)
@@ -106,6 +108,25 @@ def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_
     found = without_padding_channels(convolved(values, filled(weight)), 12)
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert (found - functional.conv2d(values.double(), weight.double())).abs().max() < 36 * 2**-22
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_convolution_has_padding_dilation_stride_and_groups_along_either_axis(dtype):
+    torch.manual_seed(4)
+    weight, bias = torch.randn(6, 2, 3, 3, dtype=dtype), torch.randn(6, dtype=dtype)
+    values = torch.randn(1, 4, 13, 17, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    found = convolved(values, weight, bias, (2, 1), (2, 3), (1, 2), 2)
+    expected = functional.conv2d(values.double(), weight.double(), bias.double(), (1, 2), (2, 1), (2, 3), 2)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < 19 * 2**-20
+
+
+def test_lines_of_a_kernel_are_its_rows_each_with_all_outputs():
+    weight = torch.randn(2, 5, 3, 3)
+    lines = kernel_lines(weight)
+    assert lines.shape == (6, 5, 1, 3)
+    for row in range(3):
+        assert torch.equal(lines[2 * row : 2 * row + 2, :, 0], weight[:, :, row])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
