@@ -117,6 +117,6 @@ class SquaresBenchmark(FloeLensAlgorithm):
             report_csv=values.also("REPORT_CSV", as_csv),
             fields=fields,
             covariance=values.path("COVARIANCE") if values.given("COVARIANCE") else None,
-            index_box=values.extent("INDEX_BOX", fields),
+            index_box=values.extent("INDEX_BOX", fields, False),  # FIELDS may name no CRS to compare with
             output_raster=values.layer("OUTPUT_RASTER"),
         )

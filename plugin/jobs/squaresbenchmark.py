@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ground.errors import Cancelled, ParameterError
+from ..ground.errors import Cancelled, ParameterError, SceneError
 from ..ground.protocols import Progress
 from ..ground.vocabulary.benchmarks import BENCHMARK_METHODS, DEFAULT_METHODS, SIZES
 from ..ground.vocabulary.relevance_methods import MethodChoice
@@ -149,7 +149,14 @@ class SquaresBenchmark:
         else:
             covariance, mask, grid = read_covariance(self.covariance or "")
             fields = drawn_fields(covariance, mask, DRAWN[self.size], self.seed)
-        return Fields(fields, cells_in(self.index_box, grid)), grid
+        try:
+            inside = cells_in(self.index_box, grid)
+        except SceneError as error:
+            raise ParameterError(
+                f"INDEX_BOX is no box of the Earth ({str(error).split('.')[0]}). Write it as xmin,xmax,ymin,ymax with "
+                "its CRS, as in -170,-120,-10,10 [EPSG:4326]."
+            ) from error
+        return Fields(fields, inside), grid
 
     def _write(self, outputs: Outputs, page: BenchmarkReport) -> None:
         table = benchmark_csv(page)

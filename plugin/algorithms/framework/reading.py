@@ -189,15 +189,19 @@ class Reading:
         release(self._context, self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
         return layer
 
-    def extent(self, name: str, sar: str | None):
-        """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none."""
+    def extent(self, name: str, sar: str | None, ordered: bool = True):
+        """Return a rectangle as a polygon in its own CRS, in the SAR raster's where it names none.
+
+        `ordered`: whether numbers are refused that are a part of the raster in another order only.
+        """
         if not self.given(name):
             return None
         from ...io.geometry.vector import Polygons
 
         rectangle = self._algorithm.parameterAsExtent(self._parameters, name, self._context)
         crs = self._algorithm.parameterAsExtentCrs(self._parameters, name, self._context)
-        check_order(name, plain(self._parameters[name]), crs, sar)
+        if ordered:
+            check_order(name, plain(self._parameters[name]), crs, sar)
         if rectangle.isNull() or rectangle.isEmpty() or not rectangle.isFinite():
             raise ParameterError(
                 f"{name}: {plain(self._parameters[name])} is no rectangle: "

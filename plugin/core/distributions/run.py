@@ -35,7 +35,7 @@ LEAST_DROP = 0.25
 LEAST_SHIFT = 0.5
 """Wasserstein's distance, in standard deviations, from which on groups are named as different."""
 ALIKE_R2 = 0.05
-"""Difference of partial R² up to which two covariates are not told apart."""
+"""Difference of partial R² up to which two covariates are not distinguished."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Finding:
     q : float or None
         After correction; None where nothing is tested.
     also : tuple of str
-        Of a confounder the covariates that it cannot be told apart from, or follows too; of a shift the group, what it
+        Of a confounder the covariates that go with it, or that it follows too; of a shift the group, what it
         is compared with, and the class.
     sample : int or None
         Position of an outlier.
@@ -235,11 +235,11 @@ def _notes(
             yield f"Groups of '{name}' were not compared: no class has enough samples in two of them."
         elif min(row.least_p for row in rows_of) > LEVEL:
             yield (
-                f"Differences by '{name}' cannot be told from chance: {number} {table.units} allow no p-value of "
+                f"Differences by '{name}' may be chance: {number} {table.units} allow no p-value of "
                 f"{LEVEL:g}."
             )
     if SPLIT in table.groups and separated and separated[0].least_p > LEVEL:
         yield (
-            f"Overfitting cannot be told from chance: {separated[0].units_train} {table.units} in training and "
+            f"Overfitting may be chance: {separated[0].units_train} {table.units} in training and "
             f"{separated[0].units_test} in test allow no p-value of {LEVEL:g}. Give at least 5 of each."
         )

@@ -14,8 +14,8 @@ import numpy as np
 from ...ground.damaged_arrays import DAMAGED
 from ...ground.errors import SceneError
 from ...ground.window import Window
-from ..environment.crs import LONLAT
-from ..files.raster import open_raster
+from ..environment.crs import LONLAT, parse_crs
+from ..files.raster import Raster, open_raster
 from ..geometry.grid import Grid
 from ..geometry.vector import Polygons
 from ..geometry.zones import PolygonIndex
@@ -38,7 +38,7 @@ def read_stack(path: str) -> tuple[np.ndarray, Grid]:
                 f"FIELDS holds {number / 1e6:.0f} million values; the benchmark takes {MOST_VALUES / 1e6:.0f} million "
                 "at most. Resample it to larger cells first."
             )
-        grid = Grid.from_raster(raster)
+        grid = _longitudes_and_latitudes(raster) or Grid.from_raster(raster)
         return raster.read(list(raster.measured), Window(0, 0, raster.rows, raster.cols)), grid
 
 
@@ -113,5 +113,27 @@ def read_functions(path: str | os.PathLike, mask: np.ndarray) -> tuple[np.ndarra
 
 
 def cells_in(polygons: Polygons, grid: Grid) -> np.ndarray:
-    """Return which cells have their centre in polygons: (row, column), bool."""
-    return PolygonIndex(polygons, grid).mask(grid.window)
+    """Return which cells have their centre in polygons: (row, column), bool; longitudes may differ by whole turns."""
+    if grid.transform is None or not parse_crs(grid.crs).is_geographic:
+        return PolygonIndex(polygons, grid).mask(grid.window)
+    a, b, west, d, e, north = grid.transform
+    turned = [
+        Grid(grid.rows, grid.cols, grid.crs, (a, b, west + turn, d, e, north))
+        for turn in (-360.0, 0.0, 360.0)
+    ]
+    return np.any([PolygonIndex(polygons, each).mask(each.window) for each in turned], axis=0)
+
+
+def _longitudes_and_latitudes(raster: Raster) -> Grid | None:
+    """Return the grid of a NetCDF file of longitudes and latitudes that names no CRS, as many do; else None.
+
+    CF conventions 1.8, section 5.6: without a grid mapping these lie on an unspecified figure of the Earth.
+    """
+    dataset = raster.dataset
+    units = {value for key, value in dataset.tags().items() if key.endswith("#units")}
+    if dataset.driver != "netCDF" or dataset.crs or not {"degrees_north", "degrees_east"} <= units:
+        return None
+    transform = tuple(dataset.transform)[:6]
+    return (
+        None if dataset.transform.is_identity else Grid(raster.rows, raster.cols, LONLAT, transform=transform)
+    )

@@ -73,7 +73,7 @@ def choose_bands(card: ModelCard, rasters: Sequence[RasterRole], channels: str =
                 chosen[channel.name] = found
     check_named(card, rasters, chosen, [i for i, item in enumerate(rasters) if _nameless(item.raster)])
     by_name = set(chosen) - by_hand
-    told = _by_order(card, rasters, chosen)
+    messages = _by_order(card, rasters, chosen)
     by_order = tuple(name for name in chosen if name not in by_name | by_hand)
     missing = [channel for channel in card.channels if channel.name not in chosen]
     if missing:
@@ -81,8 +81,8 @@ def choose_bands(card: ModelCard, rasters: Sequence[RasterRole], channels: str =
     _check_once(card, rasters, chosen)
     check_sizes(rasters, chosen, [name for name in chosen if name not in by_name])
     for channel in card.channels:
-        told += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
-    return ChosenBands(chosen, by_order, *(tuple(texts) for texts in zip(*told)))
+        messages += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
+    return ChosenBands(chosen, by_order, *(tuple(texts) for texts in zip(*messages)))
 
 
 def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[str, BandChoice]:

@@ -34,7 +34,7 @@ def ensemble_runners(compute: Compute, models: Sequence[str], card: ModelCard) -
     weights = [card.weights.sha256, *(member.card.weights.sha256 for member in members)]
     if len(set(weights)) < len(weights):
         raise ParameterError(
-            "ENSEMBLE names a network that takes part already: it would make the deviations smaller than they are. "
-            "Name each network once, and not MODEL itself."
+            "ENSEMBLE names a network that takes part already: it would count twice. Name each network once, and not "
+            "MODEL itself."
         )
     return members

@@ -157,10 +157,13 @@ def _weights(
     if among is None:
         return f"{start}; {shared}"
     start = f"{start} and of {among:.2f} with each other; {shared}"
+    unlike = "It is unlike theirs, but they are as unlike each other"
+    if among > statistic:
+        unlike = "It is less like theirs than they are like each other, but so is one of them by chance"
     return start + {
         "depends on training": " It depends on what the network learned.",
-        "undecided": " It is unlike theirs, but they are as unlike each other: whether it depends on what was learned, "
-        f"this test cannot tell (p = {numbers.get('p', 1.0):.2g}).",
+        "undecided": f" {unlike}: whether it depends on what was learned, this test cannot tell "
+        f"(p = {numbers.get('p', 1.0):.2g}).",
     }.get(verdict, " It shows the architecture, not what was learned.")
 
 

@@ -46,8 +46,8 @@ def why_not_raised(row: Mapping[str, Any], common: str, elsewhere: str) -> str:
         return f"The network has not learned the classes ({percent(row['accuracy'])} right): its maps show no evidence."
     if noise >= before:
         return (
-            f"Noise alone puts {percent(noise)} of the relevance inside, the samples {percent(before)}: nothing there "
-            "exceeds what the network does by itself."
+            f"Noise alone puts {percent(noise)} of the relevance inside, the samples {percent(before)}: more is "
+            "taken off there than elsewhere."
         )
     on_common = row["common_corrected"]
     rest = 1 - after - on_common

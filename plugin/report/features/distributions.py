@@ -139,7 +139,7 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
             Section(
                 "Groups of samples beside each other",
                 text=(
-                    "Of each class and feature: the largest distance of the distribution functions (Kolmogorov and "
+                    "Of each class and feature: the largest distance of the distribution functions (KS, Kolmogorov and "
                     "Smirnov), and Wasserstein's distance in standard deviations. q is corrected for many features and "
                     "classes (Benjamini and Hochberg), and blank where units are too few for any test.",
                 ),
@@ -210,7 +210,7 @@ def _confounders(found: FeatureDistributions) -> list[str]:
         also = sorted({name for each in rows for name in each["also"]})
         names = [each["features"][0] for each in rows]
         other = (
-            f" {listed([_covariate(name) for name in also])} cannot be told apart from it." if also else ""
+            f" {listed([_covariate(name) for name in also])} cannot be distinguished from it." if also else ""
         )
         follow = "follows" if len(names) == 1 else "follow"
         said.append(
@@ -240,9 +240,11 @@ def _redundant(found: FeatureDistributions) -> list[str]:
         return []
     named = [f"{first} and {second}" for first, second in (each["features"] for each in pairs[:_NAMED])]
     more = f" and {len(pairs) - _NAMED} pairs more" if len(pairs) > _NAMED else ""
-    return [
-        f"Redundant: {'; '.join(named)}{more} say the same within a class (correlation of 0.95 and more)."
-    ]
+    said = f"Redundant: {'; '.join(named)}{more} say the same within a class (correlation of 0.95 and more)."
+    opposite = [" and ".join(each["features"]) for each in pairs if each["effect"] < 0]
+    if not opposite:
+        return [said]
+    return [f"{said} Of opposite sign, so that they cancel each other, are {_names(opposite)}."]
 
 
 def _dead(found: FeatureDistributions) -> list[str]:
@@ -312,13 +314,13 @@ _DIFFERENCES = (
     ("second", "against"),
     ("label", "class"),
     ("feature", "feature"),
-    ("ks", "Kolmogorov–Smirnov"),
+    ("ks", "KS"),
     ("wasserstein", "Wasserstein (logit)"),
     ("wasserstein_sd", "Wasserstein (sd)"),
     ("p", "p"),
     ("q", "q"),
     ("n_first", "samples"),
-    ("n_second", "samples against"),
+    ("n_second", "against"),
 )
 _SEPARATIONS = (
     ("feature", "feature"),

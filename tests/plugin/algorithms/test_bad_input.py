@@ -25,7 +25,11 @@ OUTPUTS = {
     "zscores": {"OUTPUT": "z.csv", "ZONE_ZSCORES": "z.gpkg", "REPORT": "z.html", "STATE": "z.npz"},
     "simulatescene": {"SAR": "s.tif", "MWR": "m.tif", "CHART": "c.tif"},
 }
-QUICK = {"zscores": {"CHANNEL_METHOD": "none"}, "ablation": {"GROUPS": "sensor"}}
+QUICK = {
+    "zscores": {"CHANNEL_METHOD": "none"},
+    "ablation": {"GROUPS": "sensor"},
+    "contributions": {"METHOD": "gated"},
+}
 # Scenes and models are read in one way by all (`jobs/common/inputs.py`): one stands for them.
 READING = ("predict",)
 
@@ -357,7 +361,8 @@ def test_cancel_while_a_tile_is_explained_stops_within_it(refused, good, monkeyp
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_what_was_not_asked_for_is_not_made(provider, context, good, place, name):
     first, file = next(iter(OUTPUTS[name].items()))
-    parameters = {**(good if name != "simulatescene" else {"ROWS": 60, "COLS": 60}), first: str(place / file)}
+    given = good if name != "simulatescene" else {"ROWS": 60, "COLS": 60}
+    parameters = {**given, **QUICK.get(name, {}), first: str(place / file)}
     algorithm = provider.algorithm(name).create()
     results, ok = algorithm.run(parameters, context, QgsProcessingFeedback())
     assert ok

@@ -33,7 +33,7 @@ def job(scene, packages, folder, name="found", **changes) -> Artifacts:
         "artifact": f"{name}.tif", "corrected": f"{name}_c.tif", "table": f"{name}.csv", "report": f"{name}.html",
         "report_json": f"{name}_r.json", "report_csv": f"{name}_r.csv",
     }  # fmt: skip
-    settings = {"model": str(packages / "trial-concentration"), "sample": 1, **changes}
+    settings = {"model": str(packages / "trial-concentration"), "sample": 1, "steps": 4, **changes}
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 80, 80, 40))
     return Artifacts(scene=part, **{k: str(folder / v) for k, v in paths.items()}, **settings)
 

@@ -204,6 +204,13 @@ def test_what_belongs_to_fields_and_is_missing_or_too_much_is_named(changes, nam
         job(tmp_path, **changes).run(Silent())
 
 
+def test_a_box_in_another_order_is_refused_with_the_right_one(tmp_path, real_data):
+    source = str(real_data / "xai-cobe-covariances" / "sstanom_cov.npz")
+    beyond = Polygons.rectangle(-170.0, -120.0, -10.0, 10.0, "EPSG:4326")
+    with pytest.raises(ParameterError, match=r"INDEX_BOX is no box of the Earth .*xmin,xmax,ymin,ymax"):
+        job(tmp_path, covariance=source, index_box=beyond).run(Silent())
+
+
 def test_el_nino_is_found_in_fields_drawn_from_a_real_covariance(small, tmp_path, real_data):
     source = str(real_data / "xai-cobe-covariances" / "sstanom_cov.npz")
     pacific = Polygons.rectangle(-170.0, -10.0, -120.0, 10.0, "EPSG:4326")

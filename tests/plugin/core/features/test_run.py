@@ -146,3 +146,13 @@ def test_a_pool_by_rows_and_columns_is_the_pool(size):
     values = torch.randn(1, 3, 21, 34, dtype=torch.float64)
     pool = SamePool2d(size)
     np.testing.assert_allclose(separable_mean(pool, values).numpy(), pool(values).numpy(), atol=1e-12)
+
+
+def test_less_memory_makes_smaller_tiles_with_the_halo_of_gradients():
+    scene, runner = tiny_scene(rows=300, cols=300, gaps=False), runner_of(TinyFusion(), "float32")
+    analysis = analysis_of(runner, "norm2")
+    small, large = (analysis.plan(scene, scene_window(scene), memory) for memory in (16, 1024))
+    assert small.tile_rows < large.tile_rows
+    assert small.radius == large.radius == runner.radius + 4
+    with pytest.raises(ParameterError, match="MEMORY=1 MiB is too little"):
+        analysis.plan(scene, scene_window(scene), 1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.ground.errors import SceneError
-from floelens.plugin.io.formats.fields import read_covariance, read_functions
+from floelens.plugin.io.formats.fields import cells_in, read_covariance, read_functions, read_stack
+from floelens.plugin.io.geometry.vector import Polygons
+from scipy.io import netcdf_file
 
 MASK = np.ones((4, 7), dtype=bool)
 MASK[1, 0] = MASK[3, 2:5] = False
@@ -45,6 +47,30 @@ def test_functions_come_in_the_order_of_the_covariance(tmp_path):
     np.testing.assert_array_equal(found[:, 0], in_file)
     with pytest.raises(SceneError, match=r"edges of shape \(24, 4\)"):
         read_functions(path, mask[:2])
+
+
+def test_a_netcdf_of_longitudes_to_360_without_a_crs_is_read_and_a_box_in_the_west_found(tmp_path):
+    values = np.arange(3 * 6 * 12, dtype=np.float32).reshape(3, 6, 12)  # from 90° S and from 0° E
+    path = tmp_path / "sst.nc"
+    with netcdf_file(path, "w") as file:
+        for name, size in (("time", 3), ("lat", 6), ("lon", 12)):
+            file.createDimension(name, size)
+        for name, units, at in (
+            ("lat", b"degrees_north", np.arange(-75, 90, 30.0)),
+            ("lon", b"degrees_east", np.arange(15, 360, 30.0)),
+        ):
+            axis = file.createVariable(name, "f8", (name,))
+            axis.units, axis[:] = units, at
+        file.createVariable("sst", "f4", ("time", "lat", "lon"))[:] = values
+    found, grid = read_stack(str(path))
+    np.testing.assert_array_equal(found, values[:, ::-1])
+    box = cells_in(Polygons.rectangle(-120.0, -30.0, -60.0, 30.0, "EPSG:4326"), grid)
+    expected = np.zeros((6, 12), dtype=bool)
+    expected[2:4, 8:10] = True  # 240° to 300° E
+    np.testing.assert_array_equal(box, expected)
+    np.testing.assert_array_equal(
+        cells_in(Polygons.rectangle(240.0, -30.0, 300.0, 30.0, "EPSG:4326"), grid), box
+    )
 
 
 @pytest.mark.parametrize(
