@@ -26,7 +26,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "build" / "plugins"), str(ROOT / "build" / "peers"), str(ROOT)]
 
-from floelens.plugin.core.artifacts.scene import run_artifacts  # noqa: E402
+from floelens.plugin.core.artifacts.scene import Question, run_artifacts  # noqa: E402
 from floelens.plugin.core.artifacts.settings import Settings  # noqa: E402
 from floelens.plugin.core.contributions.run import plan_contributions, run_contributions  # noqa: E402
 from floelens.plugin.core.contributions.splitters import GATED, INTEGRATED, Splitting  # noqa: E402
@@ -287,13 +287,12 @@ def passes(task: dict, card, module) -> dict:
 def artifacts(task: dict, card, module) -> dict:
     """Run *Fact or artifact* as by default, from files to maps that nobody keeps: times a pixel of its windows."""
     runner = Runner(card, module, device="cpu", precision=task["precision"])
-    target, method = target_of(card), Method("gradient_x_input")
+    question = Question(target_of(card), Method("gradient_x_input"), Settings(), DEFAULTS["sample"])
     with opened(task, card) as scene:
         start = clocks()
         result = run_artifacts(
-            runner, scene, scene_window(scene), target, method, Settings(), DEFAULTS["sample"], task["memory"],
-            (None, None), Silent(),
-        )  # fmt: skip
+            runner, scene, scene_window(scene), question, task["memory"], (None, None), Silent()
+        )
         stop = clocks()
     pixels = sum(window.rows * window.cols for window in result.windows)
     done = finished(task, start, stop, pixels, scene_window(scene), None)

@@ -37,6 +37,7 @@ from floelens.plugin.core.streaming.engine import (  # noqa: E402
     stream_components,
     tiles_with_patches,
 )
+from floelens.plugin.core.zscores.collect import collect_components  # noqa: E402
 from floelens.plugin.core.zscores.scene_scores import SceneCollector  # noqa: E402
 from floelens.plugin.core.zscores.scores import compute_scores  # noqa: E402
 from floelens.plugin.core.zscores.sums.clusters import SCENES, BlockLadder, blocks_name  # noqa: E402
@@ -209,9 +210,11 @@ def compare_stream(model: str, side: int) -> None:
 
     def components(summed: bool = False) -> None:
         collector = SceneCollector(layers, BlockLadder.over(region, 40.0, 64.0), every=region)
-        for batch in stream_components(runner, scene, plan, Silent()):
-            if summed:
-                collector.add(batch)
+        if summed:
+            collect_components(runner, scene, plan, collector, Silent())
+            return
+        for _ in stream_components(runner, scene, plan, Silent()):
+            pass
 
     forward()  # memory and kernels that are paid for once
     for what, work in (

@@ -224,6 +224,7 @@ def tiles_with_work(
     work: Callable[[Tile, Patch], Result],
     ahead: int = 0,
     probe: Probe | None = None,
+    together: bool = True,
 ) -> Generator[tuple[Tile, Patch, Result, bool], None, None]:
     """Yield tile, patch, what `work` returns for them, and whether the tile is the last of its strip.
 
@@ -237,6 +238,8 @@ def tiles_with_work(
         How many tiles are computed beside the one that is waited for.
     probe : Probe, optional
         How to time what is done with a tile: the estimate is put into the log before the first one.
+    together : bool
+        As of :func:`.computed_ahead`.
 
     Raises
     ------
@@ -249,7 +252,7 @@ def tiles_with_work(
     tiles = (tile for strip in plan.strips() for tile in strip)
     patches = read_ahead(source, (tile.read for strip in plan.strips() for tile in strip))
     seen = (dataclasses.replace(patch, scene=plan.scene) for patch in patches)
-    computed = computed_ahead(zip(tiles, seen), work, ahead)
+    computed = computed_ahead(zip(tiles, seen), work, ahead, together)
     try:
         for strip in plan.strips():
             for tile in strip:
@@ -341,7 +344,8 @@ def stream_components(
     plan: Plan,
     progress: Progress,
     choose: Callable[[Window, np.ndarray], np.ndarray] | None = None,
-) -> Iterator[ComponentSample]:
+    behind: bool = False,
+) -> Generator[ComponentSample, None, None]:
     """Yield the components of the last layer at chosen pixels, tile by tile, few pixels of a large one at a time.
 
     Parameters
@@ -350,6 +354,9 @@ def stream_components(
         ``choose(window, valid)`` returns which of a tile's valid pixels are wanted, (row, column) bool;
         it should look at scene coordinates only, so that the sample does not depend on the tiles.
         Default: all valid pixels.
+    behind : bool
+        Whether the next tile is computed, in a thread of its own, while one is used: worth it where using it takes
+        about as long. Closing the iterator ends the thread. The samples are the same.
 
     Raises
     ------
@@ -364,32 +371,38 @@ def stream_components(
     def components(patch: Patch, runner: Runner, tile: Tile) -> torch.Tensor:
         return runner.components(runner.standardise(patch, tile.input))
 
-    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(components, patch)))
-    for tile, patch, _ in tiles_with_patches(source, plan, progress, "Reading components", probe):
+    def work(tile: Tile, patch: Patch) -> tuple[np.ndarray, list[tuple[Tile, np.ndarray]]]:
         valid = patch.valid[tile.output.slices(patch.window)]
         chosen = valid if choose is None else valid & choose(tile.output, valid)
-        if not chosen.any():
-            continue
 
-        def pick(runner: Runner, piece: Tile, patch=patch, chosen=chosen, tile=tile) -> np.ndarray:
+        def pick(runner: Runner, piece: Tile) -> np.ndarray:
             # Pixel by pixel, as networks on CPUs have them: whole rows are picked, not numbers.
-            rows = components(patch, runner, piece)[0].permute(1, 2, 0)[piece.output.slices(piece.input)]
+            found = components(patch, runner, piece)[0].permute(1, 2, 0)[piece.output.slices(piece.input)]
             wanted = chosen[piece.output.slices(tile.output)]
             if not wanted.all():
-                rows = rows[torch.from_numpy(wanted).to(rows.device)]
-            return runner.array(rows.reshape(-1, rows.shape[-1]))
+                found = found[torch.from_numpy(wanted).to(found.device)]
+            return runner.array(found.reshape(-1, found.shape[-1]))
 
-        for piece, picked in fallback.pieces(tile, pick):
-            rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
-            for start in range(0, len(rows), SLAB_PIXELS):
-                slab = slice(start, start + SLAB_PIXELS)
-                values = picked[slab]
-                if not np.isfinite(values).all():
-                    logits = product(values.astype(np.float64), weight.T) + bias
-                    check_finite(logits.T, np.ones(len(logits), bool), piece.output)
-                place = rows[slab] + piece.output.row, cols[slab] + piece.output.col
-                window = piece.output
-                if len(values) < len(rows):
-                    first, last = int(place[0][0]), int(place[0][-1])
-                    window = Window(first, window.col, last + 1 - first, window.cols)
-                yield ComponentSample(window, *place, values)
+        return chosen, list(fallback.pieces(tile, pick)) if chosen.any() else []
+
+    probe = Probe(lambda tile, patch: fallback.whole(tile, partial(components, patch)))
+    tiles = tiles_with_work(source, plan, progress, "Reading components", work, int(behind), probe, False)
+    with closing(tiles):
+        for tile, _, (chosen, pieces), _ in tiles:
+            while pieces:  # what has been used need not be held while the next tile is computed
+                piece, picked = pieces.pop(0)
+                rows, cols = np.nonzero(chosen[piece.output.slices(tile.output)])
+                for start in range(0, len(rows), SLAB_PIXELS):
+                    slab = slice(start, start + SLAB_PIXELS)
+                    values = picked[slab]
+                    if not np.isfinite(values).all():
+                        logits = product(values.astype(np.float64), weight.T) + bias
+                        check_finite(logits.T, np.ones(len(logits), bool), piece.output)
+                    place = rows[slab] + piece.output.row, cols[slab] + piece.output.col
+                    window = piece.output
+                    if len(values) < len(rows):
+                        first, last = int(place[0][0]), int(place[0][-1])
+                        window = Window(first, window.col, last + 1 - first, window.cols)
+                    yield ComponentSample(window, *place, values)
+                    del values
+                del picked

@@ -113,7 +113,10 @@ class _WriteBehind:
 
 
 def computed_ahead(
-    tiles: Iterable[tuple[Tile, Patch]], work: Callable[[Tile, Patch], Result], ahead: int
+    tiles: Iterable[tuple[Tile, Patch]],
+    work: Callable[[Tile, Patch], Result],
+    ahead: int,
+    together: bool = True,
 ) -> Generator[tuple[tuple[Tile, Patch], Result], None, None]:
     """Yield tiles and patches in order, each with what `work` returns for them.
 
@@ -128,6 +131,9 @@ def computed_ahead(
     ahead : int
         For how many more tiles it runs at the same time, each in a thread of its own; 0: none, and in the thread
         that asks.
+    together : bool
+        Whether they run beside the one that is waited for; else one after the other in one thread, beside what is done
+        with the results.
 
     Raises
     ------
@@ -141,7 +147,8 @@ def computed_ahead(
     running: deque[tuple[tuple[Tile, Patch], Future[Result]]] = deque()
     # A new thread inherits the last `set_num_threads` of any thread, even a worker's 1.
     begin = partial(torch.set_num_threads, torch.get_num_threads())
-    with ThreadPoolExecutor(ahead + 1, thread_name_prefix="floelens-tile", initializer=begin) as threads:
+    workers = ahead + 1 if together else 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="floelens-tile", initializer=begin) as threads:
         try:
             for pair in tiles:
                 running.append((pair, threads.submit(work, *pair)))

@@ -15,12 +15,14 @@ What the scene says of the input channels is collected by :func:`.channels.colle
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...ground.protocols import Progress, Source
 from ...ground.window import Window
+from ...networks.kernels.threads import worker_count
 from ..streaming.engine import stream_components
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
@@ -81,7 +83,10 @@ def collect_components(
     ParameterError
         If labels cannot be used.
     """
-    for batch in stream_components(runner, source, plan, progress, choose):
-        at = batch.rows - batch.window.row, batch.cols - batch.window.col
-        zones = None if zones_at is None else zones_at(batch.window)[at]
-        collector.add(batch, () if labels_at is None else labels_at(batch.window, at), zones)
+    # Sums over all pixels take nearly as long as the forward pass, which leaves cores idle: both run side by side.
+    behind = collector.takes_all and worker_count() > 1 and runner.device.type == "cpu"
+    with closing(stream_components(runner, source, plan, progress, choose, behind)) as batches:
+        for batch in batches:
+            at = batch.rows - batch.window.row, batch.cols - batch.window.col
+            zones = None if zones_at is None else zones_at(batch.window)[at]
+            collector.add(batch, () if labels_at is None else labels_at(batch.window, at), zones)

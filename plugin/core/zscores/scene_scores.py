@@ -69,6 +69,11 @@ class SceneCollector:
         own = zoned and not dense
         self._zones = [ZoneAccumulator(layer, bool(skill)) for layer in layers] if own else []
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether all pixels of a region come, without labels."""
+        return bool(self._dense)
+
     def add(
         self,
         batch: ComponentSample,

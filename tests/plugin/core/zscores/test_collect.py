@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from floelens.plugin.core.contributions.run import Splitting, splitter_for
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.core.streaming.tiling import Plan
+from floelens.plugin.core.zscores import collect
 from floelens.plugin.core.zscores.channels.collect import STEPS, SceneMark, collect_contributions
 from floelens.plugin.core.zscores.collect import collect_components, output_layers
 from floelens.plugin.core.zscores.sampling import label_targets, sampling
@@ -67,6 +70,41 @@ def test_information_of_a_scene_is_the_sum_over_its_sampled_pixels(runner, side)
     np.testing.assert_allclose(found.labelled.pairs[0], information[True], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.unlabelled.pairs[0], information[False], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.labels.score[0], score, rtol=1e-9, atol=1e-9)
+
+
+def test_sums_beside_the_forward_pass_are_the_same_to_the_last_bit(runner, monkeypatch):
+    plan = Plan(SCENE.window, SCENE.window, runner.radius, runner.alignment, 16, 16)
+    found, threads = [], []
+    components = runner.components
+    monkeypatch.setattr(
+        runner, "components", lambda inputs: threads.append(threading.get_ident()) or components(inputs)
+    )
+    for cores in (1, 2):
+        monkeypatch.setattr(collect, "worker_count", lambda cores=cores: cores)
+        ladder = BlockLadder.over(SCENE.window, 1000.0, 16.0)
+        collector = SceneCollector(output_layers(runner), ladder, every=SCENE.window)
+        collect_components(runner, SCENE, plan, collector, Silent())
+        found.append(collector.close())
+    assert set(threads[: len(threads) // 2]) == {threading.get_ident()}
+    assert set(threads[len(threads) // 2 + 1 :]) != {threading.get_ident()}  # the first is the probe's
+    for one, other in zip(*found):
+        assert one.unlabelled.n == other.unlabelled.n == SCENE.valid.sum()
+        for name in ("pairs", "logits", "means", "inputs", "divergence"):
+            np.testing.assert_array_equal(getattr(one.unlabelled, name), getattr(other.unlabelled, name))
+        np.testing.assert_array_equal(one.lowest, other.lowest)
+
+
+def test_an_error_beside_the_forward_pass_ends_its_thread(runner, monkeypatch):
+    monkeypatch.setattr(collect, "worker_count", lambda: 2)
+    plan = Plan(SCENE.window, SCENE.window, runner.radius, runner.alignment, 16, 16)
+    collector = SceneCollector(
+        output_layers(runner), BlockLadder.over(SCENE.window, 1000.0, 16.0), every=SCENE.window
+    )
+    monkeypatch.setattr(collector, "add", lambda *_: 1 / 0)
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        collect_components(runner, SCENE, plan, collector, Silent())
+    assert threading.active_count() == before
 
 
 def test_contributions_and_offset_of_every_pixel_add_up_to_its_logit(runner):
