@@ -422,5 +422,5 @@ def _rows(
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean of values, between the smallest and the largest: of equal ones a sum of floats may leave these."""
+    """Return the mean of values, never outside them, as rounding would have it for equal ones."""
     return float(np.clip(np.mean(values), min(values), max(values)))
