@@ -201,7 +201,7 @@ class Features(ExplainingAlgorithm):
         """Return the job."""
         from ..jobs.features.job import Features as Job
 
-        return Job(
+        job = Job(
             **self.explained(values),
             output=values.needed_layer("OUTPUT"),
             scenes=values.rasters("SCENES"),
@@ -228,3 +228,5 @@ class Features(ExplainingAlgorithm):
             **self.report(values),
             scale=values.file("SCALE"),
         )
+        values.reads(job.further_files())
+        return job

@@ -29,6 +29,7 @@ from ...ground.vocabulary.cams import (
 from ...ground.vocabulary.words import check_word
 from ...io.geometry.vector import Polygons
 from ...io.rasters.writer import Outputs
+from ..common.inputs import SceneInputs
 from ..common.settings import ClassChoice, RasterJob, ReportPaths
 from .page import feature_names
 from .run import Run
@@ -111,14 +112,21 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         names = feature_names(runner.card, shape)
         chosen = self._chosen(names)
         given = self._given(key)
-        further = further_scenes(self.scene, self.scenes, self.mwr_pattern, self.labels, self.labels_pattern)
-        run = Run(self, analysis, key, names, given)
+        run = Run(self, analysis, key, names, given, self._further())
         with (
             self.scene.open(runner.card, progress) as scene,
             Outputs(progress) as outputs,
             ExitStack() as stack,
         ):
-            return run.write(scene, outputs, further, chosen, stack, progress)
+            return run.write(scene, outputs, chosen, stack, progress)
+
+    def further_files(self) -> tuple[str, ...]:
+        """Return the rasters of the further scenes: those of `scenes`, and those whose names follow."""
+        files = [(inputs.sar, inputs.mwr, labels) for inputs, labels in self._further()]
+        return tuple(path for row in files for path in row if path)
+
+    def _further(self) -> list[tuple[SceneInputs, str | None]]:
+        return further_scenes(self.scene, self.scenes, self.mwr_pattern, self.labels, self.labels_pattern)
 
     def _check(self) -> None:
         for parameter, word, words in (

@@ -56,12 +56,12 @@ class Run:
     key: ScaleKey
     names: tuple[str, ...]
     given: CommonScale | None
+    further: list[tuple[SceneInputs, str | None]]  # further scenes and their labels
 
     def write(
         self,
         scene: Scene,
         outputs: Outputs,
-        further: list[tuple[SceneInputs, str | None]],
         chosen: list[int],
         stack: ExitStack,
         progress: Progress,
@@ -71,10 +71,10 @@ class Run:
         region = scene.region
         spool = stack.enter_context(MapSpool(region.cols))
         picture = Picture(region, len(self.names)) if job.report else None
-        share = READ_SHARE / (1 + len(further))
+        share = READ_SHARE / (1 + len(self.further))
         own = self._read(scene, job.scene, job.labels, Part(progress, 0, share), stack, spool, picture)
         everything, warnings = [own], list(own.warnings)
-        for number, (inputs, labels) in enumerate(further):
+        for number, (inputs, labels) in enumerate(self.further):
             part = Part(progress, share * (number + 1), share * (number + 2))
             with inputs.open(card, progress) as other, ExitStack() as inner:
                 everything.append(self._read(other, inputs, labels, part, inner))
@@ -221,7 +221,7 @@ class Run:
             network_layer=self.key.layer,
             cam=job.cam,
             samples=self._sampling_text(),
-            scenes=len(job.scenes) or None,
+            scenes=len(self.further) or None,
             labels=Path(job.labels).name if job.labels else None,
             scale_form=job.scale_form,
             scale_width=f"{job.scale_width:g}" if job.scale_form == LINEAR else None,

@@ -144,16 +144,18 @@ def further_scenes(
     first : SceneInputs
         The scene that is mapped; what is set by hand there holds for all.
     paths : sequence of str
-        SAR rasters; the first scene's own is left out.
+        SAR rasters; each counts once, and the first scene's own is left out.
     mwr_pattern, labels_pattern : str
         As of :func:`named_after`; without a pattern of labels they have none.
     labels : str or None
         Of the first scene: only with it others have labels.
     """
     found = []
+    taken = {Path(first.sar).resolve()}
     for path in paths:
-        if Path(path).resolve() == Path(first.sar).resolve():
+        if Path(path).resolve() in taken:
             continue
+        taken.add(Path(path).resolve())
         mwr = named_after(path, mwr_pattern, "MWR_PATTERN") if first.mwr else None
         chart = named_after(path, labels_pattern, "LABELS_PATTERN") if labels and labels_pattern else None
         inputs = dataclasses.replace(first, sar=path, mwr=mwr, ancillary=(), extent=None)
