@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.protocols import Progress, Silent
 from ...ground.vocabulary.feature_findings import (
     CONFOUNDER,
     DEAD,
@@ -23,6 +24,7 @@ from ...ground.vocabulary.feature_findings import (
     REDUNDANT,
     SHIFT,
 )
+from ..streaming.engine import check_cancelled
 from .comparisons import Difference, differences
 from .confounders import LEAST_R2, LEVEL, Association, Settled, associations, settled
 from .outliers import Outlier, outliers
@@ -110,7 +112,7 @@ class Distributions:
     notes: tuple[str, ...] = ()
 
 
-def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
+def analyse(table: FeatureTable, seed: int = 0, progress: Progress | None = None) -> Distributions:
     """Return what the distributions of features over samples tell.
 
     Parameters
@@ -119,16 +121,33 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         The samples.
     seed : int
         Of what is drawn: the same table and seed give the same result.
+    progress : Progress, optional
+        Asked between the analyses whether to go on.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
     """
+    steps = _Steps(progress or Silent(), 3 + len(table.groups) + len(table.covariates))
     distance, unusual = outliers(table)
+    steps.next()
     # A single sample far away can make any two features, or a feature and a covariate, seem to go together.
     usual = table.without([each.sample for each in unusual])
-    compared = tuple(row for name in table.groups for row in differences(usual, name, seed))
+    compared: tuple[Difference, ...] = ()
+    for name in table.groups:
+        compared += tuple(differences(usual, name, seed))
+        steps.next()
     separated = separations(usual, seed)
-    tied = {name: settled(usual, name) for name in table.covariates}
+    steps.next()
+    tied = {}
+    for name in table.covariates:
+        tied[name] = settled(usual, name)
+        steps.next()
     matrix = correlations(usual)
     pairs = redundant_pairs(usual, matrix)
     dead = tuple(name for name, none in zip(usual.features, usual.dead) if none)
+    steps.next()
     findings = [
         *_overfitting(separated),
         *_shifts(compared),
@@ -150,6 +169,25 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         effective=effective_sizes(table),
         notes=tuple(_notes(table, compared, separated, tied)),
     )
+
+
+class _Steps:
+    """Counts the analyses that are done, and asks after each whether to go on."""
+
+    def __init__(self, progress: Progress, number: int) -> None:
+        self._progress, self._number, self._done = progress, number, 0
+
+    def next(self) -> None:
+        """Count one more.
+
+        Raises
+        ------
+        Cancelled
+            If the user asked to stop.
+        """
+        check_cancelled(self._progress)
+        self._done += 1
+        self._progress.report(self._done / self._number, "Analysing the samples")
 
 
 def _overfitting(separated: Iterable[Separation]) -> list[Finding]:

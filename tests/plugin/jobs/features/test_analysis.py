@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from floelens.plugin.core.features.samples import FeatureSamples
+from floelens.plugin.ground.errors import Cancelled
 from floelens.plugin.jobs.features.analysis import (
     distributions_of,
     feature_table,
     further_sections,
+    outliers_of,
     short_lists_of,
 )
 from floelens.plugin.report.features.distributions import findings_sentences
@@ -46,7 +48,7 @@ def samples_of(seed: int = 3, **planted_in) -> FeatureSamples:
 
 def test_what_is_planted_is_said_in_sentences_that_name_it():
     samples = samples_of(confounder=4, duplicate=(2, 7), dead=9, outlier=100)
-    sections, extra = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
+    sections, extra, _ = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
     said = findings_sentences(extra["distributions"])
     assert said[0].startswith("Confounder: f04 follows the incidence angle, whatever the ice")
     assert "Column" not in said[0]
@@ -103,3 +105,16 @@ def test_the_short_list_of_samples_reproduces_their_mean_logits():
         missing = np.square((left - left.mean(axis=0)).sum(axis=1)).mean()
         assert lists.orders[0].r2[k] == pytest.approx(1 - missing / total.var(), abs=1e-9)
     assert short_lists_of(replace(samples, f=np.ones_like(samples.f)), importance) is None
+
+
+def test_outliers_are_the_same_with_and_without_a_report():
+    samples = samples_of(outlier=100)
+    *_, odd = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
+    assert [each.sample for each in odd] == [100]
+    assert outliers_of(samples, 1, 800) == odd
+
+
+def test_the_analyses_ask_whether_to_go_on(stopping):
+    samples = samples_of()
+    with pytest.raises(Cancelled):
+        further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800, progress=stopping)

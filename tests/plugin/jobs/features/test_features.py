@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +84,20 @@ def test_the_report_says_what_was_found_in_three_sentences(branch):
     assert whole
 
 
+def test_the_polygons_of_outliers_are_the_samples_that_the_report_lists(branch):
+    _, folder = branch
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    listed = [(row["name"], ", ".join(row["features"])) for row in page["distributions"]["outliers"]]
+    with closing(sqlite3.connect(folder / "outliers.gpkg")) as drawn:
+        assert drawn.execute("SELECT sample, features FROM outliers").fetchall() == listed
+
+
 def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(branch, analysed, tmp_path):
     results, folder = branch
     scale = str(folder / "scale.json")
     again, _ = analysed(tmp_path, ("output", "scale"), network_layer="scales.3", scale_in=(scale,))
     assert (again["SCALE_LOW"], again["SCALE_HIGH"]) == (results["SCALE_LOW"], results["SCALE_HIGH"])
+    assert again["SUMMARY"].startswith("Layer scales.3 has 14 features. ")  # no report: none was left out
     assert (tmp_path / "scale.json").read_bytes() == Path(scale).read_bytes()  # the same scene counts once
     with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(scales.3, here relu2\)"):
         analysed(tmp_path, ("output",), network_layer="relu2", scale_in=(scale,))
