@@ -114,7 +114,8 @@ class Features(ExplainingAlgorithm):
             declare.rasters(
                 "SCENES",
                 "More SAR rasters",
-                "Further scenes, whose samples count for scale and importance; only SAR is mapped.",
+                "Further scenes, whose samples count for scale and importance; only SAR is mapped. EXTENT does not "
+                "limit them. Models that read rasters of ANCILLARY take one scene a run: SCALE_IN joins such runs.",
             ),
             declare.files(
                 "SCALE_IN",
