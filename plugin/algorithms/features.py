@@ -214,7 +214,7 @@ class Features(ExplainingAlgorithm):
             cam=values.choice("CAM"),
             samples=values.choice("SAMPLES"),
             sample_size_km=values.number("SAMPLE_SIZE"),
-            zones=values.polygons("ZONES", "ZONE_FIELD"),
+            zones=values.polygons("ZONES", "ZONE_FIELD", False),
             labels=values.raster("LABELS"),
             scale_form=values.choice("SCALE_FORM"),
             scale_width=values.number("SCALE_WIDTH"),

@@ -56,7 +56,7 @@ class Features(ReportPaths, ClassChoice, RasterJob):
     sample_size_km : float
         Side of the tiles.
     zones : Polygons, optional
-        The polygons, named by their class.
+        The polygons, named by their class; an empty name is no label.
     labels : str, optional
         Raster of known ice: concentration in %, or class codes.
     scale_form : str

@@ -95,7 +95,7 @@ def regions_of(
     size_km : float
         Side of the tiles.
     polygons : Polygons, optional
-        The polygons, named by their classes where they have names.
+        The polygons, named by their classes; those with an empty name, and all where there are no names, have none.
     labels : SceneLabels, optional
         Classes of the pixels.
     stack : ExitStack
@@ -154,7 +154,7 @@ def places(
             )
         numbers = tuple(str(number) for number in range(1, index.count + 1))
         named = polygons.names
-        names = tuple(f"{n}: {name}" for n, name in zip(numbers, named)) if named else numbers
+        names = tuple(f"{n}: {name}" if name else n for n, name in zip(numbers, named)) if named else numbers
         return names, index.zones, classes_named(head, named) if named else None
     if not size_km > 0:
         raise ParameterError(f"SAMPLE_SIZE is {size_km:g} km: give a positive number.")
