@@ -138,10 +138,12 @@ def test_polygons_are_samples_of_their_class_and_more_scenes_add_theirs(analysed
         scenes=(str(tmp_path / "b_sar.tif"),),
         cam="gradcam",
         scale_form="tanh",
+        training="2018",
     )
     page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert results["SAMPLE_COUNT"] == 4
     assert page["scenes"] == ["sar", "b_sar"]
+    assert any("no name of the scenes (sar and b_sar)" in warning for warning in page["warnings"])
     assert [row["labelled"] for row in page["classes"]] == [2, 2]
     assert len(json.loads((folder / "scale.json").read_text(encoding="utf-8"))["scenes"]) == 2
     scaled, unscaled = read(folder / "cam.tif")
