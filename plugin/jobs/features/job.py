@@ -18,6 +18,7 @@ from ...ground.vocabulary.cams import (
     KEEP,
     LINEAR,
     MWR_PATTERN,
+    POLYGONS,
     SAMPLE_SIZE,
     SAMPLES,
     SCALE_WIDTH,
@@ -33,7 +34,7 @@ from ..common.inputs import SceneInputs
 from ..common.settings import ClassChoice, RasterJob, ReportPaths
 from .page import feature_names
 from .run import Run
-from .scenes import further_scenes
+from .scenes import check_ancillary, further_scenes
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         names = feature_names(runner.card, shape)
         chosen = self._chosen(names)
         given = self._given(key)
-        run = Run(self, analysis, key, names, given, self._further())
+        further = self._further()
+        check_ancillary(self.scene, further, runner.card)
+        run = Run(self, analysis, key, names, given, further)
         with (
             self.scene.open(runner.card, progress) as scene,
             Outputs(progress) as outputs,
@@ -141,6 +144,15 @@ class Features(ReportPaths, ClassChoice, RasterJob):
             )
         if not self.scale_width > 0:
             raise ParameterError(f"SCALE_WIDTH is {self.scale_width:g}: give a positive number, 1 as a rule.")
+        if self.labels_pattern and not self.labels:
+            raise ParameterError(
+                "LABELS_PATTERN finds labels of SCENES beside those of LABELS, which is empty: give LABELS, or leave "
+                "LABELS_PATTERN empty."
+            )
+        if self.zones is not None and self.samples != POLYGONS:
+            raise ParameterError(
+                f"ZONES are given, but SAMPLES is {self.samples}: set SAMPLES to polygons, or leave ZONES empty."
+            )
         if self.component and not self.component_maps:
             raise ParameterError(
                 "COMPONENT names features to be mapped: name COMPONENT_MAPS too, or leave it empty."

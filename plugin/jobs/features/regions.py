@@ -106,7 +106,7 @@ def regions_of(
     ParameterError
         If polygons are missing or lie elsewhere, or there are too many tiles.
     """
-    names, at, known = _places(scene, head, kind, size_km, polygons)
+    names, at, known = places(scene, head, kind, size_km, polygons)
     covariates: dict[str, Callable[[Window], np.ndarray]] = {}
     if (angles := _angles(scene, sar, stack)) is not None:
         covariates[INCIDENCE] = angles
@@ -130,10 +130,16 @@ def regions_of(
     )
 
 
-def _places(
+def places(
     scene: Scene, head: Head, kind: str, size_km: float, polygons: Polygons | None
 ) -> tuple[tuple[str, ...], Callable[[Window], np.ndarray], np.ndarray | None]:
-    """Return the names of the samples, which of them a pixel belongs to, and their own classes."""
+    """Return the names of the samples, which of them a pixel belongs to, and their own classes.
+
+    Raises
+    ------
+    ParameterError
+        If polygons are missing or lie elsewhere, or there are too many tiles.
+    """
     if kind == SCENE:
         return (scene.name,), lambda window: np.zeros((window.rows, window.cols), np.int32), None
     if kind == POLYGONS:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from floelens.plugin.core.features.samples import FeatureSamples
 from floelens.plugin.ground.errors import Cancelled
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.rasters.writer import Outputs
 from floelens.plugin.jobs.features.analysis import (
     distributions_of,
     feature_table,
@@ -16,6 +22,7 @@ from floelens.plugin.jobs.features.analysis import (
     outliers_of,
     short_lists_of,
 )
+from floelens.plugin.jobs.features.maps import write_outliers
 from floelens.plugin.report.features.distributions import findings_sentences
 from floelens.plugin.report.page.html import render
 from floelens.plugin.report.page.tables import json_text
@@ -107,11 +114,17 @@ def test_the_short_list_of_samples_reproduces_their_mean_logits():
     assert short_lists_of(replace(samples, f=np.ones_like(samples.f)), importance) is None
 
 
-def test_outliers_are_the_same_with_and_without_a_report():
+def test_the_polygons_of_outliers_are_the_samples_that_the_report_lists(scene, tmp_path):
     samples = samples_of(outlier=100)
     *_, odd = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
-    assert [each.sample for each in odd] == [100]
-    assert outliers_of(samples, 1, 800) == odd
+    assert outliers_of(samples, 1, 800) == odd  # without a report
+    n, grid = len(samples), SimpleNamespace(grid=Grid.from_file(scene.sar), start_time=None)
+    placed = replace(samples, scene=np.zeros(n, int), bounds=np.tile([10, 20, 30, 40], (n, 1)))
+    with Outputs(Silent()) as outputs:
+        assert write_outliers(outputs, str(tmp_path / "odd.gpkg"), placed, odd, grid) == 1
+    with closing(sqlite3.connect(tmp_path / "odd.gpkg")) as drawn:
+        found = drawn.execute("SELECT sample, features FROM outliers").fetchall()
+    assert found == [("tile 100", ", ".join(odd[0].features))]
 
 
 def test_the_analyses_ask_whether_to_go_on(stopping):
