@@ -69,6 +69,7 @@ class Destinations(Reading):
     def __init__(self, algorithm, parameters, context) -> None:
         super().__init__(algorithm, parameters, context)
         self.written: dict[str, str] = {}  # path of each destination asked for, by its name
+        self.found: list[str] = []  # inputs that no parameter names: they follow from those that it does
 
     def layer(self, name: str) -> str | None:
         """Return the path of a raster, polygons or a table; None where it was not asked for."""
@@ -95,6 +96,10 @@ class Destinations(Reading):
         if path:
             self.written[name] = path
         return path
+
+    def reads(self, paths: Sequence[str]) -> None:
+        """Take note of inputs that follow from others, so that no result takes their place."""
+        self.found += paths
 
     def _written(self, name: str, resolve) -> str | None:
         definition = self._algorithm.parameterDefinition(name)
@@ -296,7 +301,7 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
         for sentence in mended(sources):
             progress.warn(sentence)
         job = self.job(cast(Destinations, CalledReading(values, caller)))
-        problem = clash(values.written, sources)
+        problem = clash(values.written, [*sources, *values.found])
         if problem:
             raise ParameterError(problem)
         for warning in values.warnings:
@@ -370,16 +375,17 @@ def _value_problem(definition, value: object) -> str | None:
 
 
 def in_words(definitions: Sequence, parameters: dict) -> dict:
-    """Return parameters with words for the numbers by which QGIS lists those of an enum of several."""
+    """Return parameters with words for the numbers by which QGIS lists those of an enum."""
     changed = dict(parameters)
     for definition in definitions:
         value = plain(parameters.get(definition.name()))
         words = definition.metadata().get(WORDS, [])
-        if words and definition.allowMultiple() and given(value):
-            given_words = list(_chosen(value, several=True))
+        if words and given(value):
+            several = definition.allowMultiple()
+            given_words = list(_chosen(value, several))
             chosen = [_word(each, words) for each in given_words]
             if chosen != given_words:
-                changed[definition.name()] = chosen
+                changed[definition.name()] = chosen if several else chosen[0]
     return changed
 
 

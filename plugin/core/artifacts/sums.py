@@ -41,9 +41,10 @@ def outcome_finding(test: str, sums: Sums) -> Finding:
     numbers = dict(sums.numbers)
     if test == FOCUS:
         moved = numbers["prediction"] / numbers["spread"] if numbers["spread"] else 0.0
+        # Where the prediction moves as much as the map, the outlier was used: no artifact. Both are logits, and shares
+        # of the same sum: an intercept moves neither.
+        size = max(0.0, (sums.size - 1.5 * numbers["prediction"]) / sums.of) if sums.of else 0.0
         numbers = {"outliers": numbers["outliers"], "prediction_change": moved}
-        # Where the prediction moves as much as the map, the outlier was used: no artifact.
-        size = max(0.0, size - 1.5 * moved)
     return Finding(
         test,
         "",

@@ -18,6 +18,7 @@ from ...ground.vocabulary.cams import (
     KEEP,
     LINEAR,
     MWR_PATTERN,
+    POLYGONS,
     SAMPLE_SIZE,
     SAMPLES,
     SCALE_WIDTH,
@@ -29,10 +30,11 @@ from ...ground.vocabulary.cams import (
 from ...ground.vocabulary.words import check_word
 from ...io.geometry.vector import Polygons
 from ...io.rasters.writer import Outputs
+from ..common.inputs import SceneInputs
 from ..common.settings import ClassChoice, RasterJob, ReportPaths
 from .page import feature_names
 from .run import Run
-from .scenes import further_scenes
+from .scenes import check_ancillary, further_scenes
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Features(ReportPaths, ClassChoice, RasterJob):
     sample_size_km : float
         Side of the tiles.
     zones : Polygons, optional
-        The polygons, named by their class.
+        The polygons, named by their class; an empty name is no label.
     labels : str, optional
         Raster of known ice: concentration in %, or class codes.
     scale_form : str
@@ -111,14 +113,23 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         names = feature_names(runner.card, shape)
         chosen = self._chosen(names)
         given = self._given(key)
-        further = further_scenes(self.scene, self.scenes, self.mwr_pattern, self.labels, self.labels_pattern)
-        run = Run(self, analysis, key, names, given)
+        further = self._further()
+        check_ancillary(self.scene, further, runner.card)
+        run = Run(self, analysis, key, names, given, further)
         with (
             self.scene.open(runner.card, progress) as scene,
             Outputs(progress) as outputs,
             ExitStack() as stack,
         ):
-            return run.write(scene, outputs, further, chosen, stack, progress)
+            return run.write(scene, outputs, chosen, stack, progress)
+
+    def further_files(self) -> tuple[str, ...]:
+        """Return the rasters of the further scenes: those of `scenes`, and those whose names follow."""
+        files = [(inputs.sar, inputs.mwr, labels) for inputs, labels in self._further()]
+        return tuple(path for row in files for path in row if path)
+
+    def _further(self) -> list[tuple[SceneInputs, str | None]]:
+        return further_scenes(self.scene, self.scenes, self.mwr_pattern, self.labels, self.labels_pattern)
 
     def _check(self) -> None:
         for parameter, word, words in (
@@ -133,6 +144,15 @@ class Features(ReportPaths, ClassChoice, RasterJob):
             )
         if not self.scale_width > 0:
             raise ParameterError(f"SCALE_WIDTH is {self.scale_width:g}: give a positive number, 1 as a rule.")
+        if self.labels_pattern and not self.labels:
+            raise ParameterError(
+                "LABELS_PATTERN finds labels of SCENES beside those of LABELS, which is empty: give LABELS, or leave "
+                "LABELS_PATTERN empty."
+            )
+        if self.zones is not None and self.samples != POLYGONS:
+            raise ParameterError(
+                f"ZONES are given, but SAMPLES is {self.samples}: set SAMPLES to polygons, or leave ZONES empty."
+            )
         if self.component and not self.component_maps:
             raise ParameterError(
                 "COMPONENT names features to be mapped: name COMPONENT_MAPS too, or leave it empty."

@@ -36,7 +36,15 @@ from ..common.provenance import model_facts, provenance
 from .analysis import further_sections
 from .maps import ScaledMap, ScalingSink, feature_bands, write_outliers, write_scaled
 from .page import class_counts, class_values, consistency, skill_facts, table
-from .scenes import Sampling, SceneFeatures, conclude_quietly, read_scene
+from .scenes import (
+    Sampling,
+    SceneFeatures,
+    check_further,
+    conclude_quietly,
+    is_training,
+    read_scene,
+    training_warning,
+)
 from .spool import MapSpool
 
 if TYPE_CHECKING:
@@ -56,12 +64,12 @@ class Run:
     key: ScaleKey
     names: tuple[str, ...]
     given: CommonScale | None
+    further: list[tuple[SceneInputs, str | None]]  # further scenes and their labels
 
     def write(
         self,
         scene: Scene,
         outputs: Outputs,
-        further: list[tuple[SceneInputs, str | None]],
         chosen: list[int],
         stack: ExitStack,
         progress: Progress,
@@ -71,10 +79,12 @@ class Run:
         region = scene.region
         spool = stack.enter_context(MapSpool(region.cols))
         picture = Picture(region, len(self.names)) if job.report else None
-        share = READ_SHARE / (1 + len(further))
+        share = READ_SHARE / (1 + len(self.further))
+        warnings = self._checked(scene, progress)
         own = self._read(scene, job.scene, job.labels, Part(progress, 0, share), stack, spool, picture)
-        everything, warnings = [own], list(own.warnings)
-        for number, (inputs, labels) in enumerate(further):
+        everything = [own]
+        warnings += own.warnings
+        for number, (inputs, labels) in enumerate(self.further):
             part = Part(progress, share * (number + 1), share * (number + 2))
             with inputs.open(card, progress) as other, ExitStack() as inner:
                 everything.append(self._read(other, inputs, labels, part, inner))
@@ -136,6 +146,18 @@ class Run:
             **({} if outliers is None else {"OUTLIER_COUNT": outliers}),
         }
 
+    def _sampling(self) -> Sampling:
+        return Sampling(self.job.samples, self.job.sample_size_km, self.job.zones)
+
+    def _checked(self, scene: Scene, progress: Progress) -> list[str]:
+        """Check the further scenes before the first pass; return what a reader must know."""
+        head = self.analysis.seeding.head
+        names = check_further(self.further, self.analysis.runner.card, head, self._sampling())
+        odd = training_warning((scene.name, *names), self.job.training)
+        if odd:
+            progress.warn(odd)
+        return [odd] if odd else []
+
     def _read(
         self,
         scene: Scene,
@@ -147,10 +169,9 @@ class Run:
         picture: Picture | None = None,
     ) -> SceneFeatures:
         job = self.job
-        sampling = Sampling(job.samples, job.sample_size_km, job.zones)
         return read_scene(
-            self.analysis, scene, inputs, labels, sampling, job.cam, job.compute.memory_mib, self.names, progress,
-            stack, spool, picture,
+            self.analysis, scene, inputs, labels, self._sampling(), job.cam, job.compute.memory_mib, self.names,
+            progress, stack, spool, picture,
         )  # fmt: skip
 
     def _scale(self, each: SceneFeatures) -> CommonScale:
@@ -221,7 +242,7 @@ class Run:
             network_layer=self.key.layer,
             cam=job.cam,
             samples=self._sampling_text(),
-            scenes=len(job.scenes) or None,
+            scenes=len(self.further) or None,
             labels=Path(job.labels).name if job.labels else None,
             scale_form=job.scale_form,
             scale_width=f"{job.scale_width:g}" if job.scale_form == LINEAR else None,
@@ -297,9 +318,10 @@ class Run:
         job, card, wanted = self.job, self.analysis.runner.card, _class_of(self.analysis.seeding)
         contrast, last = found.contrast(wanted), self.key.layer == COMPONENTS
         listed = last and len(card.components) == len(self.names)
-        training = job.training.strip().lower()
         splits = (
-            ["train" if training in name.lower() else "test" for name in samples.scenes] if training else []
+            ["train" if is_training(name, job.training) else "test" for name in samples.scenes]
+            if job.training.strip()
+            else []
         )
         return further_sections(
             samples,

@@ -151,3 +151,25 @@ def test_a_replacement_that_was_killed_beside_an_input_is_mended_before_it_is_re
     assert "A run was killed while it replaced files" in log.warnings
     assert clear(tmp_path) == []
     assert (tmp_path / "b.csv").read_text() == "new content"
+
+
+@pytest.mark.parametrize("taken", ["mwr", "chart"])
+def test_no_result_takes_the_place_of_radiometry_or_labels_that_a_pattern_finds(refusal, tmp_path, taken):
+    for day in ("day1", "day2"):
+        for kind in ("sar", "mwr", "chart"):
+            write_raster(tmp_path / f"{day}_{kind}.tif", {"hh": np.zeros((8, 8))})
+    before = stamps(tmp_path)
+    given = {
+        name: str(tmp_path / f"day1_{kind}.tif")
+        for name, kind in (("SAR", "sar"), ("MWR", "mwr"), ("LABELS", "chart"))
+    }
+    given |= {
+        "SCENES": [str(tmp_path / "day2_sar.tif")],
+        "LABELS_PATTERN": "sar=chart",
+        "MODEL": "trial-concentration",
+    }
+    sentence = refusal("features", **given, OUTPUT=str(tmp_path / f"day2_{taken}.tif"))
+    assert sentence.startswith("OUTPUT and an input are the same file")
+    sentence = refusal("features", **given, OUTPUT=str(tmp_path / f"day2_{taken}.tiff"))
+    assert "would share one style file" in sentence
+    assert stamps(tmp_path) == before

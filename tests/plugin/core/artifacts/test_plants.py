@@ -108,6 +108,15 @@ def test_a_peak_at_an_outlier_that_the_prediction_does_not_use_is_found_by_focus
 
 
 @pytest.mark.usefixtures("few_replicates")
+@pytest.mark.parametrize("intercept", [0.0, -2.0, -10.0])
+def test_an_outlier_that_the_prediction_uses_is_no_artifact_whatever_the_intercept(intercept):
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    fine[0, 60:64, 50:53] = 40.0  # 12 outliers
+    network = Analytic(SCENE, linear, logit_of=lambda inputs, window: linear(inputs, window) + intercept)
+    assert not accused(study_of(network, fine, CORE, ("focus",)))
+
+
+@pytest.mark.usefixtures("few_replicates")
 def test_a_map_that_untrained_networks_make_as_well_is_not_called_trained():
     fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
     found = study_of(Analytic(SCENE, clean, untrained=clean), fine, CORE)
