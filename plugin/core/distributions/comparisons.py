@@ -48,7 +48,8 @@ class Difference:
     wasserstein_sd : float
         The same in standard deviations of the feature within its class; 0 where it does not vary.
     p, q : float
-        Of `ks`: before and after the correction for many features, classes and groups; NaN where units are too few for any.
+        Of `ks`: before and after the correction for many features, classes and groups; NaN where units are too few for
+        any.
     least_p : float
         The smallest p that so few units allow for one feature.
     """

@@ -143,8 +143,9 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
                 text=(
                     "A covariate explains a feature where the feature changes with it although class and all other "
                     "features stay the same. Partial R² is the part of the rest that it explains. Named as confounders "
-                    "are those with at least 0.1 and q of at most 0.01. Scenes are the observations; under 8 there is no q, "
-                    "and large values are no finding: in a single scene smooth features go with the position by chance.",
+                    "are those with at least 0.1 and q of at most 0.01.",
+                    "Scenes are the observations. Under 8 there is no q, and large values are no finding: inside a "
+                    "scene smooth features go with the position by chance.",
                     "A network may follow the incidence angle for a reason: backscatter depends on it. Whether that "
                     "is wanted, this table cannot say.",
                 ),
@@ -204,7 +205,8 @@ def _known(
 
 def _basis(found: FeatureDistributions) -> str:
     return (
-        f"{found.samples} samples of {found.number} {found.units} are compared. Samples next to each other are alike: for the features, the samples are worth about "
+        f"{found.samples} samples of {found.number} {found.units} are compared. Samples next to each "
+        f"other are alike: for the features, the samples are worth about "
         f"{number_text(float(found.effective), 2)} independent ones."
     )
 
