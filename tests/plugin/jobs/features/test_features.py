@@ -71,6 +71,10 @@ def test_map_features_and_table_of_a_run_agree(branch):
     assert sum(row["kept"] == "yes" for row in rows) == 4  # a quarter of 14, 3.5
     np.testing.assert_allclose(read(folder / "kept.tif")[1], maps[1:8:2].sum(0), atol=1e-3)
     assert (folder / "cam.qml").exists()
+    types = (folder / "table.csvt").read_text(encoding="utf-8").strip().replace('"', "").split(",")
+    for column, kind in zip(rows[0], types):
+        if kind != "String":  # QGIS shows what is not of the declared type as NULL
+            assert all(not row[column] or np.isfinite(float(row[column])) for row in rows), column
 
 
 def test_the_report_says_what_was_found_in_three_sentences(branch):
