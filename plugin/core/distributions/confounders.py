@@ -8,8 +8,8 @@ are found (:func:`settled`). What is left of the feature is regressed on the cov
 rank, sine and cosine of the month, or one column a code.
 
 Scenes are the observations of the test: with :math:`u_g=\sum_{i\in g}r_i b_i` the products of what is left of feature
-and covariate, added up over each scene, Hotelling's :math:`T^2` tells whether their mean over the scenes is 0, whatever the
-dependence inside of them. Benjamini and Hochberg's correction is taken over the features. The size of the effect is the
+and covariate, added up over each scene, Hotelling's :math:`T^2` tells whether their mean over the scenes is 0,
+whatever the dependence inside of them. Benjamini and Hochberg's correction is taken over the features. The size of the effect is the
 part of what is left of the feature that the covariate explains (partial R²).
 
 Inside one scene a smooth feature goes with the position by chance, however many blocks the scene is cut into, and what
