@@ -9,8 +9,8 @@ rank, sine and cosine of the month, or one column a code.
 
 Scenes are the observations of the test: with :math:`u_g=\sum_{i\in g}r_i b_i` the products of what is left of feature
 and covariate, added up over each scene, Hotelling's :math:`T^2` tells whether their mean over the scenes is 0,
-whatever the dependence inside of them. Benjamini and Hochberg's correction is taken over the features. The size of the effect is the
-part of what is left of the feature that the covariate explains (partial R²).
+whatever the dependence inside of them. Benjamini and Hochberg's correction is taken over the features. The size of
+the effect is the part of what is left of the feature that the covariate explains (partial R²).
 
 Inside one scene a smooth feature goes with the position by chance, however many blocks the scene is cut into, and what
 is constant in a scene has one value a scene: under :data:`.LEAST_SCENES` scenes there is partial R², but no p-value.
