@@ -14,7 +14,7 @@ import numpy as np
 from ...core.distributions.outliers import Outlier, outliers
 from ...core.distributions.run import Distributions, analyse
 from ...core.distributions.separation import SPLIT
-from ...core.distributions.table import FeatureTable
+from ...core.distributions.table import LEAST_SCENES, FeatureTable
 from ...core.shortlist.moments import Moments
 from ...core.shortlist.run import short_lists
 from ...ground.protocols import Progress, Silent
@@ -27,8 +27,6 @@ from ..scoring.shortlist import listed_orders
 if TYPE_CHECKING:
     from ...core.features.samples import FeatureSamples
 
-LEAST_SCENES = 8
-"""Scenes from which on they are the units; of fewer, blocks are."""
 SEASONS = ("winter", "spring", "summer", "autumn")
 # Of covariates that explain the same, the first is named.
 COVARIATES = ("incidence_angle", "sub_swath", "land_distance", "month", "row", "column")
@@ -82,6 +80,7 @@ def feature_table(
         covariates=known,
         categorical=CODES & known.keys(),
         groups=groups,
+        scene=np.asarray(samples.scene),
     )
 
 
@@ -236,6 +235,7 @@ def _of_report(samples: FeatureSamples, table: FeatureTable, found: Distribution
             for each in found.outliers
         ),
         correlation=found.correlation,
+        tested=found.tested,
         notes=found.notes,
     )
 

@@ -59,7 +59,13 @@ def test_what_is_planted_is_said_in_sentences_that_name_it():
     said = findings_sentences(extra["distributions"])
     assert said[0].startswith("Confounder: f04 follows the incidence angle, whatever the ice")
     assert "Column" not in said[0]
-    assert "The column of the scene" in said[0]
+    assert "The column of the scene cannot be distinguished from the incidence angle." in said[0]
+    assert "also" not in said[0]
+    (row,) = (each for each in extra["distributions"].findings if each["kind"] == "confounder")
+    both = replace(extra["distributions"], findings=({**row, "also": ("row",), "alike": ("column",)},))
+    (sentence,) = findings_sentences(both)
+    assert "Beside it, it also follows the row of the scene." in sentence
+    assert sentence.endswith("The column of the scene cannot be distinguished from the incidence angle.")
     assert any(each.startswith("Redundant: f02 and f07 say the same") for each in said)
     assert "Dead: f09 does not vary in any sample." in said
     assert any(each.startswith("Sample tile 100 is unlike the others") for each in said)
@@ -73,6 +79,19 @@ def test_clean_samples_are_said_to_be_clean():
     said = findings_sentences(distributions_of(samples_of(), 1, 800)[0])
     assert len(said) == 1
     assert said[0].startswith("No feature is tied to where or when a sample lies")
+
+
+def test_what_two_scenes_cannot_tell_is_said_not_to_be_tested():
+    samples = samples_of()
+    few = samples.chosen(samples.scene < 4)
+    found = distributions_of(few, 1, 300)[0]
+    (said,) = findings_sentences(found)
+    assert said.startswith("No feature repeats another, no feature is dead and no sample is unlike")
+    assert "Whether a feature is tied to where or when a sample lies was not tested." in said
+    assert any("4 scenes cannot tell a dependence from chance" in note for note in found.notes)
+    sections, extra = further_sections(few, np.abs(samples.f).mean(axis=0), 1, 300)
+    checked(render("Features", [said], sections))
+    json.loads(json_text(extra))
 
 
 def test_few_scenes_are_cut_into_blocks_which_do_not_span_scenes():
