@@ -89,7 +89,7 @@ def test_what_two_scenes_cannot_tell_is_said_not_to_be_tested():
     assert said.startswith("No feature repeats another, no feature is dead and no sample is unlike")
     assert "Whether a feature is tied to where or when a sample lies was not tested." in said
     assert any("4 scenes cannot tell a dependence from chance" in note for note in found.notes)
-    sections, extra = further_sections(few, np.abs(samples.f).mean(axis=0), 1, 300)
+    sections, extra, _ = further_sections(few, np.abs(samples.f).mean(axis=0), 1, 300)
     checked(render("Features", [said], sections))
     json.loads(json_text(extra))
 
