@@ -307,6 +307,6 @@ def _notes(
             yield f"Differences by '{name}' may be chance: {scenes} allow no p-value of {LEVEL:g}."
     if SPLIT in table.groups and separated and separated[0].least_p > LEVEL:
         yield (
-            f"Overfitting cannot be told from chance: {separated[0].units_train} scenes in training and "
+            f"Overfitting cannot be distinguished from chance: {separated[0].units_train} scenes in training and "
             f"{separated[0].units_test} in test allow no p-value of {LEVEL:g}. Give at least 5 of each."
         )
