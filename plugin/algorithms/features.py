@@ -46,6 +46,7 @@ class Features(ExplainingAlgorithm):
         "TABLE": "Importance of features",
         "OUTLIERS": "Outlier samples",
     }
+    OVERLAYS = ("OUTLIERS",)
 
     def declare(self) -> None:
         """Add the parameters."""
@@ -114,7 +115,8 @@ class Features(ExplainingAlgorithm):
             declare.rasters(
                 "SCENES",
                 "More SAR rasters",
-                "Further scenes, whose samples count for scale and importance; only SAR is mapped.",
+                "Further scenes, whose samples count for scale and importance; only SAR is mapped. EXTENT does not "
+                "limit them. Models that read rasters of ANCILLARY take one scene a run: SCALE_IN joins such runs.",
             ),
             declare.files(
                 "SCALE_IN",
@@ -127,13 +129,15 @@ class Features(ExplainingAlgorithm):
     def _how(self) -> tuple:
         """Return the parameters most people leave alone."""
         return (
-            declare.text(
-                "MWR_PATTERN",
-                "Names of more radiometer rasters",
-                "What is replaced in the name of each raster of SCENES for that of its radiometer raster, = and by "
-                "what: _sar=_mwr finds day1_mwr.tif beside day1_sar.tif.",
-                MWR_PATTERN,
-                advanced=True,
+            declare.as_optional(
+                declare.text(
+                    "MWR_PATTERN",
+                    "Names of more radiometer rasters",
+                    "What is replaced in the name of each raster of SCENES for that of its radiometer raster, = and by "
+                    f"what: _sar=_mwr finds day1_mwr.tif beside day1_sar.tif; {MWR_PATTERN} where empty.",
+                    MWR_PATTERN,
+                    advanced=True,
+                )
             ),
             declare.text(
                 "LABELS_PATTERN",
@@ -193,7 +197,8 @@ class Features(ExplainingAlgorithm):
             declare.polygon_output(
                 "OUTLIERS",
                 "Outlier samples",
-                "Outlines of samples of the scene whose features differ from those of others of their class.",
+                "Outlines of samples of the scene whose features differ from those of others of their class, as in the "
+                "report; 20 samples are the least.",
             ),
         )
 
@@ -205,13 +210,13 @@ class Features(ExplainingAlgorithm):
             **self.explained(values),
             output=values.needed_layer("OUTPUT"),
             scenes=values.rasters("SCENES"),
-            mwr_pattern=values.text("MWR_PATTERN"),
+            mwr_pattern=values.text("MWR_PATTERN") or MWR_PATTERN,
             labels_pattern=values.text("LABELS_PATTERN"),
             network_layer=values.text("NETWORK_LAYER"),
             cam=values.choice("CAM"),
             samples=values.choice("SAMPLES"),
             sample_size_km=values.number("SAMPLE_SIZE"),
-            zones=values.polygons("ZONES", "ZONE_FIELD"),
+            zones=values.polygons("ZONES", "ZONE_FIELD", False),
             labels=values.raster("LABELS"),
             scale_form=values.choice("SCALE_FORM"),
             scale_width=values.number("SCALE_WIDTH"),

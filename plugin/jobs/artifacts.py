@@ -131,7 +131,7 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
                 style = fact_style(
                     seeding.shown,
                     limit,
-                    opacity_band=layout.corrected.index("fact") + 1,
+                    opacity_band=layout.corrected.index("fact") + 1 if result.totals.significant else None,
                     start_time=start,
                     slopes=not method.times_input,
                 )

@@ -375,16 +375,17 @@ def _value_problem(definition, value: object) -> str | None:
 
 
 def in_words(definitions: Sequence, parameters: dict) -> dict:
-    """Return parameters with words for the numbers by which QGIS lists those of an enum of several."""
+    """Return parameters with words for the numbers by which QGIS lists those of an enum."""
     changed = dict(parameters)
     for definition in definitions:
         value = plain(parameters.get(definition.name()))
         words = definition.metadata().get(WORDS, [])
-        if words and definition.allowMultiple() and given(value):
-            given_words = list(_chosen(value, several=True))
+        if words and given(value):
+            several = definition.allowMultiple()
+            given_words = list(_chosen(value, several))
             chosen = [_word(each, words) for each in given_words]
             if chosen != given_words:
-                changed[definition.name()] = chosen
+                changed[definition.name()] = chosen if several else chosen[0]
     return changed
 
 

@@ -124,9 +124,11 @@ def named_sources(
                 sources.append(source)
                 continue
             for model in source.split(";") if definition.name() == "ENSEMBLE" else [source]:
+                named = model.strip()
                 with contextlib.suppress(FloeLensError):
-                    model = str(find(model))
-                sources.append(model)
+                    named = str(find(named))
+                if named:
+                    sources.append(named)
     return sources
 
 

@@ -162,7 +162,7 @@ class Reading:
             return self.polygons(name)
         raise SceneError(f"{name}: {self._parameters[name]} is neither a raster nor a polygon layer.")
 
-    def polygons(self, name: str, name_field: str | None = None):
+    def polygons(self, name: str, name_field: str | None = None, numbered: bool = True):
         """Return the polygons of a layer in its own CRS, named by a field, or None.
 
         Parameters
@@ -171,6 +171,8 @@ class Reading:
             The parameter of the layer.
         name_field : str, optional
             The parameter that names the field.
+        numbered : bool
+            Whether polygons without a value are named by their number; else their name is empty.
         """
         if not self.given(name):
             return None
@@ -184,7 +186,7 @@ class Reading:
         # QGIS's own check of geometries throws through Python, which ends the process.
         unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
         features = source.getFeatures(unchecked_request(), unchecked)
-        layer = self._polygons(name, features, source.sourceCrs(), names_from)
+        layer = self._polygons(name, features, source.sourceCrs(), names_from, numbered)
         del features, source
         release(self._context, self._algorithm.parameterAsVectorLayer(self._parameters, name, self._context))
         return layer
@@ -248,7 +250,12 @@ class Reading:
         return lon, lat
 
     def _polygons(
-        self, name: str, features: Iterable, crs: QgsCoordinateReferenceSystem, names_from: str = ""
+        self,
+        name: str,
+        features: Iterable,
+        crs: QgsCoordinateReferenceSystem,
+        names_from: str,
+        numbered: bool,
     ):
         from ...io.geometry.validity import usable_polygons
         from ...io.geometry.vector import Polygons
@@ -262,7 +269,7 @@ class Reading:
             shapes.append(flat_wkb(geometry, name, identity))
             identities.append(identity)
             value = feature[names_from] if names_from else None
-            names.append(str(value) if given(value) else str(number))
+            names.append(str(value) if given(value) else str(number) if numbered else "")
         usable, warnings = usable_polygons(name, shapes, identities)
         self.warnings += warnings
         kept = [(wkb, called) for wkb, called in zip(usable, names) if wkb is not None]

@@ -3,7 +3,8 @@ r"""How far a feature is distributed otherwise in one group of samples than in a
 With F and G the distribution functions of the groups, Kolmogorov and Smirnov's distance is :math:`\max|F-G|`, and
 Wasserstein's :math:`\int|F-G|`, in standard deviations of the feature within its class. Their p-values come from whole
 units exchanged between the groups (:mod:`.exchange`); the exchanged distances, each standardised by those of its
-feature, are pooled over the features, and Benjamini and Hochberg's correction is taken over features and classes.
+feature, are pooled over the features, and Benjamini and Hochberg's correction is taken over features, classes and pairs
+of groups. Where a scene is of one group, scenes are the units: fewer than :data:`.LEAST_SCENES` give no p-value.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Difference:
     wasserstein_sd : float
         The same in standard deviations of the feature within its class; 0 where it does not vary.
     p, q : float
-        Of `ks`: before and after the correction for many features and classes; NaN where units are too few for any.
+        Of `ks`: before and after the correction for many features, classes and groups; NaN where units are too few for
+        any.
     least_p : float
         The smallest p that so few units allow for one feature.
     """
@@ -87,17 +89,17 @@ def differences(table: FeatureTable, comparison: str, seed: int = 0) -> tuple[Di
     step = -(-len(table) // MOST_SAMPLES)
     taken = np.zeros(len(table), bool)
     taken[::step] = True
-    found: list[Difference] = []
+    unit = table.units_of(table.groups[comparison])
+    rows: list[dict] = []
     for first, second, inside, own in pairs(table.groups[comparison]):
-        rows: list[dict] = []
         for at, label in enumerate(table.classes):
             chosen = taken & inside & (table.label == at)
             if min((own & chosen).sum(), (chosen & ~own).sum()) < LEAST_SAMPLES:
                 continue
-            rows += _of_class(table, own[chosen], chosen, seed, label)
-        q = benjamini_hochberg(np.array([row["p"] for row in rows]))
-        found += [Difference(comparison, first, second, q=float(each), **row) for row, each in zip(rows, q)]
-    return tuple(found)
+            sides = {"first": first, "second": second}
+            rows += [{**sides, **row} for row in _of_class(table, own[chosen], chosen, unit, seed, label)]
+    q = benjamini_hochberg(np.array([row["p"] for row in rows]))
+    return tuple(Difference(comparison, q=float(each), **row) for row, each in zip(rows, q))
 
 
 def pairs(groups: np.ndarray) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
@@ -142,16 +144,18 @@ def distances(values: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.nda
     return ks, wasserstein
 
 
-def _of_class(table: FeatureTable, own: np.ndarray, chosen: np.ndarray, seed: int, label: str) -> list[dict]:
+def _of_class(
+    table: FeatureTable, own: np.ndarray, chosen: np.ndarray, unit: np.ndarray, seed: int, label: str
+) -> list[dict]:
     """Return the rows of one class, without q; `own` marks those of the chosen samples in the first group."""
     values = table.values[chosen]
-    by_unit, unit = unit_groups(own, table.unit[chosen])
+    by_unit, at = unit_groups(own, unit[chosen])
     ks, wasserstein = distances(values, own[None])
     with np.errstate(invalid="ignore", divide="ignore"):
         sd = np.where(table.sd > 0, wasserstein[0] / table.sd, 0.0)
     p = np.full(len(sd), np.nan)
-    if least_p(by_unit) <= TESTABLE:
-        random, _ = distances(values, exchanged(by_unit, EXCHANGES, seed)[:, unit])
+    if table.testable and least_p(by_unit) <= TESTABLE:
+        random, _ = distances(values, exchanged(by_unit, EXCHANGES, seed)[:, at])
         spread, centre = random.std(axis=0), random.mean(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             observed, null = (ks[0] - centre) / spread, (random - centre) / spread

@@ -7,10 +7,13 @@ features that are found to follow the covariate are left out of what the others 
 are found (:func:`settled`). What is left of the feature is regressed on the covariate: linear and quadratic in its
 rank, sine and cosine of the month, or one column a code.
 
-Units (scenes, or blocks of one) are the observations of the test: with :math:`u_g=\sum_{i\in g}r_i b_i` the products
-of what is left of feature and covariate, added up over each unit, Hotelling's :math:`T^2` tells whether their mean over
-the units is 0, whatever the dependence inside of them. Benjamini and Hochberg's correction is taken over the features.
-The size of the effect is the part of what is left of the feature that the covariate explains (partial R²).
+Scenes are the observations of the test: with :math:`u_g=\sum_{i\in g}r_i b_i` the products of what is left of feature
+and covariate, added up over each scene, Hotelling's :math:`T^2` tells whether their mean over the scenes is 0,
+whatever the dependence inside of them. Benjamini and Hochberg's correction is taken over the features. The size of
+the effect is the part of what is left of the feature that the covariate explains (partial R²).
+
+Inside one scene a smooth feature goes with the position by chance, however many blocks the scene is cut into, and what
+is constant in a scene has one value a scene: under :data:`.LEAST_SCENES` scenes there is partial R², but no p-value.
 """
 
 from __future__ import annotations
@@ -21,11 +24,11 @@ import numpy as np
 from scipy import stats
 
 from ..artifacts.significance import benjamini_hochberg
-from .table import FeatureTable
+from .table import LEAST_SCENES, FeatureTable
 
 MONTH = "month"
 SPARE_UNITS = 6
-"""Units that a test needs beyond the columns of its covariate."""
+"""Scenes that a test needs beyond the columns of its covariate."""
 LEVEL = 0.01
 """Largest q of a feature that follows a covariate."""
 LEAST_R2 = 0.1
@@ -47,9 +50,9 @@ class Association:
     correlation : float
         Of what is left of the feature with the covariate's rank, -1 to 1; NaN for codes and months.
     p, q : float
-        Before and after the correction for many features.
+        Before and after the correction for many features; NaN where scenes are too few for a test.
     samples, units : int
-        With a known covariate.
+        Samples and scenes with a known covariate.
     """
 
     feature: str
@@ -116,7 +119,7 @@ def associations(
     features: tuple[int, ...] | None = None,
     following: tuple[int, ...] = (),
 ) -> tuple[Association, ...]:
-    """Return how each feature follows a covariate; nothing where it does not vary or there are too few units.
+    """Return how each feature follows a covariate; nothing where it does not vary or there are too few samples.
 
     Parameters
     ----------
@@ -132,13 +135,14 @@ def associations(
         Positions of features that are left out of what the others say.
     """
     known = np.isfinite([table.covariates[name] for name in (covariate, *beside)]).all(axis=0)
-    unit = np.unique(table.unit[known], return_inverse=True)[1]
+    unit = np.unique(table.scenes[known], return_inverse=True)[1]
     columns = _columns(table, covariate, known)
     units = int(unit.max(initial=-1)) + 1
-    if columns is None or units < columns.shape[1] + SPARE_UNITS:
-        return ()
-    granted = [_columns(table, name, known) for name in beside]
     values, label = table.values[known], table.label[known]
+    if columns is None or len(label) < 3 * len(np.unique(label)) + columns.shape[1] + SPARE_UNITS:
+        return ()
+    testable = units >= max(LEAST_SCENES, columns.shape[1] + SPARE_UNITS)
+    granted = [_columns(table, name, known) for name in beside]
     heard = np.ones(values.shape[1])
     heard[list(following)] = 0.0
     together = values @ heard
@@ -149,7 +153,8 @@ def associations(
             together - heard[k] * values[:, k], label, [each for each in granted if each is not None]
         )
         left, own = _left(values[:, k], design), _left(columns, design)
-        found.append((k, *_test(left, own, unit, units), _rank_correlation(left, own, table, covariate)))
+        r2, p = _test(left, own, unit, units if testable else 0)
+        found.append((k, r2, p, _rank_correlation(left, own, table, covariate)))
     q = benjamini_hochberg(np.array([p for _, _, p, _ in found]))
     return tuple(
         Association(
@@ -201,13 +206,15 @@ def _left(values: np.ndarray, design: np.ndarray) -> np.ndarray:
 
 
 def _test(left: np.ndarray, own: np.ndarray, unit: np.ndarray, units: int) -> tuple[float, float]:
-    """Return the partial R² and the p-value of Hotelling's test over units."""
+    """Return the partial R² and the p-value of Hotelling's test over units; NaN of no units."""
     basis, sizes, _ = np.linalg.svd(own, full_matrices=False)
     usable = basis[:, sizes > _SINGULAR * max(sizes[0], 1.0)] if len(sizes) else basis
     total = float(left @ left)
     if not usable.shape[1] or not total > 0:
-        return 0.0, 1.0
+        return 0.0, 1.0 if units else float("nan")
     r2 = min(1.0, float(np.square(usable.T @ left).sum()) / total)
+    if not units:
+        return r2, float("nan")
     sums = np.zeros((units, usable.shape[1]))
     np.add.at(sums, unit, left[:, None] * usable)
     mean, df = sums.mean(axis=0), usable.shape[1]

@@ -3,9 +3,10 @@ r"""Samples unlike the others of their class.
 The distance of a sample from its class is Mahalanobis' one, :math:`\sqrt{z^TR^{-1}z/K}`, with z its distances from the
 medians of its class in mean absolute distances of all samples, and R the rank correlation of the features within the
 classes, drawn towards no correlation: neither follows the outliers themselves. An outlier is one that the other
-samples do not lead one to expect: the logarithms of the largest tenth of the distances are taken for exponential above
-their least, which makes the tail of the distances a power, heavier than those of most features, and an outlier lies
-where such a tail holds :data:`EXPECTED` samples.
+samples do not lead one to expect: the logarithms of the distances above the median are taken for exponential, which
+makes the tail of the distances a power, heavier than those of most features, and an outlier lies where such a tail
+holds :data:`EXPECTED` samples. The scale of the tail is set by the quantiles of 50 and 90 %, so that less than a tenth
+of the samples may be outliers without hiding each other.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ def outliers(table: FeatureTable) -> tuple[np.ndarray, tuple[Outlier, ...]]:
     distance = _distances(standard[:, alive], effective_sizes(table)[alive])
     logs = np.log(np.maximum(distance, 1e-12))
     start = float(np.quantile(logs, 1.0 - _TAIL))
-    # Median and not mean: the outliers themselves must not stretch the tail.
-    scale = float(np.median(logs[logs >= start] - start)) / np.log(2.0)
+    scale = (start - float(np.median(logs))) / np.log(0.5 / _TAIL)
     far = start + scale * np.log(_TAIL * len(table) / EXPECTED)
     names = np.array(table.features)
     found = [

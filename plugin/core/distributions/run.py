@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.protocols import Progress, Silent
 from ...ground.vocabulary.feature_findings import (
     CONFOUNDER,
     DEAD,
@@ -23,12 +24,13 @@ from ...ground.vocabulary.feature_findings import (
     REDUNDANT,
     SHIFT,
 )
+from ..streaming.engine import check_cancelled
 from .comparisons import Difference, differences
 from .confounders import LEAST_R2, LEVEL, Association, Settled, associations, settled
-from .outliers import Outlier, outliers
+from .outliers import LEAST_SAMPLES, Outlier, outliers
 from .redundancy import Pair, correlations, redundant_pairs
 from .separation import ALL_FEATURES, SPLIT, Separation, separations
-from .table import FeatureTable, effective_sizes
+from .table import LEAST_SCENES, FeatureTable, effective_sizes
 
 LEAST_DROP = 0.25
 """Part of the separation of training samples that an overfitted network loses."""
@@ -36,6 +38,8 @@ LEAST_SHIFT = 0.5
 """Wasserstein's distance, in standard deviations, from which on groups are named as different."""
 ALIKE_R2 = 0.05
 """Difference of partial R² up to which two covariates are not distinguished."""
+LEAST_EFFECTIVE = 5
+"""Independent samples of which fewer do not tell whether one feature repeats another."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,10 @@ class Finding:
     q : float or None
         After correction; None where nothing is tested.
     also : tuple of str
-        Of a confounder the covariates that go with it, or that it follows too; of a shift the group, what it
-        is compared with, and the class.
+        Of a confounder the covariates that it follows beside the first; of a shift the group, what it is compared
+        with, and the class.
+    alike : tuple of str
+        Of a confounder the covariates that cannot be distinguished from the first.
     sample : int or None
         Position of an outlier.
     """
@@ -68,6 +74,7 @@ class Finding:
     effect: float
     q: float | None = None
     also: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
     sample: int | None = None
 
 
@@ -93,6 +100,8 @@ class Distributions:
         Unusual samples.
     effective : numpy.ndarray
         (K,), independent samples that the n are worth.
+    tested : tuple of str
+        Kinds of findings that could be judged.
     notes : tuple of str
         What could not be judged, and why.
     """
@@ -107,10 +116,11 @@ class Distributions:
     distance: np.ndarray
     outliers: tuple[Outlier, ...]
     effective: np.ndarray
+    tested: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
+def analyse(table: FeatureTable, seed: int = 0, progress: Progress | None = None) -> Distributions:
     """Return what the distributions of features over samples tell.
 
     Parameters
@@ -119,16 +129,43 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         The samples.
     seed : int
         Of what is drawn: the same table and seed give the same result.
+    progress : Progress, optional
+        Asked between the analyses whether to go on.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
     """
+    steps = _Steps(progress or Silent(), 3 + len(table.groups) + len(table.covariates))
     distance, unusual = outliers(table)
+    steps.next()
     # A single sample far away can make any two features, or a feature and a covariate, seem to go together.
     usual = table.without([each.sample for each in unusual])
-    compared = tuple(row for name in table.groups for row in differences(usual, name, seed))
+    compared: tuple[Difference, ...] = ()
+    for name in table.groups:
+        compared += tuple(differences(usual, name, seed))
+        steps.next()
     separated = separations(usual, seed)
-    tied = {name: settled(usual, name) for name in table.covariates}
+    steps.next()
+    tied = {}
+    for name in table.covariates:
+        tied[name] = settled(usual, name)
+        steps.next()
     matrix = correlations(usual)
     pairs = redundant_pairs(usual, matrix)
     dead = tuple(name for name, none in zip(usual.features, usual.dead) if none)
+    steps.next()
+    associated = tuple(row for each in tied.values() for row in each.rows)
+    effective = effective_sizes(table)
+    judged = {
+        OVERFITTING: any(np.isfinite(row.p) for row in separated),
+        SHIFT: any(np.isfinite(row.p) for row in compared),
+        CONFOUNDER: any(np.isfinite(row.p) for row in associated),
+        REDUNDANT: bool((effective >= LEAST_EFFECTIVE).any()),
+        DEAD: len(table) > 1,
+        OUTLIER: len(table) >= LEAST_SAMPLES,
+    }
     findings = [
         *_overfitting(separated),
         *_shifts(compared),
@@ -141,15 +178,35 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         findings=tuple(findings),
         differences=compared,
         separations=separated,
-        associations=tuple(row for each in tied.values() for row in each.rows),
+        associations=associated,
         correlation=matrix,
         pairs=pairs,
         dead=dead,
         distance=distance,
         outliers=unusual,
-        effective=effective_sizes(table),
+        effective=effective,
+        tested=tuple(kind for kind, known in judged.items() if known),
         notes=tuple(_notes(table, compared, separated, tied)),
     )
+
+
+class _Steps:
+    """Counts the analyses that are done, and asks after each whether to go on."""
+
+    def __init__(self, progress: Progress, number: int) -> None:
+        self._progress, self._number, self._done = progress, number, 0
+
+    def next(self) -> None:
+        """Count one more.
+
+        Raises
+        ------
+        Cancelled
+            If the user asked to stop.
+        """
+        check_cancelled(self._progress)
+        self._done += 1
+        self._progress.report(self._done / self._number, "Analysing the samples")
 
 
 def _overfitting(separated: Iterable[Separation]) -> list[Finding]:
@@ -191,14 +248,19 @@ def _confounders(table: FeatureTable, tied: dict[str, Settled]) -> list[Finding]
     for feature, rows in named.items():
         most = max(row.partial_r2 for row in rows)
         first = next(row for row in rows if row.partial_r2 >= most - ALIKE_R2)
-        position, also = table.features.index(feature), []
+        position, also, alike = table.features.index(feature), [], []
         for other in sorted((row for row in rows if row is not first), key=lambda row: -row.partial_r2):
             following = tied[other.covariate].following
             beside = associations(table, other.covariate, (first.covariate,), (position,), following)
-            apart = bool(beside) and beside[0].p <= LEVEL and beside[0].partial_r2 >= LEAST_R2
-            if apart or other.partial_r2 >= first.partial_r2 - ALIKE_R2:
+            # What it explains of all that class and other features leave, not of the little that the first leaves.
+            adds = (1.0 - first.partial_r2) * beside[0].partial_r2 if beside else 0.0
+            apart = bool(beside) and beside[0].p <= LEVEL and adds >= LEAST_R2
+            if apart:
                 also.append(other.covariate)
-        found.append(Finding(CONFOUNDER, (feature,), first.covariate, first.partial_r2, first.q, tuple(also)))
+            elif other.partial_r2 >= first.partial_r2 - ALIKE_R2:
+                alike.append(other.covariate)
+        effect, q = first.partial_r2, first.q
+        found.append(Finding(CONFOUNDER, (feature,), first.covariate, effect, q, tuple(also), tuple(alike)))
     return sorted(found, key=lambda each: -each.effect)
 
 
@@ -209,7 +271,10 @@ def _notes(
     tied: dict[str, Settled],
 ) -> Iterable[str]:
     """Yield what could not be judged, and why."""
-    number = len(np.unique(table.unit))
+    number = len(np.unique(table.scenes))
+    scenes = f"{number} scene" if number == 1 else f"{number} scenes"
+    if len(table) < LEAST_SAMPLES:
+        yield f"{len(table)} samples do not tell which of them are outliers: {LEAST_SAMPLES} are needed."
     few: list[str] = []
     blank: list[str] = []
     for name, found in tied.items():
@@ -219,13 +284,13 @@ def _notes(
                 f"More than half of the features follow {words}: the ice itself goes with it in these samples, so no "
                 "single feature is named."
             )
-        if not found.rows:
+        if not any(np.isfinite(row.p) for row in found.rows):
             known = table.covariates[name][np.isfinite(table.covariates[name])]
             (few if len(known) > 0 and np.ptp(known) > 0 else blank).append(words)
     if few:
         yield (
-            f"No feature was compared with {', '.join(few)}: {number} {table.units} are too few to tell a dependence "
-            "from chance. Give more scenes."
+            f"Whether features follow {', '.join(few)} was not tested: {scenes} cannot tell a dependence from chance. "
+            f"Give at least {LEAST_SCENES}, for codes more."
         )
     if blank:
         yield f"No feature was compared with {', '.join(blank)}, which does not vary in these samples."
@@ -233,13 +298,15 @@ def _notes(
         rows_of = [row for row in compared if row.comparison == name]
         if not rows_of:
             yield f"Groups of '{name}' were not compared: no class has enough samples in two of them."
-        elif min(row.least_p for row in rows_of) > LEVEL:
+        elif not table.testable:
             yield (
-                f"Differences by '{name}' may be chance: {number} {table.units} allow no p-value of "
-                f"{LEVEL:g}."
+                f"Differences by '{name}' were not tested: {scenes} cannot tell them from chance. Give at least "
+                f"{LEAST_SCENES}."
             )
+        elif min(row.least_p for row in rows_of) > LEVEL:
+            yield f"Differences by '{name}' may be chance: {scenes} allow no p-value of {LEVEL:g}."
     if SPLIT in table.groups and separated and separated[0].least_p > LEVEL:
         yield (
-            f"Overfitting may be chance: {separated[0].units_train} {table.units} in training and "
+            f"Overfitting cannot be distinguished from chance: {separated[0].units_train} scenes in training and "
             f"{separated[0].units_test} in test allow no p-value of {LEVEL:g}. Give at least 5 of each."
         )

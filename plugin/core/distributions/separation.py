@@ -38,7 +38,8 @@ class Separation:
     drop : float
         What is lost from training to test, as a part of `train`; NaN where that is not above 0.
     p, q : float
-        Of a loss at least as large where splits do not matter; q after correction over the features.
+        Of a loss at least as large where splits do not matter; q after correction over the features. NaN under
+        :data:`.LEAST_SCENES` scenes.
     units_train, units_test : int
         Units of either split.
     least_p : float
@@ -67,7 +68,7 @@ def separations(table: FeatureTable, seed: int = 0) -> tuple[Separation, ...]:
         return ()
     values = np.column_stack([table.values[inside].sum(axis=1), table.values[inside]])
     values = values - values.mean(axis=0)
-    by_unit, unit = unit_groups(train, table.unit[inside])
+    by_unit, unit = unit_groups(train, table.units_of(groups)[inside])
     sums = _UnitSums.of(values, own, unit, by_unit)
     observed = sums.separation(by_unit[None])[0], sums.separation(~by_unit[None])[0]
     random = exchanged(by_unit, _EXCHANGES, seed)
@@ -75,6 +76,8 @@ def separations(table: FeatureTable, seed: int = 0) -> tuple[Separation, ...]:
     observed = tuple(np.nan_to_num(each) for each in observed)  # a dead feature separates nothing
     lost = np.nan_to_num(lost[np.isfinite(lost[:, 0])])
     p = np.array([rank_p(a - b, lost[:, k]) for k, (a, b) in enumerate(zip(*observed))])
+    if not table.testable:
+        p[:] = np.nan
     q = np.append(p[0], benjamini_hochberg(p[1:]))
     return tuple(
         Separation(

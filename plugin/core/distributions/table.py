@@ -8,6 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+LEAST_SCENES = 8
+"""Scenes from which on a dependence on where, when or in which scene a sample lies is distinguished from chance."""
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
@@ -36,6 +39,8 @@ class FeatureTable:
         Covariates whose numbers are codes, such as the sub-swath.
     groups : mapping of str to numpy.ndarray
         (n,) each, text: what is compared, as ``split`` (``train``, ``test``), ``scene``, ``season``; '' takes no part.
+    scene : numpy.ndarray, optional
+        (n,), int: the scene of each sample; default: the units are scenes.
 
     Raises
     ------
@@ -53,10 +58,11 @@ class FeatureTable:
     covariates: Mapping[str, np.ndarray] = field(default_factory=dict)
     categorical: frozenset[str] = frozenset()
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scene: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.values)
-        parts = (self.label, self.unit, *self.covariates.values(), *self.groups.values())
+        parts = (self.label, self.unit, self.scenes, *self.covariates.values(), *self.groups.values())
         if self.values.shape != (n, len(self.features)) or any(len(part) != n for part in parts):
             raise ValueError("the parts of a table of features do not fit each other")
         if not np.isfinite(self.values).all():
@@ -78,7 +84,24 @@ class FeatureTable:
             unit=self.unit[kept],
             covariates={name: each[kept] for name, each in self.covariates.items()},
             groups={name: each[kept] for name, each in self.groups.items()},
+            scene=None if self.scene is None else self.scene[kept],
         )
+
+    @property
+    def scenes(self) -> np.ndarray:
+        """The scene of each sample, (n,), int."""
+        return self.unit if self.scene is None else self.scene
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are scenes enough to tell a dependence on place, time or scene from chance."""
+        return len(np.unique(self.scenes)) >= LEAST_SCENES
+
+    def units_of(self, group: np.ndarray) -> np.ndarray:
+        """Return the units (n,) that groups (n,) are compared by: scenes where each is of one group, else `unit`."""
+        codes = np.unique(group, return_inverse=True)[1]
+        held = np.unique(np.column_stack([self.scenes, codes]), axis=0)
+        return self.scenes if len(held) == len(np.unique(self.scenes)) else self.unit
 
     @cached_property
     def sd(self) -> np.ndarray:

@@ -411,11 +411,16 @@ def _rows(
                     fill,
                     share,
                     int(sets[numbers[0]].masks[0].sum()),
-                    float(np.mean(r2)),
-                    float(np.mean(agreement)),
-                    float(np.mean(accuracy)),
+                    _mean(r2),
+                    _mean(agreement),
+                    _mean(accuracy),
                     len(numbers),
                     (float(min(skills)), float(max(skills))),
                 )
             )
     return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of values, never outside them, as rounding would have it for equal ones."""
+    return float(np.clip(np.mean(values), min(values), max(values)))

@@ -18,6 +18,7 @@ from ...ground.vocabulary.cams import (
     KEEP,
     LINEAR,
     MWR_PATTERN,
+    POLYGONS,
     SAMPLE_SIZE,
     SAMPLES,
     SCALE_WIDTH,
@@ -33,7 +34,7 @@ from ..common.inputs import SceneInputs
 from ..common.settings import ClassChoice, RasterJob, ReportPaths
 from .page import feature_names
 from .run import Run
-from .scenes import further_scenes
+from .scenes import check_ancillary, further_scenes
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Features(ReportPaths, ClassChoice, RasterJob):
     sample_size_km : float
         Side of the tiles.
     zones : Polygons, optional
-        The polygons, named by their class.
+        The polygons, named by their class; an empty name is no label.
     labels : str, optional
         Raster of known ice: concentration in %, or class codes.
     scale_form : str
@@ -112,7 +113,9 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         names = feature_names(runner.card, shape)
         chosen = self._chosen(names)
         given = self._given(key)
-        run = Run(self, analysis, key, names, given, self._further())
+        further = self._further()
+        check_ancillary(self.scene, further, runner.card)
+        run = Run(self, analysis, key, names, given, further)
         with (
             self.scene.open(runner.card, progress) as scene,
             Outputs(progress) as outputs,
@@ -141,6 +144,15 @@ class Features(ReportPaths, ClassChoice, RasterJob):
             )
         if not self.scale_width > 0:
             raise ParameterError(f"SCALE_WIDTH is {self.scale_width:g}: give a positive number, 1 as a rule.")
+        if self.labels_pattern and not self.labels:
+            raise ParameterError(
+                "LABELS_PATTERN finds labels of SCENES beside those of LABELS, which is empty: give LABELS, or leave "
+                "LABELS_PATTERN empty."
+            )
+        if self.zones is not None and self.samples != POLYGONS:
+            raise ParameterError(
+                f"ZONES are given, but SAMPLES is {self.samples}: set SAMPLES to polygons, or leave ZONES empty."
+            )
         if self.component and not self.component_maps:
             raise ParameterError(
                 "COMPONENT names features to be mapped: name COMPONENT_MAPS too, or leave it empty."
@@ -178,6 +190,21 @@ class Features(ReportPaths, ClassChoice, RasterJob):
             check_key(scale, key, path)
             scales.append(scale)
         return merged_scales(scales) if scales else None
+
+    @property
+    def reported(self) -> bool:
+        """Whether a report is written, for people or for programs."""
+        return bool(self.report or self.report_json)
+
+    def titles(self, layer: str) -> dict[str, object]:
+        """Return what distinguishes the results of runs, by their published names: layer and map."""
+        return {
+            "OUTPUT_TITLE": f"Class activation map, {layer}, {self.cam}",
+            "COMPONENT_MAPS_TITLE": f"Maps of features, {layer}",
+            "DECOMPOSED_TITLE": f"Map of the kept features, {layer}, {self.cam}",
+            "TABLE_TITLE": f"Importance of features, {layer}",
+            "OUTLIERS_TITLE": f"Outlier samples, {layer}",
+        }
 
     def paths(self) -> dict[str, object]:
         """Return what is written, by the published names."""

@@ -95,7 +95,7 @@ def regions_of(
     size_km : float
         Side of the tiles.
     polygons : Polygons, optional
-        The polygons, named by their classes where they have names.
+        The polygons, named by their classes; those with an empty name, and all where there are no names, have none.
     labels : SceneLabels, optional
         Classes of the pixels.
     stack : ExitStack
@@ -106,7 +106,7 @@ def regions_of(
     ParameterError
         If polygons are missing or lie elsewhere, or there are too many tiles.
     """
-    names, at, known = _places(scene, head, kind, size_km, polygons)
+    names, at, known = places(scene, head, kind, size_km, polygons)
     covariates: dict[str, Callable[[Window], np.ndarray]] = {}
     if (angles := _angles(scene, sar, stack)) is not None:
         covariates[INCIDENCE] = angles
@@ -130,10 +130,16 @@ def regions_of(
     )
 
 
-def _places(
+def places(
     scene: Scene, head: Head, kind: str, size_km: float, polygons: Polygons | None
 ) -> tuple[tuple[str, ...], Callable[[Window], np.ndarray], np.ndarray | None]:
-    """Return the names of the samples, which of them a pixel belongs to, and their own classes."""
+    """Return the names of the samples, which of them a pixel belongs to, and their own classes.
+
+    Raises
+    ------
+    ParameterError
+        If polygons are missing or lie elsewhere, or there are too many tiles.
+    """
     if kind == SCENE:
         return (scene.name,), lambda window: np.zeros((window.rows, window.cols), np.int32), None
     if kind == POLYGONS:
@@ -148,7 +154,7 @@ def _places(
             )
         numbers = tuple(str(number) for number in range(1, index.count + 1))
         named = polygons.names
-        names = tuple(f"{n}: {name}" for n, name in zip(numbers, named)) if named else numbers
+        names = tuple(f"{n}: {name}" if name else n for n, name in zip(numbers, named)) if named else numbers
         return names, index.zones, classes_named(head, named) if named else None
     if not size_km > 0:
         raise ParameterError(f"SAMPLE_SIZE is {size_km:g} km: give a positive number.")

@@ -16,14 +16,17 @@ from ...core.features.sums import Regions, SampleSums, feature_samples
 from ...core.features.tiles import Analysis, Picture
 from ...core.streaming.tiling import Plan
 from ...ground.errors import ParameterError
-from ...ground.protocols import Part, Progress
+from ...ground.protocols import Part, Progress, Silent
 from ...ground.vocabulary.cams import FULL, GRADCAM_PLUS_PLUS
+from ...ground.wording import listed
 from ...io.geometry.vector import Polygons
+from ...io.scene.raster_roles import role_of
 from ...io.scene.reader import Scene
+from ...networks.card import Head, ModelCard
 from ..common.inputs import SceneInputs, conclude
 from ..scoring.channels import scene_identity
 from ..scoring.labels import SceneLabels
-from .regions import class_names, regions_of
+from .regions import class_names, places, regions_of
 from .spool import MapSpool
 
 
@@ -161,6 +164,58 @@ def further_scenes(
         inputs = dataclasses.replace(first, sar=path, mwr=mwr, ancillary=(), extent=None)
         found.append((inputs, chart))
     return found
+
+
+def check_further(
+    further: Sequence[tuple[SceneInputs, str | None]], card: ModelCard, head: Head, sampling: Sampling
+) -> tuple[str, ...]:
+    """Open further scenes one after another, so that a fault of any shows before the first pass; return their names.
+
+    Raises
+    ------
+    SceneError, ParameterError
+        As of :meth:`.Scene.open`, of labels, and of :func:`.places`.
+    """
+    names = []
+    for inputs, labels in further:
+        with inputs.open(card, Silent()) as scene, ExitStack() as stack:
+            if labels:
+                SceneLabels(labels, card.heads, scene.grid, stack)
+            places(scene, head, sampling.kind, sampling.size_km, sampling.polygons)
+            names.append(scene.name)
+    return tuple(names)
+
+
+def check_ancillary(first: SceneInputs, further: Sequence[object], card: ModelCard) -> None:
+    """Refuse further scenes where the network reads rasters of ANCILLARY, which they have none of.
+
+    Raises
+    ------
+    ParameterError
+        If it does.
+    """
+    read = [channel.name for channel in card.channels if role_of(channel) == "ancillary"]
+    if further and first.ancillary and read:
+        raise ParameterError(
+            f"SCENES: model '{card.id}' reads {listed(read)} from ANCILLARY, which belongs to one scene. Leave SCENES "
+            "empty, and join runs of single scenes by SCALE and SCALE_IN."
+        )
+
+
+def is_training(name: str, training: str) -> bool:
+    """Return whether a scene is one that the network was trained on, by a part of its name."""
+    return training.strip().lower() in name.lower()
+
+
+def training_warning(names: Sequence[str], training: str) -> str:
+    """Return what a reader must know where TRAINING separates no scenes; empty where it does."""
+    found = sum(is_training(name, training) for name in names)
+    if not training.strip() or 0 < found < len(names):
+        return ""
+    return (
+        f"TRAINING='{training.strip()}' is in {'all names' if found else 'no name'} of the scenes ({listed(names)}): "
+        "training and test scenes cannot be compared. Give a part that only names of training scenes have."
+    )
 
 
 def named_after(sar: str, pattern: str, parameter: str) -> str:

@@ -32,6 +32,7 @@ def maps_figure(pictures: Sequence[WindowPicture], unit: str, limit: float | Non
             [np.abs(picture.relevance[np.isfinite(picture.relevance)]) for picture in pictures]
         )
         limit = about_zero(float(np.percentile(sizes, SHOWN_PERCENTILE)) if len(sizes) else 0.0)
+    any_fact = any((np.nan_to_num(picture.q_values, nan=1.0) <= SIGNIFICANT).any() for picture in pictures)
     figure = blank_figure(8.4, 2.7 * len(pictures) + 0.4)
     panels = figure.subplots(len(pictures), 3, squeeze=False)
     for row, picture in zip(panels, pictures):
@@ -40,7 +41,7 @@ def maps_figure(pictures: Sequence[WindowPicture], unit: str, limit: float | Non
             zip(row, (picture.relevance, picture.artifact, picture.corrected))
         ):
             alpha = np.isfinite(values).astype(float)
-            if number == 2:
+            if number == 2 and any_fact:
                 alpha *= np.where(fact, 1.0, FAINT)
             image = axes.imshow(
                 np.nan_to_num(values),

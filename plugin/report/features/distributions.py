@@ -22,6 +22,12 @@ from ..page.html import Figure, Section, Table, listed, number_text
 _NAMED = 5
 _ROWS = 25  # of a table: those with the largest effect
 _EACH = 10  # of each comparison
+_ABSENT: Mapping[str, str] = {
+    CONFOUNDER: "is tied to where or when a sample lies",
+    REDUNDANT: "repeats another",
+    DEAD: "is dead",
+    OUTLIER: "is unlike the others of its class",
+}
 WORDS: Mapping[str, str] = {
     "incidence_angle": "the incidence angle",
     "land_distance": "the distance to land",
@@ -47,11 +53,13 @@ class FeatureDistributions:
     effective : float
         Independent samples that these are worth, the median over the features.
     findings : tuple of mapping
-        ``kind, features, what, effect, q, also, sample`` (the name of a sample, or empty).
+        ``kind, features, what, effect, q, also, alike, sample`` (the name of a sample, or empty).
     differences, separations, associations, pairs, outliers : tuple of mapping
         The rows behind them.
     correlation : numpy.ndarray
         (K, K), within the classes.
+    tested : tuple of str
+        Kinds of findings that could be judged.
     notes : tuple of str
         What could not be judged.
     """
@@ -68,6 +76,7 @@ class FeatureDistributions:
     pairs: tuple[Mapping[str, Any], ...]
     outliers: tuple[Mapping[str, Any], ...]
     correlation: np.ndarray = field(repr=False)
+    tested: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def of(self, kind: str) -> list[Mapping[str, Any]]:
@@ -85,12 +94,20 @@ def findings_sentences(found: FeatureDistributions) -> list[str]:
         *_dead(found),
         *_outliers(found),
     ]
-    if sentences:
-        return sentences
-    return [
-        "No feature is tied to where or when a sample lies, none repeats another, none is dead, and no sample is "
-        "unlike the others of its class."
+    return sentences or [_clean(found.tested)]
+
+
+def _clean(tested: Sequence[str]) -> str:
+    """Return what was looked for and not found, and what was not looked for."""
+    clean = [f"no feature {what}" for kind, what in _ABSENT.items() if kind in tested and kind != OUTLIER]
+    clean += [f"no sample {_ABSENT[OUTLIER]}"] if OUTLIER in tested else []
+    missing = [
+        f"whether a {'sample' if kind == OUTLIER else 'feature'} {what}"
+        for kind, what in _ABSENT.items()
+        if kind not in tested
     ]
+    said = [f"{listed(clean)}." if clean else "", f"{listed(missing)} was not tested." if missing else ""]
+    return " ".join(each[0].upper() + each[1:] for each in said if each)
 
 
 def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[Section]:
@@ -127,10 +144,12 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
                     "A covariate explains a feature where the feature changes with it although class and all other "
                     "features stay the same. Partial R² is the part of the rest that it explains. Named as confounders "
                     "are those with at least 0.1 and q of at most 0.01.",
+                    "Scenes are the observations. Under 8 there is no q, and large values are no finding: inside a "
+                    "scene smooth features go with the position by chance.",
                     "A network may follow the incidence angle for a reason: backscatter depends on it. Whether that "
                     "is wanted, this table cannot say.",
                 ),
-                tables=(Table(_ASSOCIATIONS, rows, f"The {len(rows)} strongest"),),
+                tables=(Table(_known(_ASSOCIATIONS, rows), rows, f"The {len(rows)} strongest"),),
             )
         )
     if found.differences:
@@ -140,8 +159,8 @@ def distribution_sections(found: FeatureDistributions, name: str = "d") -> list[
                 "Groups of samples beside each other",
                 text=(
                     "Of each class and feature: the largest distance of the distribution functions (KS, Kolmogorov and "
-                    "Smirnov), and Wasserstein's distance in standard deviations. q is corrected for many features and "
-                    "classes (Benjamini and Hochberg), and blank where units are too few for any test.",
+                    "Smirnov), and Wasserstein's distance in standard deviations. q is corrected for many features, "
+                    "classes and groups (Benjamini and Hochberg), and blank where scenes are too few for any test.",
                 ),
                 tables=(
                     Table(_known(_DIFFERENCES, rows), rows, "The largest differences, by what is compared"),
@@ -186,8 +205,8 @@ def _known(
 
 def _basis(found: FeatureDistributions) -> str:
     return (
-        f"{found.samples} samples of {found.number} {found.units} are compared. Samples next to each other are alike, "
-        f"so that whole {found.units} are the observations: for the features, the samples are worth about "
+        f"{found.samples} samples of {found.number} {found.units} are compared. Samples next to each "
+        f"other are alike: for the features, the samples are worth about "
         f"{number_text(float(found.effective), 2)} independent ones."
     )
 
@@ -207,16 +226,22 @@ def _confounders(found: FeatureDistributions) -> list[str]:
         by.setdefault(each["what"], []).append(each)
     said = []
     for what, rows in by.items():
-        also = sorted({name for each in rows for name in each["also"]})
         names = [each["features"][0] for each in rows]
-        other = (
-            f" {listed([_covariate(name) for name in also])} cannot be distinguished from it." if also else ""
+        also, alike = (
+            listed([_covariate(name) for name in sorted({name for each in rows for name in each[key]})])
+            for key in ("also", "alike")
         )
+        beside = (
+            f" Beside it, {'it also follows' if len(names) == 1 else 'some also follow'} {also}."
+            if also
+            else ""
+        )
+        other = _capital(f" {alike} cannot be distinguished from {_covariate(what)}.") if alike else ""
         follow = "follows" if len(names) == 1 else "follow"
         said.append(
             f"Confounder: {_names(names)} {follow} {_covariate(what)}, whatever the ice: it explains up to "
             f"{100 * max(each['effect'] for each in rows):.0f} % of what class and other features leave."
-            f"{_capital(other)}"
+            f"{beside}{other}"
         )
     return said
 

@@ -1,7 +1,8 @@
 """How fact and artifact look in QGIS.
 
 The share of an artifact is clear where the data speak, and dark where the network draws by itself. The corrected map
-has the colours of relevance: full where a pixel is fact, faint where it may be chance.
+has the colours of relevance: full where a pixel is fact, faint where it may be chance; where no pixel is fact, full
+everywhere, with a word in the legend.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ def share_style(*, band: int = 1, start_time: str | None = None) -> str:
 
 
 def fact_style(
-    class_name: str, limit: float, *, opacity_band: int, start_time: str | None = None, slopes: bool = False
+    class_name: str,
+    limit: float,
+    *,
+    opacity_band: int | None,
+    start_time: str | None = None,
+    slopes: bool = False,
 ) -> str:
     """Return the style of the corrected map: full colours where its band of opacities says fact, faint elsewhere.
 
@@ -33,14 +39,14 @@ def fact_style(
         The class explained.
     limit : float
         Relevance at which the colours end, as in the report.
-    opacity_band : int
-        The band that holds opacities.
+    opacity_band : int or None
+        The band that holds opacities; None where no pixel is fact: all would be faint.
     start_time : str, optional
         Start of the scene, ISO 8601.
     slopes : bool
         Whether the values are slopes.
     """
-    note = "; faint: may be chance (q > 0.05)"
+    note = "; no pixel is fact (q > 0.05)" if opacity_band is None else "; faint: may be chance (q > 0.05)"
     return relevance_style(
         class_name, limit, start_time=start_time, slopes=slopes, opacity_band=opacity_band, note=note
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 
 import pytest
-from floelens.plugin.algorithms.framework.base import in_words
+from floelens.plugin.algorithms.framework.base import Destinations, in_words
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -165,7 +165,7 @@ def test_a_number_beyond_the_list_of_an_enum_of_several_words_is_refused(
 
 
 def test_a_word_that_an_enum_does_not_know_is_refused_with_those_it_knows(check):
-    for value in ("gpu", 0, ["cpu"]):
+    for value in ("gpu", 7, ["cpu"]):
         assert check(DEVICE=value) == f"DEVICE is '{value}'; it must be one of: auto, cpu, cuda."
 
 
@@ -195,3 +195,29 @@ def test_qgis_still_checks_what_we_do_not(provider, context):
     ok, message = provider.algorithm("predict").checkParameterValues({}, context)
     assert not ok
     assert "SAR" in message
+
+
+def test_an_enum_of_one_word_takes_the_number_by_which_qgis_lists_it(
+    provider, context, backscatter, tmp_path
+):
+    algorithm = provider.algorithm("features").create()
+    definitions = algorithm.parameterDefinitions()
+    for value in (1, "1", "gradcam"):
+        assert in_words(definitions, {"CAM": value}) == {"CAM": "gradcam"}
+    assert in_words(definitions, {"CAM": None, "SEED": 1}) == {"CAM": None, "SEED": 1}
+    given = {"SAR": str(backscatter), "OUTPUT": str(tmp_path / "a.tif")}
+    assert algorithm.checkParameterValues({**given, "CAM": 1, "DEVICE": "0"}, context) == (True, "")
+    _, message = algorithm.checkParameterValues({**given, "CAM": 9}, context)
+    assert message.startswith("CAM is '9'; it must be one of: full, gradcam")
+
+
+def test_an_empty_pattern_of_radiometry_is_the_usual_one(provider, context, backscatter, tmp_path):
+    algorithm = provider.algorithm("features").create()
+    for name in ("a_sar.tif", "b_sar.tif", "a_mwr.tif", "b_mwr.tif"):
+        (tmp_path / name).write_bytes(backscatter.read_bytes())
+    given = {"SAR": str(tmp_path / "a_sar.tif"), "MWR": str(tmp_path / "a_mwr.tif"), "MWR_PATTERN": ""}
+    given |= {"SCENES": [str(tmp_path / "b_sar.tif")], "OUTPUT": str(tmp_path / "a.tif")}
+    assert algorithm.checkParameterValues(given, context) == (True, "")
+    values = Destinations(algorithm, given, context)
+    assert algorithm.job(values).mwr_pattern == "sar=mwr"
+    assert str(tmp_path / "b_mwr.tif") in values.found

@@ -96,7 +96,10 @@ def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(fou
     assert permutation["meaning"] == "Not applicable: the network reads the scene without a direction."
     assert {row["sensor"] for row in rows} == {"sar", "radiometry"}
     style = (folder / "found_c.qml").read_text(encoding="utf-8")
-    assert f'alphaBand="{1 + LAYOUT.corrected.index("fact")}"' in style
+    fact = 1 + LAYOUT.corrected.index("fact")
+    any_fact = results["FACT_SHARE"] > 0
+    assert f'alphaBand="{fact if any_fact else -1}"' in style  # all faint would look like an empty map
+    assert any_fact == ("no pixel is fact" not in style)
     assert f'classificationMax="{content["colours_end_at"]!r}"' in style  # one scale for QGIS and report
 
 

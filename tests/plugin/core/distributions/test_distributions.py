@@ -24,6 +24,7 @@ from floelens.plugin.ground.vocabulary.feature_findings import (
 )
 from floelens.tests.plugin.core.distributions.planted import NAMES, planted, trained
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 
 SEEDS = range(20)
 
@@ -43,7 +44,18 @@ def test_a_feature_driven_by_the_incidence_angle_alone_is_named_with_it_and_no_o
         assert (only.features, only.what) == ((NAMES[4],), "incidence_angle"), seed
         assert only.effect > 0.8
         # The column goes with the angle in every scene of this kind: the two are not told apart.
-        assert "column" in only.also
+        assert "column" in only.alike
+        assert only.also == ()
+
+
+def test_a_second_covariate_that_acts_beside_the_first_is_not_one_that_cannot_be_distinguished():
+    for seed in SEEDS[:3]:
+        table = planted(seed, confounder=4)
+        values, row = table.values.copy(), table.covariates["row"]
+        values[:, 4] = (table.covariates["incidence_angle"] - 33.0) / 8.0 + 0.7 * (row - 3.0) / 2.0
+        (only,) = found(replace(table, values=values), CONFOUNDER)
+        assert (only.what, only.also) == ("incidence_angle", ("row",)), seed
+        assert set(only.alike) == {"column", "sub_swath"}
 
 
 def test_repeated_and_dead_features_and_an_unusual_sample_are_named():
@@ -109,6 +121,85 @@ def test_dependent_samples_do_not_make_differences():
     assert np.mean(np.array(honest) <= 0.05) < 0.12
 
 
+def test_what_differs_from_scene_to_scene_is_no_confounder_and_no_shift_of_two_scenes():
+    scene = np.repeat([0, 1], 36)
+    groups = {"season": np.array(["winter", "summer"])[scene], "split": np.array(["train", "test"])[scene]}
+    for seed in SEEDS[:5]:
+        draw = np.random.default_rng(seed)
+        values = draw.normal(size=(72, 18))
+        values[:, :6] += 0.7 * draw.normal(size=(2, 6))[scene]
+        table = FeatureTable(
+            tuple(f"f{k:02d}" for k in range(18)),
+            values,
+            ("ice",),
+            np.zeros(72, int),
+            0,
+            np.arange(72),
+            covariates={"month": np.array([1.0, 7.0])[scene]},
+            groups=groups,
+            scene=scene,
+        )
+        result = analyse(table)
+        assert not {CONFOUNDER, SHIFT, OVERFITTING} & {each.kind for each in result.findings}, seed
+        assert {CONFOUNDER, SHIFT}.isdisjoint(result.tested)
+        assert np.isnan([row.q for row in (*result.differences, *result.associations)]).all()
+
+
+def test_smooth_features_of_one_scene_are_not_tied_to_the_position():
+    place = np.indices((14, 14)).reshape(2, -1).astype(float)
+    for seed in SEEDS[:5]:
+        draw = np.random.default_rng(seed)
+        fields = [gaussian_filter(draw.normal(size=(38, 38)), 3.0)[12:-12, 12:-12].ravel() for _ in NAMES]
+        table = FeatureTable(
+            NAMES,
+            np.column_stack(fields),
+            ("ice",),
+            np.zeros(196, int),
+            0,
+            np.arange(196) // 4,
+            covariates={"row": place[0], "column": place[1], "incidence_angle": 20.0 + 2.0 * place[1]},
+            scene=np.zeros(196, int),
+        )
+        result = analyse(table)
+        assert not [each for each in result.findings if each.kind == CONFOUNDER], seed
+        assert max(row.partial_r2 for row in result.associations) > 0.1  # what a test by blocks would name
+
+
+def test_what_is_corrected_for_is_all_pairs_of_groups():
+    draw = np.random.default_rng(4)
+    scene = np.repeat(np.arange(40), 8)
+    table = FeatureTable(
+        ("a", "b"),
+        draw.normal(size=(320, 2)),
+        ("ice",),
+        np.zeros(320, int),
+        0,
+        scene,
+        groups={"season": np.array(["winter", "spring", "summer", "autumn"])[scene % 4]},
+    )
+    rows = differences(table, "season")
+    assert len(rows) == 8
+    p = np.sort([row.p for row in rows])
+    expected = [min(p[at] * 8 / (at + 1) for at in range(first, 8)) for first in range(8)]
+    np.testing.assert_allclose(np.sort([row.q for row in rows]), expected, rtol=1e-12)
+
+
+def test_samples_far_away_that_are_too_few_or_too_many_to_be_outliers_make_no_pair():
+    for number, far in ((18, 1), (40, 3)):
+        for seed in SEEDS:
+            draw = np.random.default_rng(seed)
+            values = draw.normal(size=(number, 6))
+            values[:far] += 30.0 * draw.choice([-1.0, 1.0], 6)
+            label = np.zeros(number, int)
+            table = FeatureTable(tuple("abcdef"), values, ("ice",), label, 0, np.arange(number))
+            result = analyse(table)
+            assert not [each for each in result.findings if each.kind == REDUNDANT], (number, seed)
+            if number == 40:  # one far sample does not hide the other
+                assert {each.sample for each in result.outliers} == set(range(far))
+            else:
+                assert any("18 samples do not tell which" in note for note in result.notes)
+
+
 def test_units_stay_together_and_few_of_them_allow_no_small_p_value():
     unit = np.repeat([7, 3, 9, 4], 5)
     first = np.isin(unit, (7, 4))
@@ -119,8 +210,10 @@ def test_units_stay_together_and_few_of_them_allow_no_small_p_value():
     assert least_p(by_unit) == pytest.approx(1 / 6)
     result = analyse(planted(0, scenes=4))
     assert result.findings == ()
-    assert any("may be chance: 4 scenes" in note for note in result.notes)
-    assert any("with incidence angle, " in note and "4 scenes are too few" in note for note in result.notes)
+    assert any("'split' were not tested: 4 scenes" in note for note in result.notes)
+    assert any("follow incidence angle, " in note and "4 scenes cannot tell" in note for note in result.notes)
+    assert result.associations  # how much they go together is there, without a verdict
+    assert all(np.isnan([row.p, row.q]).all() and row.partial_r2 >= 0 for row in result.associations)
 
 
 def test_what_a_covariate_explains_is_what_a_regression_says():

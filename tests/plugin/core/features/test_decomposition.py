@@ -13,6 +13,9 @@ from floelens.plugin.core.features.decomposition import (
     SHARES,
     TOP,
     ZERO,
+    FeatureSet,
+    _Counts,
+    _rows,
     decompose,
     feature_sets,
 )
@@ -86,3 +89,12 @@ def test_random_sets_are_twenty_of_each_size_and_masks_follow_the_predicted_clas
         np.testing.assert_array_equal(
             np.flatnonzero(own.mask(2)), np.sort(importance.order(2)[: round(share * 20)])
         )
+
+
+def test_the_mean_of_equal_sets_lies_between_the_smallest_and_the_largest():
+    sets = [FeatureSet(RANDOM, 0.1, np.ones((1, 2), bool))] * RANDOM_SETS
+    alike = _Counts()
+    alike.agreeing = 10
+    assert np.mean([10 / 97] * RANDOM_SETS) > 10 / 97  # by rounding
+    rows = _rows(sets, {(n, fill): alike for n in range(RANDOM_SETS) for fill in (ZERO, MEAN)}, 97, 0, 1.0)
+    assert [(row.skill, row.spread) for row in rows] == [(10 / 97, (10 / 97, 10 / 97))] * 2

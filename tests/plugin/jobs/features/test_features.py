@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.errors import FloeLensError, ParameterError
+from floelens.plugin.ground.paths import MODELS
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
 from floelens.plugin.jobs.common.inputs import Compute
+from floelens.plugin.jobs.features import run
 from floelens.plugin.jobs.features.job import Features
-from floelens.plugin.jobs.features.scenes import named_after
+from floelens.plugin.jobs.features.scenes import further_scenes, named_after, training_warning
 from floelens.tests.plugin.io.rasters import open_to_change
+from floelens.tests.plugin.jobs.conftest import simulate
 
 KINDS = {
     "output": "cam.tif", "component_maps": "maps.tif", "decomposed": "kept.tif", "table": "table.csv",
@@ -67,6 +71,10 @@ def test_map_features_and_table_of_a_run_agree(branch):
     assert sum(row["kept"] == "yes" for row in rows) == 4  # a quarter of 14, 3.5
     np.testing.assert_allclose(read(folder / "kept.tif")[1], maps[1:8:2].sum(0), atol=1e-3)
     assert (folder / "cam.qml").exists()
+    types = (folder / "table.csvt").read_text(encoding="utf-8").strip().replace('"', "").split(",")
+    for column, kind in zip(rows[0], types):
+        if kind != "String":  # QGIS shows what is not of the declared type as NULL
+            assert all(not row[column] or np.isfinite(float(row[column])) for row in rows), column
 
 
 def test_the_report_says_what_was_found_in_three_sentences(branch):
@@ -87,6 +95,7 @@ def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(branch, analys
     scale = str(folder / "scale.json")
     again, _ = analysed(tmp_path, ("output", "scale"), network_layer="scales.3", scale_in=(scale,))
     assert (again["SCALE_LOW"], again["SCALE_HIGH"]) == (results["SCALE_LOW"], results["SCALE_HIGH"])
+    assert again["SUMMARY"].startswith("Layer scales.3 has 14 features. ")  # no report: none was left out
     assert (tmp_path / "scale.json").read_bytes() == Path(scale).read_bytes()  # the same scene counts once
     with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(scales.3, here relu2\)"):
         analysed(tmp_path, ("output",), network_layer="relu2", scale_in=(scale,))
@@ -134,10 +143,12 @@ def test_polygons_are_samples_of_their_class_and_more_scenes_add_theirs(analysed
         scenes=(str(tmp_path / "b_sar.tif"),),
         cam="gradcam",
         scale_form="tanh",
+        training="2018",
     )
     page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert results["SAMPLE_COUNT"] == 4
     assert page["scenes"] == ["sar", "b_sar"]
+    assert any("no name of the scenes (sar and b_sar)" in warning for warning in page["warnings"])
     assert [row["labelled"] for row in page["classes"]] == [2, 2]
     assert len(json.loads((folder / "scale.json").read_text(encoding="utf-8"))["scenes"]) == 2
     scaled, unscaled = read(folder / "cam.tif")
@@ -145,3 +156,68 @@ def test_polygons_are_samples_of_their_class_and_more_scenes_add_theirs(analysed
     assert np.nanmin(unscaled) >= 0
     slope = (np.arctanh(0.95) - np.arctanh(0.05)) / results["SCALE_HIGH"]
     np.testing.assert_allclose(scaled, np.tanh(slope * unscaled + np.arctanh(0.05)), atol=1e-5)
+
+
+@pytest.fixture
+def another(scene, tmp_path) -> tuple[str]:
+    """Return the SAR raster of another scene, whose radiometry is beside it."""
+    for kind in ("sar", "mwr"):
+        shutil.copy(getattr(scene, kind), tmp_path / f"b_{kind}.tif")
+    return (str(tmp_path / "b_sar.tif"),)
+
+
+@pytest.mark.parametrize("fault", ["bands", "crs", "zones"])
+def test_a_fault_of_a_further_scene_shows_before_the_first_pass(
+    analysed, scene, another, tmp_path, monkeypatch, fault
+):
+    monkeypatch.setattr(run, "read_scene", None)
+    settings, (path,), sentence = {}, another, "b_sar"
+    if fault == "zones":
+        path = simulate(tmp_path, center=(20.0, 81.0)).sar
+        settings = {"samples": "polygons", "zones": halves(scene), "labels": None}
+        sentence = "No polygon of ZONES lies on sar"
+    else:
+        with rasterio.open(path) as raster:
+            values, names = raster.read(), raster.descriptions
+            located = {"gcps": raster.gcps[0], "crs": raster.gcps[1]} if fault == "bands" else {}
+        profile = {"driver": "GTiff", "count": len(values), "dtype": values.dtype, **located}
+        with rasterio.open(path, "w", height=values.shape[1], width=values.shape[2], **profile) as raster:
+            raster.write(values)
+            raster.descriptions = ("x", "y", "z")[: len(values)] if fault == "bands" else names
+    with pytest.raises(FloeLensError, match=sentence):
+        analysed(tmp_path, ("output",), scenes=(path,), **settings)
+
+
+def test_a_scene_given_twice_counts_once(scene, another):
+    found = further_scenes(scene.inputs, (*another, *another, scene.sar), "sar=mwr", None, "")
+    assert [inputs.sar for inputs, _ in found] == [*another]
+
+
+def test_scenes_are_refused_where_the_model_reads_ancillary_rasters(analysed, scene, another, tmp_path):
+    package = shutil.copytree(MODELS / "aspp-concentration-sim", tmp_path / "model")
+    card = json.loads((package / "card.json").read_text(encoding="utf-8"))
+    card["channels"][1]["sensor"] = "weather"
+    (package / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    inputs = replace(scene.inputs, ancillary=(scene.chart,))
+    with pytest.raises(ParameterError, match=r"SCENES: model '.*' reads hv from ANCILLARY"):
+        analysed(tmp_path, ("output",), model=str(package), scene=inputs, scenes=another)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"labels": None, "labels_pattern": "sar=chart"}, "LABELS_PATTERN finds .* give LABELS"),
+        ({"zones": Polygons((), "EPSG:4326")}, "ZONES are given, but SAMPLES is tiles"),
+    ],
+)
+def test_a_parameter_without_the_one_it_needs_is_refused(analysed, tmp_path, settings, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        analysed(tmp_path, ("output",), **settings)
+
+
+def test_a_part_of_names_that_separates_no_scenes_is_a_warning_with_their_names():
+    for part, where in (("2018", "no name"), (" A", "all names")):
+        assert training_warning(["a_x", "a_y"], part).startswith(
+            f"TRAINING='{part.strip()}' is in {where} of the scenes (a_x and a_y)"
+        )
+    assert training_warning(["a_x", "a_y"], "X") == training_warning(["a_x"], " ") == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from floelens.plugin.report.styles import layers as styles
+from floelens.plugin.report.styles.artifacts import fact_style
 from floelens.plugin.report.styles.qml import LegendEntry
 from floelens.plugin.report.styles.zones import leading_sensor_style, zone_category_style, zone_style
 from qgis.core import (
@@ -242,3 +243,11 @@ def test_the_attribute_table_of_zones_shows_whole_headings(tmp_path):
         assert columns[field].width >= 7 * len(heading)
         assert not columns[field].hidden
         assert layer.attributeAlias(layer.fields().indexOf(field)) == heading
+
+
+def test_a_corrected_map_is_faint_where_it_may_be_chance_unless_that_is_everywhere():
+    some, none = (fact_style("ice", 2.0, opacity_band=band) for band in (5, None))
+    assert 'alphaBand="5"' in some
+    assert "faint: may be chance (q &gt; 0.05)" in some
+    assert 'alphaBand="-1"' in none
+    assert "no pixel is fact (q &gt; 0.05)" in none
