@@ -142,6 +142,7 @@ def skill_facts(found: Decomposition | None) -> SkillFacts | None:
         found.windows,
         rows,
         {fill: row.number if row else None for fill, row in smallest.items()},
+        found.constant_accuracy if found.labelled else found.constant_agreement,
     )
 
 

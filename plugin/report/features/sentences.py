@@ -28,11 +28,20 @@ def _how_many(report: FeatureReport) -> str:
             f"Layer {report.layer} has {features} features; no window of the scene could be predicted again."
         )
     number = facts.smallest.get("mean")
-    what = "map, and of its accuracy against the labels" if facts.labelled else "map"
+    what = (
+        "logit and the map, and of its accuracy against the labels" if facts.labelled else "logit and the map"
+    )
+    judged = f"judged on {facts.windows} windows of the mapped scene, {facts.pixels} pixels"
+    if facts.labelled and facts.whole <= facts.constant:
+        return (
+            f"How few features of layer {report.layer} keep the skill cannot be said: the whole network is right in "
+            f"{percent(facts.whole)} of the labelled pixels, a map of one class in "
+            f"{percent(facts.constant)} ({judged}); {_top(facts)}."
+        )
     if number == 0:
         return (
             f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
-            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides."
+            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides ({judged})."
         )
     if number is None:
         start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
@@ -41,7 +50,7 @@ def _how_many(report: FeatureReport) -> str:
         start = (
             f"{number} of the {features} features of layer {report.layer} ({share}) keep 99 % of the {what}"
         )
-    return f"{start}; {_top(facts)}."
+    return f"{start} ({judged}); {_top(facts)}."
 
 
 def _top(facts: SkillFacts) -> str:
