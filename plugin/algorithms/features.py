@@ -46,6 +46,7 @@ class Features(ExplainingAlgorithm):
         "TABLE": "Importance of features",
         "OUTLIERS": "Outlier samples",
     }
+    OVERLAYS = ("OUTLIERS",)
 
     def declare(self) -> None:
         """Add the parameters."""
@@ -196,7 +197,8 @@ class Features(ExplainingAlgorithm):
             declare.polygon_output(
                 "OUTLIERS",
                 "Outlier samples",
-                "Outlines of samples of the scene whose features differ from those of others of their class.",
+                "Outlines of samples of the scene whose features differ from those of others of their class, as in the "
+                "report; 20 samples are the least.",
             ),
         )
 

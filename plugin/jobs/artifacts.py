@@ -28,6 +28,7 @@ from ..report.artifacts.report import (
     artifact_json,
     summary,
 )
+from ..report.artifacts.sentences import smooth_windows
 from ..report.page.tables import csvt_path
 from ..report.styles.artifacts import fact_style, share_style
 from ..report.styles.layers import about_zero, sidecar
@@ -290,7 +291,11 @@ def _page(
         if cells.pixels
         else None,
         provenance=tags,
-        warnings=scene.warnings,
+        warnings=(
+            *scene.warnings,
+            *smooth_windows(totals.smooth_windows, totals.windows),
+            *smooth_windows(cells.smooth_windows, cells.windows, "radiometry"),
+        ),
     )
 
 

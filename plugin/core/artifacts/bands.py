@@ -25,11 +25,14 @@ class Layout:
         Whether other trained networks were given.
     ratio : int
         SAR pixels along a cell.
+    level : float
+        False discovery rate up to which a pixel is fact.
     """
 
     radiometry: bool = False
     ensemble: bool = False
     ratio: int = 1
+    level: float = LEVEL
 
     @property
     def artifact(self) -> tuple[str, ...]:
@@ -60,7 +63,7 @@ class Layout:
     def corrected_bands(self, maps: WindowMaps) -> np.ndarray:
         """Return (band, row, column) of the second raster."""
         fine = maps.fine
-        fact = np.where(fine.q_values <= LEVEL, OPAQUE, FAINT)
+        fact = np.where(fine.q_values <= self.level, OPAQUE, FAINT)
         bands = [
             fine.relevance,
             fine.q_values,

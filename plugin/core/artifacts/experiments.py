@@ -7,6 +7,8 @@ test                null hypothesis                                             
 ==================  ==================================================================================  =============
 translation         what does not move with the scene is not tied to a place                            one difference
                                                                                                         moved around
+                                                                                                        (smooth ones:
+                                                                                                        crops of both)
 mirroring           the ratio of the map's profile to that of the mirrored scene has no trend along     the ratio
                     rows or columns                                                                     moved around
 focus               what capping of outliers changes in the map is not tied to where the outliers are   the change
@@ -31,7 +33,7 @@ from ...ground.protocols import Patch
 from ...ground.window import Window
 from .inputs import capped, flat_cells, flipped, moved, robust_bounds
 from .maps import Mapper
-from .significance import rank_correlation
+from .significance import rank_correlation, smooth
 
 # Steps of a translation, in pixels (rows, columns): odd, and multiples of no common stride.
 OFFSETS = ((7, -11), (-13, 5))
@@ -106,7 +108,8 @@ def translation(
     if size <= UNCHANGED * total:
         return Outcome(np.zeros((1 + replicates, 2)), size, total)
     first, second = (np.nan_to_num(d) for d in differences)
-    return Outcome(_moved_products(first, second, replicates, random), size, total)
+    products = _cropped_products if smooth(first - second) else _moved_products
+    return Outcome(products(first, second, replicates, random), size, total)
 
 
 def _moved_map(base: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
@@ -118,6 +121,32 @@ def _moved_map(base: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
     of = slice(max(0, -down), rows + min(0, -down)), slice(max(0, -across), cols + min(0, -across))
     moved_map[to] = base[of]
     return moved_map
+
+
+def _cropped_products(first: np.ndarray, second: np.ndarray, replicates: int, random) -> np.ndarray:
+    """Return correlations of crops of two maps, and of their magnitudes, in place and each moved by itself.
+
+    Crops of three quarters a side are moved inside the maps: a map that is moved around has seams where it wraps, and
+    smooth fields are correlated by chance far more often without seams than with them.
+    """
+    rows, cols = first.shape
+    room = min(rows, cols) // 4
+    places = (room + 1) ** 2
+    one = random.integers(0, places, replicates)
+    # Never the same place of both: whatever stays in place is there again.
+    other = (one + random.integers(1, places, replicates)) % places
+    middle = (room // 2) * (room + 2)
+    found = np.zeros((1 + replicates, 2))
+    for column, maps in enumerate(((first, second), (np.abs(first), np.abs(second)))):
+        for row, (a, b) in enumerate(zip([middle, *one], [middle, *other])):
+            crops = []
+            for values, place in zip(maps, (a, b)):
+                top, left = divmod(int(place), room + 1)
+                crop = values[top : top + rows - room, left : left + cols - room]
+                crops.append(crop - crop.mean())
+            size = np.sqrt((crops[0] ** 2).sum() * (crops[1] ** 2).sum())
+            found[row, column] = (crops[0] * crops[1]).sum() / size if size > 0 else 0.0
+    return found
 
 
 def _moved_products(first: np.ndarray, second: np.ndarray, replicates: int, random) -> np.ndarray:

@@ -11,7 +11,9 @@ the window: the scene's |map - M|/size is ranked among those of all draws and pi
 are is in :mod:`.structure`; they come from null maps alone. Where the local part of M is kept, a null map pulls its own
 mean towards itself; its distance is enlarged by R/(R - 1) for that.
 
-False discoveries are controlled within each window (Benjamini-Hochberg, see :mod:`.significance`).
+False discoveries are controlled within each window (Benjamini-Hochberg, see :mod:`.significance`), unless null maps are
+too smooth for it (:func:`.significance.smooth`): draws with the spectrum measured on so few independent values are not
+exchangeable with the scene. All q-values are 1 there, so that no pixel is called fact.
 
 The map splits exactly, at every pixel and in every sum: relevance = corrected relevance + artifact.
 """
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .significance import benjamini_hochberg, pooled_p
+from .significance import benjamini_hochberg, pooled_p, smooth
 from .structure import Place, Structure
 
 
@@ -38,6 +40,8 @@ class Corrected:
         |artifact|/(|artifact| + |relevance|): 1 where nothing but the artifact is there.
     p_values, q_values : numpy.ndarray
         By pixel, and adjusted for the false discovery rate of the window.
+    smooth : bool
+        Whether null maps are too smooth to call any pixel fact: q-values are 1.
     """
 
     relevance: np.ndarray
@@ -45,6 +49,7 @@ class Corrected:
     share: np.ndarray
     p_values: np.ndarray
     q_values: np.ndarray
+    smooth: bool = False
 
 
 def corrected(
@@ -82,7 +87,9 @@ def corrected(
     # Where every null map is zero, so that nothing has a size, any relevance is the data's.
     values[known & ~usable] = np.where(beyond[known & ~usable] == 0, 0.0, np.inf)
     p_values = pooled_p(values, reference)
-    return Corrected(relevance, artifact, share, p_values, benjamini_hochberg(p_values))
+    too_smooth = smooth(maps - maps.mean(axis=0))
+    q_values = np.where(np.isnan(p_values), np.nan, 1.0) if too_smooth else benjamini_hochberg(p_values)
+    return Corrected(relevance, artifact, share, p_values, q_values, too_smooth)
 
 
 def overlap(observed: np.ndarray, untrained: np.ndarray) -> np.ndarray:

@@ -123,7 +123,9 @@ class Question:
 
 def layout_of(runner: Runner, question: Question) -> Layout:
     """Return which bands the rasters have."""
-    return Layout(bool(radiometer_channels(runner)), bool(question.trained), runner.ratio)
+    return Layout(
+        bool(radiometer_channels(runner)), bool(question.trained), runner.ratio, question.settings.level
+    )
 
 
 def run_artifacts(

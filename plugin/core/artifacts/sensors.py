@@ -82,6 +82,8 @@ class Totals:
     constant: float = 0.0
     untrained: float = 0.0
     trained: float = 0.0
+    windows: int = 0
+    smooth_windows: int = 0
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,8 @@ class SensorStudy:
         totals = self.totals
         size = np.abs(observed)
         found = parts.q_values <= level
+        totals.windows += 1
+        totals.smooth_windows += parts.smooth
         totals.pixels += int(np.isfinite(observed).sum())
         totals.relevance += float(np.nansum(observed))
         totals.corrected += float(np.nansum(parts.relevance))

@@ -5,10 +5,10 @@ places alike makes such maps of stationary inputs; strides, padding, coarse cell
 
 *Reference*: each null map is moved by an offset of its own, around the window's edges. Moving a stationary field
 changes nothing in its distribution, and correlation inside each map is kept; what stays in place over the maps is torn
-apart. So statistics of the mean map are exchangeable with those of means over moved maps (up to the seams, where a
-moved map wraps around), for inputs of any spatial correlation, and no further pass through the network is needed.
-Seams would look like short periods: patterns are tested on crops that are moved inside the window instead, which is
-exact.
+apart. So statistics of the mean map are exchangeable with those of means over moved maps, for inputs of any spatial
+correlation, and no further pass through the network is needed. A map that is moved around has seams, though, where it
+wraps: they look like short periods, and break smooth fields into smaller ones. The pattern is therefore tested on crops
+that are moved inside the window, three quarters of it a side, and so is the local part of smooth fields.
 
 The mean map m(s) of R null maps, and as well the mean of their magnitudes (a pattern may multiply what the data do
 and leave the mean alone), are taken apart in this order:
@@ -34,7 +34,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .significance import LEVEL, largest_standardised, rank_p
+from .significance import LEVEL, largest_standardised, rank_p, smooth
 
 # Sums of squares below this share of the mean square are rounding.
 ROUNDING = 1e-18
@@ -44,6 +44,8 @@ BLOCK = 8
 FLOOR = 1e-3
 # A period that explains this share of what the best one does is preferred where it is shorter.
 SHORTER = 0.9
+# Statistics of both maps that may be those of crops: pattern, what is left, and its block means.
+IN_CROPS = np.array([[0, 2, 3], [4, 6, 7]])
 PARTS = ("pattern", "border", "local")
 # Which statistics of the signed and of the magnitude map speak of which part.
 COLUMNS: dict[str, Sequence[int]] = {"pattern": (0, 4), "border": (1, 5), "local": (2, 3, 6, 7)}
@@ -243,15 +245,24 @@ class Crops:
         )
         return cls(int(rows[0]), int(cols[0]), height - room, width - room, room, middle)
 
-    def share(self, maps: np.ndarray, offsets: np.ndarray | None) -> float:
-        """Return the pattern's share of the mean of crops: those in the middle, or each moved by an offset."""
+    def statistics(self, maps: np.ndarray, offsets: np.ndarray | None) -> np.ndarray:
+        """Return those of the mean of crops: those in the middle, or each moved by an offset.
+
+        Returns
+        -------
+        numpy.ndarray
+            (3,): the pattern's share of the variance, and the sums of squares of what it leaves and of its block means.
+        """
         total = np.zeros((self.rows, self.cols))
         middle = np.full((len(maps), 2), self.room // 2)
         for values, (down, across) in zip(maps, middle if offsets is None else offsets % (self.room + 1)):
             top, left = self.row + down, self.col + across
             total += values[top : top + self.rows, left : left + self.cols]
-        mean = total / len(maps)
-        return _pattern(mean - mean.mean(), self.place)[2]
+        rest = total / len(maps)
+        rest -= rest.mean()
+        pattern, _, share = _pattern(rest, self.place)
+        rest -= pattern
+        return np.array([share, (rest**2).sum(), (_block_means(rest) ** 2).sum()])
 
 
 @dataclass(frozen=True)
@@ -370,15 +381,18 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     squares = np.zeros((2, 3))
     profiles = []
     crops = Crops.of(place)
-    for stack, column in ((maps, 0), (sizes, 4)):
-        statistics[0][column] = crops.share(stack, None)
+    taken_columns = IN_CROPS if smooth(maps - maps.mean(axis=0)) else IN_CROPS[:, :1]
+    # Large radii leave no crop away from edges: a border that moves along would look like structure.
+    inner = (maps - signed.border, sizes - magnitude.border)
+    for stack, columns in zip(inner, taken_columns):
+        statistics[0][columns] = crops.statistics(stack, None)[: len(columns)]
     for _ in range(replicates):
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
         moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
         found = np.concatenate([taken.statistics for taken in moved])
         profiles.append((moved[0].profiles, moved[1].profiles))
-        for stack, column in ((maps, 0), (sizes, 4)):
-            found[column] = crops.share(stack, offsets)
+        for stack, columns in zip(inner, taken_columns):
+            found[columns] = crops.statistics(stack, offsets)[: len(columns)]
         statistics.append(found)
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])

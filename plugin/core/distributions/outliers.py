@@ -5,7 +5,7 @@ medians of its class in mean absolute distances of all samples, and R the rank c
 classes, drawn towards no correlation: neither follows the outliers themselves. An outlier is one that the other
 samples do not lead one to expect: the logarithms of the distances above the median are taken for exponential, which
 makes the tail of the distances a power, heavier than those of most features, and an outlier lies where such a tail
-holds :data:`EXPECTED` samples. The scale of the tail is told by the quantiles of 50 and 90 %, so that less than a tenth
+holds :data:`EXPECTED` samples. The scale of the tail is set by the quantiles of 50 and 90 %, so that less than a tenth
 of the samples may be outliers without hiding each other.
 """
 

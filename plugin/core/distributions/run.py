@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.protocols import Progress, Silent
 from ...ground.vocabulary.feature_findings import (
     CONFOUNDER,
     DEAD,
@@ -23,6 +24,7 @@ from ...ground.vocabulary.feature_findings import (
     REDUNDANT,
     SHIFT,
 )
+from ..streaming.engine import check_cancelled
 from .comparisons import Difference, differences
 from .confounders import LEAST_R2, LEVEL, Association, Settled, associations, settled
 from .outliers import LEAST_SAMPLES, Outlier, outliers
@@ -118,7 +120,7 @@ class Distributions:
     notes: tuple[str, ...] = ()
 
 
-def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
+def analyse(table: FeatureTable, seed: int = 0, progress: Progress | None = None) -> Distributions:
     """Return what the distributions of features over samples tell.
 
     Parameters
@@ -127,16 +129,33 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         The samples.
     seed : int
         Of what is drawn: the same table and seed give the same result.
+    progress : Progress, optional
+        Asked between the analyses whether to go on.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
     """
+    steps = _Steps(progress or Silent(), 3 + len(table.groups) + len(table.covariates))
     distance, unusual = outliers(table)
+    steps.next()
     # A single sample far away can make any two features, or a feature and a covariate, seem to go together.
     usual = table.without([each.sample for each in unusual])
-    compared = tuple(row for name in table.groups for row in differences(usual, name, seed))
+    compared: tuple[Difference, ...] = ()
+    for name in table.groups:
+        compared += tuple(differences(usual, name, seed))
+        steps.next()
     separated = separations(usual, seed)
-    tied = {name: settled(usual, name) for name in table.covariates}
+    steps.next()
+    tied = {}
+    for name in table.covariates:
+        tied[name] = settled(usual, name)
+        steps.next()
     matrix = correlations(usual)
     pairs = redundant_pairs(usual, matrix)
     dead = tuple(name for name, none in zip(usual.features, usual.dead) if none)
+    steps.next()
     associated = tuple(row for each in tied.values() for row in each.rows)
     effective = effective_sizes(table)
     judged = {
@@ -169,6 +188,25 @@ def analyse(table: FeatureTable, seed: int = 0) -> Distributions:
         tested=tuple(kind for kind, known in judged.items() if known),
         notes=tuple(_notes(table, compared, separated, tied)),
     )
+
+
+class _Steps:
+    """Counts the analyses that are done, and asks after each whether to go on."""
+
+    def __init__(self, progress: Progress, number: int) -> None:
+        self._progress, self._number, self._done = progress, number, 0
+
+    def next(self) -> None:
+        """Count one more.
+
+        Raises
+        ------
+        Cancelled
+            If the user asked to stop.
+        """
+        check_cancelled(self._progress)
+        self._done += 1
+        self._progress.report(self._done / self._number, "Analysing the samples")
 
 
 def _overfitting(separated: Iterable[Separation]) -> list[Finding]:
@@ -269,6 +307,6 @@ def _notes(
             yield f"Differences by '{name}' may be chance: {scenes} allow no p-value of {LEVEL:g}."
     if SPLIT in table.groups and separated and separated[0].least_p > LEVEL:
         yield (
-            f"Overfitting cannot be told from chance: {separated[0].units_train} scenes in training and "
+            f"Overfitting cannot be distinguished from chance: {separated[0].units_train} scenes in training and "
             f"{separated[0].units_test} in test allow no p-value of {LEVEL:g}. Give at least 5 of each."
         )

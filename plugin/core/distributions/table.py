@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 LEAST_SCENES = 8
-"""Scenes from which on a dependence on where, when or in which scene a sample lies is told from chance."""
+"""Scenes from which on a dependence on where, when or in which scene a sample lies is distinguished from chance."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.distributions.outliers import Outlier, outliers
 from ...core.distributions.run import Distributions, analyse
 from ...core.distributions.separation import SPLIT
 from ...core.distributions.table import LEAST_SCENES, FeatureTable
 from ...core.shortlist.moments import Moments
 from ...core.shortlist.run import short_lists
+from ...ground.protocols import Progress, Silent
 from ...ground.vocabulary.short_lists import IMPORTANCE, INFORMATION
 from ...report.features.distributions import FeatureDistributions, distribution_sections
 from ...report.page.html import Section
@@ -83,12 +85,24 @@ def feature_table(
 
 
 def distributions_of(
-    samples: FeatureSamples, target: int, block_pixels: int, splits: Sequence[str] = (), seed: int = 0
+    samples: FeatureSamples,
+    target: int,
+    block_pixels: int,
+    splits: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[FeatureDistributions, Distributions]:
     """Return what the distributions of features tell, for the report, and the analysis behind it."""
     table = feature_table(samples, target, block_pixels, splits)
-    found = analyse(table, seed)
+    found = analyse(table, seed, progress or Silent())
     return _of_report(samples, table, found), found
+
+
+def outliers_of(
+    samples: FeatureSamples, target: int, block_pixels: int, splits: Sequence[str] = ()
+) -> tuple[Outlier, ...]:
+    """Return the outliers alone, as :func:`distributions_of` finds them."""
+    return outliers(feature_table(samples, target, block_pixels, splits))[1]
 
 
 def short_lists_of(
@@ -139,8 +153,9 @@ def further_sections(
     splits: Sequence[str] = (),
     called: str = "features",
     seed: int = 0,
-) -> tuple[tuple[Section, ...], dict[str, object]]:
-    r"""Return the sections of the short list and of the distributions, and their content for programs.
+    progress: Progress | None = None,
+) -> tuple[tuple[Section, ...], dict[str, object], tuple[Outlier, ...]]:
+    r"""Return the sections of the short list and of the distributions, their content for programs, and the outliers.
 
     Parameters
     ----------
@@ -162,13 +177,20 @@ def further_sections(
         ``components`` where they are those of the last layer.
     seed : int
         Of what is drawn.
+    progress : Progress, optional
+        Asked between the analyses whether to go on.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
     """
-    found, _ = distributions_of(samples, target, block_pixels, splits, seed)
+    found, analysed = distributions_of(samples, target, block_pixels, splits, seed, progress)
     lists = short_lists_of(samples, importance, sensors, head, called)
     sections = distribution_sections(found)
     if lists is not None:
         sections.insert(0, short_list_section(lists, "s"))
-    return tuple(sections), {"short_list": lists, "distributions": found}
+    return tuple(sections), {"short_list": lists, "distributions": found}, analysed.outliers
 
 
 def _blocks(samples: FeatureSamples, side: int) -> np.ndarray:

@@ -191,6 +191,21 @@ class Features(ReportPaths, ClassChoice, RasterJob):
             scales.append(scale)
         return merged_scales(scales) if scales else None
 
+    @property
+    def reported(self) -> bool:
+        """Whether a report is written, for people or for programs."""
+        return bool(self.report or self.report_json)
+
+    def titles(self, layer: str) -> dict[str, object]:
+        """Return what distinguishes the results of runs, by their published names: layer and map."""
+        return {
+            "OUTPUT_TITLE": f"Class activation map, {layer}, {self.cam}",
+            "COMPONENT_MAPS_TITLE": f"Maps of features, {layer}",
+            "DECOMPOSED_TITLE": f"Map of the kept features, {layer}, {self.cam}",
+            "TABLE_TITLE": f"Importance of features, {layer}",
+            "OUTLIERS_TITLE": f"Outlier samples, {layer}",
+        }
+
     def paths(self) -> dict[str, object]:
         """Return what is written, by the published names."""
         paths = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.distributions.outliers import Outlier
 from ...core.features.samples import FeatureSamples
 from ...core.features.scale import CommonScale
 from ...ground.protocols import Sink
@@ -17,12 +18,12 @@ from ...io.geometry.vector import write_polygons
 from ...io.geometry.zones import ZoneGrid
 from ...io.rasters.writer import Band, Outputs
 from ...io.scene.reader import Scene
+from ...report.styles.features import outlier_style
+from ...report.styles.layers import sidecar
 from .scenes import SceneFeatures
 from .spool import MapSpool
 
 ROWS = 128  # rescaled at a time
-OUTLYING = 3.5  # robust deviations from which a sample is an outlier (Iglewicz and Hoaglin 1993)
-_CONSISTENT = 1.4826  # times the median absolute deviation: the standard deviation of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -134,51 +135,25 @@ def feature_bands(names: Sequence[str], unit: str) -> list[Band]:
     ]
 
 
-def outlying(samples: FeatureSamples) -> np.ndarray:
-    """Return how far each sample lies from the others of its class and scene set: (n,), robust deviations.
-
-    The root mean square over features of their robust z (median, median absolute deviation) within the class is itself
-    made a robust z: a sample of a few odd features stands out, and one that is a little off in all of them too.
-    """
-    distance = np.zeros(len(samples))
-    for number in np.unique(samples.group):
-        own = samples.group == number
-        squares = np.square(_robust(samples.f[own]))
-        distance[own] = _robust(np.sqrt(squares.mean(axis=1))[:, None])[:, 0]
-    return distance
-
-
-def _robust(values: np.ndarray) -> np.ndarray:
-    """Return robust z by column of values (n, column); 0 where more than half of a column is the same."""
-    centred = values - np.median(values, axis=0)
-    spread = _CONSISTENT * np.median(np.abs(centred), axis=0)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-
-
-def write_outliers(outputs: Outputs, path: str, samples: FeatureSamples, scene: Scene) -> int:
-    """Write the outliers among the samples of a scene as polygons, and return how many there are."""
-    distance = outlying(samples)
-    odd = np.flatnonzero((distance > OUTLYING) & (samples.scene == 0))
+def write_outliers(
+    outputs: Outputs, path: str, samples: FeatureSamples, found: Sequence[Outlier], scene: Scene
+) -> int:
+    """Write the outliers among the samples of a scene as polygons with their style, and return how many there are."""
+    own = [each for each in found if samples.scene[each.sample] == 0]
+    odd = np.array([each.sample for each in own], dtype=int)
     wkb, crs = outlines(scene.grid, samples.bounds[odd])
-    groups = samples.group[odd]
     fields = {
         "sample": [samples.names[i] for i in odd],
-        "class": [samples.classes[group] if group >= 0 else None for group in groups],
+        "class": [samples.classes[i] for i in samples.group[odd]],
         "predicted": [samples.classes[i] for i in samples.predicted[odd]],
-        "deviation": [float(f"{value:.4g}") for value in distance[odd]],
-        "oddest_feature": [_oddest(samples, int(i)) for i in odd],
+        "ratio": [float(f"{each.ratio:.4g}") for each in own],
+        "features": [", ".join(each.features) for each in own],
         "mean_logit": [float(f"{value:.6g}") for value in samples.logit[odd]],
         "pixels": [int(value) for value in samples.pixels[odd]],
     }
     write_polygons(outputs.file(path), wkb, crs, fields, layer="outliers")
-    return len(odd)
-
-
-def _oddest(samples: FeatureSamples, at: int) -> str:
-    """Return the feature in which a sample differs most from its class."""
-    own = samples.group == samples.group[at]
-    z = _robust(samples.f[own])[int(own[:at].sum())]
-    return samples.features[int(np.abs(z).argmax())]
+    outputs.file(sidecar(path)).write_text(outlier_style(scene.start_time), encoding="utf-8")
+    return len(own)
 
 
 def outlines(grid: Grid, bounds: np.ndarray) -> tuple[list[bytes], str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.distributions.outliers import Outlier
 from ...core.features.decomposition import Decomposition, decompose
 from ...core.features.importance import PREDICTED, Importance, importance, kept_number, top_mask
 from ...core.features.layer import COMPONENTS
@@ -33,7 +34,7 @@ from ...report.styles.layers import sidecar
 from ..common.inputs import SceneInputs, conclude
 from ..common.percentile_sink import PercentileSink
 from ..common.provenance import model_facts, provenance
-from .analysis import further_sections
+from .analysis import further_sections, outliers_of
 from .maps import ScaledMap, ScalingSink, feature_bands, write_outliers, write_scaled
 from .page import class_counts, class_values, consistency, skill_facts, table
 from .scenes import (
@@ -50,7 +51,8 @@ from .spool import MapSpool
 if TYPE_CHECKING:
     from .job import Features
 
-READ_SHARE = 0.7  # of the progress, roughly: what reading the scenes takes
+# Of the progress, roughly, what is done once the scenes are read, features were left out, and all passes are over.
+READ_SHARE, LEFT_OUT_SHARE, PASSES_SHARE = 0.7, 0.8, 0.9
 PICTURED = 6  # features in the report's maps
 BLOCK_KM = 64.0  # side of the blocks that count as observations where there are few scenes
 
@@ -107,10 +109,11 @@ class Run:
         unit = "logit" if job.cam == FULL else "1"
         raster = outputs.raster(job.output, grid, scaled.bands(unit), tags=tags)
         means, shown = write_scaled(spool, region, scaled, raster)
-        rest = Part(progress, READ_SHARE, 0.9)
+        rest = Part(progress, READ_SHARE, LEFT_OUT_SHARE)
         skill = self._decompose(own, scene, found, everything, rest)
         chosen = chosen or order[: job.shown].tolist()
-        self._feature_maps(outputs, scene, own, chosen, kept, scaled, tags, Part(progress, 0.9, 1.0))
+        rest = Part(progress, LEFT_OUT_SHARE, PASSES_SHARE)
+        self._feature_maps(outputs, scene, own, chosen, kept, scaled, tags, rest)
         tags.update(conclude(scene, progress, outputs))
         style = cam_style(seeding.shown, _scale_text(scale, job.scale_form), start_time=scene.start_time)
         for path in filter(None, (job.output, job.decomposed)):
@@ -118,20 +121,20 @@ class Run:
         if job.scale:
             total = merged_scales([self.given, fitted]) if self.given else fitted
             outputs.file(job.scale).write_text(total.to_json(), encoding="utf-8")
-        outliers = write_outliers(outputs, job.outliers, samples, scene) if job.outliers else None
         page = self._page(
             samples, found, everything, scaled, means, skill, kept,
             _picture(picture, shown, order, self.names), tags, (*scene.warnings, *warnings),
         )  # fmt: skip
-        if job.report or job.report_json:
-            sections, extra = self._analyses(samples, found, scene)
-            page = replace(page, sections=sections, extra=extra)
+        sections, extra, odd = self._analyses(samples, found, scene, Part(progress, PASSES_SHARE, 1.0))
+        page = replace(page, sections=sections, extra=extra)
+        outliers = write_outliers(outputs, job.outliers, samples, odd, scene) if job.outliers else None
         self._write_texts(outputs, page)
         for sentence in summary(page):
             progress.message(sentence)
         first = page.consistency[0] if page.consistency else None
         return {
             **job.paths(),
+            **job.titles(self.key.layer),
             "MODEL_ID": card.id,
             "CLASS_NAME": seeding.shown,
             "SCENE_NAME": scene.name,
@@ -186,7 +189,7 @@ class Run:
         progress: Progress,
     ) -> Decomposition | None:
         """Predict windows with some of the features, where a report says so."""
-        if not (self.job.report or self.job.report_json):
+        if not self.job.reported:
             return None
         return decompose(
             self.analysis, scene, own.plan, found, _mean_activation(everything, self.analysis), progress,
@@ -307,14 +310,18 @@ class Run:
             values=class_values(samples, found.order(wanted)),
             picture=picture,
             last_layer=self.key.layer == COMPONENTS and job.cam == FULL,
+            left_out=job.reported,
             provenance=tags,
             warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
 
     def _analyses(
-        self, samples: FeatureSamples, found: Importance, scene: Scene
-    ) -> tuple[tuple[Section, ...], dict[str, object]]:
-        """Return the sections of the short list and of the distributions, and their content."""
+        self, samples: FeatureSamples, found: Importance, scene: Scene, progress: Progress
+    ) -> tuple[tuple[Section, ...], dict[str, object], tuple[Outlier, ...]]:
+        """Return the sections of the short list and of the distributions, their content, and the outliers.
+
+        Only what a result asks for is computed.
+        """
         job, card, wanted = self.job, self.analysis.runner.card, _class_of(self.analysis.seeding)
         contrast, last = found.contrast(wanted), self.key.layer == COMPONENTS
         listed = last and len(card.components) == len(self.names)
@@ -323,16 +330,20 @@ class Run:
             if job.training.strip()
             else []
         )
+        block_pixels = max(1, round(BLOCK_KM * 1000.0 / scene.grid.pixel_size()))
+        if not job.reported:
+            return (), {}, outliers_of(samples, wanted, block_pixels, splits) if job.outliers else ()
         return further_sections(
             samples,
             np.abs(found.overall) if contrast is None else contrast,
             wanted,
-            max(1, round(BLOCK_KM * 1000.0 / scene.grid.pixel_size())),
+            block_pixels,
             [part.sensor for part in card.components] if listed else (),
             self.analysis.seeding.head.name,
             splits,
             "components" if last else "features",
             job.seed,
+            progress,
         )
 
     def _write_texts(self, outputs: Outputs, page: FeatureReport) -> None:

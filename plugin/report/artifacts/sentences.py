@@ -87,6 +87,20 @@ _CLEAR = {
 }
 
 
+def smooth_windows(smooth: int, windows: int, sensor: str = "") -> tuple[str, ...]:
+    """Return what to say where windows are too smooth to call any pixel fact; nothing where none is."""
+    if not smooth:
+        return ()
+    start = "All windows are" if smooth == windows else f"{smooth} of {windows} windows are"
+    if windows == 1:
+        start = "The window is"
+    name = f" ({sensor})" if sensor else ""
+    return (
+        f"{start} too smooth{name}: maps of noise still have half of their correlation over a tenth of the side, so "
+        "that false discoveries cannot be controlled. No pixel is called fact there; all q-values are 1.",
+    )
+
+
 def percent(share: float | None) -> str:
     """Return a share in words of a sentence."""
     if share is None or share != share:

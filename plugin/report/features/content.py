@@ -156,13 +156,15 @@ class FeatureReport:
     consistency : tuple of Consistency
         Of the map on the common scale, unscaled, and on a scale of each sample.
     skill : SkillFacts or None
-        None where no window could be predicted again.
+        None where no window could be predicted again, or none was to be.
     values : mapping of str to sequence of numpy.ndarray
         By leading feature its values in the samples of each class.
     picture : FeaturePicture or None
         Maps.
     last_layer : bool
         Whether the layer is the last one, whose map follows the logit by construction.
+    left_out : bool
+        Whether windows were to be predicted again with features left out.
     sections : tuple of Section
         Further parts: short list and distributions.
     extra : mapping
@@ -190,6 +192,7 @@ class FeatureReport:
     values: Mapping[str, Sequence[np.ndarray]]
     picture: FeaturePicture | None
     last_layer: bool
+    left_out: bool = True
     sections: tuple[Section, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)

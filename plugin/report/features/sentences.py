@@ -24,9 +24,8 @@ def percent(value: float) -> str:
 def _how_many(report: FeatureReport) -> str:
     facts, features = report.skill, len(report.rows)
     if facts is None:
-        return (
-            f"Layer {report.layer} has {features} features; no window of the scene could be predicted again."
-        )
+        failed = "; no window of the scene could be predicted again" if report.left_out else ""
+        return f"Layer {report.layer} has {features} features{failed}."
     number = facts.smallest.get("mean")
     what = (
         "logit and the map, and of its accuracy against the labels" if facts.labelled else "logit and the map"

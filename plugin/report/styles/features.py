@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .layers import diverging_style
-from .qml import LegendEntry, pseudo_colour_renderer, raster_style
+from .qml import LegendEntry, outline_style, pseudo_colour_renderer, raster_style
 
 _RAMP = ("#ffffff", "#fee391", "#fe9929", "#cc4c02", "#662506")
 
@@ -38,3 +38,8 @@ def contribution_style(
     """Return the style of a feature's contribution: purple against, orange for the class."""
     limits = (f"{feature} speaks against {target}", f"{feature} speaks for {target}")
     return diverging_style(limit, limits, band=band, start_time=start_time)
+
+
+def outlier_style(start_time: str | None = None) -> str:
+    """Return the style of outlier samples: a blue outline, which the maps do not hold."""
+    return outline_style("#0072b2", 0.5, start_time)

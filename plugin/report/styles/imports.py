@@ -7,7 +7,6 @@ file more for each other band, to be chosen in the layer's properties (Style, Lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree
 
 from ...networks.standard_channels import STANDARD_CHANNELS
 from .charts import Table, chart_class_style, chart_concentration_style
@@ -17,7 +16,7 @@ from .layers import (
     channel_style,
     concentration_style,
 )
-from .qml import DOCTYPE, polygon_style, style_text, timed
+from .qml import outline_style
 
 # Limits of greys by the name of a band: distance classes, winds, temperatures, water in the air.
 _RANGES = {
@@ -83,12 +82,4 @@ def raster_styles(
 
 def footprint_style(start_time: str | None = None) -> str:
     """Return the style of a scene's footprint: an orange outline, through which the scene is seen."""
-    filled = polygon_style(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
-    root = ElementTree.fromstring(filled[len(DOCTYPE) :])
-    changes = {"style": "no", "outline_color": "230,110,0,255", "outline_width": "0.6"}
-    for element in root.iter():
-        key = "value" if element.tag == "Option" else "v"
-        name = element.get("name" if element.tag == "Option" else "k")
-        if element.tag in ("Option", "prop") and name in changes:
-            element.set(key, changes[name])
-    return timed(style_text(root), start_time)
+    return outline_style("#e66e00", 0.6, start_time)

@@ -198,6 +198,19 @@ def polygon_style(renderer: ElementTree.Element, colours: Sequence[str | None]) 
     return style_text(root)
 
 
+def outline_style(colour: str, width_mm: float, start_time: str | None = None) -> str:
+    """Return the style of polygons that are outlines, through which the scene is seen."""
+    filled = polygon_style(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
+    root = ElementTree.fromstring(filled[len(DOCTYPE) :])
+    changes = {"style": "no", "outline_color": _rgba(colour), "outline_width": f"{width_mm:g}"}
+    for element in root.iter():
+        key = "value" if element.tag == "Option" else "v"
+        name = element.get("name" if element.tag == "Option" else "k")
+        if element.tag in ("Option", "prop") and name in changes:
+            element.set(key, changes[name])
+    return timed(style_text(root), start_time)
+
+
 def style_text(root: ElementTree.Element) -> str:
     """Return a style as the text of its file."""
     ElementTree.indent(root)

@@ -9,7 +9,17 @@ import pytest
 from floelens.plugin.algorithms.framework.base import Destinations
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.tests.plugin.jobs.conftest import simulate
-from qgis.core import QgsFeature, QgsGeometry, QgsPointXY, QgsProcessingContext, QgsVectorLayer
+from qgis.core import (
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import Qt
 
 CLASSES = ("young ice", None, "", "old ice", "1")
 
@@ -28,8 +38,10 @@ def run(provider, packages, scene, monkeypatch):
     monkeypatch.setenv("FLOELENS_MODELS", str(packages))
     inputs = {"SAR": scene.sar, "MWR": scene.mwr, "MODEL": "trial-type", "CLASS": "old ice"}
 
-    def call(context: QgsProcessingContext | None = None, **parameters) -> dict:
-        return processing.run("floelens:features", {**inputs, **parameters}, context=context)
+    def call(context: QgsProcessingContext, feedback: QgsProcessingFeedback, **parameters) -> dict:
+        return processing.run(
+            "floelens:features", {**inputs, **parameters}, context=context, feedback=feedback
+        )
 
     return call
 
@@ -48,18 +60,47 @@ def strips(scene) -> QgsVectorLayer:
     return layer
 
 
-def test_only_polygons_with_a_class_have_a_label(run, scene, tmp_path):
+class Texts(QgsProcessingFeedback):
+    """Keeps how far a run was, in %, when each step began."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.began: dict[str, float] = {}
+
+    def setProgressText(self, text):  # noqa: N802
+        """Keep it."""
+        self.began.setdefault(text.split(",")[0], self.progress())
+
+
+def test_only_polygons_with_a_class_have_a_label_and_layers_say_what_they_show(run, scene, tmp_path):
     report = tmp_path / "report.html"
+    files = {"OUTPUT": str(tmp_path / "cam.tif"), "OUTLIERS": str(tmp_path / "odd.gpkg")}
+    project, context, feedback = QgsProject(), QgsProcessingContext(), Texts()
+    context.setProject(project)
+    descriptions = {"OUTPUT": "Class activation map", "OUTLIERS": "Outlier samples"}
+    for name, path in files.items():
+        details = QgsProcessingContext.LayerDetails(descriptions[name], project, name)
+        context.addLayerToLoadOnCompletion(path, details)
+    zones = {"SAMPLES": "polygons", "ZONES": strips(scene), "ZONE_FIELD": "ice"}
     found = run(
-        SAMPLES="polygons",
-        ZONES=strips(scene),
-        ZONE_FIELD="ice",
-        REPORT=str(report),
-        OUTPUT=str(tmp_path / "cam.tif"),
+        context, feedback, **zones, **files, REPORT=str(report), NETWORK_LAYER="scales.3", CAM="gradcam"
     )
     assert found["SAMPLE_COUNT"] == len(CLASSES)
     page = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))
     assert [row["labelled"] for row in page["classes"]] == [0, 2, 1]
+    assert feedback.began["Analysing the samples"] >= 90 > feedback.began["Leaving features out"]
+    for name, kind in (("OUTLIERS", QgsVectorLayer), ("OUTPUT", QgsRasterLayer)):
+        layer = project.addMapLayer(kind(files[name], descriptions[name]))
+        details = context.layerToLoadOnCompletionDetails(files[name])
+        details.postProcessor().postProcessLayer(layer, context, feedback)
+    nodes = project.layerTreeRoot().findLayers()
+    assert [node.itemVisibilityChecked() for node in nodes] == [True, True]
+    assert [node.name().split(": ")[0] for node in nodes] == [
+        "Outlier samples, scales.3",
+        "Class activation map, scales.3, gradcam",
+    ]
+    outline = nodes[0].layer().renderer().symbol().symbolLayer(0)
+    assert (outline.brushStyle(), outline.strokeColor().name()) == (Qt.NoBrush, "#0072b2")
 
 
 def test_no_polygon_has_a_class_where_no_field_is_given(provider, scene, tmp_path):

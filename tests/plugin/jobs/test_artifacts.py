@@ -40,11 +40,12 @@ def job(scene, packages, folder, name="found", **changes) -> Artifacts:
 
 @pytest.fixture(scope="module", autouse=True)
 def smaller():
-    """Compare with fewer networks and moved maps than users do: the rasters and rows are the same."""
+    """Compare with fewer networks, methods and moved maps than users do: the rasters and rows are the same."""
     core = "floelens.plugin.core.artifacts"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{core}.sensors.REPLICATES", 19)
         patch.setattr(f"{core}.weights.UNTRAINED_IN_PIECES", 3)
+        patch.setattr(f"{core}.maps.COMPARED", ("gradient_x_input", "lrp_zplus"))
         yield
 
 

@@ -243,6 +243,18 @@ def test_pixels_outside_of_the_region_asked_for_are_not_judged_and_those_inside_
     assert study.totals.pixels == inside.sum()
 
 
+@pytest.mark.usefixtures("few_replicates")
+def test_the_band_of_facts_and_the_totals_have_the_same_level():
+    fine = correlated(5, SCENE.rows, SCENE.cols, 1.5)
+    fine[0, 70:76, 70:76] += 6.0
+    needed = CORE.grown(21, within=SCENE)
+    study = Study(Analytic(SCENE), SCENE, [CORE], Settings(("null_input",), level=0.3))
+    maps = study.look(patch_of(fine[(slice(None), *needed.slices())], needed), CORE)
+    bands = dict(zip(Layout().corrected, Layout(level=0.3).corrected_bands(maps)))
+    assert np.count_nonzero(bands["fact"] == 255.0) == study.totals.significant_pixels
+    assert study.totals.significant_pixels > np.count_nonzero(bands["q_value"] <= 0.05) > 0
+
+
 def cells_with_a_loud_one(patch, window):
     """Return the square of a cell's value, but five times as much at one cell."""
     here = window.coarser(8).slices(patch.window.coarser(8))

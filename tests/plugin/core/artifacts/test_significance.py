@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from floelens.plugin.core.artifacts.experiments import _cropped_products
 from floelens.plugin.core.artifacts.fields import corrected
 from floelens.plugin.core.artifacts.inputs import Surrogates, capped, flipped, moved, robust_bounds
 from floelens.plugin.core.artifacts.significance import (
@@ -13,6 +14,7 @@ from floelens.plugin.core.artifacts.significance import (
     pooled_p,
     rank_correlation,
     rank_p,
+    smooth,
 )
 from floelens.plugin.core.artifacts.structure import COLUMNS, Place, structure_of, take_apart
 from floelens.plugin.ground.window import Window
@@ -58,6 +60,51 @@ def test_p_values_of_structure_are_uniform_where_null_maps_are_stationary(sigma)
     for part, p_values in found.items():
         spread = np.random.default_rng(1).uniform(0, 1 / 80, 500)  # p-values lie on a grid of 1/80
         assert stats.kstest(np.array(p_values) - spread, "uniform").pvalue > 0.01, part
+
+
+def planes(random, number: int, side: int = 32) -> np.ndarray:
+    """Return planes of random slopes, as smooth fields are in a small window: moved, each looks the same."""
+    down, across = np.mgrid[:side, :side] / side
+    slopes = random.normal(size=(2, number, 1, 1))
+    return 10.0 + slopes[0] * down + slopes[1] * across
+
+
+def test_fields_that_are_smooth_over_a_window_have_no_structure_of_their_own():
+    place = Place(0, 0, 32, 32)
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        statistics = structure_of(planes(random, 19), place, 39, random).statistics
+        local = largest_standardised(statistics[:, COLUMNS["local"][:2]])
+        assert rank_p(local[0], local[1:]) > 0.05
+
+
+def test_what_two_translations_leave_is_no_artifact_where_it_is_smooth_and_is_one_where_it_stays():
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        found = largest_standardised(_cropped_products(*planes(random, 2), 39, random))
+        assert rank_p(found[0], found[1:]) > 0.05
+    stays, first, second = (correlated(seed, 48, 48, 3.0, 1)[0] for seed in range(3))
+    products = _cropped_products(stays + 0.3 * first, stays + 0.3 * second, 149, random)
+    assert rank_p(products[0, 0], products[1:, 0]) < 0.02
+
+
+def test_no_pixel_is_called_fact_where_the_field_is_too_smooth_for_its_window():
+    place = Place(0, 0, 64, 64)
+    for seed in (1, 4, 11):
+        fields = correlated(seed, 64, 64, 16.0)
+        draws = Surrogates(patch_of(fields), seed)
+        maps = np.stack([draws.draw(n).fine[0] for n in range(19)])
+        found = corrected(fields[0], maps, structure_of(maps, place, 2, np.random.default_rng(seed)), place)
+        assert found.smooth
+        assert (found.q_values == 1.0).all()
+        assert found.p_values.min() < 1.0
+
+
+@pytest.mark.parametrize(("sigma", "expected"), [(0.0, False), (2.0, False), (6.0, True), (16.0, True)])
+def test_a_field_is_too_smooth_where_half_of_its_correlation_reaches_a_tenth_of_the_window(sigma, expected):
+    # Half of the correlation of a field smoothed by sigma is left at 1.67 sigma: 3.3, 10 and 27 of 64 pixels.
+    fields = correlated(0, 19 * 64, 64, sigma, 1).reshape(19, 64, 64)
+    assert smooth(fields) == expected
 
 
 @pytest.mark.slow

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from floelens.plugin.core.features.samples import FeatureSamples
+from floelens.plugin.ground.errors import Cancelled
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.geometry.grid import Grid
+from floelens.plugin.io.rasters.writer import Outputs
 from floelens.plugin.jobs.features.analysis import (
     distributions_of,
     feature_table,
     further_sections,
+    outliers_of,
     short_lists_of,
 )
+from floelens.plugin.jobs.features.maps import write_outliers
 from floelens.plugin.report.features.distributions import findings_sentences
 from floelens.plugin.report.page.html import render
 from floelens.plugin.report.page.short_lists import short_list_section
@@ -47,7 +56,7 @@ def samples_of(seed: int = 3, **planted_in) -> FeatureSamples:
 
 def test_what_is_planted_is_said_in_sentences_that_name_it():
     samples = samples_of(confounder=4, duplicate=(2, 7), dead=9, outlier=100)
-    sections, extra = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
+    sections, extra, _ = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
     said = findings_sentences(extra["distributions"])
     assert said[0].startswith("Confounder: f04 follows the incidence angle, whatever the ice")
     assert "Column" not in said[0]
@@ -81,7 +90,7 @@ def test_what_two_scenes_cannot_tell_is_said_not_to_be_tested():
     assert said.startswith("No feature repeats another, no feature is dead and no sample is unlike")
     assert "Whether a feature is tied to where or when a sample lies was not tested." in said
     assert any("4 scenes cannot tell a dependence from chance" in note for note in found.notes)
-    sections, extra = further_sections(few, np.abs(samples.f).mean(axis=0), 1, 300)
+    sections, extra, _ = further_sections(few, np.abs(samples.f).mean(axis=0), 1, 300)
     checked(render("Features", [said], sections))
     json.loads(json_text(extra))
 
@@ -128,3 +137,22 @@ def test_the_short_list_of_samples_reproduces_their_mean_logits():
     last = short_list_section(replace(lists, called="components"), "s")
     assert "the map's logits" in " ".join(last.text)
     assert short_lists_of(replace(samples, f=np.ones_like(samples.f)), importance) is None
+
+
+def test_the_polygons_of_outliers_are_the_samples_that_the_report_lists(scene, tmp_path):
+    samples = samples_of(outlier=100)
+    *_, odd = further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800)
+    assert outliers_of(samples, 1, 800) == odd  # without a report
+    n, grid = len(samples), SimpleNamespace(grid=Grid.from_file(scene.sar), start_time=None)
+    placed = replace(samples, scene=np.zeros(n, int), bounds=np.tile([10, 20, 30, 40], (n, 1)))
+    with Outputs(Silent()) as outputs:
+        assert write_outliers(outputs, str(tmp_path / "odd.gpkg"), placed, odd, grid) == 1
+    with closing(sqlite3.connect(tmp_path / "odd.gpkg")) as drawn:
+        found = drawn.execute("SELECT sample, features FROM outliers").fetchall()
+    assert found == [("tile 100", ", ".join(odd[0].features))]
+
+
+def test_the_analyses_ask_whether_to_go_on(stopping):
+    samples = samples_of()
+    with pytest.raises(Cancelled):
+        further_sections(samples, np.abs(samples.f).mean(axis=0), 1, 800, progress=stopping)

@@ -95,6 +95,7 @@ def test_a_scale_is_reused_as_it_is_and_refused_for_another_layer(branch, analys
     scale = str(folder / "scale.json")
     again, _ = analysed(tmp_path, ("output", "scale"), network_layer="scales.3", scale_in=(scale,))
     assert (again["SCALE_LOW"], again["SCALE_HIGH"]) == (results["SCALE_LOW"], results["SCALE_HIGH"])
+    assert again["SUMMARY"].startswith("Layer scales.3 has 14 features. ")  # no report: none was left out
     assert (tmp_path / "scale.json").read_bytes() == Path(scale).read_bytes()  # the same scene counts once
     with pytest.raises(ParameterError, match=r"another NETWORK_LAYER \(scales.3, here relu2\)"):
         analysed(tmp_path, ("output",), network_layer="relu2", scale_in=(scale,))

@@ -20,6 +20,7 @@ from floelens.plugin.report.artifacts.report import (
     summary,
 )
 from floelens.plugin.report.artifacts.report import TestRow as Row
+from floelens.plugin.report.artifacts.sentences import smooth_windows
 from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.tests.plugin.report.page_checks import checked
 
@@ -135,6 +136,15 @@ def test_every_number_of_the_table_has_a_unit():
     assert rows[1]["meaning"].endswith("Its sum differs from the explained logit by 2 % of it.")
     assert [row["sensor"] for row in rows] == ["sar", "sar", "radiometry"]
     assert rows[2]["meaning"] == "Radiometry: Null maps look the same everywhere else."
+
+
+def test_windows_too_smooth_for_facts_are_counted_and_each_map_is_said_to_be_corrected_by_itself():
+    assert smooth_windows(0, 12) == ()
+    (some,) = smooth_windows(3, 12)
+    assert some.startswith("3 of 12 windows are too smooth: ")
+    assert some.endswith("No pixel is called fact there; all q-values are 1.")
+    assert smooth_windows(2, 2, "radiometry")[0].startswith("All windows are too smooth (radiometry)")
+    assert "Each map is corrected by itself" in artifact_html(report(CLEAR))
 
 
 def test_what_is_common_by_training_is_never_claimed_beside_a_large_p():
