@@ -79,8 +79,9 @@ def _which(report: FeatureReport) -> str:
             "nothing tells what sets a class apart."
         )
     more = "more" if size > 0 else "less"
+    where = f"samples of {first['differs_most_in']}" if first.get("differs_most_in") else "its samples"
     return (
-        f"What sets {report.target} apart are {listed(leading)}: in its samples the first adds "
+        f"What sets {report.target} apart are {listed(leading)}: in {where} the first adds "
         f"{number_text(abs(float(size)), 3)} {more} to the logit than in all samples."
     )
 
