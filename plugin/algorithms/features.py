@@ -161,7 +161,8 @@ class Features(ExplainingAlgorithm):
                 "TRAINING",
                 "Names of training scenes",
                 "Part of the names of the scenes that the network was trained on, as in 2018: the report then compares "
-                "them with all others, class by class, and says whether the network is overfitted.",
+                "them with all others, class by class, and says whether the network is overfitted. That takes at "
+                "least 8 scenes.",
                 advanced=True,
             ),
         )

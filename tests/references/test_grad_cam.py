@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from unittest.mock import MagicMock
@@ -23,14 +24,20 @@ ABSENT = (
     "cv2", "sklearn", "sklearn.decomposition", "torchvision", "torchvision.transforms",
     "torchvision.transforms.functional", "tqdm", "requests", "PIL",
 )  # fmt: skip
-for name in ABSENT:
-    first = name.partition(".")[0]
-    if isinstance(sys.modules.get(first), MagicMock) or importlib.util.find_spec(first) is None:
-        sys.modules[name] = MagicMock()
-grad_cam = pytest.importorskip("pytorch_grad_cam", reason="it is not installed: run make test-references")
-
 REVERSED = Target(head="type", class_name="water", reference_class="old ice")
 CAMS = {"gradcam": "GradCAM", "gradcam_plus_plus": "GradCAMPlusPlus", "xgradcam": "XGradCAM"}
+
+
+@pytest.fixture
+def grad_cam(monkeypatch):
+    """Return the package; what stands in for libraries that it does not need is gone after the test."""
+    if importlib.util.find_spec("pytorch_grad_cam") is None:
+        pytest.skip("pytorch_grad_cam is not installed: run make test-references")
+    for name in ABSENT:
+        first = name.partition(".")[0]
+        if isinstance(sys.modules.get(first), MagicMock) or importlib.util.find_spec(first) is None:
+            monkeypatch.setitem(sys.modules, name, MagicMock())
+    return importlib.import_module("pytorch_grad_cam")
 
 
 class Explained(nn.Module):
@@ -46,7 +53,7 @@ class Explained(nn.Module):
 
 @pytest.mark.parametrize("cam", CAMS)
 @pytest.mark.parametrize(("layer", "target"), [("relu1", TYPE), ("relu2", REVERSED)])
-def test_a_map_of_a_whole_scene_is_that_of_pytorch_grad_cam(cam, layer, target):
+def test_a_map_of_a_whole_scene_is_that_of_pytorch_grad_cam(grad_cam, cam, layer, target):
     scene, runner = tiny_scene(gaps=False), runner_of(TinyFusion(), "float64")
     analysis, sink = analysis_of(runner, layer, target), ListSink()
     whole = Regions(("scene",), lambda window: np.zeros((window.rows, window.cols), np.int32))

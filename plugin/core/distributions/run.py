@@ -290,7 +290,7 @@ def _notes(
     if few:
         yield (
             f"Whether features follow {', '.join(few)} was not tested: {scenes} cannot tell a dependence from chance. "
-            f"Give at least {LEAST_SCENES}, for codes more."
+            f"Give at least {LEAST_SCENES} scenes; codes such as the sub-swath need more."
         )
     if blank:
         yield f"No feature was compared with {', '.join(blank)}, which does not vary in these samples."

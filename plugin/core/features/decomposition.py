@@ -7,8 +7,9 @@ spread over the scene are predicted again for each set, and compared with the wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -114,6 +115,8 @@ class Decomposition:
         All sets.
     features : int
         K.
+    constant_agreement, constant_accuracy : float
+        Of the best map of one class: with the whole network's map, and with the labels (NaN without any).
     """
 
     whole: float
@@ -122,6 +125,8 @@ class Decomposition:
     windows: int
     rows: tuple[KeptSkill, ...]
     features: int
+    constant_agreement: float
+    constant_accuracy: float
 
     def curve(self, fill: str) -> list[KeptSkill]:
         """Return the top sets from the smallest to the largest."""
@@ -140,12 +145,20 @@ class Decomposition:
     def smallest(self, fill: str) -> KeptSkill | None:
         """Return the smallest top set from which on the skill is kept; None where none is.
 
-        Kept are :data:`KEPT_SKILL` of the skill and of the map: another map may be as right by chance. Where the rest
-        of the network keeps as much without any of the features, that is the set of none.
+        Kept are :data:`KEPT_SKILL` of the logit's variance, and of what map and accuracy are above those of the best
+        map of one class: where all is water, any set maps water; and another map may be as right by chance. Where the
+        rest of the network keeps as much without any of the features, that is the set of none.
         """
 
+        def beyond(value: float, whole: float, constant: float) -> bool:
+            return value - constant >= KEPT_SKILL * (whole - constant)
+
         def keeps(row: KeptSkill) -> bool:
-            return row.skill >= KEPT_SKILL * self.whole and row.agreement >= KEPT_SKILL
+            right = beyond(row.accuracy, self.whole, self.constant_accuracy) if self.labelled else True
+            return row.r2 >= KEPT_SKILL and beyond(row.agreement, 1.0, self.constant_agreement) and right
+
+        if self.labelled and not self.whole > self.constant_accuracy:
+            return None  # there is no skill to keep
 
         none = self.without(fill)
         if none is not None and keeps(none):
@@ -204,6 +217,8 @@ class _Counts:
     def __init__(self) -> None:
         self.squares = 0.0
         self.agreeing = self.right = 0
+        self.mapped: Counter[int] = Counter()
+        self.labels: Counter[int] = Counter()
 
     def add(
         self,
@@ -274,6 +289,8 @@ def decompose(
         for key, (changed, classes) in results.items():
             counts[key].add(changed, logit, classes, mapped, known)
         whole.add(logit, logit, mapped, mapped, known)
+        whole.mapped.update(mapped.tolist())
+        whole.labels.update(known[known >= 0].tolist())
         total, squares = total + float(logit.sum()), squares + float((logit**2).sum())
         pixels, labelled, used = pixels + len(logit), labelled + int((known >= 0).sum()), used + 1
         progress.report((done + 1) / len(tiles), "Leaving features out")
@@ -282,7 +299,16 @@ def decompose(
     variance = squares - total**2 / pixels
     rows = _rows(sets, counts, pixels, labelled, variance)
     skill = whole.right / labelled if labelled else 1.0
-    return Decomposition(skill, labelled > 0, pixels, used, tuple(rows), len(means))
+    return Decomposition(
+        skill,
+        labelled > 0,
+        pixels,
+        used,
+        tuple(rows),
+        len(means),
+        max(whole.mapped.values()) / pixels,
+        max(whole.labels.values()) / labelled if labelled else np.nan,
+    )
 
 
 def _position(seeding: Seeding) -> int:
@@ -292,9 +318,7 @@ def _position(seeding: Seeding) -> int:
 
 
 def _read(source: Source, plan: Plan, tile: Tile) -> Patch:
-    import dataclasses
-
-    return dataclasses.replace(source.read(tile.read), scene=plan.scene)
+    return replace(source.read(tile.read), scene=plan.scene)
 
 
 def _explained(patch: Patch, seeding: Seeding, tile: Tile) -> np.ndarray:

@@ -54,6 +54,17 @@ class Importance:
         sizes = np.abs(self.difference)
         return np.nanmax(sizes[known], axis=0) if wanted == PREDICTED else sizes[wanted]
 
+    def leading_class(self, wanted: int) -> np.ndarray | None:
+        """Return in which class each feature differs most from all samples (K,); the wanted one where there is one.
+
+        None where :meth:`contrast` is.
+        """
+        if self.contrast(wanted) is None:
+            return None
+        if wanted != PREDICTED:
+            return np.full(len(self.overall), wanted)
+        return np.where(self.class_samples[:, None] > 0, np.abs(self.difference), -1.0).argmax(axis=0)
+
     def order(self, wanted: int) -> np.ndarray:
         """Return the features, the most important first: by |IM_diff|, or |IM_all| where that is undefined."""
         sizes = self.contrast(wanted)

@@ -17,7 +17,7 @@ import numpy as np
 
 from .moments import Moments
 from .reproduction import SUFFICIENT, Reproduction, reproduction, suffices
-from .skill import AT_MEAN, AT_ZERO, LabelledPixels, skill_curve, suffices_for_skill
+from .skill import AT_MEAN, AT_ZERO, LabelledPixels, constant_skill, skill_curve, suffices_for_skill
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class ShortList:
     skill, skill_at_zero : numpy.ndarray
         (m + 1,), against labels; empty without.
     needed_for_skill, needed_for_skill_at_zero : int or None
-        How many keep 99 % of the skill of all components.
+        How many keep 99 % of the skill of all components above that of a constant map; None where all have none.
     """
 
     by: str
@@ -104,11 +104,12 @@ def ordered(values: np.ndarray, tie: np.ndarray) -> np.ndarray:
 
 
 def _of_skill(pixels: LabelledPixels, order: np.ndarray, needed: float) -> dict[str, Any]:
+    constant = constant_skill(pixels)
     mean, zero = (skill_curve(pixels, order, fill) for fill in (AT_MEAN, AT_ZERO))
     return {
         "measure": pixels.measure,
         "skill": mean,
         "skill_at_zero": zero,
-        "needed_for_skill": suffices_for_skill(mean, pixels.measure, needed),
-        "needed_for_skill_at_zero": suffices_for_skill(zero, pixels.measure, needed),
+        "needed_for_skill": suffices_for_skill(mean, pixels.measure, needed, constant),
+        "needed_for_skill_at_zero": suffices_for_skill(zero, pixels.measure, needed, constant),
     }

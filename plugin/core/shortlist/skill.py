@@ -63,20 +63,39 @@ def skill_curve(pixels: LabelledPixels, order: np.ndarray, fill: str = AT_MEAN) 
     return np.array([_skill(pixels, logits) for logits in _logits(pixels, order, fill)])
 
 
-def suffices_for_skill(curve: np.ndarray, measure: str, kept: float) -> int:
-    """Return the smallest k from which on a curve keeps a part of the skill of all components.
+def constant_skill(pixels: LabelledPixels) -> float:
+    """Return the skill of the best constant map: of the commonest class, or of the mean label."""
+    if pixels.measure == "accuracy":
+        return float(np.unique(pixels.labels, return_counts=True)[1].max() / len(pixels.labels))
+    return float(pixels.labels.std()) * (100.0 if pixels.kind == "sigmoid" else 1.0)
+
+
+def suffices_for_skill(curve: np.ndarray, measure: str, kept: float, constant: float) -> int | None:
+    """Return the smallest k from which on a curve keeps a part of the skill above that of a constant map.
+
+    What counts is the accuracy above that of the best constant map, or the part of its mean squared error that is
+    removed.
 
     Parameters
     ----------
     curve : numpy.ndarray
         As of :func:`skill_curve`.
     measure : {'accuracy', 'rmse'}
-        What it holds: an accuracy may fall to `kept` times that of all, an error may rise to 1/`kept` times theirs.
+        What it holds.
     kept : float
         The part.
+    constant : float
+        As of :func:`constant_skill`.
+
+    Returns
+    -------
+    int or None
+        None where all components map no better than a constant does.
     """
-    whole = curve[-1]
-    good = curve >= kept * whole if measure == "accuracy" else curve <= whole / kept
+    gain = curve - constant if measure == "accuracy" else constant**2 - np.square(curve)
+    if not gain[-1] > 0:
+        return None
+    good = gain >= kept * gain[-1]
     bad = np.flatnonzero(~good[:-1])
     return int(bad[-1]) + 1 if len(bad) else 0
 

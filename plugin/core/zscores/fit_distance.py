@@ -217,7 +217,38 @@ def _worse_than_constant(fit: Estimation, score: np.ndarray, corner: np.ndarray)
     shares = (information.labels.score[:, 0] + information.labelled.means) / n
     shares = np.append(shares, 1.0 - shares) if layer.kind == "sigmoid" else shares
     constant = n * float(special.xlogy(shares, np.maximum(shares, 0.0)).sum())
-    return constant > information.labels.fit.log_likelihood + 0.5 * float(score @ corner @ score)
+    fitted = information.labels.fit
+    gain = 0.5 * float(score @ corner @ score)
+    # Where predictions saturate, a step made of their information gains anything at all.
+    if layer.kind == "sigmoid":
+        predicted = float(information.labelled.means[0]) / n
+        gain = min(gain, n * most_gained(float(shares[0]), predicted, fitted.variance / n))
+    elif fitted.log_likelihood + gain > 0:  # likelier than certain: what the step gains a constant map counts
+        gain = n * float(special.rel_entr(shares, information.labelled.means / n).sum())
+    return constant > fitted.log_likelihood + gain
+
+
+def most_gained(labelled: float, predicted: float, variance: float) -> float:
+    r"""Return the most that moving the intercept of a sigmoid can add to the mean log-likelihood.
+
+    Moved by d it adds :math:`d\bar y-E\log(1+p(e^d-1))`. Of all predictions with the mean m and the mean square s
+    that is largest for a share :math:`w=m^2/s` of them at :math:`x=s/m` and the others at 0 (of d > 0; of d < 0 for
+    1 - p and 1 - y), where its maximum is w times the Kullback-Leibler divergence of :math:`\bar y/w` from x.
+
+    Parameters
+    ----------
+    labelled, predicted : float
+        Mean label and mean prediction, 0 to 1.
+    variance : float
+        Mean of p(1 - p).
+    """
+    y, p = (labelled, predicted) if labelled >= predicted else (1.0 - labelled, 1.0 - predicted)
+    square = max(p - variance, p * p)
+    share = p * p / square if square > 0 else 0.0
+    if share <= y:
+        return float("inf") if share < 1.0 else -float(np.log(p))
+    asked, held = y / share, square / p
+    return share * float(special.rel_entr(asked, held) + special.rel_entr(1.0 - asked, 1.0 - held))
 
 
 def _widened(estimate: Estimate, robust: np.ndarray) -> float | None:

@@ -138,7 +138,7 @@ def short_lists_of(
         samples.features,
         tuple(sensors) or ("",) * len(samples.features),
         listed_orders(samples.features, lists),
-        counted=f", over the mean logits of {len(samples)} samples",
+        counted=f", over the means of {len(samples)} samples",
         called=called,
     )
 

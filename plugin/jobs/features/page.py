@@ -53,8 +53,7 @@ def table(
         (K,), bool: in the top share.
     """
     order = importance.order(wanted)
-    contrast = importance.contrast(wanted)
-    difference = importance.difference[wanted] if wanted >= 0 else contrast
+    leading = importance.leading_class(wanted)
     components = card.components if shape.name == COMPONENTS else ()
     columns = class_columns(samples.classes)
     spread = samples.f.std(axis=0)
@@ -68,7 +67,8 @@ def table(
                 "sensor": part.sensor if part else "",
                 "scale": part.scale if part else "",
                 "kept": bool(kept[number]),
-                "im_diff": None if contrast is None or difference is None else float(difference[number]),
+                "im_diff": None if leading is None else float(importance.difference[leading[number], number]),
+                "differs_most_in": "" if leading is None else samples.classes[leading[number]],
                 "im_all": float(importance.overall[number]),
                 **{column: _number(importance.by_class[c, number]) for c, column in enumerate(columns)},
                 "sd": float(spread[number]),
@@ -142,6 +142,7 @@ def skill_facts(found: Decomposition | None) -> SkillFacts | None:
         found.windows,
         rows,
         {fill: row.number if row else None for fill, row in smallest.items()},
+        found.constant_accuracy if found.labelled else found.constant_agreement,
     )
 
 

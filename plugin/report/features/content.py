@@ -97,7 +97,10 @@ class SkillFacts:
     rows : tuple of SkillRow
         All sets.
     smallest : mapping of str to (int or None)
-        By fill the smallest top set that keeps 99 % of the skill.
+        By fill the smallest top set that keeps 99 % of the logit's variance, of the map, and of the skill above that
+        of the best map of one class.
+    constant : float
+        Skill of the best map of one class.
     """
 
     whole: float
@@ -106,6 +109,7 @@ class SkillFacts:
     windows: int
     rows: tuple[SkillRow, ...]
     smallest: Mapping[str, int | None]
+    constant: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from .sentences import percent, summary
 
 FORMAT = "floelens-features-report"
 FORMAT_VERSION = 1
-_STRINGS = ("feature", "sensor", "scale", "kept")
+_STRINGS = ("feature", "sensor", "scale", "kept", "differs_most_in")
 _WHOLE = ("rank",)
 PRINTED_ROWS = 40
 _NOT_PRINTED = ("rank", "sd", "mean_activation")  # of the table, which the CSV has all of

@@ -27,11 +27,20 @@ def _how_many(report: FeatureReport) -> str:
         failed = "; no window of the scene could be predicted again" if report.left_out else ""
         return f"Layer {report.layer} has {features} features{failed}."
     number = facts.smallest.get("mean")
-    what = "map, and of its accuracy against the labels" if facts.labelled else "map"
+    what = (
+        "logit and the map, and of its accuracy against the labels" if facts.labelled else "logit and the map"
+    )
+    judged = f"judged on {facts.windows} windows of the mapped scene, {facts.pixels} pixels"
+    if facts.labelled and facts.whole <= facts.constant:
+        return (
+            f"How few features of layer {report.layer} keep the skill cannot be said: the whole network is right in "
+            f"{percent(facts.whole)} of the labelled pixels, a map of one class in "
+            f"{percent(facts.constant)} ({judged}); {_top(facts)}."
+        )
     if number == 0:
         return (
             f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
-            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides."
+            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides ({judged})."
         )
     if number is None:
         start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
@@ -40,7 +49,7 @@ def _how_many(report: FeatureReport) -> str:
         start = (
             f"{number} of the {features} features of layer {report.layer} ({share}) keep 99 % of the {what}"
         )
-    return f"{start}; {_top(facts)}."
+    return f"{start} ({judged}); {_top(facts)}."
 
 
 def _top(facts: SkillFacts) -> str:
@@ -70,8 +79,9 @@ def _which(report: FeatureReport) -> str:
             "nothing tells what sets a class apart."
         )
     more = "more" if size > 0 else "less"
+    where = f"samples of {first['differs_most_in']}" if first.get("differs_most_in") else "its samples"
     return (
-        f"What sets {report.target} apart are {listed(leading)}: in its samples the first adds "
+        f"What sets {report.target} apart are {listed(leading)}: in {where} the first adds "
         f"{number_text(abs(float(size)), 3)} {more} to the logit than in all samples."
     )
 

@@ -39,7 +39,7 @@ class ListedOrder:
     skill, skill_at_zero : tuple of float
         Against labels.
     needed_for_skill, needed_for_skill_at_zero : int or None
-        How many keep 99 % of the skill.
+        How many keep 99 % of the skill above that of a constant map; None where all have none.
     """
 
     by: str
@@ -77,7 +77,8 @@ class ShortLists:
     unit : str
         Of the root mean square error.
     called : str
-        What they are, in the plural: ``components`` of the last layer, or ``features`` of another one.
+        What they are, in the plural: ``components`` of the last layer, or ``features`` of another one, which add up to
+        its class activation map and not to the logit.
     """
 
     head: str
@@ -89,19 +90,25 @@ class ShortLists:
     unit: str = ""
     called: str = "components"
 
+    @property
+    def reproduced(self) -> str:
+        """What they add up to."""
+        return "logits" if self.called == "components" else "class activation map"
+
 
 def short_list_sentence(lists: ShortLists) -> str:
     """Return how few components reproduce the map, in a sentence."""
     first, number = lists.orders[0], len(lists.components)
+    what = "the map's logits" if lists.reproduced == "logits" else f"the {lists.reproduced}"
     named = listed(list(first.names[: min(first.needed or 0, _NAMED)]))
     if first.needed is None:
-        return "The logits of this map do not vary, so no component is needed to reproduce them."
+        return f"Nothing varies in {what}, so no component is needed to reproduce it."
     if first.needed == number:
-        return f"There is no short list: all {number} {lists.called} are needed to reproduce 99 % of the map's logits."
+        return f"There is no short list: all {number} {lists.called} are needed to reproduce 99 % of {what}."
     more = f", the first of them {named}" if first.needed > _NAMED else f": {named}"
     return (
-        f"By {ORDERS[first.by]}, {first.needed} of {number} {lists.called} reproduce 99 % of what varies in the map's "
-        f"logits{more}."
+        f"By {ORDERS[first.by]}, {first.needed} of {number} {lists.called} reproduce 99 % of what varies in "
+        f"{what}{more}."
     )
 
 
@@ -114,24 +121,32 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
             "can explain it."
         )
     picture = figures.svg(
-        curves(lists), f"{name}k", "R² of the logits, and skill, against the number of components"
+        curves(lists),
+        f"{name}k",
+        f"R² of the {lists.reproduced}, and skill, against the number of {lists.called}",
     )
     return Section(
         f"The short list: how few {lists.called} make this map{suffix}",
         text=tuple(text),
         points=(
-            "R² is 1 where the components kept reproduce every logit, with their trained weights and the others held "
-            f"at their mean{lists.counted}. It can fall while components that cancel each other come in one by one.",
+            f"R² is 1 where those kept reproduce the {lists.reproduced} everywhere, with their trained weights and "
+            f"the others held at their mean{lists.counted}. It can fall while those that cancel each other come "
+            "in one by one.",
             "At zero: the others add nothing at all, as the authors of integrated feature analysis test it. Fitted: "
-            "the weights of the kept ones are fitted to the logits anew, which is the most that they can tell.",
+            f"the weights of the kept ones are fitted to the {lists.reproduced} anew, which is the most that they can "
+            "tell.",
             *([_GROUPS] if any(each.by == GROUP for each in lists.orders) else []),
         ),
-        figures=(Figure(picture, _CAPTION + _SKILL_CAPTION * bool(lists.labelled)),),
+        figures=(
+            Figure(
+                picture, f"R² of the {lists.reproduced}" + _CAPTION + _SKILL_CAPTION * bool(lists.labelled)
+            ),
+        ),
         tables=(
             Table(
                 _shown(_ORDERS_TABLE, lists.orders),
                 _order_rows(lists),
-                "How many components suffice for 99 %",
+                f"How many {lists.called} suffice for 99 %",
             ),
             Table(
                 _ranks_columns(lists),
@@ -177,7 +192,7 @@ def rank_rows(lists: ShortLists) -> list[dict[str, Any]]:
 
 def curves(lists: ShortLists) -> Picture:
     """Draw what the first k components reach against k, a line an order: R² of the logits, then skill with labels."""
-    panels = [("r2", "needed", "R² of the logits")]
+    panels = [("r2", "needed", f"R² of the {lists.reproduced}")]
     if lists.labelled:
         what = "accuracy" if lists.orders[0].measure == "accuracy" else f"RMSE, {lists.unit or 'label units'}"
         panels.append(("skill", "needed_for_skill", what))
@@ -222,17 +237,21 @@ def _comparison(lists: ShortLists) -> list[str]:
 
 def _skill(lists: ShortLists) -> list[str]:
     first = lists.orders[0]
-    if not lists.labelled or first.needed_for_skill is None:
+    if not lists.labelled:
         return []
+    if first.needed_for_skill is None:
+        return [
+            f"Against {lists.labelled} labelled pixels all {lists.called} map no better than a constant does."
+        ]
     k, whole = first.needed_for_skill, first.skill[-1]
     if first.measure == "accuracy":
         size = f"accuracy {_percent(first.skill[k])} instead of {_percent(whole)}"
     else:
         unit = f" {lists.unit}" if lists.unit else ""
         size = f"RMSE {number_text(first.skill[k], 3)}{unit} instead of {number_text(whole, 3)}{unit}"
-    few = "without any component (the others, at their mean, map as well)" if k == 0 else f"with {k} of them"
     return [
-        f"Against the labels, 99 % of the skill is kept {few}: {size}. Compared are {lists.labelled} labelled pixels."
+        f"Against the labels, 99 % of the skill above that of a constant map is kept with {k} of them: {size}. "
+        f"Compared are {lists.labelled} labelled pixels."
     ]
 
 
@@ -269,17 +288,18 @@ def _ranks_columns(lists: ShortLists) -> tuple[tuple[str, str], ...]:
 
 _GROUPS = "Components of one group come together in the order of the Wald test, by |z| within it."
 _CAPTION = (
-    "R² of the logits with the first k components of each order, the others at their mean. Points: where 99 % (grey "
+    " with the first k of each order, the others at their mean. Points: where 99 % (grey "
     "line) is reached for good."
 )
 _SKILL_CAPTION = (
-    " Beside it the skill against the labels; points: where 99 % of the skill of all is reached for good."
+    " Beside it the skill against the labels; points: where 99 % of the skill of all above "
+    "that of a constant map is reached for good."
 )
 _ORDERS_TABLE = (
     ("order", "order"),
     ("needed", "others at their mean"),
     ("needed_at_zero", "others at zero"),
-    ("needed_refitted", "weights fitted to the logits"),
+    ("needed_refitted", "weights fitted anew"),
     ("needed_for_skill", "for the skill, others at their mean"),
     ("needed_for_skill_at_zero", "for the skill, others at zero"),
 )

@@ -7,13 +7,16 @@ import pytest
 import torch
 from floelens.plugin.core.features.decomposition import (
     MEAN,
+    NONE,
     OWN_CLASS,
     RANDOM,
     RANDOM_SETS,
     SHARES,
     TOP,
     ZERO,
+    Decomposition,
     FeatureSet,
+    KeptSkill,
     _Counts,
     _rows,
     decompose,
@@ -58,6 +61,8 @@ def test_skill_is_that_of_the_network_with_the_other_features_set(layer, feature
     with torch.no_grad():
         whole = runner.module(inputs.fine, inputs.coarse)[0, own][:, valid]
         assert found.pixels == int(valid.sum())  # one window holds the whole scene
+        commonest = np.bincount(whole.argmax(0).numpy()).max() / found.pixels
+        assert found.constant_agreement == pytest.approx(commonest, abs=1e-12)
         for share in SHARES:
             for fill, value in ((ZERO, np.zeros(features)), (MEAN, means)):
                 mask = np.zeros(features, bool)
@@ -75,6 +80,22 @@ def test_skill_is_that_of_the_network_with_the_other_features_set(layer, feature
     full = found.curve(ZERO)[-1]
     assert (full.number, full.skill) == (features, 1.0)
     assert found.smallest(ZERO).skill >= 0.99
+
+
+def kept(number: int, r2: float, agreement: float, accuracy: float = np.nan) -> KeptSkill:
+    return KeptSkill(TOP, MEAN, number / 9, number, r2, agreement, accuracy, 1, (0.0, 1.0))
+
+
+def test_a_constant_map_never_keeps_the_map_or_its_skill():
+    nothing = KeptSkill(NONE, MEAN, 0.0, 0, 0.0, 1.0, np.nan, 1, (1.0, 1.0))
+    rows = (nothing, kept(3, 0.7, 1.0), kept(6, 0.995, 1.0), kept(9, 1.0, 1.0))
+    water = Decomposition(1.0, False, 100, 4, rows, 9, 1.0, np.nan)  # all is water: any set maps it
+    assert water.smallest(MEAN).number == 6
+    rows = (kept(3, 0.995, 0.995), kept(6, 0.995, 0.9999), kept(9, 1.0, 1.0))
+    assert Decomposition(1.0, False, 100, 4, rows, 9, 0.98, np.nan).smallest(MEAN).number == 6
+    rows = (kept(3, 0.995, 1.0, 0.92), kept(6, 0.995, 1.0, 0.9399), kept(9, 1.0, 1.0, 0.94))
+    assert Decomposition(0.94, True, 100, 4, rows, 9, 0.5, 0.90).smallest(MEAN).number == 6
+    assert Decomposition(0.94, True, 100, 4, rows, 9, 0.5, 0.94).smallest(MEAN) is None
 
 
 def test_random_sets_are_twenty_of_each_size_and_masks_follow_the_predicted_class():

@@ -107,6 +107,11 @@ def test_importance_is_the_mean_of_correct_samples_and_the_order_that_of_its_dif
     expected = np.argsort(-np.abs(sums[1] / counts[1] - overall))
     np.testing.assert_array_equal(found.order(1), expected)
     assert found.contrast(PREDICTED) is not None
+    # Of the predicted class a feature is named with the class in which it differs most, and with its sign.
+    away = sums / counts[:, None] - overall
+    np.testing.assert_array_equal(found.leading_class(PREDICTED), np.abs(away).argmax(0))
+    np.testing.assert_array_equal(found.leading_class(1), [1, 1])
+    assert replace(found, class_samples=np.array([0, 9])).leading_class(PREDICTED) is None
 
 
 def test_of_one_class_alone_no_feature_is_more_than_another_class_has():

@@ -8,7 +8,12 @@ from floelens.plugin.core.shortlist.importance import importance
 from floelens.plugin.core.shortlist.moments import Moments
 from floelens.plugin.core.shortlist.reproduction import reproduction, suffices
 from floelens.plugin.core.shortlist.run import ordered, short_lists
-from floelens.plugin.core.shortlist.skill import LabelledPixels, skill_curve, suffices_for_skill
+from floelens.plugin.core.shortlist.skill import (
+    LabelledPixels,
+    constant_skill,
+    skill_curve,
+    suffices_for_skill,
+)
 from floelens.plugin.core.zscores.sums.information import Component, OutputLayer
 from floelens.plugin.core.zscores.sums.pixel_sums import pixel_sums
 from scipy import special
@@ -121,9 +126,20 @@ def test_skill_is_that_of_a_map_made_without_the_others(kind, outputs, fill):
 
 
 def test_skill_suffices_where_it_stays_near_that_of_all():
-    assert suffices_for_skill(np.array([0.5, 0.9, 0.7, 0.89, 0.9]), "accuracy", 0.99) == 4
-    assert suffices_for_skill(np.array([30.0, 10.05, 12.0, 10.05, 10.0]), "rmse", 0.99) == 3
-    assert suffices_for_skill(np.array([9.0, 10.0]), "rmse", 0.99) == 0
+    assert suffices_for_skill(np.array([0.5, 0.9, 0.7, 0.89, 0.9]), "accuracy", 0.99, 0.5) == 4
+    assert suffices_for_skill(np.array([30.0, 10.05, 12.0, 10.05, 10.0]), "rmse", 0.99, 30.0) == 3
+
+
+def test_a_constant_map_never_keeps_the_skill():
+    """Of 100 labels 99 are of one class: a constant is right at 99 % of them, and all components at 99.9 %."""
+    assert suffices_for_skill(np.array([0.99, 0.99, 0.999]), "accuracy", 0.99, 0.99) == 2
+    assert suffices_for_skill(np.array([0.99, 0.99]), "accuracy", 0.99, 0.99) is None
+    assert suffices_for_skill(np.array([10.0, 9.95, 9.9]), "rmse", 0.99, 10.0) == 2
+    assert suffices_for_skill(np.array([9.0, 10.0]), "rmse", 0.99, 9.0) is None
+    kinds = {"softmax": np.array([0.0, 2.0, 2.0, 1.0]), "sigmoid": np.array([0.0, 1.0, 0.5, 0.5])}
+    for kind, expected in (("softmax", 0.5), ("sigmoid", 100 * np.sqrt(0.125))):
+        pixels = LabelledPixels(kind, np.zeros((4, 1)), kinds[kind], np.zeros((1, 1)), np.zeros(1))
+        assert constant_skill(pixels) == pytest.approx(expected)
 
 
 def test_importance_is_the_mean_part_of_a_class_less_that_of_all_where_the_map_is_right():

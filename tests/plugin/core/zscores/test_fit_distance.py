@@ -10,7 +10,9 @@ from floelens.plugin.core.zscores.estimation.estimates import Estimation
 from floelens.plugin.core.zscores.fit_distance import (
     CLUSTERS,
     FITTED,
+    _reversed,
     fit_distance,
+    most_gained,
     weights_fitted,
     widening,
     widening_of_wide_blocks,
@@ -21,7 +23,7 @@ from floelens.plugin.core.zscores.sums.clusters import SCENES, BlockLadder
 from floelens.plugin.core.zscores.sums.information import SceneAccumulator
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.score_data import layer
-from scipy import special
+from scipy import optimize, special
 
 
 def scored(output, x, labels, clusters):
@@ -157,6 +159,37 @@ def test_most_random_weights_are_no_fit_where_blocks_are_no_wider_than_the_reach
     found = [weights_fitted(one_reach(seed, reach_km, "random")) for seed in range(12)]
     assert found.count(False) >= 9
     assert found.count(True) == 0
+
+
+def test_no_intercept_gains_more_than_the_bound_and_two_values_reach_it():
+    assert 1000 * most_gained(0.5, 1e-4, 1e-4 * (1 - 1e-4)) == pytest.approx(
+        1000 * (0.5 * np.log(0.5 / 1e-4) + 0.5 * np.log(0.5 / (1 - 1e-4)))
+    )
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        logits, y = draw.normal(draw.normal(0, 4), draw.uniform(0, 4), 50), draw.uniform()
+        if draw.random() < 0.3:
+            logits = np.where(np.arange(50) < 30, -200.0, logits[0])  # a part that says 0, the others alike
+        p = special.expit(logits)
+
+        def lost(d, logits=logits, y=y):
+            return np.mean(np.logaddexp(0, logits + d) - np.logaddexp(0, logits)) - d * y
+
+        truth = -optimize.minimize_scalar(lost, bounds=(-40, 40), method="bounded").fun
+        bound = most_gained(y, p.mean(), (p * (1 - p)).mean())
+        assert bound >= truth - 1e-6
+        if logits[0] == -200.0 and p.mean() < y < 0.4:
+            assert bound == pytest.approx(truth, rel=1e-4)
+
+
+def test_reversed_weights_are_worse_than_a_constant_however_saturated_their_map_is():
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(2000, 1))
+    y = drawn(draw, x, np.array([3.0]))
+    for weight, expected in ((-0.5, True), (0.5, False)):
+        accumulator = SceneAccumulator(layer(np.array([weight]), -9.0))
+        accumulator.add(x, y, {"blocks": np.arange(2000) // 40})
+        assert _reversed(Estimation.of(accumulator.close(), "blocks")) == expected
 
 
 def test_whole_scenes_count_as_one_more_size_of_blocks_where_there_are_many():

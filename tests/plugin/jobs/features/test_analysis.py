@@ -25,6 +25,7 @@ from floelens.plugin.jobs.features.analysis import (
 from floelens.plugin.jobs.features.maps import write_outliers
 from floelens.plugin.report.features.distributions import findings_sentences
 from floelens.plugin.report.page.html import render
+from floelens.plugin.report.page.short_lists import short_list_section
 from floelens.plugin.report.page.tables import json_text
 from floelens.tests.plugin.core.distributions.planted import SCENES, SIDE, planted
 from floelens.tests.plugin.report.page_checks import checked
@@ -130,6 +131,11 @@ def test_the_short_list_of_samples_reproduces_their_mean_logits():
         left = samples.f[:, order[k:]]
         missing = np.square((left - left.mean(axis=0)).sum(axis=1)).mean()
         assert lists.orders[0].r2[k] == pytest.approx(1 - missing / total.var(), abs=1e-9)
+    said = " ".join(short_list_section(lists, "s").text)
+    assert "the class activation map" in said
+    assert "the map's logits" not in said
+    last = short_list_section(replace(lists, called="components"), "s")
+    assert "the map's logits" in " ".join(last.text)
     assert short_lists_of(replace(samples, f=np.ones_like(samples.f)), importance) is None
 
 
