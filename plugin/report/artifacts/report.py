@@ -229,6 +229,8 @@ def _trust(report: ArtifactReport) -> str:
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
     if report.artifact_share < LEAST:
         changed = "relevance is too small or too large in places"
+        if not _any_pixel(report):
+            return f"No single pixel of this map exceeds what noise gives, and {kinds} found: {changed}."
         return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
     share = percent(report.artifact_share)
     much = "In parts this map is drawn" if report.artifact_share >= MUCH else "Little of this map is drawn"
@@ -265,10 +267,17 @@ def _remedy(report: ArtifactReport) -> str:
     if not report.found:
         return areas or "Read the map as it is; compare another METHOD where much depends on it."
     said = [
-        REMEDIES[row.test, row.part].format(**{"period": 0.0, "reach": 0.0, **row.numbers})
+        REMEDIES[row.test, row.part].format(
+            **{"period": 0.0, "reach": 0.0, "band": _band(row), **row.numbers}
+        )
         for row in report.found[:2]
     ]
     return " ".join((*dict.fromkeys(said), areas)).strip()
+
+
+def _band(row: TestRow) -> str:
+    """Return the band of the artifact that shows where null maps differ."""
+    return "mwr_share" if row.sensor == "radiometry" else "local"
 
 
 def artifact_html(report: ArtifactReport) -> str:

@@ -27,7 +27,7 @@ REMEDIES = {
     ("null_input", "zero"): "Read the corrected map; compare a method without biases.",
     ("null_input", "pattern"): "Read the corrected map, or means over {period:.0f} pixels.",
     ("null_input", "border"): "Leave out the outer {reach:.0f} pixels of the scene.",
-    ("null_input", "local"): "Leave out the areas where the artifact's band 'local' is large.",
+    ("null_input", "local"): "Leave out the areas where the artifact's band '{band}' is large.",
     ("translation", ""): "Run again on a shifted EXTENT and trust what moves along.",
     ("mirroring", ""): "Do not compare one side of the scene with the other.",
     ("focus", ""): "Run relevance with CAP=5, or mask the outliers.",

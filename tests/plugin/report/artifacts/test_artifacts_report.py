@@ -42,6 +42,8 @@ def report(*rows: Row, share: float = 0.03) -> ArtifactReport:
     )  # fmt: skip
 
 
+LOCAL = replace(PATTERN, part="local", numbers={})
+RADIOMETRY = replace(LOCAL, sensor="radiometry")
 UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", verdict=UNTRAINED, numbers={})
 
 
@@ -67,6 +69,9 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
             "a border at",
             "the outer 60 pixels",
         ),
+        ((BORDER,), 0.0, 0.0, "No single pixel of this map exceeds", "a border", "areas, not pixels"),
+        ((LOCAL,), 0.03, 0.2, "Little of this map", "areas where", "band 'local' is large"),
+        ((RADIOMETRY,), 0.03, 0.2, "Little of this map", "(radiometry)", "band 'mwr_share' is large"),
         (
             (BORDER, PATTERN),
             0.2,
