@@ -104,7 +104,8 @@ def _skill(report: FeatureReport) -> Section:
         "without any feature of the layer."
     )
     columns = (
-        ("kept", "features kept"), ("number", "number"), ("fill", "others at"), ("skill", "skill"),
+        ("kept", "features kept"), ("number", "number"), ("fill", "others at"),
+        *((("skill", "accuracy"),) if facts.labelled else ()),
         ("r2", "R² of logit"), ("agreement", "same class as whole"), ("range", "range over sets"),
     )  # fmt: skip
     rows = [
