@@ -117,8 +117,8 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
     text = [short_list_sentence(lists), *_comparison(lists), *_skill(lists)]
     if lists.called == "components":
         text.append(
-            "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT, and with CLASS "
-            "where there are several; every method can explain it."
+            "To see what a component of the list looks at, run Relevance maps with its name as COMPONENT, and with "
+            "CLASS where there are several; every method can explain it."
         )
     picture = figures.svg(
         curves(lists),
