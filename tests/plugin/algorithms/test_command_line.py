@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from floelens.plugin.algorithms.framework.job_threads import JOB_THREADS
 from floelens.tools.headless import ROOT, HeadlessQgis, results
 from qgis.core import (
     Qgis,
@@ -196,7 +198,9 @@ def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
     """As many threads in both, since the order of sums depends on their number. Each writes all it can of one run."""
     import processing
 
-    qgis = replace(qgis, variables={"FLOELENS_MODELS": str(packages)})
+    # In this process other tests may have changed the number.
+    threads = JOB_THREADS.run(lambda _caller: torch.get_num_threads())
+    qgis = replace(qgis, variables={"FLOELENS_MODELS": str(packages), "OMP_NUM_THREADS": str(threads)})
     monkeypatch.setenv("FLOELENS_MODELS", str(packages))
     folders = {name: tmp_path / name for name in ("command", "python")}
     for folder in folders.values():
