@@ -26,8 +26,9 @@ def importance_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     axes = figure.add_subplot()
     for at, row in enumerate(shown):
         colour = sensor_colour(str(row.get("sensor") or ""))
-        if row.get("im_diff") is not None:
-            axes.barh(at, row["im_diff"], 0.7, color=colour)
+        ranked = row.get("im_all") if row.get("im_diff") is None else row["im_diff"]
+        if ranked is not None:
+            axes.barh(at, ranked, 0.7, color=colour)
         if row.get("im_all") is not None:
             axes.plot(row["im_all"], at, marker="D", color="black", markersize=3, linestyle="none")
     axes.set_yticks(range(len(shown)), [label_text(row["feature"]) for row in shown])

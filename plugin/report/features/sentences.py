@@ -42,7 +42,7 @@ def _how_many(report: FeatureReport) -> str:
             f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
             f"keeps 99 % of the {what}, so that maps of this layer show little of what decides ({judged})."
         )
-    if number is None:
+    if number is None or number >= features:
         start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
     else:
         share = percent(number / features)
