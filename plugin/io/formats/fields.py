@@ -8,6 +8,7 @@ those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0), and function
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -42,6 +43,18 @@ def read_stack(path: str) -> tuple[np.ndarray, Grid]:
         return raster.read(list(raster.measured), Window(0, 0, raster.rows, raster.cols)), grid
 
 
+def _stored(path: str | os.PathLike, kinds: Mapping[str, type], parameter: str = "") -> list[np.ndarray]:
+    """Return two arrays of an .npz file by name, each of its kind."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return [np.asarray(stored[name], kind) for name, kind in kinds.items()]
+    except DAMAGED as error:
+        first, second = kinds
+        raise SceneError(
+            f"{parameter}{path} is no .npz file with the arrays '{first}' and '{second}'. Check the file."
+        ) from error
+
+
 def read_covariance(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, Grid]:
     """Return a covariance (cell, cell), the mask of its cells (row, column), and their grid from 180° W to 180° E.
 
@@ -50,13 +63,7 @@ def read_covariance(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, Gr
     SceneError
         The file is damaged or holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            covariance, mask = np.asarray(stored["covariance"], float), np.asarray(stored["mask"], bool)
-    except DAMAGED as error:
-        raise SceneError(
-            f"COVARIANCE: {path} is no .npz file with the arrays 'covariance' and 'mask'. Check the file."
-        ) from error
+    covariance, mask = _stored(path, {"covariance": float, "mask": bool}, "COVARIANCE: ")
     cells = int(mask.sum())
     square = covariance.shape == (cells, cells) and np.isfinite(covariance).all()
     if mask.ndim != 2 or not square or not np.allclose(covariance, covariance.T):
@@ -92,13 +99,7 @@ def read_functions(path: str | os.PathLike, mask: np.ndarray) -> tuple[np.ndarra
     SceneError
         The file is damaged or holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            edges, slopes = np.asarray(stored["edges"], float), np.asarray(stored["weights"], float)
-    except DAMAGED as error:
-        raise SceneError(
-            f"{path} is no .npz file with the arrays 'edges' and 'weights'. Check the file."
-        ) from error
+    edges, slopes = _stored(path, {"edges": float, "weights": float})
     cells = int(mask.sum())
     if edges.ndim != 2 or slopes.shape != (cells, edges.shape[1] - 1) or len(edges) != cells:
         raise SceneError(
