@@ -46,7 +46,9 @@ class SimulatedSource:
             )
         self.rows, self.cols, self.ratio = scene.rows, scene.cols, card.ratio
         self._scene, self._fine = scene, [RADAR.index(name) for name in fine]
-        everything = scene.brightness_temperature() if coarse else np.empty((0, *scene.cell_shape), np.float32)
+        everything = (
+            scene.brightness_temperature() if coarse else np.empty((0, *scene.cell_shape), np.float32)
+        )
         self._cells = everything[[CHANNELS.index(name) for name in coarse]]
 
     def read(self, window: Window) -> Patch:

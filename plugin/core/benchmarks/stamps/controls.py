@@ -1,8 +1,8 @@
 """Maps that explain nothing, and maps that are wrong on purpose: what a method must be better than.
 
-An edge filter sees no network: a method that does not come closer to the stamp than *Sobel* or *Laplace* explains nothing
-beyond the image (Clark et al. 2024, XAI-TRIS). The *random* map is noise. The broken ones are the true map with a fault
-that software has: *channels* in another order, the *sign* turned, one *pixel* beside.
+An edge filter sees no network: a method that does not come closer to the stamp than *Sobel* or *Laplace* explains
+nothing beyond the image (Clark et al. 2024, XAI-TRIS). The *random* map is noise. The broken ones are the maps of the
+best method with a fault that software has: *channels* in another order, the *sign* turned, one *pixel* beside.
 """
 
 from __future__ import annotations
@@ -32,20 +32,13 @@ def noise(shape: tuple[int, ...], seed: int, number: int) -> np.ndarray:
     return np.random.default_rng([seed, 7, number]).standard_normal(shape)
 
 
-def broken(truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the true map (channel, row, column) with a fault each; without the first where there is one channel."""
-    perfect = truth.astype(np.float64)
+def broken(relevance: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a map (channel, row, column) with a fault each; without the first where there is one channel."""
     faults: dict[str, Callable[[], np.ndarray]] = {
-        SWAPPED: lambda: np.roll(perfect, 1, axis=0),
-        SIGN: lambda: -perfect,
-        SHIFTED: lambda: _shifted(perfect),
+        SWAPPED: lambda: np.roll(relevance, 1, axis=0),
+        SIGN: lambda: -relevance,
+        SHIFTED: lambda: np.roll(relevance, (1, 1), axis=(1, 2)),
     }
-    if len(perfect) == 1:
+    if len(relevance) == 1:
         del faults[SWAPPED]
     return {word: fault() for word, fault in faults.items()}
-
-
-def _shifted(values: np.ndarray) -> np.ndarray:
-    """Return the map one row and one column further; what leaves at one edge comes in at the other."""
-    axes = tuple(axis for axis in (1, 2) if values.shape[axis] > 1)
-    return np.roll(values, (1,) * len(axes), axis=axes)

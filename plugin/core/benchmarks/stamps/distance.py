@@ -6,9 +6,9 @@ mask: 0 for the stamp itself, √2 for a map that knows nothing, 2 for its oppos
 √2. After Jung and Kwon 2020, whose distance is not published in detail.
 
 *Overlap*: how many of the k largest |r| lie on the stamp, k its number of values (the precision of XAI-TRIS, Clark et
-al. 2024, doi 10.1007/s10994-024-06574-3). *Mass*: Σ|r| on the stamp as a share of Σ|r|. *Proximity*: 1 - Σ|r| d/(Σ|r| d₀),
-d the distance of a value to the stamp and d₀ the diagonal of the image: XAI-TRIS' score by the earth mover's distance
-for a stamp of one value, and no less than that score for a larger one.
+al. 2024, doi 10.1007/s10994-024-06574-3). *Mass*: Σ|r| on the stamp as a share of Σ|r|. *Proximity*:
+1 - Σ|r| d/(Σ|r| d₀), d the distance of a value to the stamp and d₀ the diagonal of the image: XAI-TRIS' score by the
+earth mover's distance for a stamp of one value, and no less than that score for a larger one.
 """
 
 from __future__ import annotations

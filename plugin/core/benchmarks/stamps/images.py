@@ -136,8 +136,9 @@ def gather(
                 coarse.append(inputs.coarse[0].cpu().numpy().astype(np.float32))
     if len(fine) < FEWEST:
         raise SceneError(
-            f"The scene has {len(fine)} windows of {side} x {side} pixels without land and missing values; a classifier "
-            f"of stamps needs {FEWEST}. Choose a larger EXTENT or another scene, or leave SAR empty for simulated ones."
+            f"The scene has {len(fine)} windows of {side} x {side} pixels without land and missing values; a "
+            f"classifier of stamps needs {FEWEST}. Choose a larger EXTENT or another scene, or leave SAR empty for "
+            "simulated ones."
         )
     return Images(np.stack(fine), np.stack(coarse) if coarse else None)
 

@@ -1,0 +1,414 @@
+"""Stamps in a scene: whether the *change* of relevance lies on them, for a network that is not trained here.
+
+At several places the scene is explained as it is and with a stamp: the logits of the same pixels around, by the same
+method. Of the change of relevance ΔR are reported the distance from the stamp (:mod:`.distance`), the share of Σ|ΔR| on
+it and within the receptive field around it, and whether ΣΔR is the change of the logits Δf. The truth is weaker here
+than for a classifier of stamps: a network that overlooks a stamp has no reason to change its map. So places where the
+logits hardly change say little, and Δf is reported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ....ground.protocols import Patch, Progress, Silent, Source
+from ....ground.window import Window
+from ...relevance.methods import Method
+from ...relevance.run import plan_relevance, run_relevance
+from ...streaming.engine import scene_window
+from ...streaming.patch_source import PatchSource
+from ...streaming.run_time import clock
+from ...streaming.runner import Runner
+from ...streaming.tiling import Plan
+from ...target.target import Target
+from ..ranking import Judged, Measure
+from . import controls
+from .distance import is_constant
+from .places import Place
+from .run import MASS, MEASURES, best_of, scores_of
+from .stamps import Stamp
+
+# check(share done): called often; may raise, and so ends the run.
+Check = Callable[[float], None]
+
+WITHIN = Measure(
+    "within_field", "within the receptive field", "higher", 0.0, 1.0,
+    "Share of Σ|ΔR| that lies within a receptive-field radius of the stamp.",
+)  # fmt: skip
+MISMATCH = Measure(
+    "mismatch", "ΣΔR against Δf", "lower", 1.0, 0.0,
+    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|): 0 where the change of relevance adds up to the change of the logits, 1 where their "
+    "signs differ or one of them is 0.",
+)  # fmt: skip
+CORRELATION, SLOPE = "sum_correlation", "sum_slope"
+RESAMPLES = 2000
+SCENE_MEASURES = (*MEASURES, WITHIN, MISMATCH)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a stamp changed at a place, by one method.
+
+    Parameters
+    ----------
+    relevance : numpy.ndarray
+        ΔR of the stamp's sensor over `seen`, (channel, row, column), float64.
+    elsewhere : float
+        Σ|ΔR| of the other sensor.
+    relevance_sum, logits : float
+        ΣΔR of all inputs, and Δf.
+    """
+
+    relevance: np.ndarray
+    elsewhere: float
+    relevance_sum: float
+    logits: float
+
+
+@dataclass(frozen=True)
+class MethodChanges:
+    """Changes of one method and stamp, place by place.
+
+    Parameters
+    ----------
+    method, stamp : str
+        Their words.
+    scores : mapping
+        Measure → (place,).
+    relevance_sums, logits : numpy.ndarray
+        (place,): ΣΔR and Δf.
+    constant : int
+        Places where ΔR is constant.
+    seconds : float
+        Of one map.
+    relevance : tuple of numpy.ndarray
+        ΔR of the stamp's sensor over `seen` of each place, (channel, row, column), float32.
+    times_input : bool
+        Whether the numbers are parts of the logit, so that their sum means something.
+    """
+
+    method: str
+    stamp: str
+    scores: Mapping[str, np.ndarray]
+    relevance_sums: np.ndarray
+    logits: np.ndarray
+    constant: int
+    seconds: float
+    relevance: tuple[np.ndarray, ...]
+    times_input: bool
+
+    def agreement(self, seed: int) -> dict[str, tuple[float, float, float]]:
+        """Return Pearson's r of ΣΔR with Δf over places, and the slope of ΣΔR on Δf, with 95 % bootstrap intervals.
+
+        Empty for slopes, whose sum means nothing, and where Δf does not vary.
+        """
+        if not self.times_input or not np.ptp(self.logits) > 0:
+            return {}
+        number = len(self.logits)
+        drawn = np.random.default_rng([seed, 9]).integers(number, size=(RESAMPLES, number))
+        values = {}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            every = _correlation_and_slope(self.logits[None], self.relevance_sums[None])
+            resampled = _correlation_and_slope(self.logits[drawn], self.relevance_sums[drawn])
+        for name, whole, parts in zip((CORRELATION, SLOPE), every, resampled):
+            low, high = np.nanquantile(parts, [0.025, 0.975])
+            values[name] = float(whole[0]), float(low), float(high)
+        return values
+
+
+def _correlation_and_slope(logits: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return r and slope of rows (resample, place); NaN where one of them does not vary."""
+    given, found = (values - values.mean(1, keepdims=True) for values in (logits, sums))
+    both, variance = (given * found).sum(1), (given**2).sum(1)
+    return both / np.sqrt(variance * (found**2).sum(1)), both / variance
+
+
+@dataclass(frozen=True)
+class SceneStudy:
+    """A network, a scene, and the places where stamps are tried.
+
+    Parameters
+    ----------
+    runner, source : Runner, Source
+        The network and the scene.
+    target : Target
+        Which logits; the predicted class is that of each place's middle pixel before the stamp.
+    stamps : tuple of Stamp
+        What is stamped.
+    position : str
+        Where in the middle of a place, as in images.
+    places : tuple of Place
+        Of :func:`places_of`.
+    memory_mib : float
+        For tiles.
+    seed : int
+        Of places, and of noise.
+    """
+
+    runner: Runner
+    source: Source
+    target: Target
+    stamps: tuple[Stamp, ...]
+    position: str
+    places: tuple[Place, ...]
+    memory_mib: float
+    seed: int
+    progress: Progress = field(default_factory=Silent)
+
+    def masks(self, stamp: Stamp) -> list[np.ndarray]:
+        """Return where a stamp lies at each place: (row, column) of the core's pixels or cells, bool."""
+        draw = np.random.default_rng([self.seed, 6])
+        shapes = [
+            (core.coarser(self.runner.ratio).rows, core.coarser(self.runner.ratio).cols)
+            if stamp.coarse
+            else (core.rows, core.cols)
+            for core in (place.core for place in self.places)
+        ]
+        return [stamp.drawn(shape, self.position, draw) for shape in shapes]
+
+    def truth(self, stamp: Stamp, place: Place, mask: np.ndarray) -> np.ndarray:
+        """Return the stamped values over `seen`, (channel, row, column) bool on the stamp's grid."""
+        ratio = self.runner.ratio
+        core, seen = place.core, place.seen
+        if stamp.coarse:
+            core, seen = core.coarser(ratio), seen.coarser(ratio)
+        there = np.zeros((seen.rows, seen.cols), bool)
+        there[core.slices(seen)] = mask
+        return stamp.truth(there)
+
+    def stamped(self, patch: Patch, stamp: Stamp, place: Place, mask: np.ndarray) -> Patch:
+        """Return a patch with the stamp, in physical units."""
+        added = stamp.physical(mask)
+        if stamp.coarse:
+            cells = patch.coarse.copy()
+            here = place.core.coarser(self.runner.ratio).slices(patch.window.coarser(self.runner.ratio))
+            cells[(slice(None), *here)] += added
+            return dataclasses.replace(patch, coarse=cells)
+        fine = patch.fine.copy()
+        fine[(slice(None), *place.core.slices(patch.window))] += added
+        return dataclasses.replace(patch, fine=fine)
+
+    def method_changes(self, word: str, method: Method, check: Check) -> list[MethodChanges]:
+        """Return what each stamp changes by one method, at all places.
+
+        Raises
+        ------
+        ModelError
+            If the method has no rule for a layer of the network.
+        """
+        plan = self._plan(method)
+        masks = {stamp.word: self.masks(stamp) for stamp in self.stamps}
+        found: dict[str, list[Change]] = {stamp.word: [] for stamp in self.stamps}
+        start, maps = clock(), 0
+        for number, place in enumerate(self.places):
+            check(number / len(self.places))
+            patch = self.source.read(place.read)
+            target = self._target(patch, place)
+            before = self._explained(plan, target, method, patch, place)
+            for stamp in self.stamps:
+                check(number / len(self.places))
+                after = self._explained(
+                    plan,
+                    target,
+                    method,
+                    self.stamped(patch, stamp, place, masks[stamp.word][number]),
+                    place,
+                )
+                found[stamp.word].append(_change(before, after, stamp))
+            maps += 1 + len(self.stamps)
+        seconds = (clock() - start) / max(maps, 1)
+        return [
+            self._judged(word, method.times_input, stamp, found[stamp.word], masks[stamp.word], seconds)
+            for stamp in self.stamps
+        ]
+
+    def _judged(
+        self,
+        word: str,
+        times_input: bool,
+        stamp: Stamp,
+        changes: Sequence[Change],
+        masks: Sequence[np.ndarray],
+        seconds: float,
+    ) -> MethodChanges:
+        truths = [self.truth(stamp, place, mask) for place, mask in zip(self.places, masks)]
+        maps = [change.relevance for change in changes]
+        scores = scores_of(maps, truths, signed=times_input)
+        totals = np.array([np.abs(change.relevance).sum() + change.elsewhere for change in changes])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # Of both sensors: relevance that moves to the other one is not on the stamp.
+            own = np.array([np.abs(change.relevance).sum() for change in changes])
+            scores[MASS.word] = scores[MASS.word] * own / totals
+            scores[WITHIN.word] = (
+                np.array(
+                    [
+                        np.abs(change.relevance[:, self._near(stamp, truth)]).sum()
+                        for change, truth in zip(changes, truths)
+                    ]
+                )
+                / totals
+            )
+        sums, logits = (
+            np.array([getattr(change, name) for change in changes]) for name in ("relevance_sum", "logits")
+        )
+        if times_input:
+            size = np.abs(sums) + np.abs(logits)
+            scores[MISMATCH.word] = np.divide(
+                np.abs(sums - logits), size, out=np.full(len(size), np.nan), where=size > 0
+            )
+        return MethodChanges(
+            word, stamp.word, scores, sums, logits, sum(is_constant(each) for each in maps), seconds,
+            tuple(each.astype(np.float32) for each in maps), times_input,
+        )  # fmt: skip
+
+    def controls(self, stamp: Stamp, changes: Sequence[MethodChanges]) -> list[Judged]:
+        """Return the scores of edge filters' change, of noise, and of the best method's change broken."""
+        best = best_of(judged_changes(changes))
+        broken = next((each.relevance for each in changes if each.method == best), ())
+        found: dict[str, list[np.ndarray]] = {}
+        truths = []
+        for number, (place, mask) in enumerate(zip(self.places, self.masks(stamp))):
+            patch = self.source.read(place.read)
+            truth = self.truth(stamp, place, mask)
+            truths.append(truth)
+            before, after = (
+                controls.edges(self._values(each, stamp, place))
+                for each in (patch, self.stamped(patch, stamp, place, mask))
+            )
+            made = {
+                **{word: after[word] - before[word] for word in before},
+                controls.RANDOM: controls.noise(truth.shape, self.seed, number),
+                **(controls.broken(broken[number]) if broken else {}),
+            }
+            for word, relevance in made.items():
+                found.setdefault(word, []).append(relevance)
+        condition = scene_condition(stamp.word)
+        return [
+            Judged(
+                word, condition, scores_of(maps, truths, sees_sign=word == controls.SIGN), 0.0, control=True
+            )
+            for word, maps in found.items()
+        ]
+
+    def _values(self, patch: Patch, stamp: Stamp, place: Place) -> np.ndarray:
+        """Return the standardised values of the stamp's grid over `seen`."""
+        inputs = self.runner.standardise(patch, place.seen)
+        values = inputs.coarse if stamp.coarse else inputs.fine
+        assert values is not None
+        return values[0].cpu().numpy().astype(np.float64)
+
+    def _near(self, stamp: Stamp, truth: np.ndarray) -> np.ndarray:
+        """Return which places of the stamp's grid lie within a receptive-field radius of the stamp, (row, column)."""
+        reach = self.runner.radius if not stamp.coarse else -(-self.runner.radius // self.runner.ratio)
+        rows, cols = (np.flatnonzero(truth.any(0).any(axis)) for axis in (1, 0))
+        near = np.zeros(truth.shape[1:], bool)
+        near[
+            max(0, rows[0] - reach) : rows[-1] + reach + 1, max(0, cols[0] - reach) : cols[-1] + reach + 1
+        ] = True
+        return near
+
+    def by_pixel(self, stamp: Stamp, place: Place, values: np.ndarray) -> np.ndarray:
+        """Return a sum over channels by pixel of `seen`, (row, column); that of a cell in equal parts on its pixels."""
+        total = values.sum(0)
+        if not stamp.coarse:
+            return total
+        ratio, seen = self.runner.ratio, place.seen
+        pixels = np.repeat(np.repeat(total / ratio**2, ratio, axis=0), ratio, axis=1)
+        cells = seen.coarser(ratio)
+        return pixels[seen.slices(Window(cells.row * ratio, cells.col * ratio, 0, 0))]
+
+    def _plan(self, method: Method) -> Plan:
+        largest = max((place.seen for place in self.places), key=lambda window: window.rows * window.cols)
+        return plan_relevance(self.runner, self.source, largest, method, self.memory_mib)
+
+    def _target(self, patch: Patch, place: Place) -> Target:
+        """Return the target of a place: its region, and one class for both maps."""
+
+        def region(window: Window) -> np.ndarray:
+            mask = np.zeros((window.rows, window.cols), bool)
+            shared = window.intersection(place.explained)
+            if not shared.empty:
+                mask[shared.slices(window)] = True
+            return mask
+
+        target = dataclasses.replace(self.target, region=region)
+        seeding = target.resolve(self.runner.card)
+        if seeding.wanted is not None:
+            return target
+        runner = self.runner
+        window = place.explained.snapped(runner.alignment, within=patch.window)
+        logits = runner.logits(runner.standardise(patch, window))[0]
+        middle = (
+            place.core.row + place.core.rows // 2 - window.row,
+            place.core.col + place.core.cols // 2 - window.col,
+        )
+        own = logits[(slice(seeding.first, seeding.first + seeding.outputs), *middle)]
+        chosen = seeding.head.classes[int(own.argmax())].name
+        if chosen == target.reference_class:
+            return target
+        return dataclasses.replace(target, class_name=chosen)
+
+    def _explained(
+        self, plan: Plan, target: Target, method: Method, patch: Patch, place: Place
+    ) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Return relevance of fine and coarse inputs over `seen`, the sum of all of it, and the logits' sum."""
+        sink = _Kept()
+        plan = dataclasses.replace(plan, region=place.seen)
+        source = PatchSource(patch, scene_window(self.source), self.runner.ratio)
+        found = run_relevance(self.runner, source, plan, target, method, sink, _Quiet(self.progress))
+        conservation = found.conservation
+        here = place.seen.coarser(self.runner.ratio).slices()
+        cells = np.nan_to_num(found.coarse_relevance[(slice(None), *here)])
+        received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
+        return sink.values(), cells.astype(np.float64), float(received), float(conservation.target_sum)
+
+
+def scene_condition(stamp: str) -> str:
+    """Return the word of the condition of a stamp in a scene."""
+    return f"scene_{stamp}"
+
+
+def judged_changes(changes: Sequence[MethodChanges]) -> list[Judged]:
+    """Return changes as what is ranked."""
+    return [Judged(each.method, scene_condition(each.stamp), each.scores, each.seconds) for each in changes]
+
+
+def _change(before: tuple, after: tuple, stamp: Stamp) -> Change:
+    fine, coarse = after[0] - before[0], after[1] - before[1]
+    own, other = (coarse, fine) if stamp.coarse else (fine, coarse)
+    return Change(own, float(np.abs(other).sum()), after[2] - before[2], after[3] - before[3])
+
+
+class _Kept:
+    """A sink that keeps a map."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+
+    def write(self, values: np.ndarray) -> None:
+        """Take a strip (channel, row, column)."""
+        self._rows.append(np.nan_to_num(values).astype(np.float64))
+
+    def values(self) -> np.ndarray:
+        """Return the map (channel, row, column)."""
+        return np.concatenate(self._rows, axis=1)
+
+
+class _Quiet(Silent):
+    """A progress of one map of many: it passes on the wish to stop, and no more."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def cancelled(self) -> bool:
+        """Return whether the user asked to stop."""
+        return self._progress.cancelled()
+
+
+def method_of(word: str, steps: int, draws: int, seed: int) -> Method:
+    """Return a method with the settings of a study: as many steps everywhere, without trying more."""
+    return Method(word, steps=steps, samples=draws, seed=seed, refine=False, tolerance=1.0)
