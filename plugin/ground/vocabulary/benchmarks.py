@@ -19,6 +19,7 @@ DEFAULT_METHODS = ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "l
 # What a method has to surpass before it is recommended.
 CONTROLS: Words = {
     "sobel": "the size of the input's own gradient, an edge filter that knows no network",
+    "laplace": "the size of the input's second differences, another edge filter",
     "random": "noise",
     "broken_swapped": "the map of a method with its channels or inputs in another order",
     "broken_sign": "the map of a method with its sign changed",

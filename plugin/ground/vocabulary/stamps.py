@@ -28,6 +28,11 @@ STAMP_EXTENTS: Words = {
     "quick": "few images and places; under a minute",
     "full": "more and larger images, more places; minutes",
 }
+CLASSIFIER, MODEL = "classifier", "model"
+PARTS: Words = {
+    CLASSIFIER: "a network that is trained here to tell stamped images from regular ones: the stamp is the truth",
+    MODEL: "the network MODEL as it is: whether the change of its relevance by a stamp lies on the stamp",
+}
 STAMP_METHODS: Words = {word: method.help for word, method in METHODS.items()}
 STAMP_SIZE = Setting(
     "Size of the stamp",
@@ -46,4 +51,14 @@ OFFSET_KELVIN = Setting(
     30.0,
     -200.0,
     200.0,
+)
+# The methods of Jung and Kwon, and those of layer-wise relevance propagation that need no rule for each kind of layer.
+STAMP_DEFAULT_METHODS = (
+    "gradient",
+    "gradient_x_input",
+    "integrated_gradients",
+    "deeplift",
+    "smoothgrad",
+    "lrp_epsilon",
+    "lrp_zplus",
 )

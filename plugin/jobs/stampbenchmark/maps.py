@@ -57,7 +57,9 @@ def write_changes(
         unit = "K" if stamp.coarse else "dB"
         reading = f"what was added to {', '.join(stamp.names)}"
         bands.append(Band(f"{stamp.word} stamp", unit, {"reading": reading}))
-        planes.append([_stamped(study, stamp, place, mask) for place, mask in zip(study.places, study.masks(stamp))])
+        planes.append(
+            [_stamped(study, stamp, place, mask) for place, mask in zip(study.places, study.masks(stamp))]
+        )
     whole = _around([place.seen for place in study.places])
     writer = outputs.raster(path, scene.grid.subset(whole), bands, tags=dict(tags))
     for strip in whole.split(STRIP_ROWS, whole.cols):

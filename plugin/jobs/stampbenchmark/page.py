@@ -98,7 +98,9 @@ def stamp_page(
         title="Stamps whose place is known",
         subject=CLASSIFIERS if found.classifiers else f"networks like {model}",
         conditions=(*_classifier_conditions(found, images), *_scene_conditions(found, scene, model)),
-        rankings=ranked_methods((*rankings(trained, MEASURES, seed), *rankings(changed, SCENE_MEASURES, seed))),
+        rankings=ranked_methods(
+            (*rankings(trained, MEASURES, seed), *rankings(changed, SCENE_MEASURES, seed))
+        ),
         maps=(*_classifier_examples(found), *_scene_examples(found)),
         facts=_facts(found),
         other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
@@ -114,9 +116,7 @@ def described(stamp: Stamp) -> str:
     unit, grid = ("K", "cells") if stamp.word == MWR_OFFSET else ("dB", "pixels")
     rows, cols = stamp.shape(False)
     sign = "+" if stamp.change > 0 else "−"
-    return (
-        f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
-    )
+    return f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
 
 
 def _classifier_conditions(found: Found, images: str) -> list[Condition]:
@@ -147,8 +147,8 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
             f"{model}, {TITLES[stamp.word]}",
             f"networks like {model}",
             (
-                f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is judged "
-                "is the change of relevance from the scene as it is to the scene with the stamp.",
+                f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
+                "judged is the change of relevance from the scene as it is to the scene with the stamp.",
             ),
         )
         for stamp in found.study.stamps
@@ -232,8 +232,8 @@ def _notes(found: Found) -> list[str]:
         ]
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
-        f"{TITLES[each.stamp]}: {each.method} does not change at {each.constant} of {len(each.logits)} places; each counts "
-        "as √2, a map that tells nothing."
+        f"{TITLES[each.stamp]}: {each.method} does not change at {each.constant} of {len(each.logits)} places; each "
+        "counts as √2, a map that tells nothing."
         for each in found.changes
         if each.constant
     ]

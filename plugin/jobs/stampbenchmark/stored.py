@@ -73,9 +73,7 @@ def changes_of(text: str, arrays: dict[str, np.ndarray]) -> list[MethodChanges]:
 
 
 def _scores(judged: Sequence[Judged]) -> dict[str, np.ndarray]:
-    return {
-        f"score/{each.method}/{word}": values for each in judged for word, values in each.scores.items()
-    }
+    return {f"score/{each.method}/{word}": values for each in judged for word, values in each.scores.items()}
 
 
 def _named(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
