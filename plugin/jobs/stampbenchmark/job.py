@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ground.errors import Cancelled, ModelError, ParameterError
@@ -345,6 +346,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 **asked,
                 "job": type(self).__name__,
                 "scene": repr(scene),
+                "files": [_version(path) for path in _files(self.scene)],
                 "precision": self.compute.precision,
                 **library_versions(),
             },
@@ -362,6 +364,19 @@ def _simulated(runner: Runner, seed: int, side: int):
     card = runner.card
     pixel_size = CELL_SIZE / card.ratio if card.coarse_channels else card.pixel_size_m
     return SimulatedSource(SimulatedScene(seed, side, side, pixel_size), card)
+
+
+def _files(scene: SceneInputs | None) -> list[str]:
+    """Return the rasters of a scene."""
+    return [path for path in (scene.sar, scene.mwr, *scene.ancillary) if path] if scene is not None else []
+
+
+def _version(path: str) -> list[object]:
+    """Return what tells one version of a file from another; its name alone where it is no plain file."""
+    if not Path(path).is_file():
+        return [path]
+    state = Path(path).stat()
+    return [path, state.st_size, state.st_mtime_ns]
 
 
 def _kept(unfinished: Unfinished | None, name: str):

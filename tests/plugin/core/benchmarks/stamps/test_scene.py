@@ -1,0 +1,99 @@
+"""What a stamp changes in a scene is, for a linear network, the stamp itself; sums and places are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from floelens.plugin.core.benchmarks.stamps.places import places_of
+from floelens.plugin.core.benchmarks.stamps.scene import SceneStudy, method_of
+from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
+from floelens.plugin.core.streaming.runner import Runner
+from floelens.plugin.core.target.target import Target
+from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.window import Window
+from floelens.tests.plugin.core.tiny_networks import (
+    RADIUS,
+    LinearFusion,
+    TinyFusion,
+    tiny_card,
+    tiny_scene,
+)
+
+WORDS = "bright_point", "dark_lead", "mwr_offset"
+
+
+def study_of(network, target: Target, number: int = 4, rows: int = 150, cols: int = 160) -> SceneStudy:
+    runner = Runner(tiny_card(), network, "cpu", "float64")
+    source = tiny_scene(rows, cols, gaps=False)
+    stamps = tuple(Stamp.of(word, runner.card, StampSettings()) for word in WORDS)
+    places = places_of(runner, source, source.window, number, 3)
+    return SceneStudy(runner, source, target, stamps, "random", places, 512, 3)
+
+
+def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of_the_logit():
+    study = study_of(LinearFusion(), Target("concentration"))
+    for each in study.method_changes(
+        "gradient_x_input", method_of("gradient_x_input", 2, 2, 0), lambda _: None
+    ):
+        assert each.scores["mass"] == pytest.approx(1.0, abs=1e-9)
+        assert each.scores["within_field"] == pytest.approx(1.0, abs=1e-9)
+        assert each.scores["overlap"] == pytest.approx(1.0)
+        assert each.scores["mismatch"] == pytest.approx(0.0, abs=1e-9)
+        assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
+        if np.ptp(each.logits) > 1e-6:
+            (correlation, *_), (slope, *_) = each.agreement(0).values()
+            assert (correlation, slope) == pytest.approx((1.0, 1.0), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "gradient"])
+def test_the_change_is_the_difference_of_two_maps_of_the_definition(name):
+    study = study_of(TinyFusion(), Target("type"), number=3)
+    stamp, place = study.stamps[0], study.places[1]
+    mask = study.masks(stamp)[1]
+    changes = study.method_changes(name, method_of(name, 64, 2, 0), lambda _: None)[0]
+    patch = study.source.read(place.read)
+    after = study.stamped(patch, stamp, place, mask)
+    where = np.argwhere(study.truth(stamp, place, mask))
+    assert len(where) == 1
+    assert np.array_equal(
+        np.argwhere(after.fine != patch.fine)[:, 1:] + [place.read.row, place.read.col],
+        where[:, 1:] + [place.seen.row, place.seen.col],
+    )
+    if name == "integrated_gradients":
+        assert changes.relevance_sums == pytest.approx(
+            changes.logits, rel=0.05, abs=0.05 * np.abs(changes.logits).max()
+        )
+    else:
+        assert "mismatch" not in changes.scores
+        assert changes.agreement(0) == {}
+
+
+def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
+    source = tiny_scene(220, 230, gaps=False)
+    source.valid[:60] = False
+    runner = Runner(tiny_card(), TinyFusion(), "cpu", "float64")
+    region = Window(0, 0, 220, 200)
+    places = places_of(runner, source, region, 50, 0)
+    assert len(places) > 3
+    taken = np.zeros((220, 230), int)
+    for place in places:
+        assert place.core.intersection(region) == place.core
+        assert source.valid[place.explained.slices()].all()
+        assert place.seen.rows >= place.core.rows + 2 * RADIUS
+        taken[place.seen.slices()] += 1
+    assert taken.max() == 1
+    assert not taken[:, 200:].any()
+    source.valid[:] = False
+    with pytest.raises(SceneError, match="room for 0 stamps"):
+        places_of(runner, source, region, 5, 0)
+
+
+def test_a_cells_change_is_shared_out_to_its_pixels():
+    study = study_of(TinyFusion(), Target("concentration"), number=3)
+    stamp, place = study.stamps[2], study.places[0]
+    cells = place.seen.coarser(4)
+    values = np.random.default_rng(0).standard_normal((3, cells.rows, cells.cols))
+    pixels = study.by_pixel(stamp, place, values)
+    assert pixels.shape == (place.seen.rows, place.seen.cols)
+    assert pixels[0, 0] == pytest.approx(values[:, 0, 0].sum() / 16)
+    assert pixels[5, 9] == pytest.approx(values[:, 1, 2].sum() / 16)
