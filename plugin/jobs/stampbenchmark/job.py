@@ -199,7 +199,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
         if not all(kept.values()):
             drawing = _check_of(Part(progress, 0.0, 0.1), "Drawing images")
             sources = self._sources(runner, scene, extent, drawing)
-            side = max(extent.cells * runner.ratio, LEAST_SIDE // runner.ratio * runner.ratio)
+            side = extent.cells * max(runner.ratio, LEAST_CELL // runner.ratio * runner.ratio)
             images = gather(runner, sources, side, extent.images, self.seed, drawing)
         results = []
         for number, stamp in enumerate(stamps):
@@ -243,7 +243,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
 
         source = scene if scene is not None else _simulated(runner, self.seed * 1000 + 999, STUDIED_SIDE)
         region = scene.region if scene is not None else Window(0, 0, source.rows, source.cols)
-        places = places_of(runner, source, region, extent.places, self.seed)
+        places = places_of(runner, source, region, stamps, extent.places, self.seed)
         study = SceneStudy(
             runner,
             source,
@@ -353,7 +353,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
         )
 
 
-LEAST_SIDE = 50  # pixels of an image, where cells are small
+LEAST_CELL = 25  # pixels; smaller cells count together
 
 
 def _simulated(runner: Runner, seed: int, side: int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from ....ground.protocols import Source
 from ....ground.window import Window
 from ...streaming.engine import scene_window
 from ...streaming.runner import Runner
-from .stamps import LEAD_LENGTH
+from .stamps import Stamp
 
 FEWEST_PLACES = 3
 
@@ -38,7 +39,9 @@ class Place:
     read: Window
 
 
-def places_of(runner: Runner, source: Source, region: Window, number: int, seed: int) -> tuple[Place, ...]:
+def places_of(
+    runner: Runner, source: Source, region: Window, stamps: Sequence[Stamp], number: int, seed: int
+) -> tuple[Place, ...]:
     """Return places for stamps in a region: apart from each other, with valid values all around, drawn from a seed.
 
     Raises
@@ -47,8 +50,9 @@ def places_of(runner: Runner, source: Source, region: Window, number: int, seed:
         If there are fewer than three.
     """
     scene, ratio = scene_window(source), runner.ratio
-    # A place holds a lead, in whole cells.
-    side = -(-(LEAD_LENGTH + 4) // ratio) * ratio
+    # A place holds every stamp, in whole cells.
+    largest = max(max(stamp.shape(False)) * (ratio if stamp.coarse else 1) for stamp in stamps)
+    side = -(-largest // ratio) * ratio
     step = -(-(side + 4 * runner.radius) // runner.alignment) * runner.alignment
     inset = (step - side) // 2 // ratio * ratio
     rows, cols = (

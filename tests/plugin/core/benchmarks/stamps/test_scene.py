@@ -26,7 +26,7 @@ def study_of(network, target: Target, number: int = 4, rows: int = 150, cols: in
     runner = Runner(tiny_card(), network, "cpu", "float64")
     source = tiny_scene(rows, cols, gaps=False)
     stamps = tuple(Stamp.of(word, runner.card, StampSettings()) for word in WORDS)
-    places = places_of(runner, source, source.window, number, 3)
+    places = places_of(runner, source, source.window, stamps, number, 3)
     return SceneStudy(runner, source, target, stamps, "random", places, 512, 3)
 
 
@@ -73,7 +73,8 @@ def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
     source.valid[:60] = False
     runner = Runner(tiny_card(), TinyFusion(), "cpu", "float64")
     region = Window(0, 0, 220, 200)
-    places = places_of(runner, source, region, 50, 0)
+    stamps = [Stamp.of("dark_lead", runner.card, StampSettings())]
+    places = places_of(runner, source, region, stamps, 50, 0)
     assert len(places) > 3
     taken = np.zeros((220, 230), int)
     for place in places:
@@ -85,7 +86,7 @@ def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
     assert not taken[:, 200:].any()
     source.valid[:] = False
     with pytest.raises(SceneError, match="room for 0 stamps"):
-        places_of(runner, source, region, 5, 0)
+        places_of(runner, source, region, stamps, 5, 0)
 
 
 def test_a_cells_change_is_shared_out_to_its_pixels():
