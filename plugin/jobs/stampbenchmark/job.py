@@ -32,6 +32,7 @@ from ..common.inputs import SceneInputs, conclude
 from ..common.provenance import library_versions, provenance
 from ..common.rankings import write_ranking
 from ..common.settings import ClassChoice, ReportPaths
+from ..common.unfinished import Part as StoredPart
 from ..common.unfinished import Unfinished
 from .maps import write_changes
 from .page import Found, stamp_page
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.stamps.run import ClassifierResult, Extent
     from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
     from ...core.benchmarks.stamps.stamps import Stamp, StampSettings
+    from ...core.simulation.source import SimulatedSource
     from ...core.streaming.runner import Runner
 
 SIMULATED_SIDE = 600  # pixels of each simulated scene that images are taken from
@@ -200,7 +202,9 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
             drawing = _check_of(Part(progress, 0.0, 0.1), "Drawing images")
             sources = self._sources(runner, scene, extent, drawing)
             side = extent.cells * max(runner.ratio, LEAST_CELL // runner.ratio * runner.ratio)
-            images = gather(runner, sources, side, extent.images, self.seed, drawing)
+            images = gather(
+                runner, sources, side, extent.images, self.seed, lambda share: drawing(0.5 + 0.5 * share)
+            )
         results = []
         for number, stamp in enumerate(stamps):
             part = kept[stamp.word]
@@ -356,7 +360,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
 LEAST_CELL = 25  # pixels; smaller cells count together
 
 
-def _simulated(runner: Runner, seed: int, side: int):
+def _simulated(runner: Runner, seed: int, side: int) -> SimulatedSource:
     """Return a simulated scene as a source, with pixels and cells of the network's own sizes."""
     from ...core.simulation import SimulatedScene
     from ...core.simulation.source import SimulatedSource
@@ -379,7 +383,7 @@ def _version(path: str) -> list[object]:
     return [path, state.st_size, state.st_mtime_ns]
 
 
-def _kept(unfinished: Unfinished | None, name: str):
+def _kept(unfinished: Unfinished | None, name: str) -> StoredPart | None:
     return unfinished.get(name) if unfinished is not None else None
 
 

@@ -13,7 +13,9 @@ from ...io.scene.reader import Scene
 from ...report.styles.layers import about_zero, diverging_style, sidecar
 
 if TYPE_CHECKING:
+    from ...core.benchmarks.stamps.places import Place
     from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
+    from ...core.benchmarks.stamps.stamps import Stamp
 
 STRIP_ROWS = 64
 
@@ -76,7 +78,7 @@ def write_changes(
     outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
 
 
-def _stamped(study: SceneStudy, stamp, place, mask: np.ndarray) -> np.ndarray:
+def _stamped(study: SceneStudy, stamp: Stamp, place: Place, mask: np.ndarray) -> np.ndarray:
     """Return what a stamp adds to a pixel's value, (row, column) of `seen`; 0 beside it."""
     added = np.where(study.truth(stamp, place, mask).any(0), stamp.change, 0.0)
     if stamp.coarse:

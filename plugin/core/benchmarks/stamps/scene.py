@@ -266,24 +266,18 @@ class SceneStudy:
         )  # fmt: skip
 
     def controls(self, stamp: Stamp, changes: Sequence[MethodChanges]) -> list[Judged]:
-        """Return the scores of edge filters' change, of noise, and of the best method's change broken."""
+        """Return the scores of noise, and of the best method's change broken.
+
+        Edge filters are none here: the change of a filter lies on the stamp by its construction, whatever the network.
+        """
         best = best_of(judged_changes(changes))
-        broken = next((each.relevance for each in changes if each.method == best), ())
         found: dict[str, list[np.ndarray]] = {}
-        truths = []
-        for number, (place, mask) in enumerate(zip(self.places, self.masks(stamp))):
-            patch = self.source.read(place.read)
-            truth = self.truth(stamp, place, mask)
-            truths.append(truth)
-            before, after = (
-                controls.edges(self._values(each, stamp, place))
-                for each in (patch, self.stamped(patch, stamp, place, mask))
-            )
-            made = {
-                **{word: after[word] - before[word] for word in before},
-                controls.RANDOM: controls.noise(truth.shape, self.seed, number),
-                **(controls.broken(broken[number]) if broken else {}),
-            }
+        truths = [self.truth(stamp, place, mask) for place, mask in zip(self.places, self.masks(stamp))]
+        for number, truth in enumerate(truths):
+            made = {controls.RANDOM: controls.noise(truth.shape, self.seed, number)}
+            for each in changes:
+                if each.method == best:
+                    made |= controls.broken(each.relevance[number])
             for word, relevance in made.items():
                 found.setdefault(word, []).append(relevance)
         condition = scene_condition(stamp.word)
@@ -293,13 +287,6 @@ class SceneStudy:
             )
             for word, maps in found.items()
         ]
-
-    def _values(self, patch: Patch, stamp: Stamp, place: Place) -> np.ndarray:
-        """Return the standardised values of the stamp's grid over `seen`."""
-        inputs = self.runner.standardise(patch, place.seen)
-        values = inputs.coarse if stamp.coarse else inputs.fine
-        assert values is not None
-        return values[0].cpu().numpy().astype(np.float64)
 
     def _near(self, stamp: Stamp, truth: np.ndarray) -> np.ndarray:
         """Return which places of the stamp's grid lie within a receptive-field radius of the stamp, (row, column)."""
