@@ -43,7 +43,7 @@ STAMP_SIZE = Setting(
     20,
 )
 CONTRAST = Setting(
-    "Contrast (dB)", "How much brighter a point is, or darker a lead, than what was there.", 12.0, 0.1, 60.0
+    "Contrast (dB)", "How much brighter a point is, or darker a lead, than what was there.", 15.0, 0.1, 60.0
 )
 OFFSET_KELVIN = Setting(
     "Offset of the radiometer (K)",

@@ -291,11 +291,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
             raise ParameterError(
                 f"No method of METHODS applies to this network: {next(iter(refused.values()), '')}"
             )
-        controls = [
-            judged
-            for stamp in study.stamps
-            for judged in study.controls(stamp, [each for each in changes if each.stamp == stamp.word])
-        ]
+        controls = [judged for stamp in study.stamps for judged in study.controls(stamp)]
         return Found(classifiers, changes, tuple(controls), study, refused)
 
     def _images(self, scene: Scene | None, extent: Extent) -> str:

@@ -1,7 +1,8 @@
 """A network that tells stamped images from regular ones, trained here, and explained by the project's methods.
 
-Two convolutions with a max pool each read the SAR channels, a 1 x 1 convolution the radiometer's cells; a dense layer
-joins them in one logit, that of *stamped*. All layers are torch's own, so that every rule explains them.
+Two convolutions with a max pool each read the SAR channels, a 1 x 1 convolution the radiometer's cells; the second pool
+takes the largest value of all, since a stamp may be anywhere. A dense layer joins them in one logit, that of *stamped*.
+All layers are torch's own, so that every rule explains them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class StampNetwork(nn.Module):
     def __init__(self, images: Images, seed: int) -> None:
         super().__init__()
         _, channels, rows, cols = images.fine.shape
-        pool = max(1, min(rows, cols) // 10)
+        pool = min(rows, cols) // 2
         self.conv1 = skip_init(nn.Conv2d, channels, FILTERS, 3, padding=1)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(2)
@@ -100,10 +101,10 @@ class Training:
         Mean loss of an epoch at which the training ends.
     """
 
-    epochs: int = 30
+    epochs: int = 20
     batch: int = 16
-    rate: float = 4e-3
-    enough: float = 0.01
+    rate: float = 1e-2
+    enough: float = 0.02
 
 
 def train(

@@ -1,8 +1,9 @@
 """Maps that explain nothing, and maps that are wrong on purpose: what a method must be better than.
 
 An edge filter sees no network: a method that does not come closer to the stamp than *Sobel* or *Laplace* explains
-nothing beyond the image (Clark et al. 2024, XAI-TRIS). The *random* map is noise. The broken ones are the maps of the
-best method with a fault that software has: *channels* in another order, the *sign* turned, one *pixel* beside.
+nothing beyond the image (Clark et al. 2024, XAI-TRIS). The *random* map is noise. The broken ones are the true map with
+a fault that software has: *channels* in another order, the *sign* turned, one *pixel* beside. All of a perfect map but
+the fault: no benchmark that ranks them before a method can tell right from wrong.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ BROKEN = (SWAPPED, SIGN, SHIFTED)
 
 def edges(values: np.ndarray) -> dict[str, np.ndarray]:
     """Return the edge filters of an image (channel, row, column): the size of the Sobel gradient, and |Laplace|."""
-    down, across = (sobel(values, axis=axis, mode="nearest") for axis in (1, 2))
+    # Plane by plane: of all at once, scipy's filters would take in the channels beside.
+    sizes = [np.hypot(sobel(plane, 0, mode="nearest"), sobel(plane, 1, mode="nearest")) for plane in values]
     return {
-        SOBEL: np.hypot(down, across),
+        SOBEL: np.stack(sizes),
         LAPLACE: np.abs(np.stack([laplace(plane, mode="nearest") for plane in values])),
     }
 
@@ -32,8 +34,9 @@ def noise(shape: tuple[int, ...], seed: int, number: int) -> np.ndarray:
     return np.random.default_rng([seed, 7, number]).standard_normal(shape)
 
 
-def broken(relevance: np.ndarray) -> dict[str, np.ndarray]:
-    """Return a map (channel, row, column) with a fault each; without the first where there is one channel."""
+def broken(truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the true map (channel, row, column) with a fault each; without the first where there is one channel."""
+    relevance = truth.astype(np.float64)
     faults: dict[str, Callable[[], np.ndarray]] = {
         SWAPPED: lambda: np.roll(relevance, 1, axis=0),
         SIGN: lambda: -relevance,

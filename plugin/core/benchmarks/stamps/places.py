@@ -53,7 +53,8 @@ def places_of(
     # A place holds every stamp, in whole cells.
     largest = max(max(stamp.shape(False)) * (ratio if stamp.coarse else 1) for stamp in stamps)
     side = -(-largest // ratio) * ratio
-    step = -(-(side + 4 * runner.radius) // runner.alignment) * runner.alignment
+    reach = -(-2 * runner.radius // ratio) * ratio
+    step = -(-(side + 2 * reach) // runner.alignment) * runner.alignment
     inset = (step - side) // 2 // ratio * ratio
     rows, cols = (
         range(-(-first // step) * step + inset, stop - side + 1, step)

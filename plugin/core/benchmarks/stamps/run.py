@@ -210,7 +210,7 @@ def run_classifier(
         maps[word] = own
         if method.times_input and found.coarse is not None:
             on_sensor[word] = _share(found, stamp)
-    judged += task.controls(judged, maps)
+    judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), accuracy, float(right[:, : held.start].mean()), float(right[1, held].mean()), passes,
         {word: number for word, number in constant.items() if number}, on_sensor, refused, task.example(maps),
@@ -238,16 +238,15 @@ class _Task:
         truths = [self.stamped.truth(image) for image in self.chosen]
         return scores_of(maps, truths, signed, sees_sign)
 
-    def controls(self, judged: Sequence[Judged], maps: Mapping[str, np.ndarray]) -> list[Judged]:
-        """Return the scores of what methods have to surpass: edges, noise, and the best method's maps broken."""
-        best = best_of(judged)
+    def controls(self) -> list[Judged]:
+        """Return the scores of what methods have to surpass: edges, noise, and the truth broken."""
         found: dict[str, list[np.ndarray]] = {}
         for number, image in enumerate(self.chosen):
             values = self.stamped.values(image)
             made = {
                 **controls.edges(values),
                 controls.RANDOM: controls.noise(values.shape, self.seed, number),
-                **(controls.broken(maps[best][number]) if best else {}),
+                **controls.broken(self.stamped.truth(image)),
             }
             for word, relevance in made.items():
                 found.setdefault(word, []).append(relevance)
@@ -270,15 +269,6 @@ class _Task:
             self.stamped.truth(image)[channel],
             {word: each[0][channel].astype(np.float32) for word, each in maps.items()},
         )
-
-
-def best_of(judged: Sequence[Judged]) -> str:
-    """Return the method that comes closest to the stamp; constant maps count as uninformative. Empty: none."""
-    means = {
-        each.method: float(np.nan_to_num(each.scores[DISTANCE.word], nan=UNINFORMATIVE).mean())
-        for each in judged
-    }
-    return min(means, key=lambda word: means[word]) if means else ""
 
 
 def scores_of(

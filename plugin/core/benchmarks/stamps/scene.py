@@ -29,7 +29,7 @@ from ..ranking import Judged, Measure
 from . import controls
 from .distance import is_constant
 from .places import Place
-from .run import MASS, MEASURES, best_of, scores_of
+from .run import MASS, MEASURES, scores_of
 from .stamps import Stamp
 
 # check(share done): called often; may raise, and so ends the run.
@@ -265,20 +265,16 @@ class SceneStudy:
             tuple(each.astype(np.float32) for each in maps), times_input,
         )  # fmt: skip
 
-    def controls(self, stamp: Stamp, changes: Sequence[MethodChanges]) -> list[Judged]:
-        """Return the scores of noise, and of the best method's change broken.
+    def controls(self, stamp: Stamp) -> list[Judged]:
+        """Return the scores of noise, and of the truth broken.
 
         Edge filters are none here: the change of a filter lies on the stamp by its construction, whatever the network.
         """
-        best = best_of(judged_changes(changes))
         found: dict[str, list[np.ndarray]] = {}
         truths = [self.truth(stamp, place, mask) for place, mask in zip(self.places, self.masks(stamp))]
         for number, truth in enumerate(truths):
-            made = {controls.RANDOM: controls.noise(truth.shape, self.seed, number)}
-            for each in changes:
-                if each.method == best:
-                    made |= controls.broken(each.relevance[number])
-            for word, relevance in made.items():
+            noise = {controls.RANDOM: controls.noise(truth.shape, self.seed, number)}
+            for word, relevance in {**noise, **controls.broken(truth)}.items():
                 found.setdefault(word, []).append(relevance)
         condition = scene_condition(stamp.word)
         return [

@@ -78,7 +78,7 @@ def test_overlap_mass_and_proximity_are_those_of_their_loops():
 
 @pytest.mark.parametrize("truth", [truth_of(), truth_of(slice(9, 10), slice(9, 10), 1)])
 def test_a_true_map_with_any_fault_is_no_better_than_one_that_tells_nothing(truth):
-    broken = controls.broken(truth.astype(float))
+    broken = controls.broken(truth)
     assert sorted(broken) == sorted(controls.BROKEN)
     for relevance in broken.values():
         assert distance(relevance, truth) > UNINFORMATIVE

@@ -50,7 +50,7 @@ def test_the_change_is_the_difference_of_two_maps_of_the_definition(name):
     study = study_of(TinyFusion(), Target("type"), number=3)
     stamp, place = study.stamps[0], study.places[1]
     mask = study.masks(stamp)[1]
-    changes = study.method_changes(name, method_of(name, 64, 2, 0), lambda _: None)[0]
+    changes = study.method_changes(name, method_of(name, 16, 2, 0), lambda _: None)[0]
     patch = study.source.read(place.read)
     after = study.stamped(patch, stamp, place, mask)
     where = np.argwhere(study.truth(stamp, place, mask))
@@ -61,7 +61,7 @@ def test_the_change_is_the_difference_of_two_maps_of_the_definition(name):
     )
     if name == "integrated_gradients":
         assert changes.relevance_sums == pytest.approx(
-            changes.logits, rel=0.05, abs=0.05 * np.abs(changes.logits).max()
+            changes.logits, rel=0.1, abs=0.1 * np.abs(changes.logits).max()
         )
     else:
         assert "mismatch" not in changes.scores
