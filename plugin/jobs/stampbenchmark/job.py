@@ -111,6 +111,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
         self.target().resolve(runner.card)
         stamps = tuple(Stamp.of(word, runner.card, settings) for word in self.stamps)
         extent = EXTENTS[self.size]
+        self._check_size(stamps, extent)
         unfinished = self._unfinished()
         with host_tensors(), self._opened(runner, progress) as scene, Outputs(progress) as outputs:
             classifiers: tuple[ClassifierResult, ...] = ()
@@ -174,6 +175,15 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 "OUTPUT_RASTER empty."
             )
         return StampSettings(self.stamp_size, self.contrast, self.offset, self.stamp_channels, self.position)
+
+    def _check_size(self, stamps: tuple[Stamp, ...], extent: Extent) -> None:
+        """Refuse stamps that leave no regular cell in an image, before anything is computed."""
+        for stamp in stamps:
+            if CLASSIFIER in self.parts and stamp.coarse and stamp.size >= extent.cells:
+                raise ParameterError(
+                    f"STAMP_SIZE is {stamp.size}, but images of SIZE={self.size} have {extent.cells} x {extent.cells} "
+                    f"cells. Choose a smaller one or PARTS=model, or leave {stamp.word} out of STAMPS."
+                )
 
     @contextmanager
     def _opened(self, runner: Runner, progress: Progress) -> Iterator[Scene | None]:

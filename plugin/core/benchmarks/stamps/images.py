@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....ground.errors import ParameterError, SceneError
+from ....ground.errors import SceneError
 from ....ground.protocols import Source
 from ....ground.window import Window
 from ...streaming.runner import Runner
@@ -47,22 +47,11 @@ class Images:
         return held_out(len(self))
 
     def stamped(self, stamp: Stamp, position: str, seed: int) -> StampedImages:
-        """Return the same images with a stamp each.
-
-        Raises
-        ------
-        ParameterError
-            If the stamp is as large as an image.
-        """
+        """Return the same images with a stamp each."""
         draw = np.random.default_rng([seed, 5])
         values = self.coarse if stamp.coarse else self.fine
         if values is None:
             raise ValueError("a radiometer stamp needs images of a radiometer")
-        if max(stamp.shape(False)) >= min(values.shape[2:]):
-            raise ParameterError(
-                f"STAMP_SIZE is {stamp.size}, but images have {values.shape[2]} x {values.shape[3]} "
-                f"{'cells' if stamp.coarse else 'pixels'}. Choose a smaller one, SIZE=full, or leave {stamp.word} out."
-            )
         places = np.stack([stamp.drawn(values.shape[2:], position, draw) for _ in values])
         changed = (values + stamp.standardised(places)).astype(np.float32)
         images = Images(self.fine, changed) if stamp.coarse else Images(changed, self.coarse)
