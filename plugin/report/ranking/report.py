@@ -88,7 +88,8 @@ def _ranking_section(page: RankingPage, number: int, condition: Condition) -> Se
                     f"{ranking.measure.title} by method, {condition.title}",
                 ),
                 f"{_sentence(ranking.measure.title)} of each sample, best method first. Points and bars: mean and 95 % "
-                "interval; dotted: a map that tells nothing; solid: a perfect map; orange: recommended; grey: controls.",
+                "interval; dotted: a map that tells nothing; solid: a perfect map; orange: recommended; grey: "
+                "controls.",
             )
             for at, ranking in enumerate(rankings)
         ),
