@@ -167,29 +167,21 @@ def run_classifier(
     """
     stamped = regular.stamped(stamp, settings.position, seed)
     network = StampNetwork(regular, seed)
-    passes = train(
-        network,
-        regular,
-        stamped.images,
-        training or Training(),
-        seed,
-        lambda share: check(TRAINING_SHARE * share),
-    )
+
+    def learning(share: float) -> None:
+        check(TRAINING_SHARE * share)
+
+    passes = train(network, regular, stamped.images, training or Training(), seed, learning)
     classifier = Classifier(network)
     right = np.stack(
         [
-            ~classifier.says_stamped(regular, lambda: check(TRAINING_SHARE)),
-            classifier.says_stamped(stamped.images, lambda: check(TRAINING_SHARE)),
+            ~classifier.says_stamped(regular, partial(learning, 1.0)),
+            classifier.says_stamped(stamped.images, partial(learning, 1.0)),
         ]
     )
     held = regular.held_out
     recognised = np.flatnonzero(right[1, held]) + held.start
-    accuracy = float(right[:, held].mean())
-    if len(recognised) < FEWEST:
-        raise NumericalError(
-            f"The classifier recognises {len(recognised)} of {held.stop - held.start} images with the stamp "
-            f"{stamp.word}: too few to score maps. Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, or choose SIZE=full."
-        )
+    _check_recognised(len(recognised), held.stop - held.start, stamp)
     task = _Task(stamped, recognised[: extent.explained], seed)
     judged: list[Judged] = []
     maps: dict[str, np.ndarray] = {}
@@ -212,9 +204,17 @@ def run_classifier(
             on_sensor[word] = _share(found, stamp)
     judged += task.controls()
     return ClassifierResult(
-        stamp, tuple(judged), accuracy, float(right[:, : held.start].mean()), float(right[1, held].mean()), passes,
+        stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()), float(right[1, held].mean()), passes,
         {word: number for word, number in constant.items() if number}, on_sensor, refused, task.example(maps),
     )  # fmt: skip
+
+
+def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:
+    if number < FEWEST:
+        raise NumericalError(
+            f"The classifier recognises {number} of {shown} images with the stamp {stamp.word}: too few to score maps. "
+            "Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, or choose SIZE=full."
+        )
 
 
 @dataclass(frozen=True)

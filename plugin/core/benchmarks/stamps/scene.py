@@ -29,7 +29,7 @@ from ..ranking import Judged, Measure
 from . import controls
 from .distance import is_constant
 from .places import Place
-from .run import MASS, MEASURES, scores_of
+from .run import ABSOLUTE, DISTANCE, MASS, scores_of
 from .stamps import Stamp
 
 # check(share done): called often; may raise, and so ends the run.
@@ -46,7 +46,7 @@ MISMATCH = Measure(
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000
-SCENE_MEASURES = (*MEASURES, WITHIN, MISMATCH)
+SCENE_MEASURES = (DISTANCE, ABSOLUTE, MASS, WITHIN, MISMATCH)
 
 
 @dataclass(frozen=True)
