@@ -119,7 +119,9 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
             if CLASSIFIER in self.parts:
                 part = Part(progress, 0.0, 0.5 if both else 1.0)
                 classifiers = self._classifiers(runner, scene, stamps, settings, extent, part, unfinished)
-            study, changes, refused = None, (), {}
+            study: SceneStudy | None = None
+            changes: tuple[MethodChanges, ...] = ()
+            refused: dict[str, str] = {}
             if MODEL in self.parts:
                 part = Part(progress, 0.5 if both else 0.0, 1.0)
                 study, changes, refused = self._changes(runner, scene, stamps, extent, part, unfinished)
@@ -236,7 +238,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
     ) -> list[tuple[Source, Window]]:
         if scene is not None:
             return [(scene, scene.region)]
-        found = []
+        found: list[tuple[Source, Window]] = []
         for number in range(extent.scenes):
             check(0.5 * number / extent.scenes)
             source = _simulated(runner, self.seed * 1000 + number + 1, SIMULATED_SIDE)

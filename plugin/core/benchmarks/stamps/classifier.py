@@ -176,13 +176,16 @@ class Classifier:
     ----------
     network : torch.nn.Module
         The trained network.
+    ratio : int
+        Pixels along the side of a cell.
     """
 
     dtype = input_dtype = torch.float32
-    ratio, takes_large_tiles = 1, False
+    takes_large_tiles = False
     card = SimpleNamespace(id="of the benchmark")
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, ratio: int) -> None:
+        self.ratio = ratio
         self.module = network.eval().requires_grad_(False)
 
     @property

@@ -42,6 +42,11 @@ class Images:
         return len(self.fine)
 
     @property
+    def ratio(self) -> int:
+        """Pixels along the side of a cell; 1 without radiometer."""
+        return 1 if self.coarse is None else self.fine.shape[3] // self.coarse.shape[3]
+
+    @property
     def held_out(self) -> slice:
         """The images that no classifier is trained on."""
         return held_out(len(self))
@@ -52,7 +57,7 @@ class Images:
         values = self.coarse if stamp.coarse else self.fine
         if values is None:
             raise ValueError("a radiometer stamp needs images of a radiometer")
-        places = np.stack([stamp.drawn(values.shape[2:], position, draw) for _ in values])
+        places = np.stack([stamp.drawn((values.shape[2], values.shape[3]), position, draw) for _ in values])
         changed = (values + stamp.standardised(places)).astype(np.float32)
         images = Images(self.fine, changed) if stamp.coarse else Images(changed, self.coarse)
         return StampedImages(images, stamp, places)

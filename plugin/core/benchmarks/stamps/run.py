@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -172,7 +172,7 @@ def run_classifier(
         check(TRAINING_SHARE * share)
 
     passes = train(network, regular, stamped.images, training or Training(), seed, learning)
-    classifier = Classifier(network)
+    classifier = Classifier(network, regular.ratio)
     right = np.stack(
         [
             ~classifier.says_stamped(regular, partial(learning, 1.0)),
@@ -204,8 +204,9 @@ def run_classifier(
             on_sensor[word] = _share(found, stamp)
     judged += task.controls()
     return ClassifierResult(
-        stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()), float(right[1, held].mean()), passes,
-        {word: number for word, number in constant.items() if number}, on_sensor, refused, task.example(maps),
+        stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
+        float(right[1, held].mean()), passes, {word: number for word, number in constant.items() if number},
+        on_sensor, refused, task.example(maps),
     )  # fmt: skip
 
 
@@ -232,7 +233,7 @@ class _Task:
         return own
 
     def scores(
-        self, maps: Sequence[np.ndarray], signed: bool = True, sees_sign: bool = False
+        self, maps: Iterable[np.ndarray], signed: bool = True, sees_sign: bool = False
     ) -> dict[str, np.ndarray]:
         """Return the scores of one method's maps; with `sees_sign` those alone that a wrong sign changes."""
         truths = [self.stamped.truth(image) for image in self.chosen]
@@ -272,13 +273,13 @@ class _Task:
 
 
 def scores_of(
-    maps: Sequence[np.ndarray], truths: Sequence[np.ndarray], signed: bool = True, sees_sign: bool = False
+    maps: Iterable[np.ndarray], truths: Iterable[np.ndarray], signed: bool = True, sees_sign: bool = False
 ) -> dict[str, np.ndarray]:
     """Return the scores of maps by every measure, (sample,), float64; NaN for constant maps.
 
     Parameters
     ----------
-    maps, truths : sequence of numpy.ndarray
+    maps, truths : iterable of numpy.ndarray
         (channel, row, column) each; truths bool.
     signed : bool
         Whether the sign says for or against; else |map| is compared throughout.

@@ -13,6 +13,7 @@ from floelens.plugin.core.benchmarks.stamps.run import DISTANCE, Extent, run_cla
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
 from floelens.plugin.core.relevance.methods import Method
 from floelens.plugin.ground.errors import NumericalError
+from floelens.plugin.ground.vocabulary.relevance_methods import METHODS as METHODS_KNOWN
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 
 SMALL = Extent(cells=5, images=160, explained=16, scenes=1, steps=4, draws=2, places=3)
@@ -65,7 +66,7 @@ def test_maps_are_those_of_the_definitions(coarse):
     regular = images(3, coarse)
     torch.manual_seed(0)
     network = StampNetwork(regular, 4).requires_grad_(False)
-    classifier, chosen = Classifier(network), np.arange(3)
+    classifier, chosen = Classifier(network, regular.ratio), np.arange(3)
     values = [torch.from_numpy(part) for part in (regular.fine, regular.coarse) if part is not None]
     leaves = [part.clone().requires_grad_() for part in values]
     network(leaves[0], leaves[1] if coarse else None).sum().backward()
@@ -85,7 +86,9 @@ def test_maps_are_those_of_the_definitions(coarse):
 def test_occlusion_writes_what_the_logit_loses_on_the_patch():
     regular = images(2)
     network = StampNetwork(regular, 4).requires_grad_(False)
-    found = Classifier(network).explain(Method("occlusion"), regular, np.arange(2), lambda: None)
+    found = Classifier(network, regular.ratio).explain(
+        Method("occlusion"), regular, np.arange(2), lambda: None
+    )
     without = regular.fine.copy()
     without[:, 1, 4:6, 8:10] = 0.0
     logits = [
@@ -100,3 +103,15 @@ def test_a_stamp_that_cannot_be_seen_is_a_sentence():
     stamp = Stamp.of("bright_point", tiny_card(), settings)
     with pytest.raises(NumericalError, match="Raise CONTRAST"):
         run_classifier(images(60), stamp, settings, METHODS, SMALL, 1, training=Training(epochs=1, rate=1e-9))
+
+
+@pytest.mark.parametrize("word", METHODS_KNOWN)
+def test_every_method_explains_both_sensors(word):
+    regular = images(2)
+    network = StampNetwork(regular, 4).requires_grad_(False)
+    method = Method(word, steps=2, samples=2)
+    found = Classifier(network, regular.ratio).explain(method, regular, np.arange(2), lambda: None)
+    assert found.fine.shape == regular.fine.shape
+    assert found.coarse.shape == regular.coarse.shape
+    assert np.isfinite(found.fine).all()
+    assert np.abs(found.coarse).sum() > 0
