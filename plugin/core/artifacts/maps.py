@@ -22,7 +22,6 @@ from ..relevance.focus import Focus, FocusedRunner
 from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method
 from ..relevance.run import RelevanceResult, plan_relevance, run_relevance
 from ..relevance.uncertainty import check_alike
-from ..streaming.patch_source import PatchSource
 from ..streaming.runner import Runner
 from ..streaming.tiling import Plan
 from ..target.target import Target
@@ -97,6 +96,25 @@ class Mapper(Protocol):
 
     def compared(self) -> Mapping[str, Mapper]:
         """Return the same by every method that can be compared, by their words."""
+
+
+class PatchSource:
+    """A patch in memory as a source of the scene that it was read from."""
+
+    def __init__(self, patch: Patch, scene: Window, ratio: int) -> None:
+        self.rows, self.cols = scene.rows, scene.cols
+        self._patch, self._ratio = patch, ratio
+
+    def read(self, window: Window) -> Patch:
+        """Return a part of the patch."""
+        here = window.slices(self._patch.window)
+        cells = window.coarser(self._ratio).slices(self._patch.window.coarser(self._ratio))
+        return Patch(
+            window,
+            self._patch.fine[(slice(None), *here)],
+            self._patch.coarse[(slice(None), *cells)],
+            self._patch.valid[here],
+        )
 
 
 class Hushed:

@@ -12,6 +12,7 @@ from ....ground.protocols import Source
 from ....ground.window import Window
 from ...streaming.engine import scene_window
 from ...streaming.runner import Runner
+from ...streaming.tiling import BLOCK_COLS, Plan, Tile
 from .stamps import Stamp
 
 FEWEST_PLACES = 3
@@ -25,18 +26,18 @@ class Place:
     ----------
     core : Window
         Whole cells around the stamp.
-    explained : Window
-        The pixels whose logits may change with it: within a receptive-field radius of `core`.
-    seen : Window
-        The inputs that these read, which is where relevance may change.
-    read : Window
-        What a patch must cover.
+    tile : Tile
+        Its output are the pixels whose logits may change with the stamp, within a receptive-field radius of `core`; its
+        input is what these read, which is where relevance may change.
     """
 
     core: Window
-    explained: Window
-    seen: Window
-    read: Window
+    tile: Tile
+
+    @property
+    def seen(self) -> Window:
+        """The pixels where relevance may change."""
+        return self.tile.input
 
 
 def places_of(
@@ -53,7 +54,8 @@ def places_of(
     # A place holds every stamp, in whole cells.
     largest = max(max(stamp.shape(False)) * (ratio if stamp.coarse else 1) for stamp in stamps)
     side = -(-largest // ratio) * ratio
-    reach = -(-2 * runner.radius // ratio) * ratio
+    plan = Plan(region, scene, runner.radius, runner.alignment, max(region.rows, 1), max(region.cols, 1))
+    reach = -(-(2 * runner.radius + BLOCK_COLS) // ratio) * ratio
     step = -(-(side + 2 * reach) // runner.alignment) * runner.alignment
     inset = (step - side) // 2 // ratio * ratio
     rows, cols = (
@@ -64,14 +66,11 @@ def places_of(
     places: list[Place] = []
     for at in np.random.default_rng([seed, 8]).permutation(len(grid)):
         core = grid[at]
-        explained = core.grown(runner.radius, within=region)
-        seen = explained.grown(runner.radius, within=region).snapped(ratio, within=region)
-        read = seen.grown(runner.radius, within=scene).snapped(runner.alignment, within=scene)
-        patch = source.read(read)
-        inside = explained.slices(read)
-        cells = patch.coarse[(slice(None), *explained.coarser(ratio).slices(read.coarser(ratio)))]
-        if patch.valid[inside].all() and np.isfinite(cells).all():
-            places.append(Place(core, explained, seen, read))
+        tile = plan.tile(core.grown(runner.radius, within=region))
+        patch = source.read(tile.read)
+        cells = patch.coarse[(slice(None), *tile.output.coarser(ratio).slices(tile.read.coarser(ratio)))]
+        if patch.valid[tile.output.slices(tile.read)].all() and np.isfinite(cells).all():
+            places.append(Place(core, tile))
         if len(places) == number:
             break
     if len(places) < FEWEST_PLACES:

@@ -43,7 +43,7 @@ PROXIMITY = Measure(
     "proximity", "proximity", "higher", 0.0, 1.0,
     "One minus the mean distance of |relevance| to the stamp as a share of the image's diagonal.",
 )  # fmt: skip
-MEASURES = (DISTANCE, ABSOLUTE, OVERLAP, MASS, PROXIMITY)
+MEASURES = (DISTANCE, ABSOLUTE, OVERLAP, PROXIMITY)
 TRAINING_SHARE = 0.5  # of the time of a stamp, for progress
 FEWEST = 8  # stamped images that a classifier must recognise
 
@@ -78,7 +78,7 @@ class Extent:
 
 
 EXTENTS = {
-    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=8, places=8),
+    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=4, places=8),
     "full": Extent(cells=4, images=800, explained=120, scenes=32, steps=32, draws=16, places=24),
 }
 

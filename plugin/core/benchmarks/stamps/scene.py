@@ -11,26 +11,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....ground.protocols import Patch, Progress, Silent, Source
+from ....ground.protocols import Patch, Source
 from ....ground.window import Window
-from ...relevance.methods import Method
-from ...relevance.run import plan_relevance, run_relevance
+from ...layers.conservation import Leaks
+from ...relevance.methods import Method, explainer_for
+from ...relevance.steps import seeded_pixels, seeds_of
 from ...streaming.engine import scene_window
-from ...streaming.patch_source import PatchSource
 from ...streaming.run_time import clock
 from ...streaming.runner import Runner
-from ...streaming.tiling import Plan
-from ...target.target import Target
+from ...target.target import Seeding, Target
 from ..ranking import Judged, Measure
 from . import controls
 from .distance import is_constant
 from .places import Place
-from .run import ABSOLUTE, DISTANCE, MASS, scores_of
+from .run import DISTANCE, MASS, scores_of
 from .stamps import Stamp
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...relevance.explainers import Explainer
 
 # check(share done): called often; may raise, and so ends the run.
 Check = Callable[[float], None]
@@ -46,7 +52,7 @@ MISMATCH = Measure(
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000
-SCENE_MEASURES = (DISTANCE, ABSOLUTE, MASS, WITHIN, MISMATCH)
+SCENE_MEASURES = (DISTANCE, MASS, WITHIN, MISMATCH)
 
 
 @dataclass(frozen=True)
@@ -143,8 +149,6 @@ class SceneStudy:
         Where in the middle of a place, as in images.
     places : tuple of Place
         Of :func:`places_of`.
-    memory_mib : float
-        For tiles.
     seed : int
         Of places, and of noise.
     """
@@ -155,9 +159,7 @@ class SceneStudy:
     stamps: tuple[Stamp, ...]
     position: str
     places: tuple[Place, ...]
-    memory_mib: float
     seed: int
-    progress: Progress = field(default_factory=Silent)
 
     def masks(self, stamp: Stamp) -> list[np.ndarray]:
         """Return where a stamp lies at each place: (row, column) of the core's pixels or cells, bool."""
@@ -200,25 +202,19 @@ class SceneStudy:
         ModelError
             If the method has no rule for a layer of the network.
         """
-        plan = self._plan(method)
         masks = {stamp.word: self.masks(stamp) for stamp in self.stamps}
         found: dict[str, list[Change]] = {stamp.word: [] for stamp in self.stamps}
+        explainer = explainer_for(self.runner, method, partial(check, 0.0), scene_window(self.source))
         start, maps = clock(), 0
         for number, place in enumerate(self.places):
-            check(number / len(self.places))
-            patch = self.source.read(place.read)
-            target = self._target(patch, place)
-            before = self._explained(plan, target, method, patch, place)
+            step = partial(check, number / len(self.places))
+            task = _Task(self.runner, method, explainer, step)
+            patch = self._read(place)
+            seeding = self._target(patch, place).resolve(self.runner.card)
+            before = task.explained(patch, place, seeding)
             for stamp in self.stamps:
-                check(number / len(self.places))
-                after = self._explained(
-                    plan,
-                    target,
-                    method,
-                    self.stamped(patch, stamp, place, masks[stamp.word][number]),
-                    place,
-                )
-                found[stamp.word].append(_change(before, after, stamp))
+                stamped = self.stamped(patch, stamp, place, masks[stamp.word][number])
+                found[stamp.word].append(_change(before, task.explained(stamped, place, seeding), stamp))
             maps += 1 + len(self.stamps)
         seconds = (clock() - start) / max(maps, 1)
         return [
@@ -304,50 +300,86 @@ class SceneStudy:
         cells = seen.coarser(ratio)
         return pixels[seen.slices(Window(cells.row * ratio, cells.col * ratio, 0, 0))]
 
-    def _plan(self, method: Method) -> Plan:
-        largest = max((place.seen for place in self.places), key=lambda window: window.rows * window.cols)
-        return plan_relevance(self.runner, self.source, largest, method, self.memory_mib)
+    def _read(self, place: Place) -> Patch:
+        return dataclasses.replace(self.source.read(place.tile.read), scene=scene_window(self.source))
 
     def _target(self, patch: Patch, place: Place) -> Target:
-        """Return the target of a place: its region, and one class for both maps."""
-
-        def region(window: Window) -> np.ndarray:
-            mask = np.zeros((window.rows, window.cols), bool)
-            shared = window.intersection(place.explained)
-            if not shared.empty:
-                mask[shared.slices(window)] = True
-            return mask
-
-        target = dataclasses.replace(self.target, region=region)
-        seeding = target.resolve(self.runner.card)
+        """Return the target of a place: one class for both maps."""
+        seeding = self.target.resolve(self.runner.card)
         if seeding.wanted is not None:
-            return target
-        runner = self.runner
-        window = place.explained.snapped(runner.alignment, within=patch.window)
-        logits = runner.logits(runner.standardise(patch, window))[0]
+            return self.target
+        runner, seen = self.runner, place.seen
+        logits = runner.logits(runner.standardise(patch, seen))[0]
         middle = (
-            place.core.row + place.core.rows // 2 - window.row,
-            place.core.col + place.core.cols // 2 - window.col,
+            place.core.row + place.core.rows // 2 - seen.row,
+            place.core.col + place.core.cols // 2 - seen.col,
         )
         own = logits[(slice(seeding.first, seeding.first + seeding.outputs), *middle)]
         chosen = seeding.head.classes[int(own.argmax())].name
-        if chosen == target.reference_class:
-            return target
-        return dataclasses.replace(target, class_name=chosen)
+        if chosen == self.target.reference_class:
+            return self.target
+        return dataclasses.replace(self.target, class_name=chosen)
 
-    def _explained(
-        self, plan: Plan, target: Target, method: Method, patch: Patch, place: Place
-    ) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Return relevance of fine and coarse inputs over `seen`, the sum of all of it, and the logits' sum."""
-        sink = _Kept()
-        plan = dataclasses.replace(plan, region=place.seen)
-        source = PatchSource(patch, scene_window(self.source), self.runner.ratio)
-        found = run_relevance(self.runner, source, plan, target, method, sink, _Quiet(self.progress))
-        conservation = found.conservation
-        here = place.seen.coarser(self.runner.ratio).slices()
-        cells = np.nan_to_num(found.coarse_relevance[(slice(None), *here)])
-        received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
-        return sink.values(), cells.astype(np.float64), float(received), float(conservation.target_sum)
+
+@dataclass(frozen=True)
+class _Map:
+    """Relevance over the pixels and cells of `seen`, the sum of all of it, and the sum of the explained logits."""
+
+    fine: np.ndarray
+    coarse: np.ndarray
+    total: float
+    logits: float
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A method made ready for a network."""
+
+    runner: Runner
+    method: Method
+    explainer: Explainer
+    check: Callable[[], None]
+
+    def explained(self, patch: Patch, place: Place, seeding: Seeding) -> _Map:
+        """Explain the logits of a place."""
+        self.check()
+        seen = place.seen
+        inputs = self.runner.standardise(patch, seen)
+        mask = seeded_pixels(seeding, place.tile, patch)
+        seeds = seeds_of(seeding, mask, self.runner, inputs, fixed=False)
+        found = self.explainer.explain(inputs, seeds, Leaks(), seen)
+        cells = seen.coarser(self.runner.ratio)
+        fine = self._of(inputs.fine, found.fine, found.direct_fine, found.fine_window, seen)
+        parts = [fine]
+        if inputs.coarse is not None:
+            parts.append(
+                self._of(inputs.coarse, found.coarse, found.direct_coarse, found.coarse_window, cells)
+            )
+        coarse = parts[1] if len(parts) > 1 else np.zeros((0, cells.rows, cells.cols))
+        return _Map(fine, coarse, float(sum(part.sum() for part in parts)), found.target_sum)
+
+    def _of(
+        self,
+        values: torch.Tensor,
+        multipliers: torch.Tensor | None,
+        direct: torch.Tensor | None,
+        where: Window | None,
+        whole: Window,
+    ) -> np.ndarray:
+        """Return the relevance of some inputs, (channel, row, column), float64; the baseline is 0, each mean."""
+        found = np.zeros(values.shape[1:])
+        if multipliers is not None:
+            found += self._array(multipliers) * (self._array(values) if self.method.times_input else 1.0)
+        if direct is not None:
+            # A patch of occlusion may reach beyond what is seen.
+            window = (where or whole).intersection(whole)
+            found[(slice(None), *window.slices(whole))] += self._array(direct)[
+                (slice(None), *window.slices(where or whole))
+            ]
+        return found
+
+    def _array(self, values: torch.Tensor) -> np.ndarray:
+        return self.runner.array(values[0]).astype(np.float64)
 
 
 def scene_condition(stamp: str) -> str:
@@ -360,36 +392,10 @@ def judged_changes(changes: Sequence[MethodChanges]) -> list[Judged]:
     return [Judged(each.method, scene_condition(each.stamp), each.scores, each.seconds) for each in changes]
 
 
-def _change(before: tuple, after: tuple, stamp: Stamp) -> Change:
-    fine, coarse = after[0] - before[0], after[1] - before[1]
+def _change(before: _Map, after: _Map, stamp: Stamp) -> Change:
+    fine, coarse = after.fine - before.fine, after.coarse - before.coarse
     own, other = (coarse, fine) if stamp.coarse else (fine, coarse)
-    return Change(own, float(np.abs(other).sum()), after[2] - before[2], after[3] - before[3])
-
-
-class _Kept:
-    """A sink that keeps a map."""
-
-    def __init__(self) -> None:
-        self._rows: list[np.ndarray] = []
-
-    def write(self, values: np.ndarray) -> None:
-        """Take a strip (channel, row, column)."""
-        self._rows.append(np.nan_to_num(values).astype(np.float64))
-
-    def values(self) -> np.ndarray:
-        """Return the map (channel, row, column)."""
-        return np.concatenate(self._rows, axis=1)
-
-
-class _Quiet(Silent):
-    """A progress of one map of many: it passes on the wish to stop, and no more."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def cancelled(self) -> bool:
-        """Return whether the user asked to stop."""
-        return self._progress.cancelled()
+    return Change(own, float(np.abs(other).sum()), after.total - before.total, after.logits - before.logits)
 
 
 def method_of(word: str, steps: int, draws: int, seed: int) -> Method:

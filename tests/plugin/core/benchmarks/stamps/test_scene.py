@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from floelens.plugin.core.benchmarks.stamps.places import places_of
 from floelens.plugin.core.benchmarks.stamps.scene import SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
+from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,
     LinearFusion,
+    ListSink,
     TinyFusion,
     tiny_card,
     tiny_scene,
@@ -27,7 +32,7 @@ def study_of(network, target: Target, number: int = 4, rows: int = 150, cols: in
     source = tiny_scene(rows, cols, gaps=False)
     stamps = tuple(Stamp.of(word, runner.card, StampSettings()) for word in WORDS)
     places = places_of(runner, source, source.window, stamps, number, 3)
-    return SceneStudy(runner, source, target, stamps, "random", places, 512, 3)
+    return SceneStudy(runner, source, target, stamps, "random", places, 3)
 
 
 def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of_the_logit():
@@ -45,27 +50,42 @@ def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of
             assert (correlation, slope) == pytest.approx((1.0, 1.0), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["integrated_gradients", "gradient"])
-def test_the_change_is_the_difference_of_two_maps_of_the_definition(name):
-    study = study_of(TinyFusion(), Target("type"), number=3)
-    stamp, place = study.stamps[0], study.places[1]
-    mask = study.masks(stamp)[1]
-    changes = study.method_changes(name, method_of(name, 16, 2, 0), lambda _: None)[0]
-    patch = study.source.read(place.read)
-    after = study.stamped(patch, stamp, place, mask)
+def map_of_the_scene(study: SceneStudy, source, method, place) -> np.ndarray:
+    """Return the map of a scene whose logits at a place are explained, over what is seen there."""
+
+    def region(window: Window) -> np.ndarray:
+        mask = np.zeros((window.rows, window.cols), bool)
+        shared = window.intersection(place.tile.output)
+        mask[shared.slices(window)] = not shared.empty
+        return mask
+
+    target = replace(study.target, region=region)
+    plan = plan_relevance(study.runner, source, source.window, method, 512)
+    sink = ListSink()
+    run_relevance(study.runner, source, plan, target, method, sink, Silent())
+    return sink.values[(slice(None), *place.seen.slices())]
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "gradient", "occlusion"])
+def test_the_change_is_the_map_of_the_stamped_scene_minus_that_of_the_scene(name):
+    study = study_of(TinyFusion(), Target("concentration"), number=3)
+    stamp, place, mask = study.stamps[0], study.places[1], study.masks(study.stamps[0])[1]
+    method = replace(method_of(name, 8, 2, 0), patch=4)
+    changes = study.method_changes(name, method, lambda _: None)[0]
+    stamped = tiny_scene(150, 160, gaps=False)
     where = np.argwhere(study.truth(stamp, place, mask))
     assert len(where) == 1
-    assert np.array_equal(
-        np.argwhere(after.fine != patch.fine)[:, 1:] + [place.read.row, place.read.col],
-        where[:, 1:] + [place.seen.row, place.seen.col],
-    )
-    if name == "integrated_gradients":
-        assert changes.relevance_sums == pytest.approx(
-            changes.logits, rel=0.1, abs=0.1 * np.abs(changes.logits).max()
-        )
-    else:
+    channel, row, col = where[0]
+    stamped.fine[channel, row + place.seen.row, col + place.seen.col] += stamp.change
+    after, before = (map_of_the_scene(study, each, method, place) for each in (stamped, study.source))
+    scale = np.abs(after).max()
+    np.testing.assert_allclose(changes.relevance[1], after - before, atol=1e-6 * scale)
+    assert np.abs(after - before).max() > 1e-3 * scale
+    if name == "gradient":
         assert "mismatch" not in changes.scores
         assert changes.agreement(0) == {}
+    else:
+        assert changes.scores["mismatch"].max() < (0.1 if name == "integrated_gradients" else 1.0)
 
 
 def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
@@ -79,7 +99,7 @@ def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
     taken = np.zeros((220, 230), int)
     for place in places:
         assert place.core.intersection(region) == place.core
-        assert source.valid[place.explained.slices()].all()
+        assert source.valid[place.tile.output.slices()].all()
         assert place.seen.rows >= place.core.rows + 2 * RADIUS
         taken[place.seen.slices()] += 1
     assert taken.max() == 1
