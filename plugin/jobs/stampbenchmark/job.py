@@ -267,9 +267,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
             stamps,
             self.position,
             places,
-            self.compute.memory_mib,
             self.seed,
-            progress,
         )
         changes, refused = [], {}
         for number, word in enumerate(self.methods):

@@ -132,7 +132,10 @@ def test_a_full_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_tab
         ({"size": "huge"}, "Unknown SIZE 'huge'"),
         ({"stamp_channels": ("vv",)}, "STAMP_CHANNELS names 'vv'"),
         ({"class_name": "lava"}, "no class 'lava'"),
-        ({"stamp_size": 7}, "STAMP_SIZE is 7, but images of SIZE=quick have 2 x 2"),
+        (
+            {"stamp_size": 7, "stamps": ("mwr_offset",)},
+            "STAMP_SIZE is 7, but images of SIZE=quick have 2 x 2",
+        ),
         ({"output_raster": "change.tif"}, "OUTPUT_RASTER lies on the grid of a scene, but SAR is empty"),
     ],
 )
