@@ -54,6 +54,7 @@ MAY_USE = {
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
     ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
