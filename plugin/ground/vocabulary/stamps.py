@@ -54,11 +54,11 @@ OFFSET_KELVIN = Setting(
 )
 # The methods of Jung and Kwon, and those of layer-wise relevance propagation that need no rule for each kind of layer.
 STAMP_DEFAULT_METHODS = (
-    "gradient",
     "gradient_x_input",
     "integrated_gradients",
-    "deeplift",
-    "smoothgrad",
     "lrp_epsilon",
+    "gradient",
+    "smoothgrad",
+    "deeplift",
     "lrp_zplus",
 )

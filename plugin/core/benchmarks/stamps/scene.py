@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -204,11 +203,16 @@ class SceneStudy:
         """
         masks = {stamp.word: self.masks(stamp) for stamp in self.stamps}
         found: dict[str, list[Change]] = {stamp.word: [] for stamp in self.stamps}
-        explainer = explainer_for(self.runner, method, partial(check, 0.0), scene_window(self.source))
+        done = 0.0
+
+        def step() -> None:
+            check(done)
+
+        explainer = explainer_for(self.runner, method, step, scene_window(self.source))
+        task = _Task(self.runner, method, explainer, step)
         start, maps = clock(), 0
         for number, place in enumerate(self.places):
-            step = partial(check, number / len(self.places))
-            task = _Task(self.runner, method, explainer, step)
+            done = number / len(self.places)
             patch = self._read(place)
             seeding = self._target(patch, place).resolve(self.runner.card)
             before = task.explained(patch, place, seeding)
