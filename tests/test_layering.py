@@ -52,6 +52,8 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "ablation"),
+    ("benchmarks", "training"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
