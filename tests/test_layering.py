@@ -45,6 +45,7 @@ ROOMS_OF_CORE = (
     "features",
     "shortlist",
     "distributions",
+    "sanity",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -54,6 +55,7 @@ MAY_USE = {
     ("benchmarks", "contributions"),
     ("benchmarks", "ablation"),
     ("benchmarks", "training"),
+    ("benchmarks", "sanity"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))

@@ -67,7 +67,7 @@ def card_of(fusion: Fusion) -> ModelCard:
     """Return the card of the network of a variant; its channels are standardised already."""
     head = Head(TASK, "sigmoid", (HeadClass("target", 1, "#b35806"),))
     return aspp_card(
-        f"fusion_benchmark_{fusion.variant}",
+        f"fusion-benchmark-{fusion.variant}".replace("_", "-"),
         fusion.variant,
         fusion.ratio,
         [head],
