@@ -6,8 +6,6 @@ radiometer's contributions, and the relevance of a cell divided by its pixels.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,6 @@ from ....ground.window import Window
 from ....networks.card import ModelCard
 from ...ablation.run import LOGIT, Ablator, run_ablation
 from ...contributions.run import Splitting, run_contributions
-from ...contributions.steps import settled
 from ...relevance.methods import Method
 from ...relevance.run import run_relevance
 from ...streaming.runner import Runner
@@ -75,27 +72,22 @@ class _Array:
         return np.concatenate(self._strips, axis=1)
 
 
-Explain = Callable[[FusionScene], Maps]
-
-
 class Explainers:
-    """The methods of the tools, for one network and scenes of one size.
-
-    The number of steps along a path is found on the first scene, and kept.
+    """The methods of the tools, for one network.
 
     Parameters
     ----------
     runner : Runner
         The network.
+    steps : int
+        Of contributions along the path from the baseline.
     progress : Progress
         Informed, and asked whether to go on.
     """
 
-    def __init__(self, runner: Runner, progress: Progress) -> None:
-        self._runner, self._progress = runner, progress
+    def __init__(self, runner: Runner, steps: int, progress: Progress) -> None:
+        self._runner, self._steps, self._progress = runner, steps, progress
         self._seeding = Target().resolve(runner.card)
-        self._splittings: dict[str, Splitting] = {}
-        self._methods: dict[str, Method] = {}
 
     @property
     def card(self) -> ModelCard:
@@ -111,12 +103,7 @@ class Explainers:
             run_ablation(self._runner, scene, plan, ablator, sink, self._progress)
             bands = sink.values()
         else:
-            if word not in self._splittings:
-                begun = Splitting(method=word, groups=CHANNEL)
-                self._splittings[word] = settled(
-                    self._runner, scene, plan, self._seeding, begun, self._progress
-                )
-            splitting = self._splittings[word]
+            splitting = Splitting(method=word, groups=CHANNEL, steps=self._steps)
             run_contributions(self._runner, scene, plan, self._seeding, splitting, sink, self._progress)
             bands = sink.values()[:-2]
         return Maps.of_output(bands, len(self.card.fine_channels), self.card.ratio)
@@ -124,9 +111,7 @@ class Explainers:
     def relevance(self, method: Method, scene: FusionScene) -> Maps:
         """Return the relevance of the inputs for the sum of the logits of the inner pixels."""
         sink, plan = _Array(), self._plan(scene)
-        method = self._methods.get(method.name, method)
         result = run_relevance(self._runner, scene, plan, Target(), method, sink, self._progress)
-        self._methods[method.name] = dataclasses.replace(result.method, refine=False)
         return Maps.of_input(sink.values(), result.coarse_relevance, scene.inner, self.card.ratio)
 
     def _plan(self, scene: FusionScene) -> Plan:

@@ -11,7 +11,7 @@ import numpy as np
 from ....ground.errors import NumericalError
 from ....ground.protocols import Silent
 from ....networks.standard_channels import MWR_CHANNELS
-from ...relevance.methods import Method
+from ...relevance.methods import NODES_A_STEP, Method
 from ...streaming.runner import Runner
 from ..ranking import Judged
 from .controls import CONTROLS, control
@@ -44,7 +44,7 @@ class Extent:
     scenes, cells : int
         Held-out scenes that are explained, and cells along their sides.
     draws, patch, steps : int
-        Of SmoothGrad; of occlusion, in pixels; of integrated gradients, to begin with.
+        Of SmoothGrad; of occlusion, in pixels; of a path from the baseline.
     mwr : tuple of str
         Channels of the radiometer.
     """
@@ -55,15 +55,15 @@ class Extent:
     cells: int
     draws: int = 16
     patch: int = 5
-    steps: int = 16
+    steps: int = 32
     mwr: tuple[str, ...] = MWR_CHANNELS
 
 
 EXTENTS = {
     "quick": Extent(
-        ("interpretability_small",), Effort(160, 3, 200, 8, 50), scenes=8, cells=5, draws=4, patch=25
+        ("interpretability_small",), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=4, patch=25, steps=8
     ),
-    "full": Extent(("interpretability_small", "v2"), Effort(600, 4, 1600, 12, 75), scenes=16, cells=8),
+    "full": Extent(("interpretability_small", "v2"), Effort(300, 4, 1600, 6, 50), scenes=16, cells=8),
 }
 
 
@@ -202,7 +202,7 @@ class _Task:
         rows, first = [], None
         for number, word in enumerate(words):
             start = begun + (1 - TRAINING_SHARE) / 2 * number / len(words)
-            explainers = Explainers(self.runner, _Checked(self.check, start, start))
+            explainers = Explainers(self.runner, self.extent.steps, _Checked(self.check, start, start))
             clock = time.perf_counter()
             found = [self._map(explainers, kind, word, scene) for scene in self.scenes]
             seconds = (time.perf_counter() - clock) / len(found)
@@ -220,7 +220,14 @@ class _Task:
         if kind == CONTRIBUTIONS:
             return explainers.contributions(word, scene)
         extent = self.extent
-        method = Method(word, steps=extent.steps, samples=extent.draws, patch=extent.patch, seed=self.seed)
+        method = Method(
+            word,
+            steps=NODES_A_STEP * extent.steps,
+            refine=False,
+            samples=extent.draws,
+            patch=extent.patch,
+            seed=self.seed,
+        )
         return explainers.relevance(method, scene)
 
     def _controls(self, condition: str, good: list[Maps], truths: list[Maps]) -> list[Judged]:

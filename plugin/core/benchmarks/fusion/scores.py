@@ -2,14 +2,13 @@
 
 Each measure looks for another mistake. Over all channels and pixels, as in Mamalakis, Ebert-Uphoff and Barnes 2022
 (doi 10.1017/eds.2022.7), channels that contribute much decide. The *least channel* is wrong where any one channel is.
-The *least detail* compares how each pixel differs from its eight neighbours: smooth maps agree even where they are
-displaced, these differences do not.
+The *least detail* compares how each pixel differs from its neighbours to the right and below: smooth maps agree even
+where they are displaced, these differences do not.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from ..additive.agreement import pearson, spearman
 from ..ranking import Measure
@@ -40,7 +39,7 @@ MEASURES = (
         "higher",
         0.0,
         1.0,
-        "Pearson's r of how each pixel differs from its eight neighbours; that of the channel where it is least.",
+        "Pearson's r of differences of neighbouring pixels, of each channel; that of the channel where it is least.",
     ),
 )
 
@@ -49,7 +48,7 @@ def scored(maps: Maps, truth: Maps) -> dict[str, float]:
     """Return the measures of one scene; NaN where a map, or a channel of it, is constant."""
     flat, exact = _pixels(maps), _pixels(truth)
     channels = [_correlation(a.ravel(), b.ravel()) for a, b in _pairs(maps, truth)]
-    details = [_correlation(_detail(a).ravel(), _detail(b).ravel()) for a, b in _pairs(maps, truth)]
+    details = [_correlation(_detail(a), _detail(b)) for a, b in _pairs(maps, truth)]
     return {
         PEARSON: _correlation(flat, exact),
         SPEARMAN: float(spearman(flat[None], exact[None])[0]),
@@ -79,6 +78,5 @@ def _pixels(maps: Maps) -> np.ndarray:
 
 
 def _detail(plane: np.ndarray) -> np.ndarray:
-    """Return how each place that has eight neighbours differs from their mean: (row - 2, column - 2)."""
-    around = (9 * ndimage.uniform_filter(plane, 3, mode="nearest") - plane) / 8
-    return (plane - around)[1:-1, 1:-1]
+    """Return how each place differs from its neighbours to the right and below, (difference,)."""
+    return np.concatenate([np.diff(plane, axis=axis).ravel() for axis in (1, 0)])

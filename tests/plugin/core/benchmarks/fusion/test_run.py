@@ -20,7 +20,7 @@ from floelens.plugin.ground.errors import Cancelled
 
 SMALL = "interpretability_small"
 MWR = ("btemp_18_7v", "btemp_36_5h", "btemp_89_0h")
-EXTENT = Extent((SMALL,), Effort(80, 3, 120, 6, 50), scenes=2, cells=6, draws=2, patch=25, mwr=MWR)
+EXTENT = Extent((SMALL,), Effort(80, 3, 120, 6, 50), scenes=2, cells=6, draws=2, patch=25, steps=8, mwr=MWR)
 
 
 @pytest.fixture(scope="module")
