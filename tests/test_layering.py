@@ -56,6 +56,7 @@ MAY_USE = {
     ("benchmarks", "ablation"),
     ("benchmarks", "training"),
     ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
