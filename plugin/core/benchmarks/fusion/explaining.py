@@ -21,7 +21,7 @@ from ...streaming.runner import Runner
 from ...streaming.tiling import Plan
 from ...target.channel_groups import CHANNEL, channel_groups
 from ...target.target import Target
-from .scenes import FusionScene
+from .scenes import FusionScene, SceneSource
 
 INTEGRATED, GATED, ABLATION = "integrated", "gated", "ablation"
 OF_OUTPUT = (INTEGRATED, GATED, ABLATION)  # methods that part the logit of each output pixel
@@ -100,18 +100,20 @@ class Explainers:
         if word == ABLATION:
             groups = channel_groups(self.card, CHANNEL)
             ablator = Ablator(self._runner, self._seeding, groups, LOGIT, shapley=False)
-            run_ablation(self._runner, scene, plan, ablator, sink, self._progress)
+            run_ablation(self._runner, SceneSource(scene), plan, ablator, sink, self._progress)
             bands = sink.values()
         else:
             splitting = Splitting(method=word, groups=CHANNEL, steps=self._steps)
-            run_contributions(self._runner, scene, plan, self._seeding, splitting, sink, self._progress)
+            run_contributions(
+                self._runner, SceneSource(scene), plan, self._seeding, splitting, sink, self._progress
+            )
             bands = sink.values()[:-2]
         return Maps.of_output(bands, len(self.card.fine_channels), self.card.ratio)
 
     def relevance(self, method: Method, scene: FusionScene) -> Maps:
         """Return the relevance of the inputs for the sum of the logits of the inner pixels."""
         sink, plan = _Array(), self._plan(scene)
-        result = run_relevance(self._runner, scene, plan, Target(), method, sink, self._progress)
+        result = run_relevance(self._runner, SceneSource(scene), plan, Target(), method, sink, self._progress)
         return Maps.of_input(sink.values(), result.coarse_relevance, scene.inner, self.card.ratio)
 
     def _plan(self, scene: FusionScene) -> Plan:

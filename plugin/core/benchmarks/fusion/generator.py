@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .truth import AdditiveTarget, drawn_functions
 RATIO = 25
 # Standard deviations of what the channels contribute to the target: each SAR channel, all radiometer channels.
 OF_SAR, OF_MWR = 0.8, 1.0
-AROUND_HH, AROUND_HV = Kernel.gaussian(0.8), Kernel.box(3)
+AROUND_HH, AROUND_HV = Kernel.gaussian(3, 0.6), Kernel.box(3)
 _REFERENCE = 12  # scenes by which the functions' break points are placed
 _TARGET, _SCENES = 20, 21  # draws
 
@@ -59,6 +59,9 @@ class Fusion:
 
     def target(self, seed: int) -> AdditiveTarget:
         """Return the target that a seed draws."""
+        return _target(self, seed)
+
+    def _drawn_target(self, seed: int) -> AdditiveTarget:
         draw = np.random.default_rng([seed, _TARGET])
         scenes = [drawn_scene(draw, self.channels, self.ratio, 6) for _ in range(_REFERENCE)]
         deviations = np.array(
@@ -98,3 +101,8 @@ class Fusion:
         draw = np.random.default_rng([seed, _SCENES, part])
         scenes = [drawn_scene(draw, self.channels, self.ratio, cells) for _ in range(number)]
         return scenes, [target.contributions(scene) for scene in scenes]
+
+
+@lru_cache(maxsize=8)
+def _target(fusion: Fusion, seed: int) -> AdditiveTarget:
+    return fusion._drawn_target(seed)

@@ -41,10 +41,9 @@ class Kernel:
         return cls(np.full((side, side), 1.0 / side**2))
 
     @classmethod
-    def gaussian(cls, deviation: float) -> Kernel:
-        """Return a mean with Gaussian weights, cut off at three standard deviations (pixels)."""
-        reach = int(np.ceil(3 * deviation))
-        along = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    def gaussian(cls, side: int, deviation: float) -> Kernel:
+        """Return a mean over `side` × `side` pixels with Gaussian weights of a standard deviation (pixels)."""
+        along = np.exp(-0.5 * ((np.arange(side) - side // 2) / deviation) ** 2)
         weights = np.outer(along, along)
         return cls(weights / weights.sum())
 

@@ -19,15 +19,15 @@ from ....networks.aspp.card import aspp_card
 from ....networks.card import Head, HeadClass, ModelCard
 from ....networks.package import build
 from ...streaming.runner import Inputs, Runner
-from ...training.last_layer import Rows, fit_last_layer, set_weights, weights_of
 from ...training.patches import Patches, Recipe
-from ...training.run import LAST_PIXELS, gather_rows, train, with_doubling_pools
+from ...training.run import LAST_PIXELS, DecorrelatedLayer, gather_rows, train, with_doubling_pools
+from .exact import set_exact
 from .generator import Fusion
 from .scenes import FusionScene
 
 TASK = "concentration"
 PIXEL_SIZE = 80.0  # m, of the maps
-RIDGE = 1e-6  # of the last fit: components that repeat each other need some
+PRIOR = 1e-6  # of the last fit: components that repeat each other need some
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,19 @@ def trained(fusion: Fusion, effort: Effort, seed: int, progress: Progress) -> tu
     components, soft, *_ = gather_rows(
         module, patches, np.arange(len(patches)), LAST_PIXELS, recipe.inset, draw
     )
-    fit = fit_last_layer(Rows(components, soft, 1), weights_of(module.output), ridge=RIDGE)
+    last = DecorrelatedLayer(*module.output.weight.shape[:2])
+    last.fit(components, [(soft, 1)], PRIOR)
     network = build(card)
     network.load_state_dict(module.state_dict())
-    set_weights(network.output, fit.weights)
+    last.write(network.output)
+    return card, network.eval().requires_grad_(False)
+
+
+def exact(fusion: Fusion, seed: int) -> tuple[ModelCard, nn.Module]:
+    """Return card and network of which the weights are made from the functions: what is missed, no training mends."""
+    card = card_of(fusion)
+    network = build(card)
+    set_exact(network, fusion.target(seed))
     return card, network.eval().requires_grad_(False)
 
 

@@ -17,7 +17,7 @@ from ..ranking import Judged
 from .controls import CONTROLS, control
 from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
 from .generator import Fusion
-from .networks import Effort, explained_variance, predicted, trained
+from .networks import Effort, exact, explained_variance, predicted, trained
 from .scenes import FusionScene
 from .scores import PEARSON, by_channel, scored
 
@@ -27,6 +27,7 @@ Check = Callable[[float], None]
 CONTRIBUTIONS, RELEVANCE = "contributions", "relevance"
 KINDS = (CONTRIBUTIONS, RELEVANCE)
 TRUTH = "truth"
+EXACT = "_exact"  # behind a variant
 TRAINING_SHARE = 0.5  # of the time of a variant, for progress
 _HELD_OUT, _CONTROLS = 1, 22  # part of the scenes, draw
 
@@ -38,7 +39,7 @@ class Extent:
     Parameters
     ----------
     variants : tuple of str
-        Of the network.
+        Of the network; behind :data:`EXACT` it is not trained but made from the functions.
     effort : Effort
         How long each is trained.
     scenes, cells : int
@@ -59,11 +60,14 @@ class Extent:
     mwr: tuple[str, ...] = MWR_CHANNELS
 
 
+SMALL = "interpretability_small"
 EXTENTS = {
     "quick": Extent(
-        ("interpretability_small",), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=4, patch=25, steps=8
+        (SMALL, f"{SMALL}{EXACT}"), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=4, patch=25, steps=8
     ),
-    "full": Extent(("interpretability_small", "v2"), Effort(300, 4, 1600, 6, 50), scenes=16, cells=8),
+    "full": Extent(
+        (SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1600, 6, 50), scenes=16, cells=8
+    ),
 }
 
 
@@ -132,7 +136,7 @@ def run_variant(
     Parameters
     ----------
     variant : str
-        Of the network.
+        A word of the extent's variants.
     extent : Extent
         How much is done.
     methods : sequence of str
@@ -147,8 +151,11 @@ def run_variant(
     NumericalError
         If the network gives numbers that are not finite.
     """
-    fusion = Fusion(variant, extent.mwr)
-    card, module = trained(fusion, extent.effort, seed, _Checked(check, 0.0, TRAINING_SHARE))
+    fusion = Fusion(variant.removesuffix(EXACT), extent.mwr)
+    if variant.endswith(EXACT):
+        card, module = exact(fusion, seed)
+    else:
+        card, module = trained(fusion, extent.effort, seed, _Checked(check, 0.0, TRAINING_SHARE))
     runner = Runner(card, module, "cpu", "float32")
     scenes, contributions = fusion.samples(seed, extent.scenes, extent.cells, _HELD_OUT)
     inner = scenes[0].inner
@@ -158,7 +165,7 @@ def run_variant(
         raise NumericalError(
             "The network of the benchmark gave numbers that are not finite. Choose another SEED."
         )
-    task = _Task(fusion, extent, seed, runner, scenes, check)
+    task = _Task(variant, fusion, extent, seed, runner, scenes, check)
     of_output = task.judged(CONTRIBUTIONS, OF_OUTPUT)
     of_input = task.judged(RELEVANCE, methods)
     return FusionResult(
@@ -179,6 +186,7 @@ def run_variant(
 class _Task:
     """A trained network, the scenes it is explained on, and what has been found."""
 
+    variant: str
     fusion: Fusion
     extent: Extent
     seed: int
@@ -197,7 +205,7 @@ class _Task:
         truths, gated = self._truths(kind, False), self._truths(kind, True)
         self.maps[kind, TRUTH] = truths[0]
         self.ceilings[kind] = _means(_scores(gated, truths))
-        condition = f"fusion_{self.fusion.variant}_{kind}"
+        condition = f"fusion_{self.variant}_{kind}"
         begun = TRAINING_SHARE if kind == CONTRIBUTIONS else (1 + TRAINING_SHARE) / 2
         rows, first = [], None
         for number, word in enumerate(words):

@@ -25,7 +25,7 @@ TEXTURE_PIXELS, ICE_CELLS, GROUP_CELLS, OWN_CELLS = 3.0, 1.0, 0.7, 0.4
 
 @dataclass(frozen=True, eq=False)
 class FusionScene:
-    """A scene in standardised units, and a source of itself.
+    """A scene in standardised units.
 
     Parameters
     ----------
@@ -61,18 +61,26 @@ class FusionScene:
         """The pixels that are explained: all but the outermost cells, where the network pads."""
         return Window(self.ratio, self.ratio, self.rows - 2 * self.ratio, self.cols - 2 * self.ratio)
 
+
+class SceneSource:
+    """A scene as what the tools read."""
+
+    def __init__(self, scene: FusionScene) -> None:
+        self.rows, self.cols = scene.rows, scene.cols
+        self._scene = scene
+
     def read(self, window: Window) -> Patch:
         """Return the channels over a window of whole cells."""
-        fine = self.fine[(slice(None), *window.slices())]
-        coarse = self.coarse[(slice(None), *window.coarser(self.ratio).slices())]
-        scene = Window(0, 0, self.rows, self.cols)
-        return Patch(window, fine, coarse, np.ones(fine.shape[1:], bool), scene)
+        fine = self._scene.fine[(slice(None), *window.slices())]
+        coarse = self._scene.coarse[(slice(None), *window.coarser(self._scene.ratio).slices())]
+        whole = Window(0, 0, self.rows, self.cols)
+        return Patch(window, fine, coarse, np.ones(fine.shape[1:], bool), whole)
 
 
 def smooth_field(draw: np.random.Generator, shape: tuple[int, int], deviation: float) -> np.ndarray:
     """Return white noise smoothed by a Gaussian of so many pixels: (row, column), variance 1, periodic."""
-    down, across = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
-    transfer = np.exp(-2 * (np.pi * deviation) ** 2 * (down**2 + across**2))
+    down, across = (np.fft.fftfreq(side, 1.0) for side in shape)
+    transfer = np.exp(-2 * (np.pi * deviation) ** 2 * np.add.outer(down**2, across**2))
     noise = np.fft.fft2(draw.standard_normal(shape))
     return np.fft.ifft2(noise * transfer).real / np.sqrt(np.mean(transfer**2))
 
@@ -95,24 +103,25 @@ def drawn_scene(
     ice = smooth_field(draw, on_cells, ICE_CELLS)
     interpolated = Cells(ratio, bilinear=True).mean(ice)
     texture = smooth_field(draw, on_pixels, TEXTURE_PIXELS)
-    fine, coarse = [], []
+    fine: list[np.ndarray] = []
+    coarse: list[np.ndarray] = []
     shared: dict[object, np.ndarray] = {}
     for channel in channels:
         if channel.grid == "fine":
             of_ice, of_texture = (shares[len(fine) % 2] for shares in (ICE_OF_SAR, TEXTURE))
             speckle = draw.standard_normal(on_pixels)
-            parts = ((of_ice, interpolated), (of_texture, texture), (1 - of_ice - of_texture, speckle))
+            parts = [(of_ice, interpolated), (of_texture, texture), (1 - of_ice - of_texture, speckle)]
         else:
             for group in (channel.frequency_ghz, channel.polarisation):
                 if group not in shared:
                     shared[group] = smooth_field(draw, on_cells, GROUP_CELLS)
             rest = 1 - ICE_OF_MWR - FREQUENCY - POLARISATION
-            parts = (
+            parts = [
                 (ICE_OF_MWR, ice),
                 (FREQUENCY, shared[channel.frequency_ghz]),
                 (POLARISATION, shared[channel.polarisation]),
                 (rest, smooth_field(draw, on_cells, OWN_CELLS)),
-            )
+            ]
         values = sum(np.sqrt(share) * field for share, field in parts)
         (fine if channel.grid == "fine" else coarse).append(values)
     return FusionScene(np.stack(fine).astype(np.float32), np.stack(coarse).astype(np.float32), ratio)

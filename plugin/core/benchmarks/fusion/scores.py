@@ -3,7 +3,7 @@
 Each measure looks for another mistake. Over all channels and pixels, as in Mamalakis, Ebert-Uphoff and Barnes 2022
 (doi 10.1017/eds.2022.7), channels that contribute much decide. The *least channel* is wrong where any one channel is.
 The *least detail* compares how each pixel differs from its neighbours to the right and below: smooth maps agree even
-where they are displaced, these differences do not.
+where they are displaced, these differences do not. It comes first, since no broken map does well by it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ PEARSON, SPEARMAN, ABSOLUTE, CHANNEL, DETAIL = (
     "least_detail",
 )
 MEASURES = (
+    Measure(
+        DETAIL,
+        "r of the least detail",
+        "higher",
+        0.0,
+        1.0,
+        "Pearson's r of differences of neighbouring pixels, of each channel; that of the channel where it is least.",
+    ),
     Measure(PEARSON, "Pearson's r", "higher", 0.0, 1.0, "Over all channels and pixels of a scene."),
     Measure(SPEARMAN, "Spearman's ρ", "higher", 0.0, 1.0, "The same of ranks."),
     Measure(ABSOLUTE, "r of sizes", "higher", 0.0, 1.0, "Pearson's r of |map| and |truth|."),
@@ -32,14 +40,6 @@ MEASURES = (
         0.0,
         1.0,
         "Pearson's r over the pixels of each channel on its own; that of the channel where it is least.",
-    ),
-    Measure(
-        DETAIL,
-        "r of the least detail",
-        "higher",
-        0.0,
-        1.0,
-        "Pearson's r of differences of neighbouring pixels, of each channel; that of the channel where it is least.",
     ),
 )
 

@@ -106,7 +106,7 @@ def test_gates_show_the_slope_times_the_mean():
 
 @pytest.mark.parametrize(
     "around",
-    [Kernel(np.arange(15.0).reshape(3, 5)), Kernel.gaussian(0.8), Cells(4), Cells(4, bilinear=True)],
+    [Kernel(np.arange(15.0).reshape(3, 5)), Kernel.gaussian(5, 0.8), Cells(4), Cells(4, bilinear=True)],
     ids=["lopsided", "gaussian", "cells", "bilinear"],
 )
 def test_what_is_spread_is_the_transpose_of_what_is_gathered(around):
