@@ -30,7 +30,8 @@ CORRELATION = MeasureFacts(
 )  # fmt: skip
 SLOPE = MeasureFacts(
     "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "1 where the change of relevance adds up to the change of the logits; what is missing went to biases.",
+    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
+    "biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
     "logit_change", "Δf", "", None, None,
