@@ -229,10 +229,11 @@ def _whole(region: Window, scene: Window, alignment: int, cost: Cost, memory_mib
     bands = cost.column * cost.at_once(scene.rows) * scene.cols
     needed = cost.fixed + (cost.tile + cost.strip) * scene.rows * scene.cols + bands
     if needed > FILLED * memory_mib * MEBIBYTE:
+        least = -(-needed // (FILLED * MEBIBYTE))
         raise ParameterError(
-            f"The network's output depends on the whole image, so that the scene of {scene.rows} x {scene.cols} pixels is "
-            f"run at once, which takes {-(-needed // (FILLED * MEBIBYTE)):.0f} MiB; MEMORY={memory_mib:g}. Raise MEMORY, "
-            "or use a coarser or smaller scene."
+            f"The network's output depends on the whole image, so that the scene of {scene.rows} x {scene.cols} pixels "
+            f"is run at once, which takes {least:.0f} MiB; MEMORY={memory_mib:g}. Raise MEMORY, or use a coarser or "
+            "smaller scene."
         )
     return Plan(region, scene, max(scene.rows, scene.cols), alignment, region.rows, region.cols)
 

@@ -55,8 +55,8 @@ def _build(card: ModelCard, arguments: Mapping[str, Any]) -> nn.Module:
     whole = geometry(spec).whole_image
     if whole and not card.whole_image:
         raise ModelError(
-            f"The card of '{card.id}': {whole[0]} Tiles would not give what the scene gives. Set receptive_field_radius to "
-            f"{WHOLE_IMAGE}, and scenes are run at once, as far as memory allows."
+            f"The card of '{card.id}': {whole[0]} Tiles would not give what the scene gives. Set "
+            f"receptive_field_radius to {WHOLE_IMAGE}, and scenes are run at once, as far as memory allows."
         )
     return modules.build(spec)
 
