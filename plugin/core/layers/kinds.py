@@ -256,7 +256,7 @@ KINDS: tuple[LayerKind, ...] = (
             (torch.softmax, functional.softmax, "softmax", torch.matmul, operator.matmul), nn.Softmax
         ),
     ),
-    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY)),
+    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY, sloped=False)),
     LayerKind(
         (), Unknown(_PRODUCT), dict.fromkeys((torch.mul, operator.mul, operator.imul, "mul"), nn.Identity)
     ),
@@ -265,8 +265,8 @@ OF_LAYERS: dict[type[nn.Module], LayerKind] = {layer: kind for kind in KINDS for
 OF_CALLS: dict[Call, LayerKind] = {call: kind for kind in KINDS for call in kind.calls}
 
 
-def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
-    """Return the kind of a layer.
+def kind_of_layer(name: str, layer: nn.Module, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a layer; `by_slope`: one whose slope is all that is known will do.
 
     Raises
     ------
@@ -277,13 +277,13 @@ def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
     called = f"The layer '{name}' of the kind {type(layer).__name__} cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Layers that can: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
-def kind_of_call(name: str, call: Call) -> LayerKind:
-    """Return the kind of a function or of a method of a tensor.
+def kind_of_call(name: str, call: Call, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a function or of a method of a tensor; `by_slope`: one whose slope alone is known will do.
 
     Raises
     ------
@@ -295,8 +295,8 @@ def kind_of_call(name: str, call: Call) -> LayerKind:
     called = f"The {what} ('{name}' in the network) cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Use a layer of one of these kinds: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
@@ -338,7 +338,7 @@ def layer_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> nn.M
         return graph.get_submodule(node.target)
     if isinstance(kind.mathematics, (Concatenation, Sum, Size)):
         return None
-    if len(node.all_input_nodes) != 1:
+    if len(node.all_input_nodes) != 1 or isinstance(kind.mathematics, Unknown):
         raise ModelError("it takes settings that depend on other arrays")
     return kind.layer_of(node.target, node.args, node.kwargs)[1]
 
@@ -351,7 +351,7 @@ def reach_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> Reac
 
 def read_inputs(node: fx.Node, kind: LayerKind | None) -> list[fx.Node]:
     """Return the nodes whose values a node reads; of others it reads the size at most."""
-    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum)):
+    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum, Unknown)):
         return node.all_input_nodes
     return [] if isinstance(kind.mathematics, Size) else node.all_input_nodes[:1]
 
