@@ -41,7 +41,7 @@ _MOST_RATIO = 4_096
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 # What a module is asked for by these names is not a layer.
 _TAKEN = {
-    FINE, COARSE, "add_module", "apply", "bfloat16", "buffers", "children", "compile", "cpu", "cuda", "double",
+    FINE, COARSE, "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu", "cuda", "double",
     "dump_patches", "eval", "extra_repr", "float", "forward", "get_buffer", "get_extra_state", "get_parameter",
     "get_submodule", "half", "ipu", "load_state_dict", "modules", "mtia", "named_buffers", "named_children",
     "named_modules", "named_parameters", "nodes", "outputs", "parameters", "register_backward_hook",
