@@ -173,12 +173,6 @@ KINDS: tuple[LayerKind, ...] = (
         functional.hardswish,
         like=lambda inplace=False: nn.Hardswish(),
     ),
-    _activated(
-        nn.Hardsigmoid,
-        lambda layer: Smooth(functional.hardsigmoid, (-3.0, 3.0)),
-        functional.hardsigmoid,
-        like=lambda inplace=False: nn.Hardsigmoid(),
-    ),
     # The largest of a window
     LayerKind(
         (nn.MaxPool2d,),
@@ -379,9 +373,9 @@ def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
 
 
 def known_layers() -> Iterable[str]:
-    """Return the names of the layers that can be explained."""
+    """Return the names of torch's layers that can be explained."""
     known = (layer for layer, kind in OF_LAYERS.items() if not isinstance(kind.mathematics, Unknown))
-    return sorted(layer.__name__ for layer in known if layer is not Interpolation)
+    return sorted(layer.__name__ for layer in known if layer.__module__.startswith("torch."))
 
 
 def drops_units(layer: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from ....ground.errors import ModelError
 from ....networks.files import short_path, shown, shown_text
 from ....networks.graph.filled import filled_up
 from ....networks.graph.geometry import geometry
-from ....networks.graph.kinds import Grid
+from ....networks.graph.grids import Grid
 from ....networks.graph.spec import COARSE, FINE, GraphError, GraphSpec, Node
 from . import arithmetic, operators
 from .dense import flattened, matrix_product, whole_patch

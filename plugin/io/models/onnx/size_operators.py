@@ -140,6 +140,8 @@ def transpose(step: Step) -> Array:
 def depth_to_space(step: Step) -> Array:
     """Write channels that become pixels."""
     factor, source = int(step.attributes.get("blocksize", 0)), step.array(0)
+    if factor < 1 or step.channels(source) % factor**2:
+        raise step.error(f"{step.channels(source)} channels are no multiple of {factor} x {factor}")
     if step.attributes.get("mode", "DCR") == "DCR" and factor > 1:
         channels = step.channels(source)
         order = np.arange(channels).reshape(factor * factor, -1).T.ravel()
