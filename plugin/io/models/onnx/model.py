@@ -144,12 +144,12 @@ class _Parser:
 
     def model(self, message: memoryview) -> OnnxGraph:
         version, opset, graph = None, 0, None
-        for number, kind, value in self._reader.fields(message):
+        for number, _, value in self._reader.fields(message):
             if number == 1 and isinstance(value, int):
                 version = value
-            elif number == 7 and kind == BYTES:
+            elif number == 7 and not isinstance(value, int):
                 graph = value if graph is None else _twice("graph")
-            elif number == 8 and kind == BYTES:
+            elif number == 8 and not isinstance(value, int):
                 opset = max(opset, self._opset(value))
             elif number == 25:
                 raise WireError("it defines functions of its own, which are not read; export it without them")

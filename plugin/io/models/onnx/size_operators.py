@@ -154,7 +154,7 @@ def _selected(step: Step, source: str, channels: np.ndarray) -> str:
     weights = np.zeros((len(channels), step.channels(source), 1, 1), np.float32)
     weights[np.arange(len(channels)), channels] = 1.0
     settings = {"channels": len(channels), "kernel": 1, "bias": False}
-    return step.add("conv", (source,), settings, suffix="_channels", weight=weights)
+    return step.add("conv", (source,), settings, {"weight": weights}, suffix="_channels")
 
 
 def slice_(step: Step) -> Array:

@@ -98,7 +98,8 @@ def numbers(value: int | memoryview, most: int) -> list[int]:
     """
     if isinstance(value, int):
         return [signed(value)]
-    found, at = [], 0
+    found: list[int] = []
+    at = 0
     while at < len(value):
         if len(found) >= most:
             raise WireError(f"a list has more than {most} numbers")
