@@ -21,6 +21,7 @@ from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
+from .algorithms.stampbenchmark import StampBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -35,6 +36,7 @@ ALGORITHMS = (
     Features,
     Ablation,
     SquaresBenchmark,
+    StampBenchmark,
     InspectModel,
     Environment,
 )
