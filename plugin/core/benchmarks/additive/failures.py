@@ -65,18 +65,18 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
 
 
 def _smooth(maps: np.ndarray, contributions: np.ndarray) -> np.ndarray:
+    signs = np.sign(maps)
     alike, pairs = np.zeros(len(maps)), np.zeros(len(maps))
     for axis in (1, 2):
-        first, second = (
-            np.sign(np.take(values, range(begin, values.shape[axis] - 1 + begin), axis))
-            for begin in (0, 1)
-            for values in (maps,)
-        )
-        truth, next_truth = (
-            np.take(contributions, range(begin, contributions.shape[axis] - 1 + begin), axis)
-            for begin in (0, 1)
-        )
-        inside = (truth != 0) & (truth == next_truth) & (first != 0) & (second != 0)
-        alike += (inside & (first == second)).sum((1, 2))
-        pairs += inside.sum((1, 2))
+        first, second = _neighbours(signs, axis)
+        shape, next_shape = _neighbours(contributions, axis)
+        compared = (shape != 0) & (shape == next_shape) & (first * second != 0)
+        alike += (compared & (first == second)).sum((1, 2))
+        pairs += compared.sum((1, 2))
     return np.divide(alike, pairs, out=np.full(len(maps), np.nan), where=pairs > 0)
+
+
+def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel but the last along an axis, and the one behind it."""
+    number = values.shape[axis]
+    return np.take(values, range(number - 1), axis), np.take(values, range(1, number), axis)

@@ -50,7 +50,7 @@ def dense(inputs: int, seed: int) -> nn.Module:
     return seeded(nn.Sequential(*layers, skip_init(nn.Linear, sizes[-1], 1, bias=False)), seed)
 
 
-def convolutional(seed: int) -> nn.Module:
+def convolutional(seed: int) -> nn.Sequential:
     """Return the published network of three convolutions for images of 65 x 65 pixels."""
     return seeded(
         nn.Sequential(
@@ -97,6 +97,15 @@ def stacked(layers: Sequence[DenseLayer]) -> nn.Module:
                 linear.bias.copy_(torch.from_numpy(np.array(layer.bias)))
         made += [linear, nn.ReLU()] if layer.rectified else [linear]
     return nn.Sequential(*made)
+
+
+def inverting(network: nn.Sequential) -> nn.Module:
+    """Return a network that gives for 1 - x what the given one gives for x."""
+    inverse = skip_init(nn.Conv2d, 1, 1, 1)
+    with torch.no_grad():
+        inverse.weight.fill_(-1.0)
+        inverse.bias.fill_(1.0)
+    return nn.Sequential(inverse, *network).requires_grad_(False)
 
 
 def exact(functions: PiecewiseLinear) -> nn.Module:
