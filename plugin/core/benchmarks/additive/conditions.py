@@ -93,12 +93,15 @@ class Condition:
         Its name in tables; methods are ranked within it.
     title : str
         For readers.
+    network : str
+        What kind of network it is, in the plural: a method is recommended for a kind.
     fit : callable
         ``fit(generator, extent, seed, check)`` returns the network, ready to be explained.
     """
 
     word: str
     title: str
+    network: str
     fit: Callable[[Any, Extent, int, Check], Fitted]
 
 
@@ -125,7 +128,7 @@ def learned(word: str, title: str, calibrated: bool = False) -> Condition:
             facts["recovered"] = float(np.nanmean(found))
         return Fitted(network, generator, facts)
 
-    return Condition(word, title, fit)
+    return Condition(word, title, "dense networks", fit)
 
 
 def linear(word: str, title: str) -> Condition:
@@ -136,7 +139,7 @@ def linear(word: str, title: str) -> Condition:
         network = least_squares(generator, seed, samples, check)
         return Fitted(network, generator, {"training": f"least squares, {samples:,} samples"})
 
-    return Condition(word, title, fit)
+    return Condition(word, title, "linear models", fit)
 
 
 def exact(word: str, title: str, functions: PiecewiseLinear) -> Condition:
@@ -145,7 +148,7 @@ def exact(word: str, title: str, functions: PiecewiseLinear) -> Condition:
     def fit(generator: Generator, extent: Extent, seed: int, check: Check) -> Fitted:
         return Fitted(networks.exact(functions), generator, {"training": "none: weights from the functions"})
 
-    return Condition(word, title, fit)
+    return Condition(word, title, "exact sums of functions", fit)
 
 
 def published(word: str, title: str) -> Condition:
@@ -167,7 +170,7 @@ def published(word: str, title: str) -> Condition:
             {"training": "by others", "truth": "the sum of functions that is closest to the network"},
         )
 
-    return Condition(word, title, fit)
+    return Condition(word, title, "dense networks of others", fit)
 
 
 def classified(word: str, title: str, inverted: bool = False) -> Condition:
@@ -190,7 +193,7 @@ def classified(word: str, title: str, inverted: bool = False) -> Condition:
             return Fitted(network, generator, facts)
         return Fitted(networks.inverting(network), replace(generator, inverted=True), facts)
 
-    return Condition(word, title, fit)
+    return Condition(word, title, "convolutional networks", fit)
 
 
 def outputs(network: nn.Module, inputs: np.ndarray) -> np.ndarray:

@@ -59,9 +59,9 @@ class Points:
     def about(self) -> tuple[str, ...]:
         """What the samples are."""
         return (
-            "Samples are those of Mamalakis, Ebert-Uphoff and Barnes 2022 (doi 10.1017/eds.2022.7): normal inputs, and a "
-            "target that is the mean of one piecewise linear function of each, zero at zero. The truth of a sample is "
-            "what each input contributed.",
+            "Samples are those of Mamalakis, Ebert-Uphoff and Barnes 2022 (doi 10.1017/eds.2022.7): normal inputs, and "
+            "a target that is the mean of one piecewise linear function of each, zero at zero. The truth of a sample "
+            "is what each input contributed.",
         )
 
     @property
@@ -79,7 +79,7 @@ class Points:
     def conditions(self) -> tuple[Condition, ...]:
         """Return the published network trained here, a linear model, the exact network, and somebody else's."""
         own = (
-            learned("point", "Network"),
+            learned("point", "Network", calibrated=bool(self.others)),
             linear("point_linear", "Linear model"),
             exact("point_exact", "Exact network", self.functions),
         )
@@ -107,3 +107,19 @@ def merge(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = alike.argmax(1)  # the first that is alike, itself at the latest
     kept, groups = np.unique(first, return_inverse=True)
     return covariance[np.ix_(kept, kept)], groups
+
+
+def smooth_covariance(longitudes: np.ndarray, latitudes: np.ndarray, reach: float) -> np.ndarray:
+    """Return exp(-distance / reach) of places on a sphere of radius 1: (place, place).
+
+    Parameters
+    ----------
+    longitudes, latitudes : numpy.ndarray
+        (place,), degrees.
+    reach : float
+        In radii, along the chord.
+    """
+    east, north = np.radians(longitudes), np.radians(latitudes)
+    places = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=1)
+    chords = np.sqrt(np.maximum(2 - 2 * places @ places.T, 0.0))
+    return np.exp(-chords / reach)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ....ground.errors import NumericalError
+from ....ground.vocabulary.relevance_methods import METHODS
 from ...relevance.methods import Method
 from ..explaining import UNROLLED, LayeredNetwork
 from ..ranking import Judged
@@ -107,6 +108,11 @@ def _quality(truth: Additive, given: np.ndarray) -> dict[str, object]:
         "mean_squared_error": float((error**2).mean()),
         "mean_absolute_error": float(np.abs(error).mean()),
     }
+
+
+def slopes(word: str) -> bool:
+    """Return whether a method gives slopes, which are no parts of the target."""
+    return not METHODS[word].times_input
 
 
 class _Judge:
