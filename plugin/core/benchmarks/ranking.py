@@ -27,11 +27,10 @@ import numpy as np
 from scipy.stats import norm, t
 
 from ...ground.errors import NumericalError, ParameterError
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
 
 RESAMPLES = 5000
-LEVEL = 0.05
-FEWEST = 8  # samples; of fewer no method is recommended
-UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls
+LEVEL = 0.05  # of intervals and ties
 _CELLS = 1_000_000  # resamples × samples held at once
 
 
@@ -156,7 +155,7 @@ class Ranked:
     @property
     def trusted(self) -> bool:
         """Whether it surpasses the uninformative value and every control."""
-        return not self.control and self.p <= LEVEL
+        return not self.control and self.p <= SURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +246,7 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
     rows = []
     for place, k in enumerate(order, 1):
         weakest, p = "", 1.0
-        if k in candidates and count >= FEWEST:
+        if k in candidates and count >= FEWEST_SAMPLES:
             statistics = surely[candidates.index(k)]
             weakest = names[int(statistics.argmin())]
             p = float((1 + (largest >= statistics.min()).sum()) / (1 + len(largest)))

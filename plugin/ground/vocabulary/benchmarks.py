@@ -24,3 +24,7 @@ CONTROLS: Words = {
     "broken_sign": "the map of a method with its sign changed",
     "broken_shifted": "the map of a method shifted by one pixel",
 }
+
+UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls
+SURE = 0.05  # a method is recommended where the chance that it surpasses these by accident is at most this
+FEWEST_SAMPLES = 8  # of fewer no method is recommended
