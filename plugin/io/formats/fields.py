@@ -111,7 +111,7 @@ def read_functions(path: str | os.PathLike, mask: np.ndarray) -> tuple[np.ndarra
 
 
 def stored_order(mask: np.ndarray) -> np.ndarray:
-    """Return which cell of a file each cell of :func:`read_covariance` is, (cell,), int; `mask` is what that returned."""
+    """Return which cell of a file each cell of :func:`read_covariance` is, (cell,), int, by the mask of that."""
     number = np.full(mask.shape, -1)
     as_stored = np.roll(mask, -(mask.shape[1] // 2), axis=1)
     number[as_stored] = np.arange(int(mask.sum()))

@@ -1,8 +1,8 @@
 """Dense networks that Keras stored as HDF5: the weights of each layer, and whether a ReLU follows.
 
 A file of Keras 1 or 2 holds the network's layers as JSON in the attribute ``model_config`` and their arrays under
-``model_weights/<layer>/<layer>/kernel:0`` and ``bias:0`` (see *Keras documentation, Saving and serializing models*). GDAL reads
-it; nothing of it is run.
+``model_weights/<layer>/<layer>/kernel:0`` and ``bias:0`` (*Keras documentation, Saving and serializing models*).
+GDAL reads it; nothing of it is run.
 """
 
 from __future__ import annotations
@@ -62,16 +62,20 @@ def _configured(container: Container) -> list[tuple[str, dict[str, Any]]]:
         return [(str(layer["class_name"]), dict(layer["config"])) for layer in layers]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SceneError(
-            f"NETWORK: {container.path} does not describe a sequential network of Keras in 'model_config'. Save it with "
-            "model.save('network.h5')."
+            f"NETWORK: {container.path} does not describe a sequential network of Keras in 'model_config'. Save it "
+            "with model.save('network.h5')."
         ) from error
 
 
 def _array(container: Container, layer: str, name: str, dimensions: int) -> np.ndarray:
     values = np.asarray(container.nested(f"model_weights/{layer}/{layer}/{name}").stored())
-    if values.ndim != dimensions or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+    if (
+        values.ndim != dimensions
+        or not np.issubdtype(values.dtype, np.number)
+        or not np.isfinite(values).all()
+    ):
         raise SceneError(
-            f"NETWORK: in {container.path} '{name}' of the layer '{layer}' is no finite array of {dimensions} dimensions. "
-            "Copy or download the file again."
+            f"NETWORK: in {container.path} '{name}' of the layer '{layer}' is no finite array of {dimensions} "
+            "dimensions. Copy or download the file again."
         )
     return values

@@ -74,6 +74,10 @@ class AdditiveBenchmark:
         with host_tensors():
             progress.report(0.0, "Reading")
             study = self.study()
+            if self.output_raster and study.no_raster:
+                raise ParameterError(
+                    f"OUTPUT_RASTER cannot be written: {study.no_raster}. Leave OUTPUT_RASTER empty."
+                )
             parts = self._parts(study, progress)
         judged = [each for part in parts.values() for each in part.judged]
         ranked = rankings(judged, study.measures, self.seed)
@@ -126,10 +130,6 @@ class AdditiveBenchmark:
                 )
             if path and not self.covariance:
                 raise ParameterError(f"{name} belongs to the cells of COVARIANCE, which is empty. Give both.")
-        if self.output_raster and self.generator == SHAPES:
-            raise ParameterError(
-                "OUTPUT_RASTER is for inputs that lie on the Earth, and those of GENERATOR=shapes do not. Leave it empty."
-            )
 
     def _tags(self) -> dict[str, str]:
         return {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Measure
 
 TRUTH = "truth"
+ENOUGH = 0.98  # R² from which on a network stands for its target
 
 
 def extent_of(size: str, training_samples: int) -> Extent:
@@ -77,9 +78,19 @@ class LayeredStudy:
         """The networks."""
         return {condition.word: condition.title for condition in self.generator.conditions()}
 
+    @property
+    def no_raster(self) -> str:
+        """Why there is no grid to write maps on; empty where there is one."""
+        return "the inputs of this benchmark do not lie on the Earth"
+
     def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
-        """Return nothing beside what the conditions say."""
-        return ()
+        """Return which networks are too inexact to judge methods by."""
+        return tuple(
+            f"{self.parts[word]} explains {100 * part.facts['r_squared']:.1f} % of the variance of the target: part of "
+            "what its maps miss is the network's error, not the method's."
+            for word, part in parts.items()
+            if part.facts.get("r_squared", 1.0) < ENOUGH
+        )
 
     def run(self, part: str, check: Check) -> Part:
         """Train, explain and score one network."""
@@ -98,18 +109,45 @@ class LayeredStudy:
         )
 
     def examples(self, result: Result) -> tuple[Example, ...]:
-        """Return maps of one sample for the report, where inputs are images."""
-        pictures = {word: values for word, values in result.example.items() if len(values) > 1}
-        if TRUTH not in pictures:
-            return ()
+        """Return maps of one sample for the report, where they make a picture."""
+        pictures = {word: self.plane(values) for word, values in result.example.items()}
         truth = pictures.pop(TRUTH)
-        return (Example(f"{result.title}, one sample", truth, pictures),)
+        return (Example(f"{result.title}, one sample", truth, pictures),) if len(truth) > 1 else ()
 
     def write(self, outputs: Outputs, path: str, parts: Mapping[str, Part], tags: dict[str, str]) -> None:
-        """Refuse: the inputs lie on no grid."""
-        raise ParameterError(
-            "OUTPUT_RASTER is for inputs that lie on the Earth, and those of this benchmark do not. Leave it empty."
-        )
+        """Write truth, estimates and errors of one sample, of the first network, on the grid of :meth:`plane`."""
+        from ...core.benchmarks.additive.run import slopes
+
+        found = next(iter(parts.values())).arrays
+        truth = self.plane(found[TRUTH])
+        bands, planes = [Band(TRUTH, "target")], [truth]
+        for word, values in found.items():
+            if word == TRUTH:
+                continue
+            plane = self.plane(values)
+            bands.append(Band(word, "target per unit" if slopes(word) else "target"))
+            planes.append(plane)
+            if not slopes(word):
+                bands.append(Band(f"{word} error", "target"))
+                planes.append(plane - truth)
+        outputs.raster(path, self.raster_grid(), bands, tags=tags).write(np.stack(planes).astype(np.float32))
+        limit = float(np.nanpercentile(np.abs(truth), 99.5)) or 1.0
+        ends = ("lowers the target", "raises the target")
+        outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
+
+    def plane(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the inputs as a picture, (row, column)."""
+        return values
+
+    def raster_grid(self) -> Grid:
+        """Return the grid of pictures.
+
+        Raises
+        ------
+        ParameterError
+            There is none.
+        """
+        raise ParameterError(f"OUTPUT_RASTER cannot be written: {self.no_raster}. Leave it empty.")
 
 
 def _sentences(facts: Mapping[str, Any]) -> list[str]:
@@ -141,7 +179,9 @@ class ShapesStudy(LayeredStudy):
 
     def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
         """Return the three named failures, each with the methods that show it."""
-        return tuple(sentence for sentence in map(self._failure, _FAILURES, [parts] * len(_FAILURES)) if sentence)
+        return tuple(
+            sentence for sentence in map(self._failure, _FAILURES, [parts] * len(_FAILURES)) if sentence
+        )
 
     def _failure(self, failure: tuple[str, str, str, float, str], parts: Mapping[str, Part]) -> str:
         measure, title, part, limit, says = failure
@@ -161,7 +201,13 @@ class ShapesStudy(LayeredStudy):
 
 # Measure, name, part, below which value a method fails, and what the number is.
 _FAILURES = (
-    ("smooth", "Gradient shattering", "shapes", 0.75, "neighbouring pixels of one shape have one sign in only"),
+    (
+        "smooth",
+        "Gradient shattering",
+        "shapes",
+        0.75,
+        "neighbouring pixels of one shape have one sign in only",
+    ),
     ("against", "No sign", "shapes", 0.5, "of relevance on pixels that speak against is shown as such only"),
     ("zero_seen", "Ignorance to zero input", "shapes_zero", 0.05, "on shapes whose pixels are zero lie only"),
 )
@@ -185,43 +231,21 @@ class PointStudy(LayeredStudy):
     mask: np.ndarray | None = None
     groups: np.ndarray | None = None
 
-    def examples(self, result: Result) -> tuple[Example, ...]:
-        """Return maps of one sample on the cells."""
-        if self.mask is None:
-            return ()
-        maps = {word: self._on_grid(values) for word, values in result.example.items()}
-        truth = maps.pop(TRUTH)
-        return (Example(f"{result.title}, one sample", truth, maps),)
+    @property
+    def no_raster(self) -> str:
+        """Why there is no grid to write maps on; empty where there is one."""
+        return (
+            "" if self.grid is not None else "the inputs are the bands of COVARIANCE, not cells of the Earth"
+        )
 
-    def write(self, outputs: Outputs, path: str, parts: Mapping[str, Part], tags: dict[str, str]) -> None:
-        """Write truth, estimates and errors of one sample, of the network that was trained here."""
-        if self.grid is None or self.mask is None or self.groups is None:
-            raise ParameterError(
-                "OUTPUT_RASTER is for cells of the Earth, but the inputs are the bands of COVARIANCE. Leave it empty."
-            )
-        from ...core.benchmarks.additive.run import slopes
+    def raster_grid(self) -> Grid:
+        """Return the grid of the cells."""
+        return self.grid if self.grid is not None else super().raster_grid()
 
-        found = next(iter(parts.values())).arrays
-        truth = self._on_grid(found[TRUTH])
-        bands, planes = [Band(TRUTH, "target")], [truth]
-        for word, values in found.items():
-            if word == TRUTH:
-                continue
-            plane = self._on_grid(values)
-            bands.append(Band(word, "target per unit" if slopes(word) else "target"))
-            planes.append(plane)
-            if not slopes(word):
-                bands.append(Band(f"{word} error", "target"))
-                planes.append(plane - truth)
-        outputs.raster(path, self.grid, bands, tags=tags).write(np.stack(planes).astype(np.float32))
-        limit = float(np.nanpercentile(np.abs(truth), 99.5)) or 1.0
-        ends = ("lowers the target", "raises the target")
-        outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
-
-    def _on_grid(self, values: np.ndarray) -> np.ndarray:
-        """Return one value an input on the cells, (row, column); cells that are one input share it in equal parts."""
-        assert self.mask is not None
-        assert self.groups is not None
+    def plane(self, values: np.ndarray) -> np.ndarray:
+        """Return one value an input on the cells; cells that are one input share it in equal parts."""
+        if self.mask is None or self.groups is None:
+            return values
         plane = np.full(self.mask.shape, np.nan)
         plane[self.mask] = (values.ravel() / np.bincount(self.groups))[self.groups]
         return plane

@@ -70,8 +70,8 @@ def _covariance(path: str | None, size: str) -> tuple[np.ndarray, np.ndarray | N
     known = values[:, np.isfinite(values).all(0)].astype(float)
     if len(bands) < 2 or known.shape[1] <= len(bands) or (known.std(1) == 0).any():
         raise SceneError(
-            f"COVARIANCE: {path} has {len(bands)} bands and {known.shape[1]} pixels with data in all of them. At least two "
-            "bands, none of them constant, and more pixels than bands are needed."
+            f"COVARIANCE: {path} has {len(bands)} bands and {known.shape[1]} pixels with data in all of them. At least "
+            "two bands, none of them constant, and more pixels than bands are needed."
         )
     return np.corrcoef(known), None, None
 
@@ -106,7 +106,9 @@ def _others(
 
     layers = tuple(DenseLayer(*layer) for layer in read_dense(path))
     if mask is None:
-        raise ParameterError("NETWORK reads the cells of a covariance, but COVARIANCE is a raster. Leave it empty.")
+        raise ParameterError(
+            "NETWORK reads the cells of a covariance, but COVARIANCE is a raster. Leave it empty."
+        )
     cells = np.argsort(stored_order(mask))  # the cells in the order of the file
     single = cells[np.bincount(groups)[groups[cells]] == 1]
     wanted = len(layers[0].weight)
@@ -114,6 +116,6 @@ def _others(
         if len(read) == wanted:
             return layers, tuple(int(number) for number in groups[read])
     raise SceneError(
-        f"NETWORK: {path} reads {wanted} inputs, but COVARIANCE has {len(cells)} cells, {len(single)} without those that "
-        "are one and the same. Choose the covariance that it was trained with."
+        f"NETWORK: {path} reads {wanted} inputs, but COVARIANCE has {len(cells)} cells, {len(single)} without those "
+        "that are one and the same. Choose the covariance that it was trained with."
     )

@@ -1,4 +1,4 @@
-"""What a generator of the additive benchmark gives the job: parts that are run one by one, and kept when a run stops."""
+"""What a generator of the additive benchmark gives the job: parts that run one by one, kept if it is stopped."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ class Study(Protocol):
         """Return what a reader must know beside the rankings: a sentence or two each."""
 
     @property
+    def no_raster(self) -> str:
+        """Why there is no grid to write a raster on; empty where there is one."""
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Name → number or text, known before anything is run."""
 
@@ -70,13 +74,7 @@ class Study(Protocol):
         """Run one part."""
 
     def write(self, outputs: Outputs, path: str, parts: Mapping[str, Part], tags: dict[str, str]) -> None:
-        """Write the raster of truth, estimates and errors, and its style.
-
-        Raises
-        ------
-        ParameterError
-            Its inputs lie on no grid.
-        """
+        """Write the raster of truth, estimates and errors, and its style."""
 
 
 def stored(part: Part) -> tuple[str, dict[str, np.ndarray]]:

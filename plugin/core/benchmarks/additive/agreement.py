@@ -79,9 +79,7 @@ def spearman(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return pearson(rankdata(maps, axis=1), rankdata(truth, axis=1))
 
 
-def agreement(
-    maps: np.ndarray, contributions: np.ndarray, predictions: np.ndarray
-) -> dict[str, np.ndarray]:
+def agreement(maps: np.ndarray, contributions: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
     """Return how well each sample's map agrees with what is true of it, by each of :data:`MEASURES`.
 
     Parameters

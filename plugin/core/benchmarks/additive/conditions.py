@@ -213,4 +213,3 @@ def _recovered(
 
     deviations = np.sqrt(np.diag(generator.covariance))
     return recovered(lambda values: outputs(network, values)[:, 0], samples, deviations, extent.recovery)
-

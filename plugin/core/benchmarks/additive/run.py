@@ -139,7 +139,13 @@ class _Judge:
 
     @classmethod
     def of(
-        cls, fitted: Fitted, inputs: np.ndarray, truth: Additive, given: np.ndarray, number: int, condition: str
+        cls,
+        fitted: Fitted,
+        inputs: np.ndarray,
+        truth: Additive,
+        given: np.ndarray,
+        number: int,
+        condition: str,
     ) -> _Judge:
         """Return the judge of a network: on the first samples, where it tells classes apart those it knows."""
         classes = given.argmax(1)

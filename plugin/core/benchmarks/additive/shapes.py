@@ -40,8 +40,8 @@ class Shapes:
         """What the samples are."""
         return (
             "Samples are those of Mamalakis, Barnes and Ebert-Uphoff 2022 (arXiv 2202.03407): images of square and "
-            "circular frames. The class is which of them cover more pixels; pixels of the one speak for it, those of the "
-            "other against.",
+            "circular frames. The class is which of them cover more pixels; pixels of the one speak for it, those of "
+            "the other against.",
         )
 
     @property
