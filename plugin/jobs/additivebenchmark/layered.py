@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...report.styles.layers import diverging_style, sidecar
 from .study import Check, Part
 
 if TYPE_CHECKING:
+    from ...core.benchmarks.additive.conditions import Condition as NetworkCondition
     from ...core.benchmarks.additive.conditions import Extent
     from ...core.benchmarks.additive.generator import Generator
     from ...core.benchmarks.additive.run import Result
@@ -73,10 +75,15 @@ class LayeredStudy:
 
         return MEASURES
 
+    @cached_property
+    def conditions(self) -> Mapping[str, NetworkCondition]:
+        """The networks by their words; conditions that share a network train it once."""
+        return {condition.word: condition for condition in self.generator.conditions()}
+
     @property
     def parts(self) -> Mapping[str, str]:
         """The networks."""
-        return {condition.word: condition.title for condition in self.generator.conditions()}
+        return {word: condition.title for word, condition in self.conditions.items()}
 
     @property
     def no_raster(self) -> str:
@@ -96,7 +103,7 @@ class LayeredStudy:
         """Train, explain and score one network."""
         from ...core.benchmarks.additive.run import run_condition
 
-        condition = next(each for each in self.generator.conditions() if each.word == part)
+        condition = self.conditions[part]
         result = run_condition(self.generator, condition, self.methods, self.extent, self.seed, check)
         about = (*self.generator.about, *_sentences(result.facts))
         numbers = {name: value for name, value in result.facts.items() if not isinstance(value, str)}

@@ -143,10 +143,11 @@ def linear(word: str, title: str) -> Condition:
 
 
 def exact(word: str, title: str, functions: PiecewiseLinear) -> Condition:
-    """Return the network that is the sum of the functions: what methods miss of it, no training could mend."""
+    """Return the network that is the sum of given functions: what methods miss of it, no training could mend."""
 
-    def fit(generator: Generator, extent: Extent, seed: int, check: Check) -> Fitted:
-        return Fitted(networks.exact(functions), generator, {"training": "none: weights from the functions"})
+    def fit(generator: Points, extent: Extent, seed: int, check: Check) -> Fitted:
+        facts = {"training": "none: weights from the functions"}
+        return Fitted(networks.exact(functions), replace(generator, functions=functions), facts)
 
     return Condition(word, title, "exact sums of functions", fit)
 
@@ -173,7 +174,9 @@ def published(word: str, title: str) -> Condition:
     return Condition(word, title, "dense networks of others", fit)
 
 
-def classified(word: str, title: str, inverted: bool = False) -> Condition:
+def classified(
+    word: str, title: str, inverted: bool = False, trained: dict[object, nn.Sequential] | None = None
+) -> Condition:
     """Return the published convolutional network, trained to tell the classes apart.
 
     Parameters
@@ -183,12 +186,18 @@ def classified(word: str, title: str, inverted: bool = False) -> Condition:
     inverted : bool
         Whether it reads 1 - image: the same network behind a layer that inverts again, so that nothing but the values
         of pixels differs.
+    trained : dict, optional
+        Networks that are trained already; shared by conditions of the same network.
     """
+    known = {} if trained is None else trained
 
     def fit(generator: Any, extent: Extent, seed: int, check: Check) -> Fitted:
-        network = networks.convolutional(seed)
-        train(network, generator, seed, extent.images, check)
-        facts = {"training": extent.images.text}
+        key = (extent.images, seed)
+        if key not in known:
+            network = networks.convolutional(seed)
+            train(network, generator, seed, extent.images, check)
+            known[key] = network
+        network, facts = known[key], {"training": extent.images.text}
         if not inverted:
             return Fitted(network, generator, facts)
         return Fitted(networks.inverting(network), replace(generator, inverted=True), facts)

@@ -82,6 +82,11 @@ class Points:
             learned("point", "Network", calibrated=bool(self.others)),
             linear("point_linear", "Linear model"),
             exact("point_exact", "Exact network", self.functions),
+            exact(
+                "point_exact_bent_at_zero",
+                "Exact network, bends at zero alone",
+                self.functions.bent_at_zero(),
+            ),
         )
         return (*own, published("point_published", "Published network", self)) if self.others else own
 

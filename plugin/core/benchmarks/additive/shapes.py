@@ -62,7 +62,11 @@ class Shapes:
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return the published network, on images and on images whose shapes are zero."""
-        return classified("shapes", "CNN"), classified("shapes_zero", "CNN, shapes at zero", inverted=True)
+        trained: dict = {}
+        return (
+            classified("shapes", "CNN", trained=trained),
+            classified("shapes_zero", "CNN, shapes at zero", inverted=True, trained=trained),
+        )
 
 
 def _drawn(draw: np.random.Generator) -> np.ndarray:
