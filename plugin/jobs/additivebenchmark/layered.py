@@ -220,6 +220,24 @@ _FAILURES = (
 )
 
 
+_HIGH = ("gradient_x_input", "integrated_gradients", "lrp_0", "occlusion")
+_LOW = ("gradient", "smoothgrad")
+# What changes from one condition to the next, in sentences before the mean correlations.
+_CHANGES = {
+    "point": f"Published order (Mamalakis et al. 2022): {', '.join(_HIGH)} high, {' and '.join(_LOW)} near zero. Mean "
+    "correlation with the contributions here",
+    "point_exact": "The same without the error of training",
+    "point_exact_bent_at_zero": "The same again without bends away from zero, which belong to gates and not to inputs",
+    "point_published": "The network of others, against functions that were recovered from it",
+}
+
+
+def _means(part: Part, words: Sequence[str]) -> str:
+    """Return the mean correlation of methods with the contributions, as text."""
+    means = {each.method: float(np.nan_to_num(each.scores["pearson"]).mean()) for each in part.judged}
+    return ", ".join(f"{word} {means[word]:.2f}" for word in words if word in means)
+
+
 @dataclass(frozen=True)
 class PointStudy(LayeredStudy):
     """Normal inputs and a sum of functions, on cells of the Earth or of channels.
@@ -237,6 +255,15 @@ class PointStudy(LayeredStudy):
     grid: Grid | None = None
     mask: np.ndarray | None = None
     groups: np.ndarray | None = None
+
+    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+        """Return the published order beside ours, and what becomes of it as one condition after the other changes."""
+        found = list(super().notes(parts))
+        shown = [word for word in (*_HIGH, *_LOW) if word in self.methods]
+        for word, says in _CHANGES.items():
+            if word in parts and shown:
+                found.append(f"{says}: {_means(parts[word], shown)}.")
+        return tuple(found)
 
     @property
     def no_raster(self) -> str:

@@ -66,7 +66,12 @@ class Stopping(Silent):
 def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_broken(small, tmp_path):
     results = job(tmp_path, output_raster=str(tmp_path / "maps.tif")).run(Silent())
     rows = rows_of(results["OUTPUT"])
-    assert list(dict.fromkeys(row["condition"] for row in rows)) == ["point", "point_linear", "point_exact"]
+    assert list(dict.fromkeys(row["condition"] for row in rows)) == [
+        "point",
+        "point_linear",
+        "point_exact",
+        "point_exact_bent_at_zero",
+    ]
     for condition in ("point", "point_exact"):
         own = [row for row in rows if (row["condition"], row["measure"]) == (condition, "pearson")]
         order = [row["method"] for row in own]
@@ -79,6 +84,7 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
     assert page.tags["svg"] >= 4
     content = json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))
     facts = content["facts"]
+    assert "Published order" in content["notes"][-3]
     assert facts["Network: r_squared"] > facts["Linear model: r_squared"] + 0.05
     assert facts["Exact network: r_squared"] > 1 - 1e-12
     with rasterio.open(results["OUTPUT_RASTER"]) as raster:
@@ -98,7 +104,7 @@ def test_a_full_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_tab
     expected = (tmp_path / "whole" / "additive.csv").read_bytes()
     with pytest.raises(Cancelled):
         job(tmp_path, **settings).run(stopped := Stopping("Exact"))
-    assert "2 of 3 networks are kept" in stopped.said[-1]
+    assert "2 of 4 networks are kept" in stopped.said[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["additive_unfinished.npz", "whole"]
     job(tmp_path, **settings).run(again := Stopping("never"))
     assert "Network" not in again.begun
