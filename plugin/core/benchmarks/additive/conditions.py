@@ -56,10 +56,22 @@ class Extent:
 
 EXTENTS = {
     "quick": Extent(
-        Training(10_000, 8), Training(1500, 4, batch=32, rate=2e-3), 2000, 24, steps=16, draws=8, recovery=1
+        Training(20_000, 5, rate=2e-3),
+        Training(2000, 4, batch=32, rate=2e-3),
+        2000,
+        24,
+        steps=16,
+        draws=8,
+        recovery=1,
     ),
     "full": Extent(
-        Training(100_000, 30), Training(20_000, 6, batch=64), 5000, 200, steps=64, draws=50, recovery=8
+        Training(100_000, 10, rate=2e-3),
+        Training(10_000, 8, batch=64),
+        5000,
+        200,
+        steps=64,
+        draws=50,
+        recovery=4,
     ),
 }
 
@@ -159,7 +171,7 @@ def published(word: str, title: str) -> Condition:
     """
 
     def fit(generator: Points, extent: Extent, seed: int, check: Check) -> Fitted:
-        network = networks.stacked(generator.others).double().requires_grad_(False)
+        network = networks.stacked(generator.others).requires_grad_(False)
         reads = np.array(generator.reads)
         nothing = PiecewiseLinear(np.zeros((len(reads), 1)), np.zeros((len(reads), 2)))
         covariance = generator.covariance[np.ix_(reads, reads)]

@@ -75,7 +75,7 @@ def convolutional(seed: int) -> nn.Sequential:
 
 
 def stacked(layers: Sequence[DenseLayer]) -> nn.Module:
-    """Return the network of given dense layers, one output at the end.
+    """Return the network of given dense layers, one output at the end, float64.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def stacked(layers: Sequence[DenseLayer]) -> nn.Module:
         )
     made: list[nn.Module] = [nn.Flatten()]
     for layer in layers:
-        linear = skip_init(nn.Linear, *layer.weight.shape, bias=layer.bias is not None)
+        linear = skip_init(nn.Linear, *layer.weight.shape, bias=layer.bias is not None, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(layer.weight.T.copy()))
             if layer.bias is not None:
@@ -128,7 +128,7 @@ def exact(functions: PiecewiseLinear) -> nn.Module:
         DenseLayer(first, -signs * bends, rectified=True),
         DenseLayer(weights[:, None] / inputs, None, rectified=False),
     )
-    return stacked(layers).double()
+    return stacked(layers)
 
 
 def seeded(network: nn.Module, seed: int) -> nn.Module:

@@ -2,7 +2,7 @@
 
 Mamalakis, Barnes and Ebert-Uphoff 2022 (arXiv 2202.03407): 65 x 65 pixels, 1 on frames and 0 elsewhere. The numbers of
 squares and of circles are drawn from 0, 1 and 2 and differ; a square has a side of 12 to 22 pixels and a square hole
-of 7 pixels to four less than its side, a circle the area of such a square and of such a hole; none overlap. With
+of 7 pixels to four less than its side, a circle the area of such a square and of such a hole; none touch. With
 A = 1 on squares and -1 on circles the class is the sign of ΣA, and the truth A times that sign.
 """
 
@@ -89,8 +89,8 @@ def _with_one_more(image: np.ndarray, sign: int, draw: np.random.Generator) -> n
     box, frame = _frame(side, hole, round_=sign < 0)
     for _ in range(TRIES):
         row, col = draw.integers(0, SIDE - box + 1, 2)
-        there = image[row : row + box, col : col + box]
-        if not there.any():
+        around = image[max(0, row - 1) : row + box + 1, max(0, col - 1) : col + box + 1]
+        if not around.any():
             made = image.copy()
             made[row : row + box, col : col + box] = sign * frame
             return made

@@ -96,7 +96,7 @@ def test_least_squares_are_those_of_a_linear_target(points):
 
 
 def test_a_network_learns_the_same_from_samples_that_are_kept_and_drawn_again(points, monkeypatch):
-    training = Training(10_000, 2, batch=500, rate=3e-3)
+    training = Training(10_000, 1, batch=50, rate=2e-3)
     found = []
     for most in (10**9, 1):
         monkeypatch.setattr("floelens.plugin.core.benchmarks.additive.fitting.MOST_KEPT", most)
