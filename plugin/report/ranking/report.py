@@ -26,8 +26,8 @@ _TYPES = {
     **dict.fromkeys(("place", "rank", "samples", "undefined"), "Integer64"),
 }
 _RANKING = (
-    ("rank", "rank"), ("method", "method"), ("mean", "mean (95 % interval)"), ("behind", "behind the first"),
-    ("tied", "tied with"), ("undefined", "no score"), ("p", "p"), ("verdict", "verdict"),
+    ("rank", "rank"), ("method", "method"), ("verdict", "verdict"), ("mean", "mean (95 % interval)"),
+    ("behind", "behind the first"), ("tied", "tied with"), ("p", "p"), ("undefined", "no score"),
 )  # fmt: skip
 _MOST_DIGITS = 5  # behind the point
 _COST = (("method", "method"), ("seconds", "seconds a sample"), ("relative", "times the cheapest"))
@@ -87,8 +87,9 @@ def _ranking_section(page: RankingPage, number: int, condition: Condition) -> Se
                     f"scores{number}m{at}",
                     f"{ranking.measure.title} by method, {condition.title}",
                 ),
-                f"{ranking.measure.title} of each sample, best method first. Points and bars: mean and 95 % interval; "
-                "dotted: a map that tells nothing; solid: a perfect map; orange: recommended; grey: controls.",
+                f"{_sentence(ranking.measure.title)} of each sample, best method first. Points and bars: mean and 95 % "
+                "interval; dotted: a map that tells nothing; solid: a perfect map; orange: recommended; grey: "
+                "controls.",
             )
             for at, ranking in enumerate(rankings)
         ),
@@ -106,7 +107,7 @@ def _measure_text(measure: MeasureFacts) -> str:
     if measure.uninformative is not None:
         values.append(f"{number_text(measure.uninformative)} for one that tells nothing")
     ends = f" It is {listed(values)}." if values else ""
-    return f"{measure.title}: {measure.sentence or f'{measure.better} is better.'}{ends}"
+    return f"{_sentence(measure.title)}: {measure.sentence or f'{measure.better} is better.'}{ends}"
 
 
 def _shown(row: MethodRow, ranking: RankedMethods) -> dict[str, Any]:
@@ -129,12 +130,17 @@ def _with_interval(mean: float | None, low: float | None, high: float | None) ->
         return ""
     if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
         return number_text(mean, 3)
-    if high - low < 1e-4 * max(abs(low), abs(high)):
+    if high - low <= 1e-4 * max(abs(low), abs(high)):
         return _unbroken(f"{number_text(mean, 4)} ({number_text(low, 4)} to {number_text(high, 4)})")
     digits = max(0, 1 - math.floor(math.log10(high - low)))
     if digits > _MOST_DIGITS:
         return _unbroken(f"{number_text(mean, 3)} ({number_text(low, 3)} to {number_text(high, 3)})")
     return _unbroken(f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})").replace("-", "\u2212")
+
+
+def _sentence(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def _unbroken(text: str) -> str:
@@ -145,8 +151,8 @@ def _map_section(page: RankingPage) -> list[Section]:
     pictures = [
         Figure(
             svg(example_maps(example), f"maps{number}", f"maps beside truth: {example.title}"),
-            f"{example.title}: truth first, then the map of each method. Orange counts for, purple against; each on a "
-            f"scale of its own.{f' {example.caption}' if example.caption else ''}",
+            f"{_sentence(example.title)}: truth first, then the map of each method. Orange counts for, purple against; "
+            f"each on a scale of its own.{f' {example.caption}' if example.caption else ''}",
         )
         for number, example in enumerate(page.maps)
     ]
@@ -175,7 +181,9 @@ def _other_section(page: RankingPage) -> list[Section]:
         ]
         if rows:
             columns = (("method", "method"), *((each.word, each.title) for each in measures))
-            tables.append(Table(columns, rows, f"{condition.title}: mean over samples, with 95 % intervals"))
+            tables.append(
+                Table(columns, rows, f"{_sentence(condition.title)}: mean over samples, with 95 % intervals")
+            )
     return [
         Section(
             "Measures that need no truth",
@@ -183,7 +191,7 @@ def _other_section(page: RankingPage) -> list[Section]:
                 "They say how a map behaves, not whether it is right, so they enter no ranking. A map can pass all of "
                 "them and be wrong.",
             ),
-            points=tuple(f"{each.title}: {each.sentence}" for each in measures),
+            points=tuple(f"{_sentence(each.title)}: {each.sentence}" for each in measures),
             tables=tuple(tables),
         )
     ]
@@ -211,7 +219,7 @@ def _cost_section(page: RankingPage) -> list[Section]:
 
 def _condition_section(page: RankingPage) -> Section:
     points = [
-        f"{condition.title}: {' '.join(condition.about) or 'no more is known.'}"
+        f"{_sentence(condition.title)}: {' '.join(condition.about) or 'no more is known.'}"
         for condition in page.conditions
     ]
     facts = [{"fact": name, "value": number_text(value)} for name, value in page.facts.items()]
@@ -253,7 +261,7 @@ def rows(page: RankingPage) -> list[dict[str, Any]]:
         for ranking in page.rankings
         for row in ranking.methods
     ]
-    return ranked + [{**vars(score), "kind": "method"} for score in page.other_scores]
+    return ranked + [{**vars(score), "kind": "sanity"} for score in page.other_scores]
 
 
 def ranking_csv(page: RankingPage) -> str:

@@ -11,7 +11,7 @@ import pytest
 from floelens.plugin.core.benchmarks.ranking import Judged, Measure, rankings
 from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.io.transaction.outputs import OutputTransaction
-from floelens.plugin.jobs.common.rankings import ranked_methods, write_ranking
+from floelens.plugin.jobs.common.rankings import ranked_methods, sanity_facts, sanity_scores, write_ranking
 from floelens.plugin.report.ranking.figures import distributions
 from floelens.plugin.report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
 from floelens.plugin.report.ranking.report import (
@@ -155,7 +155,7 @@ def test_page_json_and_table_say_the_same_and_controls_are_marked(tmp_path):
         == (best["method"], best["verdict"])
     )
     assert float(rows[0]["mean"]) == pytest.approx(np.mean(best["values"]), rel=1e-8)
-    assert [row["kind"] for row in rows] == ["method", "method", "control", "method", "method"]
+    assert [row["kind"] for row in rows] == ["method", "method", "control", "method", "sanity"]
     assert (rows[4]["measure"], rows[4]["place"], rows[4]["mean"]) == ("sparseness", "", "0.4")
     assert "seconds" not in rows[0]  # the same seed gives the same table
 
@@ -166,6 +166,18 @@ def test_page_json_and_table_say_the_same_and_controls_are_marked(tmp_path):
     assert (tmp_path / "t.csv").read_text(encoding="utf-8") == ranking_csv(made)
     assert (tmp_path / "t.csvt").read_text(encoding="utf-8") == ranking_csvt()
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "t.csvt", "r.html", "r.json"}
+
+
+def test_sanity_measures_stand_in_a_table_of_their_own():
+    values = {"sparseness": np.array([0.2, 0.4, np.nan]), "infidelity": np.full(3, np.nan)}
+    scores = sanity_scores("fusion", "deeplift", values, seed=0)
+    assert (scores[0].mean, scores[0].undefined) == (pytest.approx(0.3), 1)
+    assert (scores[1].mean, scores[1].undefined) == (None, 3)
+    made = page({"fusion": GOOD}, other_measures=sanity_facts(), other_scores=scores)
+    text = " ".join(checked(ranking_html(made)).text)
+    assert "Gini index" in text
+    assert "faithfulness" not in text  # nothing was measured
+    assert [row["kind"] for row in csv.DictReader(io.StringIO(ranking_csv(made)))].count("sanity") == 2
 
 
 def test_constant_scores_and_samples_without_one_are_drawn():
