@@ -93,7 +93,7 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
         bands = dict(zip(raster.descriptions, raster.read()))
     for word in WORKING:
         np.testing.assert_allclose(bands[f"{word} error"], bands[word] - bands["truth"], atol=1e-7)
-    assert np.abs(bands["occlusion error"]).mean() < 0.5 * np.abs(bands["truth"]).mean()
+    assert np.corrcoef(bands["truth"].ravel(), bands["occlusion"].ravel())[0, 1] > 0.5
     assert (tmp_path / "maps.qml").exists()
 
 
@@ -152,12 +152,12 @@ def test_shapes_show_the_three_failures_in_numbers(small, tmp_path):
     )
     rows = rows_of(results["OUTPUT"])
     found = {(row["condition"], row["measure"], row["method"]): row for row in rows}
-    assert float(found["shapes", "against", "lrp_zplus"]["mean"]) == 0  # no evidence against at all
+    assert float(found["shapes", "against", "lrp_zplus"]["mean"]) < 0.25  # below 0 are logits alone
     assert float(found["shapes_zero", "zero_seen", "gradient_x_input"]["mean"]) == 0
     assert float(found["shapes_zero", "zero_seen", "gradient"]["mean"]) > 0.05
     notes = " ".join(json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))["notes"])
     assert "Ignorance to zero input: on shapes whose pixels are zero lie only gradient_x_input 0 %" in notes
-    assert "lrp_zplus 0 %" in notes
+    assert "No sign: of relevance on pixels that speak against is shown as such only lrp_zplus" in notes
 
 
 def test_a_part_is_restored_as_it_was_stored(small):

@@ -84,7 +84,7 @@ def train(
     A network of one output learns the target by the mean squared error, one of two the classes by cross-entropy.
     Targets are brought to unit variance while it learns; the last layer gives them back their size.
     """
-    pool = _Pool(generator, seed, training, lambda share: check(0.2 * share))
+    pool = Pool(generator, seed, training, lambda share: check(0.2 * share))
     optimiser = torch.optim.AdamW(network.parameters(), training.rate, weight_decay=training.decay)
     steps = training.epochs * -(-training.samples // training.batch)
     step = 0
@@ -109,8 +109,27 @@ def train(
             values.mul_(pool.size)
 
 
-class _Pool:
-    """The training samples, in an order that the seed decides."""
+class Pool:
+    """The training samples, in an order that the seed decides.
+
+    Parameters
+    ----------
+    generator : Generator
+        Of the samples.
+    seed : int
+        Which ones.
+    training : Training
+        How many, in batches of which size.
+    check : callable
+        Called with the share drawn.
+
+    Attributes
+    ----------
+    classes : bool
+        Whether networks learn classes.
+    size : float
+        What targets are divided by.
+    """
 
     def __init__(self, generator: Generator, seed: int, training: Training, check: Check) -> None:
         self._generator, self._seed, self._training = generator, seed, training

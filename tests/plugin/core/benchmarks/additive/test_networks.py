@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.benchmarks.additive import networks
+from floelens.plugin.core.benchmarks.additive import fitting, networks
 from floelens.plugin.core.benchmarks.additive.agreement import pearson
 from floelens.plugin.core.benchmarks.additive.conditions import outputs
 from floelens.plugin.core.benchmarks.additive.fitting import (
@@ -95,16 +95,30 @@ def test_least_squares_are_those_of_a_linear_target(points):
     assert most - 0.01 < reached <= most
 
 
-def test_a_network_learns_the_same_from_samples_that_are_kept_and_drawn_again(points, monkeypatch):
-    training = Training(10_000, 1, batch=50, rate=2e-3)
-    found = []
+def test_each_epoch_sees_every_sample_once_whether_they_are_kept_or_drawn_again(points, monkeypatch):
+    training = Training(11_000, 2, batch=400)
+    seen = []
     for most in (10**9, 1):
-        monkeypatch.setattr("floelens.plugin.core.benchmarks.additive.fitting.MOST_KEPT", most)
-        network = networks.dense(3, seed=0)
-        train(network, points, 0, training)
-        inputs, truth = points.samples(9, 1000)
-        found.append(explained_variance(outputs(network, inputs)[:, 0], truth.target))
-    assert min(found) > 0.9  # in another order, so not bit for bit
+        monkeypatch.setattr(fitting, "MOST_KEPT", most)
+        pool = fitting.Pool(points, 0, training, lambda _: None)
+        for epoch in range(2):
+            targets = torch.cat([wanted for _, wanted in pool.batches(epoch)]) * pool.size
+            assert len(targets) == 11_000
+            seen.append(targets)
+    assert not torch.equal(seen[0], seen[1])  # in another order
+    kept, again, drawn, drawn_again = (np.sort(targets.numpy()) for targets in seen)
+    np.testing.assert_array_equal(kept, again)
+    np.testing.assert_array_equal(drawn, drawn_again)
+    np.testing.assert_allclose(drawn, kept, atol=1e-6)  # their size is that of the first block
+
+
+def test_the_same_seed_trains_the_same_network(points):
+    found = [networks.dense(3, seed=0) for _ in range(2)]
+    for network in found:
+        train(network, points, 0, Training(2000, 1, batch=200))
+    first, second = (torch.cat([values.flatten() for values in each.parameters()]) for each in found)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, torch.cat([v.flatten() for v in networks.dense(3, seed=0).parameters()]))
 
 
 def test_functions_of_a_network_that_is_such_a_sum_are_recovered(points):
