@@ -226,7 +226,7 @@ def outputs(network: nn.Module, inputs: np.ndarray) -> np.ndarray:
 
 
 def _recovered(
-    network: nn.Module, generator: Points, extent: Extent, seed: int, check: Check
+    network: nn.Module, generator: Any, extent: Extent, seed: int, check: Check
 ) -> PiecewiseLinear:
     def samples(block: int) -> np.ndarray:
         check(0.9)

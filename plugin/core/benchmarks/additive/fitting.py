@@ -168,13 +168,14 @@ def least_squares(
     generator: Generator, seed: int, samples: int, check: Check = lambda share: None
 ) -> nn.Module:
     """Return the linear model of the target with a constant, float64, fitted by least squares."""
-    squares = products = None
+    squares: np.ndarray | float = 0.0
+    products: np.ndarray | float = 0.0
     for number, (fields, wanted) in enumerate(blocks(generator, seed, samples)):
         check(number * BLOCK / samples)
         flat = fields.flatten(1).double().numpy()
         design = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
-        squares = design.T @ design + (0 if squares is None else squares)
-        products = design.T @ wanted.double().numpy() + (0 if products is None else products)
+        squares = design.T @ design + squares
+        products = design.T @ wanted.double().numpy() + products
     weights = np.linalg.lstsq(squares, products, rcond=1e-12)[0]
     model = nn.Sequential(nn.Flatten(), nn.utils.skip_init(nn.Linear, len(weights) - 1, 1)).double()
     with torch.no_grad():

@@ -88,7 +88,7 @@ class Points:
                 self.functions.bent_at_zero(),
             ),
         )
-        return (*own, published("point_published", "Published network", self)) if self.others else own
+        return (*own, published("point_published", "Published network")) if self.others else own
 
 
 def merge(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -92,7 +93,7 @@ def run_condition(
     for number, word in enumerate(applying):
         share = FITTING_SHARE + (1 - FITTING_SHARE) * number / len(applying)
         method = Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
-        judge.add(method, lambda share=share: check(share))
+        judge.add(method, partial(check, share))
     judge.add_controls(seed)
     facts = {**fitted.facts, **_quality(truth, given), "seconds": round(seconds, 1)}
     return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.example)

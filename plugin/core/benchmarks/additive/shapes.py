@@ -73,17 +73,14 @@ def _drawn(draw: np.random.Generator) -> np.ndarray:
     """Return A of one image, (row, column), int: 1 on squares, -1 on circles."""
     while True:
         squares, circles = draw.permutation(MOST + 1)[:2]
-        image: np.ndarray | None = np.zeros((SIDE, SIDE), dtype=int)
-        for sign in (1,) * squares + (-1,) * circles:
-            image = _with_one_more(image, sign, draw)
-            if image is None:
-                break
-        if image is not None and image.sum() != 0:
+        image = np.zeros((SIDE, SIDE), dtype=int)
+        placed = [_place(image, sign, draw) for sign in (1,) * squares + (-1,) * circles]
+        if all(placed) and image.sum() != 0:
             return image
 
 
-def _with_one_more(image: np.ndarray, sign: int, draw: np.random.Generator) -> np.ndarray | None:
-    """Return an image with one more frame where there is room; None where none was found."""
+def _place(image: np.ndarray, sign: int, draw: np.random.Generator) -> bool:
+    """Draw one more frame where there is room; return whether some was found."""
     side = int(draw.integers(SIDES[0], SIDES[1] + 1))
     hole = int(draw.integers(SMALLEST_HOLE, side - THINNEST + 1))
     box, frame = _frame(side, hole, round_=sign < 0)
@@ -91,10 +88,9 @@ def _with_one_more(image: np.ndarray, sign: int, draw: np.random.Generator) -> n
         row, col = draw.integers(0, SIDE - box + 1, 2)
         around = image[max(0, row - 1) : row + box + 1, max(0, col - 1) : col + box + 1]
         if not around.any():
-            made = image.copy()
-            made[row : row + box, col : col + box] = sign * frame
-            return made
-    return None
+            image[row : row + box, col : col + box] = sign * frame
+            return True
+    return False
 
 
 def _frame(side: int, hole: int, round_: bool) -> tuple[int, np.ndarray]:
