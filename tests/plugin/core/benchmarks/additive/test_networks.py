@@ -84,6 +84,16 @@ def test_input_times_gradient_is_lrp_0_on_the_published_network():
             np.testing.assert_allclose(expected.sum(1), outputs(network, inputs)[:, 0], atol=1e-9 * size)
 
 
+def test_the_rule_of_the_first_layer_reaches_the_inputs_behind_a_change_of_shape():
+    layer = networks.DenseLayer(np.array([[1.0], [-2.0], [0.5]]), None, rectified=False)
+    inputs = np.random.default_rng(1).normal(size=(5, 3))
+    found = relevance(networks.stacked((layer,)), inputs, "lrp_composite")
+    weights, bound = layer.weight[:, 0], 4.0
+    parts = inputs * weights + bound * np.maximum(weights, 0) - bound * np.minimum(weights, 0)  # z^B
+    expected = parts / parts.sum(1, keepdims=True) * (inputs @ weights)[:, None]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 def test_least_squares_are_those_of_a_linear_target(points):
     network = least_squares(points, seed=0, samples=7000)
     inputs, truth = points.samples(9, 3000)
