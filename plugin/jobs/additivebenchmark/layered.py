@@ -53,15 +53,17 @@ class LayeredStudy:
         How much is done.
     seed : int
         Of all that is drawn.
-    subject : str
-        The kind of its networks in the plural.
     """
 
     generator: Generator
     methods: tuple[str, ...]
     extent: Extent
     seed: int
-    subject: str = "dense networks"
+
+    @property
+    def subject(self) -> str:
+        """The kind of its first network in the plural."""
+        return next(iter(self.conditions.values())).network
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -174,8 +176,6 @@ def _sentences(facts: Mapping[str, Any]) -> list[str]:
 @dataclass(frozen=True)
 class ShapesStudy(LayeredStudy):
     """Squares against circles."""
-
-    subject: str = "convolutional networks"
 
     @classmethod
     def of(cls, methods: tuple[str, ...], extent: Extent, seed: int) -> ShapesStudy:
