@@ -22,6 +22,7 @@ from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
+from .algorithms.stampbenchmark import StampBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -37,6 +38,7 @@ ALGORITHMS = (
     Ablation,
     SquaresBenchmark,
     AdditiveBenchmark,
+    StampBenchmark,
     InspectModel,
     Environment,
 )
