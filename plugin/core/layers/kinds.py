@@ -21,7 +21,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
+from ...networks.layers import BilinearUpsample, FitTo, NearestUpsample, OneComponent, ResizeTo, SamePool2d
 from . import linear, reach
 from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
 from .affine import Convolution, Dense, Normalisation, TransposedConvolution
@@ -165,6 +165,12 @@ KINDS: tuple[LayerKind, ...] = (
         functional.hardswish,
         like=lambda inplace=False: nn.Hardswish(),
     ),
+    _activated(
+        nn.Hardsigmoid,
+        lambda layer: Smooth(functional.hardsigmoid, (-3.0, 3.0)),
+        functional.hardsigmoid,
+        like=lambda inplace=False: nn.Hardsigmoid(),
+    ),
     # The largest of a window
     LayerKind(
         (nn.MaxPool2d,),
@@ -183,6 +189,8 @@ KINDS: tuple[LayerKind, ...] = (
         (NearestUpsample,), Linear(linear.repeated), reach=reach.of_cells, whole=True, sized_by_second=True
     ),
     LayerKind((BilinearUpsample,), Linear(), reach=reach.of_cells, whole=True, sized_by_second=True),
+    LayerKind((ResizeTo,), Linear(), whole=True, sized_by_second=True),
+    LayerKind((FitTo,), Linear(), reach=reach.of_fit, sized_by_second=True),
     LayerKind(
         (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, Interpolation),
         Linear(),

@@ -21,7 +21,15 @@ from floelens.plugin.core.relevance.occlusion import coarse_reach
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import ModelError
-from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
+from floelens.plugin.networks.layers import (
+    UPSAMPLING,
+    BilinearUpsample,
+    FitTo,
+    NearestUpsample,
+    OneComponent,
+    ResizeTo,
+    SamePool2d,
+)
 from floelens.tests.plugin.core.tiny_networks import RATIO, TinyFusion, tiny_card
 from torch import nn
 from torch.nn import functional
@@ -67,6 +75,7 @@ LAYERS = {
     nn.SELU: [nn.SELU],
     nn.Softplus: [lambda: nn.Softplus(2.0)],
     nn.Hardswish: [nn.Hardswish],
+    nn.Hardsigmoid: [nn.Hardsigmoid],
     nn.MaxPool2d: [lambda: nn.MaxPool2d(2), lambda: nn.MaxPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 2, 1, 2)],
     OneComponent: [lambda: OneComponent(nn.Conv2d(4, 3, 1), 2)],
     SamePool2d: [lambda: SamePool2d(3), lambda: SamePool2d(2)],
@@ -74,6 +83,8 @@ LAYERS = {
     nn.AdaptiveAvgPool2d: [lambda: nn.AdaptiveAvgPool2d((4, 1))],
     NearestUpsample: [lambda: NearestUpsample(3)],
     BilinearUpsample: [lambda: BilinearUpsample(3), lambda: BilinearUpsample(2)],
+    FitTo: [FitTo, lambda: FitTo("reflect"), lambda: FitTo("replicate")],
+    ResizeTo: [ResizeTo, lambda: ResizeTo("nearest"), lambda: ResizeTo(align_corners=True)],
     nn.Upsample: [
         lambda: nn.Upsample(scale_factor=3),
         lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
@@ -113,6 +124,7 @@ CALLS = {
     torch.selu: torch.selu,
     functional.softplus: lambda x: functional.softplus(x, beta=3),
     functional.hardswish: functional.hardswish,
+    functional.hardsigmoid: functional.hardsigmoid,
     functional.max_pool2d: lambda x: functional.max_pool2d(x, 3, 2, padding=1),
     torch.max_pool2d: lambda x: torch.max_pool2d(x, 2),
     functional.avg_pool2d: lambda x: functional.avg_pool2d(x, 3, 1, 1),
@@ -155,7 +167,7 @@ class Alone(nn.Module):
         self.layer = layer
 
     def forward(self, fine, coarse):
-        if isinstance(self.layer, (NearestUpsample, BilinearUpsample)):
+        if isinstance(self.layer, (*UPSAMPLING, FitTo, ResizeTo)):
             return self.layer(fine, coarse)
         return self.layer(fine)
 
