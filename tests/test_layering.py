@@ -45,6 +45,7 @@ ROOMS_OF_CORE = (
     "features",
     "shortlist",
     "distributions",
+    "selftest",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -53,6 +54,7 @@ MAY_USE = {
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
     ("distributions", "artifacts"),
+    ("selftest", "relevance"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 

@@ -34,8 +34,8 @@ class ImportModel(FloeLensAlgorithm):
             declare.file(
                 "INPUT",
                 "File of weights",
-                "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), or a Keras HDF5 file (.h5). "
-                "Nothing in it is run; whole pickled networks are refused.",
+                "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), or a Keras HDF5 file "
+                "(.h5). Nothing in it is run; whole pickled networks are refused.",
             )
         )
         text = "Recognised by names and shapes unless it is named."
@@ -44,15 +44,15 @@ class ImportModel(FloeLensAlgorithm):
             declare.text(
                 "NAME",
                 "Name",
-                "Title of the model; its id is made of it: 'Our U-Net 3' becomes our-u-net-3. Empty: that of the family.",
+                "Title of the model; its id is made of it: 'Our U-Net 3' becomes our-u-net-3. Empty: the family's.",
             )
         )
         self.addParameter(
             declare.text(
                 "CHANNELS",
                 "Channels in the network's order",
-                "Names of the inputs in the order in which the network takes them, such as hh,hv,incidence_angle. They get "
-                "the published statistics. Empty: the family's order, where it has as many.",
+                "Names of the inputs in the order in which the network takes them, such as hh,hv,incidence_angle. They "
+                "get the published statistics. Empty: the family's order, where it has as many.",
             )
         )
         self.addParameter(declare.setting("PIXEL_SIZE", MODEL_PIXEL_SIZE, advanced=False))
@@ -63,14 +63,16 @@ class ImportModel(FloeLensAlgorithm):
             declare.file(
                 "CARD",
                 "Card by hand",
-                "JSON file with fields of a model card, which hold before all else: channels with mean, sd and fill, heads "
-                "with classes, title, citation, limits. See the card.json of a bundled model.",
+                "JSON file with fields of a model card, which hold before all else: channels with mean, sd and fill, "
+                "heads with classes, title, citation, limits. See the card.json of a bundled model.",
                 optional=True,
             )
         )
         self.addParameter(declare.setting("RATIO", MODEL_RATIO))
         text = "Of a U-Net: which half of a concatenation comes first. Tensors do not tell."
-        self.addParameter(declare.choice("ORDER", "Order of concatenation", text, CONCATENATIONS, advanced=True))
+        self.addParameter(
+            declare.choice("ORDER", "Order of concatenation", text, CONCATENATIONS, advanced=True)
+        )
         text = "Of a U-Net: how borders are padded."
         self.addParameter(declare.choice("PADDING", "Padding", text, PADDINGS, advanced=True))
         text = "Of a U-Net without transposed convolutions: how it upsamples by 2."
@@ -88,8 +90,8 @@ class ImportModel(FloeLensAlgorithm):
             declare.file_output(
                 "REPORT",
                 "Report",
-                "What was found and assumed, the card, and the self-test: parameters, receptive field, alignment, a tile "
-                "against the whole, and whether each method's relevance adds up.",
+                "What was found and assumed, the card, and the self-test: parameters, receptive field, alignment, a "
+                "tile against the whole, and whether each method's relevance adds up.",
                 "HTML files (*.html)",
                 made=False,
             )

@@ -1,8 +1,8 @@
 """A network of somebody else's as a model package: recognised, described by a card, tested and written.
 
-Nothing of the file runs: PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a check
-of their structure. With `check_only` nothing is written but the report: it lists what was found, what is assumed and what
-is still needed.
+Nothing of the file runs: PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a
+check of their structure. With `check_only` nothing is written but the report: it lists what was found, what is assumed
+and what is still needed.
 """
 
 from __future__ import annotations
@@ -142,12 +142,13 @@ class ImportModel:
         installed = registry.installed().get(card.id)
         if installed is not None and os.path.realpath(installed) != os.path.realpath(folder):
             raise ModelError(
-                f"A model '{card.id}' is installed already, in {short_path(installed)}. Give another NAME, or OUTPUT = that "
-                "folder to replace it."
+                f"A model '{card.id}' is installed already, in {short_path(installed)}. Give another NAME, or OUTPUT = "
+                "that folder to replace it."
             )
-        if is_file(folder / registry.CARD) and registry.load_card(folder).id != card.id:
+        there = registry.load_card(folder).id if is_file(folder / registry.CARD) else card.id
+        if there != card.id:
             raise ModelError(
-                f"The folder {short_path(folder)} holds the model '{registry.load_card(folder).id}'. Choose another folder."
+                f"The folder {short_path(folder)} holds the model '{there}'. Choose another folder."
             )
         return folder
 
@@ -221,7 +222,9 @@ def propose(path: str, told: Told) -> Proposal:
 
     if is_hdf5(path):
         if told.family not in ("auto", "asip"):
-            raise ModelError(f"FAMILY={told.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto.")
+            raise ModelError(
+                f"FAMILY={told.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto."
+            )
         file = read_keras(path)
         return propose_asip(file.layers, file.config, told)
     if told.family == "asip":

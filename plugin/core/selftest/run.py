@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from ...ground.errors import FloeLensError, ModelError
@@ -30,6 +29,8 @@ PATCH = 64
 _MARGIN = 64
 # Largest difference of a tile and the whole, in units of the largest logit, in float32.
 TILED = 1e-5
+# Of integrated gradients, and what they may lack then.
+STEPS, STEPPED = 32, 0.05
 # A whole image of more pixels is not compared with a tile: it would take minutes.
 MOST_PIXELS = 1_500_000
 
@@ -170,7 +171,9 @@ def _finite(card: ModelCard, runner: Runner) -> Check:
     logits = runner.array(runner.logits(runner.standardise(scene.read(scene.window))))
     finite = bool(np.isfinite(logits).all())
     shown = f"{logits.min():.4g} to {logits.max():.4g}" if finite else "not finite"
-    note = "" if finite else "Logits of inputs of the card's own statistics are not finite: check the weights."
+    note = (
+        "" if finite else "Logits of inputs of the card's own statistics are not finite: check the weights."
+    )
     return Check("logits of random inputs of the card's statistics", shown, finite, note)
 
 
@@ -191,8 +194,12 @@ def _tiled(card: ModelCard, runner: Runner) -> Check:
     for strip in plan.strips():
         for tile in strip:
             inputs: Inputs = runner.standardise(scene.read(tile.read), tile.input)
-            own = runner.array(runner.logits(inputs))[(slice(None), slice(None), *tile.output.slices(tile.input))]
-            gap = max(gap, float(np.abs(own - whole[(slice(None), slice(None), *tile.output.slices())]).max()))
+            own = runner.array(runner.logits(inputs))[
+                (slice(None), slice(None), *tile.output.slices(tile.input))
+            ]
+            gap = max(
+                gap, float(np.abs(own - whole[(slice(None), slice(None), *tile.output.slices())]).max())
+            )
     gap /= max(float(np.abs(whole).max()), 1e-30)
     note = "" if gap <= TILED else "Maps would show seams: radius or alignment of the card are too small."
     return Check(name, f"{gap:.1e}", gap <= TILED, note)
@@ -201,9 +208,10 @@ def _tiled(card: ModelCard, runner: Runner) -> Check:
 def _conserved(runner: Runner, scene: DrawnScene, plan: Plan, word: str) -> Check:
     """Explain a patch by a method, and see whether relevance adds up."""
     name = f"{word}: residual of Σ|relevance| + |bias|"
+    # A fixed number of steps: doubled until they suffice they would take most of the time.
+    method = Method(method=word, steps=STEPS, refine=False, tolerance=STEPPED)
     try:
-        with torch.random.fork_rng(devices=[]):
-            result = run_relevance(runner, scene, plan, Target(), Method(method=word), None, Silent())
+        result = run_relevance(runner, scene, plan, Target(), method, None, Silent())
     except FloeLensError as error:
         return Check(name, "no explanation", False, str(error))
     report = result.conservation

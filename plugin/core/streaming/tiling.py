@@ -248,8 +248,8 @@ def plan_whole(
     if needed > FILLED * memory_mib * MEBIBYTE:
         raise ParameterError(
             f"{why} It runs on the whole scene at once, and {scene.rows} x {scene.cols} pixels need about "
-            f"{-(-needed // (FILLED * MEBIBYTE)):.0f} MiB, more than MEMORY={memory_mib:g}. Raise MEMORY, or give smaller "
-            "rasters: an EXTENT does not help, since it leaves the scene as it is."
+            f"{-(-needed // (FILLED * MEBIBYTE)):.0f} MiB, more than MEMORY={memory_mib:g}. Raise MEMORY, or give "
+            "smaller rasters: an EXTENT does not help, since it leaves the scene as it is."
         )
     return Plan(region, scene, max(scene.rows, scene.cols), alignment, region.rows, region.cols)
 

@@ -100,8 +100,8 @@ MODEL_PIXEL_SIZE = Setting(
 )
 MODEL_RATIO = Setting(
     "Pixels of a coarse cell",
-    "Pixels along a cell of radiometry and weather; 0 takes as many as 2 km have, or all channels on the network's pixels "
-    "where that is no whole number.",
+    "Pixels along a cell of radiometry and weather; 0 takes as many as 2 km have, or all channels on the network's "
+    "pixels where that is no whole number.",
     0,
     0,
     1000,

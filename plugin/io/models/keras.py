@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def read_keras(path: str | os.PathLike) -> KerasFile:
         If its structure is damaged.
     """
     named, source = short_path(path), os.fspath(path)
-    size = os.stat(source).st_size
+    size = Path(source).stat().st_size
     if size > MOST_BYTES:
         raise ModelError(
             f"{named} has {size >> 20} MiB, more than the {MOST_BYTES >> 20} that a network of this family can have."
@@ -83,7 +84,9 @@ def read_keras(path: str | os.PathLike) -> KerasFile:
         dataset = gdal.OpenEx(source, gdal.OF_MULTIDIM_RASTER, ["HDF5"])
         root = dataset.GetRootGroup() if dataset is not None else None
         if root is None:
-            raise ModelError(f"{named} cannot be read as HDF5. Save the weights again with model.save_weights().")
+            raise ModelError(
+                f"{named} cannot be read as HDF5. Save the weights again with model.save_weights()."
+            )
         top = root.OpenGroup("model_weights") if "model_weights" in (root.GetGroupNames() or ()) else root
         groups = list(top.GetGroupNames() or ())
         if len(groups) > _MOST_GROUPS:

@@ -1,8 +1,8 @@
 """The ASIP networks of Malmgren-Hansen et al.: Keras weights as those of the architecture ``aspp_fusion``.
 
-Kernels are turned from (row, column, input, output) to (output, input, row, column); batch norms keep Keras' epsilon of
-1e-3. Variant, numbers of channels and the way of upsampling follow from shapes, activation and cell size from the stored
-architecture where the file has it.
+Kernels are turned from (row, column, input, output) to (output, input, row, column); batch norms keep Keras' epsilon
+of 1e-3. Variant, numbers of channels and the way of upsampling follow from shapes, activation and cell size from the
+stored architecture where the file has it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TRUNK = tuple(f"conv{number}" for number in range(1, 7))
-_NORM_PARTS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+_NORM_PARTS = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 _FIRST, _MIDDLE = 12, 18  # filters
 NORM_EPSILON = 1e-3  # Keras' default
 Layers = Mapping[str, "Mapping[str, np.ndarray]"]
@@ -80,7 +85,9 @@ def recognise(layers: Layers) -> AsipForm:
     norms = {name: arrays for name, arrays in layers.items() if "moving_mean" in arrays}
     others = [name for name in layers if name not in convolutions and name not in norms]
     if others:
-        raise ModelError(f"The layer {shown(others[0])} is neither a convolution nor a batch norm: no ASIP network.")
+        raise ModelError(
+            f"The layer {shown(others[0])} is neither a convolution nor a batch norm: no ASIP network."
+        )
     wanted = len(_TRUNK) + len(SCALES)
     if len(convolutions) not in (wanted + 1, wanted + 2) or len(norms) != 2:
         raise ModelError(
@@ -94,7 +101,9 @@ def recognise(layers: Layers) -> AsipForm:
     for name in names:
         kernel = arrays[name]["kernel"]
         if kernel.ndim != 4:
-            raise ModelError(f"The kernel of {shown(origin[name])} has the shape {kernel.shape}: no convolution.")
+            raise ModelError(
+                f"The kernel of {shown(origin[name])} has the shape {kernel.shape}: no convolution."
+            )
     fine = int(arrays["conv1"]["kernel"].shape[2])
     skip, scale = (int(arrays[name]["kernel"].shape[3]) for name in ("conv2", "scales.0"))
     hidden = int(arrays["hidden"]["kernel"].shape[3]) if "hidden" in arrays else 0
@@ -240,8 +249,8 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
     wrong = next((c.name for c, grid in zip(channels, grids) if c.grid != grid), "")
     if wrong:
         raise ModelError(
-            f"The network has {form.fine} fine channels and then {form.coarse} coarse ones; {shown(wrong)} does not fit "
-            "its place. Name them in this order."
+            f"The network has {form.fine} fine channels and then {form.coarse} coarse ones; {shown(wrong)} does not "
+            "fit its place. Name them in this order."
         )
     if not told.card.get("channels"):
         findings.assumed.append(

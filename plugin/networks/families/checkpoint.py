@@ -180,7 +180,8 @@ def _check_container(content: bytes, named: str) -> None:
             )
         if entry.filename.endswith("data.pkl") and entry.file_size > _MOST_PICKLE:
             raise ModelError(
-                f"The list of tensors in {named} has {entry.file_size >> 20} MiB; at most {_MOST_PICKLE >> 20} are read."
+                f"The list of tensors in {named} has {entry.file_size >> 20} MiB; at most {_MOST_PICKLE >> 20} are "
+                "read."
             )
 
 
@@ -194,7 +195,9 @@ def _refusal(named: str, error: BaseException) -> str:
             "opened, since that could run code. Where you trust it, load it and save its weights: "
             "torch.save(network.state_dict(), 'weights.pt')."
         )
-    return f"{named} cannot be read: {shown_text(text or type(error).__name__, 150)}. Download or save it again."
+    return (
+        f"{named} cannot be read: {shown_text(text or type(error).__name__, 150)}. Download or save it again."
+    )
 
 
 def _state_dict(value: Any, named: str) -> tuple[dict[str, Any], str]:

@@ -60,7 +60,9 @@ class Layer:
 
     def described(self) -> str:
         """Return name and size for a sentence."""
-        size = f"{self.inputs} to {self.outputs} channels" if self.kind != NORM else f"{self.outputs} channels"
+        size = (
+            f"{self.inputs} to {self.outputs} channels" if self.kind != NORM else f"{self.outputs} channels"
+        )
         return f"{shown(self.name)} ({self.kind}, {size})"
 
 
@@ -95,7 +97,9 @@ def _layer(name: str, parts: dict[str, Tensor]) -> Layer:
                 raise ModelError(f"The tensor {shown(f'{name}.{part}')} of a batch norm is missing.")
             _check_shape(f"{name}.{part}", parts[part], (len(weight.flatten()),))
         if float(parts["running_var"].min()) < 0:
-            raise ModelError(f"The variance {shown(f'{name}.running_var')} of a batch norm is negative. Damaged file?")
+            raise ModelError(
+                f"The variance {shown(f'{name}.running_var')} of a batch norm is negative. Damaged file?"
+            )
         return Layer(name, NORM, parts)
     if weight.ndim == 2:
         parts = {**parts, "weight": weight[:, :, None, None]}
@@ -120,7 +124,9 @@ def _layer(name: str, parts: dict[str, Tensor]) -> Layer:
 
 def _check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != expected:
-        raise ModelError(f"The tensor {shown(name)} has the shape {tuple(tensor.shape)} instead of {expected}.")
+        raise ModelError(
+            f"The tensor {shown(name)} has the shape {tuple(tensor.shape)} instead of {expected}."
+        )
 
 
 def natural(name: str) -> tuple:

@@ -132,8 +132,14 @@ def choices_of(told: Told, family: Family, transposed: bool, findings: Findings)
             "ORDER: which half of a concatenation comes first (upsampled_first or skip_first); tensors do not tell."
         )
         return None
+    settings = {"ORDER": told.order, "PADDING": told.padding, "UPSAMPLING": told.upsampling}
+    chosen = [f"{name}={word}" for name, word in settings.items() if word not in ("", "auto")]
+    if chosen:
+        findings.found.append(f"By parameters: {', '.join(chosen)}.")
     if told.order in ("", "auto"):
-        findings.assumed.append(f"Concatenations are {order.replace('_', ' ')}, as in the family's code (ORDER).")
+        findings.assumed.append(
+            f"Concatenations are {order.replace('_', ' ')}, as in the family's code (ORDER)."
+        )
     if told.padding in ("", "auto"):
         findings.assumed.append(f"Borders are padded by {padding} (PADDING).")
     if told.upsampling in ("", "auto") and not transposed:
@@ -196,7 +202,9 @@ def pixel_size_of(told: Told, family: Family, findings: Findings) -> float:
     if size:
         return size
     if family.pixel_size_m:
-        findings.assumed.append(f"Pixels have {family.pixel_size_m:g} m, as in the family's data (PIXEL_SIZE).")
+        findings.assumed.append(
+            f"Pixels have {family.pixel_size_m:g} m, as in the family's data (PIXEL_SIZE)."
+        )
         return family.pixel_size_m
     findings.needed.append("PIXEL_SIZE: the size of the pixels it was trained on, in metres.")
     return 0.0

@@ -37,7 +37,13 @@ _CITE_MMSEAICE = (
 _NERSC = "Its SAR is expected with NERSC's noise correction, as in the AI4Arctic challenge data."
 
 # Total concentration in the colours of the WMO.
-_CONCENTRATION_COLOURS = ("#0064ff", *("#8cffa0",) * 3, *("#ffff00",) * 3, *("#ff7d07",) * 2, *("#ff0000",) * 2)
+_CONCENTRATION_COLOURS = (
+    "#0064ff",
+    *("#8cffa0",) * 3,
+    *("#ffff00",) * 3,
+    *("#ff7d07",) * 2,
+    *("#ff0000",) * 2,
+)
 _CONCENTRATION = tuple(
     HeadClass(f"{10 * tenths} %", 10 * tenths, colour, 10.0 * tenths)
     for tenths, colour in enumerate(_CONCENTRATION_COLOURS)

@@ -1,9 +1,10 @@
 """U-Nets: read from a state dict by names and shapes, and written down as the graph of their layers.
 
 The family: two convolutions at each level, with or without batch norm (before the ReLU) and biases; max-pools of 2;
-upsampling by 2, bilinear or by a transposed convolution; what was upsampled is brought to the size of the skip and joined
-with it; heads are 1 x 1 convolutions on the last features. The AutoICE starter kit's network (Stokholm et al., The
-Cryosphere 2024), those derived of it (MMSeaIce, Chen et al., The Cryosphere 2024) and the binary network of UiT are of it.
+upsampling by 2, bilinear or by a transposed convolution; what was upsampled is brought to the size of the skip and
+joined with it; heads are 1 x 1 convolutions on the last features. The AutoICE starter kit's network (Stokholm et al.,
+The Cryosphere 2024), those derived of it (MMSeaIce, Chen et al., The Cryosphere 2024) and the binary network of UiT are
+of it.
 
 Tensors tell filters, heads, biases and transposed convolutions. They do not tell the order of the two halves of a
 concatenation, how borders are padded, nor how a bilinear upsampling treats corners: these are :class:`Choices`.
@@ -43,7 +44,8 @@ class Choices:
     padding : str
         ``zeros`` or ``reflect``: around convolutions, and where what was upsampled is smaller than the skip.
     upsampling : str
-        ``aligned`` (bilinear, corner to corner), ``bilinear`` or ``nearest``; of no effect with transposed convolutions.
+        ``aligned`` (bilinear, corner to corner), ``bilinear`` or ``nearest``; of no effect with transposed
+        convolutions.
     """
 
     order: str
@@ -168,7 +170,9 @@ def recognise(tensors: Mapping[str, Tensor]) -> UNetForm:
     for name, layer in heads.items():
         last = decoders.get(name, decoders.get("", ()))[-1].pair[1].outputs
         if layer.inputs != last:
-            raise ModelError(f"The head {layer.described()} does not fit the {last} channels of the last features.")
+            raise ModelError(
+                f"The head {layer.described()} does not fit the {last} channels of the last features."
+            )
     return UNetForm(naming, down, decoders, heads, (*unused, *left))
 
 
@@ -211,7 +215,9 @@ def _split_heads(
     if naming == "starter_kit":
         named = {layer.name.split(".", 1)[0]: layer for layer in heads}
         linear = named.pop("regression_layer", None)
-        if linear is not None:  # it takes the place of the classes of concentration, whose weights stay in the file
+        if (
+            linear is not None
+        ):  # it takes the place of the classes of concentration, whose weights stay in the file
             replaced = named.pop("sic_feature_map", None)
             unused = (replaced.name,) if replaced is not None else ()
             named = {"regression_layer": linear, **named}
@@ -254,10 +260,14 @@ def _pair(rest: list[Layer]) -> Pair:
 def _unit(rest: list[Layer], before: Unit | None) -> Unit:
     """Take a convolution and its batch norm from the front of `rest`."""
     if not rest:
-        raise ModelError(f"After {before.convolution.described() if before else 'the bottom'} a convolution is missing.")
+        raise ModelError(
+            f"After {before.convolution.described() if before else 'the bottom'} a convolution is missing."
+        )
     layer = rest.pop(0)
     if layer.kind != CONVOLUTION:
-        raise ModelError(f"Instead of a convolution there is {layer.described()}: levels have two convolutions each.")
+        raise ModelError(
+            f"Instead of a convolution there is {layer.described()}: levels have two convolutions each."
+        )
     if before is not None and layer.inputs != before.outputs:
         raise ModelError(
             f"The convolution {layer.described()} does not take the {before.outputs} channels of "
@@ -276,14 +286,17 @@ def _ways_up(
 ) -> tuple[dict[str, tuple[Step, ...]], tuple[str, ...]]:
     """Return the ways from the bottom to the heads, and the names of layers of ways that lead to none."""
     own = {
-        head: [layer for layer in rest if layer.name.startswith(f"{block}.")] for head, block in _DECODERS.items()
+        head: [layer for layer in rest if layer.name.startswith(f"{block}.")]
+        for head, block in _DECODERS.items()
     }
     shared = [layer for layer in rest if not any(layer in part for part in own.values())]
     if any(own.values()):
         decoders = {head: _steps(down, part) for head, part in own.items() if part and head in heads}
         missing = [head for head in heads if head not in decoders]
         if missing and not shared:
-            raise ModelError(f"The way up to the head {shown(missing[0])} is missing: {_DECODERS[missing[0]]}.")
+            raise ModelError(
+                f"The way up to the head {shown(missing[0])} is missing: {_DECODERS[missing[0]]}."
+            )
         if not missing:
             return decoders, tuple(layer.name for layer in shared)
         return {**decoders, "": _steps(down, shared)}, ()

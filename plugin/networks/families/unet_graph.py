@@ -91,7 +91,9 @@ class _Writer:
             up = self.node(f"{name}_up", "upsample", (below,), factor=2)
         else:
             aligned = choices.upsampling == "aligned"
-            up = self.node(f"{name}_up", "upsample", (below,), factor=2, mode="bilinear", align_corners=aligned)
+            up = self.node(
+                f"{name}_up", "upsample", (below,), factor=2, mode="bilinear", align_corners=aligned
+            )
         fitted = self.node(f"{name}_fit", "fit", (up, skip), mode=self._padding)
         halves = (fitted, skip) if choices.order == UPSAMPLED_FIRST else (skip, fitted)
         return self.pair(name, step.pair, self.node(f"{name}_join", "concatenate", halves))
@@ -120,7 +122,10 @@ def unet(
         cells = writer.node("cells", "cells", (COARSE, FINE), ratio=inputs.ratio)
         source = writer.node("channels", "concatenate", (FINE, cells)) if inputs.fine else cells
     first, second = form.down[0]
-    reordered = {**first.convolution.tensors, "weight": first.convolution.tensors["weight"][:, list(inputs.order)]}
+    reordered = {
+        **first.convolution.tensors,
+        "weight": first.convolution.tensors["weight"][:, list(inputs.order)],
+    }
     entry = Unit(Layer(first.convolution.name, first.convolution.kind, reordered), first.norm)
     skips = [writer.pair("level_0", (entry, second), source)]
     for level, pair in enumerate(form.down[1:], 1):

@@ -108,8 +108,8 @@ def _heads(
             if name == "sic" and found[0].kind == "linear" and by_hand is None:
                 scale = TENTHS_TO_PERCENT
                 findings.assumed.append(
-                    "The linear concentration is in tenths, as the challenge's labels are; its weights are multiplied by "
-                    "10 for %."
+                    "The linear concentration is in tenths, as the challenge's labels are; its weights are multiplied "
+                    "by 10 for %."
                 )
             made[name] = found[0], Kept(found[1], scale)
     return made if len(made) == len(names) else None

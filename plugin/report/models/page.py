@@ -39,7 +39,9 @@ def import_html(
     elif sentences["needed"]:
         summary = [f"The network was recognised; {len(sentences['needed'])} thing(s) are still needed."]
     else:
-        summary = ["The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."]
+        summary = [
+            "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
+        ]
     if checks:
         done = sum(row["result"] == "passed" for row in checks)
         summary.append(f"Self-test: {done} of {len(checks)} tests passed, {len(failed)} failed.")

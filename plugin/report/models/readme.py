@@ -26,7 +26,12 @@ def readme(card: ModelCard, assumed: Sequence[str], checks: Sequence[Mapping[str
     lines += [f"Channels: {_plain(channels)}.", "", f"Heads and their outputs: {_plain(heads)}.", ""]
     lines += [f"Licence of the weights: {_plain(card.licence)}. Citations are in `card.json`.", ""]
     if assumed:
-        lines += ["Assumed, since the file does not tell:", "", *(f"- {_plain(text)}" for text in assumed), ""]
+        lines += [
+            "Assumed, since the file does not tell:",
+            "",
+            *(f"- {_plain(text)}" for text in assumed),
+            "",
+        ]
     if checks:
         lines += ["Self-test at the import:", "", "| test | found | result |", "|---|---|---|"]
         lines += [f"| {_cell(row['test'])} | {_cell(row['found'])} | {row['result']} |" for row in checks]
