@@ -54,13 +54,3 @@ def fast_paths(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
         if paths is not None:
             return paths
     return None
-
-
-def whole_image(module: nn.Module) -> str:
-    """Return why the answer of a network depends on the whole image, as a sentence; empty where tiles are exact."""
-    for name in ARCHITECTURES:
-        asked = named(name).whole_image
-        why = asked(module) if asked is not None else ""
-        if why:
-            return why
-    return ""

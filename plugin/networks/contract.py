@@ -129,9 +129,6 @@ class Architecture:
     feeding_axis : int, optional
         Of a network that reads a scene step by step, as recurrent ones do, the axis along which it goes: 0 row by
         row, 1 column by column. None where it reads the scene without a direction.
-    whole_image : callable, optional
-        ``whole_image(module)`` returns why the answer of a network that `build` made depends on the whole image, as a
-        sentence; empty for one that can be run in tiles, and for any other module. Such a network runs on whole scenes.
     examples : tuple of mapping
         Arguments of small networks, which the conformance test builds: one for each set of fast paths.
     """
@@ -140,5 +137,4 @@ class Architecture:
     build: Callable[[ModelCard, Mapping[str, Any]], nn.Module]
     fast: Callable[[nn.Module, torch.dtype], FastPaths | None] | None = None
     feeding_axis: int | None = None
-    whole_image: Callable[[nn.Module], str] | None = None
     examples: tuple[Mapping[str, Any], ...] = ({},)

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from ..ground.errors import ModelError
-from .architectures import whole_image
 from .card import ModelCard
 from .positive_copy import positive_copy
 from .work_budget import CostPerPixel, OverBudget, WorkBudget
@@ -102,19 +101,10 @@ def measure(card: ModelCard, module: nn.Module) -> Measurement:
     ModelError
         If it cannot be run in tiles.
     """
-    whole = whole_image(module)
-    try:
-        field, unmeasured = receptive_field_and_rest(module, card)
-    except ModelError:
-        if not whole:
-            raise
-        field, unmeasured = None, (f"The receptive field was not measured. {whole}",)
+    field, unmeasured = receptive_field_and_rest(module, card)
     step = None
     try:
-        if whole:
-            unmeasured = (*unmeasured, f"The alignment was not measured. {whole}")
-        else:
-            step = alignment(module, card, field)
+        step = alignment(module, card, field)
     except OverBudget as over:
         unmeasured = (*unmeasured, f"The alignment was not measured: {over}.")
     return Measurement(field, step, *parameter_counts(module), unmeasured)

@@ -26,7 +26,7 @@ from .pipeline import PATCHES_WAITING, computed_ahead, read_ahead
 from .products import product
 from .run_time import Probe, announce
 from .runner import Inputs, Runner, check_finite, refused_if_full
-from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles, plan_whole
+from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
 
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
@@ -161,8 +161,6 @@ def plan_work(
         return min(max(worker_count(), tiles), tiles * runner.fast.bands_at_once(rows))
 
     cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
-    if runner.whole_image:
-        return plan_whole(region, scene, runner.alignment, cost, memory_mib, runner.whole_image)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 

@@ -21,7 +21,7 @@ from ...ground.errors import ModelError, NumericalError, ParameterError
 from ...ground.protocols import Patch
 from ...ground.vocabulary.words import DEVICES, check_word
 from ...ground.window import Window
-from ...networks.architectures import fast_paths, whole_image
+from ...networks.architectures import fast_paths
 from ...networks.contract import Edges, FastPaths
 from ...networks.inner_layers import OutputConvolution, activation, layer_names, output_convolution
 from ...networks.kernels.convolutions import computes_bfloat16
@@ -190,8 +190,6 @@ class Runner:
         self.outputs, self.ratio = card.outputs, card.ratio
         self.radius = int(card.receptive_field_radius)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
-        # Why the network runs on whole scenes; empty where tiles are exact.
-        self.whole_image = whole_image(module)
         with refused_if_full(self.device):
             own = fast_paths(self.module, self.dtype) if fast else None
             # What the architecture computes faster than by the definition; what is None there follows from it.

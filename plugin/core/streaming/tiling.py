@@ -219,40 +219,5 @@ def plan_tiles(
     return Plan(region, scene, radius, alignment, side, side)
 
 
-def plan_whole(
-    region: Window, scene: Window, alignment: int, cost: Cost, memory_mib: float, why: str
-) -> Plan:
-    """Return a single tile that sees the whole scene, for a network whose answer depends on all of it.
-
-    Parameters
-    ----------
-    region, scene : Window
-        What to map or explain, and the whole scene.
-    alignment : int
-        Pixels by which tiles would be aligned.
-    cost : Cost
-        What the work needs.
-    memory_mib : float
-        What it may take, in MiB.
-    why : str
-        Why the network cannot be run in tiles, as a sentence.
-
-    Raises
-    ------
-    ParameterError
-        If the scene does not fit into the memory, naming what is needed.
-    """
-    pixels = scene.rows * scene.cols
-    bands = cost.column * cost.at_once(scene.rows) * scene.cols
-    needed = cost.fixed + (cost.tile + cost.strip) * pixels + bands
-    if needed > FILLED * memory_mib * MEBIBYTE:
-        raise ParameterError(
-            f"{why} It runs on the whole scene at once, and {scene.rows} x {scene.cols} pixels need about "
-            f"{-(-needed // (FILLED * MEBIBYTE)):.0f} MiB, more than MEMORY={memory_mib:g}. Raise MEMORY, or give "
-            "smaller rasters: an EXTENT does not help, since it leaves the scene as it is."
-        )
-    return Plan(region, scene, max(scene.rows, scene.cols), alignment, region.rows, region.cols)
-
-
 def _span(window: Window) -> str:
     return f"(rows {window.row} to {window.row_stop}, columns {window.col} to {window.col_stop})"

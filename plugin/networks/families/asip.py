@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...ground.errors import ModelError
 from ..aspp.card import RECEPTIVE_FIELD_RADIUS, aspp_components
 from ..aspp.variants import SCALES, VARIANTS
-from ..card import Architecture
+from ..card import Architecture, Head
 from ..files import listed, shown
 from .proposal import (
     Findings,
@@ -237,7 +237,7 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
     by_hand = told.card.get("heads")
     kind = stored.activation
     if not by_hand and kind == "linear":
-        head = (CONCENTRATION_SHARE, form.outputs)
+        head: tuple[Head, int] | None = (CONCENTRATION_SHARE, form.outputs)
         findings.found.append("Its output is linear: the stored architecture says so.")
     else:
         head = head_of("output", form.outputs, family, by_hand[0] if by_hand else None, findings)

@@ -62,7 +62,8 @@ class _Writer:
         return name
 
     def convolution(self, name: str, layer: Layer, source: str) -> str:
-        settings = {"channels": layer.outputs, "kernel": layer.kernel, "bias": "bias" in layer.tensors}
+        settings: dict[str, object] = {"channels": layer.outputs, "kernel": layer.kernel}
+        settings["bias"] = "bias" in layer.tensors
         if layer.kernel > 1:
             settings.update(padding=layer.kernel // 2, padding_mode=self._padding)
         self._keep(name, layer)

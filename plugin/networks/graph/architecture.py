@@ -11,7 +11,6 @@ from ...ground.errors import ModelError
 from ..contract import Architecture
 from . import modules
 from .examples import fusion, unet
-from .geometry import geometry
 from .spec import GraphError, GraphSpec
 
 if TYPE_CHECKING:
@@ -53,17 +52,8 @@ def _build(card: ModelCard, arguments: Mapping[str, Any]) -> nn.Module:
     return modules.build(spec_of(card))
 
 
-def _whole_image(module: nn.Module) -> str:
-    if not isinstance(module, modules.GraphNetwork):
-        return ""
-    reasons = geometry(module.spec).whole_image
-    more = f" So do {len(reasons) - 1} more." if len(reasons) > 1 else ""
-    return f"The network depends on the whole image. {reasons[0]}{more}" if reasons else ""
-
-
 ARCHITECTURE = Architecture(
     arguments=("graph",),
     build=_build,
-    whole_image=_whole_image,
     examples=tuple({"graph": spec.to_json()} for spec in (unet(), fusion())),
 )
