@@ -18,7 +18,6 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-
 # Padding of :class:`FitTo` → what functional.pad calls it.
 FITTED_BY = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 
@@ -163,6 +162,33 @@ class FitTo(nn.Module):
         return functional.pad(values, missing, FITTED_BY[self.mode]) if any(missing) else values
 
 
+class FillUp(nn.Module):
+    """Pads an array behind its last rows and columns to a multiple of some places.
+
+    Parameters
+    ----------
+    multiple : int
+        Places.
+    mode : {'replicate', 'reflect'}
+        What the new places hold.
+    """
+
+    def __init__(self, multiple: int, mode: str = "replicate") -> None:
+        super().__init__()
+        if mode not in ("replicate", "reflect") or multiple < 1:
+            raise ValueError(f"no array is filled up to a multiple of {multiple} by '{mode}'")
+        self.multiple, self.mode = multiple, mode
+
+    def extra_repr(self) -> str:
+        """Return the settings, for ``print(network)``."""
+        return f"multiple={self.multiple}, mode={self.mode}"
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` (sample, channel, row, column) with rows and columns added."""
+        rows, cols = (-size % self.multiple for size in values.shape[-2:])
+        return functional.pad(values, (0, cols, 0, rows), FITTED_BY[self.mode]) if rows or cols else values
+
+
 class ResizeTo(nn.Module):
     """Interpolates an array to the size of another, from border to border.
 
@@ -226,7 +252,7 @@ class OneComponent(nn.Conv2d):
 
 
 UPSAMPLING = (NearestUpsample, BilinearUpsample)
-LEAVES = (SamePool2d, *UPSAMPLING, FitTo, ResizeTo, OneComponent)
+LEAVES = (SamePool2d, *UPSAMPLING, FitTo, FillUp, ResizeTo, OneComponent)
 
 
 class _LeafTracer(fx.Tracer):

@@ -101,6 +101,9 @@ def measure(card: ModelCard, module: nn.Module) -> Measurement:
     ModelError
         If it cannot be run in tiles.
     """
+    if card.whole_image:
+        whole = "The network's output depends on the whole image: a scene is run at once, not in tiles."
+        return Measurement(None, None, *parameter_counts(module), (whole,))
     field, unmeasured = receptive_field_and_rest(module, card)
     step = None
     try:

@@ -21,7 +21,15 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, FitTo, NearestUpsample, OneComponent, ResizeTo, SamePool2d
+from ...networks.layers import (
+    BilinearUpsample,
+    FillUp,
+    FitTo,
+    NearestUpsample,
+    OneComponent,
+    ResizeTo,
+    SamePool2d,
+)
 from . import linear, reach
 from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
 from .affine import Convolution, Dense, Normalisation, TransposedConvolution
@@ -191,6 +199,7 @@ KINDS: tuple[LayerKind, ...] = (
     LayerKind((BilinearUpsample,), Linear(), reach=reach.of_cells, whole=True, sized_by_second=True),
     LayerKind((ResizeTo,), Linear(), whole=True, sized_by_second=True),
     LayerKind((FitTo,), Linear(), reach=reach.of_fit, sized_by_second=True),
+    LayerKind((FillUp,), Linear(), whole=True),
     LayerKind(
         (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, Interpolation),
         Linear(),

@@ -78,7 +78,7 @@ def of_cells(layer: NearestUpsample | BilinearUpsample) -> Reach:
 
 
 def of_fit(layer: FitTo) -> Reach | None:
-    """Return the reach of an array that is fitted to another: its own place, unless borders are repeated."""
+    """Return the reach of an array that is fitted to another: its own place, unless borders repeat."""
     return none(layer) if layer.mode == "zeros" else None
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from ...ground.errors import ModelError
+from ..card_checks import WHOLE_IMAGE
 from ..contract import Architecture
 from . import modules
 from .examples import fusion, unet
+from .geometry import geometry
 from .spec import GraphError, GraphSpec
 
 if TYPE_CHECKING:
@@ -49,7 +51,14 @@ def spec_of(card: ModelCard) -> GraphSpec:
 
 
 def _build(card: ModelCard, arguments: Mapping[str, Any]) -> nn.Module:
-    return modules.build(spec_of(card))
+    spec = spec_of(card)
+    whole = geometry(spec).whole_image
+    if whole and not card.whole_image:
+        raise ModelError(
+            f"The card of '{card.id}': {whole[0]} Tiles would not give what the scene gives. Set "
+            f"receptive_field_radius to {WHOLE_IMAGE}, and scenes are run at once, as far as memory allows."
+        )
+    return modules.build(spec)
 
 
 ARCHITECTURE = Architecture(

@@ -43,7 +43,9 @@ def unet(
 
     def double(name: str, source: str, channels: int) -> str:
         for step in ("a", "b"):
-            conv = add(f"{name}_conv_{step}", "conv", [source], channels=channels, kernel=3, padding=1, bias=False)
+            conv = add(
+                f"{name}_conv_{step}", "conv", [source], channels=channels, kernel=3, padding=1, bias=False
+            )
             norm = add(f"{name}_norm_{step}", "batch_norm", [conv])
             source = add(f"{name}_relu_{step}", "relu", [norm])
         return source
@@ -60,7 +62,9 @@ def unet(
     for level in range(len(filters) - 2, -1, -1):
         skip, name = skips.pop(), f"up_{level}"
         if upsampling == "transposed":
-            finer = add(f"{name}_conv", "conv_transposed", [source], channels=filters[level], kernel=2, stride=2)
+            finer = add(
+                f"{name}_conv", "conv_transposed", [source], channels=filters[level], kernel=2, stride=2
+            )
         else:
             options = {"align_corners": True} if align_corners else {}
             finer = add(f"{name}_up", "upsample", [source], factor=2, mode=upsampling, **options)
@@ -71,9 +75,11 @@ def unet(
 
 
 def fusion(fine: int = 2, coarse: int = 14, ratio: int = 5, outputs: int = 3) -> GraphSpec:
-    """Return a network of two branches that meet before the last convolution: a strided one, and one of coarse cells."""
+    """Return a network of two branches that meet at the last convolution: a strided one, and one of coarse cells."""
     nodes = (
-        Node("stem", "conv", ("fine",), {"channels": 6, "kernel": 3, "padding": 1, "padding_mode": "reflect"}),
+        Node(
+            "stem", "conv", ("fine",), {"channels": 6, "kernel": 3, "padding": 1, "padding_mode": "reflect"}
+        ),
         Node("stem_act", "leaky_relu", ("stem",), {"slope": 0.1}),
         Node("down", "conv", ("stem_act",), {"channels": 8, "kernel": 3, "stride": 2, "padding": 1}),
         Node("down_act", "silu", ("down",)),

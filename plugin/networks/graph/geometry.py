@@ -9,10 +9,11 @@ from fractions import Fraction
 from .kinds import NODE_KINDS
 from .spec import COARSE, FINE, GraphError, GraphSpec
 
-# Places that a `fit` node fills at a border are copies of places so many times farther inside than they are outside.
+# Places that `fit` and `fill_up` nodes fill at a border copy places so many times farther inside than they lie outside.
 _LOOKS_BACK = {"zeros": 0, "replicate": 1, "reflect": 2}
 # How many sizes of an image are tried, and how large they are at least, in strides.
 _TRIALS, _STRIDES = 8, 6
+_AXES = ("rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def geometry(spec: GraphSpec) -> GraphGeometry:
     GraphError
         If arrays that nodes join do not fit each other, or the logits do not cover the image, for some size of it.
     """
-    steps = [step.numerator for grid in spec.grids.values() for step in grid.steps if step]
-    alignment = math.lcm(*steps)
+    alignment = alignment_of(spec)
     most: dict[str, int] = {}
     for length in _lengths(alignment):
         for axis in (0, 1):
@@ -51,7 +51,7 @@ def geometry(spec: GraphSpec) -> GraphGeometry:
     beyond = sum(
         _LOOKS_BACK[node.values["mode"]] * most.get(node.name, 0) * max(spec.grids[node.name].steps)
         for node in spec.nodes
-        if node.kind == "fit"
+        if node.kind in ("fit", "fill_up")
     )
     sentences = [
         f"The node '{node.name}' {text}."
@@ -62,6 +62,11 @@ def geometry(spec: GraphSpec) -> GraphGeometry:
     return GraphGeometry(alignment, math.ceil(Fraction(beyond)), tuple(sentences))
 
 
+def alignment_of(spec: GraphSpec) -> int:
+    """Return the least common multiple of the strides of a graph's arrays, in pixels."""
+    return math.lcm(*(step.numerator for grid in spec.grids.values() for step in grid.steps if step))
+
+
 def _lengths(alignment: int) -> list[int]:
     """Return sides of images, in pixels: whole alignments, and others between them."""
     rests = {0, 1, alignment // 2, alignment - 1, *range(0, alignment, max(1, alignment // _TRIALS))}
@@ -69,7 +74,7 @@ def _lengths(alignment: int) -> list[int]:
 
 
 def _trial(spec: GraphSpec, length: int, axis: int, most: dict[str, int]) -> None:
-    """Compute the sizes of all arrays along an axis, and keep by how much `fit` nodes extend theirs."""
+    """Compute the sizes of all arrays along an axis, and keep by how much nodes extend theirs at the end."""
     sizes = {FINE: length, COARSE: -(-length // spec.ratio)}
     for node in spec.nodes:
         inputs = [sizes[name] for name in node.inputs]
@@ -77,15 +82,15 @@ def _trial(spec: GraphSpec, length: int, axis: int, most: dict[str, int]) -> Non
         if size < 1 or size > 64 * length:
             what = " and ".join(str(each) for each in dict.fromkeys(inputs))
             raise node.error(
-                f"for an image of {length} pixels its inputs have {what} {('rows', 'columns')[axis]}, which do not fit. "
+                f"for an image of {length} pixels its inputs have {what} {_AXES[axis]}, which do not fit. "
                 "Put a 'fit' node before it"
             )
-        if node.kind == "fit":
-            most[node.name] = max(most.get(node.name, 0), inputs[1] - inputs[0])
+        if node.kind in ("fit", "fill_up"):
+            most[node.name] = max(most.get(node.name, 0), size - inputs[0])
         sizes[node.name] = size
     for name in spec.outputs:
         if sizes[name] != length:
             raise GraphError(
-                f"The output '{name}' of the network has {sizes[name]} {('rows', 'columns')[axis]} for an image of "
+                f"The output '{name}' of the network has {sizes[name]} {_AXES[axis]} for an image of "
                 f"{length}: logits must cover its pixels. Pad the input, or end with a 'fit' node to 'fine'."
             )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from ..card_checks import is_number
 from ..files import shown
@@ -123,7 +123,7 @@ def _same_size(values: Values, sizes: Sequence[int], axis: int) -> int:
     return sizes[0]
 
 
-def _scaled(grid: Grid, factors: Sequence[Union[int, Fraction]], channels: int) -> Grid:
+def _scaled(grid: Grid, factors: Sequence[int | Fraction], channels: int) -> Grid:
     return Grid(channels, (grid.steps[0] * factors[0], grid.steps[1] * factors[1]))
 
 
@@ -179,7 +179,9 @@ def _upsampled(values: Values, grids: Sequence[Grid]) -> Grid:
 
 def _cells(values: Values, grids: Sequence[Grid]) -> Grid:
     if any(own != values["ratio"] * like for own, like in zip(grids[0].steps, grids[1].steps)):
-        raise Fault(f"its cells are not {values['ratio']} times as large as the places of what they are brought to")
+        raise Fault(
+            f"its cells are not {values['ratio']} times as large as the places of what they are brought to"
+        )
     return Grid(grids[0].channels, grids[1].steps)
 
 
@@ -438,6 +440,13 @@ NODE_KINDS: dict[str, NodeKind] = {
         size=lambda values, sizes, axis: sizes[1] if sizes[0] * values["ratio"] >= sizes[1] else 0,
     ),
     "fit": NodeKind({"mode": _PADDING_MODE}, inputs=(2, 2), grid=_fitted, size=_second_size),
+    "fill_up": NodeKind(
+        {
+            "multiple": Setting(_count(1, _MOST_SIDE)),
+            "mode": Setting(_word("replicate", "reflect"), "replicate"),
+        },
+        size=lambda values, sizes, axis: -(-sizes[0] // values["multiple"]) * values["multiple"],
+    ),
     "pad": NodeKind(
         {
             "sides": Setting(_counts(4, 0, _MOST_SIDE)),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..layers import BilinearUpsample, FitTo, NearestUpsample, ResizeTo, SamePool2d
+from ..layers import BilinearUpsample, FillUp, FitTo, NearestUpsample, ResizeTo, SamePool2d
 from .kinds import Grid
 from .spec import COARSE, FINE, GraphSpec, Node
 
@@ -89,6 +89,7 @@ BUILDERS: dict[str, Callable[[Values, Grid], nn.Module]] = {
     "resize": lambda v, grid: ResizeTo(v["mode"], v["align_corners"]),
     "cells": lambda v, grid: (NearestUpsample if v["mode"] == "nearest" else BilinearUpsample)(v["ratio"]),
     "fit": lambda v, grid: FitTo(v["mode"]),
+    "fill_up": lambda v, grid: FillUp(v["multiple"], v["mode"]),
     "pad": _pad,
     "crop": lambda v, grid: nn.ConstantPad2d(tuple(-side for side in v["sides"]), 0.0),
     "shuffle": lambda v, grid: nn.PixelShuffle(v["factor"]),
@@ -116,7 +117,11 @@ class GraphNetwork(nn.Module):
         # An array is let go behind the last node that reads it.
         last = {name: node.name for node in spec.nodes for name in node.inputs}
         self._unused = {
-            node.name: [name for name in dict.fromkeys((*node.inputs, node.name)) if last.get(name, node.name) == node.name]
+            node.name: [
+                name
+                for name in dict.fromkeys((*node.inputs, node.name))
+                if last.get(name, node.name) == node.name
+            ]
             for node in spec.nodes
         }
 

@@ -82,8 +82,8 @@ class Node:
         _check_name(self.name)
         if not isinstance(self.kind, str) or self.kind not in NODE_KINDS:
             raise GraphError(
-                f"The node '{self.name}' of the network has the kind {shown(self.kind)}, which is not known. Known are: "
-                f"{', '.join(NODE_KINDS)}."
+                f"The node '{self.name}' of the network has the kind {shown(self.kind)}, which is not known. Known "
+                f"are: {', '.join(NODE_KINDS)}."
             )
         if isinstance(self.inputs, str) or not isinstance(self.inputs, Sequence):
             raise self.error(f"its inputs {shown(self.inputs)} are not a list of names")
@@ -111,7 +111,9 @@ class Node:
     def error(self, problem: str) -> GraphError:
         """Return the error of a fault of this node."""
         where = f"The node '{self.name}' ({self.kind}) of the network cannot be used"
-        return GraphError(f"{where}: {shown_text(problem, 300)}. Correct architecture.arguments.graph of its card.")
+        return GraphError(
+            f"{where}: {shown_text(problem, 300)}. Correct architecture.arguments.graph of its card."
+        )
 
 
 def _check_name(name: object) -> None:
@@ -127,7 +129,8 @@ def safe_name(text: str, taken: Iterable[str] = ()) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[-60:].strip("_")
     if not _NAME.fullmatch(name) or name in _TAKEN or keyword.iskeyword(name):
         name = f"node_{name}".strip("_")
-    taken, number, base = set(taken), 2, name
+    taken = taken if isinstance(taken, (set, dict)) else set(taken)
+    number, base = 2, name
     while name in taken:
         name, number = f"{base}_{number}", number + 1
     return name
@@ -168,7 +171,11 @@ class GraphSpec:
     ratio: int = 1
 
     def __post_init__(self) -> None:
-        for name, least, most in (("fine", 1, MOST_CHANNELS), ("coarse", 0, MOST_CHANNELS), ("ratio", 1, _MOST_RATIO)):
+        for name, least, most in (
+            ("fine", 1, MOST_CHANNELS),
+            ("coarse", 0, MOST_CHANNELS),
+            ("ratio", 1, _MOST_RATIO),
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise GraphError(
@@ -176,7 +183,9 @@ class GraphSpec:
                     f"{most}."
                 )
         if self.ratio != 1 and not self.coarse:
-            raise GraphError("The graph of a network has a ratio, but no coarse channels. Leave the ratio out.")
+            raise GraphError(
+                "The graph of a network has a ratio, but no coarse channels. Leave the ratio out."
+            )
         for name in ("nodes", "outputs"):
             values = getattr(self, name)
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
@@ -194,8 +203,8 @@ class GraphSpec:
             steps = self.grids[name].steps
             if steps != (1, 1):
                 raise GraphError(
-                    f"The output '{name}' of the network has places of {steps[0]} x {steps[1]} pixels (0: one for all); "
-                    "a map has one a pixel. Bring it to the grid of 'fine' first."
+                    f"The output '{name}' of the network has places of {steps[0]} x {steps[1]} pixels (0: one for "
+                    "all); a map has one a pixel. Bring it to the grid of 'fine' first."
                 )
         if self.weights > MOST_WEIGHTS:
             raise GraphError(
@@ -206,7 +215,9 @@ class GraphSpec:
         known = {FINE, COARSE} if self.coarse else {FINE}
         for node in self.nodes:
             if node.name in known:
-                raise GraphError(f"Two nodes of the network are called '{node.name}'. Give each its own name.")
+                raise GraphError(
+                    f"Two nodes of the network are called '{node.name}'. Give each its own name."
+                )
             for name in node.inputs:
                 if name not in known:
                     raise node.error(
@@ -234,7 +245,9 @@ class GraphSpec:
             if not 1 <= grid.channels <= MOST_CHANNELS:
                 raise node.error(f"it has {grid.channels} channels; at most {MOST_CHANNELS} are read")
             if any(step and not _LEAST_STEP <= step <= _MOST_STEP for step in grid.steps):
-                raise node.error(f"its places have {grid.steps[0]} x {grid.steps[1]} pixels, as in no network")
+                raise node.error(
+                    f"its places have {grid.steps[0]} x {grid.steps[1]} pixels, as in no network"
+                )
             found[node.name] = grid
         return found
 
@@ -263,7 +276,9 @@ class GraphSpec:
             raise GraphError(f"The graph of a network is {shown(content)}, not an object with named entries.")
         unknown = sorted(str(name) for name in set(content) - set(cls.__dataclass_fields__))
         if unknown:
-            raise GraphError(f"The graph of a network has an entry {shown(unknown[0])}, which is not known. Remove it.")
+            raise GraphError(
+                f"The graph of a network has an entry {shown(unknown[0])}, which is not known. Remove it."
+            )
         for name in ("fine", "nodes", "outputs"):
             if name not in content:
                 raise GraphError(f"The graph of a network has no entry '{name}'. Add it.")
@@ -278,7 +293,8 @@ class GraphSpec:
         """Return the graph as JSON values, what :meth:`from_json` reads."""
         coarse = {"coarse": self.coarse, "ratio": self.ratio} if self.coarse else {}
         nodes = [
-            {"name": node.name, "kind": node.kind, "inputs": list(node.inputs), **node.settings} for node in self.nodes
+            {"name": node.name, "kind": node.kind, "inputs": list(node.inputs), **node.settings}
+            for node in self.nodes
         ]
         return {"fine": self.fine, **coarse, "nodes": nodes, "outputs": list(self.outputs)}
 
@@ -289,7 +305,9 @@ class GraphSpec:
 
 def _node_of(entry: Any, position: int) -> Node:
     if not isinstance(entry, Mapping):
-        raise GraphError(f"Node {position} of the network is {shown(entry)}, not an object with named entries.")
+        raise GraphError(
+            f"Node {position} of the network is {shown(entry)}, not an object with named entries."
+        )
     settings = dict(entry)
     try:
         name, kind, inputs = (settings.pop(key) for key in ("name", "kind", "inputs"))

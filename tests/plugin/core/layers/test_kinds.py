@@ -24,6 +24,7 @@ from floelens.plugin.ground.errors import ModelError
 from floelens.plugin.networks.layers import (
     UPSAMPLING,
     BilinearUpsample,
+    FillUp,
     FitTo,
     NearestUpsample,
     OneComponent,
@@ -84,6 +85,7 @@ LAYERS = {
     NearestUpsample: [lambda: NearestUpsample(3)],
     BilinearUpsample: [lambda: BilinearUpsample(3), lambda: BilinearUpsample(2)],
     FitTo: [FitTo, lambda: FitTo("reflect"), lambda: FitTo("replicate")],
+    FillUp: [lambda: FillUp(4), lambda: FillUp(5, "reflect"), lambda: FillUp(6)],
     ResizeTo: [ResizeTo, lambda: ResizeTo("nearest"), lambda: ResizeTo(align_corners=True)],
     nn.Upsample: [
         lambda: nn.Upsample(scale_factor=3),

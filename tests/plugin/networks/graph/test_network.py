@@ -43,7 +43,11 @@ class HandUNet(nn.Module):
         def double(inputs, outputs):
             layers = []
             for channels in (inputs, outputs):
-                layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(outputs),
+                    nn.ReLU(),
+                ]
             return nn.Sequential(*layers)
 
         self.down_0, self.down_1, self.down_2 = double(2, 4), double(4, 6), double(6, 6)
@@ -97,7 +101,9 @@ FORMS = {
             Node("bend", "relu6", ("first",)),
             Node("pool", "max_pool", ("bend",), {"kernel": 2, "stride": 3, "dilation": 2}),
             Node("over", "max_pool", ("pool",), {"kernel": 3, "stride": 1, "padding": 1}),
-            Node("back", "conv_transposed", ("over",), {"channels": 4, "kernel": 5, "stride": 3, "padding": 1}),
+            Node(
+                "back", "conv_transposed", ("over",), {"channels": 4, "kernel": 5, "stride": 3, "padding": 1}
+            ),
             Node("fitted", "fit", ("back", "fine"), {"mode": "replicate"}),
             Node("out", "conv", ("fitted",), {"channels": 3, "kernel": 1}),
         ),

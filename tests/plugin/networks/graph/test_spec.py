@@ -16,7 +16,13 @@ from torch import nn
 
 def small(*nodes, outputs=("out",), **fields):
     """Return the JSON of a graph that ends in a pointwise convolution called `out`."""
-    last = {"name": "out", "kind": "conv", "inputs": [nodes[-1]["name"] if nodes else "fine"], "channels": 1, "kernel": 1}
+    last = {
+        "name": "out",
+        "kind": "conv",
+        "inputs": [nodes[-1]["name"] if nodes else "fine"],
+        "channels": 1,
+        "kernel": 1,
+    }
     return {"fine": 2, "nodes": [*nodes, last], "outputs": list(outputs), **fields}
 
 
@@ -75,10 +81,10 @@ FAULTS = [
     (small(node("max_pool", kernel=2, padding=2)), "more than half of its kernel"),
     (small(node("conv", channels=65536, kernel=255)), "asks for .* weights; at most"),
     (small(node("max_pool", kernel=2)), "output 'out' .* places of 2 x 2 pixels"),
-    (small(node("max_pool", kernel=2), node("concatenate", name="b", inputs=("a", "fine"))), "places must be of one size"),
-    (small(node("conv", channels=3, kernel=1), node("add", name="b", inputs=("a", "fine"))), "3 channels .* 2 channels"),
+    (small(node("max_pool", kernel=2), node("concatenate", "b", ("a", "fine"))), "places must be of one size"),
+    (small(node("conv", channels=3, kernel=1), node("add", "b", ("a", "fine"))), "3 channels .* 2 channels"),
     (small(node("global_average")), "0: one for all"),
-    (small(*(node("upsample", f"u{n}", [f"u{n - 1}" if n else "fine"], factor=64) for n in range(9))), "as in no network"),
+    (small(*(node("upsample", f"u{n}", [f"u{n - 1}" if n else "fine"], factor=64) for n in range(9))), "in no network"),
     (small(node("shuffle", factor=3)), "no multiple of 3 x 3"),
     (small(node("group_norm", groups=5)), "no multiple of 5 groups"),
     (small(node("cells", inputs=("coarse", "fine"), ratio=4), coarse=3, ratio=5), "not 4 times as large"),
@@ -96,7 +102,10 @@ def test_each_fault_of_a_graph_is_one_sentence(content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (small(node("conv", **CONV)), "output 'out' .* rows for an image of .*Pad the input, or end with a 'fit' node"),
+        (
+            small(node("conv", **CONV)),
+            "output 'out' .* rows for an image of .*Pad the input, or end with a 'fit' node",
+        ),
         (
             small(
                 node("max_pool", kernel=2),
@@ -123,7 +132,9 @@ def test_arrays_that_do_not_fit_for_odd_sizes_are_found(content, words):
         (fusion(ratio=25), 50, 0),
     ],
 )
-def test_tiles_are_aligned_to_all_strides_and_borders_that_repeat_count_beyond_the_field(graph, alignment, beyond):
+def test_tiles_are_aligned_to_all_strides_and_borders_that_repeat_count_beyond_the_field(
+    graph, alignment, beyond
+):
     found = geometry(graph)
     assert (found.alignment, found.beyond_field) == (alignment, beyond)
     assert found.whole_image == ()
