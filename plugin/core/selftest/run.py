@@ -132,7 +132,8 @@ def _checks(card: ModelCard, module: nn.Module, file_parameters: int) -> Iterato
     exact = Runner(card, module, "cpu", "float64")
     side = max(PATCH, 4 * _halvings(card))
     scene = DrawnScene(card, side, side, 2)
-    plan = Plan(scene.window, scene.window, exact.radius, exact.alignment, side, side)
+    radius = min(exact.radius, side)  # of a network that depends on the whole image it is no length
+    plan = Plan(scene.window, scene.window, radius, exact.alignment, side, side)
     for word, method in METHODS.items():
         if method.conservative:
             yield _conserved(exact, scene, plan, word)
@@ -153,7 +154,7 @@ def _geometry(card: ModelCard, measured: Measurement, file_parameters: int) -> I
     step = f"{measured.alignment}" if measured.alignment else "not measured"
     yield Check(
         "receptive-field radius (measured; card)",
-        f"{radius}; {card.receptive_field_radius} pixels",
+        f"{radius}; {'whole image' if card.whole_image else f'{card.receptive_field_radius} pixels'}",
         not wrong if measured.field else None,
         wrong or " ".join(measured.unmeasured),
     )
@@ -180,8 +181,10 @@ def _finite(card: ModelCard, runner: Runner) -> Check:
 def _tiled(card: ModelCard, runner: Runner) -> Check:
     """Compare two tiles with the whole image."""
     name = "tiles against the whole image (relative difference)"
-    if runner.whole_image:
-        return Check(name, "runs on whole scenes", None, runner.whole_image)
+    if card.whole_image:
+        return Check(
+            name, "runs on whole scenes", None, "The network depends on the size of the whole image."
+        )
     step = runner.alignment
     rows = max(PATCH, 4 * _halvings(card))
     cols = (-(-(runner.radius + _MARGIN) // step) + 1) * step + runner.radius + _MARGIN

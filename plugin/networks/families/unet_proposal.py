@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..card import Architecture, Head, ModelCard, Training
+from ..card_checks import WHOLE_IMAGE
 from ..files import listed
 from ..graph.geometry import geometry
 from .checkpoint import StateDict
@@ -64,6 +65,13 @@ def propose_unet(state: StateDict, told: Told) -> Proposal:
     graph, weights = unet(form, choices, Inputs((*fine, *coarse), len(fine), ratio), kept)
     shape = geometry(graph)
     ordered = tuple(channels[place] for place in (*fine, *coarse))
+    radius = receptive_field_radius(form, choices) + shape.beyond_field
+    if shape.whole_image:
+        findings.found.append(
+            f"An output reads {radius} pixels around its own, and depends on the size of the whole image: it runs on whole "
+            "scenes, not in tiles."
+        )
+        radius = WHOLE_IMAGE
     card = make_card(
         told,
         family,
@@ -73,13 +81,9 @@ def propose_unet(state: StateDict, told: Told) -> Proposal:
         heads=tuple(head for head, _ in heads.values()),
         components=components_of(form.filters[0], ordered) if len(form.decoders) == 1 else (),
         pixel_size_m=size,
-        receptive_field_radius=receptive_field_radius(form, choices) + shape.beyond_field,
+        receptive_field_radius=radius,
         alignment=shape.alignment,
     )
-    if shape.whole_image:
-        findings.found.append(
-            "Its answer depends on the size of the whole image, so that it runs on whole scenes and not in tiles."
-        )
     return Proposal(word, findings, card, weights, parameters)
 
 

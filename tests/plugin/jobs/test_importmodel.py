@@ -97,6 +97,13 @@ def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_
     file = saved(tmp_path / "w.pt", Steps(channels=2, filters=(4, 4)))
     options = {"channels": "hh,hv", "pixel_size": 80.0, "order": "skip_first", "name": "aligned"}
     ImportModel(file, family="unet", **options).run(Silent())
+    with pytest.raises(ParameterError, match="run at once"):
+        Predict(
+            scene=SceneInputs(scene.sar),
+            model="aligned",
+            output=str(tmp_path / "no.tif"),
+            compute=Compute(memory_mib=16),
+        ).run(Silent())
     maps = []
     for memory in (400, 4000):
         path = str(tmp_path / f"{memory}.tif")
@@ -115,20 +122,6 @@ def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_
     expected = 100 / (1 + np.exp(-network(standard)[0, 0].numpy()))
     inside = np.isfinite(maps[0])
     np.testing.assert_allclose(maps[0][inside], expected[inside], atol=1e-2)
-
-
-def test_a_whole_scene_that_does_not_fit_is_refused_with_the_memory_it_needs():
-    from floelens.plugin.core.streaming.tiling import Cost, plan_whole
-    from floelens.plugin.ground.window import Window
-
-    scene = Window(0, 0, 5000, 5000)
-    with pytest.raises(
-        ParameterError, match=r"whole scene at once.*5000 x 5000 pixels need about 11\d\d\d MiB"
-    ):
-        plan_whole(Window(0, 0, 10, 10), scene, 16, Cost(400.0, 0.0), 1024, "It depends on all.")
-    plan = plan_whole(Window(8, 8, 90, 80), Window(0, 0, 100, 120), 16, Cost(400.0, 0.0), 1024, "")
-    (strip,) = plan.strips()
-    assert [(tile.output, tile.input) for tile in strip] == [(Window(8, 8, 90, 80), Window(0, 0, 100, 120))]
 
 
 def test_a_dry_run_lists_what_is_found_and_needed_and_writes_no_package(tmp_path, recorder):

@@ -1,4 +1,4 @@
-"""ASIP networks as Keras writes them to HDF5, by the netCDF library, and their forward pass in NumPy."""
+"""ASIP networks as Keras writes them to HDF5, by GDAL's writer of NetCDF-4, and their forward pass in NumPy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from osgeo import gdal
 
 SCALES = (2, 4, 8, 16)
 
@@ -47,21 +48,24 @@ def config_of(activation: str = "sigmoid", cell: int = 50, epsilon: float = 1e-3
 
 def write_keras(path: Path, layers: dict[str, dict], config: dict | str | None = None, top: str = "") -> Path:
     """Write layers as Keras does: a group a layer, in it a group of the same name with the arrays."""
-    import netCDF4
-
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-        if config is not None:
-            file.model_config = config if isinstance(config, str) else json.dumps(config)
-        root = file.createGroup(top) if top else file
-        for name, arrays in layers.items():
-            group = root.createGroup(f"{name}/{name}")
-            for array, values in arrays.items():
-                values = np.asarray(values)
-                sides = []
-                for axis, side in enumerate(values.shape):
-                    sides.append(group.createDimension(f"{array[:-2]}_{axis}", side).name)
-                kind = "f4" if values.dtype.kind == "f" else values.dtype
-                group.createVariable(array, kind, sides)[...] = values
+    file = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(path))
+    root = file.GetRootGroup()
+    if config is not None:
+        text = root.CreateAttribute("model_config", [], gdal.ExtendedDataType.CreateString())
+        text.WriteString(config if isinstance(config, str) else json.dumps(config))
+    below = root.CreateGroup(top) if top else root
+    for name, arrays in layers.items():
+        group = below.CreateGroup(name).CreateGroup(name)
+        for array, values in arrays.items():
+            values = np.asarray(values)
+            sides = [
+                group.CreateDimension(f"{array[:-2]}_{axis}", None, None, side)
+                for axis, side in enumerate(values.shape)
+            ]
+            values = values.astype("f4") if values.dtype.kind == "f" else values
+            kind = gdal.GDT_Float32 if values.dtype.kind == "f" else gdal.GDT_Int32
+            written = group.CreateMDArray(array, sides, gdal.ExtendedDataType.Create(kind))
+            written.Write(np.ascontiguousarray(values).tobytes())
     return path
 
 
