@@ -254,8 +254,8 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
         )
     if not told.card.get("channels"):
         findings.assumed.append(
-            "The statistics of the ASIP data are not published: those of the AI4Arctic challenge stand in. Where the "
-            "network was trained with others its map is wrong: give CARD."
+            "The statistics of the ASIP data are not published. Where the network was trained with others than the "
+            "challenge's its map is wrong: give CARD."
         )
     card = make_card(
         told,

@@ -190,8 +190,9 @@ def channels_of(
             f"CARD: channels with mean and standard deviation, which are not published for {listed(unknown)}."
         )
         return None
+    whose = "those of the family" if family.statistics else "the global ones of the AI4Arctic challenge"
     findings.assumed.append(
-        "Means and standard deviations are the published ones; missing values become the mean (CARD: channels)."
+        f"Means and standard deviations are {whose}; missing values become the mean (CARD: channels)."
     )
     return tuple(channel for _, channel in made if channel is not None)
 

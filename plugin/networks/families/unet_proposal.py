@@ -68,8 +68,8 @@ def propose_unet(state: StateDict, told: Told) -> Proposal:
     radius = receptive_field_radius(form, choices) + shape.beyond_field
     if shape.whole_image:
         findings.found.append(
-            f"An output reads {radius} pixels around its own, and depends on the size of the whole image: it runs on whole "
-            "scenes, not in tiles."
+            f"An output reads {radius} pixels around its own, and depends on the size of the whole image: it runs on "
+            "whole scenes, not in tiles."
         )
         radius = WHOLE_IMAGE
     card = make_card(

@@ -69,7 +69,9 @@ def write_keras(path: Path, layers: dict[str, dict], config: dict | str | None =
     return path
 
 
-def asip_logits(layers: dict[str, dict], fine: np.ndarray, coarse: np.ndarray | None, cell: int, linear: bool):
+def asip_logits(
+    layers: dict[str, dict], fine: np.ndarray, coarse: np.ndarray | None, cell: int, linear: bool
+):
     """Return the logit (row, column) of fine (row, column, channel) and coarse inputs, in float64.
 
     From the published table of layers, by sums over shifted arrays; pools divide by the number of pixels inside.

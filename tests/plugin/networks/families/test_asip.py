@@ -12,7 +12,12 @@ from floelens.plugin.networks.families.proposal import Told
 from floelens.plugin.networks.measure import parameter_counts
 from floelens.plugin.networks.package import build
 from floelens.plugin.networks.weights import fill
-from floelens.tests.plugin.networks.families.keras_files import asip_layers, asip_logits, config_of, write_keras
+from floelens.tests.plugin.networks.families.keras_files import (
+    asip_layers,
+    asip_logits,
+    config_of,
+    write_keras,
+)
 
 VARIANTS = {  # skip, scale, parameters, whether branches are linear
     "fusion": (12, 24, 28_191, False),
@@ -49,7 +54,9 @@ def test_a_keras_file_runs_as_the_published_layers_do(tmp_path, variant):
 
 def test_weights_of_sar_alone_without_an_architecture_stand_at_the_root(tmp_path):
     layers = asip_layers(14, 14, 0)
-    proposal, card, module = imported(read_keras(write_keras(tmp_path / "w.h5", layers)), Told(name="SAR alone"))
+    proposal, card, module = imported(
+        read_keras(write_keras(tmp_path / "w.h5", layers)), Told(name="SAR alone")
+    )
     assert (card.id, len(card.coarse_channels), card.alignment) == ("sar-alone", 0, 1)
     fine = np.random.default_rng(3).normal(size=(19, 20, 2))
     expected = asip_logits(layers, fine, None, 1, True)
@@ -83,9 +90,15 @@ CASES = {
         lambda layers: layers["conv2d_1"].update({"kernel:0": np.ones((3, 3, 12, 13))}),
         "skip, scale and hidden layer are 13/24/0",
     ),
-    "a bias of another size": (lambda layers: layers["conv2d_4"].update({"bias:0": np.ones(17)}), r"\(17,\) instead of"),
+    "a bias of another size": (
+        lambda layers: layers["conv2d_4"].update({"bias:0": np.ones(17)}),
+        r"\(17,\) instead of",
+    ),
     "no bias": (lambda layers: layers["conv2d_4"].pop("bias:0"), "no array 'bias'"),
-    "a dense layer": (lambda layers: layers["conv2d"].update({"kernel:0": np.ones((9, 12))}), "no convolution"),
+    "a dense layer": (
+        lambda layers: layers["conv2d"].update({"kernel:0": np.ones((9, 12))}),
+        "no convolution",
+    ),
     "an output of few inputs": (
         lambda layers: layers["conv2d_10"].update({"kernel:0": np.ones((1, 1, 30, 1))}),
         "takes 30 channels, fewer than the 108",
@@ -95,7 +108,10 @@ CASES = {
         lambda layers: layers["conv2d_2"]["bias:0"].__setitem__(0, np.nan),
         "not finite",
     ),
-    "whole numbers": (lambda layers: layers["conv2d_2"].update({"bias:0": np.ones(18, "i4")}), "no array 'bias'"),
+    "whole numbers": (
+        lambda layers: layers["conv2d_2"].update({"bias:0": np.ones(18, "i4")}),
+        "no array 'bias'",
+    ),
 }
 
 
@@ -119,7 +135,9 @@ def test_another_epsilon_and_a_cut_file_are_refused(tmp_path):
         read_keras(cut)
 
 
-@pytest.mark.parametrize("config", ["{", "[1]", '{"config": {"layers": [3, {"config": 4}]}}', '{"config": 1e999}'])
+@pytest.mark.parametrize(
+    "config", ["{", "[1]", '{"config": {"layers": [3, {"config": 4}]}}', '{"config": 1e999}']
+)
 def test_an_architecture_that_cannot_be_read_counts_as_none(tmp_path, config):
     path = write_keras(tmp_path / "m.h5", asip_layers(12, 24, 14), config)
     file = read_keras(path)
