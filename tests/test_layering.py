@@ -46,6 +46,7 @@ ROOMS_OF_CORE = (
     "shortlist",
     "distributions",
     "selftest",
+    "sanity",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -53,6 +54,8 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
     ("selftest", "relevance"),
 }

@@ -18,12 +18,13 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..ground.errors import ModelError
+from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (parts of a card, too)
 from .card_checks import (
     MOST_OUTPUTS,
     MOST_PIXELS,
@@ -37,7 +38,7 @@ from .card_checks import (
     keep_number,
     keep_texts,
 )
-from .card_json import FORMAT, FORMAT_VERSION, read_card, to_values
+from .card_json import FORMAT, FORMAT_VERSION, LEFT_OUT_IF_EMPTY, read_card, to_values
 from .card_parts import (  # noqa: F401  (one place to import a card and its parts from)
     CLASS_LAND,
     CLASS_NODATA,
@@ -92,6 +93,8 @@ class ModelCard:
         Where it comes from.
     skill : mapping
         Measured skill: JSON values.
+    benchmarks : tuple of BenchmarkResult
+        What benchmarks with known truth say of the relevance methods on this kind of network. Older cards have none.
     """
 
     id: str
@@ -111,6 +114,7 @@ class ModelCard:
     training: Training = field(default_factory=Training)
     skill: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):
@@ -134,9 +138,9 @@ class ModelCard:
             most=1e6,
             remedy="Give the size of the pixels it was trained on, in metres.",
         )
-        for name in ("channels", "heads", "components"):
+        for name in ("channels", "heads", "components", "benchmarks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            if name != "components" and not getattr(self, name):
+            if name in ("channels", "heads") and not getattr(self, name):
                 raise CardError(name, "the list is empty. A network has at least one.")
             check_count(getattr(self, name), name)
         if self.outputs > MOST_OUTPUTS:
@@ -146,6 +150,9 @@ class ModelCard:
         self._check_channels()
         check_unique([head.name.lower() for head in self.heads], "heads", "name")
         check_unique([component.name.lower() for component in self.components], "components", "name")
+        check_unique(
+            [(each.benchmark, each.condition) for each in self.benchmarks], "benchmarks", "condition"
+        )
         known = {channel.name for channel in self.channels}
         for position, component in enumerate(self.components):
             if component.channel and component.channel not in known:
@@ -252,6 +259,11 @@ class ModelCard:
                 break
             first += head.outputs
         return slice(first, first + wanted.outputs)
+
+    def with_benchmarks(self, results: Iterable[BenchmarkResult]) -> ModelCard:
+        """Return the card with results of benchmarks, which replace older ones of the same benchmark and condition."""
+        kept = {(each.benchmark, each.condition): each for each in (*self.benchmarks, *results)}
+        return dataclasses.replace(self, benchmarks=tuple(kept.values()))
 
     def with_weights(self, weights: Weights) -> ModelCard:
         """Return the card with other weights."""

@@ -219,8 +219,9 @@ def plan_tiles(
             "Raise MEMORY or choose a smaller EXTENT."
         )
     side, largest = SMALLEST_SIDE, LARGEST_SIDE_AT_BEST if large else LARGEST_SIDE
-    while side < largest and needed(side + 1) <= budget:
-        side += 1
+    while side < largest:  # halved each time: what is needed grows with the side
+        middle = (side + largest + 1) // 2
+        side, largest = (middle, largest) if needed(middle) <= budget else (side, middle - 1)
     return Plan(region, scene, radius, alignment, side, side)
 
 
