@@ -22,6 +22,7 @@ from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
+from .algorithms.stampbenchmark import StampBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -36,6 +37,7 @@ ALGORITHMS = (
     Features,
     Ablation,
     SquaresBenchmark,
+    StampBenchmark,
     InspectModel,
     ImportModel,
     Environment,

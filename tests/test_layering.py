@@ -54,6 +54,8 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "ablation"),
+    ("benchmarks", "training"),
     ("benchmarks", "sanity"),
     ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
