@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import ModelError
 from ..ground.protocols import Part, Progress
+from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS, default_word
 from ..io.transaction.outputs import atomic_text
 from ..networks import registry
@@ -64,8 +65,8 @@ class ImportModel:
     card: str = ""
     channels: str = ""
     name: str = ""
-    pixel_size: float = 0.0
-    ratio: int = 0
+    pixel_size: float = MODEL_PIXEL_SIZE.default
+    ratio: int = MODEL_RATIO.default
     licence: str = ""
     order: str = default_word(CONCATENATIONS)
     padding: str = default_word(PADDINGS)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 # Bounded or curved, they may hold the gradient back at the values of a test image, whatever the network's weights.
 _BY_VALUE = (
-    nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Hardtanh, nn.ReLU6, nn.Hardswish, nn.GELU, nn.SiLU, nn.Mish, nn.ELU,
+    nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.ReLU6, nn.Hardswish, nn.GELU, nn.SiLU, nn.Mish, nn.ELU,
     nn.SELU, nn.Softplus,
 )  # fmt: skip
 

@@ -173,12 +173,6 @@ KINDS: tuple[LayerKind, ...] = (
         functional.hardswish,
         like=lambda inplace=False: nn.Hardswish(),
     ),
-    _activated(
-        nn.Hardsigmoid,
-        lambda layer: Smooth(functional.hardsigmoid, (-3.0, 3.0)),
-        functional.hardsigmoid,
-        like=lambda inplace=False: nn.Hardsigmoid(),
-    ),
     # The largest of a window
     LayerKind(
         (nn.MaxPool2d,),
@@ -256,7 +250,7 @@ KINDS: tuple[LayerKind, ...] = (
             (torch.softmax, functional.softmax, "softmax", torch.matmul, operator.matmul), nn.Softmax
         ),
     ),
-    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY)),
+    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY, sloped=False)),
     LayerKind(
         (), Unknown(_PRODUCT), dict.fromkeys((torch.mul, operator.mul, operator.imul, "mul"), nn.Identity)
     ),
@@ -265,8 +259,8 @@ OF_LAYERS: dict[type[nn.Module], LayerKind] = {layer: kind for kind in KINDS for
 OF_CALLS: dict[Call, LayerKind] = {call: kind for kind in KINDS for call in kind.calls}
 
 
-def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
-    """Return the kind of a layer.
+def kind_of_layer(name: str, layer: nn.Module, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a layer; `by_slope`: one whose slope is all that is known will do.
 
     Raises
     ------
@@ -277,13 +271,13 @@ def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
     called = f"The layer '{name}' of the kind {type(layer).__name__} cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Layers that can: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
-def kind_of_call(name: str, call: Call) -> LayerKind:
-    """Return the kind of a function or of a method of a tensor.
+def kind_of_call(name: str, call: Call, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a function or of a method of a tensor; `by_slope`: one whose slope alone is known will do.
 
     Raises
     ------
@@ -295,8 +289,8 @@ def kind_of_call(name: str, call: Call) -> LayerKind:
     called = f"The {what} ('{name}' in the network) cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Use a layer of one of these kinds: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
@@ -338,7 +332,7 @@ def layer_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> nn.M
         return graph.get_submodule(node.target)
     if isinstance(kind.mathematics, (Concatenation, Sum, Size)):
         return None
-    if len(node.all_input_nodes) != 1:
+    if len(node.all_input_nodes) != 1 or isinstance(kind.mathematics, Unknown):
         raise ModelError("it takes settings that depend on other arrays")
     return kind.layer_of(node.target, node.args, node.kwargs)[1]
 
@@ -351,7 +345,7 @@ def reach_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> Reac
 
 def read_inputs(node: fx.Node, kind: LayerKind | None) -> list[fx.Node]:
     """Return the nodes whose values a node reads; of others it reads the size at most."""
-    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum)):
+    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum, Unknown)):
         return node.all_input_nodes
     return [] if isinstance(kind.mathematics, Size) else node.all_input_nodes[:1]
 
@@ -379,9 +373,9 @@ def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
 
 
 def known_layers() -> Iterable[str]:
-    """Return the names of the layers that can be explained."""
+    """Return the names of torch's layers that can be explained."""
     known = (layer for layer, kind in OF_LAYERS.items() if not isinstance(kind.mathematics, Unknown))
-    return sorted(layer.__name__ for layer in known if layer is not Interpolation)
+    return sorted(layer.__name__ for layer in known if layer.__module__.startswith("torch."))
 
 
 def drops_units(layer: nn.Module) -> bool:

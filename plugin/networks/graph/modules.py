@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..layers import BilinearUpsample, FillUp, FitTo, NearestUpsample, ResizeTo, SamePool2d
-from .kinds import Grid
+from .grids import Grid
 from .spec import COARSE, FINE, GraphSpec, Node
 
 Values = Mapping[str, Any]
@@ -66,7 +66,6 @@ BUILDERS: dict[str, Callable[[Values, Grid], nn.Module]] = {
     "relu6": lambda v, grid: nn.ReLU6(),
     "hardtanh": lambda v, grid: nn.Hardtanh(v["low"], v["high"]),
     "sigmoid": lambda v, grid: nn.Sigmoid(),
-    "hardsigmoid": lambda v, grid: nn.Hardsigmoid(),
     "tanh": lambda v, grid: nn.Tanh(),
     "gelu": lambda v, grid: nn.GELU(v["approximate"]),
     "silu": lambda v, grid: nn.SiLU(),

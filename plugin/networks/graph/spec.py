@@ -30,7 +30,9 @@ from typing import Any
 
 from ...ground.errors import ModelError
 from ..files import listed, shown, shown_text
-from .kinds import MOST_CHANNELS, NODE_KINDS, Fault, Grid
+from .grids import Grid
+from .kinds import MOST_CHANNELS, NODE_KINDS
+from .settings import Fault
 
 FINE, COARSE = "fine", "coarse"
 MOST_NODES = 2_000
@@ -41,7 +43,8 @@ _MOST_RATIO = 4_096
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 # What a module is asked for by these names is not a layer.
 _TAKEN = {
-    FINE, COARSE, "add_module", "apply", "bfloat16", "buffers", "children", "compile", "cpu", "cuda", "double",
+    FINE, COARSE, "add_module", "apply", "bfloat16", "buffers", "call_super_init",
+    "children", "compile", "cpu", "cuda", "double",
     "dump_patches", "eval", "extra_repr", "float", "forward", "get_buffer", "get_extra_state", "get_parameter",
     "get_submodule", "half", "ipu", "load_state_dict", "modules", "mtia", "named_buffers", "named_children",
     "named_modules", "named_parameters", "nodes", "outputs", "parameters", "register_backward_hook",

@@ -15,7 +15,7 @@ from ....ground.errors import ModelError
 from ....networks.files import short_path, shown, shown_text
 from ....networks.graph.filled import filled_up
 from ....networks.graph.geometry import geometry
-from ....networks.graph.kinds import Grid
+from ....networks.graph.grids import Grid
 from ....networks.graph.spec import COARSE, FINE, GraphError, GraphSpec, Node
 from . import arithmetic, operators
 from .dense import flattened, matrix_product, whole_patch
@@ -139,8 +139,8 @@ class Conversion:
         self.writer = GraphWriter(grids, shapes)
         first = FINE
         if coarse and not second:
-            cells = self.writer.add("cells", "cells", (COARSE, FINE), {"ratio": self.ratio})
-            first = self.writer.add("all_channels", "concatenate", (FINE, cells))
+            upsampled = self.writer.add("cells", "cells", (COARSE, FINE), {"ratio": self.ratio})
+            first = self.writer.add("all_channels", "concatenate", (FINE, upsampled))
         for value, name in zip(inputs, (first, COARSE)):
             self._values[value.name] = Array(name, LAST if self._channels_last(value) else FIRST)
 
@@ -151,8 +151,9 @@ class Conversion:
 
     def _channels_last(self, value: OnnxValue) -> bool:
         readers = self._readers.get(value.name, [])
-        orders = [tuple(node.attributes.get("perm", ())) for node in readers if node.operator == "Transpose"]
-        return bool(readers) and len(orders) == len(readers) and set(orders) == {(0, 3, 1, 2)}
+        return bool(readers) and all(
+            node.operator == "Transpose" and node.attributes.get("perm") == [0, 3, 1, 2] for node in readers
+        )
 
     def _form(self, value: OnnxValue) -> tuple[int, np.ndarray]:
         """Return the channels of an input, and rows and columns (2, image) of the images that are followed."""
@@ -224,7 +225,12 @@ class Conversion:
         step = Step(self, node, [self._values[name] for name in node.inputs])
         if any(name in self._values for name in outputs):
             raise step.error("it computes a value a second time")
-        result = self._result(step)
+        try:
+            result = self._result(step)
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+            raise step.error(f"its settings cannot be read ({type(error).__name__})") from None
+        except GraphError as error:
+            raise step.error(str(error)) from None
         if outputs:
             self._values[outputs[0]] = result
 
@@ -256,13 +262,8 @@ class Conversion:
                 f"the node {shown(step.node.name)} has the operator {shown_text(operator, 40)}, for which no layer is "
                 f"known. Known are: {', '.join(sorted(operators.OPERATORS))}."
             )
-        try:
-            result = operators.OPERATORS[operator](step)
-            return replace(result, flat=any(isinstance(value, Array) and value.flat for value in values))
-        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
-            raise step.error(f"its settings cannot be read ({type(error).__name__})") from None
-        except GraphError as error:
-            raise step.error(str(error)) from None
+        result = operators.OPERATORS[operator](step)
+        return replace(result, flat=any(isinstance(value, Array) and value.flat for value in values))
 
     def _shape(self, step: Step, value: Array) -> Known:
         sizes = self.writer.sizes[value.name]

@@ -66,7 +66,7 @@ def matrix_product(step: Step) -> Array:
     if step.has(2):
         bias = step.fixed(2).ravel() * float(step.attributes.get("beta", 1.0))
         tensors["bias"] = np.broadcast_to(bias, (units,))
-    return Array(step.add("conv", (value.name,), settings, **tensors), FIRST, flat=True)
+    return Array(step.add("conv", (value.name,), settings, tensors), FIRST, flat=True)
 
 
 def whole_patch(

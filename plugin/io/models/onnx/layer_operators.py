@@ -77,7 +77,7 @@ def convolution(step: Step) -> Array:
         "padding": even or [0, 0], "groups": groups, "bias": bias is not None,
     }  # fmt: skip
     return Array(
-        step.add("conv", (source,), settings, weight=weights, **_bias(step, bias, int(weights.shape[0])))
+        step.add("conv", (source,), settings, {"weight": weights, **_bias(step, bias, int(weights.shape[0]))})
     )
 
 
@@ -111,7 +111,9 @@ def transposed_convolution(step: Step) -> Array:
         "channels": channels, "kernel": kernel, "stride": strides, "dilation": dilations, "beyond": beyond,
         "padding": even or [0, 0], "groups": groups, "bias": bias is not None,
     }  # fmt: skip
-    name = step.add("conv_transposed", (source,), settings, weight=weights, **_bias(step, bias, channels))
+    name = step.add(
+        "conv_transposed", (source,), settings, {"weight": weights, **_bias(step, bias, channels)}
+    )
     return Array(name if even is not None else step.add("crop", (name,), {"sides": pads}, suffix="_crop"))
 
 
@@ -125,7 +127,7 @@ def batch_norm(step: Step) -> Array:
         raise step.error(f"its numbers do not fit {step.channels(source)} channels")
     epsilon = {"epsilon": float(step.attributes.get("epsilon", 1e-5))}
     tensors = {"weight": gain, "bias": shift, "running_mean": mean, "running_var": variance}
-    return Array(step.add("batch_norm", (source,), epsilon, **tensors))
+    return Array(step.add("batch_norm", (source,), epsilon, tensors))
 
 
 def instance_norm(step: Step) -> Array:
@@ -134,7 +136,10 @@ def instance_norm(step: Step) -> Array:
     settings = {"epsilon": float(step.attributes.get("epsilon", 1e-5))}
     return Array(
         step.add(
-            "instance_norm", (source,), settings, weight=step.fixed(1).ravel(), bias=step.fixed(2).ravel()
+            "instance_norm",
+            (source,),
+            settings,
+            {"weight": step.fixed(1).ravel(), "bias": step.fixed(2).ravel()},
         )
     )
 
@@ -148,7 +153,7 @@ def group_norm(step: Step) -> Array:
     if gain.size != step.channels(source) or shift.size != gain.size:
         raise step.error(f"its numbers do not fit {step.channels(source)} channels")
     settings = {"groups": groups, "epsilon": float(step.attributes.get("epsilon", 1e-5))}
-    return Array(step.add("group_norm", (source,), settings, weight=gain, bias=shift))
+    return Array(step.add("group_norm", (source,), settings, {"weight": gain, "bias": shift}))
 
 
 def max_pool(step: Step) -> Array:

@@ -144,12 +144,12 @@ class _Parser:
 
     def model(self, message: memoryview) -> OnnxGraph:
         version, opset, graph = None, 0, None
-        for number, kind, value in self._reader.fields(message):
+        for number, _, value in self._reader.fields(message):
             if number == 1 and isinstance(value, int):
                 version = value
-            elif number == 7 and kind == BYTES:
+            elif number == 7 and not isinstance(value, int):
                 graph = value if graph is None else _twice("graph")
-            elif number == 8 and kind == BYTES:
+            elif number == 8 and not isinstance(value, int):
                 opset = max(opset, self._opset(value))
             elif number == 25:
                 raise WireError("it defines functions of its own, which are not read; export it without them")
@@ -172,7 +172,7 @@ class _Parser:
         return version if domain in _DOMAINS else 0
 
     def _graph(self, message: memoryview) -> _Graph:
-        graph = _Graph()
+        graph, tensors = _Graph(), 0
         for number, kind, value in self._reader.fields(message):
             if number not in (1, 5, 11, 12, 15) or kind != BYTES:
                 continue
@@ -182,13 +182,14 @@ class _Parser:
             elif number == 5:
                 name, tensor = self._tensor(value)
                 graph.tensors[name] = tensor
+                tensors += 1
             elif number == 15:
                 raise WireError("it holds sparse tensors, which are not read")
             else:
                 (graph.inputs if number == 11 else graph.outputs).append(self._value(value))
             if len(graph.nodes) > MOST_NODES:
                 raise WireError(f"it has more than {MOST_NODES} nodes, which no network of this kind has")
-            if len(graph.tensors) > _MOST_TENSORS:
+            if tensors > _MOST_TENSORS:
                 raise WireError(
                     f"it has more than {_MOST_TENSORS} tensors, which no network of this kind has"
                 )

@@ -26,7 +26,7 @@ OPERATORS: Mapping[str, Callable[[Step], Array]] = {
     "Relu": values.by_value("relu"),
     "LeakyRelu": values.by_value("leaky_relu", slope=("alpha", 0.01)),
     "PRelu": values.p_relu,
-    "Sigmoid": values.by_value("sigmoid"),
+    "Sigmoid": values.sigmoid,
     "HardSigmoid": values.hard_sigmoid,
     "HardSwish": values.by_value("hardswish"),
     "Tanh": values.by_value("tanh"),

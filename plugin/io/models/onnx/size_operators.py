@@ -140,6 +140,8 @@ def transpose(step: Step) -> Array:
 def depth_to_space(step: Step) -> Array:
     """Write channels that become pixels."""
     factor, source = int(step.attributes.get("blocksize", 0)), step.array(0)
+    if factor < 1 or step.channels(source) % factor**2:
+        raise step.error(f"{step.channels(source)} channels are no multiple of {factor} x {factor}")
     if step.attributes.get("mode", "DCR") == "DCR" and factor > 1:
         channels = step.channels(source)
         order = np.arange(channels).reshape(factor * factor, -1).T.ravel()
@@ -152,7 +154,7 @@ def _selected(step: Step, source: str, channels: np.ndarray) -> str:
     weights = np.zeros((len(channels), step.channels(source), 1, 1), np.float32)
     weights[np.arange(len(channels)), channels] = 1.0
     settings = {"channels": len(channels), "kernel": 1, "bias": False}
-    return step.add("conv", (source,), settings, suffix="_channels", weight=weights)
+    return step.add("conv", (source,), settings, {"weight": weights}, suffix="_channels")
 
 
 def slice_(step: Step) -> Array:

@@ -38,11 +38,11 @@ class Step:
         kind: str,
         inputs: Sequence[str],
         settings: dict[str, Any] | None = None,
+        tensors: Mapping[str, np.ndarray] | None = None,
         suffix: str = "",
-        **tensors: np.ndarray,
     ) -> str:
         """Write a node of the graph of layers, and return its name."""
-        return self.writer.add(f"{self.hint}{suffix}", kind, inputs, settings, **tensors)
+        return self.writer.add(f"{self.hint}{suffix}", kind, inputs, settings, **(tensors or {}))
 
     def scaled(self, source: str, scale: np.ndarray | None, shift: np.ndarray | None) -> str:
         """Write scale · values + shift of each channel."""

@@ -32,14 +32,22 @@ def selu(step: Step) -> Array:
 
 
 def hard_sigmoid(step: Step) -> Array:
-    """Write a hard sigmoid, scaled to that of torch."""
+    """Write a hard sigmoid: a straight line, bounded by 0 and 1."""
     slope, shift = float(step.attributes.get("alpha", 0.2)), float(step.attributes.get("beta", 0.5))
     source = step.array(0)
-    if (slope, shift) != (1 / 6, 0.5):  # torch's is that of (x + 3)/6 between 0 and 1
-        source = step.writer.scaled(
-            f"{step.hint}_scale", source, np.array(6 * slope), np.array(6 * shift - 3)
-        )
-    return Array(step.add("hardsigmoid", (source,)))
+    line = step.writer.scaled(f"{step.hint}_line", source, np.array(slope), np.array(shift))
+    name = step.add("hardtanh", (line,), {"low": 0.0, "high": 1.0})
+    if abs(slope - 1 / 6) < 1e-6 and shift == 0.5:
+        step.writer.gates[name] = ("hardswish", source)
+    return Array(name)
+
+
+def sigmoid(step: Step) -> Array:
+    """Write a sigmoid."""
+    source = step.array(0)
+    name = step.add("sigmoid", (source,))
+    step.writer.gates[name] = ("silu", source)
+    return Array(name)
 
 
 def gelu(step: Step) -> Array:
@@ -99,9 +107,9 @@ def multiply(step: Step) -> Array:
         raise step.error("it multiplies no arrays")
     if len(arrays) == 2 and scale is None:
         for gated, gate in (arrays, arrays[::-1]):  # x · sigmoid(x) is one function of x
-            node = step.writer.nodes.get(gate)
-            if node is not None and node.kind in ("sigmoid", "hardsigmoid") and node.inputs == (gated,):
-                return Array(step.add("silu" if node.kind == "sigmoid" else "hardswish", (gated,)))
+            kind, source = step.writer.gates.get(gate, ("", ""))
+            if source == gated:
+                return Array(step.add(kind, (gated,)))
         return Array(step.add("multiply", arrays))
     return Array(step.scaled(arrays[0], scale, None))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _MOST_VARINT = 10
 # Fields of all messages together: a file of 10⁶ nodes has several times as many.
-MOST_FIELDS = 2_000_000
+MOST_FIELDS = 1_000_000
 
 
 class WireError(ValueError):
@@ -98,7 +98,8 @@ def numbers(value: int | memoryview, most: int) -> list[int]:
     """
     if isinstance(value, int):
         return [signed(value)]
-    found, at = [], 0
+    found: list[int] = []
+    at = 0
     while at < len(value):
         if len(found) >= most:
             raise WireError(f"a list has more than {most} numbers")

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ....networks.graph.kinds import NODE_KINDS, Fault, Grid, NodeKind
+from ....networks.graph.grids import Grid
+from ....networks.graph.kinds import NODE_KINDS, NodeKind
+from ....networks.graph.settings import Fault
 from ....networks.graph.spec import COARSE, FINE, MOST_NODES, GraphError, Node, safe_name
 
 
@@ -39,6 +41,8 @@ class GraphWriter:
         self.grids, self.sizes = dict(grids), dict(sizes)
         self.nodes: dict[str, Node] = {}
         self.weights: dict[str, np.ndarray] = {}
+        # Gates, and the activation that an array times its own gate is.
+        self.gates: dict[str, tuple[str, str]] = {}
         self._taken: set[str] = {FINE, COARSE}
 
     def add(

@@ -76,7 +76,6 @@ LAYERS = {
     nn.SELU: [nn.SELU],
     nn.Softplus: [lambda: nn.Softplus(2.0)],
     nn.Hardswish: [nn.Hardswish],
-    nn.Hardsigmoid: [nn.Hardsigmoid],
     nn.MaxPool2d: [lambda: nn.MaxPool2d(2), lambda: nn.MaxPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 2, 1, 2)],
     OneComponent: [lambda: OneComponent(nn.Conv2d(4, 3, 1), 2)],
     SamePool2d: [lambda: SamePool2d(3), lambda: SamePool2d(2)],
@@ -126,7 +125,6 @@ CALLS = {
     torch.selu: torch.selu,
     functional.softplus: lambda x: functional.softplus(x, beta=3),
     functional.hardswish: functional.hardswish,
-    functional.hardsigmoid: functional.hardsigmoid,
     functional.max_pool2d: lambda x: functional.max_pool2d(x, 3, 2, padding=1),
     torch.max_pool2d: lambda x: torch.max_pool2d(x, 2),
     functional.avg_pool2d: lambda x: functional.avg_pool2d(x, 3, 1, 1),
@@ -186,7 +184,7 @@ def values_of(number=1, scale=1.0):
     return scale * torch.randn(SHAPE, generator=draw, dtype=torch.float64)
 
 
-SIZE = torch.zeros(1, 1, 11, 12, dtype=torch.float64)  # of the second input
+SIZE = torch.zeros(1, 1, 10, 11, dtype=torch.float64)  # of the second input
 
 
 def run(network, values):
@@ -341,17 +339,48 @@ def test_coarse_cells_act_no_further_than_their_reach():
     assert coarse_reach(Alone(nn.Tanh()), 5, RATIO) == 0  # no coarse input at all
 
 
-@pytest.mark.parametrize("layer", [nn.GroupNorm(2, 4), nn.LayerNorm(6), nn.InstanceNorm2d(4), nn.Softmax(1)])
-def test_a_layer_that_cannot_be_explained_says_why_in_every_explanation(layer):
+SLOPED = [nn.GroupNorm(2, 4), nn.LayerNorm(6), nn.InstanceNorm2d(4), nn.Softmax(1)]
+
+
+@pytest.mark.parametrize("layer", SLOPED)
+def test_a_layer_that_no_rule_shares_out_says_why_in_every_explanation(layer):
     network = Alone(layer.double().eval())
     kind = OF_LAYERS[type(layer)]
     with pytest.raises(ModelError, match=rf"'layer' of the kind {type(layer).__name__}") as backward:
-        LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64)).forward(values_of(), None)
+        LayerwiseBackward(traced(network), Rules(AlongEpsilon(0.1), torch.float64)).forward(values_of(), None)
     with pytest.raises(ModelError) as forward:
         SplitForward(network, torch.float64)
     assert str(backward.value) == str(forward.value)
-    assert str(backward.value).endswith(kind.mathematics.why)
+    assert kind.mathematics.why in str(backward.value)
+    assert "METHOD=gradient_x_input, integrated_gradients or smoothgrad" in str(backward.value)
     assert len(str(backward.value)) < 500
+
+
+def gated(x):
+    """A gate of each channel, as squeeze and excitation has it."""
+    return x * torch.sigmoid(functional.adaptive_avg_pool2d(x, 1))
+
+
+@pytest.mark.parametrize("make", [*(lambda layer=layer: layer for layer in SLOPED), lambda: gated])
+def test_gradients_need_no_rule_and_what_the_tangent_leaves_counts_as_a_bias(make):
+    network, values = network_of(make), values_of()
+    leaf = values.clone().requires_grad_()
+    output = run(network, leaf)
+    seeds = torch.randn(output.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    layerwise, leaks = LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64)), Leaks()
+    same(layerwise.forward(values.clone(), SIZE), output.detach())
+    found = layerwise.backward(seeds, leaks)[0]
+    same(found, torch.autograd.grad(output, leaf, seeds)[0])
+    biases = sum(sum(layers.values()) for layers in leaks.by_layer().values())
+    total = (seeds * output).sum().item()
+    assert (found * values).sum().item() + biases == pytest.approx(total, rel=1e-10, abs=1e-10)
+    for gates in (Whole(), Rescaled()):
+        if isinstance(gates, Rescaled):
+            gates.record()
+        with pytest.raises(ModelError, match="cannot be explained"):
+            LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64, gates)).forward(
+                values, SIZE
+            )
 
 
 def test_an_unknown_layer_is_one_sentence_with_those_that_are_known():
