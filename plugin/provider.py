@@ -11,6 +11,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.ablation import Ablation
+from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
@@ -37,6 +38,7 @@ ALGORITHMS = (
     Features,
     Ablation,
     SquaresBenchmark,
+    AdditiveBenchmark,
     StampBenchmark,
     InspectModel,
     ImportModel,

@@ -232,6 +232,7 @@ KINDS: tuple[LayerKind, ...] = (
         dict.fromkeys(
             (torch.flatten, "flatten"), lambda start_dim=0, end_dim=-1: nn.Flatten(start_dim, end_dim)
         ),
+        whole=True,
     ),
     # Several arrays
     LayerKind(
