@@ -46,6 +46,7 @@ ROOMS_OF_CORE = (
     "shortlist",
     "distributions",
     "sanity",
+    "places",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
