@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from qgis.core import Qgis, QgsApplication, QgsSettings
 
 from .algorithms.framework.job_threads import JOB_THREADS
 from .provider import ICON, FloeLensProvider
 
+if TYPE_CHECKING:
+    from .gui.places import Places
+
 MENU, PLACES = "FloeLens", "Explain a place"
 
 GREETED = "floelens/greeted"
 GREETING = (
-    "The tools are in the Processing toolbox (Ctrl+Alt+T), under FloeLens; Plugins > FloeLens > Explain a place answers "
-    "a click on a scene. First steps without data of your own: "
+    "The tools are in the Processing toolbox (Ctrl+Alt+T), under FloeLens; Plugins > FloeLens > Explain a place "
+    "answers a click on a scene. First steps without data of your own: "
     "Simulate a scene, then Predict sea ice and Relevance maps on its layers. Environment says whether a library is "
     "missing."
 )
@@ -32,7 +36,8 @@ class FloeLensPlugin:
     def __init__(self, iface) -> None:
         self.iface = iface
         self.provider: FloeLensProvider | None = None
-        self._action = self._places = None
+        self._action: Any = None  # the action in menu and toolbar
+        self._places: Places | None = None
 
     def initProcessing(self) -> None:  # noqa: N802 (the name QGIS looks up)
         """Register the provider; `qgis_process` calls this and never `initGui`."""

@@ -12,7 +12,13 @@ FOR, AGAINST = (
     QColor("#e66101"),
     QColor("#5e3c99"),
 )  # as relevance rasters have them; colour-blind people see both
+NARROWEST = 200  # pixels
 GAP = 4  # pixels between rows, and between a bar and a number
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, two digits behind the point."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 class Bars(QWidget):
@@ -26,7 +32,7 @@ class Bars(QWidget):
     def show_rows(self, rows: Sequence[tuple[str, float]]) -> None:
         """Show other numbers."""
         self._rows = list(rows)
-        text = "; ".join(f"{name} {value:+.2f}" for name, value in self._rows)
+        text = "; ".join(f"{name} {signed(value)}" for name, value in self._rows)
         self.setAccessibleName(text)
         self.setToolTip(text.replace("; ", "\n"))
         self.updateGeometry()
@@ -34,7 +40,7 @@ class Bars(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return room for all rows."""
-        return QSize(260, max(1, len(self._rows)) * self._row_height())
+        return QSize(NARROWEST, max(1, len(self._rows)) * self._row_height())
 
     minimumSizeHint = sizeHint  # noqa: N815
 
@@ -47,7 +53,7 @@ class Bars(QWidget):
         text = self.palette().color(QPalette.ColorRole.WindowText)
         metrics, height = self.fontMetrics(), self._row_height()
         names = max((metrics.horizontalAdvance(name) for name, _ in self._rows), default=0) + 2 * GAP
-        numbers = max((metrics.horizontalAdvance(f"{v:+.2f}") for _, v in self._rows), default=0) + GAP
+        numbers = max((metrics.horizontalAdvance(signed(v)) for _, v in self._rows), default=0) + GAP
         largest = max((abs(value) for _, value in self._rows), default=0.0) or 1.0
         half = max(10.0, (self.width() - names - 2 * numbers) / 2)
         zero = names + numbers + half
@@ -67,7 +73,7 @@ class Bars(QWidget):
                 else QRectF(zero - length - GAP - numbers, top, numbers, height)
             )
             towards = Qt.AlignmentFlag.AlignLeft if value >= 0 else Qt.AlignmentFlag.AlignRight
-            painter.drawText(place, int(side | towards), f"{value:+.2f}")
+            painter.drawText(place, int(side | towards), signed(value))
         painter.setPen(text)
         painter.drawLine(int(zero), 0, int(zero), len(self._rows) * height)
         painter.end()

@@ -33,6 +33,7 @@ KINDS = {
 }
 assert set(KINDS) == set(CHANNEL_GROUPS)
 SAR_BANDS, MWR_BANDS = ("hh", "hv", "vv", "vh"), ("btemp", "tb", "6.9", "18.7", "36.5", "89.0")
+NARROWEST = 330  # pixels
 ASK = "Click on the scene, or drag a box. With the map in focus, Return asks about its middle."
 
 
@@ -62,6 +63,9 @@ class PlaceDock(QDockWidget):
         font.setPointSizeF(font.pointSizeF() * 1.15)
         self.headline.setFont(font)
         self.kind, self.target = QComboBox(), QComboBox()
+        for combo in (self.model, self.sar, self.mwr, self.chart, self.kind, self.target):
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(8)
         for word, title in KINDS.items():
             self.kind.addItem(title, word)
         self.kind.currentIndexChanged.connect(self._show_bars)
@@ -79,24 +83,23 @@ class PlaceDock(QDockWidget):
         scene.addRow("SAR", self.sar)
         scene.addRow("Radiometry", self.mwr)
         scene.addRow("Chart to compare with", self.chart)
-        choices, actions = QHBoxLayout(), QHBoxLayout()
+        choices = QHBoxLayout()
         choices.addWidget(self.kind)
         choices.addWidget(self.target, 1)
-        actions.addWidget(self.copy)
-        actions.addWidget(self.report)
         column = QVBoxLayout()
         column.addLayout(scene)
         for widget in (self.button, self.status, self.where, self.headline, self.reasons):
             column.addWidget(widget)
         column.addLayout(choices)
-        for widget in (self.bars, self.without, self.doubts):
+        for widget in (self.bars, self.without, self.doubts, self.copy, self.report):
             column.addWidget(widget)
-        column.addLayout(actions)
         column.addStretch(1)
         inside = QWidget()
         inside.setLayout(column)
         area = QScrollArea()
         area.setWidgetResizable(True)
+        area.setMinimumWidth(NARROWEST)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
         self.setWidget(area)
 
@@ -127,11 +130,11 @@ class PlaceDock(QDockWidget):
 
     def wait(self, text: str = "Explaining…") -> None:
         """Say that an answer is on its way; the last one stays until then."""
-        self.status.setText(text)
+        self._say(text)
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong."""
-        self.status.setText(sentence)
+        self._say(sentence)
 
     def show_answer(self, answer: PlaceAnswer | None) -> None:
         """Show an answer, or none."""
@@ -151,9 +154,9 @@ class PlaceDock(QDockWidget):
             widget.setVisible(shown)
         self.doubts.setVisible(bool(shown and answer and answer.warnings))
         if answer is None:
-            self.status.setText(ASK)
+            self._say(ASK)
             return
-        self.status.setText("")
+        self._say("")
         self.where.setText(place_text(answer))
         self.headline.setText(headline(answer))
         self.reasons.setText(reasons(answer))
@@ -176,7 +179,11 @@ class PlaceDock(QDockWidget):
     def _copied(self) -> None:
         if self._answer is not None:
             QApplication.clipboard().setText(as_sentences(self._answer))
-            self.status.setText("Copied.")
+            self._say("Copied.")
+
+    def _say(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
 
 
 def _text(text: str = "") -> QLabel:

@@ -1,4 +1,4 @@
-"""*Explain a place* in the desktop: joins the window, the map tool, the thread that answers, and layers of the project."""
+"""*Explain a place* in the desktop: joins window, map tool, the thread that answers, and layers of the project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qgis.core import (
 )
 from qgis.gui import QgsRubberBand
 from qgis.PyQt.QtCore import QObject, Qt
-from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtGui import QColor, QPainter
 
 from ..algorithms.framework.geometries import wkt
 from ..io.geometry.vector import Polygons
@@ -155,6 +155,9 @@ class Places(QObject):
         layer = QgsRasterLayer(path, OVERLAY)
         if layer.isValid():
             layer.loadDefaultStyle()
+            layer.setBlendMode(
+                QPainter.CompositionMode.CompositionMode_Multiply
+            )  # the scene shows where it is white
             QgsProject.instance().addMapLayer(layer, False)
             QgsProject.instance().layerTreeRoot().insertLayer(0, layer)
             self._overlay = layer.id()

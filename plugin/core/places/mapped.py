@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ground.errors import ParameterError
 from ...ground.protocols import Progress, Source
-from ..streaming.engine import tiles_with_patches
+from ..streaming.engine import tiles_with_work
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan
 from ..target.channel_groups import ChannelGroup
@@ -83,8 +83,8 @@ def map_place(
         The user asked for it.
     """
     sums = {name: _Sums(seeding.outputs) for name in ("", *(group.name for group in groups))}
-    with closing(tiles_with_patches(source, plan, progress, "Mapping")) as tiles:
-        for tile, patch, _ in tiles:
+    with closing(tiles_with_work(source, plan, progress, "Mapping", lambda *_: None)) as tiles:
+        for tile, patch, _, _ in tiles:
             mask = seeding.mask(tile.output, patch.valid[tile.output.slices(patch.window)])
             if not mask.any():
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,19 +18,19 @@ from ...io.geometry.vector import Polygons
 from ...io.geometry.zones import PolygonIndex
 from ...io.scene.reader import Scene
 from ...networks.card import Head
-from ..common.inputs import Compute, SceneInputs
 from ...report.places.answer import Evidence, Footprint, PlaceAnswer, Position, Shown
+from ..common.inputs import Compute, SceneInputs
 
 if TYPE_CHECKING:
     from ...core.places.mapped import Answers, Mapped
     from ...core.streaming.runner import Runner
-    from ...core.target.target import RegionMask, Target
+    from ...core.target.target import Target
 
 LARGEST = 2000  # rows or columns of a place; more is what `relevance` with an AOI is for
 TILE = 400  # pixels
 METHOD = "integrated_gradients"
-# Nodes of the path. Of 8 random places of a simulated scene channels are off by 0.08 % of Σ|contributions| in the median
-# and 0.75 % at most (by gradient × input 7 and 34 %); twice as many nodes take twice the time.
+# Nodes of the path. At 8 random places of a simulated scene channels were off by 0.08 % of Σ|contributions| in the
+# median and 0.75 % at most (by gradient × input 7 and 34 %); twice as many nodes take twice the time.
 STEPS = 16
 
 
@@ -170,7 +169,7 @@ class LoadedScene:
             )
         return index, inside.grown(self._runner.radius, within=self._scene.region)
 
-    def _plan(self, region: Window):  # noqa: ANN202 (a type of core, which is imported when a job runs)
+    def _plan(self, region: Window):
         from ...core.streaming.engine import scene_window
         from ...core.streaming.tiling import Plan
 
@@ -283,7 +282,7 @@ class _Quiet:
 
     progress: Progress
 
-    def report(self, fraction: float, text: str = "") -> None:
+    def report(self, fraction: float, text: str = "") -> None:  # noqa: ARG002 (as Progress has it)
         """Ask whether to go on."""
         if self.cancelled():
             raise Cancelled("Stopped as asked; nothing was written.")

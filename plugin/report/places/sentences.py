@@ -5,14 +5,17 @@ from __future__ import annotations
 from .answer import Evidence, PlaceAnswer
 
 SENSORS = {"sar": "SAR", "mwr": "radiometry", "weather": "weather"}
+WORTH_NAMING = 0.005  # of probability
 SMALL = 0.02  # of Σ|contributions|: less decides nothing
 
 
 def headline(answer: PlaceAnswer) -> str:
     """Return what the map shows on the place, and what the chart does."""
     text = f"The network maps {answer.mapped.text()}"
-    if answer.second is not None and answer.second.value >= 0.005:
+    if answer.second is not None and answer.second.value >= WORTH_NAMING:
         text += f", then {answer.second.text()}"
+    if answer.position.pixels > 1:
+        text += ", on average over the place"
     if answer.charted is None:
         return f"{text}."
     charted = answer.charted.text() if answer.charted.unit else answer.charted.name
@@ -25,14 +28,14 @@ def reasons(answer: PlaceAnswer) -> str:
     evidence = answer.contrast or answer.evidence
     by_sensor = evidence.grouped(answer.groups["sensor"])
     sensors = " and ".join(
-        f"{_sensor(name)} {'for' if value > 0 else 'against'} it ({value:+.1f})"
+        f"{_sensor(name)} {'for' if value > 0 else 'against'} it ({_signed(value)})"
         for name, value in by_sensor.items()
         if _matters(value, by_sensor)
     )
     by_channel = evidence.grouped(answer.groups["channel"])
     most = [name for name, value in by_channel.items() if _matters(value, by_channel)][:3]
-    channels = ", ".join(f"{name} {by_channel[name]:+.1f}" for name in most)
-    return f"For {evidence.target}: {sensors or 'no sensor decides'}; most of all {channels or 'no channel'}."
+    channels = ", ".join(f"{name} {_signed(by_channel[name])}" for name in most)
+    return f"{evidence.target.capitalize()}: {sensors or 'no sensor decides'}. Largest channels: {channels or 'none'}."
 
 
 def alternatives(answer: PlaceAnswer) -> str:
@@ -83,6 +86,10 @@ def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[s
 
 def _sensor(name: str) -> str:
     return SENSORS.get(name, name)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def _matters(value: float, among: dict[str, float]) -> bool:

@@ -145,9 +145,14 @@ def test_sentences_name_place_class_reasons_and_what_would_be_without_a_sensor(o
     loaded = opened()
     answer = loaded.explain(point(loaded), Silent())
     text = as_sentences(answer)
-    assert headline(answer) in text and reasons(answer) in text and alternatives(answer) in text
-    assert answer.mapped.name in headline(answer) and f"rather than {answer.second.name}" in reasons(answer)
-    assert "° N, " in text and "ithout SAR it would" in text and "without radiometry it would" in text
+    assert headline(answer) in text
+    assert reasons(answer) in text
+    assert alternatives(answer) in text
+    assert answer.mapped.name in headline(answer)
+    assert f"rather than {answer.second.name}".lower() in reasons(answer).lower()
+    assert "° N, " in text
+    assert "ithout SAR it would" in text
+    assert "without radiometry it would" in text
 
 
 def test_a_place_outside_of_the_scene_is_refused_in_a_sentence(opened):
