@@ -38,8 +38,8 @@ class BorderPool:
         """Return the pooled profiles; None without a window at an edge."""
         if not self._windows:
             return None
-        found = [self._fit(which) for which in (0, 1)]
-        return Borders((found[0][0], found[1][0]), np.array([found[0][1], found[1][1]]))
+        fits = [self._fit(which) for which in (0, 1)]
+        return Borders((fits[0][0], fits[1][0]), np.array([fits[0][1], fits[1][1]]))
 
     def _fit(self, which: int) -> tuple[dict[int, np.ndarray], float]:
         """Return the coefficients by side, and what is kept."""

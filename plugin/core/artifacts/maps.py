@@ -224,22 +224,22 @@ class NetworkMapper:
         plan = dataclasses.replace(self._plan, region=explained)
         source = PatchSource(patch, self._scene, self._runner.ratio)
         hushed = Hushed(self._progress, self.cost)
-        found = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
-        conservation = found.conservation
+        result = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
+        conservation = result.conservation
         received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols
-        return Maps(sink.values(), self._cells(found, core), float(received), float(conservation.target_sum))
+        return Maps(sink.values(), self._cells(result, core), float(received), float(conservation.target_sum))
 
     def relevance(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the map (row, column) of `core` on the SAR grid alone."""
         return self.maps(patch, core).fine
 
-    def _cells(self, found: RelevanceResult, core: Window) -> np.ndarray | None:
+    def _cells(self, result: RelevanceResult, core: Window) -> np.ndarray | None:
         """Return the relevance of the radiometer's channels in the cells of a window that is made of whole ones."""
         if not self._radiometry or core != core.snapped(self.ratio, within=self._scene):
             return None
         here = core.coarser(self.ratio).slices()
-        return found.coarse_relevance[(self._radiometry, *here)].sum(axis=0)
+        return result.coarse_relevance[(self._radiometry, *here)].sum(axis=0)
 
     def logits(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the explained logit (row, column) at each pixel of `core`."""
@@ -310,14 +310,14 @@ class NetworkMapper:
 
     def compared(self) -> dict[str, NetworkMapper]:
         """Return the same by every method that can be compared, by their words."""
-        found = {}
+        mappers = {}
         for word in COMPARED:
             if word == self._method.name:
-                found[word] = self
+                mappers[word] = self
                 continue
             method = Method(word, steps=self._method.steps, refine=False, tolerance=1.0)
-            found[word] = self._with(self._runner, method)
-        return found
+            mappers[word] = self._with(self._runner, method)
+        return mappers
 
     def _with(self, runner: Runner, method: Method) -> NetworkMapper:
         return NetworkMapper(

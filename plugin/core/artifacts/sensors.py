@@ -242,7 +242,7 @@ class SensorStudy:
     def _count(self, observed: np.ndarray, parts, level: float) -> None:
         totals = self.totals
         size = np.abs(observed)
-        found = parts.q_values <= level
+        significant = parts.q_values <= level
         totals.windows += 1
         totals.smooth_windows += parts.smooth
         totals.pixels += int(np.isfinite(observed).sum())
@@ -252,20 +252,20 @@ class SensorStudy:
         totals.absolute += float(np.nansum(size))
         totals.absolute_artifact += float(np.nansum(np.abs(parts.artifact)))
         totals.absolute_corrected += float(np.nansum(np.abs(parts.relevance)))
-        totals.significant += float(size[found].sum())
-        totals.significant_pixels += int(found.sum())
+        totals.significant += float(size[significant].sum())
+        totals.significant_pixels += int(significant.sum())
 
     def findings(self) -> list[Finding]:
         """Return the rows of null inputs."""
-        totals, sums, found = self.totals, self._structure, []
+        totals, sums, rows = self.totals, self._structure, []
         zero = totals.zero / totals.absolute if totals.absolute else 0.0
         flat = totals.constant / totals.absolute if totals.absolute else 0.0
         for part, share in (("zero", zero), ("constant", flat)):
             verdict = ARTIFACT if part == "zero" and share >= VISIBLE else REPORTED
-            found.append(Finding(NULL, part, share, size=share, verdict=verdict, sensor=self.sensor))
+            rows.append(Finding(NULL, part, share, size=share, verdict=verdict, sensor=self.sensor))
         if sums.statistics is None:
             return [
-                *found,
+                *rows,
                 Finding(NULL, "noise", float("nan"), verdict=NOT_APPLICABLE, sensor=self.sensor),
             ]
         for part in PARTS:
@@ -275,7 +275,7 @@ class SensorStudy:
             numbers = {"period": float(self.period)} if part == "pattern" else {}
             if part == "border":
                 numbers = {"reach": float(self._reach)}
-            found.append(
+            rows.append(
                 Finding(
                     NULL,
                     part,
@@ -288,7 +288,7 @@ class SensorStudy:
                     sensor=self.sensor,
                 )
             )
-        return found
+        return rows
 
     @property
     def period(self) -> int:

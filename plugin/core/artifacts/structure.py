@@ -176,7 +176,7 @@ def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
     whole = float((values**2).sum())
     if whole <= 0:
         return np.zeros_like(rest), 0, 0.0
-    found = []
+    candidates = []
     for period, phase in place.phases.items():
         own = phase[inside]
         counts = np.bincount(own, minlength=period**2)
@@ -185,9 +185,9 @@ def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
         if freedom > 0:
             left = max(whole - float((counts * means**2).sum()), 0.0)
             # Shares are adjusted for the number of phases, so that long periods have no advantage.
-            found.append((1 - left / freedom * (len(values) - 1) / whole, period, means[phase]))
-    best = max((share for share, _, _ in found), default=0.0)
-    for share, period, pattern in found:
+            candidates.append((1 - left / freedom * (len(values) - 1) / whole, period, means[phase]))
+    best = max((share for share, _, _ in candidates), default=0.0)
+    for share, period, pattern in candidates:
         if share > 0 and share >= SHORTER * best:  # a pattern also repeats with every multiple of its period
             return pattern, period, best
     return np.zeros_like(rest), 0, best
@@ -391,11 +391,11 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     for _ in range(replicates):
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
         moved = [take_apart(_moved_mean(stack, offsets), place) for stack in (maps, sizes)]
-        found = np.concatenate([taken.statistics for taken in moved])
+        of_moved = np.concatenate([taken.statistics for taken in moved])
         profiles.append((moved[0].profiles, moved[1].profiles))
         for stack, columns in zip(inner, taken_columns):
-            found[columns] = crops.statistics(stack, offsets)[: len(columns)]
-        statistics.append(found)
+            of_moved[columns] = crops.statistics(stack, offsets)[: len(columns)]
+        statistics.append(of_moved)
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])
     rounding = ROUNDING * np.array([[(maps**2).sum()], [(sizes**2).sum()]])
@@ -409,13 +409,13 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
 
 def _significant(statistics: np.ndarray) -> np.ndarray:
     """Return which parts of the signed and of the magnitude map are significant by themselves: (2, 3), bool."""
-    found = np.zeros((2, len(PARTS)), bool)
+    significant = np.zeros((2, len(PARTS)), bool)
     for index, part in enumerate(PARTS):
         for row in (0, 1):
             columns = [column for column in COLUMNS[part] if column // 4 == row]
             chosen = largest_standardised(statistics[:, columns])
-            found[row, index] = rank_p(chosen[0], chosen[1:]) <= LEVEL
-    return found
+            significant[row, index] = rank_p(chosen[0], chosen[1:]) <= LEVEL
+    return significant
 
 
 def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
