@@ -28,6 +28,7 @@ from ...ground.protocols import Patch
 from ...ground.vocabulary.artifact_tests import NOT_APPLICABLE, TESTS
 from ...ground.window import Window
 from ..target.target import RegionMask
+from .decomposition import Place
 from .experiments import MARGIN, altered, focus, mirroring, translation
 from .feeding import permutation
 from .fields import overlap
@@ -50,7 +51,6 @@ from .settings import (
     untrained_everywhere,
 )
 from .significance import rank_correlation
-from .structure import Place
 from .sums import Sums, outcome_finding
 from .verdicts import Finding, judged
 from .weights import WeightTests

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...ground.artifact_counts import StudyCounts
 from ...ground.errors import ModelError, SceneError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
@@ -70,12 +71,8 @@ class ArtifactResult:
         Those that have a map.
     shown : tuple of (Window, SensorBands)
         Those with the largest artifact, for pictures, the largest first.
-    passes : float
-        Maps of all windows that were made, counted by passes through the network.
-    planned : float
-        The same as estimated before.
-    share : float
-        Share of the region's pixels that the windows hold.
+    counts : StudyCounts
+        What was looked at.
     period : int
         Of the strongest pattern, in pixels; 0 for none.
     """
@@ -87,9 +84,7 @@ class ArtifactResult:
     text: str
     windows: tuple[Window, ...]
     shown: tuple[tuple[Window, SensorBands], ...]
-    passes: float
-    planned: float
-    share: float
+    counts: StudyCounts
     period: int
 
 
@@ -201,10 +196,10 @@ def run_artifacts(
             "No window of the sample has a valid pixel: each lacks a channel or lies on land. "
             "Choose another EXTENT, or SAMPLE=0 for the whole scene."
         )
+    counts = StudyCounts(len(looked), share, question.settings.repeats, mapper.cost.pixels / pixels, planned)
     return ArtifactResult(
-        study.findings(), study.totals, study.radiometry, method, seeding.text, tuple(looked),
-        shown,
-        mapper.cost.pixels / pixels, planned, share, study.period,
+        study.findings(), study.totals, study.radiometry, method, seeding.text, tuple(looked), shown, counts,
+        study.period,
     )  # fmt: skip
 
 

@@ -6,16 +6,19 @@ The SAR's maps lie on pixels, the radiometry's on cells; both are taken apart an
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.artifact_counts import SensorShares
 from ...ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, REPORTED
 from .borders import BorderPool
+from .decomposition import Place
 from .fields import corrected, overlap
 from .settings import NULL, REPLICATES
 from .significance import largest_standardised, rank_correlation, rank_p
-from .structure import COLUMNS, PARTS, Borders, Place, Structure, structure_of
+from .structure import COLUMNS, PARTS, Borders, Structure, structure_of
 from .sums import Sums
 from .verdicts import VISIBLE, Finding, quantiles
 
@@ -64,6 +67,8 @@ class Totals:
         Sums of |map|, of the magnitudes of its parts, and of |map| where its q-value is at most the level.
     significant_pixels : int
         How many these are.
+    least_q : float
+        The least q-value of any pixel; infinite where none has one.
     zero, constant, untrained, trained : float
         Sums of |map| for inputs at their training means and at the window's means; what untrained networks share,
         and what other trained networks do.
@@ -84,6 +89,18 @@ class Totals:
     trained: float = 0.0
     windows: int = 0
     smooth_windows: int = 0
+    least_q: float = math.inf
+
+    @property
+    def shares(self) -> SensorShares:
+        """How much of the map is artifact, and how much is fact."""
+        whole = self.absolute_artifact + self.absolute_corrected
+        return SensorShares(
+            self.pixels,
+            self.absolute_artifact / whole if whole else 0.0,
+            self.significant / (self.absolute or 1.0),
+            self.least_q if math.isfinite(self.least_q) else math.nan,
+        )
 
 
 @dataclass(frozen=True)
@@ -254,6 +271,7 @@ class SensorStudy:
         totals.absolute_corrected += float(np.nansum(np.abs(parts.relevance)))
         totals.significant += float(size[significant].sum())
         totals.significant_pixels += int(significant.sum())
+        totals.least_q = min(totals.least_q, float(np.nanmin(parts.q_values, initial=np.inf)))
 
     def findings(self) -> list[Finding]:
         """Return the rows of null inputs."""

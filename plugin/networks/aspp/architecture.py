@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ...ground.errors import ModelError
-from ..contract import Architecture, FastPaths
+from ..contract import Architecture, FastPaths, GradientCrop
 from ..layers import OneComponent
 from .definition import AsppFusion
 from .fast.forward import FastAspp
@@ -78,9 +78,11 @@ def fast_paths_of(network: FastAspp, gates: tuple[FastAspp, FastAspp] | None = N
         gated=GatedForward(network) if network.folded else None,
         band_rows=network.band_rows,
         bands_at_once=network.bands_at_once,
-        # A pixel's gradient passes gates up to a pixel farther at each convolution, which look as far again; behind
-        # them all is linear.
-        gradient_reach=2 * len(CONVOLUTIONS) if has_gradient else None,
+        # Gates are right 2 pixels a convolution inside, and what the head sends back where it sees all logits. Smaller
+        # tiles are computed by the definition, as if the scene ended at their sides.
+        gradient_crop=GradientCrop(network.head.reach + len(CONVOLUTIONS), 4 * network.head.reach)
+        if has_gradient
+        else None,
         release=release,
     )
 
