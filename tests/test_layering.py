@@ -45,6 +45,7 @@ ROOMS_OF_CORE = (
     "features",
     "shortlist",
     "distributions",
+    "sanity",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -52,6 +53,10 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "ablation"),
+    ("benchmarks", "training"),
+    ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))

@@ -323,11 +323,15 @@ class Grid:
         elif len(self.points) != len(other.points):
             texts.append(f"{len(self.points)} and {len(other.points)} ground control points")
         else:
-            for number, (one, two) in enumerate(zip(self.points, other.points), start=1):
-                values = [(p.row, p.col, p.x, p.y, p.z) for p in (one, two)]
-                if not np.allclose(values[0], values[1], rtol=1e-12, atol=1e-9):
-                    texts.append(f"ground control point {number}: {one} and {two}")
-                    break
+            ours, theirs = (
+                np.array([(p.row, p.col, p.x, p.y, p.z) for p in grid.points]) for grid in (self, other)
+            )
+            apart = np.flatnonzero(~np.isclose(ours, theirs, rtol=1e-12, atol=1e-9).all(-1))
+            if len(apart):
+                first = apart[0]
+                texts.append(
+                    f"ground control point {first + 1}: {self.points[first]} and {other.points[first]}"
+                )
         if not same_crs(self.crs, other.crs):
             texts.append(
                 f"CRS {parse_crs(self.crs).name} on {parse_crs(self.crs).ellipsoid} and "
