@@ -54,7 +54,10 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "ablation"),
+    ("benchmarks", "training"),
     ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))

@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..ground.errors import ModelError
+from .card_benchmarks import BenchmarkedMethod, BenchmarkResult
 from .card_checks import CardError, check_count
 from .card_parts import Architecture, Channel, Component, Head, HeadClass, Training, Weights
 from .files import shown, shown_text
 
 FORMAT = "floelens-model"
 FORMAT_VERSION = 1
+LEFT_OUT_IF_EMPTY = {"left_out_if_empty": True}  # metadata of a field that older cards do not have
 Card = TypeVar("Card")
+_PARTS: Mapping[type, Mapping[str, type]] = {
+    Head: {"classes": HeadClass},
+    BenchmarkResult: {"methods": BenchmarkedMethod},
+}
 
 
 def to_values(value: Any, complete: tuple[type, ...]) -> Any:
@@ -26,6 +32,8 @@ def to_values(value: Any, complete: tuple[type, ...]) -> Any:
             content = getattr(value, entry.name)
             optional = entry.default is None or entry.default == ""
             if optional and content in (None, "") and not isinstance(value, complete):
+                continue
+            if entry.metadata.get("left_out_if_empty") and not content:
                 continue
             entries[entry.name] = to_values(content, complete)
         return entries
@@ -65,6 +73,7 @@ def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
         "channels": lambda value, where: _build_list(Channel, value, where),
         "components": lambda value, where: _build_list(Component, value, where),
         "heads": lambda value, where: _build_list(Head, value, where),
+        "benchmarks": lambda value, where: _build_list(BenchmarkResult, value, where),
     }
     for name, build in parts.items():
         if name in remaining:
@@ -95,8 +104,8 @@ def _build(kind: type, values: Any, where: str) -> Any:
         if no_default and name not in values:
             raise CardError(f"{prefix}{name}", "the field is missing. Add it.")
     arguments = dict(values)
-    if kind is Head:
-        arguments["classes"] = _build_list(HeadClass, arguments["classes"], f"{prefix}classes")
+    for name, part in _PARTS.get(kind, {}).items():
+        arguments[name] = _build_list(part, arguments[name], f"{prefix}{name}")
     try:
         return kind(**arguments)
     except CardError as error:

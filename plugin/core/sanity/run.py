@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class Explained:
     untrained : callable, optional
         As `explain`, of the same network with random weights.
     rebased : callable, optional
-        As `explain`, from another baseline; None of a method that takes none.
+        As `explain`, from another baseline.
     """
 
     predict: Predict
@@ -47,6 +47,37 @@ class Explained:
     slopes: bool = False
     untrained: Explain | None = None
     rebased: Explain | None = None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several inputs of a network, such as fine and coarse ones, as one array.
+
+    Parameters
+    ----------
+    shapes : tuple of tuple of int
+        Of each input, without the axis of samples.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[np.ndarray]) -> tuple[Joint, np.ndarray]:
+        """Return how inputs (sample, …) are joined, and the array (sample, value)."""
+        joint = cls(tuple(part.shape[1:] for part in parts))
+        return joint, joint.join(parts)
+
+    def join(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return inputs or maps as one array (sample, value), float64."""
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1).astype(np.float64)
+
+    def split(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return the parts of an array (sample, value), each (sample, …)."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
+        return [
+            part.reshape(len(values), *shape)
+            for part, shape in zip(np.split(values, ends, axis=1), self.shapes)
+        ]
 
 
 @dataclass(frozen=True)
@@ -159,8 +190,6 @@ def _measured(
     if network.rebased is not None:
         check()
         values["baseline_sensitivity"] = relative_change(maps, _flat(network.rebased(inputs), inputs))
-    else:
-        values["baseline_sensitivity"] = np.where(np.isnan(changes[0]), np.nan, 0.0)
     size = max(1, round(settings.share * maps.shape[1]))
     found = losses(inputs, maps, network, random_sets(maps.shape, size, settings.sets, draw), check)
     values["infidelity"] = relative_infidelity(found.predicted, found.lost)

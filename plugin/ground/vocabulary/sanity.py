@@ -45,8 +45,8 @@ SANITY_MEASURES: Mapping[str, SanityMeasure] = {
     "baseline_sensitivity": SanityMeasure(
         "change with baseline",
         "lower",
-        "‖Q − R‖ / ‖R‖, where Q explains from another baseline; 0 of methods without one (after Mamalakis et al. "
-        "2023, doi 10.1175/AIES-D-22-0058.1).",
+        "‖Q − R‖ / ‖R‖, where Q explains from a baseline half a standard deviation higher, of methods where this "
+        "was tried (after Mamalakis et al. 2023, doi 10.1175/AIES-D-22-0058.1).",
     ),
     "infidelity": SanityMeasure(
         "infidelity",

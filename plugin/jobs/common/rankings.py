@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...ground.version import plugin_version
 from ...ground.vocabulary.sanity import SANITY_MEASURES
 from ...io.transaction.outputs import OutputTransaction
+from ...networks.card import BenchmarkedMethod, BenchmarkResult
 from ...report.page.tables import csvt_path
 from ...report.ranking.page import MeasureFacts, MethodRow, OtherScore, RankedMethods, RankingPage
 from ...report.ranking.report import ranking_csv, ranking_csvt, ranking_html, ranking_json
@@ -76,6 +78,53 @@ def sanity_scores(
         low, high = (float(end[0]) for end in mean_intervals(known[:, None], seed))
         scores.append(OtherScore(condition, method, word, float(known.mean()), low, high, undefined))
     return tuple(scores)
+
+
+def benchmark_result(
+    ranking: Ranking | RankedMethods, benchmark: str, network: str, date: str, version: str = ""
+) -> BenchmarkResult:
+    """Return a ranking as the card of a model keeps it; controls are left out.
+
+    Parameters
+    ----------
+    ranking : Ranking or RankedMethods
+        By the measure that decides.
+    benchmark : str
+        Its name: ``additive``.
+    network : str
+        The kind of network that was explained, in the plural.
+    date : str
+        As ``2026-11-30``.
+    version : str
+        Of FloeLens; empty: this one.
+
+    Raises
+    ------
+    ModelError
+        If a card cannot hold it, as where there are too few samples for an interval.
+    """
+    return BenchmarkResult(
+        benchmark,
+        ranking.condition,
+        network,
+        ranking.measure.title,
+        ranking.measure.better,
+        ranking.samples,
+        tuple(
+            BenchmarkedMethod(
+                row.method, _rounded(row.mean), _rounded(row.low), _rounded(row.high), row.trusted
+            )
+            for row in ranking.methods
+            if not row.control
+        ),
+        date,
+        version or plugin_version(),
+        ranking.recommended or "",
+    )
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def write_ranking(

@@ -49,9 +49,10 @@ def ranking_html(page: RankingPage) -> str:
         summary=summary(page),
         sections=[
             *(
-                _ranking_section(page, number, each)
+                section
                 for number, each in enumerate(page.conditions)
                 if page.of(each)
+                for section in _ranking_sections(page, number, each)
             ),
             *_map_section(page),
             *_other_section(page),
@@ -65,42 +66,56 @@ def ranking_html(page: RankingPage) -> str:
     )
 
 
-def _ranking_section(page: RankingPage, number: int, condition: Condition) -> Section:
-    rankings = page.of(condition)
-    first, more = rankings[0], rankings[1:]
-    text = [_measure_text(each.measure) for each in rankings]
-    for ranking in rankings:
-        if ranking.left_out:
-            text.append(f"Without a score by {ranking.measure.title}: {listed(ranking.left_out)}.")
-    recommended = first.recommended or "none"
-    return Section(
-        f"Ranking: {condition.title}",
-        text=(
-            f"Network: {page.network(condition)}. Recommended: {recommended}, by {first.measure.title} over "
-            f"{first.samples} samples.",
-            *text,
-        ),
-        figures=tuple(
-            Figure(
-                svg(
-                    distributions(ranking),
-                    f"scores{number}m{at}",
-                    f"{ranking.measure.title} by method, {condition.title}",
+def _ranking_sections(page: RankingPage, number: int, condition: Condition) -> list[Section]:
+    """Return the ranking that decides, with its picture, and the tables of the others."""
+    first, *more = page.of(condition)
+    title = _sentence(first.measure.title)
+    sections = [
+        Section(
+            f"Ranking: {condition.title}",
+            text=(
+                f"Network: {page.network(condition)}. Recommended: {first.recommended or 'none'}, by "
+                f"{first.measure.title} over {first.samples} samples.",
+                *_measure_text(first),
+            ),
+            figures=(
+                Figure(
+                    svg(
+                        distributions(first),
+                        f"scores{number}",
+                        f"{first.measure.title} by method, {condition.title}",
+                    ),
+                    f"{title} of each sample, best method first. Points and bars: mean and 95 % interval; dotted: a "
+                    "map that tells nothing; solid: a perfect map; orange: recommended; grey: controls.",
                 ),
-                f"{_sentence(ranking.measure.title)} of each sample, best method first. Points and bars: mean and 95 % "
-                "interval; dotted: a map that tells nothing; solid: a perfect map; orange: recommended; grey: "
-                "controls.",
+            ),
+            tables=(_table(first),),
+        )
+    ]
+    if more:
+        sections.append(
+            Section(
+                f"Other measures: {condition.title}",
+                points=tuple(sentence for ranking in more for sentence in _measure_text(ranking)),
+                tables=tuple(_table(ranking) for ranking in more),
             )
-            for at, ranking in enumerate(rankings)
-        ),
-        tables=tuple(
-            Table(_RANKING, [_shown(row, ranking) for row in ranking.methods], f"By {ranking.measure.title}")
-            for ranking in (first, *more)
-        ),
-    )
+        )
+    return sections
 
 
-def _measure_text(measure: MeasureFacts) -> str:
+def _table(ranking: RankedMethods) -> Table:
+    return Table(_RANKING, [_shown(row, ranking) for row in ranking.methods], f"By {ranking.measure.title}")
+
+
+def _measure_text(ranking: RankedMethods) -> list[str]:
+    """Return what a measure is, and which methods have no score by it."""
+    said = [_about_measure(ranking.measure)]
+    if ranking.left_out:
+        said.append(f"Without a score by {ranking.measure.title}: {listed(ranking.left_out)}.")
+    return said
+
+
+def _about_measure(measure: MeasureFacts) -> str:
     values = []
     if measure.ideal is not None:
         values.append(f"{number_text(measure.ideal)} for a perfect map")
@@ -130,7 +145,7 @@ def _with_interval(mean: float | None, low: float | None, high: float | None) ->
         return ""
     if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
         return number_text(mean, 3)
-    if high - low < 1e-4 * max(abs(low), abs(high)):
+    if high - low <= 1e-4 * max(abs(low), abs(high)):
         return _unbroken(f"{number_text(mean, 4)} ({number_text(low, 4)} to {number_text(high, 4)})")
     digits = max(0, 1 - math.floor(math.log10(high - low)))
     if digits > _MOST_DIGITS:

@@ -108,13 +108,14 @@ def failures(page: RankingPage) -> str:
         return "Which methods fail cannot be said."
     if not failing:
         return "No method fails: each surpasses every control and a map that tells nothing."
-    somewhere = "under some condition " if len(page.decisive()) > 1 else ""
+    several = len(page.decisive()) > 1
     if len(failing) == len(judged):
-        return f"All {len(judged)} methods fail {somewhere}against a control or a map that tells nothing."
+        where = "under some condition " if several else ""
+        return f"All {len(judged)} methods fail {where}against a control or a map that tells nothing."
     one = len(failing) == 1
     said = surpassed(next(iter(failing.values()))) if one else "a control or a map that tells nothing"
     return _short(
-        f"{_list(failing)} {'does' if one else 'do'} {somewhere}not surpass {said}.",
+        f"{'Under some condition, ' if several else ''}{_list(failing)} {'does' if one else 'do'} not surpass {said}.",
         f"{len(failing)} of {len(judged)} methods do not surpass a control or a map that tells nothing.",
     )
 

@@ -27,6 +27,9 @@ def test_intervals_hold_the_true_mean_in_95_of_100(kind: str, number: int):
         values, truth = draw.beta(8, 2, (number, columns)), 0.8
     low, high = mean_intervals(values, seed=0)
     assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.95, abs=0.03)
+    if kind == "normal":  # as long as Student's
+        length = 2 * stats.t.ppf(0.975, number - 1) * values.std(0, ddof=1) / np.sqrt(number)
+        assert (high - low).mean() == pytest.approx(length.mean(), rel=0.02)
 
 
 def test_paired_differences_agree_with_students_of_scipy():

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from floelens.plugin.core.sanity.measures import infidelity, randomisation, relative_change, sparseness
-from floelens.plugin.core.sanity.run import Explained, Settings, losses, random_sets, sanity
+from floelens.plugin.core.sanity.run import Explained, Joint, Settings, losses, random_sets, sanity
 from floelens.plugin.ground.errors import NumericalError, ParameterError
 from floelens.plugin.ground.vocabulary.sanity import SANITY_MEASURES
 from scipy import stats
@@ -41,7 +41,7 @@ def test_the_map_of_a_linear_network_is_faithful_and_a_map_of_noise_is_not():
     assert poor["mean_sensitivity"].min() > 0.5
     empty = sanity(batches(), Explained(linear, np.zeros_like, BASELINE))
     np.testing.assert_allclose(empty["infidelity"], 1)
-    for name in ("faithfulness_correlation", "sparseness", "max_sensitivity", "baseline_sensitivity"):
+    for name in ("faithfulness_correlation", "sparseness", "max_sensitivity"):
         assert np.isnan(empty[name]).all()
 
 
@@ -106,7 +106,7 @@ def test_changes_are_relative_to_the_size_of_the_map():
 
 
 def test_every_measure_has_its_words_and_one_value_a_sample_whatever_the_batches():
-    network = Explained(linear, parts, BASELINE, untrained=lambda x: parts(x)[:, ::-1])
+    network = Explained(linear, parts, BASELINE, untrained=lambda x: parts(x)[:, ::-1], rebased=parts)
     found = sanity(batches(), network)
     assert set(found) == set(SANITY_MEASURES)
     assert {values.shape for values in found.values()} == {(6,)}
@@ -116,6 +116,14 @@ def test_every_measure_has_its_words_and_one_value_a_sample_whatever_the_batches
     whole = sanity([INPUTS], network)
     for name in ("sparseness", "randomisation", "infidelity"):
         np.testing.assert_allclose(found[name], whole[name], atol=1e-12)
+
+
+def test_fine_and_coarse_inputs_are_joined_and_parted_again():
+    fine, coarse = INPUTS, np.arange(12.0, dtype=np.float32).reshape(6, 1, 2)
+    joint, values = Joint.of([fine, coarse])
+    assert values.shape == (6, 14)
+    for part, expected in zip(joint.split(values), (fine, coarse)):
+        np.testing.assert_array_equal(part, expected)
 
 
 def test_what_cannot_be_judged_is_refused():

@@ -70,6 +70,8 @@ def test_that_none_can_be_recommended_comes_first():
         second == "The best method, deeplift, does not surely surpass the control sobel (p = 1, 30 samples)."
     )
     assert third == "All 2 methods fail against a control or a map that tells nothing."
+    both = summary(page({"a": GOOD, "b": GOOD}))
+    assert both[2] == "Under some condition, gradient does not surpass the control sobel."
     few = summary(page({"fusion": GOOD}, number=5))
     assert few[0] == first
     assert few[1] == "Only 5 samples were explained; from fewer than 8 no method is recommended."
