@@ -47,6 +47,7 @@ ROOMS_OF_CORE = (
     "distributions",
     "selftest",
     "sanity",
+    "places",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
