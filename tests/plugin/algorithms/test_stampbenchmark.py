@@ -37,7 +37,7 @@ def test_parameters_become_the_fields_of_the_job(job_of, tmp_path):
     assert (job.stamp_channels, job.position) == (("hh", "btemp_18_7h"), "centre")
     assert job.compute.memory_mib == 500
     assert job.output_raster.endswith("change.tif")
-    assert job.report_json.endswith("page.json")
+    assert job.report_json.endswith("page_report.json")
 
 
 def test_without_a_scene_all_stamps_are_tried_on_simulated_ones(job_of):
