@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
     from ...core.benchmarks.stamps.stamps import Stamp
 
+SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
 CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
 ON_SENSOR = MeasureFacts(
@@ -30,7 +31,8 @@ CORRELATION = MeasureFacts(
 )  # fmt: skip
 SLOPE = MeasureFacts(
     "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "1 where the change of relevance adds up to the change of the logits; what is missing went to biases.",
+    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
+    "biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
     "logit_change", "Δf", "", None, None,
@@ -178,15 +180,27 @@ def _scene_examples(found: Found) -> list[Example]:
             continue
         at, channel = int(np.abs(own[0].logits).argmax()), stamp.channels[0]
         truth = found.study.truth(stamp, found.study.places[at], found.study.masks(stamp)[at])[channel]
+        shown = _around(truth)
+        change = own[0].logits[at]
         examples.append(
             Example(
                 f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
-                truth.astype(float),
-                {each.method: each.relevance[at][channel] for each in own},
-                "At the place where the logits change most.",
+                truth[shown].astype(float),
+                {each.method: each.relevance[at][channel][shown] for each in own},
+                f"At the place where the summed logits change most: they {'fall' if change < 0 else 'rise'} by "
+                f"{abs(change):.3g}, so that relevance should {'fall' if change < 0 else 'rise'} on the stamp.",
             )
         )
     return examples
+
+
+def _around(truth: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns within a few values of a stamp (row, column)."""
+    rows, cols = (np.flatnonzero(truth.any(axis)) for axis in (1, 0))
+    return (
+        slice(max(0, rows[0] - SHOWN_AROUND), rows[-1] + SHOWN_AROUND + 1),
+        slice(max(0, cols[0] - SHOWN_AROUND), cols[-1] + SHOWN_AROUND + 1),
+    )
 
 
 def _facts(found: Found) -> dict[str, Any]:

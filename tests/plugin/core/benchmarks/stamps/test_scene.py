@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from floelens.plugin.core.benchmarks.stamps.places import places_of
-from floelens.plugin.core.benchmarks.stamps.scene import SceneStudy, method_of
+from floelens.plugin.core.benchmarks.stamps.scene import MethodChanges, SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.runner import Runner
@@ -45,9 +45,23 @@ def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of
         assert each.scores["overlap"] == pytest.approx(1.0)
         assert each.scores["mismatch"] == pytest.approx(0.0, abs=1e-9)
         assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
-        if np.ptp(each.logits) > 1e-6:
-            (correlation, *_), (slope, *_) = each.agreement(0).values()
-            assert (correlation, slope) == pytest.approx((1.0, 1.0), abs=1e-6)
+        # Whichever way the logits go: relevance on the stamp goes the same way.
+        assert (each.scores["distance"] < 1.0).all()
+        agreement = each.agreement(0)
+        assert agreement["sum_slope"] == pytest.approx((1.0, 1.0, 1.0), abs=1e-6)
+        # Of a linear network the logits change by the same amount at all places, but for rounding.
+        assert "sum_correlation" not in agreement
+
+
+def test_agreement_is_that_of_pearson_and_of_least_squares_through_the_origin():
+    draw = np.random.default_rng(4)
+    logits = draw.standard_normal(12)
+    sums = 0.5 * logits + 0.1 * draw.standard_normal(12)
+    found = MethodChanges("lrp_0", "bright_point", {}, sums, logits, 0, 0.0, (), True).agreement(1)
+    value, low, high = found["sum_correlation"]
+    assert value == pytest.approx(np.corrcoef(logits, sums)[0, 1])
+    assert low < value < high
+    assert found["sum_slope"][0] == pytest.approx(np.linalg.lstsq(logits[:, None], sums, rcond=None)[0][0])
 
 
 def map_of_the_scene(study: SceneStudy, source, method, place) -> np.ndarray:
