@@ -18,6 +18,7 @@ from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.jobs.stampbenchmark.job import StampBenchmark
 from floelens.tests.plugin.jobs.conftest import simulate
 from floelens.tests.plugin.report.page_checks import checked
+from floelens.tests.plugin.report.schema_checks import problems, schema
 
 METHODS = ("gradient_x_input", "integrated_gradients", "gradient")
 
@@ -91,6 +92,8 @@ def test_table_report_and_raster_of_a_scene_agree(small, large, packages, tmp_pa
     assert page.tags["svg"] >= 4
     content = json.loads((tmp_path / "stamps.json").read_text(encoding="utf-8"))
     assert content["summary"][0] == results["VERDICT"]
+    rule = schema("ranking-report")
+    assert not problems(content, rule, rule)
     with rasterio.open(paths["output_raster"]) as raster, rasterio.open(large.sar) as sar:
         assert raster.descriptions == (*(f"bright_point {word}" for word in METHODS), "bright_point stamp")
         values = raster.read()
