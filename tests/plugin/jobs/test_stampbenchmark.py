@@ -170,3 +170,10 @@ def test_without_a_scene_simulated_ones_are_stamped(small, packages, tmp_path):
             card, channels=(replace(card.channels[0], name="incidence_angle"), *card.channels[1:])
         )
         SimulatedSource(SimulatedScene(1, 50, 50, 80.0), other)
+
+
+@pytest.mark.parametrize("step", ["Drawing images", "Classifier of bright_point"])
+def test_a_quick_run_that_is_stopped_leaves_nothing(small, packages, tmp_path, step):
+    with pytest.raises(Cancelled):
+        job(tmp_path, packages, report=str(tmp_path / "page.html")).run(Stopping(step))
+    assert not list(tmp_path.iterdir())
