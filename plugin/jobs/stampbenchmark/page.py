@@ -249,8 +249,8 @@ def _notes(found: Found) -> list[str]:
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
         f"{TITLES[each.stamp]} in a scene: the map of {each.method} does not change at {each.constant} of "
-        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map that "
-        "tells nothing."
+        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map "
+        "that tells nothing."
         for each in found.changes
         if each.constant
     ]
