@@ -48,7 +48,7 @@ test-kills: $(READY) $(LINK) ## kill 200 runs of all tools at random moments (lo
 fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); none may end the process
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m fuzz $(TESTS)
 
-test-references: $(READY) $(LINK) build/references ## compare readers with satpy, CAMs with pytorch-grad-cam
+test-references: $(READY) $(LINK) build/references ## compare readers with satpy, CAMs with pytorch-grad-cam, sanity measures with Quantus
 	PYTHONPATH=$(CURDIR)/build/references QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/references
 
 build/references: tests/requirements-references.txt

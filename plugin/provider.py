@@ -11,16 +11,19 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.ablation import Ablation
+from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.features import Features
+from .algorithms.importmodel import ImportModel
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
+from .algorithms.stampbenchmark import StampBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -35,7 +38,10 @@ ALGORITHMS = (
     Features,
     Ablation,
     SquaresBenchmark,
+    AdditiveBenchmark,
+    StampBenchmark,
     InspectModel,
+    ImportModel,
     Environment,
 )
 ICON = RESOURCES / "icons" / "floelens.svg"

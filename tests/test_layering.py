@@ -45,6 +45,9 @@ ROOMS_OF_CORE = (
     "features",
     "shortlist",
     "distributions",
+    "selftest",
+    "sanity",
+    "places",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -52,7 +55,12 @@ MAY_USE = {
     ("artifacts", "relevance"),
     ("benchmarks", "relevance"),
     ("benchmarks", "contributions"),
+    ("benchmarks", "ablation"),
+    ("benchmarks", "training"),
+    ("benchmarks", "sanity"),
+    ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
+    ("selftest", "relevance"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 

@@ -19,6 +19,7 @@ from ..io.geometry.zones import PolygonIndex
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import Channel, ModelCard
+from ..networks.card_benchmarks import benchmark_sentence
 from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
@@ -195,6 +196,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             uncertainty=uncertainty.text() or None,
             ensemble="; ".join(self.ensemble) or None,
             focus=self._focus().text() or None,
+            benchmark=benchmark_sentence(runner.card.benchmarks, method.name) or None,
         )
 
     def _fine_rasters(

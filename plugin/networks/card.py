@@ -18,15 +18,17 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..ground.errors import ModelError
+from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (parts of a card, too)
 from .card_checks import (
     MOST_OUTPUTS,
     MOST_PIXELS,
+    WHOLE_IMAGE,
     CardError,
     check_count,
     check_integer,
@@ -36,7 +38,7 @@ from .card_checks import (
     keep_number,
     keep_texts,
 )
-from .card_json import FORMAT, FORMAT_VERSION, read_card, to_values
+from .card_json import FORMAT, FORMAT_VERSION, LEFT_OUT_IF_EMPTY, read_card, to_values
 from .card_parts import (  # noqa: F401  (one place to import a card and its parts from)
     CLASS_LAND,
     CLASS_NODATA,
@@ -77,7 +79,8 @@ class ModelCard:
     pixel_size_m : float
         Ground size of the pixels it was trained on, in metres.
     receptive_field_radius : int
-        Fine pixels around an output pixel that it reads.
+        Fine pixels around an output pixel that it reads; :data:`WHOLE_IMAGE` for one whose output depends on all of the
+        image, so that a scene is run at once.
     alignment : int
         Tiles must begin at multiples of so many pixels.
     weights : Weights
@@ -90,6 +93,8 @@ class ModelCard:
         Where it comes from.
     skill : mapping
         Measured skill: JSON values.
+    benchmarks : tuple of BenchmarkResult
+        What benchmarks with known truth say of the relevance methods on this kind of network. Older cards have none.
     """
 
     id: str
@@ -109,6 +114,7 @@ class ModelCard:
     training: Training = field(default_factory=Training)
     skill: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):
@@ -132,9 +138,9 @@ class ModelCard:
             most=1e6,
             remedy="Give the size of the pixels it was trained on, in metres.",
         )
-        for name in ("channels", "heads", "components"):
+        for name in ("channels", "heads", "components", "benchmarks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            if name != "components" and not getattr(self, name):
+            if name in ("channels", "heads") and not getattr(self, name):
                 raise CardError(name, "the list is empty. A network has at least one.")
             check_count(getattr(self, name), name)
         if self.outputs > MOST_OUTPUTS:
@@ -144,6 +150,9 @@ class ModelCard:
         self._check_channels()
         check_unique([head.name.lower() for head in self.heads], "heads", "name")
         check_unique([component.name.lower() for component in self.components], "components", "name")
+        check_unique(
+            [(each.benchmark, each.condition) for each in self.benchmarks], "benchmarks", "condition"
+        )
         known = {channel.name for channel in self.channels}
         for position, component in enumerate(self.components):
             if component.channel and component.channel not in known:
@@ -202,6 +211,11 @@ class ModelCard:
         return next((channel.ratio for channel in self.coarse_channels if channel.ratio is not None), 1)
 
     @property
+    def whole_image(self) -> bool:
+        """Whether an output depends on the whole image, so that a scene cannot be cut into tiles."""
+        return self.receptive_field_radius >= WHOLE_IMAGE
+
+    @property
     def outputs(self) -> int:
         """Number of logits of all heads."""
         return sum(head.outputs for head in self.heads)
@@ -245,6 +259,11 @@ class ModelCard:
                 break
             first += head.outputs
         return slice(first, first + wanted.outputs)
+
+    def with_benchmarks(self, results: Iterable[BenchmarkResult]) -> ModelCard:
+        """Return the card with results of benchmarks, which replace older ones of the same benchmark and condition."""
+        kept = {(each.benchmark, each.condition): each for each in (*self.benchmarks, *results)}
+        return dataclasses.replace(self, benchmarks=tuple(kept.values()))
 
     def with_weights(self, weights: Weights) -> ModelCard:
         """Return the card with other weights."""

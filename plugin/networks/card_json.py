@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..ground.errors import ModelError
+from .card_benchmarks import BenchmarkedMethod, BenchmarkResult
 from .card_checks import CardError, check_count
 from .card_parts import Architecture, Channel, Component, Head, HeadClass, Training, Weights
 from .files import shown, shown_text
 
 FORMAT = "floelens-model"
 FORMAT_VERSION = 1
+LEFT_OUT_IF_EMPTY = {"left_out_if_empty": True}  # metadata of a field that older cards do not have
 Card = TypeVar("Card")
+_PARTS: Mapping[type, Mapping[str, type]] = {
+    Head: {"classes": HeadClass},
+    BenchmarkResult: {"methods": BenchmarkedMethod},
+}
 
 
 def to_values(value: Any, complete: tuple[type, ...]) -> Any:
@@ -26,6 +32,8 @@ def to_values(value: Any, complete: tuple[type, ...]) -> Any:
             content = getattr(value, entry.name)
             optional = entry.default is None or entry.default == ""
             if optional and content in (None, "") and not isinstance(value, complete):
+                continue
+            if entry.metadata.get("left_out_if_empty") and not content:
                 continue
             entries[entry.name] = to_values(content, complete)
         return entries
@@ -48,6 +56,27 @@ def read_card(kind: type[Card], content: Mapping[str, Any], source: str) -> Card
         raise ModelError(f"{source}, field {error.where}: {error.problem}") from None
 
 
+def read_some(kind: type, content: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return fields of a card of `kind` made of JSON values, which need not be all; `source` names them in errors.
+
+    Raises
+    ------
+    ModelError
+        If a field is unknown or unusable.
+    """
+    known = {entry.name for entry in dataclasses.fields(kind)}
+    given = {name: value for name, value in content.items() if name not in ("format", "format_version")}
+    try:
+        for name in given:
+            if name not in known:
+                close = difflib.get_close_matches(str(name)[:50], known, 1)
+                remedy = f"Did you mean '{close[0]}'?" if close else "Remove it."
+                raise CardError(shown_text(name, 60), f"no such field is known. {remedy}")
+        return _with_parts(given)
+    except CardError as error:
+        raise ModelError(f"{source}, field {error.where}: {error.problem}") from None
+
+
 def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
     remaining = dict(content)
     if remaining.pop("format", None) != FORMAT:
@@ -58,6 +87,11 @@ def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
             "format_version",
             f"{shown(version)} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
         )
+    return _build(kind, _with_parts(remaining), "")
+
+
+def _with_parts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with their parts made of JSON values."""
     parts: dict[str, Callable[[Any, str], Any]] = {
         "architecture": lambda value, where: _build(Architecture, value, where),
         "weights": lambda value, where: _build(Weights, value, where),
@@ -65,11 +99,9 @@ def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
         "channels": lambda value, where: _build_list(Channel, value, where),
         "components": lambda value, where: _build_list(Component, value, where),
         "heads": lambda value, where: _build_list(Head, value, where),
+        "benchmarks": lambda value, where: _build_list(BenchmarkResult, value, where),
     }
-    for name, build in parts.items():
-        if name in remaining:
-            remaining[name] = build(remaining[name], name)
-    return _build(kind, remaining, "")
+    return {name: parts[name](value, name) if name in parts else value for name, value in values.items()}
 
 
 def _build_list(kind: type, values: Any, where: str) -> tuple:
@@ -95,8 +127,8 @@ def _build(kind: type, values: Any, where: str) -> Any:
         if no_default and name not in values:
             raise CardError(f"{prefix}{name}", "the field is missing. Add it.")
     arguments = dict(values)
-    if kind is Head:
-        arguments["classes"] = _build_list(HeadClass, arguments["classes"], f"{prefix}classes")
+    for name, part in _PARTS.get(kind, {}).items():
+        arguments[name] = _build_list(part, arguments[name], f"{prefix}{name}")
     try:
         return kind(**arguments)
     except CardError as error:

@@ -78,7 +78,8 @@ class LayerCut:
         self.linear = shape.name == COMPONENTS and COMPONENTS not in runner.layer_names
         fast = runner.fast.features
         # What keeps and explains the layer faster than the definition does.
-        self.fast = fast if fast is not None and shape.name in fast.layers else None
+        exact = runner.dtype == runner.input_dtype
+        self.fast = fast if fast is not None and exact and shape.name in fast.layers else None
         if self.linear:
             weight, bias = runner.output_weights()
             self.weight = torch.as_tensor(weight, dtype=runner.input_dtype, device=runner.device)

@@ -15,3 +15,17 @@ UNROLLED_RULES: Words = {
 }
 BENCHMARK_METHODS: Words = {**{word: method.help for word, method in METHODS.items()}, **UNROLLED_RULES}
 DEFAULT_METHODS = ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "lrp_zplus", "unrolled_zplus")
+
+# What a method has to surpass before it is recommended.
+CONTROLS: Words = {
+    "sobel": "the size of the input's own gradient, an edge filter that knows no network",
+    "laplace": "the size of the input's second differences, another edge filter",
+    "random": "noise",
+    "broken_swapped": "a map with its channels or inputs in another order",
+    "broken_sign": "a map with its sign changed",
+    "broken_shifted": "a map shifted by one pixel",
+}
+
+UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls
+SURE = 0.05  # a method is recommended where the chance that it surpasses these by accident is at most this
+FEWEST_SAMPLES = 8  # of fewer no method is recommended

@@ -28,12 +28,33 @@ def readme(card: ModelCard) -> str:
             f"Trained on {card.training.data}, by `{card.training.script}`. {_last_layer(card)} The network is the "
             "small interpretability variant of Malmgren-Hansen et al.; citations are in `card.json`.",
             "",
+            *_benchmarks(card),
             "Limits:",
             "",
             *(f"- {limit}" for limit in card.limits),
             "",
         ]
     )
+
+
+def _benchmarks(card: ModelCard) -> Iterator[str]:
+    """Yield which method benchmarks with known truth recommend, a line each."""
+    if not card.benchmarks:
+        return
+    yield "Relevance methods, by benchmarks with known truth:"
+    yield ""
+    for result in card.benchmarks:
+        best = result.method(result.recommended)
+        said = (
+            f"{best.method}, mean {result.measure} {best.mean:.2f} ({best.low:.2f} to {best.high:.2f})"
+            if best
+            else "none"
+        )
+        yield (
+            f"- {result.benchmark} ({result.condition}), on {result.network}: recommended is {said}; "
+            f"{result.date}, FloeLens {result.version}."
+        )
+    yield ""
 
 
 def _figures(part: Mapping) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...ground.vocabulary.relevance_methods import SETTINGS
 from ...io.rasters.writer import Outputs
+from ...networks.card_benchmarks import benchmark_sentence
 from ...report.page.tables import csvt_path
 from ...report.relevance.conservation import Conservation
 from ...report.relevance.content import PREDICTED_CLASS, ChannelRelevance, RelevanceReport
@@ -54,6 +55,7 @@ def report_page(
         several_classes=seeding.outputs > 1,
         component=seeding.component,
         component_weight=_component_weight(runner, seeding),
+        benchmark=benchmark_sentence(runner.card.benchmarks, result.method.name),
         **said,
     )
 

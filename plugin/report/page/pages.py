@@ -29,6 +29,11 @@ _CLASSES = (
     ("percent", "%"),
     ("colour", "colour"),
 )
+_BENCHMARKS = (
+    ("benchmark", "benchmark"), ("network", "networks"), ("method", "method"), ("measure", "measure"),
+    ("mean", "mean"), ("interval", "95 % interval"), ("trusted", "surpasses controls"),
+    ("recommended", "recommended"), ("when", "date, version"),
+)  # fmt: skip
 _COMPONENTS = (("sensor", "sensor"), ("scale", "scale"), ("count", "components"))
 
 
@@ -47,20 +52,19 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
     """
     facts = _as_mapping(card)
     rows, differences = _compared(measured)
-    channels = [
-        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
-        for channel in facts.get("channels", [])
-    ]
+    channels = facts.get("channels", [])
     columns = (("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees"))
     sections = [
         Section("Measured now", tables=(Table(columns, rows),), text=tuple(unmeasured)),
-        Section("Channels", tables=(Table(_CHANNELS, channels),)),
-        Section("Heads and classes", tables=(Table(_CLASSES, _class_rows(facts)),)),
+        *channel_and_head_sections(facts),
         Section("Components of the output layer", tables=(Table(_COMPONENTS, _component_rows(facts)),)),
         Section(
             "Skill",
             tables=(_pairs_table(facts.get("skill", {})),) if facts.get("skill") else (),
             text=() if facts.get("skill") else ("The card states no skill.",),
+        ),
+        Section(
+            "Methods, by benchmarks with known truth", tables=(Table(_BENCHMARKS, _benchmark_rows(facts)),)
         ),
         Section("Limits of use", points=tuple(facts.get("limits", []))),
         Section("Training", tables=(_training_table(facts.get("training", {})),)),
@@ -80,6 +84,18 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
             "weights (sha256)": facts.get("weights", {}).get("sha256"),
         },
     )
+
+
+def channel_and_head_sections(facts: Mapping[str, Any]) -> list[Section]:
+    """Return the channels, and the heads with their classes, of a card in its JSON form."""
+    channels = [
+        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
+        for channel in facts.get("channels", [])
+    ]
+    return [
+        Section("Channels", tables=(Table(_CHANNELS, channels),)),
+        Section("Heads and classes", tables=(Table(_CLASSES, _class_rows(facts)),)),
+    ]
 
 
 def _compared(measured: Mapping[str, Any]) -> tuple[list[dict], list[str]]:
@@ -112,6 +128,21 @@ def _model_summary(facts: Mapping[str, Any], channels: Sequence[Mapping[str, Any
             "This is a demonstration model: it must not be used for navigation or operational ice charts."
         )
     return summary
+
+
+def _benchmark_rows(facts: Mapping[str, Any]) -> list[dict]:
+    return [
+        {
+            **result,
+            **row,
+            "benchmark": f"{result['benchmark']} ({result['condition']})",
+            "interval": f"{number_text(row['low'], 3)} to {number_text(row['high'], 3)}",
+            "recommended": row["method"] == result.get("recommended"),
+            "when": f"{result['date']}, {result['version']}",
+        }
+        for result in facts.get("benchmarks", [])
+        for row in result["methods"]
+    ]
 
 
 def _class_rows(facts: Mapping[str, Any]) -> list[dict]:

@@ -100,6 +100,8 @@ class RelevanceReport:
         Its weight for the target.
     faithfulness : mapping or None
         Deletion and insertion curves, as :mod:`.faithfulness` takes them; None: not asked for.
+    benchmark : str
+        What benchmarks with known truth say of the method, from the model's card; empty where it has none.
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -123,6 +125,7 @@ class RelevanceReport:
     component: str = ""
     component_weight: float | None = None
     faithfulness: Mapping[str, Any] | None = None
+    benchmark: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -97,6 +97,8 @@ def summary(report: RelevanceReport) -> list[str]:
     sentences.append(conservation_sentence(report.conservation, report.method))
     if report.faithfulness:
         sentences.append(verdict(report.faithfulness))
+    if report.benchmark:
+        sentences.append(report.benchmark)
     return sentences
 
 
@@ -244,6 +246,7 @@ def relevance_json(report: RelevanceReport) -> str:
             ),
             "uncertainty": report.uncertainty,
             "about_method": METHODS[report.method].sentence,
+            **({"benchmark": report.benchmark} if report.benchmark else {}),
             "channels": report.rows(),
             "sensors": report.sensor_rows(),
             "conservation": report.conservation,

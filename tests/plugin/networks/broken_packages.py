@@ -188,6 +188,7 @@ VALUES = {
     "skill": [[], LONG],
     "training": [[], {"data": 1}, {"details": LONG}],
     "limits": [LONG, [LONG], [""]],
+    "benchmarks": [LONG, {}, [1], [{}], [{"benchmark": LONG}]],
     LONG: [1],
 }
 

@@ -254,6 +254,18 @@ def test_the_model_page_tells_the_card_and_flags_what_was_measured_otherwise():
     assert "35 x 62 km" in text
     assert "0.93" in text
     assert "A <b>paper</b>" in text
+    assert "benchmarks" not in text
+    row = {"method": "lrp_epsilon", "mean": 0.9, "low": 0.88, "high": 0.93, "trusted": True}
+    result = {
+        "benchmark": "additive",
+        "condition": "fusion",
+        "network": "fusion networks",
+        "measure": "correlation",
+    }
+    result |= {"recommended": "lrp_epsilon", "date": "2026-11-30", "version": "0.1.0", "methods": [row]}
+    judged = " ".join(checked(inspect_model_html({**CARD, "benchmarks": [result]}, {})).text)
+    assert "Methods, by benchmarks with known truth" in judged
+    assert "0.88 to 0.93" in judged
     same = inspect_model_html(SimpleNamespace(to_json=lambda: json.dumps(CARD)), {"checksum": "ok"})
     assert "was measured." not in same
 

@@ -1,0 +1,274 @@
+"""The benchmark *fusion*: a variant of the network trained, its held-out scenes explained, and the maps scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ....ground.errors import NumericalError
+from ....ground.protocols import Silent
+from ....networks.standard_channels import MWR_CHANNELS
+from ...relevance.methods import NODES_A_STEP, Method
+from ...streaming.runner import Runner
+from ..ranking import Judged
+from .controls import CONTROLS, control
+from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
+from .generator import Fusion
+from .networks import Effort, exact, explained_variance, predicted, trained
+from .scenes import FusionScene
+from .scores import PEARSON, by_channel, scored
+
+# check(share done): called often; may raise, and so ends the run.
+Check = Callable[[float], None]
+
+CONTRIBUTIONS, RELEVANCE = "contributions", "relevance"
+KINDS = (CONTRIBUTIONS, RELEVANCE)
+TRUTH = "truth"
+EXACT = "_exact"  # behind a variant
+TRAINING_SHARE = 0.5  # of the time of a variant, for progress
+_HELD_OUT, _CONTROLS = 1, 22  # part of the scenes, draw
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is done.
+
+    Parameters
+    ----------
+    variants : tuple of str
+        Of the network; behind :data:`EXACT` it is not trained but made from the functions.
+    effort : Effort
+        How long each is trained.
+    scenes, cells : int
+        Held-out scenes that are explained, and cells along their sides.
+    draws, patch, steps : int
+        Of SmoothGrad; of occlusion, in pixels; of a path from the baseline.
+    mwr : tuple of str
+        Channels of the radiometer.
+    """
+
+    variants: tuple[str, ...]
+    effort: Effort
+    scenes: int
+    cells: int
+    draws: int = 16
+    patch: int = 5
+    steps: int = 32
+    mwr: tuple[str, ...] = MWR_CHANNELS
+
+
+SMALL = "interpretability_small"
+EXTENTS = {
+    "quick": Extent(
+        (SMALL, f"{SMALL}{EXACT}"), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=4, patch=25, steps=8
+    ),
+    "full": Extent(
+        (SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1600, 6, 50), scenes=16, cells=8
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FusionResult:
+    """What one variant gave.
+
+    Parameters
+    ----------
+    variant : str
+        Of the network.
+    explained_variance : float
+        R² of its logits on the held-out scenes.
+    judged : tuple of Judged
+        Scores of methods and controls, of the conditions ``fusion_<variant>_contributions`` and ``…_relevance``; a
+        sample is a scene.
+    ceilings : mapping
+        Kind → measure → mean over the scenes of what gates can show of the truth.
+    of_gated : mapping
+        Kind → method that sees gates alone → Pearson's r, mean over the scenes, with what gates can show.
+    channels : tuple of str
+        Their names, the fine ones first.
+    fine_channels : int
+        How many are fine.
+    by_channel : mapping
+        (kind, method) → (channel,): Pearson's r over the pixels of each channel, mean over the scenes.
+    scene : FusionScene
+        The first held-out scene.
+    maps : mapping
+        (kind, method or ``truth``) → :class:`.Maps` of that scene.
+    """
+
+    variant: str
+    explained_variance: float
+    judged: tuple[Judged, ...]
+    ceilings: Mapping[str, Mapping[str, float]]
+    of_gated: Mapping[str, Mapping[str, float]]
+    channels: tuple[str, ...]
+    fine_channels: int
+    by_channel: Mapping[tuple[str, str], np.ndarray]
+    scene: FusionScene
+    maps: Mapping[tuple[str, str], Maps]
+
+
+class _Checked(Silent):
+    """A progress that asks `check` whether to go on."""
+
+    def __init__(self, check: Check, start: float, stop: float) -> None:
+        self.check, self.start, self.stop = check, start, stop
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Pass on the share done."""
+        self.check(self.start + (self.stop - self.start) * min(max(fraction, 0.0), 1.0))
+
+    def cancelled(self) -> bool:
+        """Return False, unless the check raises."""
+        self.check(self.start)
+        return False
+
+
+def run_variant(
+    variant: str, extent: Extent, methods: Sequence[str], seed: int, check: Check = lambda share: None
+) -> FusionResult:
+    """Train one variant, explain the held-out scenes by each method, and score the maps.
+
+    Parameters
+    ----------
+    variant : str
+        A word of the extent's variants.
+    extent : Extent
+        How much is done.
+    methods : sequence of str
+        Words of relevance methods; the methods of contributions, and ablation, are always scored.
+    seed : int
+        Of target, scenes, weights and draws.
+    check : callable
+        Called with the share done; may raise.
+
+    Raises
+    ------
+    NumericalError
+        If the network gives numbers that are not finite.
+    """
+    fusion = Fusion(variant.removesuffix(EXACT), extent.mwr)
+    if variant.endswith(EXACT):
+        card, module = exact(fusion, seed)
+    else:
+        card, module = trained(fusion, extent.effort, seed, _Checked(check, 0.0, TRAINING_SHARE))
+    runner = Runner(card, module, "cpu", "float32")
+    scenes, contributions = fusion.samples(seed, extent.scenes, extent.cells, _HELD_OUT)
+    inner = scenes[0].inner
+    targets = [each.sum(0)[inner.slices()] for each in contributions]
+    predictions = [predicted(runner, scene) for scene in scenes]
+    if not np.isfinite(predictions).all():
+        raise NumericalError(
+            "The network of the benchmark gave numbers that are not finite. Choose another SEED."
+        )
+    task = _Task(variant, fusion, extent, seed, runner, scenes, check)
+    of_output = task.judged(CONTRIBUTIONS, OF_OUTPUT)
+    of_input = task.judged(RELEVANCE, methods)
+    return FusionResult(
+        variant,
+        explained_variance(predictions, targets),
+        (*of_output, *of_input),
+        task.ceilings,
+        task.of_gated,
+        tuple(channel.name for channel in card.channels),
+        len(card.fine_channels),
+        task.by_channel,
+        scenes[0],
+        task.maps,
+    )
+
+
+@dataclass(eq=False)
+class _Task:
+    """A trained network, the scenes it is explained on, and what has been found."""
+
+    variant: str
+    fusion: Fusion
+    extent: Extent
+    seed: int
+    runner: Runner
+    scenes: list[FusionScene]
+    check: Check
+    ceilings: dict[str, dict[str, float]] = field(default_factory=dict)
+    of_gated: dict[str, dict[str, float]] = field(default_factory=dict)
+    by_channel: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    maps: dict[tuple[str, str], Maps] = field(default_factory=dict)
+
+    def judged(self, kind: str, words: Sequence[str]) -> list[Judged]:
+        """Return the scores of methods of one kind, and of the controls."""
+        if not words:
+            return []
+        truths, gated = self._truths(kind, False), self._truths(kind, True)
+        self.maps[kind, TRUTH] = truths[0]
+        self.ceilings[kind] = _means(_scores(gated, truths))
+        condition = f"fusion_{self.variant}_{kind}"
+        begun = TRAINING_SHARE if kind == CONTRIBUTIONS else (1 + TRAINING_SHARE) / 2
+        rows, first = [], None
+        for number, word in enumerate(words):
+            start = begun + (1 - TRAINING_SHARE) / 2 * number / len(words)
+            explainers = Explainers(self.runner, self.extent.steps, _Checked(self.check, start, start))
+            clock = time.perf_counter()
+            found = [self._map(explainers, kind, word, scene) for scene in self.scenes]
+            seconds = (time.perf_counter() - clock) / len(found)
+            if first is None or word in (INTEGRATED, "integrated_gradients"):
+                first = found
+            rows.append(Judged(word, condition, _arrays(_scores(found, truths)), seconds))
+            self.by_channel[kind, word] = np.mean([by_channel(a, b) for a, b in zip(found, truths)], axis=0)
+            self.maps[kind, word] = found[0]
+            if word == GATED or word in ("gradient_x_input", "lrp_0"):
+                agreement = _means(_scores(found, gated))[PEARSON]
+                self.of_gated.setdefault(kind, {})[word] = agreement
+        return rows + self._controls(condition, first or [], truths)
+
+    def _map(self, explainers: Explainers, kind: str, word: str, scene: FusionScene) -> Maps:
+        if kind == CONTRIBUTIONS:
+            return explainers.contributions(word, scene)
+        extent = self.extent
+        method = Method(
+            word,
+            steps=NODES_A_STEP * extent.steps,
+            refine=False,
+            samples=extent.draws,
+            patch=extent.patch,
+            seed=self.seed,
+        )
+        return explainers.relevance(method, scene)
+
+    def _controls(self, condition: str, good: list[Maps], truths: list[Maps]) -> list[Judged]:
+        draw = np.random.default_rng([self.seed, _CONTROLS])
+        rows = []
+        for word in CONTROLS:
+            found = [control(word, maps, scene, draw) for maps, scene in zip(good, self.scenes)]
+            rows.append(Judged(word, condition, _arrays(_scores(found, truths)), 0.0, control=True))
+        return rows
+
+    def _truths(self, kind: str, gated: bool) -> list[Maps]:
+        """Return the truth of each scene over its inner part, or what gates can show of it."""
+        target, fusion = self.fusion.target(self.seed), self.fusion
+        number, found = len(fusion.channels) - len(fusion.mwr), []
+        for scene in self.scenes:
+            inner = scene.inner
+            if kind == CONTRIBUTIONS:
+                bands = target.gated(scene) if gated else target.contributions(scene)
+                found.append(Maps.of_output(bands[(slice(None), *inner.slices())], number, fusion.ratio))
+                continue
+            relevance = target.relevance(scene, inner, gated)
+            fine = np.stack(relevance[:number])[(slice(None), *inner.slices())]
+            found.append(Maps.of_input(fine, np.stack(relevance[number:]), inner, fusion.ratio))
+        return found
+
+
+def _scores(found: Sequence[Maps], truths: Sequence[Maps]) -> list[dict[str, float]]:
+    return [scored(maps, truth) for maps, truth in zip(found, truths)]
+
+
+def _arrays(scores: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    return {word: np.array([each[word] for each in scores]) for word in scores[0]}
+
+
+def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {word: float(values.mean()) for word, values in _arrays(scores).items()}

@@ -1,0 +1,384 @@
+"""Which method to trust: methods ranked by their scores against truth, with intervals, ties and controls.
+
+Every method explains the same samples, so that methods are compared sample by sample. A map of which a measure is not
+defined, such as a constant one, tells nothing: it counts with the value of a map that tells nothing, and is counted.
+
+*Intervals* are percentiles of 5000 bootstrap means over samples, with the same resamples for all methods of a
+condition. Percentile intervals are too narrow for few samples; the percentiles are those at which an interval of
+normal means has the length of Student's (Hesterberg 2015, doi 10.1080/00031305.2015.1089789, section 5.3). Two methods
+are *tied* where the interval of their paired difference holds 0. The *rank* of a method is one more than the number of
+those that are better and not tied with it.
+
+*Recommended* is the method with the best mean among those that are better than the uninformative value and better than
+every control: an edge filter, noise, and maps that were broken on purpose. Each of these comparisons must hold, which
+asks for no correction (an intersection-union test, Berger 1982, doi 10.1080/00401706.1982.10487790). The choice among
+many methods does: p-values are those of the largest t over all methods and comparisons in the same resamples, each
+studentised by its own error (single-step maxT, Westfall & Young 1993, *Resampling-based multiple testing*). So the
+chance that any useless method is recommended is about 5 %, however many are tried. Intervals and ties are of each
+pair alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, t
+
+from ...ground.errors import NumericalError, ParameterError
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
+
+RESAMPLES = 5000
+LEVEL = 0.05  # of intervals and ties
+_CELLS = 1_000_000  # resamples × samples held at once
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How well a map agrees with the truth, in one number a sample.
+
+    Parameters
+    ----------
+    word, title : str
+        In tables, and for readers.
+    better : {'higher', 'lower'}
+        Which values are better.
+    uninformative : float
+        The value of a map that tells nothing.
+    ideal : float
+        The value of a perfect map.
+    sentence : str
+        What it is.
+    """
+
+    word: str
+    title: str
+    better: str
+    uninformative: float
+    ideal: float
+    sentence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.better not in ("higher", "lower"):
+            raise ParameterError(
+                f"Measure {self.word!r}: better is {self.better!r}, but must be 'higher' or 'lower'."
+            )
+        if not self.sign * self.ideal > self.sign * self.uninformative:
+            raise ParameterError(
+                f"Measure {self.word!r}: its ideal {self.ideal} is not better ({self.better}) than its uninformative "
+                f"value {self.uninformative}."
+            )
+
+    @property
+    def sign(self) -> int:
+        """1 where higher values are better, else -1."""
+        return 1 if self.better == "higher" else -1
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Scores of one method under one condition.
+
+    Parameters
+    ----------
+    method : str
+        Its word.
+    condition : str
+        Word of the samples: methods are ranked within one condition.
+    scores : mapping
+        Word of a measure → (sample,), float64, NaN where a map has no score. The samples are the same and in the same
+        order for all methods of a condition. A sample whose truth cannot be compared with is left out of all.
+    seconds : float
+        Cost of explaining one sample.
+    control : bool
+        Whether it is no method but what methods have to surpass.
+    """
+
+    method: str
+    condition: str
+    scores: Mapping[str, np.ndarray]
+    seconds: float
+    control: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A method in a ranking, in units of the measure.
+
+    Parameters
+    ----------
+    method : str
+        Its word.
+    control : bool
+        Whether it is a control.
+    place : int
+        From 1, by the mean.
+    rank : int
+        One more than the number of methods and controls that are better and not tied with it.
+    mean, low, high : float
+        Over samples, with its 95 % interval.
+    behind, behind_low, behind_high : float
+        How much better the first of the ranking is, paired; never below 0 but for its interval.
+    tied : tuple of str
+        Those from which the samples do not tell it apart.
+    undefined : int
+        Samples without a score, which count as uninformative.
+    seconds : float
+        Cost of explaining one sample.
+    weakest : str
+        Of a method: the control, or ``uninformative``, that it surpasses least surely.
+    p : float
+        That it surpasses its weakest comparison by chance, corrected for the number of methods; 1 of a control, and
+        where there are fewer than 8 samples.
+    values : numpy.ndarray
+        (sample,), its scores; NaN where not defined.
+    """
+
+    method: str
+    control: bool
+    place: int
+    rank: int
+    mean: float
+    low: float
+    high: float
+    behind: float
+    behind_low: float
+    behind_high: float
+    tied: tuple[str, ...]
+    undefined: int
+    seconds: float
+    weakest: str
+    p: float
+    values: np.ndarray
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it surpasses the uninformative value and every control."""
+        return not self.control and self.p <= SURE
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Methods of one condition by one measure, best first.
+
+    Parameters
+    ----------
+    condition : str
+        Its word.
+    measure : Measure
+        What they are ranked by.
+    samples : int
+        How many each explained.
+    methods : tuple of Ranked
+        Methods and controls, by their mean.
+    recommended : str or None
+        The method to use, if any can be recommended.
+    left_out : tuple of str
+        Methods without scores by this measure.
+    """
+
+    condition: str
+    measure: Measure
+    samples: int
+    methods: tuple[Ranked, ...]
+    recommended: str | None
+    left_out: tuple[str, ...] = ()
+
+    def __getitem__(self, method: str) -> Ranked:
+        return next(each for each in self.methods if each.method == method)
+
+
+def rankings(judged: Sequence[Judged], measures: Sequence[Measure], seed: int) -> tuple[Ranking, ...]:
+    """Rank the methods of every condition by every measure of which there are scores; see :func:`rank`."""
+    conditions = dict.fromkeys(each.condition for each in judged)
+    made = []
+    for condition in conditions:
+        own = [each for each in judged if each.condition == condition]
+        made += [
+            rank(own, measure, seed)
+            for measure in measures
+            if any(measure.word in each.scores for each in own)
+        ]
+    return tuple(made)
+
+
+def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
+    """Rank the methods of one condition.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        All of one condition. Those without scores by the measure are left out.
+    measure : Measure
+        What they are ranked by.
+    seed : int
+        Of the resamples: the same seed gives the same ranking.
+
+    Raises
+    ------
+    ParameterError
+        If conditions differ, a method comes twice, none has scores, or methods have different samples.
+    NumericalError
+        If a score is infinite.
+    """
+    ranked = [each for each in judged if measure.word in each.scores]
+    values = _values(judged, ranked, measure)
+    scores = np.where(np.isnan(values), measure.uninformative, values)
+    goodness = measure.sign * scores
+    count = len(scores)
+    candidates = [k for k, each in enumerate(ranked) if not each.control]
+    controls = [k for k, each in enumerate(ranked) if each.control]
+    margins = (
+        goodness[:, candidates, None]
+        - np.concatenate(
+            [np.full((count, 1), measure.sign * measure.uninformative), goodness[:, controls]], axis=1
+        )[:, None]
+    )  # (sample, candidate, comparison)
+    means, largest = _resampled(goodness, margins.reshape(count, -1), seed)
+
+    order = sorted(range(len(ranked)), key=lambda k: -goodness[:, k].mean())
+    low, high = percentile_interval(means, count)
+    behind, behind_low, behind_high = _differences(goodness, means, order[0])
+    better, tied = _pairs(goodness, means)
+    names = [UNINFORMATIVE, *(ranked[k].method for k in controls)]
+    surely = _studentised(margins.reshape(count, -1)).reshape(margins.shape[1:])
+    rows = []
+    for place, k in enumerate(order, 1):
+        weakest, p = "", 1.0
+        if k in candidates and count >= FEWEST_SAMPLES:
+            statistics = surely[candidates.index(k)]
+            weakest = names[int(statistics.argmin())]
+            p = float((1 + (largest >= statistics.min()).sum()) / (1 + len(largest)))
+        bottom, top = sorted((measure.sign * float(low[k]), measure.sign * float(high[k])))
+        rows.append(
+            Ranked(
+                ranked[k].method,
+                ranked[k].control,
+                place,
+                1 + int(better[:, k].sum()),
+                float(scores[:, k].mean()),
+                bottom,
+                top,
+                float(behind[k]),
+                float(behind_low[k]),
+                float(behind_high[k]),
+                tuple(ranked[other].method for other in order if other != k and tied[k, other]),
+                int(np.isnan(values[:, k]).sum()),
+                ranked[k].seconds,
+                weakest,
+                p,
+                values[:, k],
+            )
+        )
+    chosen = next((row.method for row in rows if row.trusted), None)
+    left_out = tuple(each.method for each in judged if measure.word not in each.scores)
+    return Ranking(ranked[0].condition, measure, count, tuple(rows), chosen, left_out)
+
+
+def mean_intervals(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the 95 % intervals of the means of columns, of values (sample, column) without NaN."""
+    means, _ = _resampled(values, np.empty((len(values), 0)), seed)
+    return percentile_interval(means, len(values))
+
+
+def percentile_interval(means: np.ndarray, count: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the intervals of bootstrap means (resample, …) over `count` samples.
+
+    The percentiles are Φ(±t √(n / (n - 1))), t Student's quantile of n - 1 degrees of freedom (Hesterberg 2015).
+    """
+    if count < 2:
+        none = np.full(means.shape[1:], np.nan)
+        return none, none
+    share = norm.cdf(t.ppf(level / 2, count - 1) * np.sqrt(count / (count - 1)))
+    low, high = np.quantile(means, [share, 1 - share], axis=0)
+    return low, high
+
+
+def _values(judged: Sequence[Judged], ranked: Sequence[Judged], measure: Measure) -> np.ndarray:
+    """Return the scores of the methods, (sample, method), checked."""
+    conditions = sorted({each.condition for each in judged})
+    if len(conditions) > 1:
+        raise ParameterError(f"Methods are ranked within one condition, not across {', '.join(conditions)}.")
+    if not ranked:
+        raise ParameterError(f"No method has scores by {measure.word!r}: there is nothing to rank.")
+    words = [each.method for each in ranked]
+    if len(set(words)) < len(words):
+        raise ParameterError(f"A method comes twice among {', '.join(words)}: give each one once.")
+    columns = [np.asarray(each.scores[measure.word], dtype=np.float64) for each in ranked]
+    if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1 or not len(columns[0]):
+        shapes = ", ".join(f"{word} {column.shape}" for word, column in zip(words, columns))
+        raise ParameterError(f"Scores by {measure.word!r} must be of the same samples, but have: {shapes}.")
+    values = np.stack(columns, axis=1)
+    if np.isinf(values).any():
+        word = words[int(np.isinf(values).any(0).argmax())]
+        raise NumericalError(
+            f"A score of {word} by {measure.word!r} is infinite: a score is a number or NaN."
+        )
+    return values
+
+
+def _counts(count: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each sample is drawn, (resample, sample), float64, some resamples at a time."""
+    draw = np.random.default_rng([seed, 20])
+    at_once = max(1, min(RESAMPLES, _CELLS // count))
+    for begun in range(0, RESAMPLES, at_once):
+        number = min(at_once, RESAMPLES - begun)
+        drawn = draw.integers(count, size=(number, count))
+        flat = drawn + count * np.arange(number)[:, None]
+        yield np.bincount(flat.ravel(), minlength=number * count).reshape(number, count).astype(np.float64)
+
+
+def _resampled(goodness: np.ndarray, margins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return bootstrap means (resample, method), and the largest studentised error of a margin (resample,)."""
+    count = len(goodness)
+    centre = goodness.mean(0)
+    errors = margins - margins.mean(0)
+    errors[:, _constant(margins)] = 0.0
+    means, largest = [], []
+    for counts in _counts(count, seed):
+        means.append(centre + counts @ (goodness - centre) / count)
+        moved = counts @ errors / count
+        spread = np.sqrt(np.maximum(counts @ errors**2 / count - moved**2, 0.0) / max(count - 1, 1))
+        largest.append(_ratio(moved, spread, np.abs(errors).max(0, initial=0.0)).max(1, initial=-np.inf))
+    return np.concatenate(means), np.concatenate(largest)
+
+
+def _studentised(margins: np.ndarray) -> np.ndarray:
+    """Return mean / standard error of each margin, of (sample, margin); ±infinite where all samples agree."""
+    errors = margins - margins.mean(0)
+    errors[:, _constant(margins)] = 0.0
+    spread = np.sqrt((errors**2).mean(0) / max(len(margins) - 1, 1))
+    return _ratio(margins.mean(0), spread, np.abs(margins).max(0, initial=0.0))
+
+
+def _constant(margins: np.ndarray) -> np.ndarray:
+    """Return which columns are the same for all samples, but for rounding."""
+    return np.ptp(margins, axis=0) <= 1e-12 * np.abs(margins).max(0, initial=0.0)
+
+
+def _ratio(means: np.ndarray, errors: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return means / errors, ±infinite where only the error is none, 0 where both are."""
+    nothing = errors <= 1e-12 * scale
+    infinite = np.where(np.abs(means) <= 1e-12 * scale, 0.0, np.copysign(np.inf, means))
+    return np.where(nothing, infinite, means / np.where(nothing, 1.0, errors))
+
+
+def _differences(
+    goodness: np.ndarray, means: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how much better the first is than each, with the paired interval."""
+    low, high = percentile_interval(means[:, [first]] - means, len(goodness))
+    centre = goodness.mean(0)
+    return centre[first] - centre, low, high
+
+
+def _pairs(goodness: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (method, method) whether the first is better than the second, and whether they are tied."""
+    number = goodness.shape[1]
+    better = np.zeros((number, number), dtype=bool)
+    for k in range(number):
+        low, high = percentile_interval(means[:, [k]] - means, len(goodness))
+        scale = 1e-12 * np.abs(goodness).max()  # rounding is no difference
+        better[k] = (low > scale) & (high > scale)
+    return better, ~(better | better.T)

@@ -1,0 +1,1 @@
+"""Sanity of relevance maps: how a map behaves where no truth is known."""

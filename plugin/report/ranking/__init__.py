@@ -1,0 +1,1 @@
+"""Reports of rankings: which method to trust, one form for every benchmark with known truth."""

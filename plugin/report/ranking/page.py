@@ -1,0 +1,259 @@
+"""What the report of a ranking is made of: plain values, which a job takes from the science.
+
+A *condition* is a kind of samples and the network that explains them; each of its rankings is by another measure, the
+first of which decides what is recommended. A *control* is no method but what methods have to surpass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
+from ..page.html import Figure
+
+RECOMMENDED, TIED = "recommended", "tied with the recommended one"  # what is said of a method
+
+
+@dataclass(frozen=True)
+class MeasureFacts:
+    """A measure in words.
+
+    Parameters
+    ----------
+    word, title, sentence : str
+        In tables, for readers, and what it is.
+    better : str
+        ``higher``, ``lower``, or empty where neither is.
+    uninformative, ideal : float or None
+        Of a map that tells nothing, and of a perfect one.
+    """
+
+    word: str
+    title: str
+    better: str = ""
+    uninformative: float | None = None
+    ideal: float | None = None
+    sentence: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class MethodRow:
+    """A method or control of a ranking.
+
+    Parameters
+    ----------
+    method : str
+        Its word.
+    control : bool
+        Whether it is a control.
+    place, rank : int
+        By the mean; and one more than the number of those that are better and not tied.
+    mean, low, high : float
+        Over samples, and its 95 % interval.
+    behind, behind_low, behind_high : float
+        How much better the first one is, paired, and the interval.
+    tied : tuple of str
+        Those from which the samples do not tell it apart.
+    undefined : int
+        Samples without a score, counted as uninformative.
+    seconds : float
+        Cost of one sample.
+    weakest : str
+        What it surpasses least surely: a control or ``uninformative``.
+    p : float
+        That it surpasses that by chance, corrected for the number of methods.
+    values : numpy.ndarray
+        (sample,), scores; NaN where not defined.
+    """
+
+    method: str
+    control: bool
+    place: int
+    rank: int
+    mean: float
+    low: float
+    high: float
+    behind: float
+    behind_low: float
+    behind_high: float
+    tied: tuple[str, ...]
+    undefined: int
+    seconds: float
+    weakest: str
+    p: float
+    values: np.ndarray
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it surpasses the uninformative value and every control."""
+        return not self.control and self.p <= SURE
+
+
+@dataclass(frozen=True, eq=False)
+class RankedMethods:
+    """A ranking by one measure, best first.
+
+    Parameters
+    ----------
+    condition : str
+        Word of a :class:`Condition`.
+    measure : MeasureFacts
+        What it is by.
+    samples : int
+        How many each method explained.
+    methods : tuple of MethodRow
+        By their mean.
+    recommended : str or None
+        The method to use.
+    left_out : tuple of str
+        Methods that have no scores by this measure.
+    """
+
+    condition: str
+    measure: MeasureFacts
+    samples: int
+    methods: tuple[MethodRow, ...]
+    recommended: str | None
+    left_out: tuple[str, ...] = ()
+
+    def verdict(self, row: MethodRow) -> str:
+        """Return what the ranking says of a method, in few words."""
+        if row.control:
+            return "control"
+        if row.method == self.recommended:
+            return RECOMMENDED
+        if self.samples < FEWEST_SAMPLES:
+            return "too few samples"
+        if not row.trusted:
+            return f"does not surpass {surpassed(row.weakest)}"
+        return TIED if self.recommended in row.tied else "surpasses the controls"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A kind of samples, and the network that explains them.
+
+    Parameters
+    ----------
+    word, title : str
+        In tables, and for readers.
+    network : str
+        The kind of network in the plural, as in *recommended for …*; empty: that of the page.
+    about : tuple of str
+        What the samples are, and how the network was trained: a sentence or two each.
+    """
+
+    word: str
+    title: str
+    network: str = ""
+    about: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """Maps of one sample beside its truth.
+
+    Parameters
+    ----------
+    title : str
+        Which sample.
+    truth : numpy.ndarray
+        (row, column); NaN is drawn grey.
+    maps : mapping
+        Method → (row, column).
+    caption : str
+        What else there is to say.
+    """
+
+    title: str
+    truth: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class OtherScore:
+    """A measure that needs no truth, of a method: it enters no ranking.
+
+    Parameters
+    ----------
+    condition, method, measure : str
+        Words.
+    mean, low, high : float or None
+        Over samples, and its 95 % interval.
+    undefined : int
+        Samples without a score, which are left out.
+    """
+
+    condition: str
+    method: str
+    measure: str
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    undefined: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class RankingPage:
+    """All that the report says.
+
+    Parameters
+    ----------
+    title, subject : str
+        What was done, and the kind of network in the plural: ``fusion networks``.
+    conditions : tuple of Condition
+        In the order of the report.
+    rankings : tuple of RankedMethods
+        Of each condition the first decides.
+    figures : tuple of Figure
+        Further pictures.
+    maps : tuple of Example
+        Maps beside truth.
+    facts : mapping
+        How well networks are trained and the like: name → value.
+    other_measures : tuple of MeasureFacts
+        Measures that need no truth.
+    other_scores : tuple of OtherScore
+        Their values.
+    notes : tuple of str
+        What a reader must know beside it: a sentence or two each.
+    settings, provenance : mapping
+        What was asked for, and versions.
+    """
+
+    title: str
+    subject: str
+    conditions: tuple[Condition, ...]
+    rankings: tuple[RankedMethods, ...]
+    figures: tuple[Figure, ...] = ()
+    maps: tuple[Example, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    other_measures: tuple[MeasureFacts, ...] = ()
+    other_scores: tuple[OtherScore, ...] = ()
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, condition: Condition) -> tuple[RankedMethods, ...]:
+        """Return the rankings of a condition, the one that decides first."""
+        return tuple(each for each in self.rankings if each.condition == condition.word)
+
+    def decisive(self) -> tuple[tuple[Condition, RankedMethods], ...]:
+        """Return each condition that has rankings, with the one that decides."""
+        return tuple(
+            (condition, self.of(condition)[0]) for condition in self.conditions if self.of(condition)
+        )
+
+    def network(self, condition: Condition) -> str:
+        """Return the kind of network of a condition, in the plural."""
+        return condition.network or self.subject
+
+
+def surpassed(word: str) -> str:
+    """Return how a sentence calls what a method is compared with: a control, or a map that tells nothing."""
+    return "a map that tells nothing" if word == UNINFORMATIVE else f"the control {word}"

@@ -1,0 +1,200 @@
+"""What the report of a ranking says first, what it marks, and that its three forms say the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from floelens.plugin.core.benchmarks.ranking import Judged, Measure, rankings
+from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.io.transaction.outputs import OutputTransaction
+from floelens.plugin.jobs.common.rankings import ranked_methods, sanity_facts, sanity_scores, write_ranking
+from floelens.plugin.report.ranking.figures import distributions
+from floelens.plugin.report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
+from floelens.plugin.report.ranking.report import (
+    COLUMNS,
+    ranking_csv,
+    ranking_csvt,
+    ranking_html,
+    ranking_json,
+)
+from floelens.plugin.report.ranking.sentences import MOST_WORDS, summary
+from floelens.tests.plugin.report.page_checks import checked
+from floelens.tests.plugin.report.schema_checks import problems, schema
+
+R = Measure("r", "correlation", "higher", 0.0, 1.0, "Pearson's r of map and truth.")
+
+
+def page(
+    conditions: dict[str, dict[str, float]], networks: dict[str, str] | None = None, number: int = 30, **more
+):
+    """Return a page of methods with such means; `sobel` is a control."""
+    draw = np.random.default_rng(0)
+    pool = [
+        Judged(
+            method, condition, {"r": draw.normal(mean, 0.05, number)}, 0.01 * len(method), method == "sobel"
+        )
+        for condition, means in conditions.items()
+        for method, mean in means.items()
+    ]
+    return RankingPage(
+        "Additive benchmark",
+        "fusion networks",
+        tuple(
+            Condition(word, word, (networks or {}).get(word, ""), ("Samples are drawn.",))
+            for word in conditions
+        ),
+        ranked_methods(rankings(pool, [R], seed=0)),
+        **more,
+    )
+
+
+GOOD = {"deeplift": 0.9, "lrp_0": 0.7, "gradient": 0.01, "sobel": 0.2}
+BAD = {"deeplift": 0.1, "gradient": 0.0, "sobel": 0.2}
+
+
+def test_the_first_sentences_name_the_method_how_sure_it_is_and_what_fails():
+    first, second, third = summary(page({"fusion": GOOD}))
+    assert first == "For fusion networks, deeplift is recommended."
+    assert second == "The mean correlation of deeplift is 0.894 (0.878 to 0.909) over 30 samples."
+    assert third == "gradient does not surpass the control sobel."
+
+
+def test_that_none_can_be_recommended_comes_first():
+    first, second, third = summary(page({"fusion": BAD}))
+    assert first == "For fusion networks, no method can be recommended."
+    assert (
+        second == "The best method, deeplift, does not surely surpass the control sobel (p = 1, 30 samples)."
+    )
+    assert third == "All 2 methods fail against a control or a map that tells nothing."
+    both = summary(page({"a": GOOD, "b": GOOD}))
+    assert both[2] == "Under some condition, gradient does not surpass the control sobel."
+    few = summary(page({"fusion": GOOD}, number=5))
+    assert few[0] == first
+    assert few[1] == "Only 5 samples were explained; from fewer than 8 no method is recommended."
+
+
+@pytest.mark.parametrize(
+    ("conditions", "networks", "said"),
+    [
+        ({"a": GOOD, "b": GOOD}, {}, "For fusion networks, deeplift is recommended."),
+        (
+            {"a": GOOD, "b": BAD},
+            {},
+            "For fusion networks, no method is recommended throughout: deeplift in 1 of 2 conditions.",
+        ),
+        (
+            {"a": GOOD, "b": BAD},
+            {"b": "CNNs"},
+            "Recommended: deeplift for fusion networks; none can be for CNNs.",
+        ),
+        ({"a": BAD, "b": BAD}, {"b": "CNNs"}, "No method can be recommended for fusion networks and CNNs."),
+        # not the best in either, but tied with it in both
+        (
+            {"a": {"x": 0.9, "tie": 0.9, "y": 0.3}, "b": {"y": 0.9, "tie": 0.9, "x": 0.3}},
+            {},
+            "For fusion networks, tie is recommended.",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_recommended_holds_for_all_conditions_of_a_kind_of_network(conditions, networks, said):
+    assert summary(page(conditions, networks))[0] == said
+
+
+def test_sentences_stay_short_however_much_there_is_to_say():
+    many = {f"a_method_with_a_long_name_{k}": 0.9 for k in range(9)}
+    conditions = {f"condition {k}": many | GOOD for k in range(6)}
+    networks = {f"condition {k}": f"networks of kind {k} with a long name" for k in range(6)}
+    for made in (page(conditions, networks), page({"a": many | BAD}), page({"a": {**BAD, **GOOD}, "b": BAD})):
+        said = summary(made)
+        assert len(said) == 3
+        assert all(len(sentence.split()) <= MOST_WORDS for sentence in said)
+
+
+def full_page() -> RankingPage:
+    truth = np.zeros((6, 8))
+    truth[2:4, 2:4] = 1.0
+    truth[0, 0] = np.nan
+    noise = np.random.default_rng(0).normal(size=(6, 8))
+    scores = (OtherScore("fusion", "deeplift", "sparseness", 0.4, 0.3, 0.5, 1),)
+    return page(
+        {"fusion": GOOD},
+        maps=(Example("sample 3", truth, {"deeplift": truth + 0.1 * noise, "sobel": noise}),),
+        facts={"R²": 0.9876},
+        other_measures=(MeasureFacts("sparseness", "sparseness", sentence="Gini index of |R|."),),
+        other_scores=scores,
+        settings={"seed": 0},
+    )
+
+
+def test_page_json_and_table_say_the_same_and_controls_are_marked(tmp_path):
+    made = full_page()
+    outline = checked(ranking_html(made))
+    text = " ".join(outline.text)
+    for expected in (
+        *summary(made),
+        "sobel (control)",
+        "does not surpass the control sobel",
+        "0.9876",
+        "Gini index",
+    ):
+        assert expected in text
+    assert outline.tags["svg"] == 2
+
+    value = json.loads(ranking_json(made))
+    rule = schema("ranking-report")
+    assert problems(value, rule, rule) == []
+    rows = list(csv.DictReader(io.StringIO(ranking_csv(made))))
+    assert list(rows[0]) == list(COLUMNS)
+    best = value["rankings"][0]["methods"][0]
+    assert (
+        (rows[0]["method"], rows[0]["verdict"])
+        == ("deeplift", "recommended")
+        == (best["method"], best["verdict"])
+    )
+    assert float(rows[0]["mean"]) == pytest.approx(np.mean(best["values"]), rel=1e-8)
+    assert [row["kind"] for row in rows] == ["method", "method", "control", "method", "sanity"]
+    assert (rows[4]["measure"], rows[4]["place"], rows[4]["mean"]) == ("sparseness", "", "0.4")
+    assert "seconds" not in rows[0]  # the same seed gives the same table
+
+    with OutputTransaction() as outputs:
+        write_ranking(
+            outputs, made, str(tmp_path / "t.csv"), str(tmp_path / "r.html"), str(tmp_path / "r.json")
+        )
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == ranking_csv(made)
+    assert (tmp_path / "t.csvt").read_text(encoding="utf-8") == ranking_csvt()
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "t.csvt", "r.html", "r.json"}
+
+
+def test_sanity_measures_stand_in_a_table_of_their_own():
+    values = {"sparseness": np.array([0.2, 0.4, np.nan]), "infidelity": np.full(3, np.nan)}
+    scores = sanity_scores("fusion", "deeplift", values, seed=0)
+    assert (scores[0].mean, scores[0].undefined) == (pytest.approx(0.3), 1)
+    assert (scores[1].mean, scores[1].undefined) == (None, 3)
+    made = page({"fusion": GOOD}, other_measures=sanity_facts(), other_scores=scores)
+    text = " ".join(checked(ranking_html(made)).text)
+    assert "Gini index" in text
+    assert "faithfulness" not in text  # nothing was measured
+    assert [row["kind"] for row in csv.DictReader(io.StringIO(ranking_csv(made)))].count("sanity") == 2
+
+
+def test_constant_scores_and_samples_without_one_are_drawn():
+    pool = [
+        Judged("constant", "a", {"r": np.full(10, 0.5)}, 0.0),
+        Judged("empty", "a", {"r": np.full(10, np.nan)}, 0.0),
+    ]
+    (ranking,) = ranked_methods(rankings(pool, [R], seed=0))
+    axes = distributions(ranking).get_axes()[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["1. constant", "2. empty"]
+    low, high = axes.get_xlim()
+    assert low < 0.0 < 1.0 < high
+
+
+def test_a_map_of_another_shape_than_its_truth_is_refused():
+    example = Example("one", np.zeros((4, 4)), {"deeplift": np.zeros((4, 5))})
+    with pytest.raises(ParameterError, match="another shape"):
+        ranking_html(page({"fusion": GOOD}, maps=(example,)))
