@@ -153,10 +153,11 @@ class Runs:
     def extremes(self, values: np.ndarray) -> np.ndarray:
         """Return minimum and maximum (sample, 2), float64, of a map (row, column)."""
         found = np.tile([np.inf, -np.inf], (len(self.samples), 1))
-        both: tuple[np.ufunc, np.ufunc] = (np.minimum, np.maximum)
-        for column, reduced in enumerate(both):
-            of_runs = reduced.reduceat(values.ravel(), self._starts)[self._kept]
-            reduced.at(found[:, column], self._sample, of_runs.astype(np.float64))
+        flat = values.ravel()
+        low = np.minimum.reduceat(flat, self._starts)[self._kept].astype(np.float64)
+        high = np.maximum.reduceat(flat, self._starts)[self._kept].astype(np.float64)
+        np.minimum.at(found[:, 0], self._sample, low)
+        np.maximum.at(found[:, 1], self._sample, high)
         return found
 
     def bounds(self, window: Window) -> np.ndarray:
