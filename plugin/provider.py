@@ -11,6 +11,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.ablation import Ablation
+from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
@@ -21,6 +22,7 @@ from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
+from .algorithms.stampbenchmark import StampBenchmark
 from .algorithms.zscores import ZScores
 from .ground.paths import RESOURCES
 
@@ -35,6 +37,8 @@ ALGORITHMS = (
     Features,
     Ablation,
     SquaresBenchmark,
+    AdditiveBenchmark,
+    StampBenchmark,
     InspectModel,
     Environment,
 )

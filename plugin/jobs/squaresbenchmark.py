@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from ..report.benchmarks.report import (
 from ..report.page.tables import csvt_path
 from ..report.styles.layers import diverging_style, sidecar
 from .common.provenance import library_versions
-from .common.unfinished import Unfinished
+from .common.unfinished import Unfinished, fingerprint, part_check
 
 if TYPE_CHECKING:
     from ..core.benchmarks.run import Architecture, ArchitectureResult
@@ -195,7 +195,7 @@ class SquaresBenchmark:
         settings = {
             **asked,
             "job": type(self).__name__,
-            "fields": _fingerprint(source) if source else "",
+            "fields": fingerprint(source) if source else "",
             "scores": list(MethodScores.__dataclass_fields__),
             **library_versions(),
         }
@@ -215,7 +215,7 @@ class SquaresBenchmark:
                 results.append(_restored(architecture, *kept))
                 progress.message(f"{_title(architecture)}: taken from the run that was stopped.")
                 continue
-            check = _check_of(progress, number, len(architectures), _title(architecture))
+            check = part_check(progress, number, len(architectures), _title(architecture))
             try:
                 result = run_architecture(
                     benchmark, inputs, truth, architecture, self.methods, extent, self.seed, check
@@ -255,15 +255,6 @@ class SquaresBenchmark:
         )
 
 
-def _fingerprint(source: str) -> list[object]:
-    """Return what tells one version of a file from another; its name alone where it is no plain file."""
-    path = Path(source)
-    if not path.is_file():
-        return [source]
-    state = path.stat()
-    return [source, state.st_size, state.st_mtime_ns]
-
-
 def write_maps(
     outputs: Outputs, path: str, grid: Grid, results: Sequence[ArchitectureResult], tags: dict[str, str]
 ) -> None:
@@ -279,15 +270,6 @@ def write_maps(
     limit = float(np.nanpercentile(np.abs(planes[0]), 99.5)) or 1.0
     ends = ("speaks against the predicted class", "speaks for the predicted class")
     outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
-
-
-def _check_of(progress: Progress, number: int, count: int, title: str) -> Callable[[float], None]:
-    def check(share: float) -> None:
-        progress.report((number + share) / count, title)
-        if progress.cancelled():
-            raise Cancelled("Stopped before the end: no result was written.")
-
-    return check
 
 
 def _title(architecture: Architecture) -> str:

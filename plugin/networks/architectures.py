@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .contract import Architecture, FastPaths
 
 # Name in a card: the module that holds ``ARCHITECTURE``, imported when it is needed, since it imports torch.
-ARCHITECTURES = {"aspp_fusion": "aspp.architecture"}
+ARCHITECTURES = {"aspp_fusion": "aspp.architecture", "graph": "graph.architecture"}
 
 
 def architecture(card: ModelCard) -> Architecture:

@@ -28,6 +28,7 @@ from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (
 from .card_checks import (
     MOST_OUTPUTS,
     MOST_PIXELS,
+    WHOLE_IMAGE,
     CardError,
     check_count,
     check_integer,
@@ -78,7 +79,8 @@ class ModelCard:
     pixel_size_m : float
         Ground size of the pixels it was trained on, in metres.
     receptive_field_radius : int
-        Fine pixels around an output pixel that it reads.
+        Fine pixels around an output pixel that it reads; :data:`WHOLE_IMAGE` for one whose output depends on all of the
+        image, so that a scene is run at once.
     alignment : int
         Tiles must begin at multiples of so many pixels.
     weights : Weights
@@ -207,6 +209,11 @@ class ModelCard:
     def ratio(self) -> int:
         """Fine pixels along one side of a coarse cell; 1 where no channel is coarse."""
         return next((channel.ratio for channel in self.coarse_channels if channel.ratio is not None), 1)
+
+    @property
+    def whole_image(self) -> bool:
+        """Whether an output depends on the whole image, so that a scene cannot be cut into tiles."""
+        return self.receptive_field_radius >= WHOLE_IMAGE
 
     @property
     def outputs(self) -> int:

@@ -17,6 +17,8 @@ MOST_TEXT = 20_000
 MOST_ENTRIES = 2_000
 MOST_OUTPUTS = 1_000
 MOST_PIXELS = 100_000
+# A receptive-field radius of so many pixels says that an output depends on the whole image.
+WHOLE_IMAGE = MOST_PIXELS
 LARGEST = 1e9
 SMALLEST = 1e-9
 MOST_DEVIATIONS = 1e7

@@ -43,7 +43,9 @@ def read_regular(path: str | os.PathLike, most_bytes: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            content = file.read(most_bytes + 1) if size <= most_bytes else b""
+            content = file.read(size + 1) if size <= most_bytes else b""  # no more is set aside than there is
+            if len(content) > size:  # it grows
+                content += file.read(most_bytes + 1 - len(content))
         except OSError as error:
             raise ModelError(
                 f"{shown_path} cannot be read: {error.strerror}. Copy or download it again."

@@ -8,8 +8,8 @@ that a relevance rule needs to know nothing but them::
     for node in graph.graph.nodes:
         ...                       # placeholder, call_module (a leaf), call_function (torch.cat), output
 
-The two upsampling layers take two arguments: the coarse array, and a fine one of which only the size
-is read. They are linear in the first and do not depend on the values of the second.
+Layers that bring an array to the size of another take two arguments: the array, and the other one, of which only
+the size is read. They are linear in the first and do not depend on the values of the second.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 from torch.nn import functional
+
+# Padding of :class:`FitTo` → what functional.pad calls it.
+FITTED_BY = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 
 
 class SamePool2d(nn.Module):
@@ -132,6 +135,87 @@ class BilinearUpsample(_Upsample):
         return pixels[:, :, :rows, :cols]
 
 
+class FitTo(nn.Module):
+    """Cuts an array at its last rows and columns to the size of another, or pads it there.
+
+    Parameters
+    ----------
+    mode : {'zeros', 'reflect', 'replicate'}
+        What the places hold that are missing.
+    """
+
+    def __init__(self, mode: str = "zeros") -> None:
+        super().__init__()
+        if mode not in FITTED_BY:
+            raise ValueError(f"the padding '{mode}' is not one of {', '.join(FITTED_BY)}")
+        self.mode = mode
+
+    def extra_repr(self) -> str:
+        """Return the mode, for ``print(network)``."""
+        return f"mode={self.mode}"
+
+    def forward(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Return `values` (sample, channel, row, column) with the rows and columns of `like`."""
+        rows, cols = like.shape[-2:]
+        values = values[:, :, :rows, :cols]
+        missing = (0, cols - values.shape[3], 0, rows - values.shape[2])
+        return functional.pad(values, missing, FITTED_BY[self.mode]) if any(missing) else values
+
+
+class FillUp(nn.Module):
+    """Pads an array behind its last rows and columns to a multiple of some places.
+
+    Parameters
+    ----------
+    multiple : int
+        Places.
+    mode : {'replicate', 'reflect'}
+        What the new places hold.
+    """
+
+    def __init__(self, multiple: int, mode: str = "replicate") -> None:
+        super().__init__()
+        if mode not in ("replicate", "reflect") or multiple < 1:
+            raise ValueError(f"no array is filled up to a multiple of {multiple} by '{mode}'")
+        self.multiple, self.mode = multiple, mode
+
+    def extra_repr(self) -> str:
+        """Return the settings, for ``print(network)``."""
+        return f"multiple={self.multiple}, mode={self.mode}"
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` (sample, channel, row, column) with rows and columns added."""
+        rows, cols = (-size % self.multiple for size in values.shape[-2:])
+        return functional.pad(values, (0, cols, 0, rows), FITTED_BY[self.mode]) if rows or cols else values
+
+
+class ResizeTo(nn.Module):
+    """Interpolates an array to the size of another, from border to border.
+
+    What a pixel reads depends on both sizes, so that a part of the image does not give what the whole gives.
+
+    Parameters
+    ----------
+    mode : {'nearest', 'bilinear'}
+        How.
+    align_corners : bool
+        Whether the centres of the outermost places lie on one another; of 'bilinear'.
+    """
+
+    def __init__(self, mode: str = "bilinear", align_corners: bool = False) -> None:
+        super().__init__()
+        self.mode, self.align_corners = mode, align_corners
+
+    def extra_repr(self) -> str:
+        """Return the settings, for ``print(network)``."""
+        return f"mode={self.mode}, align_corners={self.align_corners}"
+
+    def forward(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Return `values` (sample, channel, row, column) at the rows and columns of `like`."""
+        options = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
+        return functional.interpolate(values, tuple(like.shape[-2:]), mode=self.mode, **options)
+
+
 def _check_cover(coarse: torch.Tensor, rows: int, cols: int, ratio: int) -> None:
     cell_rows, cell_cols = coarse.shape[-2:]
     if cell_rows * ratio < rows or cell_cols * ratio < cols:
@@ -168,7 +252,7 @@ class OneComponent(nn.Conv2d):
 
 
 UPSAMPLING = (NearestUpsample, BilinearUpsample)
-LEAVES = (SamePool2d, *UPSAMPLING, OneComponent)
+LEAVES = (SamePool2d, *UPSAMPLING, FitTo, FillUp, ResizeTo, OneComponent)
 
 
 class _LeafTracer(fx.Tracer):

@@ -16,6 +16,7 @@ from torch import nn
 
 from ..ground.errors import ModelError
 from .card import ModelCard
+from .positive_copy import positive_copy
 from .work_budget import CostPerPixel, OverBudget, WorkBudget
 
 _LARGEST_FIELD = 2048
@@ -100,6 +101,9 @@ def measure(card: ModelCard, module: nn.Module) -> Measurement:
     ModelError
         If it cannot be run in tiles.
     """
+    if card.whole_image:
+        whole = "The network's output depends on the whole image: a scene is run at once, not in tiles."
+        return Measurement(None, None, *parameter_counts(module), (whole,))
     field, unmeasured = receptive_field_and_rest(module, card)
     step = None
     try:
@@ -145,7 +149,7 @@ def receptive_field_and_rest(
     ModelError
         If an output pixel reads farther than 1024 pixels.
     """
-    open_copy = _with_positive_weights(module)
+    open_copy = positive_copy(module)
     fields, reasons = [], []
     try:
         budget = _budget(open_copy, card)
@@ -418,20 +422,3 @@ def _inputs(card: ModelCard, rows: int, values, cols: int = 0) -> tuple[torch.Te
         return fine, None
     shape = (-(-rows // card.ratio), -(-cols // card.ratio))
     return fine, values(1, len(card.coarse_channels), *shape, dtype=torch.float64)
-
-
-def _with_positive_weights(module: nn.Module) -> nn.Module:
-    """Return a float64 copy in which every path from input to output has a positive weight."""
-    network = copy.deepcopy(module).to("cpu", torch.float64).eval().requires_grad_(False)
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            # Means instead of sums: values neither overflow nor vanish in a deep network.
-            layer.weight.fill_(layer.weight.shape[0] / layer.weight.numel())
-            if layer.bias is not None:
-                layer.bias.fill_(1.0)
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            if layer.affine:
-                layer.weight.fill_(1.0)
-                layer.bias.fill_(1.0)
-    return network

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 UNROLLED = {"unrolled_zplus": Z_PLUS, "unrolled_epsilon": EPSILON}
 AT_ONCE = 50  # samples that are explained together: a second at most until a cancelled run ends
-PATCHES = 10  # of occlusion along each side
+PATCHES = 10  # of occlusion along each side, at most
 
 Check = Callable[[], None]
 
@@ -86,6 +86,7 @@ class _Samples:
     dtype = input_dtype = torch.float64
     ratio, takes_large_tiles = 1, False
     card = SimpleNamespace(id="of the benchmark")
+    patches = PATCHES
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
         """Return the logits (sample, 2)."""
@@ -168,13 +169,18 @@ class LayeredNetwork(_Samples):
     Parameters
     ----------
     network : torch.nn.Module
-        (sample, 1, row, column) in, (sample, 2) out.
+        (sample, 1, row, column) in, (sample, output) out; a vector is a single row.
     dtype : torch.dtype
         In which it computes; convolutions in float64 take ten times as long as in float32.
+    patches : int
+        Patches of occlusion along each side; where there are fewer pixels, each is one.
     """
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self, network: nn.Module, dtype: torch.dtype = torch.float64, patches: int = PATCHES
+    ) -> None:
         self.dtype = self.input_dtype = dtype
+        self.patches = patches
         self.network = network.to(dtype).eval().requires_grad_(False)
         self.module = _OfOneInput(self.network)
 
@@ -183,7 +189,7 @@ class LayeredNetwork(_Samples):
         return method not in UNROLLED
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
-        """Return the logits (sample, 2)."""
+        """Return the logits (sample, output)."""
         return self.network(inputs.fine.to(self.dtype))
 
     def gradient(self, inputs: Inputs, seeds: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -252,7 +258,7 @@ def _occluded(network: _Samples, fields: torch.Tensor, classes: torch.Tensor, ch
     """Return what the logit loses without a patch, in equal parts on the patch's pixels."""
     rows, cols = fields.shape[2:]
     found = torch.zeros_like(fields)
-    side_down, side_across = -(-rows // PATCHES), -(-cols // PATCHES)
+    side_down, side_across = -(-rows // network.patches), -(-cols // network.patches)
 
     def explained(values: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

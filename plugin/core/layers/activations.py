@@ -175,6 +175,22 @@ class Tangent:
         return output, backward
 
 
+def along_tangent(function: Callable[..., torch.Tensor], *inputs: object) -> LayerPass:
+    """Propagate through any function of arrays by its slope; what its tangent is beside 0 counts as a bias."""
+    with torch.enable_grad():
+        arguments = [x.detach().requires_grad_() if isinstance(x, torch.Tensor) else x for x in inputs]
+        tracked = [x for x in arguments if isinstance(x, torch.Tensor)]
+        output = function(*arguments)
+
+    def backward(multipliers: torch.Tensor, record: Record) -> tuple:
+        slopes = torch.autograd.grad(output, tracked, multipliers, retain_graph=True)
+        shared = sum(total(slope * values.detach()) for slope, values in zip(slopes, tracked))
+        record(BIAS, total(multipliers * output.detach()) - shared)
+        return slopes
+
+    return output.detach(), backward
+
+
 class Whole(Tangent):
     """LRP: the input of an activation receives all relevance of its output."""
 

@@ -21,7 +21,15 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ...ground.errors import ModelError
-from ...networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
+from ...networks.layers import (
+    BilinearUpsample,
+    FillUp,
+    FitTo,
+    NearestUpsample,
+    OneComponent,
+    ResizeTo,
+    SamePool2d,
+)
 from . import linear, reach
 from .activations import Clamped, HyperbolicTangent, Rectifier, Sigmoid, Smooth
 from .affine import Convolution, Dense, Normalisation, TransposedConvolution
@@ -183,6 +191,9 @@ KINDS: tuple[LayerKind, ...] = (
         (NearestUpsample,), Linear(linear.repeated), reach=reach.of_cells, whole=True, sized_by_second=True
     ),
     LayerKind((BilinearUpsample,), Linear(), reach=reach.of_cells, whole=True, sized_by_second=True),
+    LayerKind((ResizeTo,), Linear(), whole=True, sized_by_second=True),
+    LayerKind((FitTo,), Linear(), reach=reach.of_fit, sized_by_second=True),
+    LayerKind((FillUp,), Linear(), whole=True),
     LayerKind(
         (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, Interpolation),
         Linear(),
@@ -221,6 +232,7 @@ KINDS: tuple[LayerKind, ...] = (
         dict.fromkeys(
             (torch.flatten, "flatten"), lambda start_dim=0, end_dim=-1: nn.Flatten(start_dim, end_dim)
         ),
+        whole=True,
     ),
     # Several arrays
     LayerKind(
@@ -239,7 +251,7 @@ KINDS: tuple[LayerKind, ...] = (
             (torch.softmax, functional.softmax, "softmax", torch.matmul, operator.matmul), nn.Softmax
         ),
     ),
-    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY)),
+    LayerKind((nn.LSTM, nn.GRU, nn.RNN), Unknown(_MEMORY, sloped=False)),
     LayerKind(
         (), Unknown(_PRODUCT), dict.fromkeys((torch.mul, operator.mul, operator.imul, "mul"), nn.Identity)
     ),
@@ -248,8 +260,8 @@ OF_LAYERS: dict[type[nn.Module], LayerKind] = {layer: kind for kind in KINDS for
 OF_CALLS: dict[Call, LayerKind] = {call: kind for kind in KINDS for call in kind.calls}
 
 
-def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
-    """Return the kind of a layer.
+def kind_of_layer(name: str, layer: nn.Module, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a layer; `by_slope`: one whose slope is all that is known will do.
 
     Raises
     ------
@@ -260,13 +272,13 @@ def kind_of_layer(name: str, layer: nn.Module) -> LayerKind:
     called = f"The layer '{name}' of the kind {type(layer).__name__} cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Layers that can: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
-def kind_of_call(name: str, call: Call) -> LayerKind:
-    """Return the kind of a function or of a method of a tensor.
+def kind_of_call(name: str, call: Call, by_slope: bool = False) -> LayerKind:
+    """Return the kind of a function or of a method of a tensor; `by_slope`: one whose slope alone is known will do.
 
     Raises
     ------
@@ -278,8 +290,8 @@ def kind_of_call(name: str, call: Call) -> LayerKind:
     called = f"The {what} ('{name}' in the network) cannot be explained"
     if kind is None:
         raise ModelError(f"{called}. Use a layer of one of these kinds: {', '.join(known_layers())}.")
-    if isinstance(kind.mathematics, Unknown):
-        raise ModelError(f"{called}: {kind.mathematics.why}")
+    if isinstance(kind.mathematics, Unknown) and not (by_slope and kind.mathematics.sloped):
+        raise ModelError(f"{called}: {kind.mathematics.sentence}")
     return kind
 
 
@@ -321,7 +333,7 @@ def layer_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> nn.M
         return graph.get_submodule(node.target)
     if isinstance(kind.mathematics, (Concatenation, Sum, Size)):
         return None
-    if len(node.all_input_nodes) != 1:
+    if len(node.all_input_nodes) != 1 or isinstance(kind.mathematics, Unknown):
         raise ModelError("it takes settings that depend on other arrays")
     return kind.layer_of(node.target, node.args, node.kwargs)[1]
 
@@ -334,7 +346,7 @@ def reach_of_node(graph: fx.GraphModule, node: fx.Node, kind: LayerKind) -> Reac
 
 def read_inputs(node: fx.Node, kind: LayerKind | None) -> list[fx.Node]:
     """Return the nodes whose values a node reads; of others it reads the size at most."""
-    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum)):
+    if kind is None or isinstance(kind.mathematics, (Concatenation, Sum, Unknown)):
         return node.all_input_nodes
     return [] if isinstance(kind.mathematics, Size) else node.all_input_nodes[:1]
 
@@ -362,9 +374,9 @@ def size_nodes(graph: fx.GraphModule) -> set[fx.Node]:
 
 
 def known_layers() -> Iterable[str]:
-    """Return the names of the layers that can be explained."""
+    """Return the names of torch's layers that can be explained."""
     known = (layer for layer, kind in OF_LAYERS.items() if not isinstance(kind.mathematics, Unknown))
-    return sorted(layer.__name__ for layer in known if layer is not Interpolation)
+    return sorted(layer.__name__ for layer in known if layer.__module__.startswith("torch."))
 
 
 def drops_units(layer: nn.Module) -> bool:

@@ -6,7 +6,7 @@
 - :class:`Linear`: linear without weights, such as a mean, an upsampling or a padding;
 - :class:`Concatenation`, :class:`Sum`: of several arrays;
 - :class:`Size`: no value is read but rows and columns, by which other layers may be set;
-- :class:`Unknown`: none; the row says why, and this is what the user reads.
+- :class:`Unknown`: none but its slope, if it has one; the row says why, and this is what the user reads.
 """
 
 from __future__ import annotations
@@ -103,17 +103,28 @@ class Size:
     """The size of an array."""
 
 
+_BY_SLOPES = "Relevance by METHOD=gradient_x_input, integrated_gradients or smoothgrad needs no rule."
+
+
 @dataclass(frozen=True)
 class Unknown:
-    """No mathematics that explains it.
+    """No mathematics that shares its output out.
 
     Parameters
     ----------
     why : str
         A sentence for the user.
+    sloped : bool
+        Whether gradients go through it, so that methods by slopes alone explain it.
     """
 
     why: str
+    sloped: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """Why it cannot be explained, and what can be done."""
+        return f"{self.why} {_BY_SLOPES}" if self.sloped else self.why
 
 
 Mathematics = Union[Weighted, Activated, Maximum, Linear, Concatenation, Sum, Size, Unknown]

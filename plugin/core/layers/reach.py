@@ -13,7 +13,7 @@ from typing import Union
 
 from torch import nn
 
-from ...networks.layers import BilinearUpsample, NearestUpsample, SamePool2d
+from ...networks.layers import BilinearUpsample, FitTo, NearestUpsample, SamePool2d
 
 Number = Union[int, Fraction]
 
@@ -75,6 +75,11 @@ def of_cells(layer: NearestUpsample | BilinearUpsample) -> Reach:
     """Return the reach of an upsampling of cells: those beside its own within half a cell, if any."""
     half = Fraction(layer.ratio // 2, layer.ratio) if isinstance(layer, BilinearUpsample) else Fraction(0)
     return Reach(half, half, Fraction(1, layer.ratio))
+
+
+def of_fit(layer: FitTo) -> Reach | None:
+    """Return the reach of an array that is fitted to another: its own place, unless borders repeat."""
+    return none(layer) if layer.mode == "zeros" else None
 
 
 def of_upsample(layer: nn.Upsample) -> Reach | None:

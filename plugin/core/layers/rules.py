@@ -37,15 +37,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
-from .activations import Rescaled, Tangent
+from .activations import Rescaled, Tangent, along_tangent
 from .affine import Affine
 from .conservation import BIAS, EPSILON, ZERO_DENOMINATOR, Record, total
 from .kinds import explaining, kind_of_call, kind_of_layer
-from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Weighted
+from .layer_kind import Activated, Call, Concatenation, LayerKind, Linear, Maximum, Sum, Unknown, Weighted
 from .linear import LayerPass, added, concatenated
 
 AffineRule = Callable[[Affine, torch.Tensor], LayerPass]
@@ -309,6 +310,8 @@ class Rules:
         self._affine, self._dtype, self._first = affine, dtype, first
         self._gates = gates or Tangent()
         self._dropout = dropout
+        # Gradients need no rule: layers that nothing shares out go by their slope.
+        self._by_slope = affine is along_gradient and type(self._gates) is Tangent and first is None
         self._prepared: dict[str, Affine] = {}
 
     @property
@@ -324,7 +327,7 @@ class Rules:
         ModelError
             If there is no rule for such a layer, naming it.
         """
-        kind = kind_of_layer(name, layer)
+        kind = kind_of_layer(name, layer, self._by_slope)
         rule = self._first if first and self._first else self._affine
         with explaining(name, name):
             return self._step(kind, rule, name, layer, inputs)
@@ -337,8 +340,10 @@ class Rules:
         ModelError
             If there is no rule for such a function, naming it.
         """
-        kind = kind_of_call(name, call)
+        kind = kind_of_call(name, call, self._by_slope)
         with explaining(call, name):
+            if isinstance(kind.mathematics, Unknown):
+                return along_tangent(_called(call, options), *inputs)
             if isinstance(kind.mathematics, Concatenation):
                 return concatenated(*inputs, **options)
             if isinstance(kind.mathematics, Sum):
@@ -350,6 +355,8 @@ class Rules:
         self, kind: LayerKind, rule: AffineRule, name: str, layer: nn.Module, inputs: tuple
     ) -> LayerPass:
         how = kind.mathematics
+        if isinstance(how, Unknown):
+            return along_tangent(layer, *inputs)
         if isinstance(how, Weighted):
             if name not in self._prepared:
                 self._prepared[name] = how.prepare(layer, self._dtype)
@@ -362,6 +369,13 @@ class Rules:
             return self._dropout(name, layer, *inputs)
         assert isinstance(how, Linear)
         return how.backward(layer, *inputs)
+
+
+def _called(call: Call, options: dict) -> Callable[..., torch.Tensor]:
+    """Return what calls a function, or a method of its first argument."""
+    if isinstance(call, str):
+        return lambda values, *others: getattr(values, call)(*others, **options)
+    return partial(call, **options)
 
 
 def _quotient(numerator: torch.Tensor, denominator: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -234,7 +234,10 @@ class SplitForward(fx.Interpreter):
         if isinstance(how, Maximum) and layer is not None:
             return ChannelParts(self._gates.maximum(layer, rows.values)) if rows.values else rows.each(layer)
         if kind.sized_by_second:
-            return _Waiting(layer, rows, _size(args[1]))
+            waiting = _Waiting(layer, rows, _size(args[1]))
+            return (
+                waiting if kind.whole else waiting.upsampled()
+            )  # constants become others where zeros are padded
         if isinstance(layer, SamePool2d):
             return self._pools.means(n, layer, rows)
         if layer is None or not isinstance(how, Linear):

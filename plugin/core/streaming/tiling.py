@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from ...ground.errors import ParameterError
 from ...ground.window import Window
+from ...networks.card_checks import WHOLE_IMAGE
 
 # The larger the tile, the smaller the share of its margin, but memory and the time to a cancel grow. What is
 # computed in bands of rows stays in the cache at any size: around 1100 pixels the margin of a receptive field of
@@ -178,6 +179,8 @@ def plan_tiles(
 ) -> Plan:
     """Choose the largest tiles (up to the size that suits the caches) that fit into the memory.
 
+    A network whose output depends on the whole image (a radius of :data:`WHOLE_IMAGE`) gets one tile.
+
     Parameters
     ----------
     region, scene : Window
@@ -199,6 +202,8 @@ def plan_tiles(
         If not even the smallest tiles fit, naming the memory needed, or if the region is not inside
         the scene.
     """
+    if radius >= WHOLE_IMAGE:
+        return _whole(region, scene, alignment, cost, memory_mib)
     width = region.grown(radius, within=scene).cols
 
     def needed(side: int) -> float:
@@ -218,6 +223,20 @@ def plan_tiles(
         middle = (side + largest + 1) // 2
         side, largest = (middle, largest) if needed(middle) <= budget else (side, middle - 1)
     return Plan(region, scene, radius, alignment, side, side)
+
+
+def _whole(region: Window, scene: Window, alignment: int, cost: Cost, memory_mib: float) -> Plan:
+    """Return a single tile that sees the whole scene."""
+    bands = cost.column * cost.at_once(scene.rows) * scene.cols
+    needed = cost.fixed + (cost.tile + cost.strip) * scene.rows * scene.cols + bands
+    if needed > FILLED * memory_mib * MEBIBYTE:
+        least = -(-needed // (FILLED * MEBIBYTE))
+        raise ParameterError(
+            f"The network's output depends on the whole image, so that the scene of {scene.rows} x {scene.cols} pixels "
+            f"is run at once, which takes {least:.0f} MiB; MEMORY={memory_mib:g}. Raise MEMORY, or use a coarser or "
+            "smaller scene."
+        )
+    return Plan(region, scene, max(scene.rows, scene.cols), alignment, region.rows, region.cols)
 
 
 def _span(window: Window) -> str:

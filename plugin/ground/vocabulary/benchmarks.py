@@ -19,10 +19,11 @@ DEFAULT_METHODS = ("gradient_x_input", "integrated_gradients", "lrp_epsilon", "l
 # What a method has to surpass before it is recommended.
 CONTROLS: Words = {
     "sobel": "the size of the input's own gradient, an edge filter that knows no network",
+    "laplace": "the size of the input's second differences, another edge filter",
     "random": "noise",
-    "broken_swapped": "the map of a method with its channels or inputs in another order",
-    "broken_sign": "the map of a method with its sign changed",
-    "broken_shifted": "the map of a method shifted by one pixel",
+    "broken_swapped": "a map with its channels or inputs in another order",
+    "broken_sign": "a map with its sign changed",
+    "broken_shifted": "a map shifted by one pixel",
 }
 
 UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls

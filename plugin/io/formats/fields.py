@@ -106,11 +106,16 @@ def read_functions(path: str | os.PathLike, mask: np.ndarray) -> tuple[np.ndarra
             f"{path} has edges of shape {edges.shape} and weights of shape {slopes.shape}; for {cells} cells each "
             "needs a row a cell, and edges one column more. Check the file."
         )
+    order = stored_order(mask)
+    return edges[order, 1:-1], slopes[order]
+
+
+def stored_order(mask: np.ndarray) -> np.ndarray:
+    """Return which cell of a file each cell of :func:`read_covariance` is, (cell,), int, by the mask of that."""
     number = np.full(mask.shape, -1)
     as_stored = np.roll(mask, -(mask.shape[1] // 2), axis=1)
-    number[as_stored] = np.arange(cells)
-    order = np.roll(number, mask.shape[1] // 2, axis=1)[mask]
-    return edges[order, 1:-1], slopes[order]
+    number[as_stored] = np.arange(int(mask.sum()))
+    return np.roll(number, mask.shape[1] // 2, axis=1)[mask]
 
 
 def cells_in(polygons: Polygons, grid: Grid) -> np.ndarray:

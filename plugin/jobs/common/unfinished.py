@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ...ground.damaged_arrays import DAMAGED
+from ...ground.errors import Cancelled
+from ...ground.protocols import Progress
 from ...io.transaction.outputs import atomic_path
 
 _MARK = "floelens_unfinished"
@@ -82,3 +85,29 @@ class Unfinished:
                     self._parts[name] = (text, arrays)
         except DAMAGED:
             self._ours = False  # damaged, or another program's
+
+
+def fingerprint(source: str) -> list[object]:
+    """Return what tells one version of a file from another; its name alone where it is no plain file."""
+    path = Path(source)
+    if not path.is_file():
+        return [source]
+    state = path.stat()
+    return [source, state.st_size, state.st_mtime_ns]
+
+
+def part_check(progress: Progress, number: int, count: int, title: str) -> Callable[[float], None]:
+    """Return what a part, of `count`, calls with the share done of it: it reports that, and ends a cancelled run.
+
+    Raises
+    ------
+    Cancelled
+        The person asked to stop.
+    """
+
+    def check(share: float) -> None:
+        progress.report((number + share) / count, title)
+        if progress.cancelled():
+            raise Cancelled("Stopped before the end: no result was written.")
+
+    return check

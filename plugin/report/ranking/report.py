@@ -145,7 +145,7 @@ def _with_interval(mean: float | None, low: float | None, high: float | None) ->
         return ""
     if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
         return number_text(mean, 3)
-    if high - low < 1e-4 * max(abs(low), abs(high)):
+    if high - low <= 1e-4 * max(abs(low), abs(high)):
         return _unbroken(f"{number_text(mean, 4)} ({number_text(low, 4)} to {number_text(high, 4)})")
     digits = max(0, 1 - math.floor(math.log10(high - low)))
     if digits > _MOST_DIGITS:

@@ -51,7 +51,8 @@ def test_the_fusion_network_conforms_with_other_channels(variant, channels):
 def test_an_architecture_leaves_the_networks_of_others_alone(name):
     card = make_card(heads=(ICE_TYPE,))
     other = changed(card, architecture=changed(card.architecture, name=name))
-    assert architecture(other).fast(nn.Conv2d(2, 3, 1), torch.float32) is None
+    fast = architecture(other).fast
+    assert fast is None or fast(nn.Conv2d(2, 3, 1), torch.float32) is None
 
 
 class TwoHeads(nn.Module):

@@ -1,8 +1,8 @@
-"""How well maps agree with exact contributions: a correlation a sample, over its inputs.
+"""How well maps agree with exact contributions: correlations of each sample, over its inputs.
 
-As in Mamalakis, Ebert-Uphoff and Barnes 2022 (doi 10.1017/eds.2022.7): methods that tell for from against are compared
-with C. Those that do not are compared with |C|, and with what speaks for the prediction: C⁺, and where the
-prediction is negative the map changes its sign and is compared with (-C)⁺.
+As in Mamalakis, Ebert-Uphoff and Barnes 2022 (doi 10.1017/eds.2022.7): methods that say what speaks for and what
+against are compared with C. Those that do not are compared with |C|, and with what speaks for the prediction: C⁺, and
+where the prediction is negative the map changes its sign and is compared with (-C)⁺.
 """
 
 from __future__ import annotations
@@ -12,9 +12,54 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import rankdata
 
-SIGNED, ABSOLUTE, POSITIVE = "contributions", "absolute", "positive"
+from ..ranking import Measure
 
 Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+MEASURES = (
+    Measure(
+        "pearson",
+        "Pearson's r with the contributions",
+        "higher",
+        0.0,
+        1.0,
+        "Correlation of a map with C over the inputs of a sample.",
+    ),
+    Measure(
+        "spearman",
+        "Spearman's ρ with the contributions",
+        "higher",
+        0.0,
+        1.0,
+        "Correlation of the ranks of a map with those of C.",
+    ),
+    Measure(
+        "pearson_absolute",
+        "Pearson's r of sizes",
+        "higher",
+        0.0,
+        1.0,
+        "Correlation of |map| with |C|: for methods that do not tell for from against.",
+    ),
+    Measure("spearman_absolute", "Spearman's ρ of sizes", "higher", 0.0, 1.0, "The same, of ranks."),
+    Measure(
+        "pearson_positive",
+        "Pearson's r with what speaks for the prediction",
+        "higher",
+        0.0,
+        1.0,
+        "Correlation of what speaks for the prediction in a map with C⁺; where the prediction is negative, of what "
+        "speaks against with (-C)⁺.",
+    ),
+    Measure(
+        "spearman_positive",
+        "Spearman's ρ with what speaks for the prediction",
+        "higher",
+        0.0,
+        1.0,
+        "The same, of ranks.",
+    ),
+)
 
 
 def pearson(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -34,14 +79,8 @@ def spearman(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return pearson(rankdata(maps, axis=1), rankdata(truth, axis=1))
 
 
-def agreement(
-    maps: np.ndarray,
-    contributions: np.ndarray,
-    predictions: np.ndarray,
-    signed: bool,
-    correlation: Correlation = pearson,
-) -> dict[str, np.ndarray]:
-    """Return the correlation of each sample's map with the truth it can show.
+def agreement(maps: np.ndarray, contributions: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how well each sample's map agrees with what is true of it, by each of :data:`MEASURES`.
 
     Parameters
     ----------
@@ -49,20 +88,20 @@ def agreement(
         (sample, input): relevance, and C.
     predictions : numpy.ndarray
         (sample,): what the network gives, of which only the sign counts.
-    signed : bool
-        Whether the method tells what speaks for from what speaks against.
-    correlation : callable
-        :func:`pearson` or :func:`spearman`.
 
     Returns
     -------
     dict
-        ``contributions`` of a signed method; ``absolute`` and ``positive`` of others: (sample,) each.
+        Word of a measure → (sample,).
     """
-    if signed:
-        return {SIGNED: correlation(maps, contributions)}
     sign = np.where(predictions < 0, -1.0, 1.0)[:, None]
+    pairs = {
+        "": (maps, contributions),
+        "_absolute": (np.abs(maps), np.abs(contributions)),
+        "_positive": (np.maximum(sign * maps, 0.0), np.maximum(sign * contributions, 0.0)),
+    }
     return {
-        ABSOLUTE: correlation(np.abs(maps), np.abs(contributions)),
-        POSITIVE: correlation(sign * maps, np.maximum(sign * contributions, 0.0)),
+        f"{name}{ending}": correlation(*pair)
+        for ending, pair in pairs.items()
+        for name, correlation in (("pearson", pearson), ("spearman", spearman))
     }

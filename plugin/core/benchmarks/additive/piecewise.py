@@ -77,6 +77,13 @@ class PiecewiseLinear:
             found[:, read] += each[:, function]
         return found
 
+    def bent_at_zero(self) -> PiecewiseLinear:
+        """Return functions that leave 0 as these do and bend nowhere else."""
+        each = np.arange(len(self.breaks))
+        below = self.slopes[each, (self.breaks < 0).sum(1)]
+        above = self.slopes[each, (self.breaks <= 0).sum(1)]
+        return PiecewiseLinear(np.zeros((len(each), 1)), np.stack([below, above], axis=1), self.inputs)
+
     def merged(self, groups: np.ndarray) -> PiecewiseLinear:
         """Return the same functions where inputs (input,) of one group are one and the same."""
         return PiecewiseLinear(self.breaks, self.slopes, groups[self.reads])

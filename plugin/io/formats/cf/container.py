@@ -204,6 +204,26 @@ class Container:
                 self._variables[name] = Variable(self, name, array)
         return self._variables[name]
 
+    def nested(self, path: str) -> Variable:
+        """Return an array of an inner group, by the names of the groups and its own with ``/`` between them.
+
+        Raises
+        ------
+        SceneError
+            There is none of this name, or it is damaged.
+        """
+        if path not in self._variables:
+            *groups, name = path.split("/")
+            with self.checked(f"has no array '{path}'"):
+                group = self._group
+                for inner in groups:
+                    group = group.OpenGroup(inner) if group is not None else None
+                array = group.OpenMDArray(name) if group is not None else None
+                if array is None:
+                    raise self.damaged(f"has no array '{path}'", "")
+                self._variables[path] = Variable(self, path, array)
+        return self._variables[path]
+
     def attributes_of(self, name: str) -> dict[str, Any]:
         """Return the attributes of an array; numbers, texts, or lists of them."""
         return self.variable(name).attributes
@@ -238,6 +258,13 @@ class Container:
     def text(self, name: str) -> str:
         """Return a global attribute as text, empty where there is none."""
         return as_text(self.attributes.get(name))
+
+    def whole_text(self, name: str) -> str:
+        """Return a global attribute of any length as it is stored, empty where there is none or it is no text."""
+        with self.checked(f"has an attribute '{name}' that cannot be read"):
+            attribute = self._group.GetAttribute(name)
+            value = None if attribute is None else attribute.Read()
+        return value if isinstance(value, str) else ""
 
     def warn(self, sentence: str, variable: str = "") -> None:
         """Note what a person should know, once; of several variables alike together.

@@ -21,7 +21,16 @@ from floelens.plugin.core.relevance.occlusion import coarse_reach
 from floelens.plugin.core.streaming.runner import Inputs, Runner
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import ModelError
-from floelens.plugin.networks.layers import BilinearUpsample, NearestUpsample, OneComponent, SamePool2d
+from floelens.plugin.networks.layers import (
+    UPSAMPLING,
+    BilinearUpsample,
+    FillUp,
+    FitTo,
+    NearestUpsample,
+    OneComponent,
+    ResizeTo,
+    SamePool2d,
+)
 from floelens.tests.plugin.core.tiny_networks import RATIO, TinyFusion, tiny_card
 from torch import nn
 from torch.nn import functional
@@ -74,6 +83,9 @@ LAYERS = {
     nn.AdaptiveAvgPool2d: [lambda: nn.AdaptiveAvgPool2d((4, 1))],
     NearestUpsample: [lambda: NearestUpsample(3)],
     BilinearUpsample: [lambda: BilinearUpsample(3), lambda: BilinearUpsample(2)],
+    FitTo: [FitTo, lambda: FitTo("reflect"), lambda: FitTo("replicate")],
+    FillUp: [lambda: FillUp(4), lambda: FillUp(5, "reflect"), lambda: FillUp(6)],
+    ResizeTo: [ResizeTo, lambda: ResizeTo("nearest"), lambda: ResizeTo(align_corners=True)],
     nn.Upsample: [
         lambda: nn.Upsample(scale_factor=3),
         lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
@@ -155,7 +167,7 @@ class Alone(nn.Module):
         self.layer = layer
 
     def forward(self, fine, coarse):
-        if isinstance(self.layer, (NearestUpsample, BilinearUpsample)):
+        if isinstance(self.layer, (*UPSAMPLING, FitTo, ResizeTo)):
             return self.layer(fine, coarse)
         return self.layer(fine)
 
@@ -172,7 +184,7 @@ def values_of(number=1, scale=1.0):
     return scale * torch.randn(SHAPE, generator=draw, dtype=torch.float64)
 
 
-SIZE = torch.zeros(1, 1, 11, 12, dtype=torch.float64)  # of the second input
+SIZE = torch.zeros(1, 1, 10, 11, dtype=torch.float64)  # of the second input
 
 
 def run(network, values):
@@ -327,17 +339,48 @@ def test_coarse_cells_act_no_further_than_their_reach():
     assert coarse_reach(Alone(nn.Tanh()), 5, RATIO) == 0  # no coarse input at all
 
 
-@pytest.mark.parametrize("layer", [nn.GroupNorm(2, 4), nn.LayerNorm(6), nn.InstanceNorm2d(4), nn.Softmax(1)])
-def test_a_layer_that_cannot_be_explained_says_why_in_every_explanation(layer):
+SLOPED = [nn.GroupNorm(2, 4), nn.LayerNorm(6), nn.InstanceNorm2d(4), nn.Softmax(1)]
+
+
+@pytest.mark.parametrize("layer", SLOPED)
+def test_a_layer_that_no_rule_shares_out_says_why_in_every_explanation(layer):
     network = Alone(layer.double().eval())
     kind = OF_LAYERS[type(layer)]
     with pytest.raises(ModelError, match=rf"'layer' of the kind {type(layer).__name__}") as backward:
-        LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64)).forward(values_of(), None)
+        LayerwiseBackward(traced(network), Rules(AlongEpsilon(0.1), torch.float64)).forward(values_of(), None)
     with pytest.raises(ModelError) as forward:
         SplitForward(network, torch.float64)
     assert str(backward.value) == str(forward.value)
-    assert str(backward.value).endswith(kind.mathematics.why)
+    assert kind.mathematics.why in str(backward.value)
+    assert "METHOD=gradient_x_input, integrated_gradients or smoothgrad" in str(backward.value)
     assert len(str(backward.value)) < 500
+
+
+def gated(x):
+    """A gate of each channel, as squeeze and excitation has it."""
+    return x * torch.sigmoid(functional.adaptive_avg_pool2d(x, 1))
+
+
+@pytest.mark.parametrize("make", [*(lambda layer=layer: layer for layer in SLOPED), lambda: gated])
+def test_gradients_need_no_rule_and_what_the_tangent_leaves_counts_as_a_bias(make):
+    network, values = network_of(make), values_of()
+    leaf = values.clone().requires_grad_()
+    output = run(network, leaf)
+    seeds = torch.randn(output.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    layerwise, leaks = LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64)), Leaks()
+    same(layerwise.forward(values.clone(), SIZE), output.detach())
+    found = layerwise.backward(seeds, leaks)[0]
+    same(found, torch.autograd.grad(output, leaf, seeds)[0])
+    biases = sum(sum(layers.values()) for layers in leaks.by_layer().values())
+    total = (seeds * output).sum().item()
+    assert (found * values).sum().item() + biases == pytest.approx(total, rel=1e-10, abs=1e-10)
+    for gates in (Whole(), Rescaled()):
+        if isinstance(gates, Rescaled):
+            gates.record()
+        with pytest.raises(ModelError, match="cannot be explained"):
+            LayerwiseBackward(traced(network), Rules(along_gradient, torch.float64, gates)).forward(
+                values, SIZE
+            )
 
 
 def test_an_unknown_layer_is_one_sentence_with_those_that_are_known():

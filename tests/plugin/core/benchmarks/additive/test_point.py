@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.plugin.core.benchmarks.additive.agreement import agreement, pearson, spearman
+from floelens.plugin.core.benchmarks.additive.agreement import MEASURES, agreement, pearson, spearman
 from floelens.plugin.core.benchmarks.additive.piecewise import PiecewiseLinear, drawn
 from floelens.plugin.core.benchmarks.additive.point import Points, merge
 from floelens.plugin.ground.errors import ParameterError
@@ -37,12 +37,14 @@ def test_a_contribution_is_the_integral_of_the_slope_from_zero():
 
 
 def test_the_target_is_the_mean_of_the_contributions_and_the_inputs_have_the_covariance():
-    points = Points(COVARIANCE, number=40_000)
-    inputs, truth = points.samples(0)
+    points = Points.drawn(COVARIANCE, seed=0)
+    inputs, truth = points.samples(0, 40_000)
     assert np.abs(truth.contributions.sum(1) / 3 - truth.target).max() < 1e-12
     np.testing.assert_allclose(np.cov(inputs.T), COVARIANCE, atol=0.05)
-    np.testing.assert_array_equal(inputs, points.samples(0)[0])
-    assert not np.array_equal(truth.contributions, points.samples(1)[1].contributions)
+    np.testing.assert_array_equal(inputs, points.samples(0, 40_000)[0])
+    assert not np.array_equal(truth.contributions, points.samples(1, 40_000)[1].contributions)
+    nothing = points.functions.contributions(np.zeros((1, 3)))
+    assert (nothing == 0).all()
 
 
 def test_break_points_and_slopes_are_drawn_with_the_covariance_of_the_inputs():
@@ -94,17 +96,19 @@ def test_correlations_are_those_of_scipy_and_of_a_constant_map_there_is_none():
         assert np.isnan(ours(np.full((6, 9), 0.1), truth)).all()
 
 
-def test_methods_without_sign_are_compared_with_what_speaks_for_the_prediction():
+def test_maps_are_compared_with_contributions_their_sizes_and_what_speaks_for_the_prediction():
     contributions = np.array([[2.0, -1.0, 0.5], [-3.0, 1.0, 0.2]])
     predictions = contributions.mean(1)  # positive, negative
     speaking = np.array([[2.0, 0.0, 0.5], [-3.0, 0.0, 0.0]])  # relevance adds up to the prediction
-    assert set(agreement(speaking, contributions, predictions, signed=True)) == {"contributions"}
-    found = agreement(speaking, contributions, predictions, signed=False)
-    np.testing.assert_allclose(found["positive"], 1)
-    assert (found["absolute"] < 1).all()
-    np.testing.assert_allclose(
-        agreement(np.abs(contributions), contributions, predictions, False)["absolute"], 1
-    )
+    found = agreement(speaking, contributions, predictions)
+    assert set(found) == {measure.word for measure in MEASURES}
+    np.testing.assert_allclose(found["pearson_positive"], 1)
+    np.testing.assert_allclose(found["spearman_positive"], 1)
+    assert (found["pearson_absolute"] < 1).all()
+    assert (found["pearson"] < 1).all()
+    signless = agreement(np.abs(contributions), contributions, predictions)
+    np.testing.assert_allclose(signless["pearson_absolute"], 1)
+    np.testing.assert_allclose(agreement(3 * contributions, contributions, predictions)["spearman"], 1)
 
 
 def test_the_published_function_of_sea_surface_temperature_is_read_in_the_order_of_its_cells(real_data):
@@ -120,7 +124,7 @@ def test_the_published_function_of_sea_surface_temperature_is_read_in_the_order_
     np.testing.assert_array_equal(found, np.roll(expected, 18, axis=1))
     smaller, groups = merge(covariance)
     assert len(smaller) == 459  # two of the 460 cells are one
-    inputs, truth = Points(smaller, PiecewiseLinear(breaks, slopes, groups), 3000).samples(0)
+    inputs, truth = Points(smaller, PiecewiseLinear(breaks, slopes, groups)).samples(0, 3000)
     design = np.concatenate([np.ones((3000, 1)), inputs], axis=1)
     off = truth.target - design @ np.linalg.lstsq(design, truth.target, rcond=None)[0]
     unexplained = (off**2).sum() / (3000 - 460) / truth.target.var()

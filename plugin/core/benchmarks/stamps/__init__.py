@@ -1,0 +1,1 @@
+"""Stamps: small known changes of SAR and radiometer images, and whether relevance lies on them."""

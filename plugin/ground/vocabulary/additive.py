@@ -1,0 +1,26 @@
+"""Words of the additive benchmark: where its samples come from, how much it does, and the methods that it judges."""
+
+from __future__ import annotations
+
+from .relevance_methods import METHODS
+from .settings import Setting
+from .words import Words
+
+GENERATORS: Words = {
+    "point": "normal inputs with a given covariance, the target a sum of piecewise linear functions of each",
+    "shapes": "images of squares and circles, the class the one that covers more",
+}
+ADDITIVE_SIZES: Words = {
+    "quick": "few samples, so that networks are less exact; less than a minute",
+    "full": "networks of R² 0.98 and more, and enough samples for narrow intervals; a quarter of an hour and more",
+}
+ADDITIVE_METHODS: Words = {word: method.help for word, method in METHODS.items()}
+TRAINING_SAMPLES = Setting(
+    "Training samples",
+    "GENERATOR=point: samples that the network is trained on. 0: 100,000 of SIZE=full, fewer of quick. More are drawn "
+    "anew in each pass.",
+    0,
+    0,
+    10_000_000,
+    "training samples",
+)

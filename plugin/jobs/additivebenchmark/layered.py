@@ -1,0 +1,285 @@
+"""Generators whose networks are made of layers of torch: *point* and *shapes*, and any other of one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...ground.errors import ParameterError
+from ...io.geometry.grid import Grid
+from ...io.rasters.writer import Band, Outputs
+from ...report.ranking.page import Condition, Example
+from ...report.styles.layers import diverging_style, sidecar
+from .study import Check, Part
+
+if TYPE_CHECKING:
+    from ...core.benchmarks.additive.conditions import Condition as NetworkCondition
+    from ...core.benchmarks.additive.conditions import Extent
+    from ...core.benchmarks.additive.generator import Generator
+    from ...core.benchmarks.additive.run import Result
+    from ...core.benchmarks.ranking import Measure
+
+TRUTH = "truth"
+ENOUGH = 0.98  # R² from which on a network stands for its target
+
+
+def extent_of(size: str, training_samples: int) -> Extent:
+    """Return how much is done; with more training samples the network takes as many steps."""
+    from ...core.benchmarks.additive.conditions import EXTENTS
+
+    extent = EXTENTS[size]
+    if not training_samples:
+        return extent
+    training = extent.training
+    epochs = max(1, round(training.epochs * training.samples / training_samples))
+    return replace(extent, training=replace(training, samples=training_samples, epochs=epochs))
+
+
+@dataclass(frozen=True)
+class LayeredStudy:
+    """A generator of one module.
+
+    Parameters
+    ----------
+    generator : Generator
+        Of the samples.
+    methods : tuple of str
+        Words of methods.
+    extent : Extent
+        How much is done.
+    seed : int
+        Of all that is drawn.
+    """
+
+    generator: Generator
+    methods: tuple[str, ...]
+    extent: Extent
+    seed: int
+
+    @property
+    def subject(self) -> str:
+        """The kind of its first network in the plural."""
+        return next(iter(self.conditions.values())).network
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the generator says of itself."""
+        return self.generator.facts
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """What methods are ranked by."""
+        from ...core.benchmarks.additive.run import MEASURES
+
+        return MEASURES
+
+    @cached_property
+    def conditions(self) -> Mapping[str, NetworkCondition]:
+        """The networks by their words; conditions that share a network train it once."""
+        return {condition.word: condition for condition in self.generator.conditions()}
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """The networks."""
+        return {word: condition.title for word, condition in self.conditions.items()}
+
+    @property
+    def no_raster(self) -> str:
+        """Why there is no grid to write maps on; empty where there is one."""
+        return "the inputs of this benchmark do not lie on the Earth"
+
+    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+        """Return which networks are too inexact to judge methods by."""
+        return tuple(
+            f"{self.parts[word]} explains {100 * part.facts['r_squared']:.1f} % of the variance of the target: part of "
+            "what its maps miss is the network's error, not the method's."
+            for word, part in parts.items()
+            if part.facts.get("r_squared", 1.0) < ENOUGH
+        )
+
+    def run(self, part: str, check: Check) -> Part:
+        """Train, explain and score one network."""
+        from ...core.benchmarks.additive.run import run_condition
+
+        condition = self.conditions[part]
+        result = run_condition(self.generator, condition, self.methods, self.extent, self.seed, check)
+        about = (*self.generator.about, *_sentences(result.facts))
+        numbers = {name: value for name, value in result.facts.items() if not isinstance(value, str)}
+        return Part(
+            (Condition(part, result.title, condition.network, about),),
+            result.judged,
+            numbers,
+            self.examples(result),
+            result.example,
+        )
+
+    def examples(self, result: Result) -> tuple[Example, ...]:
+        """Return maps of one sample for the report, where they make a picture."""
+        pictures = {word: self.plane(values) for word, values in result.example.items()}
+        truth = pictures.pop(TRUTH)
+        return (Example(f"{result.title}, one sample", truth, pictures),) if len(truth) > 1 else ()
+
+    def write(self, outputs: Outputs, path: str, parts: Mapping[str, Part], tags: dict[str, str]) -> None:
+        """Write truth, estimates and errors of one sample, of the first network, on the grid of :meth:`plane`."""
+        from ...core.benchmarks.additive.run import slopes
+
+        found = next(iter(parts.values())).arrays
+        truth = self.plane(found[TRUTH])
+        bands, planes = [Band(TRUTH, "target")], [truth]
+        for word, values in found.items():
+            if word == TRUTH:
+                continue
+            plane = self.plane(values)
+            bands.append(Band(word, "target per unit" if slopes(word) else "target"))
+            planes.append(plane)
+            if not slopes(word):
+                bands.append(Band(f"{word} error", "target"))
+                planes.append(plane - truth)
+        outputs.raster(path, self.raster_grid(), bands, tags=tags).write(np.stack(planes).astype(np.float32))
+        limit = float(np.nanpercentile(np.abs(truth), 99.5)) or 1.0
+        ends = ("lowers the target", "raises the target")
+        outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
+
+    def plane(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the inputs as a picture, (row, column)."""
+        return values
+
+    def raster_grid(self) -> Grid:
+        """Return the grid of pictures.
+
+        Raises
+        ------
+        ParameterError
+            There is none.
+        """
+        raise ParameterError(f"OUTPUT_RASTER cannot be written: {self.no_raster}. Leave it empty.")
+
+
+def _sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Return how a network learned and how well, in sentences."""
+    found = []
+    if "training" in facts:
+        found.append(f"Training: {facts['training']} ({facts['seconds']:g} s).")
+    if "truth" in facts:
+        found.append(f"Truth: {facts['truth']}.")
+    if "r_squared" in facts:
+        found.append(f"R² of held-out samples: {facts['r_squared']:.4f}.")
+    if "accuracy" in facts:
+        found.append(f"Accuracy on held-out samples: {facts['accuracy']:.3f}.")
+    return found
+
+
+@dataclass(frozen=True)
+class ShapesStudy(LayeredStudy):
+    """Squares against circles."""
+
+    @classmethod
+    def of(cls, methods: tuple[str, ...], extent: Extent, seed: int) -> ShapesStudy:
+        """Return the study of the published images."""
+        from ...core.benchmarks.additive.shapes import Shapes
+
+        return cls(Shapes(), methods, extent, seed)
+
+    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+        """Return the three named failures, each with the methods that show it."""
+        return tuple(
+            sentence for sentence in map(self._failure, _FAILURES, [parts] * len(_FAILURES)) if sentence
+        )
+
+    def _failure(self, failure: tuple[str, str, str, float, str], parts: Mapping[str, Part]) -> str:
+        measure, title, part, limit, says = failure
+        if part not in parts:
+            return ""
+        means = {
+            each.method: float(np.nanmean(each.scores[measure]))
+            for each in parts[part].judged
+            if not each.control and measure in each.scores and not np.isnan(each.scores[measure]).all()
+        }
+        failing = {word: mean for word, mean in sorted(means.items(), key=lambda row: row[1]) if mean < limit}
+        if not failing:
+            return f"{title}: no method shows it."
+        shown = ", ".join(f"{word} {100 * mean:.0f} %" for word, mean in failing.items())
+        return f"{title}: {says} {shown}."
+
+
+# Measure, name, part, below which value a method fails, and what the number is.
+_FAILURES = (
+    (
+        "smooth",
+        "Gradient shattering",
+        "shapes",
+        0.75,
+        "neighbouring pixels of one shape have one sign in only",
+    ),
+    ("against", "No sign", "shapes", 0.5, "of relevance on pixels that speak against is shown as such only"),
+    ("zero_seen", "Ignorance to zero input", "shapes_zero", 0.05, "on shapes whose pixels are zero lie only"),
+)
+
+
+_HIGH = ("gradient_x_input", "integrated_gradients", "lrp_0", "occlusion")
+_LOW = ("gradient", "smoothgrad")
+# What changes from one condition to the next, in sentences before the mean correlations.
+_CHANGES = {
+    "point": f"Published order (Mamalakis et al. 2022): {', '.join(_HIGH)} high, {' and '.join(_LOW)} near zero. Mean "
+    "correlation with the contributions here",
+    "point_exact": "The same without the error of training",
+    "point_exact_bent_at_zero": "The same again without bends away from zero, which belong to gates and not to inputs",
+    "point_published": "The network of others, against functions that were recovered from it",
+}
+
+
+def _means(part: Part, words: Sequence[str]) -> str:
+    """Return the mean correlation of methods with the contributions, as text."""
+    means = {each.method: float(np.nan_to_num(each.scores["pearson"]).mean()) for each in part.judged}
+    return ", ".join(f"{word} {means[word]:.2f}" for word in words if word in means)
+
+
+@dataclass(frozen=True)
+class PointStudy(LayeredStudy):
+    """Normal inputs and a sum of functions, on cells of the Earth or of channels.
+
+    Parameters
+    ----------
+    grid : Grid, optional
+        Of the cells; None: inputs are channels.
+    mask : numpy.ndarray, optional
+        (row, column), bool: the cells that are inputs.
+    groups : numpy.ndarray, optional
+        (cell,), int: the input that each cell is.
+    """
+
+    grid: Grid | None = None
+    mask: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+        """Return the published order beside ours, and what becomes of it as one condition after the other changes."""
+        found = list(super().notes(parts))
+        shown = [word for word in (*_HIGH, *_LOW) if word in self.methods]
+        for word, says in _CHANGES.items():
+            if word in parts and shown:
+                found.append(f"{says}: {_means(parts[word], shown)}.")
+        return tuple(found)
+
+    @property
+    def no_raster(self) -> str:
+        """Why there is no grid to write maps on; empty where there is one."""
+        return (
+            "" if self.grid is not None else "the inputs are the bands of COVARIANCE, not cells of the Earth"
+        )
+
+    def raster_grid(self) -> Grid:
+        """Return the grid of the cells."""
+        return self.grid if self.grid is not None else super().raster_grid()
+
+    def plane(self, values: np.ndarray) -> np.ndarray:
+        """Return one value an input on the cells; cells that are one input share it in equal parts."""
+        if self.mask is None or self.groups is None:
+            return values
+        plane = np.full(self.mask.shape, np.nan)
+        plane[self.mask] = (values.ravel() / np.bincount(self.groups))[self.groups]
+        return plane

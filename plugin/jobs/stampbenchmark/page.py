@@ -1,0 +1,241 @@
+"""What the stamp benchmark found, as the one report form of benchmarks takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...ground.vocabulary.stamps import MWR_OFFSET
+from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
+from ..common.rankings import ranked_methods
+
+if TYPE_CHECKING:
+    from ...core.benchmarks.ranking import Judged
+    from ...core.benchmarks.stamps.run import ClassifierResult
+    from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
+    from ...core.benchmarks.stamps.stamps import Stamp
+
+TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
+CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
+ON_SENSOR = MeasureFacts(
+    "on_sensor", "relevance on the stamp's sensor", "higher", None, 1.0,
+    "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
+)  # fmt: skip
+CORRELATION = MeasureFacts(
+    "sum_correlation", "r of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
+)  # fmt: skip
+SLOPE = MeasureFacts(
+    "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
+    "1 where the change of relevance adds up to the change of the logits; what is missing went to biases.",
+)  # fmt: skip
+CHANGED = MeasureFacts(
+    "logit_change", "Δf", "", None, None,
+    "Change of the summed logits by the stamp: where it is next to nothing, the network overlooks the stamp.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that a run found.
+
+    Parameters
+    ----------
+    classifiers : tuple of ClassifierResult
+        One a stamp.
+    changes : tuple of MethodChanges
+        One a method and stamp; none where no network of one's own was tried.
+    controls : tuple of Judged
+        Of the changes.
+    study : SceneStudy or None
+        What the changes were found on.
+    refused : mapping
+        Method → why it does not apply to that network.
+    """
+
+    classifiers: tuple[ClassifierResult, ...]
+    changes: tuple[MethodChanges, ...] = ()
+    controls: tuple[Judged, ...] = ()
+    study: SceneStudy | None = None
+    refused: Mapping[str, str] | None = None
+
+
+def stamp_page(
+    found: Found,
+    seed: int,
+    images: str,
+    scene: str,
+    model: str,
+    settings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    warnings: Sequence[str] = (),
+) -> RankingPage:
+    """Return the report.
+
+    Parameters
+    ----------
+    found : Found
+        What it is about.
+    seed : int
+        Of the resamples.
+    images, scene, model : str
+        Where the images come from, the scene that was stamped, and the network that maps it, in words.
+    settings, provenance : mapping
+        What was asked for, and versions.
+    warnings : sequence of str
+        About the scene.
+    """
+    from ...core.benchmarks.ranking import rankings
+    from ...core.benchmarks.stamps.run import MEASURES
+    from ...core.benchmarks.stamps.scene import SCENE_MEASURES, judged_changes
+
+    trained = [judged for result in found.classifiers for judged in result.judged]
+    changed = [*judged_changes(found.changes), *found.controls]
+    return RankingPage(
+        title="Stamps whose place is known",
+        subject=CLASSIFIERS if found.classifiers else f"networks like {model}",
+        conditions=(*_classifier_conditions(found, images), *_scene_conditions(found, scene, model)),
+        rankings=ranked_methods(
+            (*rankings(trained, MEASURES, seed), *rankings(changed, SCENE_MEASURES, seed))
+        ),
+        maps=(*_classifier_examples(found), *_scene_examples(found)),
+        facts=_facts(found),
+        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
+        other_scores=(*_on_sensor(found), *_agreements(found, seed)),
+        notes=(*_notes(found), *warnings),
+        settings=settings,
+        provenance=provenance,
+    )
+
+
+def described(stamp: Stamp) -> str:
+    """Return a stamp in words: ``bright point: hv + 12 dB, 1 x 1 pixels``."""
+    unit, grid = ("K", "cells") if stamp.word == MWR_OFFSET else ("dB", "pixels")
+    rows, cols = stamp.shape(False)
+    sign = "+" if stamp.change > 0 else "−"
+    return f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+
+
+def _classifier_conditions(found: Found, images: str) -> list[Condition]:
+    return [
+        Condition(
+            result.stamp.word,
+            f"classifier, {TITLES[result.stamp.word]}",
+            CLASSIFIERS,
+            (
+                f"{described(result.stamp)}. {images}",
+                f"The classifier tells {100 * result.accuracy:.3g} % of the held-out images right "
+                f"({100 * result.accuracy_training:.3g} % in training), after {result.passes} passes; "
+                f"only the {100 * result.recognised:.3g} % of stamped ones that it recognises are scored.",
+            ),
+        )
+        for result in found.classifiers
+    ]
+
+
+def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
+    if found.study is None:
+        return []
+    from ...core.benchmarks.stamps.scene import scene_condition
+
+    return [
+        Condition(
+            scene_condition(stamp.word),
+            f"{model}, {TITLES[stamp.word]}",
+            f"networks like {model}",
+            (
+                f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
+                "judged is the change of relevance from the scene as it is to the scene with the stamp.",
+            ),
+        )
+        for stamp in found.study.stamps
+    ]
+
+
+def _classifier_examples(found: Found) -> list[Example]:
+    return [
+        Example(
+            f"{TITLES[result.stamp.word]} in {result.stamp.names[0]}",
+            result.example.truth.astype(float),
+            {"(the image)": result.example.image, **result.example.maps},
+            "The image is in standard deviations from its training mean.",
+        )
+        for result in found.classifiers
+    ]
+
+
+def _scene_examples(found: Found) -> list[Example]:
+    """Return the change of relevance at the place where the logits change most."""
+    if found.study is None or not found.changes:
+        return []
+    examples = []
+    for stamp in found.study.stamps:
+        own = [each for each in found.changes if each.stamp == stamp.word]
+        if not own:
+            continue
+        at, channel = int(np.abs(own[0].logits).argmax()), stamp.channels[0]
+        truth = found.study.truth(stamp, found.study.places[at], found.study.masks(stamp)[at])[channel]
+        examples.append(
+            Example(
+                f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
+                truth.astype(float),
+                {each.method: each.relevance[at][channel] for each in own},
+                "At the place where the logits change most.",
+            )
+        )
+    return examples
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for result in found.classifiers:
+        title = TITLES[result.stamp.word]
+        facts[f"{title}: accuracy on held-out images"] = result.accuracy
+        facts[f"{title}: accuracy in training"] = result.accuracy_training
+        facts[f"{title}: held-out stamped images recognised"] = result.recognised
+        facts[f"{title}: constant maps"] = sum(result.constant.values())
+    return facts
+
+
+def _on_sensor(found: Found) -> list[OtherScore]:
+    return [
+        OtherScore(result.stamp.word, method, ON_SENSOR.word, share)
+        for result in found.classifiers
+        for method, share in result.on_sensor.items()
+    ]
+
+
+def _agreements(found: Found, seed: int) -> list[OtherScore]:
+    from ...core.benchmarks.ranking import mean_intervals
+    from ...core.benchmarks.stamps.scene import scene_condition
+
+    scores = []
+    for each in found.changes:
+        condition = scene_condition(each.stamp)
+        for word, (value, low, high) in each.agreement(seed).items():
+            scores.append(OtherScore(condition, each.method, word, value, low, high))
+        low, high = (float(ends[0]) for ends in mean_intervals(each.logits[:, None], seed))
+        scores.append(OtherScore(condition, each.method, CHANGED.word, float(each.logits.mean()), low, high))
+    return scores
+
+
+def _notes(found: Found) -> list[str]:
+    notes = []
+    for result in found.classifiers:
+        notes += [
+            f"{TITLES[result.stamp.word]}: {number} of the maps of {method} are constant and have no distance; each "
+            "counts as √2, a map that tells nothing."
+            for method, number in result.constant.items()
+        ]
+        notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
+    notes += [
+        f"{TITLES[each.stamp]}: {each.method} does not change at {each.constant} of {len(each.logits)} places; each "
+        "counts as √2, a map that tells nothing."
+        for each in found.changes
+        if each.constant
+    ]
+    notes += [f"{method} was left out: {why}" for method, why in (found.refused or {}).items()]
+    return list(dict.fromkeys(notes))

@@ -1,0 +1,123 @@
+"""What a stamp changes in a scene is, for a linear network, the stamp itself; sums and places are right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from floelens.plugin.core.benchmarks.stamps.places import places_of
+from floelens.plugin.core.benchmarks.stamps.scene import SceneStudy, method_of
+from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
+from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
+from floelens.plugin.core.streaming.runner import Runner
+from floelens.plugin.core.target.target import Target
+from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.window import Window
+from floelens.tests.plugin.core.tiny_networks import (
+    RADIUS,
+    LinearFusion,
+    ListSink,
+    TinyFusion,
+    tiny_card,
+    tiny_scene,
+)
+
+WORDS = "bright_point", "dark_lead", "mwr_offset"
+
+
+def study_of(network, target: Target, number: int = 4, rows: int = 150, cols: int = 160) -> SceneStudy:
+    runner = Runner(tiny_card(), network, "cpu", "float64")
+    source = tiny_scene(rows, cols, gaps=False)
+    stamps = tuple(Stamp.of(word, runner.card, StampSettings()) for word in WORDS)
+    places = places_of(runner, source, source.window, stamps, number, 3)
+    return SceneStudy(runner, source, target, stamps, "random", places, 3)
+
+
+def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of_the_logit():
+    study = study_of(LinearFusion(), Target("concentration"))
+    for each in study.method_changes(
+        "gradient_x_input", method_of("gradient_x_input", 2, 2, 0), lambda _: None
+    ):
+        assert each.scores["mass"] == pytest.approx(1.0, abs=1e-9)
+        assert each.scores["within_field"] == pytest.approx(1.0, abs=1e-9)
+        assert each.scores["overlap"] == pytest.approx(1.0)
+        assert each.scores["mismatch"] == pytest.approx(0.0, abs=1e-9)
+        assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
+        if np.ptp(each.logits) > 1e-6:
+            (correlation, *_), (slope, *_) = each.agreement(0).values()
+            assert (correlation, slope) == pytest.approx((1.0, 1.0), abs=1e-6)
+
+
+def map_of_the_scene(study: SceneStudy, source, method, place) -> np.ndarray:
+    """Return the map of a scene whose logits at a place are explained, over what is seen there."""
+
+    def region(window: Window) -> np.ndarray:
+        mask = np.zeros((window.rows, window.cols), bool)
+        shared = window.intersection(place.tile.output)
+        mask[shared.slices(window)] = not shared.empty
+        return mask
+
+    target = replace(study.target, region=region)
+    plan = plan_relevance(study.runner, source, source.window, method, 512)
+    sink = ListSink()
+    run_relevance(study.runner, source, plan, target, method, sink, Silent())
+    return sink.values[(slice(None), *place.seen.slices())]
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "gradient", "occlusion"])
+def test_the_change_is_the_map_of_the_stamped_scene_minus_that_of_the_scene(name):
+    study = study_of(TinyFusion(), Target("concentration"), number=3)
+    stamp, place, mask = study.stamps[0], study.places[1], study.masks(study.stamps[0])[1]
+    method = replace(method_of(name, 8, 2, 0), patch=20)
+    changes = study.method_changes(name, method, lambda _: None)[0]
+    stamped = tiny_scene(150, 160, gaps=False)
+    where = np.argwhere(study.truth(stamp, place, mask))
+    assert len(where) == 1
+    channel, row, col = where[0]
+    stamped.fine[channel, row + place.seen.row, col + place.seen.col] += stamp.change
+    after, before = (map_of_the_scene(study, each, method, place) for each in (stamped, study.source))
+    scale = np.abs(after).max()
+    np.testing.assert_allclose(changes.relevance[1], after - before, atol=1e-6 * scale)
+    assert np.abs(after - before).max() > 1e-3 * scale
+    if name == "gradient":
+        assert "mismatch" not in changes.scores
+        assert changes.agreement(0) == {}
+    else:
+        off = np.abs(changes.relevance_sums - changes.logits)
+        expected = off / (np.abs(changes.relevance_sums) + np.abs(changes.logits))
+        assert changes.scores["mismatch"] == pytest.approx(expected)
+        assert name == "occlusion" or expected.max() < 0.2
+
+
+def test_places_lie_in_the_region_apart_from_each_other_and_away_from_gaps():
+    source = tiny_scene(220, 230, gaps=False)
+    source.valid[:60] = False
+    runner = Runner(tiny_card(), TinyFusion(), "cpu", "float64")
+    region = Window(0, 0, 220, 200)
+    stamps = [Stamp.of("dark_lead", runner.card, StampSettings())]
+    places = places_of(runner, source, region, stamps, 50, 0)
+    assert len(places) > 3
+    taken = np.zeros((220, 230), int)
+    for place in places:
+        assert place.core.intersection(region) == place.core
+        assert source.valid[place.tile.output.slices()].all()
+        assert place.seen.rows >= place.core.rows + 2 * RADIUS
+        taken[place.seen.slices()] += 1
+    assert taken.max() == 1
+    assert not taken[:, 200:].any()
+    source.valid[:] = False
+    with pytest.raises(SceneError, match="room for 0 stamps"):
+        places_of(runner, source, region, stamps, 5, 0)
+
+
+def test_a_cells_change_is_shared_out_to_its_pixels():
+    study = study_of(TinyFusion(), Target("concentration"), number=3)
+    stamp, place = study.stamps[2], study.places[0]
+    cells = place.seen.coarser(4)
+    values = np.random.default_rng(0).standard_normal((3, cells.rows, cells.cols))
+    pixels = study.by_pixel(stamp, place, values)
+    assert pixels.shape == (place.seen.rows, place.seen.cols)
+    assert pixels[0, 0] == pytest.approx(values[:, 0, 0].sum() / 16)
+    assert pixels[5, 9] == pytest.approx(values[:, 1, 2].sum() / 16)
