@@ -74,6 +74,25 @@ class Forward(Protocol):
 
 
 @dataclass(frozen=True)
+class GradientCrop:
+    """A tile inside a scene of which the gradients are right, for given gradients of its logits, but for its margin.
+
+    Logits near the sides of the tile are wrong; what they add to the gradients is right all the same, since the network
+    is linear behind the last gate.
+
+    Parameters
+    ----------
+    margin : int
+        Pixels along the sides of the tile at which gradients are wrong.
+    least_side : int
+        Of the tile, in pixels; it touches no edge of the scene.
+    """
+
+    margin: int
+    least_side: int
+
+
+@dataclass(frozen=True)
 class FastPaths:
     """What an architecture computes faster than by its definition, for one network in one type of numbers.
 
@@ -97,6 +116,8 @@ class FastPaths:
         How many rows it computes at a time; 0 where it takes all at once.
     bands_at_once : callable
         ``bands_at_once(rows)``: how many bands of a window of so many rows it computes at the same time.
+    gradient_crop : GradientCrop, optional
+        When the gradient at a pixel does not depend on what lies farther away than gates look. None: never.
     release : callable
         Gives back the memory that it keeps from one pass to the next.
     """
@@ -109,6 +130,7 @@ class FastPaths:
     gated: GatedPass | None = None
     band_rows: int = 0
     bands_at_once: Callable[[int], int] = lambda _rows: 1
+    gradient_crop: GradientCrop | None = None
     release: Callable[[], None] = lambda: None
 
 

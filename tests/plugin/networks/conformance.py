@@ -51,6 +51,8 @@ def assert_architecture_conforms(name: str) -> None:
             forward=lambda fine, coarse, _edges=None, module=module: module(fine, coarse)
         )
         assert_conforms(module, paths, fine, coarse, 1e-10)
+        if paths.gradient_crop is not None:
+            assert_crop_conforms(paths, (len(card.fine_channels), len(card.coarse_channels)), card.ratio)
 
 
 def assert_conforms(
@@ -96,6 +98,35 @@ def assert_conforms(
         layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
         for layer in module.modules()
     )
+
+
+def assert_crop_conforms(paths: FastPaths, channels: tuple[int, int], ratio: int) -> None:
+    """Assert that gradients in a tile inside a scene are right as far inside as an architecture says.
+
+    Parameters
+    ----------
+    paths : FastPaths
+        In float64.
+    channels : tuple of int
+        Fine and coarse ones.
+    ratio : int
+        Pixels along a cell.
+    """
+    crop, margin = paths.gradient_crop, 8 * ratio
+    side = -(-max(crop.least_side, 2 * crop.margin + ratio) // ratio) * ratio
+    fine, coarse = random_inputs(side + 2 * margin, side + 2 * margin, ratio, channels=channels)
+    whole, backward = paths.gradient(fine, coarse)
+    inner = (..., slice(margin, -margin), slice(margin, -margin))
+    seeds = torch.zeros_like(whole)
+    seeds[inner] = torch.randn(
+        whole[inner].shape, generator=torch.Generator().manual_seed(5), dtype=whole.dtype
+    )
+    expected = backward(seeds)[0][inner].clone()
+    cells = (..., slice(8, -8), slice(8, -8))
+    found = paths.gradient(fine[inner], coarse[cells], (False,) * 4)[1](seeds[inner])[0]
+    right = (..., slice(crop.margin, -crop.margin), slice(crop.margin, -crop.margin))
+    assert gap(found[right], expected[right]) < 1e-10
+    assert gap(found, expected) > 1e-6  # the margin is needed
 
 
 def _assert_explained(module, fine, coarse) -> None:

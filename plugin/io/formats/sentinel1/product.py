@@ -101,7 +101,7 @@ def read_manifest(store: Store) -> Manifest:
     images = [name for name in files if schema.get(name) == "s1Level1MeasurementSchema"]
     if not 1 <= len(images) <= len(POLARISATIONS):
         raise root.error(f"names {len(images)} measurements")
-    found = []
+    measurements = []
     for image in images:
         parts = []
         for part in ("product", "calibration", "noise"):
@@ -111,8 +111,8 @@ def read_manifest(store: Store) -> Manifest:
                     f"{store.source} has no {what} for {files[image]}. Download the whole product again."
                 )
             parts.append(files[part + image])
-        found.append(ImageFiles(files[image], *parts))
-    return Manifest(kind.upper(), ipf, tuple(found))
+        measurements.append(ImageFiles(files[image], *parts))
+    return Manifest(kind.upper(), ipf, tuple(measurements))
 
 
 def open_sentinel1(path: str, options: ImportOptions) -> Product:
@@ -281,27 +281,27 @@ def _found(
 def _warnings(
     store: Store, manifest: Manifest, annotations: list[Annotation], noises: list[Noise]
 ) -> list[str]:
-    found = []
+    texts = []
     for annotation, noise in zip(annotations, noises):
         if annotation.noise_removed:
-            found.append(
+            texts.append(
                 f"{store.name} has its thermal noise removed from {annotation.polarisation} already: "
                 "nothing was subtracted."
             )
         elif noise.empty:
-            found.append(
+            texts.append(
                 f"The noise table of {annotation.polarisation} in {store.name} holds zeros only: "
                 "nothing was subtracted."
             )
     if manifest.ipf and manifest.ipf < "002.50":
-        found.append(
+        texts.append(
             f"{store.name} was made by IPF {manifest.ipf}: noise tables before 002.50 are not to scale, "
             "so that thermal noise is hardly subtracted. Download the reprocessed product."
         )
     missing = [name for name in ("hh", "hv") if name not in [a.polarisation for a in annotations]]
     if missing:
-        found.append(
+        texts.append(
             f"{store.name} has no {' and no '.join(name.upper() for name in missing)}: "
             "networks that read these channels cannot run on it."
         )
-    return found
+    return texts

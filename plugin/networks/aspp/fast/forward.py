@@ -46,6 +46,8 @@ class FastAspp(AsppWeights):
     dtype : torch.dtype
         float64, float32 or bfloat16. In bfloat16 the first convolution, the coarse channels and the sum of the
         groups stay in float32, and so are the logits.
+    exact : int
+        How many of the first convolutions stay in float32: which gates open is decided there first of all.
     """
 
     def shares(self, rows: int | Band) -> list[Band]:
@@ -100,7 +102,7 @@ class FastAspp(AsppWeights):
                         if recorded:
                             rolling.take(new, self._layer(name, values, own, sides))
                         else:
-                            room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
+                            room = rolling.room(new, self.filters[name].outputs, fine, self.put_out_in[name])
                             self._layer(name, values, own, sides, room)
                     mine = new.inside(share)
                     if name in kept and mine:
@@ -121,7 +123,8 @@ class FastAspp(AsppWeights):
         kept = {}
         for name in ("conv2", "conv6"):
             shape = 1, self.filters[name].outputs, *fine.shape[2:]
-            kept[name] = fine.new_empty(shape, dtype=self.dtype).contiguous(memory_format=self.memory_format)
+            empty = fine.new_empty(shape, dtype=self.put_out_in[name])
+            kept[name] = empty.contiguous(memory_format=self.memory_format)
         self._keep(fine, edges, kept)
         return kept["conv2"], kept["conv6"]
 
@@ -133,7 +136,7 @@ class FastAspp(AsppWeights):
         if norm in self.merged and out is not None:
             return self._merged(name, values, own, edges, out)
         values = values if norm is None else self.normalised(norm, values)
-        return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
+        return self.filters[name](values, relu=True, rows=own, out=out).to(self.put_out_in[name])
 
     def before_relu(
         self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
