@@ -112,15 +112,18 @@ class LayerCut:
         joins = {user for node in self._nodes for user in node.users}
         join = next(iter(joins))
         ends = output_convolution(self.runner.module)
-        plain = join.op == "call_function" and join.target in (torch.cat, torch.concat) and ends is not None
-        if len(joins) > 1 or not plain or {str(user.target) for user in join.users} != {*ends.names}:
+        plain = join.op == "call_function" and join.target in (torch.cat, torch.concat)
+        if ends is None or not plain or len(joins) > 1:
+            return []
+        if {str(user.target) for user in join.users} != {*ends.names}:
             return []
         with torch.no_grad():
             _, kept = self._before(probe_inputs(self.runner, 1))
         own = dict(zip(self._nodes, (part.channels for part in self.shape.layers)))
         columns, start = {}, 0
         for node in join.all_input_nodes:
-            number = own.get(node) or kept[node].shape[1]
+            others = kept.get(node)
+            number = own.get(node) or (others.shape[1] if isinstance(others, torch.Tensor) else 0)
             columns[node] = range(start, start + number)
             start += number
         return [column for node in self._nodes for column in columns[node]]
