@@ -123,17 +123,7 @@ def propose_graph(
         f"A network of {len(graph.nodes)} layers with {graph.fine} fine and {graph.coarse} coarse channels, "
         f"{graph.channels} outputs and {count:,} parameters."
     )
-    made = tuple(told.card.get("heads", heads))
-    outputs = sum(head.outputs for head in made)
-    if not made:
-        findings.needed.append(
-            f"CARD: heads with their kind (sigmoid, softmax, linear) and classes, {graph.channels} outputs together."
-        )
-    elif outputs != graph.channels:
-        raise ModelError(
-            f"The heads {listed(head.name for head in made)} have {outputs} outputs, but the network has "
-            f"{graph.channels}. Correct them in CARD."
-        )
+    made = _heads_of(graph, told, findings, heads)
     if findings.needed or inputs.channels is None:
         return Proposal(word, findings, None, {}, count)
     module = build(graph)
@@ -165,3 +155,27 @@ def propose_graph(
     stride = shape.alignment // math.gcd(shape.alignment, card.ratio)
     radius = field.radius + stride - 1 + shape.beyond_field
     return Proposal(word, findings, replace(card, receptive_field_radius=radius), tensors, count)
+
+
+def _heads_of(
+    graph: GraphSpec, told: Told, findings: Findings, published: Sequence[Head]
+) -> tuple[Head, ...]:
+    """Return the heads by hand, or those published.
+
+    Raises
+    ------
+    ModelError
+        If they have another number of outputs than the graph.
+    """
+    made = tuple(told.card.get("heads", published))
+    outputs = sum(head.outputs for head in made)
+    if not made:
+        findings.needed.append(
+            f"CARD: heads with their kind (sigmoid, softmax, linear) and classes, {graph.channels} outputs together."
+        )
+    elif outputs != graph.channels:
+        raise ModelError(
+            f"The heads {listed(head.name for head in made)} have {outputs} outputs, but the network has "
+            f"{graph.channels}. Correct them in CARD."
+        )
+    return made
