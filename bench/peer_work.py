@@ -296,7 +296,7 @@ def artifacts(task: dict, card, module) -> dict:
         stop = clocks()
     pixels = sum(window.rows * window.cols for window in result.windows)
     done = finished(task, start, stop, pixels, scene_window(scene), None)
-    return done | {"passes": result.passes, "windows": len(result.windows)}
+    return done | {"passes": result.counts.passes, "windows": len(result.windows)}
 
 
 def finished(

@@ -64,8 +64,23 @@ EXIT_STATUS = pytest.StashKey[int]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep the result for :func:`pytest_unconfigure`."""
+    """Keep the result for :func:`pytest_unconfigure`; save what a worker has measured."""
     session.config.stash[EXIT_STATUS] = int(exitstatus)
+    if hasattr(session.config, "workerinput"):
+        save_coverage()
+
+
+def save_coverage() -> None:
+    """Write the coverage that this process has measured, if any, and measure no more.
+
+    By itself coverage writes it when the interpreter ends. A worker in which QGIS ran may not come so far: Qt can end
+    it first, and pytest-xdist kills a worker that takes more than ten seconds.
+    """
+    measuring = sys.modules.get("coverage")
+    measured = measuring.Coverage.current() if measuring is not None else None
+    if measured is not None:
+        measured.stop()
+        measured.save()
 
 
 @pytest.hookimpl(trylast=True)

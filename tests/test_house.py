@@ -262,7 +262,7 @@ NAMED = re.compile(
     r"`((?:plugin|models|tests|tools|bench|docs|resources|core|io|jobs|report|algorithms)/[\w./]+)`"
 )
 EXAMPLE = re.compile(
-    r"/(test_)?(unet|bandmeans|toy|stamps(benchmark)?)\b|unet_architecture"
+    r"/(test_)?(unet|bandmeans|toy|crosses(benchmark)?)\b|unet_architecture"
 )  # what the how-tos add
 LINKED = re.compile(r"\]\((?!http)([\w./-]+)\)")
 

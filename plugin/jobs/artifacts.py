@@ -19,7 +19,6 @@ from ..io.scene.reader import Scene
 from ..networks.card import ModelCard
 from ..report.artifacts.report import (
     ArtifactReport,
-    RadiometryFacts,
     TestRow,
     WindowPicture,
     artifact_csv,
@@ -40,7 +39,6 @@ from .common.settings import ClassChoice, ReportPaths, SceneJob
 
 if TYPE_CHECKING:
     from ..core.artifacts.scene import ArtifactResult
-    from ..core.artifacts.sensors import Totals
     from ..core.relevance.methods import Method
     from ..core.target.target import Seeding
 
@@ -150,9 +148,9 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
             "VERDICT": summary(page)[0],
             "PIXELS": int(totals.pixels),
             "ARTIFACTS_FOUND": sum(row.verdict in (ARTIFACT, UNTRAINED) for row in page.rows),
-            "ARTIFACT_SHARE": page.artifact_share,
-            "FACT_SHARE": page.fact_share,
-            "PASSES": float(result.passes),
+            "ARTIFACT_SHARE": page.sar.artifact_share,
+            "FACT_SHARE": page.sar.fact_share,
+            "PASSES": float(result.counts.passes),
         }
 
     def _tags(
@@ -274,22 +272,13 @@ def _page(
         unit=result.method.facts.short_unit,
         rows=tuple(rows),
         pictures=tuple(pictures),
-        windows=len(result.windows),
-        sampled=result.share,
-        pixels=totals.pixels,
-        repeats=job.repeats,
-        passes=result.passes,
-        artifact_share=_artifact_share(totals),
-        fact_share=totals.significant / (totals.absolute or 1.0),
+        counts=result.counts,
+        sar=totals.shares,
         sums=sums,
         limit=limit,
         not_tried=tuple(word for word in TESTS if word not in job.tests),
         region=_polygons(job.aoi),
-        radiometry=RadiometryFacts(
-            _artifact_share(cells), cells.significant / (cells.absolute or 1.0), cells.pixels
-        )
-        if cells.pixels
-        else None,
+        radiometry=cells.shares if cells.pixels else None,
         provenance=tags,
         warnings=(
             *scene.warnings,
@@ -297,11 +286,6 @@ def _page(
             *smooth_windows(cells.smooth_windows, cells.windows, "radiometry"),
         ),
     )
-
-
-def _artifact_share(totals: Totals) -> float:
-    whole = totals.absolute_artifact + totals.absolute_corrected
-    return totals.absolute_artifact / whole if whole else 0.0
 
 
 def _picture(values: np.ndarray, side: int = 128) -> np.ndarray:

@@ -9,7 +9,7 @@ faster (:class:`FastPaths`); a conformance test holds each of these equal to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,22 @@ class ForwardPass(Protocol):
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ...
     ) -> tuple[torch.Tensor, Backward]:
         """Return the logits and the backward pass."""
+
+
+class FeaturePass(Protocol):
+    """A forward pass that keeps what one layer inside puts out, and its backward pass to that layer."""
+
+    @property
+    def layers(self) -> Collection[str]:
+        """The layers, by the names of the definition."""
+
+    def __call__(
+        self, layer: str, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ...
+    ) -> tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """Return the logits, the layer's output, and what makes its gradient of that of the logits.
+
+        All may change with the next forward pass.
+        """
 
 
 class SecantPass(Protocol):
@@ -74,6 +90,25 @@ class Forward(Protocol):
 
 
 @dataclass(frozen=True)
+class GradientCrop:
+    """A tile inside a scene of which the gradients are right, for given gradients of its logits, but for its margin.
+
+    Logits near the sides of the tile are wrong; what they add to the gradients is right all the same, since the network
+    is linear behind the last gate.
+
+    Parameters
+    ----------
+    margin : int
+        Pixels along the sides of the tile at which gradients are wrong.
+    least_side : int
+        Of the tile, in pixels; it touches no edge of the scene.
+    """
+
+    margin: int
+    least_side: int
+
+
+@dataclass(frozen=True)
 class FastPaths:
     """What an architecture computes faster than by its definition, for one network in one type of numbers.
 
@@ -85,6 +120,15 @@ class FastPaths:
         The logits, in the type of the inputs or float32; it casts its inputs by itself.
     components : callable, optional
         ``components(fine, coarse)``: the inputs of the output convolution, (sample, component, row, column).
+    component_bands : callable, optional
+        ``component_bands(fine, coarse, edges)`` yields slices of rows, from top to bottom, and the components of these
+        rows.
+    inner : callable, optional
+        ``inner(fine, coarse, edges)``: outputs of `inner_layers`, by these names.
+    inner_layers : tuple of str
+        Layers inside, by the names of the definition.
+    features : FeaturePass, optional
+        For class activation maps of a layer inside.
     gradient : ForwardPass, optional
         The backward pass is the vector-Jacobian product.
     secants : SecantPass, optional
@@ -97,18 +141,25 @@ class FastPaths:
         How many rows it computes at a time; 0 where it takes all at once.
     bands_at_once : callable
         ``bands_at_once(rows)``: how many bands of a window of so many rows it computes at the same time.
+    gradient_crop : GradientCrop, optional
+        When the gradient at a pixel does not depend on what lies farther away than gates look. None: never.
     release : callable
         Gives back the memory that it keeps from one pass to the next.
     """
 
     forward: Forward
     components: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None
+    component_bands: Callable[..., Iterator[tuple[slice, torch.Tensor]]] | None = None
+    inner: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    inner_layers: tuple[str, ...] = ()
+    features: FeaturePass | None = None
     gradient: ForwardPass | None = None
     secants: SecantPass | None = None
     lrp_epsilon: Callable[[float], ForwardPass] | None = None
     gated: GatedPass | None = None
     band_rows: int = 0
     bands_at_once: Callable[[int], int] = lambda _rows: 1
+    gradient_crop: GradientCrop | None = None
     release: Callable[[], None] = lambda: None
 
 

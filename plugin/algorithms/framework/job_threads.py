@@ -9,6 +9,7 @@ which waits and serves (:class:`Caller`).
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -102,6 +103,7 @@ class JobThreads:
         caller = Caller()
         if getattr(self._own, "caller", None) is not None:
             return work(self._own.caller)
+        work = _with_threads_of_torch(work)
         with self._lock:
             tasks = self._idle.pop() if self._idle else None
         if tasks is None:
@@ -138,6 +140,22 @@ class JobThreads:
             del caller, outcome  # nothing of a job stays with the thread
             if over:
                 return
+
+
+def _with_threads_of_torch(work: Callable[[Caller], Result]) -> Callable[[Caller], Result]:
+    """Return the work with as many threads of torch as the calling thread has.
+
+    By itself a new thread gets the number that was set last in any other: that of a single core, where a worker set it.
+    """
+    torch = sys.modules.get("torch")  # not imported for this: a job may do without
+    number = torch.get_num_threads() if torch is not None else None
+
+    def run(caller: Caller) -> Result:
+        if torch is not None and torch.get_num_threads() != number:
+            torch.set_num_threads(number)
+        return work(caller)
+
+    return run
 
 
 def _outcome(function: Callable, *arguments: object) -> tuple[bool, object]:

@@ -5,7 +5,8 @@ none: the border would begin and end at windows. All windows of a side share one
 window to window with what the network answers there; by least squares over the windows the profile is split into a
 part in proportion to the level of the mean null map and one in proportion to the null maps' size.
 
-The pooled border is significant, and shrunk, by comparison with the borders pooled of moved maps (:mod:`.structure`).
+The pooled border is significant, and shrunk, by comparison with the borders pooled of the replicates
+(:mod:`.structure`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .decomposition import Place
 from .significance import LEVEL, rank_p
-from .structure import Borders, Place, Structure
+from .structure import Borders, Structure
 
 # Windows at edges whose borders are pooled at most; on each side about a quarter of them.
 MOST_WINDOWS = 12
@@ -38,13 +40,13 @@ class BorderPool:
         """Return the pooled profiles; None without a window at an edge."""
         if not self._windows:
             return None
-        found = [self._fit(which) for which in (0, 1)]
-        return Borders((found[0][0], found[1][0]), np.array([found[0][1], found[1][1]]))
+        fits = [self._fit(which) for which in (0, 1)]
+        return Borders((fits[0][0], fits[1][0]), np.array([fits[0][1], fits[1][1]]))
 
     def _fit(self, which: int) -> tuple[dict[int, np.ndarray], float]:
         """Return the coefficients by side, and what is kept."""
-        replicates = min(len(structure.moved_profiles) for _, structure in self._windows)
-        squares = np.zeros(1 + replicates)
+        sets = min(len(p) for _, structure in self._windows for p in structure.profiles[which].values())
+        squares = np.zeros(sets)
         coefficients = {}
         for side in range(4):
             at = [(place, structure) for place, structure in self._windows if side in place.distances]
@@ -55,20 +57,13 @@ class BorderPool:
                 units[:, 0] = 0.0
             inverse = np.linalg.pinv(units, rcond=SMALLEST_DIRECTION)
             counts = np.array([np.bincount(p.distances[side].ravel(), minlength=p.radius + 1) for p, _ in at])
-            for number in range(1 + replicates):
-                profiles = np.array([_profile(structure, which, side, number) for _, structure in at])
+            for number in range(sets):
+                profiles = np.array([structure.profiles[which][side][number] for _, structure in at])
                 fitted = inverse @ profiles
                 squares[number] += float((counts * (units @ fitted) ** 2).sum())
                 if number == 0:
                     coefficients[side] = fitted
         return coefficients, _kept(squares)
-
-
-def _profile(structure: Structure, which: int, side: int, number: int) -> np.ndarray:
-    """Return a window's own profile at a side: the observed one (0) or that of a replicate (from 1)."""
-    if number == 0:
-        return (structure.signed, structure.magnitude)[which].profiles[side]
-    return structure.moved_profiles[number - 1][which][side]
 
 
 def _kept(squares: Sequence[float] | np.ndarray) -> float:

@@ -100,9 +100,9 @@ def translation(
         return None
     differences = []
     for offset in OFFSETS:
-        found = mapper.relevance(moved(flat, offset), core)
+        of_moved = mapper.relevance(moved(flat, offset), core)
         # The map of the scene, moved along: both in the places of the network.
-        differences.append((found - _moved_map(base, offset))[within][here])
+        differences.append((of_moved - _moved_map(base, offset))[within][here])
     size = float(np.mean([np.nansum(np.abs(d)) for d in differences]))
     total = float(np.nansum(np.abs(base[within][here])))
     if size <= UNCHANGED * total:
@@ -136,7 +136,7 @@ def _cropped_products(first: np.ndarray, second: np.ndarray, replicates: int, ra
     # Never the same place of both: whatever stays in place is there again.
     other = (one + random.integers(1, places, replicates)) % places
     middle = (room // 2) * (room + 2)
-    found = np.zeros((1 + replicates, 2))
+    correlations = np.zeros((1 + replicates, 2))
     for column, maps in enumerate(((first, second), (np.abs(first), np.abs(second)))):
         for row, (a, b) in enumerate(zip([middle, *one], [middle, *other])):
             crops = []
@@ -145,8 +145,8 @@ def _cropped_products(first: np.ndarray, second: np.ndarray, replicates: int, ra
                 crop = values[top : top + rows - room, left : left + cols - room]
                 crops.append(crop - crop.mean())
             size = np.sqrt((crops[0] ** 2).sum() * (crops[1] ** 2).sum())
-            found[row, column] = (crops[0] * crops[1]).sum() / size if size > 0 else 0.0
-    return found
+            correlations[row, column] = (crops[0] * crops[1]).sum() / size if size > 0 else 0.0
+    return correlations
 
 
 def _moved_products(first: np.ndarray, second: np.ndarray, replicates: int, random) -> np.ndarray:
@@ -154,7 +154,7 @@ def _moved_products(first: np.ndarray, second: np.ndarray, replicates: int, rand
     pairs = [(first - first.mean(), second - second.mean())]
     sizes = np.abs(first), np.abs(second)
     pairs.append((sizes[0] - sizes[0].mean(), sizes[1] - sizes[1].mean()))
-    found = np.zeros((1 + replicates, 2))
+    correlations = np.zeros((1 + replicates, 2))
     rows, cols = first.shape
     offsets = [(0, 0), *zip(random.integers(0, rows, replicates), random.integers(0, cols, replicates))]
     for column, (a, b) in enumerate(pairs):
@@ -163,8 +163,8 @@ def _moved_products(first: np.ndarray, second: np.ndarray, replicates: int, rand
             continue
         # All shifts at once: the circular cross-correlation.
         products = np.fft.irfft2(np.fft.rfft2(a) * np.conj(np.fft.rfft2(b)), s=a.shape) / size
-        found[:, column] = [products[down, across] for down, across in offsets]
-    return found
+        correlations[:, column] = [products[down, across] for down, across in offsets]
+    return correlations
 
 
 def mirroring(
@@ -185,8 +185,8 @@ def mirroring(
         if stop - first < SHORTEST_PROFILE:  # what is away from an edge mirrors onto what is near it
             columns.append(np.zeros(1 + replicates))
             continue
-        found = np.flip(mapper.relevance(flipped(flat, core, axis), core), axis)
-        ratios = _profile_ratios(base, found, axis, slice(first, stop))
+        mirrored_map = np.flip(mapper.relevance(flipped(flat, core, axis), core), axis)
+        ratios = _profile_ratios(base, mirrored_map, axis, slice(first, stop))
         place = np.linspace(-1, 1, stop - first)
         if ratios.std() < UNCHANGED:
             columns.append(np.zeros(1 + replicates))
@@ -250,14 +250,14 @@ def altered(
     if padded is not None:
         tried["padding"] = padded, patch, near
     before = mapper.logits(patch, core)
-    found = {}
+    sums = {}
     for name, (other, changed, where) in tried.items():
         change = np.abs(other.relevance(changed, core) - observed)[where].sum()
         moved_logit = np.abs(other.logits(changed, core) - before)[where].sum()
-        found[name] = np.array(
+        sums[name] = np.array(
             [change, np.abs(observed[where]).sum(), moved_logit, np.abs(before[where]).sum()], float
         )
-    return found
+    return sums
 
 
 def near_edges(core: Window, region: Window, radius: int) -> np.ndarray:
@@ -268,12 +268,12 @@ def near_edges(core: Window, region: Window, radius: int) -> np.ndarray:
     return np.minimum(rows, cols) < radius
 
 
-def _profile_ratios(base: np.ndarray, found: np.ndarray, axis: int, span: slice) -> np.ndarray:
+def _profile_ratios(base: np.ndarray, other: np.ndarray, axis: int, span: slice) -> np.ndarray:
     """Return log ratios (strip, place) of the profiles of two maps along an axis, by strips across it."""
     found_pairs = []
     for strip in np.array_split(np.arange(base.shape[1 - axis]), STRIPS):
         profiles = [
-            np.nanmean(np.abs(np.take(m, strip, axis=1 - axis)), axis=1 - axis)[span] for m in (base, found)
+            np.nanmean(np.abs(np.take(m, strip, axis=1 - axis)), axis=1 - axis)[span] for m in (base, other)
         ]
         floor = 1e-6 * max(float(np.nanmean(profile)) for profile in profiles)
         if not floor > 0:

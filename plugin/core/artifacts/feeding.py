@@ -48,9 +48,9 @@ def permutation(
     steps = base.shape[axis]
     order = random.permutation(steps)
     back = np.argsort(order)
-    found = mapper.relevance(permuted(flat_cells(patch), core, axis, order), core)
+    permuted_map = mapper.relevance(permuted(flat_cells(patch), core, axis, order), core)
     # (strip, step), logarithms: both in the order of reading.
-    ordered, mixed = _log_profiles(base, axis), _log_profiles(found, axis)
+    ordered, mixed = _log_profiles(base, axis), _log_profiles(permuted_map, axis)
     ratios = ordered - mixed[:, back]
     total = float(np.nansum(np.abs(base)))
     if not len(ratios) or ratios.std() < UNCHANGED:

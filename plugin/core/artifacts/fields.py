@@ -24,8 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .decomposition import Place
 from .significance import benjamini_hochberg, pooled_p, smooth
-from .structure import Place, Structure
+from .structure import Structure
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ class _Spectrum:
         white = fft.rfft2(normal_deviates(key, Window(0, 0, 2 * rows, 2 * cols)))
         phase = white / np.maximum(np.abs(white), 1e-300)
         phase[0, 0] = 1.0  # the mean stays
-        found = fft.irfft2(self._transform * phase, s=(2 * rows, 2 * cols))[:, :rows, :cols]
-        return np.where(self._known, found, np.nan).astype(self._like.dtype)
+        field = fft.irfft2(self._transform * phase, s=(2 * rows, 2 * cols))[:, :rows, :cols]
+        return np.where(self._known, field, np.nan).astype(self._like.dtype)
 
 
 def means_of(values: np.ndarray, valid: np.ndarray | None) -> np.ndarray:

@@ -18,8 +18,9 @@ from ...ground.errors import ModelError
 from ...ground.protocols import Patch, Progress
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.window import Window
+from ...networks.contract import GradientCrop
 from ..relevance.focus import Focus, FocusedRunner
-from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method
+from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method, gradient_crop
 from ..relevance.run import RelevanceResult, plan_relevance, run_relevance
 from ..relevance.uncertainty import check_alike
 from ..streaming.runner import Runner
@@ -50,7 +51,7 @@ class Maps:
         (cell row, cell column), float64: relevance of the radiometer's channels, added up; NaN at gaps. None for a
         network without, and for windows that are not made of whole cells.
     relevance_sum, target_sum : float
-        All relevance that inputs received, and the sum of the explained logits.
+        All relevance that inputs received, and the sum of the explained logits, from a mapper that is to give `sums`.
     """
 
     fine: np.ndarray
@@ -177,6 +178,8 @@ class NetworkMapper:
         Where passes are counted.
     feeding_axis : int, optional
         Axis along which the network reads a scene; None without a direction.
+    sums : bool
+        Whether sums of relevance and of logits are right, for which all logits must be.
     """
 
     def __init__(
@@ -190,10 +193,12 @@ class NetworkMapper:
         progress: Progress,
         cost: Cost | None = None,
         feeding_axis: int | None = None,
+        sums: bool = False,
     ) -> None:
         self._runner, self._target, self._method = runner, target, method
         self._scene, self._region, self._plan = scene, region, plan
         self._progress = progress
+        self._crop = None if sums else self._gradient_crop()
         self.cost = cost or Cost()
         self.radius, self.ratio, self.feeding_axis = runner.radius, runner.ratio, feeding_axis
         self.periods = structural_periods(runner.module, runner.ratio)
@@ -221,25 +226,45 @@ class NetworkMapper:
         """Return the maps of `core` for the inputs of a patch."""
         explained = core.grown(self.radius, within=self._region)
         sink = _Sum(explained, core)
-        plan = dataclasses.replace(self._plan, region=explained)
+        plan = self._plan_of(core, explained)
         source = PatchSource(patch, self._scene, self._runner.ratio)
         hushed = Hushed(self._progress, self.cost)
-        found = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
-        conservation = found.conservation
+        result = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
+        conservation = result.conservation
         received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols
-        return Maps(sink.values(), self._cells(found, core), float(received), float(conservation.target_sum))
+        return Maps(sink.values(), self._cells(result, core), float(received), float(conservation.target_sum))
+
+    def _plan_of(self, core: Window, explained: Window) -> Plan:
+        """Return the tiles of the map of a window; a single one sees no more than its gradients need."""
+        plan, crop = dataclasses.replace(self._plan, region=explained), self._crop
+        if crop is None or plan.count > 1:  # of several each would lack what the others add
+            return plan
+        smaller = dataclasses.replace(plan, radius=0)
+        tile = smaller.tile(explained).input
+        right = explained.intersection(core.grown(crop.margin, within=self._scene))
+        inside = right == core.grown(crop.margin, within=self._scene) and not any(
+            tile.shared_sides(self._scene)
+        )
+        return smaller if inside and min(tile.rows, tile.cols) >= crop.least_side else plan
+
+    def _gradient_crop(self) -> GradientCrop | None:
+        """Return which tiles gradients need; None where they depend on the class that is predicted."""
+        runner = self._runner
+        if self._target.resolve(runner.card).wanted is None:
+            return None
+        return gradient_crop(runner, self._method)
 
     def relevance(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the map (row, column) of `core` on the SAR grid alone."""
         return self.maps(patch, core).fine
 
-    def _cells(self, found: RelevanceResult, core: Window) -> np.ndarray | None:
+    def _cells(self, result: RelevanceResult, core: Window) -> np.ndarray | None:
         """Return the relevance of the radiometer's channels in the cells of a window that is made of whole ones."""
         if not self._radiometry or core != core.snapped(self.ratio, within=self._scene):
             return None
         here = core.coarser(self.ratio).slices()
-        return found.coarse_relevance[(self._radiometry, *here)].sum(axis=0)
+        return result.coarse_relevance[(self._radiometry, *here)].sum(axis=0)
 
     def logits(self, patch: Patch, core: Window) -> np.ndarray:
         """Return the explained logit (row, column) at each pixel of `core`."""
@@ -310,19 +335,18 @@ class NetworkMapper:
 
     def compared(self) -> dict[str, NetworkMapper]:
         """Return the same by every method that can be compared, by their words."""
-        found = {}
+        mappers = {}
         for word in COMPARED:
-            if word == self._method.name:
-                found[word] = self
-                continue
-            method = Method(word, steps=self._method.steps, refine=False, tolerance=1.0)
-            found[word] = self._with(self._runner, method)
-        return found
+            method = self._method
+            if word != method.name:
+                method = Method(word, steps=method.steps, refine=False, tolerance=1.0)
+            mappers[word] = self._with(self._runner, method, sums=True)
+        return mappers
 
-    def _with(self, runner: Runner, method: Method) -> NetworkMapper:
+    def _with(self, runner: Runner, method: Method, sums: bool = False) -> NetworkMapper:
         return NetworkMapper(
             runner, self._target, method, self._scene, self._region, self._plan, self._progress, self.cost,
-            self.feeding_axis,
+            self.feeding_axis, sums,
         )  # fmt: skip
 
 

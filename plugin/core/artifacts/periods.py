@@ -24,13 +24,16 @@ def structural_periods(module: nn.Module, ratio: int) -> tuple[int, ...]:
     ratio : int
         Fine pixels along a coarse cell; 1 where there is none.
     """
-    found = {1}
+    periods = {1}
     for layer in module.modules():
         for step in _steps(layer):
-            found |= {period * step for period in found if period * step <= LONGEST}
+            periods |= {period * step for period in periods if period * step <= LONGEST}
     if ratio <= LONGEST:
-        found |= {ratio, *(math.lcm(ratio, period) for period in found if math.lcm(ratio, period) <= LONGEST)}
-    return tuple(sorted(period for period in found if period >= SHORTEST))
+        periods |= {
+            ratio,
+            *(math.lcm(ratio, period) for period in periods if math.lcm(ratio, period) <= LONGEST),
+        }
+    return tuple(sorted(period for period in periods if period >= SHORTEST))
 
 
 def _steps(layer: nn.Module) -> set[int]:

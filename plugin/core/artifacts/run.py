@@ -28,6 +28,7 @@ from ...ground.protocols import Patch
 from ...ground.vocabulary.artifact_tests import NOT_APPLICABLE, TESTS
 from ...ground.window import Window
 from ..target.target import RegionMask
+from .decomposition import Place
 from .experiments import MARGIN, altered, focus, mirroring, translation
 from .feeding import permutation
 from .fields import overlap
@@ -50,7 +51,6 @@ from .settings import (
     untrained_everywhere,
 )
 from .significance import rank_correlation
-from .structure import Place
 from .sums import Sums, outcome_finding
 from .verdicts import Finding, judged
 from .weights import WeightTests
@@ -297,51 +297,51 @@ class Study:
         base = mapper.relevance(flat_cells(patch), piece) if patch.coarse.size else mine
         for test in tests:
             if test == PERMUTATION:
-                found = permutation(mapper, patch, piece, base, REPLICATES, random)
+                outcome = permutation(mapper, patch, piece, base, REPLICATES, random)
             else:
                 run = translation if test == TRANSLATION else mirroring
-                found = run(mapper, patch, piece, base, region, REPLICATES, random)
-            if found is not None:
-                self._outcomes[test].add_outcome(found)
+                outcome = run(mapper, patch, piece, base, region, REPLICATES, random)
+            if outcome is not None:
+                self._outcomes[test].add_outcome(outcome)
 
     def _compare_rules(self, patch: Patch, piece: Window, mine: np.ndarray) -> None:
         for word, other in self._mapper.compared().items():
             try:
-                found = other.maps(patch, piece)
+                maps = other.maps(patch, piece)
             except ModelError:  # no rule for a layer of this network
                 continue
-            error = abs(found.relevance_sum - found.target_sum)
-            numbers = rank_correlation(mine, found.fine), error, abs(found.target_sum)
+            error = abs(maps.relevance_sum - maps.target_sum)
+            numbers = rank_correlation(mine, maps.fine), error, abs(maps.target_sum)
             self._rules.setdefault(word, []).append(numbers)
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what all windows together show, judged."""
-        tests, level, found = self._settings.tests, self._settings.level, []
+        tests, level, rows = self._settings.tests, self._settings.level, []
         if NULL in tests:
-            found += self._fine.findings()
+            rows += self._fine.findings()
             if self.radiometry.pixels:
-                found += self._cells.findings()
+                rows += self._cells.findings()
         for test in (each for each in self._outcomes if each in tests):
             if test == PERMUTATION and self._mapper.feeding_axis is None:
                 numbers = {"direction": 0.0}
-                found.append(Finding(test, "", float("nan"), verdict=NOT_APPLICABLE, numbers=numbers))
+                rows.append(Finding(test, "", float("nan"), verdict=NOT_APPLICABLE, numbers=numbers))
             else:
-                found.append(outcome_finding(test, self._outcomes[test]))
+                rows.append(outcome_finding(test, self._outcomes[test]))
         for name, (change, size, logit, logits) in self._altered.items():
             moved = float(change / size) if size else 0.0
             numbers = {"prediction_change": float(logit / logits) if logits else 0.0}
-            found.append(Finding(FOCUS, name, moved, size=moved, numbers=numbers))
+            rows.append(Finding(FOCUS, name, moved, size=moved, numbers=numbers))
         if WEIGHTS in tests:
-            found += self._weights.findings(self.totals, self._cells, level)
+            rows += self._weights.findings(self.totals, self._cells, level)
         if RULES in tests and not self._rules:
-            found.append(Finding(RULES, "", float("nan"), verdict=NOT_APPLICABLE))
+            rows.append(Finding(RULES, "", float("nan"), verdict=NOT_APPLICABLE))
         for word, values in self._rules.items():
             correlation, _, _ = np.mean(values, axis=0)
             _, errors, targets = np.sum(values, axis=0)
             error = float(errors / targets) if targets else float("nan")
-            found.append(Finding(RULES, word, float(correlation), numbers={"conservation_error": error}))
+            rows.append(Finding(RULES, word, float(correlation), numbers={"conservation_error": error}))
         order = {test: place for place, test in enumerate(TESTS)}
-        return judged(sorted(found, key=lambda finding: order[finding.test]), level)
+        return judged(sorted(rows, key=lambda finding: order[finding.test]), level)
 
 
 def cells_of(inside: np.ndarray, ratio: int) -> np.ndarray:

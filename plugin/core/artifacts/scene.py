@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...ground.artifact_counts import StudyCounts
 from ...ground.errors import ModelError, SceneError
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.window import Window
@@ -70,12 +71,8 @@ class ArtifactResult:
         Those that have a map.
     shown : tuple of (Window, SensorBands)
         Those with the largest artifact, for pictures, the largest first.
-    passes : float
-        Maps of all windows that were made, counted by passes through the network.
-    planned : float
-        The same as estimated before.
-    share : float
-        Share of the region's pixels that the windows hold.
+    counts : StudyCounts
+        What was looked at.
     period : int
         Of the strongest pattern, in pixels; 0 for none.
     """
@@ -87,9 +84,7 @@ class ArtifactResult:
     text: str
     windows: tuple[Window, ...]
     shown: tuple[tuple[Window, SensorBands], ...]
-    passes: float
-    planned: float
-    share: float
+    counts: StudyCounts
     period: int
 
 
@@ -201,10 +196,10 @@ def run_artifacts(
             "No window of the sample has a valid pixel: each lacks a channel or lies on land. "
             "Choose another EXTENT, or SAMPLE=0 for the whole scene."
         )
+    counts = StudyCounts(len(looked), share, question.settings.repeats, mapper.cost.pixels / pixels, planned)
     return ArtifactResult(
-        study.findings(), study.totals, study.radiometry, method, seeding.text, tuple(looked),
-        shown,
-        mapper.cost.pixels / pixels, planned, share, study.period,
+        study.findings(), study.totals, study.radiometry, method, seeding.text, tuple(looked), shown, counts,
+        study.period,
     )  # fmt: skip
 
 
@@ -226,11 +221,11 @@ def _written(
     """Write rows of windows; return all windows, and those with the largest artifact with their maps."""
     looked: list[Window] = []
     largest: list[tuple[float, Window, SensorBands]] = []
-    for row, found in with_neighbours(strips, side, lambda maps: maps.fine.level):
-        looked += [window for window, _, _ in found]
-        largest += [(maps.artifact_share, window, maps.fine) for window, maps, _ in found]
+    for row, with_maps in with_neighbours(strips, side, lambda maps: maps.fine.level):
+        looked += [window for window, _, _ in with_maps]
+        largest += [(maps.artifact_share, window, maps.fine) for window, maps, _ in with_maps]
         largest = sorted(largest, key=lambda each: (-each[0], each[1].row, each[1].col))[:SHOWN]
-        _write(sinks, layout, row, found, region)
+        _write(sinks, layout, row, with_maps, region)
     return looked, tuple((window, bands) for _, window, bands in largest)
 
 
@@ -262,28 +257,28 @@ def _rows_looked_at(
 ) -> Iterator[tuple[list[Window], list[tuple[Window, WindowMaps]]]]:
     """Yield each row of windows with those that were looked at and have a map."""
     for row in rows:
-        found = []
+        with_maps = []
         for window in row:
             if window not in wanted:
                 continue
             advance()
             maps = study.look(source.read(study.needs(window)), window)
             if maps is not None:
-                found.append((window, maps))
-        yield row, found
+                with_maps.append((window, maps))
+        yield row, with_maps
 
 
 def _write(
     sinks: tuple[Sink | None, Sink | None],
     layout: Layout,
     row: list[Window],
-    found: list[tuple[Window, WindowMaps, np.ndarray]],
+    with_maps: list[tuple[Window, WindowMaps, np.ndarray]],
     region: Window,
 ) -> None:
     """Write the strip of a row of windows; no data where none was looked at."""
     bands = len(layout.artifact), len(layout.corrected)
     strips = [np.full((number, row[0].rows, region.cols), np.nan, np.float32) for number in bands]
-    for window, maps, level in found:
+    for window, maps, level in with_maps:
         here = slice(window.col - region.col, window.col_stop - region.col)
         null_mean = maps.fine.null_mean + (level - maps.fine.level)
         for strip, values in zip(
@@ -341,7 +336,7 @@ def _tell_time(
 
     piece = Window(window.row, window.col, min(TRIED, window.rows), min(TRIED, window.cols))
     mapper.relevance(patch, window)  # the first time pays for what is paid once only
-    mapping, found = _timed(lambda: mapper.relevance(patch, window))
+    mapping, relevance = _timed(lambda: mapper.relevance(patch, window))
     second = mapping / pixels(window)
     in_piece, _ = _timed(lambda: mapper.relevance(patch, piece))
     # Methods without a fast path, and a network with other weights, which is made ready first.
@@ -352,7 +347,7 @@ def _tell_time(
         shuffling, _ = _timed(lambda: mapper.randomised(0).relevance(patch, piece))
         shuffling = max(0.0, shuffling - in_piece) * (UNTRAINED_IN_PIECES + CASCADE)
     drawing, _ = _timed(lambda: Surrogates(patch, settings.seed).draw(0))
-    maps = np.repeat(np.nan_to_num(found)[None], settings.repeats, axis=0)
+    maps = np.repeat(np.nan_to_num(relevance)[None], settings.repeats, axis=0)
     measuring, _ = _timed(lambda: structure_of(maps, study.place(window), TRIALS, np.random.default_rng(0)))
     mapper.cost.pixels = before
     on_fewer = passes.fewer + (slower - 1) * len(SLOW) * (RULES in settings.tests)

@@ -6,16 +6,19 @@ The SAR's maps lie on pixels, the radiometry's on cells; both are taken apart an
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.artifact_counts import SensorShares
 from ...ground.vocabulary.artifact_tests import ARTIFACT, NOT_APPLICABLE, REPORTED
 from .borders import BorderPool
+from .decomposition import Place
 from .fields import corrected, overlap
 from .settings import NULL, REPLICATES
 from .significance import largest_standardised, rank_correlation, rank_p
-from .structure import COLUMNS, PARTS, Borders, Place, Structure, structure_of
+from .structure import COLUMNS, PARTS, Borders, Structure, structure_of
 from .sums import Sums
 from .verdicts import VISIBLE, Finding, quantiles
 
@@ -64,6 +67,8 @@ class Totals:
         Sums of |map|, of the magnitudes of its parts, and of |map| where its q-value is at most the level.
     significant_pixels : int
         How many these are.
+    least_q : float
+        The least q-value of any pixel; infinite where none has one.
     zero, constant, untrained, trained : float
         Sums of |map| for inputs at their training means and at the window's means; what untrained networks share,
         and what other trained networks do.
@@ -84,6 +89,18 @@ class Totals:
     trained: float = 0.0
     windows: int = 0
     smooth_windows: int = 0
+    least_q: float = math.inf
+
+    @property
+    def shares(self) -> SensorShares:
+        """How much of the map is artifact, and how much is fact."""
+        whole = self.absolute_artifact + self.absolute_corrected
+        return SensorShares(
+            self.pixels,
+            self.absolute_artifact / whole if whole else 0.0,
+            self.significant / (self.absolute or 1.0),
+            self.least_q if math.isfinite(self.least_q) else math.nan,
+        )
 
 
 @dataclass(frozen=True)
@@ -242,7 +259,7 @@ class SensorStudy:
     def _count(self, observed: np.ndarray, parts, level: float) -> None:
         totals = self.totals
         size = np.abs(observed)
-        found = parts.q_values <= level
+        significant = parts.q_values <= level
         totals.windows += 1
         totals.smooth_windows += parts.smooth
         totals.pixels += int(np.isfinite(observed).sum())
@@ -252,20 +269,21 @@ class SensorStudy:
         totals.absolute += float(np.nansum(size))
         totals.absolute_artifact += float(np.nansum(np.abs(parts.artifact)))
         totals.absolute_corrected += float(np.nansum(np.abs(parts.relevance)))
-        totals.significant += float(size[found].sum())
-        totals.significant_pixels += int(found.sum())
+        totals.significant += float(size[significant].sum())
+        totals.significant_pixels += int(significant.sum())
+        totals.least_q = min(totals.least_q, float(np.nanmin(parts.q_values, initial=np.inf)))
 
     def findings(self) -> list[Finding]:
         """Return the rows of null inputs."""
-        totals, sums, found = self.totals, self._structure, []
+        totals, sums, rows = self.totals, self._structure, []
         zero = totals.zero / totals.absolute if totals.absolute else 0.0
         flat = totals.constant / totals.absolute if totals.absolute else 0.0
         for part, share in (("zero", zero), ("constant", flat)):
             verdict = ARTIFACT if part == "zero" and share >= VISIBLE else REPORTED
-            found.append(Finding(NULL, part, share, size=share, verdict=verdict, sensor=self.sensor))
+            rows.append(Finding(NULL, part, share, size=share, verdict=verdict, sensor=self.sensor))
         if sums.statistics is None:
             return [
-                *found,
+                *rows,
                 Finding(NULL, "noise", float("nan"), verdict=NOT_APPLICABLE, sensor=self.sensor),
             ]
         for part in PARTS:
@@ -275,7 +293,7 @@ class SensorStudy:
             numbers = {"period": float(self.period)} if part == "pattern" else {}
             if part == "border":
                 numbers = {"reach": float(self._reach)}
-            found.append(
+            rows.append(
                 Finding(
                     NULL,
                     part,
@@ -288,7 +306,7 @@ class SensorStudy:
                     sensor=self.sensor,
                 )
             )
-        return found
+        return rows
 
     @property
     def period(self) -> int:

@@ -27,9 +27,9 @@ class Sums:
         for name, value in numbers.items():
             self.numbers[name] = self.numbers.get(name, 0.0) + value
 
-    def add_outcome(self, found: Outcome) -> None:
+    def add_outcome(self, outcome: Outcome) -> None:
         """Add those of a piece."""
-        self.add(found.statistics, found.size, found.of, found.numbers)
+        self.add(outcome.statistics, outcome.size, outcome.of, outcome.numbers)
 
 
 def outcome_finding(test: str, sums: Sums) -> Finding:

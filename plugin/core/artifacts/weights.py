@@ -63,7 +63,7 @@ class WeightTests:
         correlation = float(np.mean([each.correlation for each in self._similarities]))
         among = float(np.mean([each.among for each in self._similarities]))
         p_value = rank_p(statistics[0], statistics[1:])
-        found = [
+        rows = [
             Finding(
                 WEIGHTS,
                 "all layers",
@@ -77,26 +77,26 @@ class WeightTests:
             *self._cascade(),
         ]
         if self._agreement:
-            found.append(self._ensemble(totals, level))
+            rows.append(self._ensemble(totals, level))
         if radiometry.correlations:
             mine = radiometry.totals
             share = mine.untrained / mine.absolute if mine.absolute else 0.0
             mean = float(np.mean(radiometry.correlations))
-            found.append(Finding(WEIGHTS, "all layers", mean, size=share, sensor=radiometry.sensor))
-        return found
+            rows.append(Finding(WEIGHTS, "all layers", mean, size=share, sensor=radiometry.sensor))
+        return rows
 
     def _cascade(self) -> list[Finding]:
-        found, depth = [], self._mapper.depth()
+        rows, depth = [], self._mapper.depth()
         for index, (layers, _) in enumerate(self._similarities[0].cascade):
             mean = float(np.mean([each.cascade[index][1] for each in self._similarities]))
             # The last layer alone scales maps; half of them hold most of what was learned.
             blind = mean >= BLIND and layers >= depth / 2
             name = f"last {layers} layer{'s'[: layers != 1]}"
             numbers = {"layers": float(layers), "depth": float(depth)}
-            found.append(
+            rows.append(
                 Finding(WEIGHTS, name, mean, numbers=numbers, verdict=UNTRAINED if blind else REPORTED)
             )
-        return found
+        return rows
 
     def _ensemble(self, totals: Totals, level: float) -> Finding:
         agreement = np.mean(self._agreement, axis=0)

@@ -133,11 +133,11 @@ def with_neighbours(
     """
     levels: dict[tuple[int, int], tuple[Window, float]] = {}
     held: tuple[list[Window], list[tuple[Window, Found]]] | None = None
-    for row, found in rows:
-        levels.update({_place(window, side): (window, level_of(each)) for window, each in found})
+    for row, with_maps in rows:
+        levels.update({_place(window, side): (window, level_of(each)) for window, each in with_maps})
         if held is not None:
             yield held[0], _blended(held[1], levels, side)
-        held = row, found
+        held = row, with_maps
         above = row[0].row // side - 1
         levels = {place: each for place, each in levels.items() if place[0] >= above}
     if held is not None:
@@ -145,9 +145,9 @@ def with_neighbours(
 
 
 def _blended(
-    found: list[tuple[Window, Found]], levels: Levels, side: int
+    with_maps: list[tuple[Window, Found]], levels: Levels, side: int
 ) -> list[tuple[Window, Found, np.ndarray]]:
-    return [(window, each, blended_level(_place(window, side), levels)) for window, each in found]
+    return [(window, each, blended_level(_place(window, side), levels)) for window, each in with_maps]
 
 
 def _place(window: Window, side: int) -> tuple[int, int]:

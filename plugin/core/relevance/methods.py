@@ -41,6 +41,7 @@ from ...ground.vocabulary.relevance_methods import (
 )
 from ...ground.vocabulary.words import BOUND, FIRST_LAYERS, check_word
 from ...ground.window import Window
+from ...networks.contract import GradientCrop
 from ..layers.activations import Tangent, Whole
 from ..layers.rules import (
     AffineRule,
@@ -355,6 +356,14 @@ def explainer_for(
 ) -> Explainer:
     """Return the explainer of a method; the parameters are those of :class:`Task`."""
     return method.how.explainer(Task(runner, method, check, scene, dropout))
+
+
+def gradient_crop(runner: Runner, method: Method) -> GradientCrop | None:
+    """Return which tiles a network's gradients need around a window; None where all that its logits need."""
+    along_gates = method.how.fast is _fast_gradient and method.first_rule == "same"
+    if along_gates or (method.name == INTEGRATED_GRADIENTS and runner.fast.secants is not None):
+        return runner.fast.gradient_crop
+    return None
 
 
 def rules_of(runner: Runner, method: Method, dropout: DropoutRule | None = None) -> Rules:

@@ -137,12 +137,12 @@ def _of_wide_blocks(
     clusters = fit.information.labels.clusters
     limit, independent = of_chosen, float(fit.cluster_count)
     sizes = {size: name for name in clusters if (size := block_size_of(name)) is not None}
-    found = {chosen: of_chosen}
+    by_size = {chosen: of_chosen}
 
     def variance(size: float) -> float:
-        if size not in found:
-            found[size] = variance_by(clusters[sizes[size]])
-        return found[size]
+        if size not in by_size:
+            by_size[size] = variance_by(clusters[sizes[size]])
+        return by_size[size]
 
     for size, name in sizes.items():
         smaller = [each for each in sizes if each <= SMALLER * size]
@@ -302,7 +302,7 @@ def _steps_of(fit: Estimation) -> list[_Step] | None:
     sensors = [group.members for group in fit.layer.groups() if group.kind == "sensor"]
     held = {j for members in sensors for j in members}
     others = tuple(j for j in kept.columns.tolist() if j not in held)
-    found = []
+    steps = []
     for members in (*sensors, others, tuple(kept.columns.tolist())):
         at = np.flatnonzero(np.isin(kept.columns, members)) + 1
         freedom = len(kept.free) * len(at)
@@ -316,5 +316,5 @@ def _steps_of(fit: Estimation) -> list[_Step] | None:
         if not np.isfinite(squares).all():
             return None
         log10_p = float(log10_p_f(squares[0], freedom, independent - 1))
-        found.append(_Step(float(np.sqrt(squares[0])), float(np.sqrt(squares[1])), log10_p))
-    return found or None
+        steps.append(_Step(float(np.sqrt(squares[0])), float(np.sqrt(squares[1])), log10_p))
+    return steps or None

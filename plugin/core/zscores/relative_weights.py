@@ -99,7 +99,7 @@ def information_shares(fit: Estimation) -> dict[tuple[str, str, str], float | No
         return {}
     centred = about_means(pooled)
     weights = layer.weights - layer.weights.mean(axis=0) if layer.kind == "softmax" else layer.weights
-    found: dict[tuple[str, str, str], float | None] = {}
+    shares: dict[tuple[str, str, str], float | None] = {}
     for k, name in enumerate(layer.classes):
         parts = weights[k][:, None] * centred * weights[k]
         alone = {("component", part.name): (j,) for j, part in enumerate(layer.components)}
@@ -109,8 +109,8 @@ def information_shares(fit: Estimation) -> dict[tuple[str, str, str], float | No
             total = sum(size for (of, _), size in sizes.items() if of == kind)
             for (of, group), size in sizes.items():
                 if of == kind:
-                    found[name, kind, group] = size / total if total > 0 else None
-    return found
+                    shares[name, kind, group] = size / total if total > 0 else None
+    return shares
 
 
 def _sizes(fit: Estimation) -> dict[str, np.ndarray]:
@@ -121,12 +121,12 @@ def _sizes(fit: Estimation) -> dict[str, np.ndarray]:
     centring = estimate.kept.centring()
     with np.errstate(invalid="ignore", divide="ignore"):
         z = np.abs(centring @ estimate.weights) / np.sqrt(variances_of(centring, estimate.naive))
-    found = {}
+    by_class = {}
     for at, k in enumerate(estimate.kept.classes):
         sizes = np.full(len(fit.layer.components), np.nan)
         sizes[estimate.kept.columns] = np.where(np.isfinite(z[at, 1:]), z[at, 1:], np.nan)
-        found[fit.layer.classes[k]] = sizes
-    return found
+        by_class[fit.layer.classes[k]] = sizes
+    return by_class
 
 
 def _error_scale(fit: Estimation) -> float:

@@ -128,7 +128,7 @@ class SceneCollector:
 
     def skill(self) -> tuple[Skill, ...]:
         """Return how well the map agrees with the labels; heads without any labelled pixel are absent."""
-        return tuple(found for found in (each.close() for each in self._skill) if found is not None)
+        return tuple(scores for scores in (each.close() for each in self._skill) if scores is not None)
 
     def samples(self) -> dict[str, RowSample]:
         """Return the labelled pixels that were kept, by the name of the head; heads without any are absent."""

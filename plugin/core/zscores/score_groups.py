@@ -44,17 +44,17 @@ def score_groups(
     ranked = ranked or fit
     layer = fit.layer
     m = len(layer.components)
-    found = tuple(_group(fit, group, m + index, rows) for index, group in enumerate(layer.groups()))
+    groups = tuple(_group(fit, group, m + index, rows) for index, group in enumerate(layer.groups()))
     informed, relative = information_shares(ranked), relative_weights(ranked)
-    for row in found:
+    for row in groups:
         key = row["kind"], row["group"]
         row["share"] = _mean([part["share"] for part in relative if (part["kind"], part["group"]) == key])
         row["information_share"] = _mean([informed.get((name, *key)) for name in layer.classes])
-    for kind in dict.fromkeys(row["kind"] for row in found):
-        known = [row for row in found if row["kind"] == kind and row["share"] is not None]
+    for kind in dict.fromkeys(row["kind"] for row in groups):
+        known = [row for row in groups if row["kind"] == kind and row["share"] is not None]
         for rank, row in enumerate(sorted(known, key=lambda row: -row["share"]), start=1):
             row["rank"] = rank
-    return found
+    return groups
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -22,7 +22,7 @@ _LEVEL = 0.2  # growth of the median error that a reader must know of
 
 def clustering_rows(fit: Estimation) -> tuple[dict, ...]:
     """Return how much each clustering widens the errors."""
-    found = []
+    rows = []
     if fit.estimate is None or fit.estimate.naive_labelled is None:
         return ()
     estimate, naive, information = fit.estimate, fit.estimate.naive_labelled, fit.information
@@ -41,7 +41,7 @@ def clustering_rows(fit: Estimation) -> tuple[dict, ...]:
         if ratio.size == 0:
             continue
         low, median, high = np.percentile(ratio, [25, 50, 75])
-        found.append(
+        rows.append(
             {
                 "clustering": name,
                 "block_km": block_size_of(name),
@@ -51,7 +51,7 @@ def clustering_rows(fit: Estimation) -> tuple[dict, ...]:
                 "ratio_high": finite(high),
             }
         )
-    return tuple(found)
+    return tuple(rows)
 
 
 def head_measures(fit: Estimation) -> dict:
@@ -189,15 +189,15 @@ def refit_measures(refitted: Refit | None) -> dict:
     """Return how the refit went: nothing where none was asked for."""
     if refitted is None:
         return {}
-    found: dict = {"refit_steps": None, "refit_log_loss": None, "refit_dispersion": None}
+    row: dict = {"refit_steps": None, "refit_log_loss": None, "refit_dispersion": None}
     if refitted.fit is not None:
         measures = head_measures(refitted.fit)
-        found.update(
+        row.update(
             refit_steps=refitted.steps,
             refit_log_loss=measures["log_loss"],
             refit_dispersion=measures["dispersion"],
         )
-    return found
+    return row
 
 
 def refit_warnings(head: str, refitted: Refit | None) -> tuple[str, ...]:

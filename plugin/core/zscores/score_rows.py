@@ -115,14 +115,14 @@ def score_rows(
 
 def _relative(fit: Estimation) -> dict[tuple[str, str], dict]:
     """Return by class and component share and rank of its score, and its share of the information."""
-    found = {}
+    columns = {}
     for row in relative_weights(fit):
         if row["kind"] == "component":
-            found[row["class"], row["group"]] = {"share": row["share"], "rank": row["rank"]}
+            columns[row["class"], row["group"]] = {"share": row["share"], "rank": row["rank"]}
     for (name, kind, group), share in information_shares(fit).items():
-        if kind == "component" and (name, group) in found:
-            found[name, group]["information_share"] = share
-    return found
+        if kind == "component" and (name, group) in columns:
+            columns[name, group]["information_share"] = share
+    return columns
 
 
 def _refit_columns(refitted: Refit | None, against: int | None) -> dict[tuple[int, int], dict]:
@@ -200,7 +200,7 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
     if not weights_fitted(fit):
         log10_p_robust = none
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = {
+        columns = {
             k: {
                 "weight": weights[at],
                 "se": se[at],
@@ -222,8 +222,8 @@ def _statistics(fit: Estimation, against: int | None) -> dict[int, dict[str, np.
             shift = centring @ np.einsum("fagb,gb->fa", estimate.naive_labelled, fit.total_score())
             for at, k in enumerate(classes):
                 if k != against:
-                    found[k].update(shift=shift[at], shift_in_se=shift[at] / se_labelled[at])
-    return found
+                    columns[k].update(shift=shift[at], shift_in_se=shift[at] / se_labelled[at])
+    return columns
 
 
 def _note(fit: Estimation, k: int, j: int, against: int | None = None) -> str:

@@ -202,13 +202,13 @@ class ScoreState:
 _LONGEST = 80  # letters of a text in a header
 
 
-def _checked_texts(found: object) -> tuple[str, ...]:
+def _checked_texts(texts: object) -> tuple[str, ...]:
     """Return short texts of a header, refusing anything else."""
     if not (
-        isinstance(found, list) and all(isinstance(text, str) and len(text) < _LONGEST for text in found)
+        isinstance(texts, list) and all(isinstance(text, str) and len(text) < _LONGEST for text in texts)
     ):
         raise ValueError("sampling is no list of short texts")
-    return tuple(found)
+    return tuple(texts)
 
 
 _WITH_CHECKSUM = 5  # parts of what tells a scene apart: name, time, corners, size, checksum
@@ -225,18 +225,18 @@ def _mark_of(scene: str, scenes: Sequence[str]) -> str:
 
 def _merged_samples(first: ScoreState, second: ScoreState) -> dict[str, RowSample]:
     """Return by head the samples of both; none where one of two labelled parts has none."""
-    found = {}
+    samples = {}
     labelled = {head.layer.head: head.labelled.n for head in second.heads}
     for head in first.heads:
         name = head.layer.head
         ours, theirs = first.samples.get(name), second.samples.get(name)
         if ours is not None and theirs is not None:
-            found[name] = ours.merge(theirs)
+            samples[name] = ours.merge(theirs)
         elif ours is not None and not labelled[name]:
-            found[name] = ours
+            samples[name] = ours
         elif theirs is not None and not head.labelled.n:
-            found[name] = theirs
-    return found
+            samples[name] = theirs
+    return samples
 
 
 def _merged_channels(

@@ -142,13 +142,13 @@ class ZoneAccumulator:
 
     def close(self) -> dict[int, ZoneScores]:
         """Return the scores by the number of the zone, in its order; zones without pixels are absent."""
-        found = {zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones)}
+        by_zone = {zone: zone_scores(zone, self._zones[zone].close()) for zone in sorted(self._zones)}
         if not self._labelled:
-            return found
-        skill = {zone: self._skill[zone].close() if zone in self._skill else None for zone in found}
+            return by_zone
+        skill = {zone: self._skill[zone].close() if zone in self._skill else None for zone in by_zone}
         return {
             zone: replace(scores, against_labels=zone_columns(self._layer.kind, skill[zone]))
-            for zone, scores in found.items()
+            for zone, scores in by_zone.items()
         }
 
 

@@ -78,19 +78,19 @@ def mentions_remote(text: str) -> bool:
 def first_driver(path: str, drivers: tuple[str, ...]) -> str:
     """Return which of some drivers knows a file by its content; empty where none does. Nothing is opened."""
     try:
-        found = gdal.IdentifyDriverEx(path, gdal.OF_RASTER | gdal.OF_VECTOR, list(drivers))
+        driver = gdal.IdentifyDriverEx(path, gdal.OF_RASTER | gdal.OF_VECTOR, list(drivers))
     except RuntimeError:  # where somebody has switched GDAL's exceptions on
         return ""
-    return "" if found is None else str(found.ShortName)
+    return "" if driver is None else str(driver.ShortName)
 
 
 def any_driver(path: str) -> str:
     """Return which of all drivers takes a file; empty where none does."""
     try:
-        found = gdal.IdentifyDriverEx(path, gdal.OF_RASTER | gdal.OF_VECTOR)
+        driver = gdal.IdentifyDriverEx(path, gdal.OF_RASTER | gdal.OF_VECTOR)
     except RuntimeError:  # where somebody has switched GDAL's exceptions on
         return ""
-    return "" if found is None else str(found.ShortName)
+    return "" if driver is None else str(driver.ShortName)
 
 
 def sure_driver(path: str) -> str:
@@ -102,5 +102,5 @@ def sure_driver(path: str) -> str:
     if not first_driver(path, RASTERS):
         return ""
     # One driver has known it: GDAL goes no further than to ask the others.
-    found = gdal.IdentifyDriverEx(path, gdal.OF_RASTER)
-    return str(found.ShortName) if found is not None and found.ShortName in RASTERS else ""
+    driver = gdal.IdentifyDriverEx(path, gdal.OF_RASTER)
+    return str(driver.ShortName) if driver is not None and driver.ShortName in RASTERS else ""

@@ -97,17 +97,17 @@ class MissingData:
         transparent: list[np.ndarray] = []
 
         def missing(band: int, values: np.ndarray) -> np.ndarray | None:
-            found = equals_nodata(values, self.nodata[band - 1])
+            is_missing = equals_nodata(values, self.nodata[band - 1])
             for value in self.shortened[band - 1] if self.shortened else ():
                 meant = equals_nodata(values, value)
-                found = found if meant is None else _either(found, meant)
+                is_missing = is_missing if meant is None else _either(is_missing, meant)
             if self.masked[band - 1]:
-                found = _either(found, dataset.read_masks(band, window=window) == 0)
+                is_missing = _either(is_missing, dataset.read_masks(band, window=window) == 0)
             if self.alphas and band not in self.alphas:
                 if not transparent:
                     transparent.append((dataset.read(list(self.alphas), window=window) == 0).any(axis=0))
-                found = _either(found, transparent[0])
-            return found
+                is_missing = _either(is_missing, transparent[0])
+            return is_missing
 
         return missing
 
@@ -122,7 +122,7 @@ def _shortened_in_sources(dataset: DatasetReader) -> tuple[tuple[float, ...], ..
             tree = gdal.ParseXMLString(dataset.tags(ns="xml:VRT").get("xml:VRT", ""))
         except RuntimeError:  # where somebody has switched GDAL's exceptions on
             tree = None
-    found = []
+    shortened = []
     for band in _children(tree, "vrtrasterband"):
         values = []
         for source in (node for node in band[2:] if node[0] == gdal.CXT_Element):
@@ -131,12 +131,12 @@ def _shortened_in_sources(dataset: DatasetReader) -> tuple[tuple[float, ...], ..
             for node in _children(source, "nodata"):
                 with contextlib.suppress(ValueError):
                     values.append(float("".join(part[1] for part in node[2:] if part[0] == gdal.CXT_Text)))
-        found.append(values)
-    if len(found) != dataset.count:
+        shortened.append(values)
+    if len(shortened) != dataset.count:
         return ()
     return tuple(
         tuple(value for value in values if _is_shortened(value, np.dtype(kind)))
-        for values, kind in zip(found, dataset.dtypes)
+        for values, kind in zip(shortened, dataset.dtypes)
     )
 
 

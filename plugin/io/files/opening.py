@@ -158,13 +158,13 @@ def is_raster(path: str) -> bool:
     drivers = raster_drivers(path)
     with quiet_gdal(), offline_gdal(is_remote(path)):
         try:
-            found = gdal.OpenEx(path, gdal.OF_RASTER, allowed_drivers=drivers) is not None
+            is_one = gdal.OpenEx(path, gdal.OF_RASTER, allowed_drivers=drivers) is not None
         except RuntimeError:  # where somebody has switched GDAL's exceptions on
-            found = False
-        service = "" if found else service_of(path)
+            is_one = False
+        service = "" if is_one else service_of(path)
     if service:
         raise not_read(path, service)
-    return found
+    return is_one
 
 
 def service_of(path: str) -> str:
@@ -193,8 +193,8 @@ def not_read(path: str, driver: str) -> SceneError:
 def _check_json(path: str) -> None:
     if not head(path).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         return
-    found = _CRS.search(head(path, _MOST_JSON))
-    if found and _LINK.search(found.group(0)):
+    crs = _CRS.search(head(path, _MOST_JSON))
+    if crs and _LINK.search(crs.group(0)):
         raise SceneError(
             f"{path} names its coordinate reference system by an address on another machine, which is not asked. "
             "Save it as GeoPackage with the right one."

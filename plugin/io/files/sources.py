@@ -134,15 +134,15 @@ def _status(path: str) -> Any:
 def file_size(path: str) -> int | None:
     """Return the size of a file in bytes, None where there is none."""
     with _hushed():
-        found = _status(path)
-    return None if found is None or found.IsDirectory() else int(found.size)
+        status = _status(path)
+    return None if status is None or status.IsDirectory() else int(status.size)
 
 
 def is_folder(path: str) -> bool:
     """Return whether a path leads to a folder."""
     with _hushed():
-        found = _status(path)
-    return found is not None and bool(found.IsDirectory())
+        status = _status(path)
+    return status is not None and bool(status.IsDirectory())
 
 
 def head(path: str, length: int = 64) -> bytes:

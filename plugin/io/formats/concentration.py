@@ -55,8 +55,8 @@ _STRIP_ROWS = 512
 
 def variable_in(container: Container) -> str | None:
     """Return the variable that holds a sea-ice concentration on a map, or None."""
-    found = variables_in(container)
-    return found[0] if found else None
+    variables = variables_in(container)
+    return variables[0] if variables else None
 
 
 def variables_in(container: Container) -> list[str]:
@@ -177,13 +177,15 @@ def read_concentration(
         container.warn(
             f"{container.path} holds several concentrations; '{name}' is taken, left out: {', '.join(others[:5])}."
         )
-    found: dict[str, object] = {
+    provenance: dict[str, object] = {
         "variable": name,
         "georeferencing": parse_crs(place.grid.crs).name,
         "without_concentration": codes,
         **({"time_step": step.time.isoformat()} if step.chosen and step.time is not None else {}),
     }
-    return Concentration(place.grid, place.arrange(values, rest), place.arrange(land, rest), step.time, found)
+    return Concentration(
+        place.grid, place.arrange(values, rest), place.arrange(land, rest), step.time, provenance
+    )
 
 
 def _check_beyond(values: np.ndarray, beyond: np.ndarray, name: str, path: str) -> None:
@@ -214,7 +216,7 @@ def product_of(
     read = read_concentration(container, wanted, scene_time)
     band = CONCENTRATION_BAND if is_of_amsr2(container) else _OTHER_BAND
     chart: Any = ArrayRaster(read.grid, CHART_BANDS[:1], read.chart()[None], float(NO_DATA_VALUE))
-    found = {"channels": [band.name], **read.found}
+    provenance = {"channels": [band.name], **read.found}
     if scene is not None:
         chart = LaidChart(read, scene)
         if not chart.overlaps:
@@ -222,7 +224,7 @@ def product_of(
                 f"{container.path} does not overlap the scene {scene_path}. Give the concentration of the same region, "
                 "or leave SCENE empty."
             )
-        found["laid_on_scene"] = "CHART lies on the pixels of SCENE; ANCILLARY_COARSE keeps its own grid"
+        provenance["laid_on_scene"] = "CHART lies on the pixels of SCENE; ANCILLARY_COARSE keeps its own grid"
     rasters: dict[str, Any] = {
         "ancillary_coarse": ArrayRaster(read.grid, [band], read.values[None]),
         "chart": chart,
@@ -232,7 +234,7 @@ def product_of(
         name=name,
         time=read.time,
         rasters=rasters,
-        found=found,
+        found=provenance,
         warnings=list(container.warnings),
     )
 

@@ -54,14 +54,14 @@ def other_order(numbers: Sequence[float], crs: str, grid: Grid) -> tuple[str, tu
         (x_0, x_1), (y_0, y_1) = sorted(box[:2]), sorted(box[2:])
         return x_0 < right and x_1 > left and y_0 < top and y_1 > bottom
 
-    found = overlaps(numbers)
+    overlapping = overlaps(numbers)
     small = numbers[1] - numbers[0] <= _LARGEST * width and numbers[3] - numbers[2] <= _LARGEST * height
-    if proper(numbers) and found and small:
+    if proper(numbers) and overlapping and small:
         return None
     boxes = [(order, tuple(numbers[place] for place in places)) for order, places in ORDERS.items()]
     boxes = [(order, box) for order, box in boxes if proper(box)]
     within = [(order, box) for order, box in boxes if inside(box)]
-    around = [] if found else [(order, box) for order, box in boxes if overlaps(box)]
+    around = [] if overlapping else [(order, box) for order, box in boxes if overlaps(box)]
     return next(iter(within + around), None)
 
 

@@ -309,19 +309,19 @@ class Grid:
         Numbers may differ by the rounding of files (1e-12 of the coordinates' size); CRSs are
         compared by meaning, the datum included.
         """
-        found = []
+        texts = []
         if (self.rows, self.cols) != (other.rows, other.cols):
-            found.append(f"size {self.rows} x {self.cols} and {other.rows} x {other.cols}")
+            texts.append(f"size {self.rows} x {self.cols} and {other.rows} x {other.cols}")
         if (self.transform is None) != (other.transform is None):
-            found.append("a transform and ground control points")
+            texts.append("a transform and ground control points")
         elif self.transform is not None and other.transform is not None:
             corner = max(abs(self.transform[2]), abs(self.transform[5]), 1e-300)
             pixel = max(abs(value) for value in (self.transform[i] for i in (0, 1, 3, 4)))
             tolerance = np.array([pixel, pixel, corner + pixel, pixel, pixel, corner + pixel]) * 1e-12
             if (np.abs(np.subtract(self.transform, other.transform)) > tolerance).any():
-                found.append(f"transform {self.transform} and {other.transform}")
+                texts.append(f"transform {self.transform} and {other.transform}")
         elif len(self.points) != len(other.points):
-            found.append(f"{len(self.points)} and {len(other.points)} ground control points")
+            texts.append(f"{len(self.points)} and {len(other.points)} ground control points")
         else:
             ours, theirs = (
                 np.array([(p.row, p.col, p.x, p.y, p.z) for p in grid.points]) for grid in (self, other)
@@ -329,12 +329,12 @@ class Grid:
             apart = np.flatnonzero(~np.isclose(ours, theirs, rtol=1e-12, atol=1e-9).all(-1))
             if len(apart):
                 first = apart[0]
-                found.append(
+                texts.append(
                     f"ground control point {first + 1}: {self.points[first]} and {other.points[first]}"
                 )
         if not same_crs(self.crs, other.crs):
-            found.append(
+            texts.append(
                 f"CRS {parse_crs(self.crs).name} on {parse_crs(self.crs).ellipsoid} and "
                 f"{parse_crs(other.crs).name} on {parse_crs(other.crs).ellipsoid}"
             )
-        return found
+        return texts

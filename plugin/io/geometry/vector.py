@@ -70,7 +70,10 @@ class Polygons:
             together.setdefault(name, []).append(wkb)
         if len(together) == len(self.names):
             return self
-        merged = [found[0] if len(found) == 1 else _multipolygon_wkb(found) for found in together.values()]
+        merged = [
+            polygons[0] if len(polygons) == 1 else _multipolygon_wkb(polygons)
+            for polygons in together.values()
+        ]
         return Polygons(tuple(merged), self.crs, tuple(together))
 
 

@@ -229,8 +229,8 @@ class _Place:
         x, y = transform(LONLAT, self._crs, *lonlat.T)
         turns = (0.0,) if self._projected else (-360.0, 0.0, 360.0)
         truth = np.any([_inside(part, x + turn, y) for turn in turns], axis=0)
-        found = _inside(rings, *pixels.T)
-        return bool((truth != found).mean() > 0.5)
+        is_inside = _inside(rings, *pixels.T)
+        return bool((truth != is_inside).mean() > 0.5)
 
 
 def _check_degrees(rings: list[np.ndarray], points: list[tuple[float, float]]) -> None:

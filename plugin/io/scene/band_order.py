@@ -65,8 +65,8 @@ def likelier_order(channels: Sequence[Channel], samples: Mapping[str, np.ndarray
 
     given = np.arange(len(known))
     first = float(distances(given[None])[0])
-    found = [_improved(distances, start) for start in (given, *_usual_orders(known))]
-    nearest, order = min(found, key=lambda pair: pair[0])
+    candidates = [_improved(distances, start) for start in (given, *_usual_orders(known))]
+    nearest, order = min(candidates, key=lambda pair: pair[0])
     if first < _NEARER * nearest or first - nearest < _LEAST_GAIN:
         return None
     looks_like = dict(zip(order.tolist(), known))

@@ -68,9 +68,9 @@ def choose_bands(card: ModelCard, rasters: Sequence[RasterRole], channels: str =
     by_hand = set(chosen)
     for channel in card.channels:
         if channel.name not in chosen:
-            found = _by_name(channel, rasters)
-            if found is not None:
-                chosen[channel.name] = found
+            band = _by_name(channel, rasters)
+            if band is not None:
+                chosen[channel.name] = band
     check_named(card, rasters, chosen, [i for i, item in enumerate(rasters) if _nameless(item.raster)])
     by_name = set(chosen) - by_hand
     messages = _by_order(card, rasters, chosen)
@@ -160,16 +160,16 @@ def _of_polarisation(raster: Raster, channel: Channel) -> list[int]:
     own = radar_polarisation(channel)
     if not own:
         return []
-    found: dict[int, list[int]] = {}
+    bands: dict[int, list[int]] = {}
     for number in raster.measured:
         name = raster.names[number - 1]
         known = radar_band(name)
         if known and known.polarisation == own:
             rank = {expected_quantity(channel): 0, "": 1, NUMBERS: 3}.get(known.quantity, 2)
-            found.setdefault(rank, []).append(number)
+            bands.setdefault(rank, []).append(number)
         elif _NO_NAME.fullmatch(name) and sole_polarisation(raster, number) == own:
-            found.setdefault(1, []).append(number)
-    return found[min(found)] if found else []
+            bands.setdefault(1, []).append(number)
+    return bands[min(bands)] if bands else []
 
 
 def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> None:

@@ -169,10 +169,10 @@ class SceneChecks:
     @property
     def out_of_range(self) -> dict[str, RangeCount]:
         """The channels of which some of the values read so far were impossible."""
-        found: dict[str, RangeCount] = {}
+        counts: dict[str, RangeCount] = {}
         for raster in self._rasters:
-            found.update(raster.out_of_range())
-        return found
+            counts.update(raster.out_of_range())
+        return counts
 
     def conclude(self) -> tuple[list[str], list[str]]:
         """Return notes and warnings of the impossible values among all that were read.
@@ -191,12 +191,12 @@ class SceneChecks:
             many: list[str] = []
             for name, count in raster.out_of_range().items():
                 (many if count.share > WARNED_SHARE else few).append(f"{name} {count.text}")
-            for found, texts in ((few, notes), (many, warnings)):
-                if found:
-                    more = f"; and {len(found) - 4} more channels" if len(found) > 4 else ""
+            for channels, texts in ((few, notes), (many, warnings)):
+                if channels:
+                    more = f"; and {len(channels) - 4} more channels" if len(channels) > 4 else ""
                     texts.append(
                         f"{raster.path}: values outside of the physical range were treated as missing: "
-                        f"{'; '.join(found[:4])}{more}."
+                        f"{'; '.join(channels[:4])}{more}."
                     )
         return notes, warnings
 

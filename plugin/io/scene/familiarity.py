@@ -81,7 +81,7 @@ def unfamiliar_channels(
     least : int
         Fewer values are not judged.
     """
-    found = []
+    unfamiliar = []
     for channel in card.channels:
         values = samples.get(channel.name)
         known = values[np.isfinite(values)].astype(np.float64) if values is not None else np.empty(0)
@@ -92,8 +92,8 @@ def unfamiliar_channels(
         radar = known_range is not None and known_range.quantity == "backscatter"
         highest = MOST_BRIGHTER if radar else MOST_SHIFT
         if not -MOST_SHIFT <= odd.shift <= highest or odd.sd > MOST_SPREAD * channel.sd:
-            found.append(odd)
-    return tuple(found)
+            unfamiliar.append(odd)
+    return tuple(unfamiliar)
 
 
 def unfamiliar_warning(card: ModelCard, unfamiliar: Sequence[Unfamiliar]) -> str:
@@ -141,7 +141,7 @@ def disordered_pairs(
     Nothing does where cross polarisation is clearly the brighter, or where of a radiometer's pairs half or more are
     clearly reversed.
     """
-    found: list[Disordered] = []
+    pairs: list[Disordered] = []
     judged = {"temperature": 0, "backscatter": 0}
     for quantity, high, low in _pairs(card):
         if high.name not in samples or low.name not in samples:
@@ -154,11 +154,11 @@ def disordered_pairs(
             continue
         judged[quantity] += 1
         if difference.mean() < LEAST_DIFFERENCE[quantity]:
-            found.append(Disordered(high, low, quantity, float(difference.mean())))
-    reversed_ = [pair.quantity for pair in found if pair.difference < IMPOSSIBLE_DIFFERENCE[pair.quantity]]
+            pairs.append(Disordered(high, low, quantity, float(difference.mean())))
+    reversed_ = [pair.quantity for pair in pairs if pair.difference < IMPOSSIBLE_DIFFERENCE[pair.quantity]]
     radiometry = reversed_.count("temperature")
     impossible = "backscatter" in reversed_ or (radiometry > 0 and 2 * radiometry >= judged["temperature"])
-    return tuple(found), impossible
+    return tuple(pairs), impossible
 
 
 def halved_error(card: ModelCard, samples: Mapping[str, np.ndarray], assumed: Collection[str]) -> str:

@@ -85,10 +85,10 @@ class Intake:
         """Return which values, as the file has them, no measurement can have: bool; NaN is none of them."""
         physical, source = self.known()
         base = source.to_base(values)
-        found = physical.outside(base)
+        is_outside = physical.outside(base)
         if not source.is_base:  # the logarithm of 0, and of what noise correction left below it
-            found |= np.isfinite(values) & ~np.isfinite(base)
-        return found
+            is_outside |= np.isfinite(values) & ~np.isfinite(base)
+        return is_outside
 
     def convert(self, values: np.ndarray, outside: np.ndarray, degrees: np.ndarray | None = None) -> None:
         """Bring the file's values in place into the channel's unit, NaN where `outside`.
@@ -140,21 +140,21 @@ def judged(channel: Channel, raster: Raster, band: int, values: np.ndarray, acce
     if len(values) < LEAST_VALUES:
         return Intake(channel, physical, named or usual or physical.unit)
     candidates = [unit for unit in (named, physical.unit, usual) if unit is not None]
-    found = None if uncalibrated else next((u for u in candidates if fits(values, u, physical)), None)
-    if found is None:
+    taken_as = None if uncalibrated else next((u for u in candidates if fits(values, u, physical)), None)
+    if taken_as is None:
         refusal = _refusal(channel, physical, raster, values, declared, uncalibrated)
         if not accept:
             raise SceneError(refusal)
         return Intake(channel, physical, named or physical.unit, f"{refusal} {ACCEPTED}", warned=True)
-    note, warned = _note(physical, found, named, declared)
-    doubt = _constant(channel, physical, raster, values, found)
-    if not doubt and found.is_base and named != found:
+    note, warned = _note(physical, taken_as, named, declared)
+    doubt = _constant(channel, physical, raster, values, taken_as)
+    if not doubt and taken_as.is_base and named != taken_as:
         doubt = _ambiguous(channel, physical, raster, values)
     if doubt and not accept:
         raise SceneError(doubt)
     if doubt:
         note, warned = f"{doubt} {ACCEPTED}", True
-    intake = Intake(channel, physical, found, note, warned, assumed=named != found)
+    intake = Intake(channel, physical, taken_as, note, warned, assumed=named != taken_as)
     return _of_other_quantity(intake, raster, other, accept) if other else intake
 
 
@@ -213,26 +213,28 @@ def fits(values: np.ndarray, unit: Unit, physical: PhysicalRange, least: float =
 
 
 def _most_frequent(values: np.ndarray) -> tuple[float, int]:
-    found, counts = np.unique(values, return_counts=True)
+    levels, counts = np.unique(values, return_counts=True)
     place = int(counts.argmax())
-    return float(found[place]), int(counts[place])
+    return float(levels[place]), int(counts[place])
 
 
-def _note(physical: PhysicalRange, found: Unit, named: Unit | None, declared: list[str]) -> tuple[str, bool]:
-    """Return what is to be said of the unit found, and whether it is a warning."""
+def _note(
+    physical: PhysicalRange, taken_as: Unit, named: Unit | None, declared: list[str]
+) -> tuple[str, bool]:
+    """Return what is to be said of the unit that values are taken as, and whether it is a warning."""
     target = physical.unit.name
     said = next((text for text in declared if parse_unit(text, physical.quantity) == named), "")
-    if named is not None and found == named:
+    if named is not None and taken_as == named:
         return (
             ("", False)
-            if found == physical.unit
-            else (f"converted from {_called(found, said)} to {target}", False)
+            if taken_as == physical.unit
+            else (f"converted from {_called(taken_as, said)} to {target}", False)
         )
     if named is not None:
         weak = said.lower() in ("1", "none", "-", "unitless", "dimensionless")
         return f"declared as '{said}', but its values are {target} and are taken so", not weak
-    if found != physical.unit:
-        return f"taken as {found.name}, as its name and values say, and converted to {target}", False
+    if taken_as != physical.unit:
+        return f"taken as {taken_as.name}, as its name and values say, and converted to {target}", False
     if declared:
         return (
             f"declared as '{declared[0]}', which is no unit of it; taken as {target} by its values",

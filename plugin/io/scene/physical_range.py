@@ -57,11 +57,11 @@ class PhysicalRange:
     def outside(self, values: np.ndarray) -> np.ndarray:
         """Return which values, in the quantity's own unit, no measurement can have; NaN is none of them."""
         with np.errstate(invalid="ignore"):
-            found = values < self.low
-            found |= values > self.high
+            is_outside = values < self.low
+            is_outside |= values > self.high
             if self.zero_is_fill:
-                found |= values == 0
-        return found
+                is_outside |= values == 0
+        return is_outside
 
     def plausible(self, values: np.ndarray) -> bool:
         """Return whether values inside of the range are spread as this quantity is, and as no other unit of it."""

@@ -105,18 +105,18 @@ def statements(raster: Raster, band: int) -> Iterator[Statement]:
     """Yield what a file states of a band's polarisation: by its name, its metadata, the file's, the file's name."""
     name = raster.names[band - 1]
     sole = len(raster.measured) == 1
-    found = tuple(_ANYWHERE.findall(name.lower()))
-    if found:
-        yield Statement(found, f"its band {band} is called '{name}'", True, True)
+    polarisations = tuple(_ANYWHERE.findall(name.lower()))
+    if polarisations:
+        yield Statement(polarisations, f"its band {band} is called '{name}'", True, True)
     for of_band, tags in ((True, raster.dataset.tags(band)), (sole, raster.tags)):
         for key, text in tags.items():
-            found = _stated(key, text)
-            if found:
-                yield Statement(found, f"it says {key}={text[:60]}", of_band)
+            polarisations = _stated(key, text)
+            if polarisations:
+                yield Statement(polarisations, f"it says {key}={text[:60]}", of_band)
     file = Path(file_of(raster.path)).name
-    found = _in_file_name(file)
-    if found:
-        yield Statement(found, "its file name says so", sole)
+    polarisations = _in_file_name(file)
+    if polarisations:
+        yield Statement(polarisations, "its file name says so", sole)
 
 
 def _stated(key: str, text: str) -> tuple[str, ...]:

@@ -43,9 +43,9 @@ def radar_quantity(raster: Raster, band: int) -> str:
     if known and known.quantity:
         return known.quantity
     for text in _texts(raster, band):
-        found = {f"{_GREEK.get(word, word)}0" for word in _ANYWHERE.findall(text.lower())}
-        if len(found) == 1:
-            return found.pop()
+        quantities = {f"{_GREEK.get(word, word)}0" for word in _ANYWHERE.findall(text.lower())}
+        if len(quantities) == 1:
+            return quantities.pop()
     made = _HYP3.search(file)
     return {"g": GAMMA0, "s": SIGMA0}[made[1]] if made else ""
 

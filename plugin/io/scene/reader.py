@@ -174,13 +174,13 @@ class Scene:
         roles += [RasterRole(opening(path), "ancillary") for path in ancillary]
         _check_measured(roles)
         grid = Grid.from_raster(roles[0].raster)
-        found = choose_bands(card, roles, channels)
-        chosen = found.bands
-        checks.bands = list(found.for_tags)
+        choice = choose_bands(card, roles, channels)
+        chosen = choice.bands
+        checks.bands = list(choice.for_tags)
         window = _region_window(region, grid, card.ratio, sar)
         fine = _fine_bands(checks, roles, chosen, grid, window)
         coarse = open_coarse(checks, roles, chosen, grid, window)
-        checks.compare({name: roles[chosen[name].raster].raster.path for name in found.by_order})
+        checks.compare({name: roles[chosen[name].raster].raster.path for name in choice.by_order})
         if isinstance(land, Polygons):
             mask: PolygonIndex | RegisteredRaster | None = PolygonIndex(land, grid)
         else:
@@ -194,7 +194,7 @@ class Scene:
         late = [delay_warning(roles[0].raster, roles[1].raster, accept_delay)] if mwr else []
         scene.notes = tuple(checks.notes)
         scene.warnings = (
-            *found.warnings,
+            *choice.warnings,
             *checks.warnings,
             *filter(None, late),
             *_size_warnings(card, grid, sar),

@@ -46,11 +46,11 @@ def other_readings(values: np.ndarray, crossed: bool) -> tuple[str, ...]:
     smooth = not crossed and median > _BRIGHT_AND_SMOOTH and spread < _USUAL_SPREAD[0]
     if median <= brightest and not smooth:
         return ()
-    found = [
+    readings = [
         name
         for name, factor in _OTHERS.items()
         if darkest <= factor * median <= brightest and _USUAL_SPREAD[0] <= factor * spread <= _USUAL_SPREAD[1]
     ]
     if abs(median) <= _STANDARDISED_MEDIAN and _STANDARDISED_SPREAD[0] <= spread <= _STANDARDISED_SPREAD[1]:
-        found.append("standardised values")
-    return tuple(found)
+        readings.append("standardised values")
+    return tuple(readings)

@@ -68,10 +68,10 @@ class Unit:
         wide = np.asarray(values, np.float64)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self.logarithm:
-                found = self.logarithm * np.log10(np.where(wide > 0, wide * self.scale, np.nan))
+                in_base_units = self.logarithm * np.log10(np.where(wide > 0, wide * self.scale, np.nan))
             else:
-                found = wide * self.scale + self.offset
-            return found.astype(np.asarray(values).dtype)
+                in_base_units = wide * self.scale + self.offset
+            return in_base_units.astype(np.asarray(values).dtype)
 
     def from_base(self, values: np.ndarray) -> np.ndarray:
         """Return values of the quantity's own unit in this unit: the inverse of :meth:`to_base`."""
@@ -80,8 +80,8 @@ class Unit:
         wide = np.asarray(values, np.float64)
         with np.errstate(over="ignore"):
             plain = 10 ** (wide / self.logarithm) if self.logarithm else wide - self.offset
-            found = plain / self.scale
-        return found.astype(np.asarray(values).dtype)
+            converted = plain / self.scale
+        return converted.astype(np.asarray(values).dtype)
 
 
 def _words(text: str) -> tuple[str, ...]:

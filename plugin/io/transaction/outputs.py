@@ -189,8 +189,8 @@ class OutputTransaction:
     def _stale(self) -> list[Path]:
         """Return what stands beside earlier files and is not written anew."""
         written = {_same(part.path) for part in self._parts}
-        found = [Path(f"{part.path}{suffix}") for part in self._parts for suffix in part.stale]
-        return [path for path in found if _same(path) not in written and os.path.lexists(path)]
+        stale = [Path(f"{part.path}{suffix}") for part in self._parts for suffix in part.stale]
+        return [path for path in stale if _same(path) not in written and os.path.lexists(path)]
 
     def _planned(self, stale: list[Path]) -> list[Entry]:
         pairs = [(part.path, part.temporary) for part in self._parts] + [(path, None) for path in stale]

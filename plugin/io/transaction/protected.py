@@ -62,13 +62,13 @@ class ProtectedFiles:
         """Return the source that a file belongs to; None where it belongs to none, or is not there."""
         path = os.fspath(path)
         try:
-            found = _identity(os.stat(path))
+            own = _identity(os.stat(path))
         except (OSError, ValueError):
             return None
-        if found is None:
+        if own is None:
             return self._paths.get(_spelling(path))
-        if found in self._files:
-            return self._files[found]
+        if own in self._files:
+            return self._files[own]
         for folder in Path(os.path.realpath(path)).parents:
             with contextlib.suppress(OSError):
                 identity = _identity(os.stat(folder))
@@ -204,13 +204,13 @@ def _product_of(path: str) -> str | None:
 def _beside(path: str) -> list[str]:
     """Return the files that describe or continue a file: ``a.tif.ovr``, ``a.gpkg-wal``, all parts of a shapefile."""
     folder, name = os.path.split(os.path.abspath(path))
-    found = []
+    paths = []
     with contextlib.suppress(OSError):
         for other in os.listdir(folder):
             rest = other.lower()[len(name) :] if other.lower().startswith(name.lower()) else ""
             if rest in _OF_DATABASES or (rest.startswith(".") and os.path.splitext(name)[1]):
-                found.append(os.path.join(folder, other))
-    return found
+                paths.append(os.path.join(folder, other))
+    return paths
 
 
 def _named_by(path: str) -> list[str]:

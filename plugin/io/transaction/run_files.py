@@ -155,7 +155,7 @@ class RunFile:
 
     def record(self) -> dict[str, Any]:
         """Return all that the records say, later ones last."""
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         try:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             content = b""
@@ -165,15 +165,15 @@ class RunFile:
                     break
                 content += part
         except OSError:
-            return found
+            return entries
         for line in content.split(b"\n")[:-1]:
             checksum, _, text = line.decode("utf-8", "replace").partition(" ")
             if checksum == _checksum(text):
                 with contextlib.suppress(ValueError, RecursionError):
                     record = json.loads(text)
                     if isinstance(record, dict):
-                        found.update(record)
-        return found
+                        entries.update(record)
+        return entries
 
     def close(self) -> None:
         """Release the lock and leave the file."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...ground.errors import Cancelled, ModelError, ParameterError
+from ...ground.errors import ModelError, ParameterError
 from ...ground.protocols import Part, Progress, Source
 from ...ground.vocabulary.relevance_methods import METHODS, MethodChoice
 from ...ground.vocabulary.stamps import (
@@ -33,7 +32,7 @@ from ..common.provenance import library_versions, provenance
 from ..common.rankings import write_ranking
 from ..common.settings import ClassChoice, ReportPaths
 from ..common.unfinished import Part as StoredPart
-from ..common.unfinished import Unfinished
+from ..common.unfinished import Unfinished, fingerprint, part_check
 from .maps import write_changes
 from .page import Found, stamp_page
 from .stored import changes_of, classifier_of, stored_changes, stored_classifier
@@ -135,7 +134,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 self._images(scene, extent),
                 scene.name if scene is not None else "a simulated scene",
                 runner.card.id,
-                self._asked(),
+                {**self._asked(), **_done(extent)},
                 tags,
                 scene.warnings if scene is not None else (),
             )
@@ -211,7 +210,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
         kept = {stamp.word: _kept(unfinished, f"classifier_{stamp.word}") for stamp in stamps}
         images = None
         if not all(kept.values()):
-            drawing = _check_of(Part(progress, 0.0, 0.1), "Drawing images")
+            drawing = part_check(Part(progress, 0.0, 0.1), 0, 1, "Drawing images")
             sources = self._sources(runner, scene, extent, drawing)
             side = extent.cells * max(runner.ratio, LEAST_CELL // runner.ratio * runner.ratio)
             images = gather(
@@ -226,7 +225,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 continue
             assert images is not None
             share = Part(progress, 0.1 + 0.9 * number / len(stamps), 0.1 + 0.9 * (number + 1) / len(stamps))
-            check = _check_of(share, f"Classifier of {stamp.word}")
+            check = part_check(share, 0, 1, f"Classifier of {stamp.word}")
             result = run_classifier(images, stamp, settings, self.methods, extent, self.seed, check)
             if unfinished is not None:
                 unfinished.keep(f"classifier_{stamp.word}", *stored_classifier(result))
@@ -278,7 +277,9 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
             share = Part(progress, number / len(self.methods), (number + 1) / len(self.methods))
             method = method_of(word, extent.steps, extent.draws, self.seed)
             try:
-                found = study.method_changes(word, method, _check_of(share, f"{runner.card.id}: {word}"))
+                found = study.method_changes(
+                    word, method, part_check(share, 0, 1, f"{runner.card.id}: {word}")
+                )
             except ModelError as error:
                 refused[word] = str(error)
                 continue
@@ -356,7 +357,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 **asked,
                 "job": type(self).__name__,
                 "scene": repr(scene),
-                "files": [_version(path) for path in _files(self.scene)],
+                "files": [fingerprint(path) for path in _files(self.scene)],
                 "precision": self.compute.precision,
                 **library_versions(),
             },
@@ -376,27 +377,21 @@ def _simulated(runner: Runner, seed: int, side: int) -> SimulatedSource:
     return SimulatedSource(SimulatedScene(seed, side, side, pixel_size), card)
 
 
+def _done(extent: Extent) -> dict[str, object]:
+    """Return how much a size does, as the report lists it."""
+    return {
+        "images (a fifth held out)": extent.images,
+        "images explained, at most": extent.explained,
+        "nodes of integrated gradients": extent.steps,
+        "draws of SmoothGrad": extent.draws,
+        "places, at most": extent.places,
+    }
+
+
 def _files(scene: SceneInputs | None) -> list[str]:
     """Return the rasters of a scene."""
     return [path for path in (scene.sar, scene.mwr, *scene.ancillary) if path] if scene is not None else []
 
 
-def _version(path: str) -> list[object]:
-    """Return what tells one version of a file from another; its name alone where it is no plain file."""
-    if not Path(path).is_file():
-        return [path]
-    state = Path(path).stat()
-    return [path, state.st_size, state.st_mtime_ns]
-
-
 def _kept(unfinished: Unfinished | None, name: str) -> StoredPart | None:
     return unfinished.get(name) if unfinished is not None else None
-
-
-def _check_of(progress: Progress, title: str) -> Callable[[float], None]:
-    def check(share: float) -> None:
-        progress.report(min(share, 1.0), title)
-        if progress.cancelled():
-            raise Cancelled("Stopped before the end: no result was written.")
-
-    return check

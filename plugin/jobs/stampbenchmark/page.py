@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
     from ...core.benchmarks.stamps.stamps import Stamp
 
+SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
 CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
 ON_SENSOR = MeasureFacts(
@@ -25,12 +26,13 @@ ON_SENSOR = MeasureFacts(
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
 CORRELATION = MeasureFacts(
-    "sum_correlation", "r of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "sum_correlation", "correlation of ΣΔR with Δf", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
 SLOPE = MeasureFacts(
     "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "1 where the change of relevance adds up to the change of the logits; what is missing went to biases.",
+    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
+    "biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
     "logit_change", "Δf", "", None, None,
@@ -130,6 +132,8 @@ def _classifier_conditions(found: Found, images: str) -> list[Condition]:
                 f"The classifier tells {100 * result.accuracy:.3g} % of the held-out images right "
                 f"({100 * result.accuracy_training:.3g} % in training), after {result.passes} passes; "
                 f"only the {100 * result.recognised:.3g} % of stamped ones that it recognises are scored.",
+                "After Jung and Kwon 2020 (doi 10.1109/ACCESS.2020.3040349). Their data, network and numbers are "
+                "not published in detail, so there is no published order to set beside this one.",
             ),
         )
         for result in found.classifiers
@@ -144,7 +148,7 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
     return [
         Condition(
             scene_condition(stamp.word),
-            f"{model}, {TITLES[stamp.word]}",
+            f"network {model}, {TITLES[stamp.word]}",
             f"networks like {model}",
             (
                 f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
@@ -178,15 +182,27 @@ def _scene_examples(found: Found) -> list[Example]:
             continue
         at, channel = int(np.abs(own[0].logits).argmax()), stamp.channels[0]
         truth = found.study.truth(stamp, found.study.places[at], found.study.masks(stamp)[at])[channel]
+        shown = _around(truth)
+        change = own[0].logits[at]
         examples.append(
             Example(
                 f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
-                truth.astype(float),
-                {each.method: each.relevance[at][channel] for each in own},
-                "At the place where the logits change most.",
+                truth[shown].astype(float),
+                {each.method: each.relevance[at][channel][shown] for each in own},
+                f"At the place where the summed logits change most: they {'fall' if change < 0 else 'rise'} by "
+                f"{abs(change):.3g}, so that relevance should {'fall' if change < 0 else 'rise'} on the stamp.",
             )
         )
     return examples
+
+
+def _around(truth: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns within a few values of a stamp (row, column)."""
+    rows, cols = (np.flatnonzero(truth.any(axis)) for axis in (1, 0))
+    return (
+        slice(max(0, rows[0] - SHOWN_AROUND), rows[-1] + SHOWN_AROUND + 1),
+        slice(max(0, cols[0] - SHOWN_AROUND), cols[-1] + SHOWN_AROUND + 1),
+    )
 
 
 def _facts(found: Found) -> dict[str, Any]:
@@ -232,8 +248,9 @@ def _notes(found: Found) -> list[str]:
         ]
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
-        f"{TITLES[each.stamp]}: {each.method} does not change at {each.constant} of {len(each.logits)} places; each "
-        "counts as √2, a map that tells nothing."
+        f"{TITLES[each.stamp]} in a scene: the map of {each.method} does not change at {each.constant} of "
+        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map "
+        "that tells nothing."
         for each in found.changes
         if each.constant
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ground.artifact_counts import SensorShares, StudyCounts
 from ...ground.vocabulary.artifact_tests import ARTIFACT, UNTRAINED
 from ..page import figures
 from ..page.html import Figure, Section, Table, listed, render
@@ -117,25 +118,6 @@ class WindowPicture:
 
 
 @dataclass(frozen=True)
-class RadiometryFacts:
-    """What was found of the radiometry's own map.
-
-    Parameters
-    ----------
-    artifact_share : float
-        Share of the artifact in the sizes of artifact and corrected map.
-    fact_share : float
-        Share of |relevance| in cells that are significant.
-    cells : int
-        How many were looked at.
-    """
-
-    artifact_share: float
-    fact_share: float
-    cells: int
-
-
-@dataclass(frozen=True)
 class ArtifactReport:
     """All that the report says.
 
@@ -149,14 +131,10 @@ class ArtifactReport:
         The tests.
     pictures : tuple of WindowPicture
         Some windows.
-    windows, pixels, repeats : int
-        How many windows, pixels in them, and null maps.
-    sampled : float
-        Share of the region that the windows hold.
-    passes : float
-        Passes through the network, by window.
-    artifact_share, fact_share : float
-        Share of the artifact in |artifact| + |corrected|; share of |relevance| that is significant.
+    counts : StudyCounts
+        What was looked at.
+    sar : SensorShares
+        How much of the map is artifact, and how much is fact.
     sums : mapping
         ``relevance``, ``corrected`` and ``artifact``: sums over all pixels; with ``mwr_`` before, of the radiometry.
     limit : float, optional
@@ -165,8 +143,8 @@ class ArtifactReport:
         Tests that were left out.
     region : str
         Where the map is judged; everywhere where empty.
-    radiometry : RadiometryFacts, optional
-        Of a network that reads a radiometer.
+    radiometry : SensorShares, optional
+        The same of the radiometry's own map, for a network that reads a radiometer.
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -182,18 +160,13 @@ class ArtifactReport:
     unit: str
     rows: tuple[TestRow, ...]
     pictures: tuple[WindowPicture, ...]
-    windows: int
-    sampled: float
-    pixels: int
-    repeats: int
-    passes: float
-    artifact_share: float
-    fact_share: float
+    counts: StudyCounts
+    sar: SensorShares
     sums: Mapping[str, float]
     limit: float | None = None
     not_tried: tuple[str, ...] = ()
     region: str = ""
-    radiometry: RadiometryFacts | None = None
+    radiometry: SensorShares | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -227,19 +200,21 @@ def _trust(report: ArtifactReport) -> str:
             f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
         )
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
-    if report.artifact_share < LEAST:
+    if report.sar.artifact_share < LEAST:
         changed = "relevance is too small or too large in places"
         if not _any_pixel(report):
             return f"No single pixel of this map exceeds what noise gives, and {kinds} found: {changed}."
         return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
-    share = percent(report.artifact_share)
-    much = "In parts this map is drawn" if report.artifact_share >= MUCH else "Little of this map is drawn"
+    share = percent(report.sar.artifact_share)
+    much = (
+        "In parts this map is drawn" if report.sar.artifact_share >= MUCH else "Little of this map is drawn"
+    )
     return f"{much} whatever the input: {kinds} found, {share} of the map."
 
 
 def _any_pixel(report: ArtifactReport) -> bool:
     """Return whether enough relevance exceeds noise to point at pixels."""
-    return report.fact_share >= LEAST_FACT
+    return report.sar.fact_share >= LEAST_FACT
 
 
 def _where(report: ArtifactReport) -> str:
@@ -248,7 +223,7 @@ def _where(report: ArtifactReport) -> str:
     if not report.found and not _any_pixel(report):
         return "Its pixels, one by one: noise with the scene's own spectrum makes maps of the same size."
     if not report.found:
-        fact = percent(report.fact_share)
+        fact = percent(report.sar.fact_share)
         return f"Most certain are pixels with a q-value up to 0.05, {fact} of the relevance: noise makes less there."
     names = [_named(row) for row in report.found[:2]]
     pixels = "" if _any_pixel(report) else "; nor single pixels, since none exceeds noise"
@@ -287,11 +262,11 @@ def artifact_html(report: ArtifactReport) -> str:
         "head": report.head,
         "target": report.target,
         "method": report.method_text,
-        "windows": f"{report.windows}, {percent(report.sampled)} of the region",
+        "windows": f"{report.counts.windows}, {percent(report.counts.sampled)} of the region",
         **({"judged in": report.region} if report.region else {}),
-        "null maps": report.repeats,
+        "null maps": report.counts.repeats,
         **({"not tried": listed([NAMES[word] for word in report.not_tried])} if report.not_tried else {}),
-        "passes through the network": f"{report.passes:.3g} for each window",
+        "passes through the network": f"{report.counts.passes:.3g} for each window",
     }
     tested = [row for row in report.rows if row.quantiles]
     sections = []
@@ -337,7 +312,7 @@ def artifact_html(report: ArtifactReport) -> str:
     return render(
         title=f"Fact or artifact: relevance for {report.target}",
         subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id}); windows looked at: "
-        f"{report.windows}, {percent(report.sampled)} of the region",
+        f"{report.counts.windows}, {percent(report.counts.sampled)} of the region",
         summary=summary(report),
         sections=sections,
         warnings=report.warnings,
@@ -351,8 +326,8 @@ def _pictures(report: ArtifactReport) -> Section:
         maps_figure(report.pictures, report.unit, report.limit), "maps", "map, artifact and corrected map"
     )
     shown = len(report.pictures)
-    which = f"{shown} of {report.windows} windows, those with the largest artifact"
-    if shown == report.windows:
+    which = f"{shown} of {report.counts.windows} windows, those with the largest artifact"
+    if shown == report.counts.windows:
         which = "all windows" if shown > 1 else "the window"
     return Section(
         "Map, artifact, corrected map",
@@ -399,13 +374,16 @@ def _sum_rows(report: ArtifactReport) -> list[dict]:
 
 def _share_rows(report: ArtifactReport) -> list[dict]:
     """Return the shares of artifact and of pixels that are fact, by sensor."""
-    rows = [("SAR", report.artifact_share, report.fact_share)]
+    rows = [("SAR", report.sar)]
     if report.radiometry is not None:
-        mine = report.radiometry
-        rows.append((f"radiometry ({mine.cells} cells)", mine.artifact_share, mine.fact_share))
+        rows.append((f"radiometry ({report.radiometry.pixels} cells)", report.radiometry))
     return [
-        {"map": name, "artifact": percent(artifact), "fact": f"{percent(fact)} of the relevance"}
-        for name, artifact, fact in rows
+        {
+            "map": name,
+            "artifact": percent(shares.artifact_share),
+            "fact": f"{percent(shares.fact_share)} of the relevance",
+        }
+        for name, shares in rows
     ]
 
 
@@ -417,6 +395,13 @@ def artifact_csv(report: ArtifactReport) -> str:
 def artifact_csvt() -> str:
     """Return the types of its columns."""
     return csvt_text(COLUMNS, _TYPES)
+
+
+def _radiometry(report: ArtifactReport) -> dict[str, Any] | None:
+    mine = report.radiometry
+    if mine is None:
+        return None
+    return {"artifact_share": mine.artifact_share, "fact_share": mine.fact_share, "cells": mine.pixels}
 
 
 def artifact_json(report: ArtifactReport) -> str:
@@ -431,17 +416,17 @@ def artifact_json(report: ArtifactReport) -> str:
             "head": report.head,
             "target": report.target,
             "method": report.method,
-            "windows": report.windows,
-            "sampled_share": report.sampled,
-            "pixels": report.pixels,
-            "repeats": report.repeats,
-            "passes": report.passes,
-            "artifact_share": report.artifact_share,
-            "fact_share": report.fact_share,
+            "windows": report.counts.windows,
+            "sampled_share": report.counts.sampled,
+            "pixels": report.sar.pixels,
+            "repeats": report.counts.repeats,
+            "passes": report.counts.passes,
+            "artifact_share": report.sar.artifact_share,
+            "fact_share": report.sar.fact_share,
             "sums": report.sums,
             "colours_end_at": report.limit,
             "not_tried": report.not_tried,
-            "radiometry": report.radiometry,
+            "radiometry": _radiometry(report),
             "tests": [{**row.cells(), "numbers": row.numbers} for row in report.rows],
             "caveats": CAVEATS,
             "provenance": report.provenance,

@@ -7,8 +7,9 @@ mask: 0 for the stamp itself, √2 for a map that knows nothing, 2 for its oppos
 
 *Overlap*: how many of the k largest |r| lie on the stamp, k its number of values (the precision of XAI-TRIS, Clark et
 al. 2024, doi 10.1007/s10994-024-06574-3). *Mass*: Σ|r| on the stamp as a share of Σ|r|. *Proximity*:
-1 - Σ|r| d/(Σ|r| d₀), d the distance of a value to the stamp and d₀ the diagonal of the image: XAI-TRIS' score by the
-earth mover's distance for a stamp of one value, and no less than that score for a larger one.
+1 - Σ|r| d/(Σ|r| d₀), d the distance of a value to the stamp in its channel and d₀ the diagonal of the image, which is
+also d in other channels: XAI-TRIS' score by the earth mover's distance for a stamp of one value, and no less than that
+score for a larger one.
 """
 
 from __future__ import annotations
@@ -61,13 +62,15 @@ def proximity(relevance: np.ndarray, truth: np.ndarray) -> float:
     Parameters
     ----------
     relevance, truth : numpy.ndarray
-        (channel, row, column); a value in another channel than the stamp is as far as its place.
+        (channel, row, column); in a channel without a stamp every value is a diagonal away.
     """
     total = np.abs(relevance).sum()
     if not total > 0:
         return float("nan")
-    away = distance_transform_edt(~truth.any(0))
     diagonal = max(float(np.hypot(truth.shape[1] - 1, truth.shape[2] - 1)), 1.0)
+    away = np.stack(
+        [distance_transform_edt(~plane) if plane.any() else np.full(plane.shape, diagonal) for plane in truth]
+    )
     return float(1.0 - (np.abs(relevance) * away).sum() / (total * diagonal))
 
 

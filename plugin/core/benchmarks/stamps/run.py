@@ -41,7 +41,8 @@ MASS = Measure(
 )
 PROXIMITY = Measure(
     "proximity", "proximity", "higher", 0.0, 1.0,
-    "One minus the mean distance of |relevance| to the stamp as a share of the image's diagonal.",
+    "One minus the mean distance of |relevance| to the stamp as a share of the image's diagonal; in another channel it "
+    "is as far as can be. A map one pixel beside is nearly right by it.",
 )  # fmt: skip
 MEASURES = (DISTANCE, ABSOLUTE, OVERLAP, PROXIMITY)
 TRAINING_SHARE = 0.5  # of the time of a stamp, for progress
@@ -232,12 +233,9 @@ class _Task:
         assert own is not None
         return own
 
-    def scores(
-        self, maps: Iterable[np.ndarray], signed: bool = True, sees_sign: bool = False
-    ) -> dict[str, np.ndarray]:
-        """Return the scores of one method's maps; with `sees_sign` those alone that a wrong sign changes."""
-        truths = [self.stamped.truth(image) for image in self.chosen]
-        return scores_of(maps, truths, signed, sees_sign)
+    def scores(self, maps: Iterable[np.ndarray], signed: bool = True) -> dict[str, np.ndarray]:
+        """Return the scores of one method's maps."""
+        return scores_of(maps, [self.stamped.truth(image) for image in self.chosen], signed)
 
     def controls(self) -> list[Judged]:
         """Return the scores of what methods have to surpass: edges, noise, and the truth broken."""
@@ -252,13 +250,7 @@ class _Task:
             for word, relevance in made.items():
                 found.setdefault(word, []).append(relevance)
         return [
-            Judged(
-                word,
-                self.stamped.stamp.word,
-                self.scores(each, sees_sign=word == controls.SIGN),
-                0.0,
-                control=True,
-            )
+            Judged(word, self.stamped.stamp.word, seen_by(self.scores(each), word), 0.0, control=True)
             for word, each in found.items()
         ]
 
@@ -273,7 +265,7 @@ class _Task:
 
 
 def scores_of(
-    maps: Iterable[np.ndarray], truths: Iterable[np.ndarray], signed: bool = True, sees_sign: bool = False
+    maps: Iterable[np.ndarray], truths: Iterable[np.ndarray], signed: bool = True
 ) -> dict[str, np.ndarray]:
     """Return the scores of maps by every measure, (sample,), float64; NaN for constant maps.
 
@@ -283,23 +275,31 @@ def scores_of(
         (channel, row, column) each; truths bool.
     signed : bool
         Whether the sign says for or against; else |map| is compared throughout.
-    sees_sign : bool
-        Leave out the measures that look at |map| alone.
     """
     found: dict[str, list[float]] = {}
     for relevance, truth in zip(maps, truths):
         known = not is_constant(relevance)
         size = np.abs(relevance)
-        made = {DISTANCE.word: distance(relevance if signed else size, truth) if known else np.nan}
-        if not sees_sign:
+        made = {
+            DISTANCE.word: distance(relevance if signed else size, truth) if known else np.nan,
             # A map of two opposite values is constant in size.
-            made[ABSOLUTE.word] = distance(size, truth) if known and not is_constant(size) else np.nan
-            made[OVERLAP.word] = overlap(relevance, truth) if known else np.nan
-            made[MASS.word] = mass(relevance, truth) if known else np.nan
-            made[PROXIMITY.word] = proximity(relevance, truth) if known else np.nan
+            ABSOLUTE.word: distance(size, truth) if known and not is_constant(size) else np.nan,
+            OVERLAP.word: overlap(relevance, truth) if known else np.nan,
+            MASS.word: mass(relevance, truth) if known else np.nan,
+            PROXIMITY.word: proximity(relevance, truth) if known else np.nan,
+        }
         for word, value in made.items():
             found.setdefault(word, []).append(value)
     return {word: np.array(values, dtype=np.float64) for word, values in found.items()}
+
+
+def seen_by(scores: Mapping[str, np.ndarray], control: str) -> dict[str, np.ndarray]:
+    """Return the scores of a control by the measures that see its fault: a sign, or one pixel, is nothing to some."""
+    if control == controls.SIGN:
+        return {DISTANCE.word: scores[DISTANCE.word]}
+    if control == controls.SHIFTED:
+        return {word: values for word, values in scores.items() if word != PROXIMITY.word}
+    return dict(scores)
 
 
 def _share(found: Relevance, stamp: Stamp) -> float:

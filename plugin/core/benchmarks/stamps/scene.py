@@ -2,9 +2,10 @@
 
 At several places the scene is explained as it is and with a stamp: the logits of the same pixels around, by the same
 method. Of the change of relevance ΔR are reported the distance from the stamp (:mod:`.distance`), the share of Σ|ΔR| on
-it and within the receptive field around it, and whether ΣΔR is the change of the logits Δf. The truth is weaker here
-than for a classifier of stamps: a network that overlooks a stamp has no reason to change its map. So places where the
-logits hardly change say little, and Δf is reported.
+it and within the receptive field around it, and whether ΣΔR is the change of the logits Δf. Where a stamp lowers the
+logits, the ideal change is below 0, so ΔR is turned by the sign of Δf. The truth is weaker here than for a classifier
+of stamps: a network that overlooks a stamp has no reason to change its map. So places where the logits hardly change
+say little, and Δf is reported.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..ranking import Judged, Measure
 from . import controls
 from .distance import is_constant
 from .places import Place
-from .run import DISTANCE, MASS, scores_of
+from .run import DISTANCE, MASS, scores_of, seen_by
 from .stamps import Stamp
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ MISMATCH = Measure(
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000
+VARIES = 1e-3  # of the largest |Δf|: what differs by less is the same but for rounding
 SCENE_MEASURES = (DISTANCE, MASS, WITHIN, MISMATCH)
 
 
@@ -109,9 +111,11 @@ class MethodChanges:
     def agreement(self, seed: int) -> dict[str, tuple[float, float, float]]:
         """Return Pearson's r of ΣΔR with Δf over places, and the slope of ΣΔR on Δf, with 95 % bootstrap intervals.
 
-        Empty for slopes, whose sum means nothing, and where Δf does not vary.
+        The slope is that through the origin: no change of the logits is no change of relevance. Empty for methods that
+        give slopes, whose sum means nothing; without r where Δf is the same everywhere, as for a linear channel.
         """
-        if not self.times_input or not np.ptp(self.logits) > 0:
+        largest = np.abs(self.logits).max(initial=0.0)
+        if not self.times_input or not largest > 0:
             return {}
         number = len(self.logits)
         drawn = np.random.default_rng([seed, 9]).integers(number, size=(RESAMPLES, number))
@@ -120,16 +124,17 @@ class MethodChanges:
             every = _correlation_and_slope(self.logits[None], self.relevance_sums[None])
             resampled = _correlation_and_slope(self.logits[drawn], self.relevance_sums[drawn])
         for name, whole, parts in zip((CORRELATION, SLOPE), every, resampled):
-            low, high = np.nanquantile(parts, [0.025, 0.975])
-            values[name] = float(whole[0]), float(low), float(high)
+            if name == SLOPE or np.ptp(self.logits) > VARIES * largest:
+                low, high = np.nanquantile(parts, [0.025, 0.975])
+                values[name] = float(whole[0]), float(low), float(high)
         return values
 
 
 def _correlation_and_slope(logits: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return r and slope of rows (resample, place); NaN where one of them does not vary."""
+    """Return r, and the slope through the origin, of rows (resample, place); NaN where one does not vary."""
     given, found = (values - values.mean(1, keepdims=True) for values in (logits, sums))
-    both, variance = (given * found).sum(1), (given**2).sum(1)
-    return both / np.sqrt(variance * (found**2).sum(1)), both / variance
+    correlation = (given * found).sum(1) / np.sqrt((given**2).sum(1) * (found**2).sum(1))
+    return correlation, (logits * sums).sum(1) / (logits**2).sum(1)
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,12 @@ class SceneStudy:
     ) -> MethodChanges:
         truths = [self.truth(stamp, place, mask) for place, mask in zip(self.places, masks)]
         maps = [change.relevance for change in changes]
-        scores = scores_of(maps, truths, signed=times_input)
+        sums, logits = (
+            np.array([getattr(change, name) for change in changes]) for name in ("relevance_sum", "logits")
+        )
+        # A stamp that lowers the logits is to have relevance below 0.
+        turned = [each * (-1.0 if logit < 0 else 1.0) for each, logit in zip(maps, logits)]
+        scores = scores_of(turned, truths, signed=times_input)
         totals = np.array([np.abs(change.relevance).sum() + change.elsewhere for change in changes])
         with np.errstate(invalid="ignore", divide="ignore"):
             # Of both sensors: relevance that moves to the other one is not on the stamp.
@@ -252,9 +262,6 @@ class SceneStudy:
                 )
                 / totals
             )
-        sums, logits = (
-            np.array([getattr(change, name) for change in changes]) for name in ("relevance_sum", "logits")
-        )
         if times_input:
             size = np.abs(sums) + np.abs(logits)
             scores[MISMATCH.word] = np.divide(
@@ -278,9 +285,7 @@ class SceneStudy:
                 found.setdefault(word, []).append(relevance)
         condition = scene_condition(stamp.word)
         return [
-            Judged(
-                word, condition, scores_of(maps, truths, sees_sign=word == controls.SIGN), 0.0, control=True
-            )
+            Judged(word, condition, seen_by(scores_of(maps, truths), word), 0.0, control=True)
             for word, maps in found.items()
         ]
 

@@ -85,7 +85,7 @@ def spread_windows(region: Window, ratio: int, largest_area: int) -> list[Window
     """
     side = max(1, round(WINDOW_SIDE / ratio)) * ratio
     step = max(1, int(np.ceil(np.sqrt(region.rows * region.cols / largest_area))))
-    found = []
+    windows = []
     places = []
     for start, stop in ((region.row, region.row_stop), (region.col, region.col_stop)):
         first, last = start // side, -(-stop // side)
@@ -94,8 +94,8 @@ def spread_windows(region: Window, ratio: int, largest_area: int) -> list[Window
         for across in places[1]:
             window = Window(down * side, across * side, side, side).intersection(region)
             if not window.empty:
-                found.append(window)
-    return found
+                windows.append(window)
+    return windows
 
 
 def splitting_share(region: Window, ratio: int, method: str) -> float:

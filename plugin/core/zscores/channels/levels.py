@@ -73,7 +73,7 @@ def level_groups(channels: Sequence[InputChannel]) -> tuple[LevelGroup, ...]:
 
     By frequency, what has none stays with its sensor. A level that would repeat a coarser one is left out.
     """
-    found: list[LevelGroup] = []
+    groups: list[LevelGroup] = []
     seen = set()
     for level in LEVELS:
         names: dict[tuple[str, str], list[int]] = {}
@@ -91,7 +91,7 @@ def level_groups(channels: Sequence[InputChannel]) -> tuple[LevelGroup, ...]:
         seen.add(division)
         for (sensor, name), members in names.items():
             frequencies = {channels[at].frequency_ghz for at in members}
-            found.append(
+            groups.append(
                 LevelGroup(
                     level,
                     name,
@@ -101,4 +101,4 @@ def level_groups(channels: Sequence[InputChannel]) -> tuple[LevelGroup, ...]:
                     tuple(members),
                 )
             )
-    return tuple(found)
+    return tuple(groups)

@@ -140,10 +140,10 @@ class ContributionReference:
             If it is damaged, or belongs to another model, other weights or another version.
         """
         try:
-            found = (content["format"], content["format_version"])
-            if found != (FORMAT, FORMAT_VERSION):
+            stated = (content["format"], content["format_version"])
+            if stated != (FORMAT, FORMAT_VERSION):
                 raise ModelError(
-                    f"The reference of contributions has the format {found[0]} {found[1]}, not {FORMAT} "
+                    f"The reference of contributions has the format {stated[0]} {stated[1]}, not {FORMAT} "
                     f"{FORMAT_VERSION}; make it again."
                 )
             if (content["model"], content["weights_sha256"]) != (model, weights_sha256):

@@ -120,7 +120,7 @@ def channel_slopes(
     rows, absent, reason = _judged_rows(evidence)
     groups = level_groups(evidence.channels)
     scenes = evidence.scene_count
-    found: list[dict] = []
+    slope_rows: list[dict] = []
     for level in dict.fromkeys(group.level for group in groups):
         members = [group for group in groups if group.level == level]
         level_rows = [
@@ -139,8 +139,8 @@ def channel_slopes(
         else:
             summed = rows.summed(combining(members, len(evidence.channels)))
             _fill(level_rows, members, summed, clusters)
-        found += level_rows
-    return tuple(found), _warnings(evidence, clusters, absent)
+        slope_rows += level_rows
+    return tuple(slope_rows), _warnings(evidence, clusters, absent)
 
 
 def _clusters(evidence: ChannelEvidence, clustering: str | None) -> Clusters:
@@ -285,13 +285,13 @@ def _write_slope(
 def _tests(fitted: _Fitted, at: int, n: int) -> dict:
     """Return the slope at a position, its errors and its tests against 0 and 1."""
     slope, se = fitted.slopes[at], np.sqrt(fitted.naive[at, at])
-    found = {"slope": finite(slope), "se": finite(se), "reading": ""}
+    row = {"slope": finite(slope), "se": finite(se), "reading": ""}
     if fitted.robust is None or not fitted.robust[at, at] > 0:
-        return found
+        return row
     robust = np.sqrt(fitted.robust[at, at])
     half = float(special.stdtrit(fitted.freedom[at], 0.975)) * robust
     low, high = slope - half, slope + half
-    found.update(
+    row.update(
         se_robust=finite(robust),
         n_effective=finite(n * (se / robust) ** 2),
         low=finite(low),
@@ -301,9 +301,9 @@ def _tests(fitted: _Fitted, at: int, n: int) -> dict:
     for value in (0, 1):
         z = (slope - value) / robust
         p[value] = float(log10_p_student(np.array([z]), fitted.freedom[at])[0])
-        found[f"z_against_{value}"], found[f"log10_p_against_{value}"] = finite(z), finite(p[value])
-    found["reading"] = _reading(low, high)
-    return found
+        row[f"z_against_{value}"], row[f"log10_p_against_{value}"] = finite(z), finite(p[value])
+    row["reading"] = _reading(low, high)
+    return row
 
 
 def _reading(low: float, high: float) -> str:
@@ -374,9 +374,9 @@ def _fitted(rows: ChannelRows, clusters: Clusters) -> _Fitted | None:
     robust, count, numbers = None, clusters.count, clusters.numbers
     freedom = np.full(g, count - 1.0)
     if numbers is not None and clusters.scenes and 1 < count < MANY_SCENES:
-        found = jackknife(rows, numbers, count, parameters, at)
-        if found is not None:
-            robust, freedom = found[0][slopes, slopes], found[1][slopes]
+        jackknifed = jackknife(rows, numbers, count, parameters, at)
+        if jackknifed is not None:
+            robust, freedom = jackknifed[0][slopes, slopes], jackknifed[1][slopes]
     elif numbers is not None and count > 1:
         scores = row_scores(rows, parameters[:k], parameters[k:])[:, at]
         gathered = np.stack([np.bincount(numbers, column, minlength=count) for column in scores.T], axis=1)

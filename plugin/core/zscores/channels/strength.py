@@ -153,11 +153,11 @@ def _moments(evidence: ChannelEvidence, group: LevelGroup) -> dict:
         return {}
     members = list(group.members)
     mean = (sums.total[:, members].sum(axis=1) / sums.n).tolist()
-    found = {"mean": finite(mean[0]) if len(mean) == 1 else None}
+    row = {"mean": finite(mean[0]) if len(mean) == 1 else None}
     if len(members) == 1:
         variance = sums.squares[:, members[0]] / sums.n - np.square(sums.total[:, members[0]] / sums.n)
-        found["sd"] = finite(np.sqrt(np.maximum(variance, 0.0).mean()))
-    return found
+        row["sd"] = finite(np.sqrt(np.maximum(variance, 0.0).mean()))
+    return row
 
 
 def _all(rows: list[dict], note: str) -> list[dict]:

@@ -172,13 +172,13 @@ def curvature(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> 
 
 def row_scores(rows: ChannelRows, intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """Return the score of every row (row, class + channel): the gradient of its log likelihood."""
-    found = []
+    scores = []
     for part in rows.chunks():
         residual = part.known_targets - _predicted(part, intercepts, slopes)[0]
-        found.append(
+        scores.append(
             np.concatenate([residual, np.einsum("nk,nkc->nc", residual, part.contributions)], axis=1)
         )
-    return np.concatenate(found)
+    return np.concatenate(scores)
 
 
 def _predicted(

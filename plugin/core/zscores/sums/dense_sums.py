@@ -78,14 +78,14 @@ class DenseAccumulator:
             partial(self._of_part, components[begin:end], shared[begin:end])
             for begin, end in zip(*_parts(len(components)))
         ]
-        found = run_parallel(parts)
-        low, high = (np.array([each[at] for each in found]) for at in (1, 2))
+        of_parts = run_parallel(parts)
+        low, high = (np.array([each[at] for each in of_parts]) for at in (1, 2))
         low, high = low.min(axis=0), high.max(axis=0)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             refuse_infinite(self._layer, components)
         seen = self._information
         total = seen.unlabelled
-        for sums, _, _ in found:
+        for sums, _, _ in of_parts:
             total = total + sums
         self._information = replace(
             seen,
@@ -104,8 +104,8 @@ class DenseAccumulator:
         with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite: it is refused afterwards
             sums = dense_sums(self._layer, components, len(self._removals))
             if shared.any():
-                found = divergence_sums(self._layer, components[shared], self._removals)
-                sums = replace(sums, divergence=found * self._step**2)
+                divergences = divergence_sums(self._layer, components[shared], self._removals)
+                sums = replace(sums, divergence=divergences * self._step**2)
         return sums, low, high
 
 

@@ -73,8 +73,8 @@ class WeightedGrams:
         """Return the sums (weight, column, column), exactly symmetric."""
         if not self._blocks:
             sums = self._sums[0]
-            found = (sums.sum(0, keepdim=True) if self._number == 1 else sums).numpy()
-            lower = np.tril(found)
+            values = (sums.sum(0, keepdim=True) if self._number == 1 else sums).numpy()
+            lower = np.tril(values)
             return lower + np.tril(lower, -1).swapaxes(1, 2)
         products = np.concatenate([sums.sum(0).numpy() for sums in self._sums], axis=1)
         place = np.zeros((self._columns, self._columns), int)
@@ -95,15 +95,15 @@ class WeightedGrams:
 
 def _blocks(columns: int) -> list[list[int]]:
     """Return which columns are multiplied with themselves and all after them at a time."""
-    found: list[list[int]] = []
+    blocks: list[list[int]] = []
     width = BLOCK
     for i in range(columns):
         if width + columns - i > BLOCK:
-            found.append([])
+            blocks.append([])
             width = 0
-        found[-1].append(i)
+        blocks[-1].append(i)
         width += columns - i
-    return found
+    return blocks
 
 
 def _empty(*shape: int) -> torch.Tensor:

@@ -31,10 +31,10 @@ def channel_of_name(name: str) -> str | None:
     for channel in CHANNELS:
         if STANDARD_CHANNELS[channel].matches(name):
             return channel
-    found = re.fullmatch(r"(?:btemp|tb)[ _]?(\d+)(?:[._](\d+))?[ _]?(?:ghz)?[ _]?([hv])", name.strip(), re.I)
-    if found is None:
+    match = re.fullmatch(r"(?:btemp|tb)[ _]?(\d+)(?:[._](\d+))?[ _]?(?:ghz)?[ _]?([hv])", name.strip(), re.I)
+    if match is None:
         return None
-    return channel_of_frequency(f"{found[1]}.{found[2]}" if found[2] else found[1], found[3])
+    return channel_of_frequency(f"{match[1]}.{match[2]}" if match[2] else match[1], match[3])
 
 
 def channel_band(name: str) -> Band:

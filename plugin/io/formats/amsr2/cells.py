@@ -92,8 +92,8 @@ def to_cells(
                 targets[cells], k=min(NEIGHBOURS, len(points)), distance_upper_bound=_chord(REACH * sigma)
             )
             distance, index = distance.reshape(len(cells), -1), index.reshape(len(cells), -1)
-            found = np.isfinite(distance[:, 0])
-            cells, distance, index = cells[found], distance[found], index[found]
+            has_sample = np.isfinite(distance[:, 0])
+            cells, distance, index = cells[has_sample], distance[has_sample], index[has_sample]
             if not len(cells):
                 continue
             missing = index == len(points)

@@ -58,8 +58,8 @@ def channels_in(container: Container) -> dict[str, str]:
     """Return channel to variable for the brightness temperatures of a file; none if it holds SAR as well."""
     if holds_sar(container):
         return {}
-    found = {channel_of_name(name): name for name in container.names}
-    return {channel: found[channel] for channel in in_order(name for name in found if name)}
+    names = {channel_of_name(name): name for name in container.names}
+    return {channel: names[channel] for channel in in_order(name for name in names if name)}
 
 
 def read_over_scene(
@@ -163,17 +163,17 @@ def read_on_own_grid(
         values[name] = place.arrange(_brightness(container, variable, step.index), rest)
     if grid is None:
         raise SceneError(f"{container.path} holds no brightness temperatures. Check the file.")
-    found: dict[str, object] = {"georeferencing": parse_crs(grid.crs).name}
-    return GriddedChannels(grid=grid, values=values, delay=None, found=found, time=time)
+    provenance: dict[str, object] = {"georeferencing": parse_crs(grid.crs).name}
+    return GriddedChannels(grid=grid, values=values, delay=None, found=provenance, time=time)
 
 
 def scene_time_in_name(path: str) -> datetime | None:
     """Return the start of the SAR scene that a file's name holds, UTC."""
     if not _SCENE_NAME.search(PurePosixPath(path).name):
         return None
-    found = _SCENE_TIME.search(PurePosixPath(path).name)
+    match = _SCENE_TIME.search(PurePosixPath(path).name)
     try:
-        return datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc) if found else None
+        return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc) if match else None
     except ValueError:
         return None
 

@@ -104,11 +104,11 @@ def open_amsr2(
 
 
 def _sources(path: str) -> list[str]:
-    found = members(path)
-    if not found:
+    contents = members(path)
+    if not contents:
         raise SceneError(f"There is no HDF5 or NetCDF file in {path}. Check the path.")
     # A zip may hold other things beside: only what is of AMSR2 is meant.
-    return [source for source in found if _kind(source)] or found if found != [path] else found
+    return [source for source in contents if _kind(source)] or contents if contents != [path] else contents
 
 
 def _kind(source: str) -> str | None:
@@ -164,7 +164,7 @@ def _swaths(
         )
     }
     times = cells.time[np.isfinite(cells.time)]
-    found: dict[str, object] = {
+    provenance: dict[str, object] = {
         "swaths": [_about(s, float((cells.swath == i).mean())) for i, s in enumerate(swaths)],
         "cell_km": round(cell_km, 3),
         "resampling": "plane with Gaussian weights through the footprints around, not beyond the swath",
@@ -173,21 +173,21 @@ def _swaths(
     tags = {
         "FLOELENS_AMSR2_SWATHS": ", ".join(s.name for s in swaths),
         "FLOELENS_AMSR2_LEVEL": "/".join(sorted({s.level for s in swaths})),
-        "FLOELENS_AMSR2_RESAMPLING": str(found["resampling"]),
+        "FLOELENS_AMSR2_RESAMPLING": str(provenance["resampling"]),
     }
     if cells.delay is not None:
         rasters["ancillary_coarse"] = ArrayRaster(grid, [DELAY_BAND], cells.delay[None])
-        _note_delay(cells.delay, found, tags, warnings)
-        found["delay_sign"] = "AMSR2 minus SAR"
-    _note_channels(present, found, warnings)
-    _note_shifts(cells.values, cell_km, found, warnings)
+        _note_delay(cells.delay, provenance, tags, warnings)
+        provenance["delay_sign"] = "AMSR2 minus SAR"
+    _note_channels(present, provenance, warnings)
+    _note_shifts(cells.values, cell_km, provenance, warnings)
     return Product(
         kind=f"AMSR2 {tags['FLOELENS_AMSR2_LEVEL']} swath" + ("s" if len(swaths) > 1 else ""),
         name=swaths[0].name,
         time=as_datetime(times.min()) if len(times) else None,
         rasters=rasters,
         tags=tags,
-        found=found,
+        found=provenance,
         warnings=warnings,
     )
 
@@ -231,20 +231,20 @@ def _gridded(
         warnings.append(
             f"{container.path} does not say when it was measured: see that it is of the scene's time."
         )
-    found = dict(read.found)
+    provenance = dict(read.found)
     if read.delay is not None:
         rasters["ancillary_coarse"] = ArrayRaster(read.grid, [DELAY_BAND], read.delay[None])
-        _note_delay(read.delay, found, tags, warnings)
-        found["delay_sign"] = "as the file has it, which does not say whether AMSR2 came before or after"
-    _note_channels(present, found, warnings)
-    _note_shifts(read.values, read.grid.pixel_size() / 1000.0, found, warnings)
+        _note_delay(read.delay, provenance, tags, warnings)
+        provenance["delay_sign"] = "as the file has it, which does not say whether AMSR2 came before or after"
+    _note_channels(present, provenance, warnings)
+    _note_shifts(read.values, read.grid.pixel_size() / 1000.0, provenance, warnings)
     return Product(
         kind=kind,
         name=name,
         time=time,
         rasters=rasters,
         tags=tags,
-        found=found,
+        found=provenance,
         warnings=[*warnings, *container.warnings],
     )
 
@@ -294,22 +294,22 @@ def _about(swath: Swath, share: float) -> dict[str, object]:
     }
 
 
-def _note_channels(present: Sequence[str], found: dict[str, object], warnings: list[str]) -> None:
+def _note_channels(present: Sequence[str], provenance: dict[str, object], warnings: list[str]) -> None:
     missing = [name for name in CHANNELS if name not in present]
-    found["channels"] = list(present)
-    found["channels_missing"] = missing
+    provenance["channels"] = list(present)
+    provenance["channels_missing"] = missing
     if missing:
         warnings.append(f"AMSR2 lacks {len(missing)} of 14 channels: {', '.join(missing)}.")
 
 
 def _note_delay(
-    delay: np.ndarray, found: dict[str, object], tags: dict[str, str], warnings: list[str]
+    delay: np.ndarray, provenance: dict[str, object], tags: dict[str, str], warnings: list[str]
 ) -> None:
     known = delay[np.isfinite(delay)]
     if not known.size:
         return
     low, high = float(known.min()), float(known.max())
-    found["delay_s"] = {"min": low, "max": high, "mean": round(float(known.mean(dtype=np.float64)), 3)}
+    provenance["delay_s"] = {"min": low, "max": high, "mean": round(float(known.mean(dtype=np.float64)), 3)}
     tags["amsr2_delay_s"] = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f}..{high:.0f}"
     longest = max(abs(low), abs(high))
     if longest > LONG_DELAY_S:
@@ -319,14 +319,14 @@ def _note_delay(
 
 
 def _note_shifts(
-    values: dict[str, np.ndarray], cell_km: float, found: dict[str, object], warnings: list[str]
+    values: dict[str, np.ndarray], cell_km: float, provenance: dict[str, object], warnings: list[str]
 ) -> None:
     """Measure every channel's shift against 89 GHz and warn of those that are certain and large."""
     if next(iter(values.values())).size > LARGEST_MEASURED:
-        found["shift_against_89_ghz"] = f"not measured: more than {LARGEST_MEASURED} cells"
+        provenance["shift_against_89_ghz"] = f"not measured: more than {LARGEST_MEASURED} cells"
         return
     shifts = shifts_against_89(values, cell_km)
-    found["shift_against_89_ghz"] = {
+    provenance["shift_against_89_ghz"] = {
         name: {**shift.as_json(), "trusted": shift.trusted} if shift else None
         for name, shift in shifts.items()
     }
@@ -346,11 +346,11 @@ def _note_shifts(
 
 def _provenance(container: Container) -> dict[str, str]:
     names = {"FLOELENS_AMSR2_TITLE": ("title", "description"), "FLOELENS_AMSR2_CITATION": ("citation", "id")}
-    found = {
+    provenance = {
         tag: next((text for text in map(container.text, sources) if text), "")
         for tag, sources in names.items()
     }
-    return {tag: text for tag, text in found.items() if text}
+    return {tag: text for tag, text in provenance.items() if text}
 
 
 def _listed(names: Sequence[str]) -> str:

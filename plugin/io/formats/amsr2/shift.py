@@ -108,7 +108,7 @@ def shifts_against_89(pictures: Mapping[str, np.ndarray], cell_km: float) -> dic
     dict
         Channel to its shift, None where it cannot be measured; without the 89 GHz channels.
     """
-    found: dict[str, Shift | None] = {}
+    shifts: dict[str, Shift | None] = {}
     for polarisation in "hv":
         total: Shift | None = None
         above = None
@@ -124,12 +124,12 @@ def shifts_against_89(pictures: Mapping[str, np.ndarray], cell_km: float) -> dic
             link = measure_shift(pictures[name], above[0], footprint, above[1], cell_km)
             if link is None:
                 # The next lower frequency may still be like the last one that could be measured.
-                found[name] = None
+                shifts[name] = None
                 continue
             total = link if total is None else link.after(total, cell_km)
-            found[name] = total
+            shifts[name] = total
             above = (pictures[name], footprint)
-    return {name: found[name] for name in pictures if name in found}
+    return {name: shifts[name] for name in pictures if name in shifts}
 
 
 def measure_shift(
@@ -254,14 +254,14 @@ def _search(picture: np.ndarray, blurred: np.ndarray, inside: np.ndarray, larges
     """Return the shift in whole cells at which the two pictures correlate most, of either sign."""
     reach = int(min(largest, min(picture.shape) // 4))
     step = max(1, reach // 8)
-    best, found = -1.0, (0, 0)
+    best, offset = -1.0, (0, 0)
     for row in range(-reach, reach + 1, step):
         for col in range(-reach, reach + 1, step):
             moved = np.roll(blurred, (row, col), axis=(0, 1))
             strength = abs(np.corrcoef(picture[inside], moved[inside])[0, 1])
             if strength > best:
-                best, found = strength, (row, col)
-    return np.array(found, dtype=np.float64)
+                best, offset = strength, (row, col)
+    return np.array(offset, dtype=np.float64)
 
 
 def _system(

@@ -154,7 +154,7 @@ def read_swath(container: Container) -> Swath:
                         f"A2: {sorted(a2)}), without which its places are unknown. Get the file again."
                     )
                 parameters[group] = (a1[group], a2[group])
-    found = []
+    rows = []
     horns = [group for group in groups if group.startswith("89")]
     for group, names in groups.items():
         lon, lat = places[group[-1]] if group in horns else places["A"]
@@ -163,11 +163,11 @@ def read_swath(container: Container) -> Swath:
         elif group not in horns:
             lon, lat = lon[:, 0 : lon.shape[1] // 2 * 2 : 2], lat[:, 0 : lat.shape[1] // 2 * 2 : 2]
         values = {channel: reader.temperatures(name, lon.shape) for channel, name in names}
-        found.append(_group(lon, lat, time, values, SPACING_89_KM if len(horns) == 2 else SPACING_KM, group))
+        rows.append(_group(lon, lat, time, values, SPACING_89_KM if len(horns) == 2 else SPACING_KM, group))
     return Swath(
         name=_granule(container),
         level=level,
-        footprints=_joined(found),
+        footprints=_joined(rows),
         source=_sources(chosen),
         without_data=reader.without_data,
         parameters=parameters,
@@ -293,13 +293,13 @@ class _Reader:
     def parameters(self, attribute: str) -> dict[str, float]:
         """Return co-registration parameters by frequency: ``6G-1.25,7G--0.1`` are 1.25 and −0.1."""
         text = self._container.text(attribute)
-        found = {f"{frequency}G": float(value) for frequency, value in _PARAMETER.findall(text)}
-        if not found:
+        values = {f"{frequency}G": float(value) for frequency, value in _PARAMETER.findall(text)}
+        if not values:
             raise SceneError(
                 f"{self._container.path} has no attribute '{attribute}' with values such as '6G-1.25000' "
                 f"(it holds '{text[:40]}'), without which the places of all channels below 89 GHz are unknown."
             )
-        return found
+        return values
 
 
 def _finest(names: tuple[str, ...]) -> dict[tuple[str, str, str], str]:
@@ -363,10 +363,10 @@ def _joined(groups: list[Footprints]) -> tuple[Footprints, ...]:
 
 
 def _sources(chosen: Mapping[tuple[str, str, str], str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for (channel, _, _), name in sorted(chosen.items()):
-        found[channel] = f"{found[channel]} and {name}" if channel in found else name
-    return found
+        sources[channel] = f"{sources[channel]} and {name}" if channel in sources else name
+    return sources
 
 
 def _granule(container: Container) -> str:

@@ -146,11 +146,11 @@ class Dimensions:
         A file whose dimensions have no names (plain HDF5) may have axes all the same: they are taken in the
         order y, x where their lengths are those of the dimensions, and this is said.
         """
-        found = [self.coordinate(dim) for dim in dims]
-        if all(variable is not None for variable in found):
-            y, x = (self._axis(dim, v) for dim, v in zip(dims, found))  # type: ignore[arg-type]
+        coordinates = [self.coordinate(dim) for dim in dims]
+        if all(variable is not None for variable in coordinates):
+            y, x = (self._axis(dim, v) for dim, v in zip(dims, coordinates))  # type: ignore[arg-type]
             return y, x
-        if any(variable is not None for variable in found):
+        if any(variable is not None for variable in coordinates):
             return None
         lone: dict[str, list[Variable]] = {Y: [], X: []}
         for variable in self._lines:

@@ -281,12 +281,12 @@ class Container:
     @property
     def warnings(self) -> list[str]:
         """What the decoder had to assume, in sentences for a person."""
-        found = []
+        texts = []
         for sentence, names in self._notes.items():
             known = list(dict.fromkeys(name for name in names if name))
             listed = ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
-            found.append(f"{self.path}, {listed}: {sentence}" if known else sentence)
-        return found
+            texts.append(f"{self.path}, {listed}: {sentence}" if known else sentence)
+        return texts
 
     @contextmanager
     def checked(self, what: str) -> Iterator[list[str]]:

@@ -106,16 +106,16 @@ def _named() -> dict[str, float]:
     """Return names of units, lower case, to metres."""
     from pyproj.database import get_units_map
 
-    found = {"inch": _INCH, "inche": _INCH}
+    factors = {"inch": _INCH, "inche": _INCH}
     for prefix, (name, power) in {"": ("", 0), **_PREFIXES}.items():
         for unit in ("metre", "meter", "mtr"):
-            found[name + unit] = float(f"1e{power}")
+            factors[name + unit] = float(f"1e{power}")
         if prefix and prefix not in "YZEPTGMmdhn":
-            found[f"{prefix}m"] = float(f"1e{power}")
-    found["dekametre"] = found["dekameter"] = 10.0
+            factors[f"{prefix}m"] = float(f"1e{power}")
+    factors["dekametre"] = factors["dekameter"] = 10.0
     for known in get_units_map(category="linear").values():
         for word in (known.name, known.proj_short_name):
             if word:
-                found.setdefault(word.lower(), float(known.conv_factor))
-    found["km"] = 1000.0
-    return found
+                factors.setdefault(word.lower(), float(known.conv_factor))
+    factors["km"] = 1000.0
+    return factors

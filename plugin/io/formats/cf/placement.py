@@ -299,7 +299,7 @@ def _places(
     """Return longitudes and latitudes of the cells, (row, column) degrees; None where there are none."""
     listed = as_text(variable.attributes.get("coordinates")).split()
     order = [*(name for name in listed if name in container), *container.names]
-    found: dict[str, Variable] = {}
+    places: dict[str, Variable] = {}
     elsewhere: list[str] = []
     for name in dict.fromkeys(order):
         other = container.variable(name)
@@ -308,13 +308,13 @@ def _places(
             continue
         kind = _kind_of_place(other)
         if kind and set(maps) == set(dims):
-            found.setdefault(kind, other)
+            places.setdefault(kind, other)
         elif kind:
             elsewhere.append(name)
-    if len(found) == 2:
-        index_of = {kind: {d: 0 for d in place.dims if d not in dims} for kind, place in found.items()}
+    if len(places) == 2:
+        index_of = {kind: {d: 0 for d in place.dims if d not in dims} for kind, place in places.items()}
         values = {}
-        for kind, place in found.items():
+        for kind, place in places.items():
             angle = degrees(place.unit) if place.unit.strip() else 1.0
             if angle is None:
                 raise SceneError(
@@ -325,8 +325,8 @@ def _places(
             kept = tuple(d for d in place.dims if d in dims)
             values[kind] = (array if kept == dims else array.T).astype(np.float64) * angle
         return values[X], values[Y]
-    if elsewhere or found:
-        names = ", ".join(dict.fromkeys([*elsewhere, *(v.name for v in found.values())]))
+    if elsewhere or places:
+        names = ", ".join(dict.fromkeys([*elsewhere, *(v.name for v in places.values())]))
         raise SceneError(
             f"{container.path} has latitudes or longitudes ({names}), but not both for each cell of "
             f"'{variable.name}': where its cells lie is not said. Get the file with those that belong to it."

@@ -138,11 +138,11 @@ class Variable:
         raw = self._at(index or {})
         packing = self.packing(raw)
         stored = packing.stored(raw)
-        found = np.zeros(stored.shape, dtype=bool)
+        is_flagged = np.zeros(stored.shape, dtype=bool)
         for flag, text in packing.flags:
             if meaning.search(text):
-                found |= stored == flag
-        return found
+                is_flagged |= stored == flag
+        return is_flagged
 
     def _at(self, index: dict[str, int]) -> np.ndarray:
         """Return what is stored at places along some dimensions, which are gone then."""
@@ -242,7 +242,7 @@ def attributes_of(owner: Any) -> tuple[dict[str, Any], dict[str, str]]:
 
     Those that cannot be read are left out: references between dimensions and such.
     """
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     types: dict[str, str] = {}
     for attribute in owner.GetAttributes(["SHOW_ALL=YES"]) or ():
         try:
@@ -255,8 +255,8 @@ def attributes_of(owner: Any) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(value, str):
             value = re.sub(r"[\x00-\x1f\x7f]+", " ", value).strip()[:2000]
         if value is not None and isinstance(name, str) and name:
-            found[name] = value
-    return found, types
+            attributes[name] = value
+    return attributes, types
 
 
 def _fill_value(array: Any, attributes: Mapping[str, Any]) -> float | None:

@@ -50,7 +50,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
     name, time = _name_and_time(vector, layer)
     intervals = sum(is_interval(code) for code in layer.column("CT"))
     missing = [code for code in EGG if code not in layer.columns]
-    found: dict[str, object] = {
+    provenance: dict[str, object] = {
         "format": vector.format + (" in a zip" if vector.zipped else ""),
         "polygons": len(ice),
         "polygon_types": dict(sorted(Counter(kind or "none" for kind in kinds).items())),
@@ -67,7 +67,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
         "dominant_share": options.dominant_share,
     }
     product = Product(
-        kind=f"SIGRID-3 ice chart ({found['format']})",
+        kind=f"SIGRID-3 ice chart ({provenance['format']})",
         name=name,
         time=time,
         rasters={},
@@ -78,7 +78,7 @@ def open_chart(path: str | os.PathLike, options: ImportOptions | None = None) ->
             "chart_dominant_share": f"{options.dominant_share:g} %",
             "chart_land_value": "254",
         },
-        found=found,
+        found=provenance,
         warnings=[*_warnings(vector, layer, unknown, missing), *notes],
     )
     if options.scene:

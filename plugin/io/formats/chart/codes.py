@@ -237,12 +237,12 @@ def decode_polygon(
     def dominant(decode: Callable[..., int | None], codes: tuple[tuple[object, str], ...]) -> int | None:
         amounts: dict[int, float] = {}
         for share, (code, name) in zip(shares, codes):
-            found = decode(code, name, unknown)
-            if found is not None and share:
-                amounts[found] = amounts.get(found, 0.0) + share
+            value = decode(code, name, unknown)
+            if value is not None and share:
+                amounts[value] = amounts.get(value, 0.0) + share
         if not amounts:
             return None
-        most = max(amounts, key=lambda found: amounts[found])
+        most = max(amounts, key=lambda value: amounts[value])
         return most if 100.0 * amounts[most] >= dominant_share * total else None
 
     stage = dominant(stage_class, ((sa, "SA"), (sb, "SB"), (sc, "SC")))

@@ -193,16 +193,16 @@ def _inside(path: str, outer: bool = True) -> list[VectorFile]:
 
 
 def _in_inner_zips(path: str, names: list[str]) -> list[VectorFile]:
-    found: list[VectorFile] = []
+    charts: list[VectorFile] = []
     first: SceneError | None = None
     for name in names:
         try:
-            found += _inside(member_path(path, name), outer=False)
+            charts += _inside(member_path(path, name), outer=False)
         except SceneError as error:
             first = first or error
-    if not found:
+    if not charts:
         raise first or SceneError(f"{path} holds no ice chart. Choose the agency's SIGRID-3 archive.")
-    return found[:_MOST_TRIED]
+    return charts[:_MOST_TRIED]
 
 
 def _hidden(name: str) -> bool:

@@ -30,11 +30,11 @@ def crossings(rings: Sequence[np.ndarray]) -> float:
         one, other = np.triu_indices(edges, 1)
     else:
         one, other = np.random.default_rng(0).integers(edges, size=(2, _MOST_PAIRS))
-    found = sum(
+    number = sum(
         _cross(starts[one[part]], stops[one[part]], starts[other[part]], stops[other[part]])
         for part in (slice(start, start + _CHUNK) for start in range(0, len(one), _CHUNK))
     )
-    return float(found) if pairs <= _MOST_PAIRS else found * pairs / _MOST_PAIRS
+    return float(number) if pairs <= _MOST_PAIRS else number * pairs / _MOST_PAIRS
 
 
 def _cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> int:

@@ -66,35 +66,35 @@ def as_sigrid(columns: Mapping[str, list[Any]]) -> tuple[Columns, list[str]]:
     columns : mapping
         Upper-case field names to one value a polygon.
     """
-    found: Columns = dict(columns)
+    translated: Columns = dict(columns)
     notes: list[str] = []
     source = concentration_field(columns)
     if source is None:
-        return found, notes
+        return translated, notes
     prefix = source[: -len("CT")]
     if source == "ICECODE":
         texts = [dict(_ICECODE.findall(str(value or "").upper())) for value in columns[source]]
-        found.update({name: [codes.get(name, "-9") for codes in texts] for name in EGG})
+        translated.update({name: [codes.get(name, "-9") for codes in texts] for name in EGG})
         notes.append("The codes are read from the field ICECODE.")
     elif source in _CLASS_FIELDS:
-        found["CT"] = [_class(value) for value in columns[source]]
+        translated["CT"] = [_class(value) for value in columns[source]]
         notes.append(
             f"The concentration is read from the classes in the field {source}; there are no stages."
         )
     elif prefix:
-        found.update({name: columns[prefix + name] for name in EGG if prefix + name in columns})
+        translated.update({name: columns[prefix + name] for name in EGG if prefix + name in columns})
         notes.append(f"The codes are read from the fields {prefix}CT, {prefix}CA and so on.")
     if prefix in ("E_", "EGG_"):
         for name in EGG:
-            if name in found and name[0] != "C":
+            if name in translated and name[0] != "C":
                 table = _EGG_STAGES if name[0] == "S" else _EGG_FORMS
-                found[name] = [_turned(table, value) for value in found[name]]
-    if _in_tenths(found.get("CT", [])):
+                translated[name] = [_turned(table, value) for value in translated[name]]
+    if _in_tenths(translated.get("CT", [])):
         for name in _AMOUNTS:
-            if name in found:
-                found[name] = [_of_tenths(value) for value in found[name]]
+            if name in translated:
+                translated[name] = [_of_tenths(value) for value in translated[name]]
         notes.append("Concentrations are given in tenths, not in codes of SIGRID-3: read so.")
-    return found, notes
+    return translated, notes
 
 
 def _class(value: Any) -> str:

@@ -145,12 +145,12 @@ def _limits(crs: str) -> tuple[float, float]:
 def _field_names(layer: Any) -> dict[int, str]:
     """Return field number to upper-case name; of names that differ in case alone the first is kept."""
     definition = layer.GetLayerDefn()
-    found: dict[str, int] = {}
+    names: dict[str, int] = {}
     for number in range(definition.GetFieldCount()):
         name = plain_text(definition.GetFieldDefn(number).GetName()).strip().upper()
-        if name and name not in found and (len(found) < _MAX_FIELDS or name in KNOWN):
-            found[name] = number
-    return {number: name for name, number in found.items()}
+        if name and name not in names and (len(names) < _MAX_FIELDS or name in KNOWN):
+            names[name] = number
+    return {number: name for name, number in names.items()}
 
 
 def _take(chart: ChartLayer, feature: Any, names: dict[int, str], limits: tuple[float, float]) -> None:

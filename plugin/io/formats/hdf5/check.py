@@ -372,7 +372,7 @@ class _Walk(Heaps):
 
     def _tree_entries(self, root: int, kind: int, key: int, most: int) -> list[tuple[bytes, int]]:
         """Return (key, address) of the leaves of a version 1 B-tree."""
-        found: list[tuple[bytes, int]] = []
+        entries: list[tuple[bytes, int]] = []
         nodes = [(root, -1)]
         while nodes:
             address, expected = nodes.pop()
@@ -392,8 +392,8 @@ class _Walk(Heaps):
                 if level:
                     nodes.append((child, level - 1))
                 else:
-                    found.append((data[i * step : i * step + key], child))
-        return found
+                    entries.append((data[i * step : i * step + key], child))
+        return entries
 
 
 def _piece(blocks: list[tuple[int, bytes]], start: int, length: int) -> bytes:

@@ -244,17 +244,17 @@ def read_filters(data: bytes) -> list[int]:
         return []
     version, count = data[0], data[1]
     at = 8 if version == 1 else 2
-    found: list[int] = []
+    filters: list[int] = []
     for _ in range(count):
         number = int.from_bytes(data[at : at + 2], "little")
         named = version == 1 or number >= 256  # in version 2 those of HDF5 itself have no name
         if len(data) < at + (8 if named else 6):
             break
-        found.append(number)
+        filters.append(number)
         name = int.from_bytes(data[at + 2 : at + 4], "little") if named else 0
         if version == 1:
             name += -name % 8
         at += 8 if named else 6
         values = int.from_bytes(data[at - 2 : at], "little")
         at += name + 4 * values + (4 if version == 1 and values % 2 else 0)
-    return found
+    return filters

@@ -178,12 +178,12 @@ def _write_places(
         if not go_on(0.6 * row / grid.rows):
             raise _stopped()
         values = variable.read(Window(row, 0, min(step, grid.rows - row), grid.cols))
-        found = np.zeros(values.shape, dtype=np.int32)
+        places_of = np.zeros(values.shape, dtype=np.int32)
         if len(numbers):
             places = np.clip(np.searchsorted(numbers, values), 0, len(numbers) - 1)
-            found = np.where(numbers[places] == values, places + 1, 0).astype(np.int32)
+            places_of = np.where(numbers[places] == values, places + 1, 0).astype(np.int32)
         with quiet_gdal():
-            dataset.GetRasterBand(1).WriteArray(found, 0, row)
+            dataset.GetRasterBand(1).WriteArray(places_of, 0, row)
     with quiet_gdal():
         dataset = None  # closes the file
 

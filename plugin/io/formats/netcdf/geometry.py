@@ -242,13 +242,13 @@ def placed(fine: Grid, line: np.ndarray, sample: np.ndarray, path: str) -> Grid:
 def _along(at: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return `values` at `at`, linear between the known places, and beyond the outermost ones."""
     at = np.asarray(at, dtype=np.float64)
-    found = np.interp(at, known, values)
+    interpolated = np.interp(at, known, values)
     first, last = (
         (values[1] - values[0]) / (known[1] - known[0]),
         (values[-1] - values[-2]) / (known[-1] - known[-2]),
     )
-    found = np.where(at < known[0], values[0] + (at - known[0]) * first, found)
-    return np.where(at > known[-1], values[-1] + (at - known[-1]) * last, found)
+    interpolated = np.where(at < known[0], values[0] + (at - known[0]) * first, interpolated)
+    return np.where(at > known[-1], values[-1] + (at - known[-1]) * last, interpolated)
 
 
 def polar_stereographic(lat: float) -> str:

@@ -34,7 +34,7 @@ def fringe(power: np.ndarray, noise: np.ndarray) -> np.ndarray:
     rows, cols = power.shape
     width = min(WIDTH, cols)
     last = cols - width + 1
-    found = np.full(rows, cols, dtype=np.int64)
+    widths = np.full(rows, cols, dtype=np.int64)
     open_rows = np.arange(rows)
     start = number = 0
     while start < last and len(open_rows):
@@ -46,10 +46,10 @@ def fringe(power: np.ndarray, noise: np.ndarray) -> np.ndarray:
         image = q[:, : stop - start] > limit[:, : stop - start]
         image &= _window_sums(q, width) > _window_sums(limit, width)
         hit = image.any(axis=1)
-        found[open_rows[hit]] = start + np.argmax(image[hit], axis=1)
+        widths[open_rows[hit]] = start + np.argmax(image[hit], axis=1)
         open_rows = open_rows[~hit]
         start, number = stop, number + 1
-    return found
+    return widths
 
 
 def _window_sums(values: np.ndarray, width: int) -> np.ndarray:

@@ -150,17 +150,17 @@ class ZipStore(Store):
 
 def _manifest_folder(names: list[str], source: str) -> str:
     """Return the folder of the manifest among names: empty, or ending with a slash."""
-    found = [name for name in names if name.split("/")[-1] == MANIFEST]
-    if not found:
+    manifests = [name for name in names if name.split("/")[-1] == MANIFEST]
+    if not manifests:
         raise SceneError(
             f"{source} holds no manifest.safe: it is no whole Sentinel-1 product. Download it again."
         )
-    if len(found) > 1:
+    if len(manifests) > 1:
         raise SceneError(
-            f"{source} holds {len(found)} products ({', '.join(sorted(found)[:3])}). "
+            f"{source} holds {len(manifests)} products ({', '.join(sorted(manifests)[:3])}). "
             "Name the manifest.safe of one of them."
         )
-    return found[0][: -len(MANIFEST)]
+    return manifests[0][: -len(MANIFEST)]
 
 
 def inside(name: str, source: str) -> str:
@@ -235,8 +235,8 @@ def _find(path: str) -> Store | None:
         # A zip under /vsizip/, or a folder around the product.
         with quiet_gdal():
             names = gdal.ReadDir(folder, 1000) or []
-        found = [n for n in names if n.lower().endswith(".safe") and file_size(f"{folder}/{n}/{MANIFEST}")]
-        return FolderStore(path, f"{folder}/{found[0]}") if len(found) == 1 else None
+        folders = [n for n in names if n.lower().endswith(".safe") and file_size(f"{folder}/{n}/{MANIFEST}")]
+        return FolderStore(path, f"{folder}/{folders[0]}") if len(folders) == 1 else None
     if file_size(path) is None:
         return None
     start = head(path, _HEAD)

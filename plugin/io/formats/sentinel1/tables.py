@@ -52,17 +52,17 @@ def vectors(root: Node, path: str, field: str, cols: int) -> list[Vector]:
     nodes = root.all(path)
     if len(nodes) * cols > _MOST_VALUES:
         raise root.error(f"has {len(nodes)} vectors, more than any product")
-    found: dict[int, Vector] = {}
+    vectors_by_line: dict[int, Vector] = {}
     for node in nodes:
         pixels = node.numbers("pixel")
         values = node.numbers(field, count=len(pixels))
         if (np.diff(pixels) <= 0).any():
             raise root.error(f"has a vector at line {node.integer('line')} whose pixels do not increase")
         line = node.integer("line")
-        found.setdefault(line, Vector(line, pixels, values))
-    if not found:
+        vectors_by_line.setdefault(line, Vector(line, pixels, values))
+    if not vectors_by_line:
         raise root.error(f"has no {path.split('/')[-1]}")
-    return [found[line] for line in sorted(found)]
+    return [vectors_by_line[line] for line in sorted(vectors_by_line)]
 
 
 @dataclass(frozen=True)

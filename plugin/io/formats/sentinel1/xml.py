@@ -59,12 +59,12 @@ class Node:
 
     def text(self, path: str, default: str | None = None) -> str:
         """Return the text at `path`."""
-        found = self.element.findtext(path)
-        if found is None or not found.strip():
+        content = self.element.findtext(path)
+        if content is None or not content.strip():
             if default is not None:
                 return default
             raise self.error(f"has no {path}")
-        return found.strip()
+        return content.strip()
 
     def integer(self, path: str) -> int:
         """Return the whole number at `path`."""

@@ -18,7 +18,7 @@ too and be wrong at the border: merged weights serve everywhere but along the sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -46,6 +46,8 @@ class FastAspp(AsppWeights):
     dtype : torch.dtype
         float64, float32 or bfloat16. In bfloat16 the first convolution, the coarse channels and the sum of the
         groups stay in float32, and so are the logits.
+    exact : int
+        How many of the first convolutions stay in float32: which gates open is decided there first of all.
     """
 
     def shares(self, rows: int | Band) -> list[Band]:
@@ -100,7 +102,7 @@ class FastAspp(AsppWeights):
                         if recorded:
                             rolling.take(new, self._layer(name, values, own, sides))
                         else:
-                            room = rolling.room(new, self.filters[name].outputs, fine, self.dtype)
+                            room = rolling.room(new, self.filters[name].outputs, fine, self.put_out_in[name])
                             self._layer(name, values, own, sides, room)
                     mine = new.inside(share)
                     if name in kept and mine:
@@ -121,7 +123,8 @@ class FastAspp(AsppWeights):
         kept = {}
         for name in ("conv2", "conv6"):
             shape = 1, self.filters[name].outputs, *fine.shape[2:]
-            kept[name] = fine.new_empty(shape, dtype=self.dtype).contiguous(memory_format=self.memory_format)
+            empty = fine.new_empty(shape, dtype=self.put_out_in[name])
+            kept[name] = empty.contiguous(memory_format=self.memory_format)
         self._keep(fine, edges, kept)
         return kept["conv2"], kept["conv6"]
 
@@ -133,7 +136,7 @@ class FastAspp(AsppWeights):
         if norm in self.merged and out is not None:
             return self._merged(name, values, own, edges, out)
         values = values if norm is None else self.normalised(norm, values)
-        return self.filters[name](values, relu=True, rows=own, out=out).to(self.dtype)
+        return self.filters[name](values, relu=True, rows=own, out=out).to(self.put_out_in[name])
 
     def before_relu(
         self, name: str, values: torch.Tensor, own: slice, edges: Edges, out: torch.Tensor
@@ -205,12 +208,7 @@ class FastAspp(AsppWeights):
         if self.coarse_channels:
             cells = self.cells(coarse).to(self.dtype)
             parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
-        if not in_rows:
-            return torch.cat(parts, 1)
-        # As a matrix (pixel, component) they are joined several times faster than as arrays of four axes.
-        samples, _, rows, cols = fine.shape
-        joined = torch.cat([part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts], 1)
-        return joined.view(samples, rows, cols, -1).permute(0, 3, 1, 2)
+        return side_by_side(parts) if in_rows else torch.cat(parts, 1)
 
     def _repeated(self, cells: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
         """Return coarse cells at the pixels of `fine`, channels last."""
@@ -222,7 +220,10 @@ class FastAspp(AsppWeights):
 
     def components(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return what :meth:`.definition.AsppFusion.components` returns, in this copy's dtype."""
-        joined = self._joined(fine, coarse)
+        return self.last_hidden(self._joined(fine, coarse))
+
+    def last_hidden(self, joined: torch.Tensor) -> torch.Tensor:
+        """Return the components, given what is joined: the same where there is no hidden layer."""
         return self._convolve("hidden1", joined).relu_() if self.hidden else joined
 
     def forward(
@@ -335,3 +336,13 @@ class FastAspp(AsppWeights):
         seen = fine[:, :, first * ratio : band.stop]
         on_pixels = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
         return on_pixels[:, :, band.start - first * ratio :]
+
+
+def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return arrays (sample, channel, row, column) with their channels joined, channels last.
+
+    As matrices (pixel, channel) they are joined several times faster than as arrays of four axes.
+    """
+    samples, _, rows, cols = parts[0].shape
+    flat = [part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts]
+    return torch.cat(flat, 1).view(samples, rows, cols, -1).permute(0, 3, 1, 2)

@@ -34,14 +34,18 @@ class AsppWeights(nn.Module):
     ----------
     network : AsppFusion
         The network to copy; its batch-norm statistics are taken as they are.
-    dtype : torch.dtype
+    dtype, exact
         As of :class:`.forward.FastAspp`.
     """
 
-    def __init__(self, network: AsppFusion, dtype: torch.dtype) -> None:
+    def __init__(self, network: AsppFusion, dtype: torch.dtype, exact: int = 1) -> None:
         super().__init__()
         self.dtype = dtype
         self.sum_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+        # In which numbers each convolution computes, and those that it puts out: what the next one reads.
+        computed = [self.sum_dtype] * exact + [dtype] * (len(CONVOLUTIONS) - exact)
+        self.computed_in = dict(zip(CONVOLUTIONS, computed))
+        self.put_out_in = dict(zip(CONVOLUTIONS, (*computed[1:], dtype)))
         channels_last = dtype != torch.float64
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.rectified = network.scale_relus is not None
@@ -53,13 +57,12 @@ class AsppWeights(nn.Module):
 
         self.merged: set[str] = set()
         for name in CONVOLUTIONS:
-            # What reads the inputs stays in float32: which gates open is decided there first of all.
-            kind = self.sum_dtype if name == "conv1" else dtype
-            self._copy(name, getattr(network, name), kind)
-        for name, norm in (("norm1", network.norm1), ("norm2", network.norm2)):
-            gain, shift = self._exact_norm(norm)
-            self._buffer(f"{name}_gain", gain[:, None, None])
-            self._buffer(f"{name}_shift", shift[:, None, None])
+            self._copy(name, getattr(network, name), self.computed_in[name])
+        for convolution, name in NORMS.items():
+            gain, shift = self._exact_norm(getattr(network, name))
+            kind = self.computed_in[convolution]
+            self._buffer(f"{name}_gain", gain[:, None, None], dtype=kind)
+            self._buffer(f"{name}_shift", shift[:, None, None], dtype=kind)
             if (gain != 0).all():  # else the backward pass could not tell the shift's share
                 self.merged.add(name)
         for name, norm in NORMS.items():
@@ -67,10 +70,9 @@ class AsppWeights(nn.Module):
             weight, gain, shift = (
                 values.double() for values in (layer.weight, *self._exact_norm(getattr(network, norm)))
             )
-            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True)
-            self._buffer(
-                f"{name}_merged_bias", layer.bias.double() + (weight * shift[:, None, None]).sum((1, 2, 3))
-            )
+            kind, bias = self.computed_in[name], (weight * shift[:, None, None]).sum((1, 2, 3))
+            self._buffer(f"{name}_merged_weight", weight * gain[:, None, None], convolution=True, dtype=kind)
+            self._buffer(f"{name}_merged_bias", layer.bias.double() + bias, dtype=kind)
         self.filters = nn.ModuleDict()
         for name in (*CONVOLUTIONS, *(f"{name}_merged" for name in NORMS)):
             weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
@@ -110,7 +112,7 @@ class AsppWeights(nn.Module):
         weights = network.output.weight.double()
         bias = network.output.bias.double()
         skip, filters = network.widths.skip, network.widths.scale
-        self._buffer("output_skip", weights[:, :skip], convolution=True)
+        self._buffer("output_skip", weights[:, :skip], convolution=True, dtype=self.put_out_in["conv2"])
         self._buffer("offset_output", bias, dtype=torch.float64)
         kernels = {}
         for index, (scale, convolution) in enumerate(zip(SCALES, convolutions)):

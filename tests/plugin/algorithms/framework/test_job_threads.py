@@ -9,6 +9,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from floelens.plugin.algorithms.framework.job_threads import Caller, JobThreads
 from floelens.plugin.ground.errors import Cancelled
 
@@ -142,3 +143,15 @@ def test_who_waits_can_do_something_meanwhile_in_its_own_thread(threads):
 
     assert threads.run(work, lambda: seen.append(here())) == here()
     assert set(seen) == {here()}
+
+
+def test_a_job_has_as_many_threads_of_torch_as_who_waits_for_it(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        worker = threading.Thread(target=torch.set_num_threads, args=(1,))  # what new threads get from now on
+        worker.start()
+        worker.join()
+        assert threads.run(lambda _caller: torch.get_num_threads()) == 2
+    finally:
+        torch.set_num_threads(before)

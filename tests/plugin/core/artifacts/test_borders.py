@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.core.artifacts.borders import BorderPool
-from floelens.plugin.core.artifacts.structure import Place, structure_of
+from floelens.plugin.core.artifacts.decomposition import Place
+from floelens.plugin.core.artifacts.structure import structure_of
 from floelens.plugin.core.artifacts.windows import blended_level, grid_windows, with_neighbours
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.artifacts.analytic import correlated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from floelens.plugin.core.artifacts.decomposition import Place, take_apart
 from floelens.plugin.core.artifacts.experiments import _cropped_products
 from floelens.plugin.core.artifacts.fields import corrected
 from floelens.plugin.core.artifacts.inputs import Surrogates, capped, flipped, moved, robust_bounds
@@ -16,7 +17,7 @@ from floelens.plugin.core.artifacts.significance import (
     rank_p,
     smooth,
 )
-from floelens.plugin.core.artifacts.structure import COLUMNS, Place, structure_of, take_apart
+from floelens.plugin.core.artifacts.structure import COLUMNS, structure_of
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.artifacts.analytic import clean, correlated, patch_of
 from scipy import stats
@@ -76,6 +77,37 @@ def test_fields_that_are_smooth_over_a_window_have_no_structure_of_their_own():
         statistics = structure_of(planes(random, 19), place, 39, random).statistics
         local = largest_standardised(statistics[:, COLUMNS["local"][:2]])
         assert rank_p(local[0], local[1:]) > 0.05
+
+
+def periodic_fields(random, number: int, side: int, sigma: float) -> np.ndarray:
+    """Return windows (field, row, column) of Gaussian fields that are stationary on a torus of twice the side."""
+    frequency = np.fft.fftfreq(2 * side)
+    spectrum = np.exp(-((np.pi * sigma) ** 2) * (frequency[:, None] ** 2 + frequency**2) * 2)
+    white = np.fft.fft2(random.normal(size=(number, 2 * side, 2 * side)))
+    fields = np.fft.ifft2(white * spectrum).real[:, :side, :side]
+    return fields / np.sqrt((spectrum**2).mean())
+
+
+@pytest.mark.parametrize("sigma", [1.0, 16.0])
+def test_a_border_is_found_by_chance_as_often_as_its_level_says_however_smooth_the_fields(sigma):
+    place = Place(0, 0, 48, 48, (True, False, True, False), 8)
+    found = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        maps = periodic_fields(random, 19, 48, sigma) ** 2
+        statistics = structure_of(maps, place, 19, random).statistics
+        border = largest_standardised(statistics[:, COLUMNS["border"]])
+        found += rank_p(border[0], border[1:]) <= 0.05
+    assert found <= 10  # of 100 at 5 %: more in 1 of 90 such tests
+
+
+def test_a_border_of_smooth_fields_is_found():
+    place = Place(0, 0, 48, 48, (True, False, False, False), 8)
+    random = np.random.default_rng(0)
+    maps = periodic_fields(random, 19, 48, 16.0) ** 2
+    maps[:, :4] += 0.8
+    structure = structure_of(maps, place, 59, random)
+    assert structure.kept[0, 1] > 0.5
 
 
 def test_what_two_translations_leave_is_no_artifact_where_it_is_smooth_and_is_one_where_it_stays():

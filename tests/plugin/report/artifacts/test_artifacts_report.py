@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from floelens.plugin.ground.artifact_counts import SensorShares, StudyCounts
 from floelens.plugin.ground.vocabulary.artifact_tests import UNTRAINED
 from floelens.plugin.report.artifacts.report import (
     ArtifactReport,
@@ -36,8 +37,8 @@ def report(*rows: Row, share: float = 0.03) -> ArtifactReport:
     picture = WindowPicture("rows 0 to 6, columns 0 to 8", values, values / 10, 0.9 * values, np.abs(values))
     return ArtifactReport(
         model=ModelFacts("m", "A <model>"), scene="s", head="h", target="ice", method="gradient_x_input",
-        method_text="gradient x input", unit="logit", rows=rows, pictures=(picture,), windows=1, sampled=1.0,
-        pixels=48, repeats=19, passes=29.0, artifact_share=share, fact_share=0.2,
+        method_text="gradient x input", unit="logit", rows=rows, pictures=(picture,),
+        counts=StudyCounts(1, 1.0, 19, 29.0), sar=SensorShares(48, share, 0.2),
         sums={"relevance": 1.0, "corrected": 0.9, "artifact": 0.1},
     )  # fmt: skip
 
@@ -93,7 +94,7 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
 def test_three_sentences_say_what_was_found_where_not_to_trust_and_what_to_do(
     rows, share, fact, first, second, third
 ):
-    sentences = summary(replace(report(*rows, share=share), fact_share=fact))
+    sentences = summary(replace(report(*rows, share=share), sar=SensorShares(48, share, fact)))
     assert len(sentences) == 3
     for words, sentence in zip((first, second, third), sentences):
         assert words in sentence
@@ -114,7 +115,7 @@ def test_page_table_and_json_hold_the_same_rows():
 
 
 def test_the_page_says_which_windows_it_shows_and_what_was_not_tried():
-    study = replace(report(CLEAR), windows=9, not_tried=("mirroring", "focus"))
+    study = replace(report(CLEAR), counts=StudyCounts(9, 1.0, 19, 29.0), not_tried=("mirroring", "focus"))
     text = " ".join(checked(artifact_html(study)).text)
     assert "1 of 9 windows, those with the largest artifact" in text
     assert "Not tried: scene mirrored and focus. What they would find is not known." in text

@@ -13,7 +13,7 @@ from floelens.plugin.core.benchmarks.stamps.distance import (
     overlap,
     proximity,
 )
-from floelens.plugin.core.benchmarks.stamps.run import scores_of
+from floelens.plugin.core.benchmarks.stamps.run import scores_of, seen_by
 
 SHAPE = 2, 30, 40
 
@@ -69,7 +69,8 @@ def test_overlap_mass_and_proximity_are_those_of_their_loops():
     moved = sum(
         abs(relevance[at]) * min(np.hypot(at[1] - row, at[2] - col) for row, col in stamped)
         for at in np.ndindex(SHAPE)
-    )
+        if at[0] == 1
+    ) + np.abs(relevance[0]).sum() * np.hypot(29, 39)
     assert proximity(relevance, truth) == pytest.approx(1 - moved / (total * np.hypot(29, 39)))
     perfect = truth.astype(float)
     assert overlap(perfect, truth) == mass(perfect, truth) == proximity(perfect, truth) == 1.0
@@ -90,7 +91,10 @@ def test_of_slopes_the_size_is_compared_and_a_wrong_sign_shows_in_one_measure_al
     dark = -truth.astype(float) + 0.01 * noise(1)
     assert scores_of([dark], [truth], signed=False)["distance"][0] < 0.2
     assert scores_of([dark], [truth])["distance"][0] > 1.9
-    assert list(scores_of([dark], [truth], sees_sign=True)) == ["distance"]
+    everything = scores_of([dark], [truth])
+    assert list(seen_by(everything, controls.SIGN)) == ["distance"]
+    assert set(everything) - set(seen_by(everything, controls.SHIFTED)) == {"proximity"}
+    assert set(seen_by(everything, controls.RANDOM)) == set(everything)
 
 
 def test_edge_filters_are_those_of_their_definitions():

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from floelens.plugin.core.benchmarks.stamps.places import places_of
-from floelens.plugin.core.benchmarks.stamps.scene import SceneStudy, method_of
+from floelens.plugin.core.benchmarks.stamps.scene import MethodChanges, SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.runner import Runner
@@ -23,6 +24,7 @@ from floelens.tests.plugin.core.tiny_networks import (
     tiny_card,
     tiny_scene,
 )
+from torch import nn
 
 WORDS = "bright_point", "dark_lead", "mwr_offset"
 
@@ -45,9 +47,23 @@ def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of
         assert each.scores["overlap"] == pytest.approx(1.0)
         assert each.scores["mismatch"] == pytest.approx(0.0, abs=1e-9)
         assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
-        if np.ptp(each.logits) > 1e-6:
-            (correlation, *_), (slope, *_) = each.agreement(0).values()
-            assert (correlation, slope) == pytest.approx((1.0, 1.0), abs=1e-6)
+        # Whichever way the logits go: relevance on the stamp goes the same way.
+        assert (each.scores["distance"] < 1.0).all()
+        agreement = each.agreement(0)
+        assert agreement["sum_slope"] == pytest.approx((1.0, 1.0, 1.0), abs=1e-6)
+        # Of a linear network the logits change by the same amount at all places, but for rounding.
+        assert "sum_correlation" not in agreement
+
+
+def test_agreement_is_that_of_pearson_and_of_least_squares_through_the_origin():
+    draw = np.random.default_rng(4)
+    logits = draw.standard_normal(12)
+    sums = 0.5 * logits + 0.1 * draw.standard_normal(12)
+    found = MethodChanges("lrp_0", "bright_point", {}, sums, logits, 0, 0.0, (), True).agreement(1)
+    value, low, high = found["sum_correlation"]
+    assert value == pytest.approx(np.corrcoef(logits, sums)[0, 1])
+    assert low < value < high
+    assert found["sum_slope"][0] == pytest.approx(np.linalg.lstsq(logits[:, None], sums, rcond=None)[0][0])
 
 
 def map_of_the_scene(study: SceneStudy, source, method, place) -> np.ndarray:
@@ -121,3 +137,29 @@ def test_a_cells_change_is_shared_out_to_its_pixels():
     assert pixels.shape == (place.seen.rows, place.seen.cols)
     assert pixels[0, 0] == pytest.approx(values[:, 0, 0].sum() / 16)
     assert pixels[5, 9] == pytest.approx(values[:, 1, 2].sum() / 16)
+
+
+class OfSarAlone(nn.Module):
+    """A network without radiometer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = LinearFusion()
+
+    def forward(self, fine, coarse):
+        return self.network.output(torch.cat([self.network.conv(fine)] * 2 + [fine], 1))
+
+
+def test_a_network_without_radiometer_is_studied_too():
+    card = tiny_card()
+    card.channels = tuple(channel for channel in card.channels if channel.sensor == "sar")
+    runner = Runner(card, OfSarAlone(), "cpu", "float64")
+    source = tiny_scene(150, 160, gaps=False)
+    source.coarse, source.ratio = source.coarse[:0], card.ratio
+    stamps = tuple(Stamp.of(word, card, StampSettings()) for word in WORDS[:2])
+    places = places_of(runner, source, source.window, stamps, 3, 3)
+    study = SceneStudy(runner, source, Target("concentration"), stamps, "random", places, 3)
+    found = study.method_changes("lrp_0", method_of("lrp_0", 2, 2, 0), lambda _: None)
+    for each in found:
+        assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
+        assert each.scores["mass"] == pytest.approx(1.0, abs=1e-9)
