@@ -18,7 +18,7 @@ from ..common.rankings import ranked_methods, sanity_facts, write_ranking
 from ..common.unfinished import Unfinished, fingerprint, part_check
 from .study import Part, Study, restored, stored
 
-POINT, SHAPES = GENERATORS
+POINT, SHAPES, FUSION = GENERATORS
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,12 @@ class AdditiveBenchmark:
 
     def study(self) -> Study:
         """Return the generator with its networks: what a benchmark of other data replaces."""
+        from .fusion import FusionStudy
         from .layered import ShapesStudy, extent_of
         from .points import point_study
 
+        if self.generator == FUSION:
+            return FusionStudy.of(self.methods, self.size, self.seed)
         extent = extent_of(self.size, self.training_samples)
         if self.generator == SHAPES:
             return ShapesStudy.of(self.methods, extent, self.seed)
