@@ -102,8 +102,7 @@ def smooth_windows(smooth: int, windows: int, sensor: str = "") -> tuple[str, ..
     name = f" ({sensor})" if sensor else ""
     return (
         f"{start} too smooth{name}: maps of noise still have half of their correlation over a tenth of the side, so "
-        "that false discoveries cannot be controlled. No pixel is called fact there; all q-values are 1. A border "
-        "found there may be chance.",
+        "that false discoveries cannot be controlled. No pixel is called fact there; all q-values are 1.",
     )
 
 
