@@ -1,24 +1,31 @@
-"""The plugin as QGIS sees it: it registers one Processing provider, and nothing else."""
+"""The plugin as QGIS sees it: a Processing provider and, in the desktop, the window of *Explain a place*."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from qgis.core import Qgis, QgsApplication, QgsSettings
 
 from .algorithms.framework.job_threads import JOB_THREADS
-from .provider import FloeLensProvider
+from .provider import ICON, FloeLensProvider
+
+if TYPE_CHECKING:
+    from .gui.places import Places
+
+MENU, PLACES = "FloeLens", "Explain a place"
 
 GREETED = "floelens/greeted"
 GREETING = (
-    "The tools are in the Processing toolbox (Ctrl+Alt+T), under FloeLens. First steps without data of your own: "
+    "The tools are in the Processing toolbox (Ctrl+Alt+T), under FloeLens; Plugins > FloeLens > Explain a place "
+    "answers a click on a scene. First steps without data of your own: "
     "Simulate a scene, then Predict sea ice and Relevance maps on its layers. Environment says whether a library is "
     "missing."
 )
 
 
 class FloeLensPlugin:
-    """Adds the FloeLens provider to Processing and takes it away again.
+    """Adds the FloeLens provider to Processing, and a window to the desktop, and takes them away again.
 
     Parameters
     ----------
@@ -29,6 +36,8 @@ class FloeLensPlugin:
     def __init__(self, iface) -> None:
         self.iface = iface
         self.provider: FloeLensProvider | None = None
+        self._action: Any = None  # the action in menu and toolbar
+        self._places: Places | None = None
 
     def initProcessing(self) -> None:  # noqa: N802 (the name QGIS looks up)
         """Register the provider; `qgis_process` calls this and never `initGui`."""
@@ -37,15 +46,43 @@ class FloeLensPlugin:
             QgsApplication.processingRegistry().addProvider(self.provider)
 
     def initGui(self) -> None:  # noqa: N802
-        """Start in the desktop: everything is in the Processing toolbox, and the first time a message says so."""
+        """Start in the desktop: add the action of *Explain a place*; the first time a message says where things are."""
         self.initProcessing()
+        if self.iface is None:
+            return
+        from qgis.PyQt.QtGui import QIcon
+        from qgis.PyQt.QtWidgets import QAction
+
+        self._action = QAction(QIcon(str(ICON)), PLACES, self.iface.mainWindow())
+        self._action.setCheckable(True)
+        self._action.toggled.connect(self._show_places)
+        self.iface.addPluginToMenu(MENU, self._action)
+        self.iface.addToolBarIcon(self._action)
         settings = QgsSettings()
-        if self.iface is not None and not settings.value(GREETED, False, type=bool):
+        if not settings.value(GREETED, False, type=bool):
             settings.setValue(GREETED, True)
             self.iface.messageBar().pushMessage("FloeLens", GREETING, Qgis.MessageLevel.Info, 60)
 
+    def _show_places(self, shown: bool) -> None:
+        """Show the window of *Explain a place*, which is made the first time, or hide it."""
+        if self._places is None and shown:
+            from .gui.places import Places
+
+            self._places = Places(self.iface)
+            self._places.dock.visibilityChanged.connect(self._action.setChecked)
+        if self._places is not None:
+            self._places.dock.setVisible(shown)
+
     def unload(self) -> None:
         """Leave no trace."""
+        if self._places is not None:
+            self._places.dock.visibilityChanged.disconnect(self._action.setChecked)
+            self._places.close()
+            self._places = None
+        if self._action is not None:
+            self.iface.removePluginMenu(MENU, self._action)
+            self.iface.removeToolBarIcon(self._action)
+            self._action = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None

@@ -16,6 +16,7 @@ from .algorithms.artifacts import Artifacts
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.features import Features
+from .algorithms.importmodel import ImportModel
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
@@ -40,6 +41,7 @@ ALGORITHMS = (
     AdditiveBenchmark,
     StampBenchmark,
     InspectModel,
+    ImportModel,
     Environment,
 )
 ICON = RESOURCES / "icons" / "floelens.svg"

@@ -45,7 +45,9 @@ ROOMS_OF_CORE = (
     "features",
     "shortlist",
     "distributions",
+    "selftest",
     "sanity",
+    "places",
 )
 # Which rooms of the science may use another one.
 MAY_USE = {
@@ -58,6 +60,7 @@ MAY_USE = {
     ("benchmarks", "sanity"),
     ("benchmarks", "artifacts"),
     ("distributions", "artifacts"),
+    ("selftest", "relevance"),
 }
 ALGORITHMS = sorted(json.loads((ROOT / "tests" / "published.json").read_text(encoding="utf-8")))
 

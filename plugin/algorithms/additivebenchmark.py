@@ -60,7 +60,8 @@ class AdditiveBenchmark(FloeLensAlgorithm):
                 "OUTPUT_RASTER",
                 "Truth, estimates and errors",
                 "Of one sample of the first network, a band each: the truth, what each method makes of it, and the "
-                "difference of the two. For GENERATOR=point where COVARIANCE is empty or of cells.",
+                "difference of the two. For GENERATOR=point where COVARIANCE is empty or of cells, and for fusion, "
+                "which writes estimates, errors and the radiometer's cells to files of their own beside it.",
                 optional=True,
                 made=False,
             )

@@ -56,6 +56,27 @@ def read_card(kind: type[Card], content: Mapping[str, Any], source: str) -> Card
         raise ModelError(f"{source}, field {error.where}: {error.problem}") from None
 
 
+def read_some(kind: type, content: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return fields of a card of `kind` made of JSON values, which need not be all; `source` names them in errors.
+
+    Raises
+    ------
+    ModelError
+        If a field is unknown or unusable.
+    """
+    known = {entry.name for entry in dataclasses.fields(kind)}
+    given = {name: value for name, value in content.items() if name not in ("format", "format_version")}
+    try:
+        for name in given:
+            if name not in known:
+                close = difflib.get_close_matches(str(name)[:50], known, 1)
+                remedy = f"Did you mean '{close[0]}'?" if close else "Remove it."
+                raise CardError(shown_text(name, 60), f"no such field is known. {remedy}")
+        return _with_parts(given)
+    except CardError as error:
+        raise ModelError(f"{source}, field {error.where}: {error.problem}") from None
+
+
 def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
     remaining = dict(content)
     if remaining.pop("format", None) != FORMAT:
@@ -66,6 +87,11 @@ def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
             "format_version",
             f"{shown(version)} is not known, only {FORMAT_VERSION}. Update FloeLens, or the card.",
         )
+    return _build(kind, _with_parts(remaining), "")
+
+
+def _with_parts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with their parts made of JSON values."""
     parts: dict[str, Callable[[Any, str], Any]] = {
         "architecture": lambda value, where: _build(Architecture, value, where),
         "weights": lambda value, where: _build(Weights, value, where),
@@ -75,10 +101,7 @@ def _read_fields(kind: type[Card], content: Mapping[str, Any]) -> Card:
         "heads": lambda value, where: _build_list(Head, value, where),
         "benchmarks": lambda value, where: _build_list(BenchmarkResult, value, where),
     }
-    for name, build in parts.items():
-        if name in remaining:
-            remaining[name] = build(remaining[name], name)
-    return _build(kind, remaining, "")
+    return {name: parts[name](value, name) if name in parts else value for name, value in values.items()}
 
 
 def _build_list(kind: type, values: Any, where: str) -> tuple:

@@ -66,7 +66,8 @@ def load_weights(card: ModelCard, folder: str | os.PathLike, most: int = _MOST_B
         raise ModelError(
             f"The weights {path} of the model '{card.id}' are missing. Download or save the package again."
         ) from None
-    if content.startswith(_PICKLE_STARTS):
+    # The length of a safetensors header, which comes first, may begin with the same byte; then the header does.
+    if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
         raise ModelError(
             f"The weights {path} hold pickled code, which runs when it is read, and are not opened. "
             "Save them as safetensors."

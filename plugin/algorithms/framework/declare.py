@@ -65,9 +65,9 @@ def as_optional(parameter: QgsProcessingParameterDefinition):
     return parameter
 
 
-def file(name: str, label: str, help_text: str):
+def file(name: str, label: str, help_text: str, optional: bool = False):
     """Return a file of any kind."""
-    return _finished(QgsProcessingParameterFile(name, label), help_text)
+    return _finished(QgsProcessingParameterFile(name, label, optional=optional), help_text)
 
 
 def files(name: str, label: str, help_text: str, advanced: bool = False):

@@ -9,6 +9,8 @@ from .words import Words
 GENERATORS: Words = {
     "point": "normal inputs with a given covariance, the target a sum of piecewise linear functions of each",
     "shapes": "images of squares and circles, the class the one that covers more",
+    "fusion": "scenes of SAR and radiometer channels, the target a sum of known functions of each at each pixel, and "
+    "the fusion network of the bundled models",
 }
 ADDITIVE_SIZES: Words = {
     "quick": "few samples, so that networks are less exact; less than a minute",

@@ -91,6 +91,21 @@ MULTILOOK = Setting(
     1,
     100,
 )
+MODEL_PIXEL_SIZE = Setting(
+    "Pixel size (m)",
+    "Size of the pixels the network was trained on; 0 takes that of the card or the family.",
+    0.0,
+    0.0,
+    100000.0,
+)
+MODEL_RATIO = Setting(
+    "Pixels of a coarse cell",
+    "Pixels along a cell of radiometry and weather; 0 takes as many as 2 km have, or all channels on the network's "
+    "pixels where that is no whole number.",
+    0,
+    0,
+    1000,
+)
 DOMINANT_SHARE = Setting(
     "Dominant share (%)",
     "Share of the ice that one stage of development, or floe size, must reach to be mapped.",

@@ -23,6 +23,30 @@ UNITS: Words = {
     "db": "backscatter in decibels, which the networks that come along expect",
     "linear": "backscatter as linear power (sigma0)",
 }
+MODEL_FAMILIES: Words = {
+    "auto": "by the names and shapes in the file",
+    "autoice": "the U-Net of the AutoICE starter kit, 24 channels and three heads unless the file tells otherwise",
+    "mmseaice": "the U-Net of MMSeaIce, 16 channels and a linear concentration",
+    "uit": "the binary U-Net of UiT, HH, HV and incidence angle",
+    "unet": "another U-Net; CHANNELS, ORDER and CARD say what the file does not tell",
+    "asip": "the ASIP networks of Malmgren-Hansen et al., saved by Keras",
+}
+CONCATENATIONS: Words = {
+    "auto": "as in the family's published code",
+    "upsampled_first": "what was upsampled, then the skip",
+    "skip_first": "the skip, then what was upsampled",
+}
+PADDINGS: Words = {
+    "auto": "as in the family's published code",
+    "zeros": "by zeros",
+    "reflect": "by a mirror image",
+}
+UPSAMPLINGS: Words = {
+    "auto": "as in the family's published code; transposed convolutions show in the file",
+    "aligned": "bilinear from corner to corner of the image, so that the network runs on whole scenes",
+    "bilinear": "bilinear between the centres of pixels",
+    "nearest": "each pixel repeated",
+}
 GEOREFERENCING: Words = {
     "gcps": "a mesh of ground control points along the flight, as Sentinel-1 products have, in polar stereographic",
     "projected": "polar stereographic with an affine transform",

@@ -14,11 +14,11 @@ from ...io.rasters.writer import Outputs
 from ...report.ranking.page import RankingPage
 from ...report.ranking.sentences import summary
 from ..common.provenance import library_versions
-from ..common.rankings import ranked_methods, write_ranking
+from ..common.rankings import ranked_methods, sanity_facts, write_ranking
 from ..common.unfinished import Unfinished, fingerprint, part_check
 from .study import Part, Study, restored, stored
 
-POINT, SHAPES = GENERATORS
+POINT, SHAPES, FUSION = GENERATORS
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,12 @@ class AdditiveBenchmark:
 
     def study(self) -> Study:
         """Return the generator with its networks: what a benchmark of other data replaces."""
+        from .fusion import FusionStudy
         from .layered import ShapesStudy, extent_of
         from .points import point_study
 
+        if self.generator == FUSION:
+            return FusionStudy.of(self.methods, self.size, self.seed)
         extent = extent_of(self.size, self.training_samples)
         if self.generator == SHAPES:
             return ShapesStudy.of(self.methods, extent, self.seed)
@@ -189,6 +192,8 @@ class AdditiveBenchmark:
             rankings=ranked_methods(ranked),
             maps=tuple(example for part in parts.values() for example in part.examples),
             facts=facts,
+            other_measures=sanity_facts() if any(part.others for part in parts.values()) else (),
+            other_scores=tuple(score for part in parts.values() for score in part.others),
             notes=study.notes(parts),
             settings={
                 "generator": self.generator,

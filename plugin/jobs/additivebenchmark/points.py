@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STEP = {"quick": 20.0, "full": 10.0}  # degrees of a cell where no covariance is given
 NORTHERNMOST = 60.0  # there
-REACH = 0.6  # Earth radii over which the correlation falls to 1/e
+REACH = 1.0  # Earth radii over which the correlation falls to 1/e
 
 
 def point_study(

@@ -134,7 +134,7 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 self._images(scene, extent),
                 scene.name if scene is not None else "a simulated scene",
                 runner.card.id,
-                self._asked(),
+                {**self._asked(), **_done(extent)},
                 tags,
                 scene.warnings if scene is not None else (),
             )
@@ -375,6 +375,17 @@ def _simulated(runner: Runner, seed: int, side: int) -> SimulatedSource:
     card = runner.card
     pixel_size = CELL_SIZE / card.ratio if card.coarse_channels else card.pixel_size_m
     return SimulatedSource(SimulatedScene(seed, side, side, pixel_size), card)
+
+
+def _done(extent: Extent) -> dict[str, object]:
+    """Return how much a size does, as the report lists it."""
+    return {
+        "images (a fifth held out)": extent.images,
+        "images explained, at most": extent.explained,
+        "nodes of integrated gradients": extent.steps,
+        "draws of SmoothGrad": extent.draws,
+        "places, at most": extent.places,
+    }
 
 
 def _files(scene: SceneInputs | None) -> list[str]:

@@ -74,7 +74,8 @@ def write_changes(
         writer.write(values)
     sizes = np.abs(np.concatenate([plane.ravel() for plane in planes[0]])) if changes else np.zeros(1)
     limit = about_zero(float(np.percentile(sizes[sizes > 0], 99)) if (sizes > 0).any() else 0.0)
-    style = diverging_style(limit, ("relevance falls with the stamp", "relevance rises with the stamp"))
+    ends = ("relevance falls with the stamp", "relevance rises with the stamp")
+    style = diverging_style(limit, ends, clear_zero=True)
     outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
 
 

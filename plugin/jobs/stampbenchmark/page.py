@@ -26,7 +26,7 @@ ON_SENSOR = MeasureFacts(
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
 CORRELATION = MeasureFacts(
-    "sum_correlation", "r of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "sum_correlation", "correlation of ΣΔR with Δf", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
 SLOPE = MeasureFacts(
@@ -132,6 +132,8 @@ def _classifier_conditions(found: Found, images: str) -> list[Condition]:
                 f"The classifier tells {100 * result.accuracy:.3g} % of the held-out images right "
                 f"({100 * result.accuracy_training:.3g} % in training), after {result.passes} passes; "
                 f"only the {100 * result.recognised:.3g} % of stamped ones that it recognises are scored.",
+                "After Jung and Kwon 2020 (doi 10.1109/ACCESS.2020.3040349). Their data, network and numbers are "
+                "not published in detail, so there is no published order to set beside this one.",
             ),
         )
         for result in found.classifiers
@@ -146,7 +148,7 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
     return [
         Condition(
             scene_condition(stamp.word),
-            f"{model}, {TITLES[stamp.word]}",
+            f"network {model}, {TITLES[stamp.word]}",
             f"networks like {model}",
             (
                 f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
@@ -246,8 +248,9 @@ def _notes(found: Found) -> list[str]:
         ]
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
-        f"{TITLES[each.stamp]}: {each.method} does not change at {each.constant} of {len(each.logits)} places; each "
-        "counts as √2, a map that tells nothing."
+        f"{TITLES[each.stamp]} in a scene: the map of {each.method} does not change at {each.constant} of "
+        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map "
+        "that tells nothing."
         for each in found.changes
         if each.constant
     ]

@@ -52,15 +52,11 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
     """
     facts = _as_mapping(card)
     rows, differences = _compared(measured)
-    channels = [
-        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
-        for channel in facts.get("channels", [])
-    ]
+    channels = facts.get("channels", [])
     columns = (("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees"))
     sections = [
         Section("Measured now", tables=(Table(columns, rows),), text=tuple(unmeasured)),
-        Section("Channels", tables=(Table(_CHANNELS, channels),)),
-        Section("Heads and classes", tables=(Table(_CLASSES, _class_rows(facts)),)),
+        *channel_and_head_sections(facts),
         Section("Components of the output layer", tables=(Table(_COMPONENTS, _component_rows(facts)),)),
         Section(
             "Skill",
@@ -88,6 +84,18 @@ def inspect_model_html(card: Any, measured: Mapping[str, Any], unmeasured: Seque
             "weights (sha256)": facts.get("weights", {}).get("sha256"),
         },
     )
+
+
+def channel_and_head_sections(facts: Mapping[str, Any]) -> list[Section]:
+    """Return the channels, and the heads with their classes, of a card in its JSON form."""
+    channels = [
+        {**channel, "footprint": _footprint(channel.get("footprint_km"))}
+        for channel in facts.get("channels", [])
+    ]
+    return [
+        Section("Channels", tables=(Table(_CHANNELS, channels),)),
+        Section("Heads and classes", tables=(Table(_CLASSES, _class_rows(facts)),)),
+    ]
 
 
 def _compared(measured: Mapping[str, Any]) -> tuple[list[dict], list[str]]:

@@ -31,7 +31,7 @@ WORKING = ("integrated_gradients", "occlusion")
 def small(monkeypatch):
     """Make the benchmark small."""
     training = Training(3000, 4, batch=50, rate=3e-3)
-    extent = Extent(training, Training(40, 1, batch=20), 200, 16, steps=8, draws=2, recovery=1)
+    extent = Extent(training, Training(40, 1, batch=20), 200, 16, steps=8, draws=2, sanity=2, recovery=1)
     monkeypatch.setattr(conditions, "EXTENTS", {"quick": extent, "full": extent})
     monkeypatch.setattr(points, "STEP", {"quick": 60.0, "full": 60.0})
 
@@ -85,7 +85,7 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
     content = json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))
     facts = content["facts"]
     assert "Published order" in content["notes"][-3]
-    assert facts["Network: r_squared"] > facts["Linear model: r_squared"] + 0.05
+    assert facts["Network: r_squared"] > facts["Linear model: r_squared"]
     assert facts["Exact network: r_squared"] > 1 - 1e-12
     with rasterio.open(results["OUTPUT_RASTER"]) as raster:
         assert raster.shape == (2, 6)
@@ -164,10 +164,11 @@ def test_shapes_show_the_three_failures_in_numbers(small, tmp_path):
 
 def test_a_part_is_restored_as_it_was_stored(small):
     study = point_study(("gradient",), extent_of("quick", 0), 0, "quick")
-    part = study.run("point_exact", lambda _: None)
+    part = study.run("point_linear", lambda _: None)
     same = restored(*stored(part))
     assert same.conditions == part.conditions
     assert same.facts == part.facts
+    assert same.others == part.others != ()
     assert [each.method for each in same.judged] == [each.method for each in part.judged]
     for one, other in zip(same.judged, part.judged):
         assert (one.control, one.seconds) == (other.control, other.seconds)

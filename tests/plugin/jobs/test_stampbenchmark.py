@@ -18,6 +18,7 @@ from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.jobs.stampbenchmark.job import StampBenchmark
 from floelens.tests.plugin.jobs.conftest import simulate
 from floelens.tests.plugin.report.page_checks import checked
+from floelens.tests.plugin.report.schema_checks import problems, schema
 
 METHODS = ("gradient_x_input", "integrated_gradients", "gradient")
 
@@ -91,6 +92,8 @@ def test_table_report_and_raster_of_a_scene_agree(small, large, packages, tmp_pa
     assert page.tags["svg"] >= 4
     content = json.loads((tmp_path / "stamps.json").read_text(encoding="utf-8"))
     assert content["summary"][0] == results["VERDICT"]
+    rule = schema("ranking-report")
+    assert not problems(content, rule, rule)
     with rasterio.open(paths["output_raster"]) as raster, rasterio.open(large.sar) as sar:
         assert raster.descriptions == (*(f"bright_point {word}" for word in METHODS), "bright_point stamp")
         values = raster.read()
@@ -167,3 +170,10 @@ def test_without_a_scene_simulated_ones_are_stamped(small, packages, tmp_path):
             card, channels=(replace(card.channels[0], name="incidence_angle"), *card.channels[1:])
         )
         SimulatedSource(SimulatedScene(1, 50, 50, 80.0), other)
+
+
+@pytest.mark.parametrize("step", ["Drawing images", "Classifier of bright_point"])
+def test_a_quick_run_that_is_stopped_leaves_nothing(small, packages, tmp_path, step):
+    with pytest.raises(Cancelled):
+        job(tmp_path, packages, report=str(tmp_path / "page.html")).run(Stopping(step))
+    assert not list(tmp_path.iterdir())

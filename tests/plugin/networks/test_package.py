@@ -53,6 +53,18 @@ def rewrite(folder, content: bytes) -> None:
     (folder / "card.json").write_text(card.to_json(), encoding="utf-8")
 
 
+def test_weights_whose_header_has_a_length_that_begins_as_a_pickle_does_are_read(tmp_path):
+    folder, _, module = install(tmp_path / "models")
+    content = (folder / "weights.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    padded = -(-length // 256) * 256 + 0x80
+    header = content[8 : 8 + length].ljust(padded)
+    rewrite(folder, padded.to_bytes(8, "little") + header + content[8 + length :])
+    assert (folder / "weights.safetensors").read_bytes().startswith(b"\x80")
+    _, loaded = network.load("test-model")
+    assert torch.equal(loaded.output.weight, module.output.weight)
+
+
 @pytest.mark.parametrize("variant", ["fusion", "interpretability_small", "v2"])
 def test_a_saved_network_loads_as_it_was(tmp_path, variant):
     _, saved, module = install(tmp_path / "models", variant=variant, heads=(CONCENTRATION, ICE_TYPE))

@@ -41,6 +41,8 @@ class Extent:
         Of these, samples that are explained.
     steps, draws : int
         Nodes of integrated gradients and draws of SmoothGrad.
+    sanity : int
+        Of the explained ones, samples on which it is tried how maps behave.
     recovery : int
         Blocks of samples from which the functions of somebody else's network are recovered.
     """
@@ -51,6 +53,7 @@ class Extent:
     explained: int
     steps: int
     draws: int
+    sanity: int
     recovery: int
 
 
@@ -62,6 +65,7 @@ EXTENTS = {
         24,
         steps=16,
         draws=8,
+        sanity=4,
         recovery=1,
     ),
     "full": Extent(
@@ -71,6 +75,7 @@ EXTENTS = {
         200,
         steps=64,
         draws=50,
+        sanity=25,
         recovery=4,
     ),
 }
@@ -88,11 +93,14 @@ class Fitted:
         Whose samples it is judged by.
     facts : mapping
         Plain values that the report lists: how it learned.
+    trained : bool
+        Whether its weights were learned; else it makes no sense to shuffle them.
     """
 
     network: nn.Module
     generator: Generator
     facts: Mapping[str, object]
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,9 @@ def exact(word: str, title: str, functions: PiecewiseLinear) -> Condition:
 
     def fit(generator: Points, extent: Extent, seed: int, check: Check) -> Fitted:
         facts = {"training": "none: weights from the functions"}
-        return Fitted(networks.exact(functions), replace(generator, functions=functions), facts)
+        return Fitted(
+            networks.exact(functions), replace(generator, functions=functions), facts, trained=False
+        )
 
     return Condition(word, title, "exact sums of functions", fit)
 

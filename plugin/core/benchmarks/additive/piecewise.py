@@ -63,26 +63,35 @@ class PiecewiseLinear:
 
     def contributions(self, values: np.ndarray) -> np.ndarray:
         """Return C_i of inputs (sample, input), float64, shaped as these; functions of one input are added up."""
-        reads = self.reads
+        at = values if self.inputs is None else values[:, self.inputs]
+        below, above = self._at_zero
+        each = np.where(at >= 0, above, below) * at
+        # Beyond a bend, on its side of zero, the slope changes.
+        for bends, changes in zip(self.breaks.T, np.diff(self.slopes, axis=1).T):
+            beyond = at - bends
+            beyond *= np.where(bends > 0, 1.0, -1.0)
+            np.maximum(beyond, 0.0, out=beyond)
+            beyond *= np.where(bends == 0, 0.0, changes)
+            each += beyond
+        if self.inputs is None:
+            return each
         found = np.zeros(values.shape)
-        # Between 0 and x a piece contributes its slope times the length that lies in it.
-        each = np.zeros((len(values), len(reads)))
-        at = values[:, reads]
-        open_ends = np.full((len(reads), 1), np.inf)
-        ends = np.concatenate([-open_ends, self.breaks, open_ends], axis=1)
-        for piece, slopes in enumerate(self.slopes.T):
-            low, high = ends[:, piece], ends[:, piece + 1]
-            each += slopes * (np.clip(at, low, high) - np.clip(0.0, low, high))
-        for function, read in enumerate(reads):
+        for function, read in enumerate(self.inputs):
             found[:, read] += each[:, function]
         return found
 
+    @property
+    def _at_zero(self) -> tuple[np.ndarray, np.ndarray]:
+        """The slopes below and above zero, (function,) each."""
+        functions = np.arange(len(self.breaks))
+        return (
+            self.slopes[functions, (self.breaks < 0).sum(1)],
+            self.slopes[functions, (self.breaks <= 0).sum(1)],
+        )
+
     def bent_at_zero(self) -> PiecewiseLinear:
         """Return functions that leave 0 as these do and bend nowhere else."""
-        each = np.arange(len(self.breaks))
-        below = self.slopes[each, (self.breaks < 0).sum(1)]
-        above = self.slopes[each, (self.breaks <= 0).sum(1)]
-        return PiecewiseLinear(np.zeros((len(each), 1)), np.stack([below, above], axis=1), self.inputs)
+        return PiecewiseLinear(np.zeros((len(self.breaks), 1)), np.stack(self._at_zero, axis=1), self.inputs)
 
     def merged(self, groups: np.ndarray) -> PiecewiseLinear:
         """Return the same functions where inputs (input,) of one group are one and the same."""

@@ -13,6 +13,8 @@ import torch
 from ....ground.errors import NumericalError
 from ....ground.vocabulary.relevance_methods import METHODS
 from ...relevance.methods import Method
+from ...sanity.run import Settings
+from ..behaviour import layered_sanity
 from ..explaining import UNROLLED, LayeredNetwork
 from ..ranking import Judged
 from . import agreement, failures
@@ -38,6 +40,8 @@ class Result:
         Methods and controls with the scores of each sample.
     facts : mapping
         Plain values that the report lists: how the network learned and how well.
+    sanity : mapping
+        Method → measure that needs no truth → (sample,), of a trained network.
     example : mapping
         ``truth`` and each method → (row, column), float32: one sample, in units of the target.
     """
@@ -46,6 +50,7 @@ class Result:
     title: str
     judged: tuple[Judged, ...]
     facts: Mapping[str, object]
+    sanity: Mapping[str, Mapping[str, np.ndarray]]
     example: Mapping[str, np.ndarray]
 
 
@@ -93,10 +98,10 @@ def run_condition(
     for number, word in enumerate(applying):
         share = FITTING_SHARE + (1 - FITTING_SHARE) * number / len(applying)
         method = Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
-        judge.add(method, partial(check, share))
+        judge.add(method, partial(check, share), extent.sanity if fitted.trained else 0)
     judge.add_controls(seed)
     facts = {**fitted.facts, **_quality(truth, given), "seconds": round(seconds, 1)}
-    return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.example)
+    return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.sanity, judge.example)
 
 
 def _quality(truth: Additive, given: np.ndarray) -> dict[str, object]:
@@ -135,6 +140,7 @@ class _Judge:
         self._given = given
         self._maps: dict[str, np.ndarray] = {}
         self.judged: list[Judged] = []
+        self.sanity: dict[str, dict[str, np.ndarray]] = {}
         size = contributions[0].size
         self.example = {"truth": (self._contributions[0] / size).astype(np.float32)}
 
@@ -170,14 +176,18 @@ class _Judge:
             condition,
         )
 
-    def add(self, method: Method, check: Callable[[], None]) -> None:
-        """Explain all samples by a method and score its maps."""
+    def add(self, method: Method, check: Callable[[], None], sane: int) -> None:
+        """Explain all samples by a method and score its maps; of the first `sane` also how they behave."""
         begun = perf_counter()
         maps = self._network.explain(method, self._fields, self._classes, check).relevance
         seconds = (perf_counter() - begun) / len(maps)
         self._maps[method.name] = maps
         self.example[method.name] = maps[0].astype(np.float32)
         self._score(method.name, maps, seconds)
+        if sane:
+            some = self._fields[:sane], self._classes[:sane]
+            settings = Settings(seed=method.seed)
+            self.sanity[method.name] = layered_sanity(self._network, method, *some, settings, check)
 
     def add_controls(self, seed: int) -> None:
         """Score noise, edges, and the maps of the best method broken on purpose."""

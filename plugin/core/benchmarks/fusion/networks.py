@@ -48,14 +48,18 @@ class Effort:
     batch: int
     crop: int
 
-    def recipe(self, seed: int) -> Recipe:
-        """Return the recipe of the training."""
+    def recipe(self, seed: int, fusion: Fusion) -> Recipe:
+        """Return the recipe of the training.
+
+        Pixels at the border of a part do not count: zeros lie beyond, and interpolated cells would need their
+        neighbours.
+        """
         return Recipe(
             first_seed=seed,
             steps=self.steps,
             batch=self.batch,
             crop=self.crop,
-            margin=4,
+            margin=max(4, fusion.ratio // 2 + 1) if fusion.free else 4,
             rate=1e-2,
             refits=tuple(step for step in (0, 100, 300, 800) if step < self.steps),
             refit_patches=self.patches,
@@ -99,7 +103,7 @@ def trained(fusion: Fusion, effort: Effort, seed: int, progress: Progress) -> tu
         expit(logits).astype(np.float32),
         np.zeros(logits.shape, np.uint8),
     )
-    card, recipe = card_of(fusion), effort.recipe(seed)
+    card, recipe = card_of(fusion), effort.recipe(seed, fusion)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = with_doubling_pools(build(card))

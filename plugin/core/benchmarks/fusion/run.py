@@ -46,8 +46,9 @@ class Extent:
         Held-out scenes that are explained, and cells along their sides.
     draws, patch, steps : int
         Of SmoothGrad; of occlusion, in pixels; of a path from the baseline.
-    mwr : tuple of str
-        Channels of the radiometer.
+    mwr, mwr_free : tuple of str
+        Channels of the radiometer, and those of the variant in which their functions are free: fewer, since each of
+        them is to be learnt.
     """
 
     variants: tuple[str, ...]
@@ -58,6 +59,12 @@ class Extent:
     patch: int = 5
     steps: int = 32
     mwr: tuple[str, ...] = MWR_CHANNELS
+    mwr_free: tuple[str, ...] = ("btemp_18_7h", "btemp_18_7v", "btemp_36_5h", "btemp_36_5v")
+
+    def fusion(self, variant: str) -> Fusion:
+        """Return the scenes of a variant."""
+        own = variant.removesuffix(EXACT)
+        return Fusion(own, self.mwr_free if Fusion(own).free else self.mwr)
 
 
 SMALL = "interpretability_small"
@@ -151,7 +158,7 @@ def run_variant(
     NumericalError
         If the network gives numbers that are not finite.
     """
-    fusion = Fusion(variant.removesuffix(EXACT), extent.mwr)
+    fusion = extent.fusion(variant)
     if variant.endswith(EXACT):
         card, module = exact(fusion, seed)
     else:

@@ -22,7 +22,9 @@ from floelens.plugin.core.benchmarks.fusion.scores import DETAIL, MEASURES, PEAR
 from floelens.plugin.ground.errors import Cancelled
 
 MWR = ("btemp_18_7v", "btemp_36_5h", "btemp_89_0h")
-EXTENT = Extent((), Effort(12, 3, 2, 2, 50), scenes=1, cells=5, draws=2, patch=25, steps=4, mwr=MWR)
+EXTENT = Extent(
+    (), Effort(12, 3, 2, 2, 50), scenes=1, cells=5, draws=2, patch=25, steps=4, mwr=MWR, mwr_free=MWR
+)
 GATES = ("gradient_x_input",)
 FROM_BASELINE = ("integrated_gradients", "deeplift")
 OTHERS = ("gradient", "lrp_gamma", "lrp_zplus", "lrp_alpha_beta")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from floelens.plugin.core.benchmarks.stamps.places import places_of
 from floelens.plugin.core.benchmarks.stamps.scene import MethodChanges, SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
@@ -23,6 +24,7 @@ from floelens.tests.plugin.core.tiny_networks import (
     tiny_card,
     tiny_scene,
 )
+from torch import nn
 
 WORDS = "bright_point", "dark_lead", "mwr_offset"
 
@@ -135,3 +137,29 @@ def test_a_cells_change_is_shared_out_to_its_pixels():
     assert pixels.shape == (place.seen.rows, place.seen.cols)
     assert pixels[0, 0] == pytest.approx(values[:, 0, 0].sum() / 16)
     assert pixels[5, 9] == pytest.approx(values[:, 1, 2].sum() / 16)
+
+
+class OfSarAlone(nn.Module):
+    """A network without radiometer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = LinearFusion()
+
+    def forward(self, fine, coarse):
+        return self.network.output(torch.cat([self.network.conv(fine)] * 2 + [fine], 1))
+
+
+def test_a_network_without_radiometer_is_studied_too():
+    card = tiny_card()
+    card.channels = tuple(channel for channel in card.channels if channel.sensor == "sar")
+    runner = Runner(card, OfSarAlone(), "cpu", "float64")
+    source = tiny_scene(150, 160, gaps=False)
+    source.coarse, source.ratio = source.coarse[:0], card.ratio
+    stamps = tuple(Stamp.of(word, card, StampSettings()) for word in WORDS[:2])
+    places = places_of(runner, source, source.window, stamps, 3, 3)
+    study = SceneStudy(runner, source, Target("concentration"), stamps, "random", places, 3)
+    found = study.method_changes("lrp_0", method_of("lrp_0", 2, 2, 0), lambda _: None)
+    for each in found:
+        assert each.relevance_sums == pytest.approx(each.logits, abs=1e-9)
+        assert each.scores["mass"] == pytest.approx(1.0, abs=1e-9)

@@ -1,0 +1,1 @@
+"""Whether an imported network does what its card says, and whether every method explains it."""

@@ -1,0 +1,79 @@
+"""Bars from zero to both sides: what speaks for a class to the right, what against it to the left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qgis.PyQt.QtCore import QRectF, QSize, Qt
+from qgis.PyQt.QtGui import QColor, QPainter, QPalette
+from qgis.PyQt.QtWidgets import QSizePolicy, QWidget
+
+FOR, AGAINST = (
+    QColor("#e66101"),
+    QColor("#5e3c99"),
+)  # as relevance rasters have them; colour-blind people see both
+NARROWEST = 200  # pixels
+GAP = 4  # pixels between rows, and between a bar and a number
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, two digits behind the point."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+class Bars(QWidget):
+    """Named numbers as bars, the first at the top."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: list[tuple[str, float]] = []
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_rows(self, rows: Sequence[tuple[str, float]]) -> None:
+        """Show other numbers."""
+        self._rows = list(rows)
+        text = "; ".join(f"{name} {signed(value)}" for name, value in self._rows)
+        self.setAccessibleName(text)
+        self.setToolTip(text.replace("; ", "\n"))
+        self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return room for all rows."""
+        return QSize(NARROWEST, max(1, len(self._rows)) * self._row_height())
+
+    minimumSizeHint = sizeHint  # noqa: N815
+
+    def _row_height(self) -> int:
+        return self.fontMetrics().height() + GAP
+
+    def paintEvent(self, event) -> None:  # noqa: N802
+        """Draw the bars."""
+        painter = QPainter(self)
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        metrics, height = self.fontMetrics(), self._row_height()
+        names = max((metrics.horizontalAdvance(name) for name, _ in self._rows), default=0) + 2 * GAP
+        numbers = max((metrics.horizontalAdvance(signed(v)) for _, v in self._rows), default=0) + GAP
+        largest = max((abs(value) for _, value in self._rows), default=0.0) or 1.0
+        half = max(10.0, (self.width() - names - 2 * numbers) / 2)
+        zero = names + numbers + half
+        for number, (name, value) in enumerate(self._rows):
+            top = number * height
+            painter.setPen(text)
+            side = Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(QRectF(0, top, names, height), int(side | Qt.AlignmentFlag.AlignLeft), name)
+            length = half * abs(value) / largest
+            left = zero if value >= 0 else zero - length
+            painter.fillRect(
+                QRectF(left, top + GAP / 2, length, height - GAP), FOR if value >= 0 else AGAINST
+            )
+            place = (
+                QRectF(zero + length + GAP, top, numbers, height)
+                if value >= 0
+                else QRectF(zero - length - GAP - numbers, top, numbers, height)
+            )
+            towards = Qt.AlignmentFlag.AlignLeft if value >= 0 else Qt.AlignmentFlag.AlignRight
+            painter.drawText(place, int(side | towards), signed(value))
+        painter.setPen(text)
+        painter.drawLine(int(zero), 0, int(zero), len(self._rows) * height)
+        painter.end()

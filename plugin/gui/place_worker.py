@@ -1,0 +1,157 @@
+"""The thread in which places are explained: it keeps the scene open, and drops what nobody waits for any longer."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..ground.errors import Cancelled, FloeLensError
+from ..io.geometry.vector import Polygons
+from ..jobs.common.inputs import SceneInputs
+from ..report.places.answer import PlaceAnswer
+
+
+@dataclass(frozen=True)
+class SceneChoice:
+    """What places are explained of: equal choices are the same scene, which stays open.
+
+    Parameters
+    ----------
+    sar, model : str
+        The SAR raster and the model.
+    mwr, labels : str
+        The radiometry and a chart to compare with; empty for none.
+    """
+
+    sar: str
+    model: str
+    mwr: str = ""
+    labels: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and the raster of relevance around the place."""
+
+    answer: PlaceAnswer
+    overlay: str
+
+
+class PlaceWorker(QObject):
+    """Explains places one after the other in a thread of Python's own.
+
+    Parameters
+    ----------
+    folder : str
+        Where rasters of relevance go.
+    """
+
+    opened = pyqtSignal(object)  # a tuple of warnings
+    answered = pyqtSignal(object)  # an Answered
+    failed = pyqtSignal(str)  # a sentence
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+        self._tasks: SimpleQueue = SimpleQueue()
+        self._newest = 0
+        self._thread: threading.Thread | None = None
+
+    def ask(self, choice: SceneChoice, place: Polygons) -> None:
+        """Explain a place; what was asked before and is not answered yet is dropped."""
+        self._newest += 1
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="FloeLens places", daemon=True)
+            self._thread.start()
+        self._tasks.put((self._newest, choice, place))
+
+    def close(self) -> None:
+        """Close the scene, and end the thread as soon as it has finished its tile."""
+        self._newest += 1
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def newest(self) -> int:
+        """Return the number of the newest question."""
+        return self._newest
+
+    def _loop(self) -> None:
+        state = _Opened()
+        while True:
+            task = self._tasks.get()
+            if task is None:
+                state.close()
+                return
+            number, choice, place = task
+            del task
+            if number == self._newest:
+                self._answer(state, number, choice, place)
+
+    def _answer(self, state: _Opened, number: int, choice: SceneChoice, place: Polygons) -> None:
+        from ..jobs.places.overlay import write_overlay
+
+        progress = _Waited(self, number)
+        try:
+            if state.choice != choice:
+                state.open(choice, progress)
+                self.opened.emit(state.loaded.warnings)
+            answer = state.loaded.explain(place, progress)
+            path = str(Path(self._folder) / f"relevance_{number}.tif")
+            write_overlay(state.loaded, answer, path, progress)
+        except Cancelled:
+            return
+        except FloeLensError as error:
+            self.failed.emit(str(error))
+        except Exception as error:
+            self.failed.emit(f"This place could not be explained ({type(error).__name__}: {error}).")
+        else:
+            if number == self._newest:
+                self.answered.emit(Answered(answer, path))
+
+
+class _Opened:
+    """The scene that is open, if any."""
+
+    def __init__(self) -> None:
+        self.choice: SceneChoice | None = None
+        self.loaded: Any = None
+
+    def open(self, choice: SceneChoice, progress: _Waited) -> None:
+        from ..jobs.places.loaded import LoadedScene
+
+        self.close()
+        scene = SceneInputs(choice.sar, choice.mwr or None)
+        self.loaded = LoadedScene(scene, choice.model, progress, labels=choice.labels or None)
+        self.choice = choice
+
+    def close(self) -> None:
+        if self.loaded is not None:
+            self.loaded.close()
+        self.choice = self.loaded = None
+
+
+class _Waited:
+    """A progress that stops as soon as another place is asked about."""
+
+    def __init__(self, worker: PlaceWorker, number: int) -> None:
+        self._worker, self._number = worker, number
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """Take no notice."""
+
+    def message(self, text: str) -> None:
+        """Take no notice."""
+
+    def warn(self, text: str) -> None:
+        """Take no notice: the scene's warnings are shown once it is open."""
+
+    def cancelled(self) -> bool:
+        """Return whether something newer is asked."""
+        return self._worker.newest() != self._number

@@ -1,0 +1,1 @@
+"""Published families of sea-ice networks: their weights read, recognised by names and shapes, and described."""

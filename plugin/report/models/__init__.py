@@ -1,0 +1,1 @@
+"""The page and the README of an imported model."""

@@ -1,0 +1,1 @@
+"""What is said of one place of a scene: the answer as plain values, and in sentences."""

@@ -1,0 +1,96 @@
+"""The answer to a place in sentences that can be repeated, and as a table."""
+
+from __future__ import annotations
+
+from .answer import Evidence, PlaceAnswer
+
+SENSORS = {"sar": "SAR", "mwr": "radiometry", "weather": "weather"}
+WORTH_NAMING = 0.005  # of probability
+SMALL = 0.02  # of Σ|contributions|: less decides nothing
+
+
+def headline(answer: PlaceAnswer) -> str:
+    """Return what the map shows on the place, and what the chart does."""
+    text = f"The network maps {answer.mapped.text()}"
+    if answer.second is not None and answer.second.value >= WORTH_NAMING:
+        text += f", then {answer.second.text()}"
+    if answer.position.pixels > 1:
+        text += ", on average over the place"
+    if answer.charted is None:
+        return f"{text}."
+    charted = answer.charted.text() if answer.charted.unit else answer.charted.name
+    same = not answer.charted.unit and answer.charted.name == answer.mapped.name
+    return f"{text}; the chart {'agrees' if same else f'shows {charted}'}."
+
+
+def reasons(answer: PlaceAnswer) -> str:
+    """Return what speaks for the mapped class and what against, by sensor and then by channel."""
+    evidence = answer.contrast or answer.evidence
+    by_sensor = evidence.grouped(answer.groups["sensor"])
+    sensors = " and ".join(
+        f"{_sensor(name)} {'for' if value > 0 else 'against'} it ({_signed(value)})"
+        for name, value in by_sensor.items()
+        if _matters(value, by_sensor)
+    )
+    by_channel = evidence.grouped(answer.groups["channel"])
+    most = [name for name, value in by_channel.items() if _matters(value, by_channel)][:3]
+    channels = ", ".join(f"{name} {_signed(by_channel[name])}" for name in most)
+    return f"{evidence.target.capitalize()}: {sensors or 'no sensor decides'}. Largest channels: {channels or 'none'}."
+
+
+def alternatives(answer: PlaceAnswer) -> str:
+    """Return what the map would show without each sensor."""
+    found = []
+    for name, shown in answer.without.items():
+        same = not shown.unit and shown.name == answer.mapped.name
+        found.append(f"without {_sensor(name)} it would {'still ' if same else ''}map {shown.text()}")
+    text = "; ".join(found)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def place_text(answer: PlaceAnswer) -> str:
+    """Return where the place is: ``78.9986° N, 20.1246° E``, and how large it is."""
+    position = answer.position
+    lat = f"{abs(position.lat):.4f}° {'N' if position.lat >= 0 else 'S'}"
+    lon = f"{abs(position.lon):.4f}° {'E' if position.lon >= 0 else 'W'}"
+    return f"{lat}, {lon}" + (f" ({position.pixels} pixels)" if position.pixels > 1 else "")
+
+
+def as_sentences(answer: PlaceAnswer) -> str:
+    """Return all of it as one paragraph, to be copied."""
+    parts = (
+        f"{place_text(answer)}.",
+        headline(answer),
+        reasons(answer),
+        alternatives(answer),
+        *answer.warnings,
+    )
+    return " ".join(part for part in parts if part)
+
+
+def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[str, float]]:
+    """Return contributions by group, the largest in size first, then the bias: as bars show them.
+
+    Parameters
+    ----------
+    answer : PlaceAnswer
+        The answer.
+    kind : str
+        A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`.
+    contrast : bool
+        Whether for the mapped class rather than the second one, where there is one.
+    """
+    evidence: Evidence = answer.contrast if contrast and answer.contrast else answer.evidence
+    return [*evidence.grouped(answer.groups[kind]).items(), ("bias", evidence.bias)]
+
+
+def _sensor(name: str) -> str:
+    return SENSORS.get(name, name)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _matters(value: float, among: dict[str, float]) -> bool:
+    return abs(value) >= SMALL * sum(abs(other) for other in among.values()) > 0

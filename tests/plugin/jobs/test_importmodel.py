@@ -1,0 +1,201 @@
+"""A file of weights becomes a model that all jobs take; a dry run says what is missing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from floelens.plugin.core.selftest import run as selftest
+from floelens.plugin.ground.errors import ModelError, ParameterError
+from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
+from floelens.plugin.jobs.importmodel import ImportModel
+from floelens.plugin.jobs.inspect import InspectModel
+from floelens.plugin.jobs.predict import Predict
+from floelens.plugin.jobs.relevance import Relevance
+from floelens.plugin.networks import registry
+from floelens.plugin.networks.package import load
+from floelens.tests.plugin.networks.families.definitions import StarterKit, Steps, drawn
+
+
+@pytest.fixture(autouse=True)
+def own_models(monkeypatch, tmp_path):
+    """Let models be installed into a folder of the test alone."""
+    monkeypatch.setattr(registry, "user_folder", lambda: tmp_path / "user")
+    monkeypatch.setenv(registry.VARIABLE, "")
+
+
+def saved(path, network, **beside):
+    weights = drawn(network).state_dict()
+    torch.save({**beside, "model_state_dict": weights} if beside else weights, path)
+    return str(path)
+
+
+def test_a_checkpoint_becomes_a_model_that_predicts_and_explains(tmp_path, scene):
+    """HH and HV of a simulated scene, radiometry of two channels; the map equals the network's own."""
+    network = Steps(channels=4, filters=(4, 6, 6), transposed=True)
+    file = saved(
+        tmp_path / "last.ckpt", network, epoch=7, optimizer_state_dict={"state": {}, "param_groups": []}
+    )
+    results = ImportModel(
+        file,
+        family="unet",
+        name="Our U-Net 3",
+        channels="hh,btemp_18_7h,hv,btemp_36_5v",
+        pixel_size=80.0,
+        order="skip_first",
+        licence="CC-BY-4.0",
+        report=str(tmp_path / "import.html"),
+    ).run(Silent())
+    assert results["MODEL_ID"] == "our-u-net-3"
+    assert results["TESTS_FAILED"] == 0
+    assert (tmp_path / "user" / "our-u-net-3" / "README.md").exists()
+    page = (tmp_path / "import.html").read_text(encoding="utf-8")
+    assert all(words in page for words in ("Self-test", "ORDER=skip_first", "btemp_36_5v", "CC-BY-4.0"))
+
+    inspected = InspectModel("our-u-net-3", str(tmp_path / "page.html")).run(Silent())
+    assert (inspected["ALIGNMENT"], inspected["PARAMETERS"]) == (100, results["PARAMETERS"])
+    predicted = str(tmp_path / "ice.tif")
+    Predict(scene=scene.inputs, model="our-u-net-3", output=predicted).run(Silent())
+    with rasterio.open(predicted) as raster, rasterio.open(scene.sar) as sar, rasterio.open(scene.mwr) as mwr:
+        mapped = raster.read(1)
+        assert mapped.shape == sar.shape
+        card, _ = load("our-u-net-3")
+        stats = {channel.name: (channel.mean, channel.sd) for channel in card.channels}
+        bands = {
+            name: raster.read(place + 1)
+            for raster in (sar, mwr)
+            for place, name in enumerate(raster.descriptions)
+        }
+    assert mwr.shape == tuple(-(-side // 25) for side in mapped.shape)
+    # Cells of the network are those of the raster.
+    full = [
+        np.kron(bands[name], np.ones((25, 25)))[: mapped.shape[0], : mapped.shape[1]]
+        if name.startswith("btemp")
+        else bands[name]
+        for name in ("hh", "btemp_18_7h", "hv", "btemp_36_5v")
+    ]
+    standard = np.stack(
+        [(v - stats[n][0]) / stats[n][1] for n, v in zip(("hh", "btemp_18_7h", "hv", "btemp_36_5v"), full)]
+    )
+    standard = torch.from_numpy(np.nan_to_num(standard))[None].float()
+    expected = 100 / (1 + np.exp(-network(standard)[0, 0].numpy()))
+    inside = np.isfinite(mapped)
+    np.testing.assert_allclose(mapped[inside], expected[inside], atol=1e-2)
+    explained = Relevance(
+        scene=scene.inputs, model="our-u-net-3", sar_relevance=str(tmp_path / "relevance.tif")
+    ).run(Silent())
+    assert explained["RELATIVE_RESIDUAL"] < 1e-5
+
+
+def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_what_it_needs(
+    tmp_path, scene
+):
+    file = saved(tmp_path / "w.pt", Steps(channels=2, filters=(4, 4)))
+    options = {"channels": "hh,hv", "pixel_size": 80.0, "order": "skip_first", "name": "aligned"}
+    ImportModel(file, family="unet", **options).run(Silent())
+    with pytest.raises(ParameterError, match="run at once"):
+        Predict(
+            scene=SceneInputs(scene.sar),
+            model="aligned",
+            output=str(tmp_path / "no.tif"),
+            compute=Compute(memory_mib=16),
+        ).run(Silent())
+    maps = []
+    for memory in (400, 4000):
+        path = str(tmp_path / f"{memory}.tif")
+        Predict(
+            scene=SceneInputs(scene.sar), model="aligned", output=path, compute=Compute(memory_mib=memory)
+        ).run(Silent())
+        with rasterio.open(path) as raster:
+            maps.append(raster.read(1))
+    np.testing.assert_array_equal(*maps)
+    network = drawn(Steps(channels=2, filters=(4, 4)))
+    with rasterio.open(scene.sar) as sar:
+        values = sar.read()[:2]
+    card, _ = load("aligned")
+    standard = np.stack([(v - c.mean) / c.sd for v, c in zip(values, card.channels)])
+    standard = torch.from_numpy(np.nan_to_num(standard))[None].float()
+    expected = 100 / (1 + np.exp(-network(standard)[0, 0].numpy()))
+    inside = np.isfinite(maps[0])
+    np.testing.assert_allclose(maps[0][inside], expected[inside], atol=1e-2)
+
+
+def test_a_dry_run_lists_what_is_found_and_needed_and_writes_no_package(tmp_path, recorder):
+    file = saved(tmp_path / "w.pt", Steps(channels=5))
+    job = ImportModel(file, family="unet", check_only=True, report=str(tmp_path / "dry.html"))
+    results = job.run(recorder)
+    assert not (tmp_path / "user").exists()
+    assert "4-6-8-8 filters" in results["FOUND"]
+    assert all(name in results["NEEDED"] for name in ("ORDER", "CHANNELS", "PIXEL_SIZE"))
+    assert len(recorder.warnings) == 3
+    assert "Still needed" in (tmp_path / "dry.html").read_text(encoding="utf-8")
+    with pytest.raises(ModelError, match="CHANNELS: the names of the 5 inputs"):
+        ImportModel(file, family="unet").run(recorder)
+
+
+def test_a_card_by_hand_holds_before_what_is_published(tmp_path):
+    card = {
+        "title": "Types",
+        "licence": "CC0-1.0",
+        "pixel_size_m": 40,
+        "channels": [
+            {"name": name, "sensor": "sar", "grid": "fine", "unit": "dB", "mean": -1, "sd": 2, "fill": 3}
+            for name in ("hh", "hv")
+        ],
+        "heads": [
+            {
+                "name": "type",
+                "kind": "softmax",
+                "classes": [
+                    {"name": n, "value": v, "colour": "#00ff00"} for v, n in enumerate(("a", "b", "c"))
+                ],
+            }
+        ],
+    }
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    file = saved(tmp_path / "w.pt", Steps(channels=2, filters=(4, 4), outputs=4))
+    job = ImportModel(file, family="uit", card=str(tmp_path / "card.json"), upsampling="nearest")
+    assert job.run(Silent())["TESTS_FAILED"] == 0
+    made, module = load("types")
+    assert [(c.name, c.mean, c.fill) for c in made.channels] == [("hh", -1.0, 3.0), ("hv", -1.0, 3.0)]
+    assert made.head("type").outputs == 3  # the fourth output stands for masked pixels
+    assert module(torch.zeros(1, 2, 16, 16), None).shape == (1, 3, 16, 16)
+
+
+def test_a_model_that_is_installed_elsewhere_is_not_replaced(tmp_path):
+    file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
+    ImportModel(file, name="mine", pixel_size=40.0).run(Silent())
+    again = ImportModel(file, name="mine", pixel_size=40.0).run(Silent())  # the same place: replaced
+    assert again["MODEL_ID"] == "mine"
+    with pytest.raises(ModelError, match="installed already"):
+        ImportModel(file, name="mine", pixel_size=40.0, output=str(tmp_path / "other")).run(Silent())
+    with pytest.raises(ModelError, match="holds the model 'mine'"):
+        ImportModel(file, name="yours", pixel_size=40.0, output=str(tmp_path / "user" / "mine")).run(Silent())
+
+
+def test_the_self_test_finds_a_receptive_field_that_is_too_small_and_weights_that_overflow(tmp_path):
+    import dataclasses
+
+    file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
+    ImportModel(file, name="mine", pixel_size=40.0).run(Silent())
+    card, module = load("mine")
+    small = dataclasses.replace(card, receptive_field_radius=3)
+    checks = selftest.run_selftest(small, module, Silent())
+    failed = {check.name.split(" (")[0] for check in checks if check.passed is False}
+    assert {"receptive-field radius", "tiles against the whole image"} <= failed
+    module.get_submodule(
+        next(name for name, _ in module.named_children() if name.startswith("head"))
+    ).bias.fill_(1e38)
+    module.get_submodule("level_0_1_conv").weight.fill_(1e38)
+    failed = {check.name for check in selftest.run_selftest(card, module, Silent()) if check.passed is False}
+    assert "logits of random inputs of the card's statistics" in failed
+
+
+def test_the_starter_kits_network_gets_three_heads_and_its_channels(tmp_path):
+    file = saved(tmp_path / "best_model.pth", StarterKit(filters=(4, 4)), epoch=1)
+    results = ImportModel(file, check_only=True).run(Silent())
+    assert (results["FAMILY_FOUND"], results["NEEDED"]) == ("autoice", "")
