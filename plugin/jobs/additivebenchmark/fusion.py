@@ -180,8 +180,9 @@ class FusionStudy:
 
         `path` is the truth of SAR's channels, a band each for contributions and relevance. Beside it lie
         ``<path>_estimates`` and ``<path>_errors`` (estimate minus truth; none of slopes) with the same bands for each
-        method, and ``<path>_cells``, ``<path>_cells_estimates`` and ``<path>_cells_errors`` of the radiometer's channels. Those of
-        further variants have the variant in their names. Colours of a grid's three files have one scale.
+        method, and ``<path>_cells``, ``<path>_cells_estimates`` and ``<path>_cells_errors`` of the radiometer's
+        channels. Those of further variants have the variant in their names. Colours of a grid's three files have one
+        scale.
         """
         trained = {word: part for word, part in parts.items() if not _is_exact(word)} or parts
         for number, (word, part) in enumerate(trained.items()):
