@@ -87,8 +87,8 @@ class Features(ExplainingAlgorithm):
                 "NETWORK_LAYER",
                 "Layer",
                 "Name of a layer of the network, as 'relu6' or 'scales.0'; a name that does not exist lists those that "
-                "do, with their numbers of features. 'components', the inputs of the last layer, which Z-scores rank, "
-                "where empty.",
+                "do, with their numbers of features. Several are looked at together, joined by +, as "
+                "'relu2+relu6+upsample'. 'components', the inputs of the last layer, which Z-scores rank, where empty.",
             ),
             declare.choice("CAM", "Map", "How the class activation map is made.", CAMS, FULL),
             declare.choice("SAMPLES", "Samples", "What counts as one observation.", SAMPLES, TILES),

@@ -9,7 +9,7 @@ faster (:class:`FastPaths`); a conformance test holds each of these equal to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,22 @@ class ForwardPass(Protocol):
         self, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ...
     ) -> tuple[torch.Tensor, Backward]:
         """Return the logits and the backward pass."""
+
+
+class FeaturePass(Protocol):
+    """A forward pass that keeps what one layer inside puts out, and its backward pass to that layer."""
+
+    @property
+    def layers(self) -> Collection[str]:
+        """The layers, by the names of the definition."""
+
+    def __call__(
+        self, layer: str, fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = ...
+    ) -> tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """Return the logits, the layer's output, and what makes its gradient of that of the logits.
+
+        All may change with the next forward pass.
+        """
 
 
 class SecantPass(Protocol):
@@ -104,6 +120,15 @@ class FastPaths:
         The logits, in the type of the inputs or float32; it casts its inputs by itself.
     components : callable, optional
         ``components(fine, coarse)``: the inputs of the output convolution, (sample, component, row, column).
+    component_bands : callable, optional
+        ``component_bands(fine, coarse, edges)`` yields slices of rows, from top to bottom, and the components of these
+        rows.
+    inner : callable, optional
+        ``inner(fine, coarse, edges)``: outputs of `inner_layers`, by these names.
+    inner_layers : tuple of str
+        Layers inside, by the names of the definition.
+    features : FeaturePass, optional
+        For class activation maps of a layer inside.
     gradient : ForwardPass, optional
         The backward pass is the vector-Jacobian product.
     secants : SecantPass, optional
@@ -124,6 +149,10 @@ class FastPaths:
 
     forward: Forward
     components: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None
+    component_bands: Callable[..., Iterator[tuple[slice, torch.Tensor]]] | None = None
+    inner: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    inner_layers: tuple[str, ...] = ()
+    features: FeaturePass | None = None
     gradient: ForwardPass | None = None
     secants: SecantPass | None = None
     lrp_epsilon: Callable[[float], ForwardPass] | None = None

@@ -23,8 +23,11 @@ from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.tiling import Plan, Tile
 from .cams import feature_weights, plus_plus_terms
-from .sums import Regions, SampleSums, TileSums, bounds_of, by_sample, extremes_of
-from .tiles import Analysis, Picture, TileValues, tile_values
+from .pictures import Picture, PixelSample
+from .sums import Regions, Runs, SampleSums, TileSums
+from .tiles import Analysis, TileValues, tile_values
+
+Made = tuple["TileSums | None", "np.ndarray | None"]  # sums, and maps (band, row, column)
 
 
 def _passed(
@@ -33,23 +36,36 @@ def _passed(
     plan: Plan,
     progress: Progress,
     text: str,
-    work: Callable[[TileValues], tuple[TileSums | None, np.ndarray | None]],
+    work: Callable[[TileValues], Made],
     gradient: bool = True,
-) -> Iterator[tuple[Tile, tuple[TileSums | None, np.ndarray | None] | None, bool]]:
-    """Yield tiles with what `work` makes of them (None without a valid pixel), and whether they end a strip."""
+) -> Iterator[tuple[Tile, list[TileSums], np.ndarray | None, bool]]:
+    """Yield tiles with the sums and maps that `work` makes of their rows, and whether they end a strip.
 
-    def done(patch: Patch, ready: Analysis, piece: Tile):
-        return work(tile_values(patch, ready, piece, plan.region, gradient))
+    There are no maps of a tile without a valid pixel.
+    """
+
+    def done(patch: Patch, ready: Analysis, piece: Tile) -> tuple[list[TileSums], np.ndarray | None]:
+        sums, maps = [], None
+        for values in tile_values(patch, ready, piece, plan.region, gradient):
+            added, mapped = work(values)
+            if added is not None:
+                sums.append(added)
+            if mapped is not None:
+                if maps is None:
+                    shape = len(mapped), piece.output.rows, piece.output.cols
+                    maps = np.full(shape, np.nan, mapped.dtype)
+                maps[(slice(None), *values.window.slices(piece.output))] = mapped
+        return sums, maps
 
     fallback = OutOfMemoryFallback(analysis.runner, plan, progress, analysis.on)
     probe = Probe(lambda tile, patch: fallback.whole(tile, partial(done, patch)))
     for tile, patch, last in tiles_with_patches(source, plan, progress, text, probe):
         if not patch.valid[tile.output.slices(patch.window)].any():
-            yield tile, None, last
+            yield tile, [], None, last
             continue
         pieces = list(fallback.pieces(tile, partial(done, patch)))
-        for number, (piece, made) in enumerate(pieces):
-            yield piece, made, last and number == len(pieces) - 1
+        for number, (piece, (sums, maps)) in enumerate(pieces):
+            yield piece, sums, maps, last and number == len(pieces) - 1
 
 
 class _Strips:
@@ -85,6 +101,7 @@ def collect(
     sink: Sink | None,
     progress: Progress,
     picture: Picture | None = None,
+    pixels: PixelSample | None = None,
 ) -> SampleSums:
     """Sum the values of the features over the samples of a scene, and map the full CAM.
 
@@ -102,6 +119,8 @@ def collect(
         Reports every tile.
     picture : Picture, optional
         Keeps some pixels of the features' maps.
+    pixels : PixelSample, optional
+        Keeps the activations of some pixels, and their labels.
 
     Raises
     ------
@@ -110,94 +129,89 @@ def collect(
     """
     total = SampleSums(len(regions.names))
 
-    def work(values: TileValues) -> tuple[TileSums | None, np.ndarray]:
+    def work(values: TileValues) -> Made:
         found = values.full_map()
-        if picture is not None:
-            picture.add(values)
-        sums = _tile_sums(values, regions, found, gradients=cam != FULL)
-        return sums, values.image(found)[None]
+        for each in (picture, pixels):
+            if each is not None:
+                each.add(values)
+        return _tile_sums(values, regions, found, gradients=cam != FULL), values.masked(found)[None]
 
     strips = writing_behind(sink) if sink is not None else nullcontext()
     with strips as behind:
         maps = _Strips(behind, plan, analysis.runner.array_dtype)
-        for tile, made, last in _passed(analysis, source, plan, progress, "Reading features", work):
-            if made is not None and made[0] is not None:
-                total.add(made[0])
-            maps.put(tile, None if made is None else made[1], 1, last)
+        for tile, sums, made, last in _passed(analysis, source, plan, progress, "Reading features", work):
+            for each in sums:
+                total.add(each)
+            maps.put(tile, made, 1, last)
     return total
 
 
+def _numbers(values: TileValues, regions: Regions) -> np.ndarray:
+    """Return the sample of each pixel (row, column), negative outside of all and where not valid."""
+    return np.where(values.valid, regions.at(values.window), -1)
+
+
 def _part(
-    values: TileValues,
-    regions: Regions,
-    summed: Mapping[str, torch.Tensor],
-    mapped: torch.Tensor | None = None,
-) -> TileSums | None:
-    """Return sums over the samples of a tile of values (pixel, …); None where no sample has a pixel in it.
-
-    Parameters
-    ----------
-    summed : mapping of str to torch.Tensor
-        What is added up.
-    mapped : torch.Tensor, optional
-        (pixel,), whose extremes are taken.
-    """
-    numbers = regions.at(values.window)[values.valid]
-    inside = numbers >= 0
-    if not inside.any():
-        return None
-    samples, place = np.unique(numbers[inside], return_inverse=True)
-    count = len(samples)
-
-    def chosen(each: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
-        some = each if inside.all() else each[torch.from_numpy(inside).to(each.device)]
-        return some, torch.from_numpy(place).to(each.device), count
-
-    rows, cols = (axis[inside] for axis in np.nonzero(values.valid))
-    rows, cols = rows + values.window.row, cols + values.window.col
-    sums = {name: by_sample(*chosen(each)) for name, each in summed.items()}
-    sums["row"], sums["column"] = (np.bincount(place, axis + 0.5, count) for axis in (rows, cols))
-    extremes = np.zeros((count, 2)) if mapped is None else extremes_of(*chosen(mapped))
-    pixels = np.bincount(place, minlength=count).astype(float)
-    return TileSums(samples, pixels, sums, extremes, bounds_of(rows, cols, place, count))
+    values: TileValues, runs: Runs, sums: Mapping[str, np.ndarray], mapped: torch.Tensor | None = None
+) -> TileSums:
+    """Return sums over samples with what is known of their pixels, and the extremes of a map (row, column)."""
+    rows, cols = runs.positions(values.window)
+    extremes = np.zeros((len(runs.samples), 2)) if mapped is None else runs.extremes(mapped.cpu().numpy())
+    everything = {**sums, "row": rows, "column": cols}
+    return TileSums(runs.samples, runs.pixels, everything, extremes, runs.bounds(values.window))
 
 
 def _tile_sums(values: TileValues, regions: Regions, found: torch.Tensor, gradients: bool) -> TileSums | None:
-    """Return all sums of a tile; `found` (pixel,) is its full CAM."""
-    slopes = values.gradient
-    assert slopes is not None
-    constant = slopes.dim() == 1
-    summed = {
-        "activation": values.activation,
-        "logits": values.logits,
-        "target": values.target,
-        "map": found,
-        **{
-            name: torch.from_numpy(each(values.window)[values.valid])
-            for name, each in regions.covariates.items()
-        },
-    }
-    if not constant:
-        summed["f"] = values.contribution
-        summed |= {"gradient": slopes} if gradients else {}
-    if regions.classes_at is not None:
-        labels = torch.from_numpy(regions.classes_at(values.window)[values.valid].astype(np.int64))
-        # A column for pixels without a label, which is dropped.
-        summed["classes"] = torch.nn.functional.one_hot(labels.clamp(min=-1) + 1, regions.class_count + 1)[
-            :, 1:
-        ]
-    part = _part(values, regions, summed, found)
-    if part is None:
+    """Return all sums of a tile; `found` (row, column) is its full CAM. None where no sample has a pixel in it."""
+    numbers = _numbers(values, regions)
+    runs = Runs(numbers)
+    if not len(runs.samples):
         return None
-    sums = dict(part.sums)
-    sums["activation"] = sums["activation"] * values.density
-    if constant:
-        weight = slopes.double().cpu().numpy()
-        sums["f"] = sums["activation"] * weight
-        sums |= {"gradient": part.pixels[:, None] * weight} if gradients else {}
-    elif gradients:
-        sums["gradient"] = sums["gradient"] * values.density
-    return TileSums(part.samples, part.pixels, sums, part.extremes, part.bounds)
+    place = values.corner, values.width
+    logits = values.logits.cpu().numpy()
+    sums = {
+        "logits": np.stack([runs.sums(each) for each in logits], 1),
+        "target": runs.sums(values.target.cpu().numpy()),
+        "map": runs.sums(found.cpu().numpy()),
+        **{name: runs.sums(each(values.window)) for name, each in regions.covariates.items()},
+    }
+    if values.chosen is not None:
+        sums |= _linear_sums(values, numbers, runs, gradients)
+    else:
+        sums["activation"] = runs.sums_of_cells(values.cells, *place) * values.density
+        sums["f"] = runs.sums_of_cells(values.products, *place) * values.density
+        if gradients:
+            assert values.slopes is not None
+            sums["gradient"] = runs.sums_of_cells(values.slopes, *place) * values.density
+    if regions.classes_at is not None:
+        labels = regions.classes_at(values.window)
+        known = [runs.sums(labels == number) for number in range(regions.class_count)]
+        sums["classes"] = np.stack(known, 1)
+    return _part(values, runs, sums, found)
+
+
+def _linear_sums(
+    values: TileValues, numbers: np.ndarray, runs: Runs, gradients: bool
+) -> dict[str, np.ndarray]:
+    """Return sums of activations, contributions and gradients, whose gradient is that of the target's class."""
+    assert values.chosen is not None
+    assert values.slopes is not None
+    slopes = values.slopes.double().cpu().numpy()
+    classes = len(slopes)
+    both = runs
+    if classes > 1:
+        both = Runs(np.where(numbers >= 0, numbers * np.int64(classes) + values.chosen.cpu().numpy(), -1))
+    sample = np.searchsorted(runs.samples, both.samples // classes)
+    slope = slopes[both.samples % classes] if classes > 1 else slopes[np.zeros(len(sample), int)]
+    activation = both.sums_of_cells(values.cells, values.corner, values.width)
+
+    def added(of_both: np.ndarray) -> np.ndarray:
+        total = np.zeros((len(runs.samples), of_both.shape[1]))
+        np.add.at(total, sample, of_both)
+        return total
+
+    sums = {"activation": added(activation), "f": added(activation * slope)}
+    return sums | ({"gradient": added(both.pixels[:, None] * slope)} if gradients else {})
 
 
 def sample_weights(
@@ -216,19 +230,23 @@ def sample_weights(
     activations = torch.from_numpy(sums.sums["activation"])
     total = SampleSums(len(regions.names))
 
-    def work(values: TileValues) -> tuple[TileSums | None, None]:
-        numbers = regions.at(values.window)[values.valid]
-        inside = torch.from_numpy(numbers >= 0)
-        assert values.gradient is not None
-        slopes = values.gradient.cpu().expand_as(values.activation)[inside].double()
-        own = torch.from_numpy(numbers).long()[inside]
-        terms = torch.zeros((len(numbers), slopes.shape[1]), dtype=torch.float64)
-        terms[inside] = plus_plus_terms(slopes, activations[own]) * values.density
-        return _part(values, regions, {"weights": terms}), None
+    def work(values: TileValues) -> Made:
+        numbers = _numbers(values, regions)
+        runs = Runs(numbers)
+        if not len(runs.samples):
+            return None, None
+        own = torch.from_numpy(numbers[values.valid]).long()
+        terms = (
+            plus_plus_terms(values.gradient.cpu().double(), activations[own.clamp(min=0)]) * values.density
+        )
+        # As a matrix of the map's pixels; those that are not valid belong to no sample.
+        cells = torch.zeros((numbers.size, terms.shape[1]), dtype=torch.float64)
+        cells[torch.from_numpy(values.valid.ravel())] = terms
+        return _part(values, runs, {"weights": runs.sums_of_cells(cells, (0, 0), numbers.shape[1])}), None
 
-    for _, made, _ in _passed(analysis, source, plan, progress, "Weighing features", work):
-        if made is not None and made[0] is not None:
-            total.add(made[0])
+    for _, made, _, _ in _passed(analysis, source, plan, progress, "Weighing features", work):
+        for each in made:
+            total.add(each)
     return total.sums.get("weights", np.zeros(sums.sums["activation"].shape))
 
 
@@ -256,17 +274,23 @@ def weighted_map(
     table = torch.from_numpy(weights)
     total = SampleSums(len(regions.names))
 
-    def work(values: TileValues) -> tuple[TileSums | None, np.ndarray]:
-        found = _weighted(values, regions.at(values.window)[values.valid], table)
-        return _part(values, regions, {"map": found}, found), values.image(found)[None]
+    def work(values: TileValues) -> Made:
+        numbers = _numbers(values, regions)
+        mapped = values.image(_weighted(values, numbers[values.valid], table))
+        runs = Runs(numbers)
+        if not len(runs.samples):
+            return None, mapped[None]
+        return _part(values, runs, {"map": runs.sums(mapped)}, torch.from_numpy(mapped)), mapped[None]
 
     strips = writing_behind(sink) if sink is not None else nullcontext()
     with strips as behind:
         maps = _Strips(behind, plan, analysis.runner.array_dtype)
-        for tile, made, last in _passed(analysis, source, plan, progress, "Mapping", work, gradient=False):
-            if made is not None and made[0] is not None:
-                total.add(made[0])
-            maps.put(tile, None if made is None else made[1], 1, last)
+        for tile, made, mapped, last in _passed(
+            analysis, source, plan, progress, "Mapping", work, gradient=False
+        ):
+            for each in made:
+                total.add(each)
+            maps.put(tile, mapped, 1, last)
     sums.extremes, sums.sums["map"] = total.extremes, total.sums["map"]
 
 
@@ -307,7 +331,7 @@ def feature_maps(
     mask = torch.from_numpy(kept)
     at = torch.tensor(list(chosen), dtype=torch.long)
 
-    def work(values: TileValues) -> tuple[None, np.ndarray]:
+    def work(values: TileValues) -> Made:
         activation = values.activation
         contribution = values.contribution
         own = mask.to(activation.device)
@@ -323,7 +347,6 @@ def feature_maps(
         with nullcontext() if sinks[1] is None else writing_behind(sinks[1]) as second:
             dtype, bands = analysis.runner.array_dtype, 2 * len(chosen)
             outputs = _Strips(first, plan, dtype), _Strips(second, plan, dtype)
-            for tile, made, last in _passed(analysis, source, plan, progress, "Mapping features", work):
-                maps = None if made is None else made[1]
+            for tile, _, maps, last in _passed(analysis, source, plan, progress, "Mapping features", work):
                 outputs[0].put(tile, None if maps is None else maps[:bands], bands, last)
                 outputs[1].put(tile, None if maps is None else maps[bands:], 1, last)

@@ -11,7 +11,7 @@ import torch
 from ...ground.window import Window
 from .samples import UNKNOWN, FeatureSamples
 
-_ROWS = 1 << 15  # pixels added up at a time in float64
+_TOGETHER = 64  # values added up before they become float64: rounding stays below 1e-6 of their sizes
 
 
 @dataclass(frozen=True)
@@ -104,35 +104,98 @@ class SampleSums:
         return np.divide(values, count, out=np.full(values.shape, np.nan), where=count > 0)
 
 
-def by_sample(values: torch.Tensor, place: torch.Tensor, count: int) -> np.ndarray:
-    """Return sums (sample, …) in float64 of values (pixel, …), of which `place` (pixel,) names the sample."""
-    total = torch.zeros((count, *values.shape[1:]), dtype=torch.float64, device=values.device)
-    for start in range(0, len(values), _ROWS):
-        part = slice(start, start + _ROWS)
-        total.index_add_(0, place[part], values[part].double())
-    return total.cpu().numpy()
+class Runs:
+    """Pixels side by side in a row that belong to one sample: sums over samples are sums over few runs.
 
+    Values of a run are added up in their own precision, at most :data:`_TOGETHER` at a time, and runs in float64.
 
-def extremes_of(values: torch.Tensor, place: torch.Tensor, count: int) -> np.ndarray:
-    """Return minimum and maximum (sample, 2), float64, of values (pixel,)."""
-    low = torch.full((count,), torch.inf, dtype=values.dtype, device=values.device)
-    high = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
-    low.scatter_reduce_(0, place, values, "amin")
-    high.scatter_reduce_(0, place, values, "amax")
-    return torch.stack([low, high], 1).double().cpu().numpy()
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        (row, column), int: the sample of each pixel, negative for none.
 
+    Attributes
+    ----------
+    samples : numpy.ndarray
+        (sample,), the numbers of the samples, ascending.
+    """
 
-def bounds_of(rows: np.ndarray, cols: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
-    """Return bounds (sample, 4) of pixels at rows and columns (pixel,)."""
-    bounds = np.empty((count, 4), np.int64)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(count))
-    for column, values in enumerate((rows, cols)):
-        sorted_values = values[order]
-        bounds[:, column] = np.minimum.reduceat(sorted_values, starts)
-        bounds[:, column + 2] = np.maximum.reduceat(sorted_values, starts)
-    bounds[:, 2:] += 1
-    return bounds
+    def __init__(self, numbers: np.ndarray) -> None:
+        starts = np.ones(numbers.shape, bool)
+        starts[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
+        self._starts = np.flatnonzero(starts)
+        own = numbers.ravel()[self._starts]
+        self._kept = own >= 0
+        lengths = np.diff(self._starts, append=numbers.size)
+        self._lengths = lengths[self._kept]
+        self.samples, self._sample = np.unique(own[self._kept], return_inverse=True)
+        self._rows, self._cols = np.divmod(self._starts[self._kept], numbers.shape[1])
+
+    def _added(self, of_runs: np.ndarray) -> np.ndarray:
+        """Return sums (sample,) of values (run,)."""
+        return np.bincount(self._sample, of_runs, len(self.samples))
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(sample,), float64."""
+        return self._added(self._lengths)
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Return sums (sample,), float64, of a map (row, column)."""
+        of_runs = np.add.reduceat(values.ravel(), self._starts, dtype=np.float64)
+        return self._added(of_runs[self._kept])
+
+    def positions(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums (sample,) of the rows and of the columns of the pixels' centres, in a window of the scene."""
+        rows, cols = self._rows + window.row + 0.5, self._cols + window.col + 0.5 * self._lengths
+        return self._added(rows * self._lengths), self._added(cols * self._lengths)
+
+    def extremes(self, values: np.ndarray) -> np.ndarray:
+        """Return minimum and maximum (sample, 2), float64, of a map (row, column)."""
+        found = np.tile([np.inf, -np.inf], (len(self.samples), 1))
+        flat = values.ravel()
+        low = np.minimum.reduceat(flat, self._starts)[self._kept].astype(np.float64)
+        high = np.maximum.reduceat(flat, self._starts)[self._kept].astype(np.float64)
+        np.minimum.at(found[:, 0], self._sample, low)
+        np.maximum.at(found[:, 1], self._sample, high)
+        return found
+
+    def bounds(self, window: Window) -> np.ndarray:
+        """Return bounds (sample, 4), in a window of the scene."""
+        found = np.tile(np.array([2**62, 2**62, 0, 0], np.int64), (len(self.samples), 1))
+        rows, cols = self._rows + window.row, self._cols + window.col
+        for column, values in enumerate((rows, cols)):
+            np.minimum.at(found[:, column], self._sample, values)
+        for column, values in enumerate((rows + 1, cols + self._lengths)):
+            np.maximum.at(found[:, column + 2], self._sample, values)
+        return found
+
+    def sums_of_cells(self, cells: torch.Tensor, corner: tuple[int, int], width: int) -> np.ndarray:
+        """Return sums (sample, feature), float64, of a matrix (place, feature) that has a row a pixel.
+
+        Parameters
+        ----------
+        cells : torch.Tensor
+            The matrix.
+        corner : tuple of int
+            Row and column of the map's first pixel among the places.
+        width : int
+            Places in a row.
+        """
+        first = (self._rows + corner[0]) * width + self._cols + corner[1]
+        parts = -(-self._lengths // _TOGETHER)
+        run = np.repeat(np.arange(len(parts)), parts)
+        before = _TOGETHER * (np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts))
+        lengths = np.minimum(_TOGETHER, self._lengths[run] - before)
+        offsets = np.cumsum(lengths) - lengths
+        places = np.repeat(first[run] + before - offsets, lengths) + np.arange(lengths.sum())
+        values = cells if cells.dtype == torch.float64 else cells.float()
+        at, begins, sample = (
+            torch.from_numpy(each).to(cells.device) for each in (places, offsets, self._sample[run])
+        )
+        added = torch.nn.functional.embedding_bag(at, values, begins, mode="sum").double()
+        total = torch.zeros((len(self.samples), cells.shape[1]), dtype=torch.float64, device=cells.device)
+        return total.index_add_(0, sample, added).cpu().numpy()
 
 
 def class_of(counts: np.ndarray) -> np.ndarray:

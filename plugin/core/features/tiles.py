@@ -1,12 +1,14 @@
 """What a layer's features are on the pixels of a tile.
 
-A window is seen with a halo in which gradients are exact (:attr:`.layer.LayerCut.halo`): the tiles leave no trace.
+A window is seen with a halo in which gradients are exact (:attr:`.cut.LayerCut.halo`): the tiles leave no trace.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,7 +20,8 @@ from ..streaming.engine import plan_work
 from ..streaming.runner import Inputs, Runner
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
-from .layer import LayerCut, LayerShape, LayerValues
+from .cut import LayerCut
+from .layer import LayerShape
 
 
 @dataclass(frozen=True)
@@ -64,37 +67,55 @@ class Analysis:
         wider.radius, wider.alignment = self.cut.halo, self.cut.alignment
 
         def work(inputs: Inputs) -> object:
+            mapped = inputs.fine.new_empty((maps, *inputs.fine.shape[2:]))
+            if self.cut.linear:
+                for _, found in self.cut.component_bands(inputs):
+                    held = self.cut.weighted(found), found * found, found.clone()
+                return held, mapped
             values = self.cut.values(inputs, torch.ones_like)
-            return values, values.contribution, values.activation.clone()
+            return values, values.contribution, values.activation.clone(), mapped
 
-        return plan_work(wider, source, region, memory_mib, work, per_strip_pixel=maps)
+        large = self.cut.takes_large_tiles
+        return plan_work(wider, source, region, memory_mib, work, per_strip_pixel=maps, large=large)
 
-    def constant_gradient(self) -> torch.Tensor | None:
-        """Return the gradient (feature,) at every explained pixel, where it is the same at all; else None."""
-        if not self.cut.linear or self.seeding.wanted is None:
-            return None
-        weight = self.cut.weight[self.seeding.first + self.seeding.wanted]
-        if self.seeding.reference is not None:
-            weight = weight - self.cut.weight[self.seeding.first + self.seeding.reference]
-        return weight
+    def slopes(self) -> torch.Tensor:
+        """Return the gradient of a linear layer's features for each class that may be the target's.
+
+        Returns
+        -------
+        torch.Tensor
+            (class, feature); one row where the target is the same everywhere.
+        """
+        seeding = self.seeding
+        own = self.cut.weight[seeding.first : seeding.first + seeding.outputs]
+        wanted = own if seeding.wanted is None else own[seeding.wanted : seeding.wanted + 1]
+        return wanted if seeding.reference is None else wanted - own[seeding.reference]
 
 
 @dataclass(frozen=True)
 class TileValues:
-    """A tile's own pixels that can be mapped; arrays (pixel, …) on the device of the network.
+    """Pixels of a tile, or of some of its rows; tensors on the device of the network.
 
     Parameters
     ----------
     window : Window
-        The tile.
+        The pixels.
     valid : numpy.ndarray
-        (row, column), bool, of the tile.
-    logits, activation : torch.Tensor
-        (pixel, output) and (pixel, feature), of the valid pixels.
+        (row, column), bool: those that can be mapped.
+    logits : torch.Tensor
+        (output, row, column).
     target : torch.Tensor
-        (pixel,), the explained logit.
-    gradient : torch.Tensor or None
-        (pixel, feature), or (feature,) where it is the same everywhere.
+        (row, column), float64, the explained logit.
+    cells : torch.Tensor
+        (place, feature): activations at all pixels that the network saw, row by row.
+    corner : tuple of int
+        Row and column of the first pixel among these.
+    width : int
+        Columns that the network saw.
+    slopes : torch.Tensor or None
+        Gradients: (place, feature), or (class, feature) where `chosen` says of which class.
+    chosen : torch.Tensor or None
+        (row, column), int64: the row of `slopes` that holds at each pixel.
     density : float
         Cells of the layer a pixel.
     """
@@ -102,24 +123,66 @@ class TileValues:
     window: Window
     valid: np.ndarray
     logits: torch.Tensor
-    activation: torch.Tensor
     target: torch.Tensor
-    gradient: torch.Tensor | None
+    cells: torch.Tensor
+    corner: tuple[int, int]
+    width: int
+    slopes: torch.Tensor | None
+    chosen: torch.Tensor | None
     density: float
+
+    @cached_property
+    def places(self) -> torch.Tensor:
+        """(pixel,): where the valid pixels are in `cells`."""
+        return self.places_of(*np.nonzero(self.valid))
+
+    def places_of(self, rows: np.ndarray, cols: np.ndarray) -> torch.Tensor:
+        """Return where pixels are in `cells`, (pixel,), by row and column in the window."""
+        places = (rows + self.corner[0]) * self.width + cols + self.corner[1]
+        return torch.from_numpy(places).to(self.cells.device)
+
+    @cached_property
+    def activation(self) -> torch.Tensor:
+        """(pixel, feature), of the valid pixels."""
+        return self.cells[self.places]
+
+    @cached_property
+    def gradient(self) -> torch.Tensor:
+        """(pixel, feature), of the valid pixels."""
+        assert self.slopes is not None
+        if self.chosen is None:
+            return self.slopes[self.places]
+        return self.slopes[self.chosen[torch.from_numpy(self.valid).to(self.chosen.device)]]
 
     @property
     def contribution(self) -> torch.Tensor:
         """(pixel, feature): what each feature adds to the explained logit."""
-        assert self.gradient is not None
         product = self.activation * self.gradient
         return product if self.density == 1 else product * self.density
 
+    @cached_property
+    def products(self) -> torch.Tensor:
+        """(place, feature): gradient x activation; where `slopes` has a row a place."""
+        assert self.slopes is not None
+        return self.cells * self.slopes
+
     def full_map(self) -> torch.Tensor:
-        """Return the full CAM (pixel,)."""
-        assert self.gradient is not None
-        if self.gradient.dim() == 1:
-            return self.activation @ self.gradient
-        return (self.activation * self.gradient).sum(1) * self.density
+        """Return the full CAM (row, column), of any value where not valid."""
+        if self.chosen is not None:
+            assert self.slopes is not None
+            parts = (self.slopes @ self.cells.T).view(len(self.slopes), -1, self.width)
+            return self._own(parts).gather(0, self.chosen[None])[0]
+        return self._own(self.products.sum(1).view(1, -1, self.width))[0] * self.density
+
+    def _own(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps (…, row, column) of all that the network saw on the pixels."""
+        (row, col), (rows, cols) = self.corner, self.valid.shape
+        return maps[..., row : row + rows, col : col + cols]
+
+    def masked(self, values: torch.Tensor) -> np.ndarray:
+        """Return a map (row, column) with NaN where not valid."""
+        image = values.cpu().numpy()
+        return np.where(self.valid, image, image.dtype.type(np.nan))
 
     def image(self, values: torch.Tensor | np.ndarray) -> np.ndarray:
         """Return values (pixel, …) as an image (…, row, column), NaN where not valid."""
@@ -131,44 +194,84 @@ class TileValues:
 
 def tile_values(
     patch: Patch, analysis: Analysis, tile: Tile, region: Window, gradient: bool = True
-) -> TileValues:
-    """Return what a network makes of a tile.
+) -> Iterator[TileValues]:
+    """Yield what a network makes of a tile, a few rows at a time where it computes so; rows without a valid pixel not.
 
     Raises
     ------
     NumericalError
         If a logit of a valid pixel is not finite.
     """
-    seeding, runner = analysis.seeding, analysis.runner
+    seeding, runner, cut = analysis.seeding, analysis.runner, analysis.cut
     inputs = runner.standardise(patch, tile.input)
     explained = patch.valid[tile.input.slices(patch.window)] & _inside(tile.input, region)
     explained = seeding.mask(tile.input, explained)
-    mask = torch.from_numpy(explained).to(runner.device)
-    constant = analysis.constant_gradient()
-    needed = gradient and constant is None
-    values: LayerValues = analysis.cut.values(
-        inputs, (lambda logits: seeding.seeds(logits, mask)) if needed else None
-    )
-    own = tile.output.slices(tile.input)
-    valid = explained[own]
-    chosen = torch.from_numpy(valid).to(runner.device)
-
-    def picked(maps: torch.Tensor) -> torch.Tensor:
-        rows = maps[(slice(None), *own)].permute(1, 2, 0)
-        return rows.reshape(-1, rows.shape[-1]) if valid.all() else rows[chosen]
-
-    logits = picked(values.logits)
-    if not bool(torch.isfinite(logits).all()):
-        raise NumericalError(
-            f"The network returned logits that are not finite at rows {tile.output.row} to {tile.output.row_stop}, "
-            f"columns {tile.output.col} to {tile.output.col_stop}. Check the units of the channels, and the weights."
+    rows, cols = tile.output.slices(tile.input)
+    if not cut.linear:
+        mask = torch.from_numpy(explained).to(runner.device)
+        values = cut.values(inputs, (lambda logits: seeding.seeds(logits, mask)) if gradient else None)
+        slopes = None if values.gradient is None else _flat(values.gradient)
+        yield _values(
+            analysis, tile.output, explained[rows, cols], values.logits[:, rows, cols], _flat(values.activation),
+            (rows.start, cols.start), tile.input.cols, slopes, None, values.density,
+        )  # fmt: skip
+        return
+    slopes = analysis.slopes()
+    head = slice(seeding.first, seeding.first + seeding.outputs)
+    for band, components in cut.component_bands(inputs):
+        first, stop = max(rows.start, band.start), min(rows.stop, band.stop)
+        valid = explained[first:stop, cols]
+        if not valid.any():
+            continue
+        window = Window(tile.input.row + first, tile.output.col, stop - first, tile.output.cols)
+        own = slice(first - band.start, stop - band.start)
+        logits = cut.weighted(components)[:, own, cols]
+        chosen = (
+            logits[head].argmax(0)
+            if len(slopes) > 1
+            else torch.zeros(valid.shape, dtype=torch.long, device=logits.device)
         )
-    seeds = seeding.seeds(logits.T[None, :, :, None], torch.ones((), dtype=torch.bool, device=runner.device))
-    target = (logits.double() * seeds[0, :, :, 0].T).sum(1)
-    slopes = (
-        constant if constant is not None else None if values.gradient is None else picked(values.gradient)
+        yield _values(
+            analysis, window, valid, logits, _flat(components), (own.start, cols.start), tile.input.cols, slopes,
+            chosen, 1.0,
+        )  # fmt: skip
+
+
+def _flat(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps (feature, row, column) as a matrix (place, feature), contiguous."""
+    return maps.permute(1, 2, 0).reshape(-1, len(maps)).contiguous()
+
+
+def _values(
+    analysis: Analysis, window: Window, valid: np.ndarray, logits: torch.Tensor, cells: torch.Tensor,
+    corner: tuple[int, int], width: int, slopes: torch.Tensor | None, chosen: torch.Tensor | None, density: float,
+) -> TileValues:  # fmt: skip
+    """Return the values of pixels, their target with them; parameters as of :class:`TileValues`."""
+    if not _finite(logits, valid):
+        raise NumericalError(
+            f"The network returned logits that are not finite at rows {window.row} to {window.row_stop}, "
+            f"columns {window.col} to {window.col_stop}. Check the units of the channels, and the weights."
+        )
+    target = _target(analysis.seeding, logits)
+    return TileValues(window, valid, logits, target, cells, corner, width, slopes, chosen, density)
+
+
+def _finite(logits: torch.Tensor, valid: np.ndarray) -> bool:
+    """Return whether the logits (output, row, column) of valid pixels are finite: mostly those of all are."""
+    if bool(torch.isfinite(logits).all()):
+        return True
+    return bool(torch.isfinite(logits[:, torch.from_numpy(valid).to(logits.device)]).all())
+
+
+def _target(seeding: Seeding, logits: torch.Tensor) -> torch.Tensor:
+    """Return the explained logit (row, column), float64, of logits (output, row, column)."""
+    if seeding.wanted is None:
+        seeds = seeding.seeds(logits[None], torch.ones((), dtype=torch.bool, device=logits.device))[0]
+        return (logits.double() * seeds).sum(0)
+    target = logits[seeding.first + seeding.wanted].double()
+    return (
+        target if seeding.reference is None else target - logits[seeding.first + seeding.reference].double()
     )
-    return TileValues(tile.output, valid, logits, picked(values.activation), target, slopes, values.density)
 
 
 def _inside(window: Window, region: Window) -> np.ndarray:
@@ -178,40 +281,3 @@ def _inside(window: Window, region: Window) -> np.ndarray:
     down = (rows >= region.row) & (rows < region.row_stop)
     across = (cols >= region.col) & (cols < region.col_stop)
     return down[:, None] & across
-
-
-class Picture:
-    """Every n-th row and column of a scene: contributions of all features and the full CAM.
-
-    Parameters
-    ----------
-    region : Window
-        The pixels.
-    features : int
-        Features.
-    side : int
-        Most rows and columns that are kept.
-    """
-
-    def __init__(self, region: Window, features: int, side: int = 128) -> None:
-        self._region = region
-        self._step = max(1, -(-max(region.rows, region.cols) // side))
-        shape = -(-region.rows // self._step), -(-region.cols // self._step)
-        self.contributions = np.full((features, *shape), np.nan, np.float32)
-        self.target = np.full(shape, np.nan, np.float32)
-
-    def add(self, values: TileValues) -> None:
-        """Take the pixels of a tile."""
-        window, step = values.window, self._step
-        rows, cols = np.nonzero(values.valid)
-        down, across = rows + window.row - self._region.row, cols + window.col - self._region.col
-        here = (down % step == 0) & (across % step == 0)
-        if not here.any():
-            return
-        at = torch.from_numpy(np.flatnonzero(here)).to(values.activation.device)
-        assert values.gradient is not None
-        slopes = values.gradient if values.gradient.dim() == 1 else values.gradient[at]
-        picked = values.activation[at] * slopes * values.density
-        place = down[here] // step, across[here] // step
-        self.contributions[(slice(None), *place)] = picked.cpu().numpy().T
-        self.target[place] = values.target[at].cpu().numpy()

@@ -12,3 +12,11 @@ ORDERS: Mapping[str, str] = {
     INFORMATION: "information share",
     IMPORTANCE: "importance |IM|",
 }
+ORDER_MEANINGS: Mapping[str, str] = {
+    Z: "|z|: the weight divided by its standard error",
+    ROBUST: "robust |z|: the same, where pixels of one block may depend on each other",
+    GROUP: "Wald test of the group: how surely the weights of a scale or frequency together are not zero",
+    INFORMATION: "information share: a part of what varies in the logit",
+    IMPORTANCE: "importance |IM|: what sets a class apart, the mean contribution in its samples less that in all",
+}
+"""What these orders go by."""

@@ -31,6 +31,7 @@ SEASONS = ("winter", "spring", "summer", "autumn")
 # Of covariates that explain the same, the first is named.
 COVARIATES = ("incidence_angle", "sub_swath", "land_distance", "month", "row", "column")
 CODES = frozenset({"sub_swath"})
+MIXED = 0.2  # of the next code in the mean of a sample, up to which it counts as one of its code
 
 
 def feature_table(
@@ -64,10 +65,13 @@ def feature_table(
     season = _seasons(samples.covariates.get("month"))
     if season is not None and len(set(season) - {""}) > 1:
         groups["season"] = season
+    values = {
+        name: _of_one_code(each) if name in CODES else each for name, each in samples.covariates.items()
+    }
     known = {
-        name: samples.covariates[name]
-        for name in (*COVARIATES, *(each for each in samples.covariates if each not in COVARIATES))
-        if name in samples.covariates and np.isfinite(samples.covariates[name]).any()
+        name: values[name]
+        for name in (*COVARIATES, *(each for each in values if each not in COVARIATES))
+        if name in values and np.isfinite(values[name]).any()
     }
     return FeatureTable(
         samples.features,
@@ -154,6 +158,8 @@ def further_sections(
     called: str = "features",
     seed: int = 0,
     progress: Progress | None = None,
+    lists: ShortLists | None = None,
+    notes: Sequence[str] = (),
 ) -> tuple[tuple[Section, ...], dict[str, object], tuple[Outlier, ...]]:
     r"""Return the sections of the short list and of the distributions, their content for programs, and the outliers.
 
@@ -179,6 +185,10 @@ def further_sections(
         Of what is drawn.
     progress : Progress, optional
         Asked between the analyses whether to go on.
+    lists : ShortLists, optional
+        The short list, where it is not to be that of the samples.
+    notes : sequence of str
+        What else must be known of the samples.
 
     Raises
     ------
@@ -186,11 +196,18 @@ def further_sections(
         If the user asked to stop.
     """
     found, analysed = distributions_of(samples, target, block_pixels, splits, seed, progress)
-    lists = short_lists_of(samples, importance, sensors, head, called)
+    found = dataclasses.replace(found, notes=(*found.notes, *notes))
+    lists = lists or short_lists_of(samples, importance, sensors, head, called)
     sections = distribution_sections(found)
     if lists is not None:
         sections.insert(0, short_list_section(lists, "s"))
     return tuple(sections), {"short_list": lists, "distributions": found}, analysed.outliers
+
+
+def _of_one_code(means: np.ndarray) -> np.ndarray:
+    """Return the code (n,) of samples of which nearly all pixels have one; NaN for the others."""
+    code = np.round(means)
+    return np.where(np.abs(means - code) <= MIXED, code, np.nan)
 
 
 def _blocks(samples: FeatureSamples, side: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from ...io.geometry.vector import Polygons
 from ...io.rasters.writer import Outputs
 from ..common.inputs import SceneInputs
 from ..common.settings import ClassChoice, RasterJob, ReportPaths
-from .page import feature_names
+from .names import feature_names
 from .run import Run
 from .scenes import check_ancillary, further_scenes
 

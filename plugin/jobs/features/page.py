@@ -19,14 +19,6 @@ from .maps import ScaledMap
 SHOWN_VALUES = 6  # features whose values are drawn
 
 
-def feature_names(card: ModelCard, shape: LayerShape) -> tuple[str, ...]:
-    """Return the names of a layer's features: those of the components, or the layer's with a number."""
-    if shape.name == COMPONENTS and len(card.components) == shape.channels:
-        return tuple(part.name for part in card.components)
-    digits = len(str(shape.channels))
-    return tuple(f"{shape.name}_{number + 1:0{digits}d}" for number in range(shape.channels))
-
-
 def class_columns(classes: Sequence[str]) -> list[str]:
     """Return the columns of the importance in each class."""
     return [f"im_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}" for name in classes]

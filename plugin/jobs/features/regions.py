@@ -18,12 +18,14 @@ from ...io.formats.labels import LabelReader
 from ...io.geometry.vector import Polygons
 from ...io.geometry.zones import PolygonIndex, regular_zones
 from ...io.scene.reader import Scene
+from ...io.scene.sub_swaths import SubSwaths
 from ...networks.card import Head
 from ..scoring.labels import SceneLabels
 
 MOST_SAMPLES = 200_000
 LAND_REACH_KM = 100.0
 INCIDENCE = "incidence_angle"  # band of the SAR raster
+SUB_SWATH = "sub_swath"
 _EVERYWHERE = (slice(None), slice(None))
 _HALF = 0.5
 
@@ -107,9 +109,7 @@ def regions_of(
         If polygons are missing or lie elsewhere, or there are too many tiles.
     """
     names, at, known = places(scene, head, kind, size_km, polygons)
-    covariates: dict[str, Callable[[Window], np.ndarray]] = {}
-    if (angles := _angles(scene, sar, stack)) is not None:
-        covariates[INCIDENCE] = angles
+    covariates = _by_angle(scene, sar, kind, stack)
     land = scene.land_distance(LAND_REACH_KM)
     if land is not None and land.any:
         covariates["land_distance"] = lambda window: np.minimum(land.read(window), LAND_REACH_KM)
@@ -167,12 +167,52 @@ def places(
     return tiles.names, tiles.zones, None
 
 
-def _angles(scene: Scene, sar: str, stack: ExitStack) -> Callable[[Window], np.ndarray] | None:
-    """Return what reads incidence angles in degrees, where the SAR raster has a band of them."""
+def _by_angle(
+    scene: Scene, sar: str, kind: str, stack: ExitStack
+) -> dict[str, Callable[[Window], np.ndarray]]:
+    """Return what reads incidence angles in degrees and the number of the sub-swath, where the SAR raster tells them.
+
+    A whole scene lies in all sub-swaths.
+    """
     with open_raster(sar) as raster:
         if INCIDENCE not in (name.strip().lower() for name in raster.names):
-            return None
-    return stack.enter_context(LabelReader.open(sar, scene.grid, INCIDENCE)).read
+            return {}
+        swaths = None if kind == SCENE else SubSwaths.of(raster.tags)
+    angles = _latest(stack.enter_context(LabelReader.open(sar, scene.grid, INCIDENCE)).read)
+    if swaths is None:
+        return {INCIDENCE: angles}
+    return {INCIDENCE: angles, SUB_SWATH: lambda window: swaths.numbers(angles(window))}
+
+
+def _latest(read: Callable[[Window], np.ndarray]) -> Callable[[Window], np.ndarray]:
+    """Return what reads a window, once where it is asked for again at once."""
+    held: list[tuple[Window, np.ndarray]] = []
+
+    def again(window: Window) -> np.ndarray:
+        if not held or held[0][0] != window:
+            held[:] = [(window, read(window))]
+        return held[0][1]
+
+    return again
+
+
+def sub_swath_note(sar: str, kind: str) -> str:
+    """Return where the sub-swaths of samples come from; why there are none; empty for samples of whole scenes."""
+    if kind == SCENE:
+        return ""
+    with open_raster(sar) as raster:
+        if INCIDENCE not in (name.strip().lower() for name in raster.names):
+            return "Sub-swaths are left out: the SAR raster has no band incidence_angle."
+        swaths = SubSwaths.of(raster.tags)
+    if swaths is None:
+        return "Sub-swaths are left out: the SAR raster is not of mode EW and does not name its sub-swaths."
+    if swaths.declared:
+        return ""
+    edges = ", ".join(f"{edge:.1f}" for edge in swaths.edges)
+    return (
+        f"The SAR raster does not name its sub-swaths. They are taken from the incidence angle, as in mode EW: "
+        f"{edges}\u00b0 lie between EW1 and EW5."
+    )
 
 
 def _month(start_time: str | None) -> dict[str, float]:

@@ -13,10 +13,11 @@ from ...core.distributions.outliers import Outlier
 from ...core.features.decomposition import Decomposition, decompose
 from ...core.features.importance import PREDICTED, Importance, importance, kept_number, top_mask
 from ...core.features.layer import COMPONENTS
+from ...core.features.pictures import Picture
 from ...core.features.run import feature_maps
 from ...core.features.samples import FeatureSamples, merged
 from ...core.features.scale import CommonScale, ScaleKey, merged_scales
-from ...core.features.tiles import Analysis, Picture
+from ...core.features.tiles import Analysis
 from ...core.target.target import Seeding
 from ...ground.errors import NumericalError
 from ...ground.protocols import Part, Progress
@@ -35,8 +36,11 @@ from ..common.inputs import SceneInputs, conclude
 from ..common.percentile_sink import PercentileSink
 from ..common.provenance import model_facts, provenance
 from .analysis import further_sections, outliers_of
+from .components import component_lists
 from .maps import ScaledMap, ScalingSink, feature_bands, write_outliers, write_scaled
+from .names import beside, legend_target, meanings
 from .page import class_counts, class_values, consistency, skill_facts, table
+from .regions import sub_swath_note
 from .scenes import (
     Sampling,
     SceneFeatures,
@@ -115,17 +119,17 @@ class Run:
         rest = Part(progress, LEFT_OUT_SHARE, PASSES_SHARE)
         self._feature_maps(outputs, scene, own, chosen, kept, scaled, tags, rest)
         tags.update(conclude(scene, progress, outputs))
-        style = cam_style(seeding.shown, _scale_text(scale, job.scale_form), start_time=scene.start_time)
+        style = cam_style(
+            legend_target(seeding), _scale_text(scale, job.scale_form), start_time=scene.start_time
+        )
         for path in filter(None, (job.output, job.decomposed)):
             outputs.file(sidecar(path)).write_text(style, encoding="utf-8")
-        if job.scale:
-            total = merged_scales([self.given, fitted]) if self.given else fitted
-            outputs.file(job.scale).write_text(total.to_json(), encoding="utf-8")
+        self._write_scale(outputs, fitted)
         page = self._page(
             samples, found, everything, scaled, means, skill, kept,
             _picture(picture, shown, order, self.names), tags, (*scene.warnings, *warnings),
         )  # fmt: skip
-        sections, extra, odd = self._analyses(samples, found, scene, Part(progress, PASSES_SHARE, 1.0))
+        sections, extra, odd = self._analyses(samples, found, everything, Part(progress, PASSES_SHARE, 1.0))
         page = replace(page, sections=sections, extra=extra)
         outliers = write_outliers(outputs, job.outliers, samples, odd, scene) if job.outliers else None
         self._write_texts(outputs, page)
@@ -148,6 +152,11 @@ class Run:
             "CONSISTENCY": first.pearson if first and np.isfinite(first.pearson) else None,
             **({} if outliers is None else {"OUTLIER_COUNT": outliers}),
         }
+
+    @property
+    def _components(self) -> bool:
+        """Whether the features are those of the last layer, with the names of the card."""
+        return self.key.layer == COMPONENTS and len(self.analysis.runner.card.components) == len(self.names)
 
     def _sampling(self) -> Sampling:
         return Sampling(self.job.samples, self.job.sample_size_km, self.job.zones)
@@ -174,8 +183,14 @@ class Run:
         job = self.job
         return read_scene(
             self.analysis, scene, inputs, labels, self._sampling(), job.cam, job.compute.memory_mib, self.names,
-            progress, stack, spool, picture,
+            progress, stack, spool, picture, self._components and job.reported,
         )  # fmt: skip
+
+    def _write_scale(self, outputs: Outputs, fitted: CommonScale) -> None:
+        """Write the scale of these scenes, together with a given one."""
+        if self.job.scale:
+            total = merged_scales([self.given, fitted]) if self.given else fitted
+            outputs.file(self.job.scale).write_text(total.to_json(), encoding="utf-8")
 
     def _scale(self, each: SceneFeatures) -> CommonScale:
         return CommonScale.of(self.key, each.identity, each.samples.minimum, each.samples.maximum)
@@ -311,12 +326,14 @@ class Run:
             picture=picture,
             last_layer=self.key.layer == COMPONENTS and job.cam == FULL,
             left_out=job.reported,
+            names=meanings(analysis.runner.card, analysis.shape),
+            beside=beside(analysis),
             provenance=tags,
             warnings=tuple(dict.fromkeys(warnings)),
         )  # fmt: skip
 
     def _analyses(
-        self, samples: FeatureSamples, found: Importance, scene: Scene, progress: Progress
+        self, samples: FeatureSamples, found: Importance, everything: list[SceneFeatures], progress: Progress
     ) -> tuple[tuple[Section, ...], dict[str, object], tuple[Outlier, ...]]:
         """Return the sections of the short list and of the distributions, their content, and the outliers.
 
@@ -324,13 +341,12 @@ class Run:
         """
         job, card, wanted = self.job, self.analysis.runner.card, _class_of(self.analysis.seeding)
         contrast, last = found.contrast(wanted), self.key.layer == COMPONENTS
-        listed = last and len(card.components) == len(self.names)
         splits = (
             ["train" if is_training(name, job.training) else "test" for name in samples.scenes]
             if job.training.strip()
             else []
         )
-        block_pixels = max(1, round(BLOCK_KM * 1000.0 / scene.grid.pixel_size()))
+        block_pixels = max(1, round(BLOCK_KM * 1000.0 / everything[0].pixel_size_m))
         if not job.reported:
             return (), {}, outliers_of(samples, wanted, block_pixels, splits) if job.outliers else ()
         return further_sections(
@@ -338,12 +354,14 @@ class Run:
             np.abs(found.overall) if contrast is None else contrast,
             wanted,
             block_pixels,
-            [part.sensor for part in card.components] if listed else (),
+            [part.sensor for part in card.components] if self._components else (),
             self.analysis.seeding.head.name,
             splits,
             "components" if last else "features",
             job.seed,
             progress,
+            component_lists(self.analysis, _distinct(everything)) if self._components else None,
+            [note for note in (sub_swath_note(job.scene.sar, job.samples),) if note],
         )
 
     def _write_texts(self, outputs: Outputs, page: FeatureReport) -> None:

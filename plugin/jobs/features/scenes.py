@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.features.pictures import Picture, PixelSample, TargetsAt
 from ...core.features.run import collect, sample_weights, weighted_map
 from ...core.features.samples import FeatureSamples
 from ...core.features.sums import Regions, SampleSums, feature_samples
-from ...core.features.tiles import Analysis, Picture
+from ...core.features.tiles import Analysis
 from ...core.streaming.tiling import Plan
 from ...ground.errors import ParameterError
 from ...ground.protocols import Part, Progress, Silent
@@ -69,6 +70,10 @@ class SceneFeatures:
         (sample, feature), of other CAMs than the full one.
     warnings : tuple of str
         Of the scene and its labels.
+    pixel_size_m : float
+        Width of a pixel on the ground, m.
+    pixels : PixelSample or None
+        Some pixels of the components.
     """
 
     identity: str
@@ -79,6 +84,8 @@ class SceneFeatures:
     plan: Plan
     weights: np.ndarray | None
     warnings: tuple[str, ...]
+    pixel_size_m: float
+    pixels: PixelSample | None = None
 
     @property
     def weighted(self) -> tuple[Regions, np.ndarray] | None:
@@ -99,8 +106,9 @@ def read_scene(
     stack: ExitStack,
     spool: MapSpool | None = None,
     picture: Picture | None = None,
+    sampled: bool = False,
 ) -> SceneFeatures:
-    """Take the samples of a scene, and map its CAM into `spool`.
+    """Take the samples of a scene, and map its CAM into `spool`; `sampled`: keep some pixels of the components, too.
 
     Raises
     ------
@@ -117,7 +125,8 @@ def read_scene(
     plan = analysis.plan(scene, scene.region, memory_mib)
     passes = 1 if cam == FULL else 3 if cam == GRADCAM_PLUS_PLUS else 2
     first = Part(progress, 0.0, 1 / passes)
-    sums = collect(analysis, scene, plan, regions, cam, spool, first, picture)
+    pixels = PixelSample(scene.region, len(features), _targets(chart, scene.card, head)) if sampled else None
+    sums = collect(analysis, scene, plan, regions, cam, spool, first, picture, pixels)
     if not (sums.pixels > 0).any():
         raise ParameterError(f"No sample has a valid pixel of {scene.name}. Choose other SAMPLES or ZONES.")
     weights = None
@@ -134,7 +143,16 @@ def read_scene(
     own = scene.card.head_slice(head.name)
     samples = feature_samples(sums, regions, features, class_names(head), scene.name, own)
     identity = scene_identity(scene)
-    return SceneFeatures(identity, scene.name, samples, sums, regions, plan, weights, odd)
+    size = scene.grid.pixel_size()
+    return SceneFeatures(identity, scene.name, samples, sums, regions, plan, weights, odd, size, pixels)
+
+
+def _targets(chart: SceneLabels | None, card: ModelCard, head: Head) -> TargetsAt | None:
+    """Return what gives the labels of pixels; None where there is no raster of them."""
+    if chart is None:
+        return None
+    position = [each.name for each in card.heads].index(head.name)
+    return lambda window, at: chart.known(window, at)[position]
 
 
 def further_scenes(

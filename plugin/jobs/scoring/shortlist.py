@@ -38,26 +38,44 @@ def head_short_lists(
     """
     found = []
     for information, head in zip(heads, scores):
-        sums = information.total.pairs.sum(axis=0)
-        if not sums[0, 0] > 0:
-            continue
-        layer, sample = head.layer, samples.get(head.layer.head)
-        pixels = None if sample is None else labelled_pixels(layer, sample)
-        lists = short_lists(measures(head, pixels), Moments.of_sums(sums), layer.weights, pixels)
-        if lists:
-            parts = layer.components
-            found.append(
-                ShortLists(
-                    layer.head,
-                    tuple(part.name for part in parts),
-                    tuple(part.sensor for part in parts),
-                    listed_orders([part.name for part in parts], lists),
-                    counted="" if layer.kind == "linear" else COUNTED,
-                    labelled=0 if pixels is None else len(pixels.labels),
-                    unit="%" if layer.kind == "sigmoid" else "",
-                )
-            )
-    return tuple(found)
+        sample = samples.get(head.layer.head)
+        pixels = None if sample is None else labelled_pixels(head.layer, sample)
+        found.append(short_lists_of_head(information, head, pixels))
+    return tuple(each for each in found if each is not None)
+
+
+def short_lists_of_head(
+    information: Information, head: ZScores, pixels: LabelledPixels | None = None, counted: str = ""
+) -> ShortLists | None:
+    """Return the short lists of a head; None where nothing has a score.
+
+    Parameters
+    ----------
+    information : Information
+        The sums.
+    head : ZScores
+        Made of them.
+    pixels : LabelledPixels, optional
+        For the skill.
+    counted : str
+        Which pixels count, a clause.
+    """
+    sums, layer = information.total.pairs.sum(axis=0), head.layer
+    if not sums[0, 0] > 0:
+        return None
+    lists = short_lists(measures(head, pixels), Moments.of_sums(sums), layer.weights, pixels)
+    if not lists:
+        return None
+    parts = layer.components
+    return ShortLists(
+        layer.head,
+        tuple(part.name for part in parts),
+        tuple(part.sensor for part in parts),
+        listed_orders([part.name for part in parts], lists),
+        counted=counted + ("" if layer.kind == "linear" else COUNTED),
+        labelled=0 if pixels is None else len(pixels.labels),
+        unit="%" if layer.kind == "sigmoid" else "",
+    )
 
 
 def measures(head: ZScores, pixels: LabelledPixels | None = None) -> dict[str, np.ndarray]:

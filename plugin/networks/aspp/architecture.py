@@ -14,6 +14,7 @@ from ...ground.errors import ModelError
 from ..contract import Architecture, FastPaths, GradientCrop
 from ..layers import OneComponent
 from .definition import AsppFusion
+from .fast.features import INNER_LAYERS, FastFeatures, component_bands, inner_outputs
 from .fast.forward import FastAspp
 from .fast.gated import GatedForward
 from .fast.gradient import GradientPass
@@ -69,10 +70,15 @@ def fast_paths_of(network: FastAspp, gates: tuple[FastAspp, FastAspp] | None = N
             each.buffer_pool.clear()
 
     has_gradient = network.folded and network.repeats_cells
+    gradient = GradientPass(network, at_points) if has_gradient else None
     return FastPaths(
         forward=network,
         components=network.components,
-        gradient=GradientPass(network, at_points) if has_gradient else None,
+        component_bands=partial(component_bands, network),
+        inner=partial(inner_outputs, network),
+        inner_layers=INNER_LAYERS,
+        features=None if gradient is None else FastFeatures(gradient),
+        gradient=gradient,
         secants=SecantGradient(network, over_steps) if has_gradient else None,
         lrp_epsilon=partial(EpsilonPass, network) if network.linear and network.repeats_cells else None,
         gated=GatedForward(network) if network.folded else None,

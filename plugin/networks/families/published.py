@@ -160,6 +160,7 @@ FAMILIES = {
         limits=(_NERSC,),
     ),
     "unet": Family(title="U-Net", heads=_CHALLENGE_HEADS | {"output": (BINARY, ICE_OR_WATER)}),
+    "onnx": Family(title="ONNX network"),
     "asip": Family(
         title="ASIP network",
         channels=(*SAR_CHANNELS, *MWR_CHANNELS),

@@ -131,6 +131,29 @@ class FeaturePicture:
     features: tuple[tuple[str, np.ndarray], ...]
 
 
+@dataclass(frozen=True)
+class FeatureName:
+    """What some features are.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Names of features that differ by their number only.
+    short, meaning : str
+        In two or three words for a sentence, and for the list of names.
+    """
+
+    features: tuple[str, ...]
+    short: str
+    meaning: str
+
+    @property
+    def span(self) -> str:
+        """Their names: ``d16_01 to d16_14``."""
+        first, last = self.features[0], self.features[-1]
+        return first if len(self.features) == 1 else f"{first} to {last}"
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureReport:
     """All that the report says.
@@ -165,6 +188,10 @@ class FeatureReport:
         Whether the layer is the last one, whose map follows the logit by construction.
     left_out : bool
         Whether windows were to be predicted again with features left out.
+    names : tuple of FeatureName
+        What the features are.
+    beside : str
+        A sentence on what else the logit depends on; empty where the layer carries it all.
     sections : tuple of Section
         Further parts: short list and distributions.
     extra : mapping
@@ -193,6 +220,8 @@ class FeatureReport:
     picture: FeaturePicture | None
     last_layer: bool
     left_out: bool = True
+    names: tuple[FeatureName, ...] = ()
+    beside: str = ""
     sections: tuple[Section, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from ..page.html import Figure, Section, Table, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .content import FeatureReport
 from .figures import SHOWN_BARS, importance_figure, maps_figure, skill_figure, violins_figure
-from .sentences import percent, summary
+from .sentences import how_many_text, importance_text, percent, summary
 
 FORMAT = "floelens-features-report"
 FORMAT_VERSION = 1
@@ -36,8 +36,8 @@ CAVEATS = (
 
 
 def features_html(report: FeatureReport) -> str:
-    """Return the report as one HTML page."""
-    sections = [_importance(report)]
+    """Return the report as one HTML page: maps first, or else the importance, then what must be noted."""
+    sections = [*_maps(report), _importance(report), *_names(report)]
     if report.values:
         picture = figures.svg(
             violins_figure(report.values, [name for name, *_ in report.classes]), "violins", "values by class"
@@ -50,14 +50,6 @@ def features_html(report: FeatureReport) -> str:
     if report.skill is not None:
         sections.append(_skill(report))
     sections.append(_scale(report))
-    if report.picture is not None:
-        name = f"map, {SCALE_NAMES[report.scale.form]} scale"
-        picture = figures.svg(maps_figure(report.picture, name), "maps", "maps of the leading features")
-        caption = (
-            "The explained logit, the map, and what the leading features add to the logit at each pixel; the features "
-            "share one scale. Purple against, orange for the class."
-        )
-        sections.append(Section("Maps", figures=(Figure(picture, caption),)))
     sections += report.sections
     sections.append(Section("What was asked", tables=(_asked(report),)))
     sections.append(Section("How to read this, and how not to", points=CAVEATS))
@@ -68,7 +60,32 @@ def features_html(report: FeatureReport) -> str:
         sections=sections,
         warnings=(*report.model.caveats(), *report.warnings),
         provenance=report.provenance,
+        warnings_after=1,
     )
+
+
+def _maps(report: FeatureReport) -> list[Section]:
+    if report.picture is None:
+        return []
+    name = f"map, {SCALE_NAMES[report.scale.form]} scale"
+    picture = figures.svg(maps_figure(report.picture, name), "maps", "maps of the leading features")
+    caption = (
+        f"The logit of {report.target}, the class activation map, and what the leading features add to the logit at "
+        "each pixel; the features share one scale. Purple against, orange for the class."
+    )
+    return [Section("Maps", figures=(Figure(picture, caption),))]
+
+
+def _names(report: FeatureReport) -> list[Section]:
+    if not report.names:
+        return []
+    rows = [{"names": each.span, "meaning": each.meaning} for each in report.names]
+    return [
+        Section(
+            "What the names mean",
+            tables=(Table((("names", "features"), ("meaning", "what they are")), rows),),
+        )
+    ]
 
 
 def _importance(report: FeatureReport) -> Section:
@@ -86,7 +103,11 @@ def _importance(report: FeatureReport) -> Section:
     )
     cut = f"The first {PRINTED_ROWS}; all are in the CSV." if len(report.rows) > PRINTED_ROWS else ""
     table = Table(columns, report.rows[:PRINTED_ROWS], f"Logit, means over samples. {cut}".strip())
-    return Section("Importance", figures=(Figure(picture, caption),), tables=(table,))
+    text = (
+        "Importance (IM) is what a feature adds to the logit, the mean over samples: in all (im all), in those of a "
+        f"class, and the difference of the two (im diff). {importance_text(report)}",
+    )
+    return Section("Importance", text=text, figures=(Figure(picture, caption),), tables=(table,))
 
 
 def _skill(report: FeatureReport) -> Section:
@@ -122,7 +143,10 @@ def _skill(report: FeatureReport) -> Section:
         if row.share in (0.0, 0.05, 0.1, 0.25, 0.5)
     ]
     return Section(
-        "How many features suffice", figures=(Figure(picture, caption),), tables=(Table(columns, rows),)
+        "How many features suffice",
+        text=tuple(how_many_text(facts)),
+        figures=(Figure(picture, caption),),
+        tables=(Table(columns, rows),),
     )
 
 
@@ -143,7 +167,8 @@ def _scale(report: FeatureReport) -> Section:
     columns = (("scale", "map scaled"), ("pearson", "Pearson r"), ("spearman", "Spearman r"))
     rows = [asdict(row) for row in report.consistency]
     caption = "Correlation over samples of the map's mean with the mean logit."
-    return Section("Scale", text=(text,), tables=(Table(columns, rows, caption),) if rows else ())
+    texts = (text, report.beside) if report.beside else (text,)
+    return Section("Scale", text=texts, tables=(Table(columns, rows, caption),) if rows else ())
 
 
 def _asked(report: FeatureReport) -> Table:

@@ -22,34 +22,48 @@ def percent(value: float) -> str:
 
 
 def _how_many(report: FeatureReport) -> str:
-    facts, features = report.skill, len(report.rows)
+    facts, what = report.skill, _called(report)
     if facts is None:
         failed = "; no window of the scene could be predicted again" if report.left_out else ""
-        return f"Layer {report.layer} has {features} features{failed}."
+        return f"Layer {report.layer} has {len(report.rows)} features{failed}."
     number = facts.smallest.get("mean")
-    what = (
-        "logit and the map, and of its accuracy against the labels" if facts.labelled else "logit and the map"
-    )
-    judged = f"judged on {facts.windows} windows of the mapped scene, {facts.pixels} pixels"
     if facts.labelled and facts.whole <= facts.constant:
         return (
-            f"How few features of layer {report.layer} keep the skill cannot be said: the whole network is right in "
-            f"{percent(facts.whole)} of the labelled pixels, a map of one class in "
-            f"{percent(facts.constant)} ({judged}); {_top(facts)}."
+            f"How few of the {what} suffice cannot be said: against the labels the whole network maps no better than "
+            "a map of one class."
         )
     if number == 0:
         return (
-            f"Layer {report.layer} hardly matters here: without any of its {features} features the rest of the network "
-            f"keeps 99 % of the {what}, so that maps of this layer show little of what decides ({judged})."
+            f"Layer {report.layer} hardly matters here: without any of the {what} the map stays as it is, so that "
+            "maps of this layer show little of what decides."
         )
-    if number is None or number >= features:
-        start = f"No part of the {features} features of layer {report.layer} keeps 99 % of the {what}"
-    else:
-        share = percent(number / features)
-        start = (
-            f"{number} of the {features} features of layer {report.layer} ({share}) keep 99 % of the {what}"
+    if number is None or number >= len(report.rows):
+        return f"No part of the {what} suffices: without any of them the map changes."
+    return f"{number} of the {what} suffice: without the others the map stays as it is."
+
+
+def _called(report: FeatureReport) -> str:
+    number = len(report.rows)
+    return f"{number} components" if report.last_layer else f"{number} features of layer {report.layer}"
+
+
+def how_many_text(facts: SkillFacts) -> list[str]:
+    """Return what the first sentence of the summary rests on."""
+    kept = "logit and of the map" + (", and of its accuracy against the labels" if facts.labelled else "")
+    said = [
+        f"Features suffice where 99 % of the {kept} are kept while the others stand still at their mean; of map and "
+        "accuracy that is 99 % of what they are above the best map of one class. "
+        f"Judged are {facts.pixels} pixels in {facts.windows} windows of the mapped scene. {_top(facts)}"
+    ]
+    at_zero = facts.smallest.get("zero")
+    if at_zero is not None and at_zero != facts.smallest.get("mean"):
+        said.append(f"With the others at zero instead, {at_zero} are needed.")
+    if facts.labelled and facts.whole <= facts.constant:
+        said.append(
+            f"The whole network is right in {percent(facts.whole)} of the labelled pixels, a map of one class in "
+            f"{percent(facts.constant)}."
         )
-    return f"{start} ({judged}); {_top(facts)}."
+    return said
 
 
 def _top(facts: SkillFacts) -> str:
@@ -58,46 +72,63 @@ def _top(facts: SkillFacts) -> str:
     top: SkillRow | None = rows.get("top")
     random = rows.get("random")
     if top is None or random is None:
-        return "other shares are in the table"
-    who = f"the top {top.number} alone map" if top.number > 1 else "the first alone maps"
+        return ""
+    who = f"The top {top.number} alone map" if top.number > 1 else "The first alone maps"
     return (
         f"{who} {percent(top.agreement)} of the pixels as the whole network does, as many drawn at random "
-        f"{percent(random.agreement)} on average"
+        f"{percent(random.agreement)} on average."
     )
 
 
 def _which(report: FeatureReport) -> str:
-    leading = [str(row["feature"]) for row in report.rows[:3]]
+    leading = listed(_explained(report, [str(row["feature"]) for row in report.rows[:3]]))
     first = report.rows[0]
     size = first.get("im_diff") if first.get("im_diff") is not None else first.get("im_all")
     if size is None or not math.isfinite(size):
-        return f"First are {listed(leading)}."
+        return f"First are {leading}."
     if first.get("im_diff") is None:
         return (
-            f"The features that add most to {report.target} are {listed(leading)}; the first adds "
-            f"{number_text(float(size), 3)} to the mean logit of a sample. All samples are of one class, so that "
+            f"The features that add most to {report.target} are {leading}. All samples are of one class, so that "
             "nothing tells what sets a class apart."
         )
-    more = "more" if size > 0 else "less"
+    return f"What sets {report.target} apart most are {leading}."
+
+
+def _explained(report: FeatureReport, names: list[str]) -> list[str]:
+    """Return names of features, each kind of them explained where it comes first."""
+    said, known = [], set()
+    for name in names:
+        kind = next((each for each in report.names if name in each.features), None)
+        said.append(
+            name if kind is None or not kind.short or kind.short in known else f"{name} ({kind.short})"
+        )
+        known.add(kind.short if kind else "")
+    return said
+
+
+def importance_text(report: FeatureReport) -> str:
+    """Return how large the importance of the first feature is, in a sentence; empty where it is not known."""
+    first = report.rows[0]
+    size = first.get("im_diff") if first.get("im_diff") is not None else first.get("im_all")
+    if size is None or not math.isfinite(size):
+        return ""
+    name, number = first["feature"], number_text(abs(float(size)), 3)
+    if first.get("im_diff") is None:
+        return f"{name} adds {number_text(float(size), 3)} to the mean logit of a sample."
     where = f"samples of {first['differs_most_in']}" if first.get("differs_most_in") else "its samples"
-    return (
-        f"What sets {report.target} apart are {listed(leading)}: in {where} the first adds "
-        f"{number_text(abs(float(size)), 3)} {more} to the logit than in all samples."
-    )
+    return f"In {where} {name} adds {number} {'more' if size > 0 else 'less'} to the logit than in all."
 
 
 def _comparable(report: FeatureReport) -> str:
-    if not report.consistency:
+    if not report.consistency or not math.isfinite(report.consistency[0].pearson):
         return "There are too few samples to say whether the map follows the logit."
     common = report.consistency[0]
-    if not math.isfinite(common.pearson):
-        return "There are too few samples to say whether the map follows the logit."
-    own = next((row for row in report.consistency if row.scale == "each sample by itself"), None)
-    beside = ""
-    if own is not None and math.isfinite(own.pearson):
-        beside = f", scaled sample by sample with r = {own.pearson:.3f}"
-    given = f"On the {common.scale} scale the mean of the map follows the mean logit with r = {common.pearson:.3f}"
     if report.last_layer:
-        return f"{given}{beside}; at the last layer that is so by construction: look at an earlier one, too."
-    verdict = "it can be compared between scenes" if common.pearson >= FOLLOWS else "compare it with care"
-    return f"{given}{beside}: {verdict}."
+        return (
+            "Maps of different scenes can be compared: at the last layer the map is the logit without its bias, "
+            "whatever the network learned. Look at an earlier layer, too."
+        )
+    r = f"r = {common.pearson:.3f} over the samples"
+    if common.pearson >= FOLLOWS:
+        return f"Maps of different scenes can be compared: on the common scale they follow the logit ({r})."
+    return f"Compare maps of different scenes with care: they follow the logit only in part ({r})."

@@ -93,6 +93,7 @@ def render(
     warnings: Sequence[str] = (),
     provenance: Mapping[str, Any] | None = None,
     template: str = "report.html",
+    warnings_after: int = 0,
 ) -> str:
     """Return the HTML of a report.
 
@@ -105,11 +106,13 @@ def render(
     sections : sequence of Section
         The body.
     warnings : sequence of str
-        Printed beside the summary.
+        Printed behind the summary.
     provenance : mapping, optional
         Where it came from; the last section.
     template : str
         File in ``resources/templates``.
+    warnings_after : int
+        Sections of the body that come before the warnings.
     """
     return (
         _environment()
@@ -120,6 +123,7 @@ def render(
             summary=list(summary),
             sections=list(sections),
             warnings=list(warnings),
+            warnings_after=min(warnings_after, len(sections)),
             provenance=dict(provenance or {}),
         )
     )

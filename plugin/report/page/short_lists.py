@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Picture
 
-from ...ground.vocabulary.short_lists import GROUP, ORDERS, Z
+from ...ground.vocabulary.short_lists import GROUP, ORDER_MEANINGS, ORDERS, Z
 from . import figures
 from .html import Figure, Section, Table, listed, number_text
 
@@ -135,6 +135,7 @@ def short_list_section(lists: ShortLists, name: str, suffix: str = "") -> Sectio
             "At zero: the others add nothing at all, as the authors of integrated feature analysis test it. Fitted: "
             f"the weights of the kept ones are fitted to the {lists.reproduced} anew, which is the most that they can "
             "tell.",
+            "The orders go by " + "; ".join(ORDER_MEANINGS[each.by] for each in lists.orders) + ".",
             *([_GROUPS] if any(each.by == GROUP for each in lists.orders) else []),
         ),
         figures=(
@@ -231,8 +232,7 @@ def _comparison(lists: ShortLists) -> list[str]:
     fewest = min(known, key=lambda each: each.needed or 0)
     if len({each.needed for each in known}) == 1:
         return [f"By {listed([ORDERS[each.by] for each in known[1:]])} as many are needed."]
-    said = [f"{each.needed} by {ORDERS[each.by]}" for each in known]
-    return [f"Needed are {listed(said)}. The shortest list is that by {ORDERS[fewest.by]}."]
+    return [f"The shortest list is that by {ORDERS[fewest.by]}; the table below has all."]
 
 
 def _skill(lists: ShortLists) -> list[str]:

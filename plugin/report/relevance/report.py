@@ -110,7 +110,19 @@ def _of_component(report: RelevanceReport) -> str:
         way = "speak for" if weight > 0 else "speak against" if weight < 0 else "change nothing for"
         number = f"{weight:+.3g}".replace("-", "\u2212")
         where = f" Its weight is {number}, so high values of it {way} the class."
-    return f"Only what component {report.component} adds to the logit is explained.{where}"
+    return (
+        f"Only what component {report.component} adds to the logit is explained.{where}{_mostly_bias(report)}"
+    )
+
+
+def _mostly_bias(report: RelevanceReport) -> str:
+    """Return a sentence where more of what a component adds comes from biases than from the input; else nothing."""
+    sums = report.conservation
+    if not sums.conservative or abs(sums.bias) <= abs(sums.relevance_sum):
+        return ""
+    share = abs(sums.bias) / (abs(sums.bias) + abs(sums.relevance_sum))
+    rest = "is what it adds at the baseline" if METHODS[report.method].from_baseline else "comes from biases"
+    return f" Most of that ({_percent(share)}) {rest}, and no pixel of the map shows it."
 
 
 def _net(report: RelevanceReport) -> str:

@@ -11,7 +11,7 @@ from floelens.plugin.core.layers.conservation import Leaks
 from floelens.plugin.core.layers.rules import Rules, along_gradient
 from floelens.plugin.networks.architectures import fast_paths, named
 from floelens.plugin.networks.contract import FastPaths
-from floelens.plugin.networks.inner_layers import output_convolution
+from floelens.plugin.networks.inner_layers import activation, output_convolution
 from floelens.plugin.networks.package import build
 from floelens.tests.plugin.networks.networks import ICE_TYPE, make_card, random_inputs, randomise
 from torch import nn
@@ -76,7 +76,10 @@ def assert_conforms(
         logits = module(fine, coarse)
         assert gap(paths.forward(fine, coarse), logits) < tolerance
     _assert_components(module, paths, fine, coarse, logits, tolerance)
+    _assert_inner(module, paths, fine, coarse, tolerance)
     seeds = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5), dtype=logits.dtype)
+    if paths.features is not None:
+        _assert_features(module, paths.features, fine, coarse, seeds, tolerance)
     gradients = _autograd(module, fine, coarse, seeds)
     if paths.gradient is not None:
         _assert_gradients(paths.gradient(fine, coarse), seeds, logits, gradients, tolerance)
@@ -159,10 +162,43 @@ def _assert_components(module, paths, fine, coarse, logits, tolerance) -> None:
     with torch.no_grad():
         found = [output.inputs(module, fine, coarse)]
         found += [] if paths.components is None else [paths.components(fine, coarse)]
+    if paths.component_bands is not None:
+        rows, parts = zip(*paths.component_bands(fine, coarse, (True,) * 4))
+        assert [each.start for each in rows] == [0, *(each.stop for each in rows)][:-1]
+        found.append(torch.cat(parts, 2))
     for components in found:
         assert components.shape == (len(fine), output.components, *logits.shape[2:])
         rebuilt = torch.einsum("kj,sjrc->skrc", weights, components) + biases[:, None, None]
         assert gap(rebuilt, logits) < tolerance
+
+
+def _assert_inner(module, paths, fine, coarse, tolerance) -> None:
+    if paths.inner is None:
+        return
+    found = paths.inner(fine, coarse, (True,) * 4)
+    assert set(found) == set(paths.inner_layers)
+    for name, values in found.items():
+        with torch.no_grad():
+            assert gap(values, activation(module, name, fine, coarse)) < tolerance, name
+
+
+def _assert_features(module, features, fine, coarse, seeds, tolerance) -> None:
+    """Assert that each layer's output and gradient are those of autograd through the definition."""
+    for layer in features.layers:
+        kept = {}
+
+        def keep(_module, _inputs, output, kept=kept):
+            kept["leaf"] = output.detach().requires_grad_()
+            return kept["leaf"]
+
+        handle = module.get_submodule(layer).register_forward_hook(keep)
+        logits = module(fine, coarse)
+        handle.remove()
+        (expected,) = torch.autograd.grad(logits, kept["leaf"], seeds)
+        found, values, backward = features(layer, fine, coarse)
+        assert gap(found, logits.detach()) < tolerance
+        assert gap(values, kept["leaf"].detach()) < tolerance, layer
+        assert gap(backward(seeds), expected) < tolerance, layer
 
 
 def _assert_gradients(forward_pass, seeds, logits, expected, tolerance) -> None:

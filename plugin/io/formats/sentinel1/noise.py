@@ -148,6 +148,18 @@ class Noise:
                 factor = np.interp(lines, block.azimuth_lines, block.azimuth)
                 noise[:, block.columns] *= factor[:, None]
 
+    @property
+    def sub_swaths(self) -> dict[str, tuple[float, float]]:
+        """First and last pixel of each sub-swath, the median over its blocks, in their order; empty where unnamed."""
+        held: dict[str, list[tuple[int, int]]] = {}
+        for block in self._blocks:
+            if block.bounds.swath:
+                held.setdefault(block.bounds.swath, []).append(
+                    (block.bounds.first_pixel, block.bounds.last_pixel)
+                )
+        middle = {name: tuple(np.median(ends, axis=0).tolist()) for name, ends in held.items()}
+        return dict(sorted(middle.items(), key=lambda item: item[1][0]))
+
     def _make(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         base, slope = np.full(self._cols, np.inf), np.zeros(self._cols)
         for block in self._blocks:

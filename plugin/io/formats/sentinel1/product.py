@@ -5,7 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+
 from ....ground.errors import ParameterError, SceneError
+from ...scene.sub_swaths import TAG as SUB_SWATHS
+from ...scene.sub_swaths import tag_text
 from ..product import ImportOptions, Product
 from .annotation import Annotation, read_annotation
 from .backscatter import FLOOR, Measurement
@@ -20,6 +24,7 @@ POLARISATIONS = ("hh", "hv", "vv", "vh")
 """In the order of bands: co-polarised before cross-polarised."""
 _MODES = ("EW", "IW")
 _MOST_LOOKS = 1000
+_LONGEST_NAME = 8  # of a sub-swath
 _KIND = "Sentinel-1 GRD"
 PIXEL_CONVENTION = (
     "Tie points are at the centres of pixels: index i of the product (zero-based) is at i + 0.5, "
@@ -165,7 +170,7 @@ def open_sentinel1(path: str, options: ImportOptions) -> Product:
         name=store.name,
         time=first.start,
         rasters={"sar": raster},
-        tags=_tags(manifest, first, options),
+        tags=_tags(manifest, first, noises[0], options),
         found=_found(manifest, annotations, noises, raster, options),
         close=raster.close,
     )
@@ -214,8 +219,9 @@ def _check_alike(store: Store, annotations: list[Annotation]) -> None:
             )
 
 
-def _tags(manifest: Manifest, first: Annotation, options: ImportOptions) -> dict[str, str]:
+def _tags(manifest: Manifest, first: Annotation, noise: Noise, options: ImportOptions) -> dict[str, str]:
     return {
+        **_sub_swaths(first, noise),
         "start_time": first.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "FLOELENS_PRODUCT": _KIND,
         "FLOELENS_BANDS": "sigma0, noise subtracted",
@@ -230,6 +236,18 @@ def _tags(manifest: Manifest, first: Annotation, options: ImportOptions) -> dict
         "FLOELENS_BORDER": BORDER_CONVENTION,
         "FLOELENS_NEGATIVE_VALUES": NEGATIVE_DECIBELS if options.decibels else NEGATIVE_LINEAR,
     }
+
+
+def _sub_swaths(annotation: Annotation, noise: Noise) -> dict[str, str]:
+    """Return the tag of the sub-swaths; nothing where the table of the noise names none."""
+    known = noise.sub_swaths
+    if len(known) < 2 or not all(name.isalnum() and len(name) <= _LONGEST_NAME for name in known):
+        return {}
+    ends = list(known.values())
+    between = np.array([(before[1] + after[0]) / 2 for before, after in zip(ends, ends[1:])])
+    angles = np.empty((1, len(between)), np.float32)
+    annotation.tie_points.fill_incidence(np.array([annotation.rows / 2]), between, angles)
+    return {SUB_SWATHS: tag_text(tuple(known), angles[0].tolist())}
 
 
 def _found(

@@ -18,7 +18,7 @@ too and be wrong at the border: merged weights serve everywhere but along the sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -208,12 +208,7 @@ class FastAspp(AsppWeights):
         if self.coarse_channels:
             cells = self.cells(coarse).to(self.dtype)
             parts.append(self._repeated(cells, fine) if in_rows else self.upsample(cells, fine))
-        if not in_rows:
-            return torch.cat(parts, 1)
-        # As a matrix (pixel, component) they are joined several times faster than as arrays of four axes.
-        samples, _, rows, cols = fine.shape
-        joined = torch.cat([part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts], 1)
-        return joined.view(samples, rows, cols, -1).permute(0, 3, 1, 2)
+        return side_by_side(parts) if in_rows else torch.cat(parts, 1)
 
     def _repeated(self, cells: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
         """Return coarse cells at the pixels of `fine`, channels last."""
@@ -225,7 +220,10 @@ class FastAspp(AsppWeights):
 
     def components(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
         """Return what :meth:`.definition.AsppFusion.components` returns, in this copy's dtype."""
-        joined = self._joined(fine, coarse)
+        return self.last_hidden(self._joined(fine, coarse))
+
+    def last_hidden(self, joined: torch.Tensor) -> torch.Tensor:
+        """Return the components, given what is joined: the same where there is no hidden layer."""
         return self._convolve("hidden1", joined).relu_() if self.hidden else joined
 
     def forward(
@@ -338,3 +336,13 @@ class FastAspp(AsppWeights):
         seen = fine[:, :, first * ratio : band.stop]
         on_pixels = self.upsample(cells[:, :, first : -(-band.stop // ratio)], seen)
         return on_pixels[:, :, band.start - first * ratio :]
+
+
+def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return arrays (sample, channel, row, column) with their channels joined, channels last.
+
+    As matrices (pixel, channel) they are joined several times faster than as arrays of four axes.
+    """
+    samples, _, rows, cols = parts[0].shape
+    flat = [part.permute(0, 2, 3, 1).reshape(samples * rows * cols, -1) for part in parts]
+    return torch.cat(flat, 1).view(samples, rows, cols, -1).permute(0, 3, 1, 2)

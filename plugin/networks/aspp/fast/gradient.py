@@ -57,17 +57,10 @@ class GradientPass(nn.Module):
         fine, coarse, edges
             As :meth:`.forward.FastAspp.forward` takes them.
         """
-        rows, cols = fine.shape[-2:]
-        # Of what a ReLU let through only the sign matters backwards, and half the bytes keep it.
         network = self.forward_network
-        half = network.dtype == torch.float32
-        like = network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else network.dtype)
         buffer_pool = network.buffer_pool
         number = buffer_pool.begin()
-        kept = {
-            name: buffer_pool.named(name, (1, len(network.get_buffer(f"{name}_bias")), rows, cols), like)
-            for name in CONVOLUTIONS
-        }
+        kept = self.kept(fine)
         with torch.no_grad():
             logits = network.banded_logits(fine, coarse, edges, kept)
 
@@ -85,6 +78,22 @@ class GradientPass(nn.Module):
 
         return logits, backward
 
+    def kept(self, fine: torch.Tensor, behind: str = "") -> dict[str, torch.Tensor]:
+        """Return arrays of the tile for what the ReLUs let through, all or those behind a convolution."""
+        # Only the sign matters backwards, and half the bytes keep it.
+        network = self.forward_network
+        half = network.dtype == torch.float32
+        like = network.output_skip.new_empty(0, dtype=torch.bfloat16 if half else network.dtype)
+        shape = fine.shape[-2:]
+        names = CONVOLUTIONS[CONVOLUTIONS.index(behind) + 1 :] if behind else CONVOLUTIONS
+        return {
+            name: network.buffer_pool.named(name, (1, self.channels(name), *shape), like) for name in names
+        }
+
+    def channels(self, name: str) -> int:
+        """Return how many channels a convolution puts out."""
+        return len(self.forward_network.get_buffer(f"{name}_bias"))
+
     def _offsets(self) -> list[tuple[str, str]]:
         """Return layers behind the trunk, and the buffer_pool of what they add to the logits."""
         scales = [(f"scales.{index}", f"offset{scale}") for index, scale in enumerate(SCALES)]
@@ -99,7 +108,7 @@ class GradientPass(nn.Module):
         to_fine = to_fine.contiguous(memory_format=network.memory_format)
         reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
-            partial(self._share_to_fine, share, seeds, head_transpose, kept, to_fine, record is not None)
+            partial(self.to_layer, share, seeds, head_transpose, kept, to_fine, "", record is not None)
             for share in network.shares(reached)
         ]
         arrived = run_parallel(shares)
@@ -113,23 +122,36 @@ class GradientPass(nn.Module):
                 record(name, (sum(of_share[name] for of_share in arrived) * weights).sum())
         return to_fine
 
-    def _share_to_fine(
+    def to_layer(
         self,
         share: Band,
         seeds: torch.Tensor,
         head_transpose: HeadTranspose,
         kept: dict[str, torch.Tensor],
         found: torch.Tensor,
-        recording: bool,
+        layer: str = "",
+        recording: bool = False,
     ) -> dict[str, torch.Tensor]:
-        """Fill the share's rows of `found`; return what arrived at each layer by channel, float64, if `recording`."""
+        """Fill the share's rows of `found` with the gradient of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            A convolution, behind whose ReLU the gradient is taken; '' for the inputs.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            What arrived at each layer by channel, float64, if `recording`.
+        """
         network, rows = self.network, seeds.shape[2]
+        passed = CONVOLUTIONS[CONVOLUTIONS.index(layer) + 1 :] if layer else CONVOLUTIONS
         arrived = {name: torch.zeros((), dtype=torch.float64) for name in (*CONVOLUTIONS, *NORMS.values())}
         # What arrives behind each convolution, gated.
-        with rolled(reversed(CONVOLUTIONS), rows, network.buffer_pool) as chain:
+        with rolled(reversed(passed), rows, network.buffer_pool) as chain:
             for band in share.cut(network.band_rows):
                 behind = ""  # the convolution behind this one
-                for left, (name, rolling) in zip(range(len(CONVOLUTIONS), 0, -1), chain.items()):
+                for left, (name, rolling) in zip(range(len(passed), 0, -1), chain.items()):
                     new = rolling.new(band.around(left))
                     if new:
                         channels = kept[name].shape[1]
@@ -144,8 +166,14 @@ class GradientPass(nn.Module):
                     if band.stop == share.stop and behind:
                         chain[behind].close()  # the next layer may have its memory
                     behind = name
-                values, own = chain[behind].seen_by(band)
-                self.filters[behind](values, rows=own, out=found[:, :, band.own])
+                mine = found[:, :, band.own]
+                if behind:
+                    values, own = chain[behind].seen_by(band)
+                    self.filters[behind](values, rows=own, out=mine)
+                else:
+                    mine.copy_(head_transpose.gradients(band.own))
+                if layer:
+                    self._to_output(layer, behind, band, mine, seeds)
         return arrived
 
     def _gate(
@@ -163,18 +191,24 @@ class GradientPass(nn.Module):
 
         What arrives in the rows `mine` is added to `arrived`, by channel.
         """
+        norm = NORMS.get(behind)
+        if norm is not None and mine:
+            arrived[norm] = arrived[norm] + channel_sums(gradients[:, :, new.where(mine)])
+        self._to_output(name, behind, new, gradients, seeds)
+        self._let_pass(gradients, passed[:, :, new.own].to(self.network.dtype))
+        if mine:
+            arrived[name] = arrived[name] + channel_sums(gradients[:, :, new.where(mine)])
+
+    def _to_output(
+        self, name: str, behind: str, new: Band, gradients: torch.Tensor, seeds: torch.Tensor
+    ) -> None:
+        """Turn, in place, the gradient at the convolution `behind` into that at the output of `name`, rows `new`."""
         network, norm = self.network, NORMS.get(behind)
-        if norm is not None:
-            if mine:
-                arrived[norm] = arrived[norm] + channel_sums(gradients[:, :, new.where(mine)])
-            if norm not in network.merged:  # what arrives holds the gain already
-                gradients.mul_(network.get_buffer(f"{norm}_gain"))
+        if norm is not None and norm not in network.merged:  # what arrives holds the gain already
+            gradients.mul_(network.get_buffer(f"{norm}_gain"))
         if name == "conv2":
             direct = seeds[:, :, new.own].to(network.dtype)
             gradients.add_(convolved(direct, self.get_buffer("skip_back")))
-        self._let_pass(gradients, passed[:, :, new.own].to(network.dtype))
-        if mine:
-            arrived[name] = arrived[name] + channel_sums(gradients[:, :, new.where(mine)])
 
     def _let_pass(self, gradients: torch.Tensor, passed: torch.Tensor) -> None:
         """Multiply gradients, in place, by the gate of a ReLU whose output is `passed`."""

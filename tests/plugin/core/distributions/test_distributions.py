@@ -200,6 +200,28 @@ def test_samples_far_away_that_are_too_few_or_too_many_to_be_outliers_make_no_pa
                 assert any("18 samples do not tell which" in note for note in result.notes)
 
 
+@pytest.mark.parametrize(("features", "distance"), [(6, 40.0), (84, 12.0)])
+def test_a_tenth_of_far_samples_is_found_though_they_hide_each_other_and_clean_ones_are_not(
+    features, distance
+):
+    for seed in SEEDS[:6]:
+        draw = np.random.default_rng(seed)
+        number = 200
+        values = draw.normal(size=(number, features)) @ draw.normal(size=(features, features))
+        values[:, ::3] = np.maximum(
+            values[:, ::3], 0
+        )  # rectified features, which are zero in half of the samples
+        clean = FeatureTable(
+            tuple(map(str, range(features))), values, ("ice",), np.zeros(number, int), 0, np.arange(number)
+        )
+        assert outliers(clean)[1] == (), seed
+        far = values.copy()
+        # All in one direction: they bend mean, spread and correlation towards themselves.
+        far[: number // 10] += distance * clean.sd * draw.choice([-1.0, 1.0], features)
+        found = outliers(replace(clean, values=far))[1]
+        assert {each.sample for each in found} == set(range(number // 10)), seed
+
+
 def test_units_stay_together_and_few_of_them_allow_no_small_p_value():
     unit = np.repeat([7, 3, 9, 4], 5)
     first = np.isin(unit, (7, 4))

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
+from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.ground.errors import FloeLensError, ParameterError
 from floelens.plugin.ground.paths import MODELS
 from floelens.plugin.ground.protocols import Silent
@@ -20,6 +22,7 @@ from floelens.plugin.jobs.common.inputs import Compute
 from floelens.plugin.jobs.features import run
 from floelens.plugin.jobs.features.job import Features
 from floelens.plugin.jobs.features.scenes import further_scenes, named_after, training_warning
+from floelens.plugin.networks.package import load
 from floelens.tests.plugin.io.rasters import open_to_change
 from floelens.tests.plugin.jobs.conftest import simulate
 
@@ -221,3 +224,92 @@ def test_a_part_of_names_that_separates_no_scenes_is_a_warning_with_their_names(
             f"TRAINING='{part.strip()}' is in {where} of the scenes (a_x and a_y)"
         )
     assert training_warning(["a_x", "a_y"], "X") == training_warning(["a_x"], " ") == ""
+
+
+def definition(model: str, inputs):
+    """Return valid pixels, components (component, row, column) and logits of a scene by the definition, float64."""
+    card, module = load(model)
+    runner = Runner(card, module, "cpu", "float64", fast=False)
+    with inputs.open(card, Silent()) as scene, torch.no_grad():
+        patch = scene.read(scene.region)
+        given = runner.standardise(patch)
+        components = runner.module.components(given.fine, given.coarse)
+        logits = runner.module.output(components)
+    return patch.valid, components[0].numpy(), logits[0].numpy(), runner.output_weights()
+
+
+def test_whole_scenes_are_samples_with_their_own_means_and_extremes(analysed, scene, tmp_path):
+    rasters = [scene.inputs]
+    for name, seed in (("b", 7), ("c", 19)):
+        (tmp_path / name).mkdir()
+        other = simulate(tmp_path / name, seed=seed, rows=150, cols=150)
+        rasters.append(other.inputs)
+    results, folder = analysed(
+        tmp_path,
+        ("output", "table", "scale", "report_json"),
+        samples="scene",
+        labels=None,
+        scenes=tuple(each.sar for each in rasters[1:]),
+    )
+    lows, highs, sums, predicted = [], [], [], []
+    for inputs in rasters:
+        valid, components, logits, (weight, bias) = definition("aspp-concentration-sim", inputs)
+        mapped = logits[0][valid] - bias[0]
+        lows.append(mapped.min())
+        highs.append(mapped.max())
+        sums.append(weight[0] * components[:, valid].mean(1))
+        predicted.append(logits[0][valid].mean() > 0)
+    assert results["SAMPLE_COUNT"] == 3
+    assert results["SCALE_LOW"] == pytest.approx(np.median(lows), rel=1e-4)
+    assert results["SCALE_HIGH"] == pytest.approx(np.quantile(highs, 0.9), rel=1e-4)
+    with (folder / "table.csv").open(encoding="utf-8") as file:
+        rows = {row["feature"]: float(row["im_all"]) for row in csv.DictReader(file)}
+    card, _ = load("aspp-concentration-sim")
+    expected = np.mean(sums, axis=0)
+    found = [rows[part.name] for part in card.components]
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert [row["samples"] for row in page["classes"]] == [3 - sum(predicted), sum(predicted)]
+
+
+def test_the_short_list_of_components_goes_by_their_z_scores_too(analysed, scene, tmp_path):
+    _, folder = analysed(tmp_path, ("output", "report_json"))
+    page = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    orders = {each["by"]: each for each in page["short_list"]["orders"]}
+    assert list(orders) == [
+        "z",
+        "group",
+        "information",
+        "importance",
+    ]  # robust errors take more than one block
+    assert orders["z"]["measure"] == "rmse"
+    valid, components, logits, (weight, _) = definition("aspp-concentration-sim", scene.inputs)
+    every = np.zeros_like(valid)
+    every[::3, ::3] = True  # 255 x 285 pixels, at most 128 a side
+    found = dict(zip(orders["z"]["names"], orders["z"]["values"]))
+    card, _ = load("aspp-concentration-sim")
+    known = [at for at, part in enumerate(card.components) if found[part.name] is not None]
+    assert len(known) > 40  # others do not vary, or repeat others
+    x = np.concatenate([np.ones((1, int((valid & every).sum()))), components[:, valid & every][known]])
+    p = 1 / (1 + np.exp(-logits[0][valid & every]))
+    size = np.sqrt((x**2).mean(1))
+    x /= size[:, None]
+    z = np.abs(weight[0][known]) * size[1:] / np.sqrt(np.diag(np.linalg.inv((x * p * (1 - p)) @ x.T))[1:])
+    np.testing.assert_allclose([found[card.components[at].name] for at in known], z, rtol=0.02)
+
+
+def test_what_passes_a_layer_by_is_named_and_can_be_joined_with_it(analysed, branch, tmp_path):
+    results, folder = branch
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Beside scales.3 the logit depends on relu2, scales.0, scales.1 and 2 more" in page
+    assert "NETWORK_LAYER=relu2+scales.0+scales.1+scales.2+scales.3+upsample looks at all of it." in page
+    assert page.index("<figure>") < page.index("Please note") < page.index("<h2>Importance</h2>")
+    joined, _ = analysed(tmp_path, ("output",), network_layer="relu6+relu2+upsample")
+    assert joined["FEATURES"] == 18 + 14 + 14
+    assert joined["CONSISTENCY"] > max(0.97, results["CONSISTENCY"])
+
+
+def test_the_legend_of_the_predicted_class_names_the_classes(analysed, tmp_path):
+    analysed(tmp_path, ("output",), model="aspp-icetype-sim", class_name="predicted", labels=None)
+    style = (tmp_path / "cam.qml").read_text(encoding="utf-8")
+    assert "much for the class predicted at the pixel: open water, " in style

@@ -11,6 +11,7 @@ import pytest
 from floelens.plugin.ground.errors import SceneError
 from floelens.plugin.io.formats.product import ImportOptions
 from floelens.plugin.io.formats.sentinel1 import open_sentinel1, recognises
+from floelens.plugin.io.scene.sub_swaths import SubSwaths
 from floelens.plugin.networks.standard_channels import STANDARD_CHANNELS
 from floelens.tests.plugin.io.formats.sentinel1.reference import tables_of
 from floelens.tests.plugin.io.formats.sentinel1.safe import make_safe
@@ -65,6 +66,18 @@ def test_a_product_tells_what_was_recognised(manifest):
     assert (found["ipf"], found["pass"], found["polarisations"]) == ("003.10", "Descending", ["HH", "HV"])
     assert found["missing_channels"] == []
     assert "centres of pixels" in found["pixel_convention"]
+
+
+def test_the_sub_swaths_are_named_with_the_angles_between_them(manifest):
+    with open_sentinel1(str(manifest), ImportOptions()) as product:
+        swaths = SubSwaths.of(product.tags)
+        angles = product.rasters["sar"].read(product.rasters["sar"].grid.window)[-1, 30]
+    assert swaths.declared
+    assert swaths.names == ("EW1", "EW2", "EW3", "EW4", "EW5")
+    edges = [16, 32, 48, 64]  # columns of 80; later they begin up to three columns earlier
+    numbers = swaths.numbers(angles)
+    for number, (first, last) in enumerate(zip([0, *edges], [*edges, 80]), 1):
+        assert (numbers[first + 1 : last - 4] == number).all()
 
 
 @pytest.mark.parametrize(
