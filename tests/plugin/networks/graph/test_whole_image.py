@@ -87,6 +87,11 @@ def test_a_gate_is_explained_by_slopes_and_says_so_for_rules():
         plan_relevance(runner_of(), tiny_scene(), Window(0, 0, 61, 74), Method("lrp_epsilon"), 512)
 
 
+def test_occlusion_of_such_a_network_is_refused_since_it_would_take_a_pass_a_patch():
+    with pytest.raises(ModelError, match="METHOD=occlusion takes patches away one by one"):
+        plan_relevance(runner_of(), tiny_scene(), Window(0, 0, 61, 74), Method("occlusion"), 512)
+
+
 def test_too_little_memory_for_a_whole_scene_is_one_sentence():
     with pytest.raises(
         ParameterError, match=r"depends on the whole image.*61 x 74 pixels.*MiB; MEMORY=0.1"
