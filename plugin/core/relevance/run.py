@@ -202,18 +202,29 @@ def run_relevance(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
     conservation = _balance(runner, method, leaks, fine, cells, target_sum, len(runners))
-    if audited and not conservation.balanced and method.how.audited:
-        windows = probe_windows(source, plan, seeding)
-        losses = [
-            fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
-            for window, patch, mask in windows
-        ]
-        conservation = dataclasses.replace(conservation, leaking=leaking_layer(losses))
     if audited:
+        conservation = _audited(conservation, source, pieces, fallback, method)
         _warn(conservation, progress)
     return RelevanceResult(
         cells.cells(), cells.mean(), levels[number:], conservation, method, pixels, seeding.text
     )
+
+
+def _audited(
+    conservation: ConservationReport,
+    source: Source,
+    pieces: Pieces,
+    fallback: OutOfMemoryFallback,
+    method: Method,
+) -> ConservationReport:
+    """Return a report that names the layer where relevance is lost, if any is and a backward pass can find it."""
+    if conservation.balanced or not method.how.audited:
+        return conservation
+    losses = [
+        fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
+        for window, patch, mask in probe_windows(source, pieces.plan, pieces.seeding)
+    ]
+    return dataclasses.replace(conservation, leaking=leaking_layer(losses))
 
 
 def _add_up(
