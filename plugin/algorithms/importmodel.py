@@ -24,7 +24,7 @@ class ImportModel(FloeLensAlgorithm):
     ID = "importmodel"
     TITLE = "Import model"
     SUMMARY = "Bring in trained weights of a sea-ice network, test it, and explain it with all other tools."
-    TAGS = ("pytorch", "keras", "state dict", "checkpoint", "u-net", "autoice", "asip", "weights")
+    TAGS = ("pytorch", "keras", "onnx", "state dict", "checkpoint", "u-net", "autoice", "asip", "weights")
     GROUP = ("models", "Models")
     NEEDS = ("torch", "safetensors")
 
@@ -35,7 +35,7 @@ class ImportModel(FloeLensAlgorithm):
                 "INPUT",
                 "File of weights",
                 "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), or a Keras HDF5 file "
-                "(.h5). Nothing in it is run; whole pickled networks are refused.",
+                "(.h5), or an ONNX file (.onnx). Nothing in it is run; whole pickled networks are refused.",
             )
         )
         text = "Recognised by names and shapes unless it is named."

@@ -43,9 +43,15 @@ class SensorShares:
         Share of |relevance| at pixels whose q-value is at most the level.
     least_q : float
         Least q-value of any pixel; NaN where none has one.
+    repeats_needed : float
+        How many null maps would call a pixel fact if all were like those there are; infinite where more would not help.
+    smooth : bool
+        Whether all windows are too smooth to call any pixel fact.
     """
 
     pixels: int
     artifact_share: float
     fact_share: float
     least_q: float = math.nan
+    repeats_needed: float = math.inf
+    smooth: bool = False

@@ -25,6 +25,7 @@ from ..report.artifacts.report import (
     artifact_csvt,
     artifact_html,
     artifact_json,
+    facts,
     summary,
 )
 from ..report.artifacts.sentences import smooth_windows
@@ -136,7 +137,7 @@ class Artifacts(MethodChoice, ReportPaths, ClassChoice, ArtifactRasters):
                 outputs.file(sidecar(self.corrected)).write_text(style, encoding="utf-8")
             page = _page(self, card, scene, seeding, result, tags, limit)
             self._write_texts(outputs, page)
-        for sentence in summary(page):
+        for sentence in (*summary(page), *facts(page)):
             progress.message(sentence)
         totals = result.totals
         return {

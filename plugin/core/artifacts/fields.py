@@ -20,12 +20,13 @@ The map splits exactly, at every pixel and in every sum: relevance = corrected r
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .decomposition import Place
-from .significance import benjamini_hochberg, pooled_p, smooth
+from .significance import benjamini_hochberg, pooled_p, repeats_needed, smooth
 from .structure import Structure
 
 
@@ -43,6 +44,8 @@ class Corrected:
         By pixel, and adjusted for the false discovery rate of the window.
     smooth : bool
         Whether null maps are too smooth to call any pixel fact: q-values are 1.
+    repeats_needed : float
+        How many null maps would call a pixel fact if all were like these; infinite where more would not help.
     """
 
     relevance: np.ndarray
@@ -51,6 +54,7 @@ class Corrected:
     p_values: np.ndarray
     q_values: np.ndarray
     smooth: bool = False
+    repeats_needed: float = math.inf
 
 
 def corrected(
@@ -90,7 +94,8 @@ def corrected(
     p_values = pooled_p(values, reference)
     too_smooth = smooth(maps - maps.mean(axis=0))
     q_values = np.where(np.isnan(p_values), np.nan, 1.0) if too_smooth else benjamini_hochberg(p_values)
-    return Corrected(relevance, artifact, share, p_values, q_values, too_smooth)
+    needed = math.inf if too_smooth else repeats_needed(p_values, reference.size, draws)
+    return Corrected(relevance, artifact, share, p_values, q_values, too_smooth, needed)
 
 
 def overlap(observed: np.ndarray, untrained: np.ndarray) -> np.ndarray:

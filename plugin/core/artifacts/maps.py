@@ -229,7 +229,10 @@ class NetworkMapper:
         plan = self._plan_of(core, explained)
         source = PatchSource(patch, self._scene, self._runner.ratio)
         hushed = Hushed(self._progress, self.cost)
-        result = run_relevance(self._runner, source, plan, self._target, self._method, sink, hushed)
+        audited = plan.radius == self._plan.radius
+        result = run_relevance(
+            self._runner, source, plan, self._target, self._method, sink, hushed, audited=audited
+        )
         conservation = result.conservation
         received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols

@@ -67,8 +67,8 @@ class Totals:
         Sums of |map|, of the magnitudes of its parts, and of |map| where its q-value is at most the level.
     significant_pixels : int
         How many these are.
-    least_q : float
-        The least q-value of any pixel; infinite where none has one.
+    least_q, repeats_needed : float
+        The least q-value of any pixel, and how many null maps would call one fact; infinite where none has one.
     zero, constant, untrained, trained : float
         Sums of |map| for inputs at their training means and at the window's means; what untrained networks share,
         and what other trained networks do.
@@ -90,6 +90,7 @@ class Totals:
     windows: int = 0
     smooth_windows: int = 0
     least_q: float = math.inf
+    repeats_needed: float = math.inf
 
     @property
     def shares(self) -> SensorShares:
@@ -100,6 +101,8 @@ class Totals:
             self.absolute_artifact / whole if whole else 0.0,
             self.significant / (self.absolute or 1.0),
             self.least_q if math.isfinite(self.least_q) else math.nan,
+            self.repeats_needed,
+            self.smooth_windows == self.windows,
         )
 
 
@@ -271,6 +274,7 @@ class SensorStudy:
         totals.absolute_corrected += float(np.nansum(np.abs(parts.relevance)))
         totals.significant += float(size[significant].sum())
         totals.significant_pixels += int(significant.sum())
+        totals.repeats_needed = min(totals.repeats_needed, parts.repeats_needed)
         totals.least_q = min(totals.least_q, float(np.nanmin(parts.q_values, initial=np.inf)))
 
     def findings(self) -> list[Finding]:

@@ -102,6 +102,29 @@ def pooled_p(values: np.ndarray, null: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), (1.0 + above) / (1.0 + len(reference)), np.nan)
 
 
+def repeats_needed(p_values: np.ndarray, references: int, repeats: int, level: float = LEVEL) -> float:
+    """Return how many draws would give a q-value of `level` if all were like these; infinite where none.
+
+    Of m p-values the k-th, above which a of n null values lie, has a q-value of m(1 + a)/(k(1 + n)). With more draws
+    a and n grow alike, and the 1 loses its weight.
+
+    Parameters
+    ----------
+    p_values : numpy.ndarray
+        Of :func:`pooled_p`; NaN takes no part.
+    references, repeats : int
+        How many null values there were, of how many draws.
+    level : float
+        Of the false discovery rate.
+    """
+    given = np.sort(p_values[np.isfinite(p_values)])
+    if not len(given):
+        return float("inf")
+    above = np.round(given * (1 + references)) - 1
+    room = level * np.arange(1, len(given) + 1) * references / len(given) - above
+    return float(np.ceil(repeats / room.max() - 1e-9)) if room.max() > 0 else float("inf")
+
+
 def smooth(maps: np.ndarray) -> bool:
     """Return whether fields are too smooth for their windows to be compared with fields that are moved around.
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...ground.errors import ParameterError
+from ...ground.errors import ModelError, ParameterError
 from ...ground.vocabulary.relevance_methods import (
     METHODS,
     MOST_STEPS,
@@ -41,6 +41,7 @@ from ...ground.vocabulary.relevance_methods import (
 )
 from ...ground.vocabulary.words import BOUND, FIRST_LAYERS, check_word
 from ...ground.window import Window
+from ...networks.card_checks import WHOLE_IMAGE
 from ...networks.contract import GradientCrop
 from ..layers.activations import Tangent, Whole
 from ..layers.rules import (
@@ -296,6 +297,11 @@ def _over_noise(task: Task) -> Explainer:
 
 def _by_patches(task: Task) -> Explainer:
     method = task.method
+    if task.runner.radius >= WHOLE_IMAGE:
+        raise ModelError(
+            "METHOD=occlusion takes patches away one by one where an output depends on the whole image, which takes a "
+            "pass over the scene each. Choose METHOD=integrated_gradients or gradient_x_input."
+        )
     return OcclusionExplainer(
         task.runner, task.network, method.patch, method.baseline, task.scene, task.check
     )

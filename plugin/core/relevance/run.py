@@ -139,6 +139,7 @@ def run_relevance(
     sink: Sink | None,
     progress: Progress,
     uncertainty: Uncertainty | None = None,
+    audited: bool = True,
 ) -> RelevanceResult:
     """Explain a target by the inputs of a scene.
 
@@ -162,6 +163,9 @@ def run_relevance(
         Informed of every tile; warned where relevance is not conserved.
     uncertainty : Uncertainty, optional
         What is varied; default: nothing.
+    audited : bool
+        Whether it is looked at if relevance is conserved. It is not where the plan's radius is smaller than the
+        network's, so that logits at the sides of tiles are wrong.
 
     Raises
     ------
@@ -198,17 +202,29 @@ def run_relevance(
             "No valid pixel lies inside the region to be explained. Choose another AOI, POINT or EXTENT."
         )
     conservation = _balance(runner, method, leaks, fine, cells, target_sum, len(runners))
-    if not conservation.balanced and method.how.audited:
-        windows = probe_windows(source, plan, seeding)
-        losses = [
-            fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
-            for window, patch, mask in windows
-        ]
-        conservation = dataclasses.replace(conservation, leaking=leaking_layer(losses))
-    _warn(conservation, progress)
+    if audited:
+        conservation = _audited(conservation, source, pieces, fallback, method)
+        _warn(conservation, progress)
     return RelevanceResult(
         cells.cells(), cells.mean(), levels[number:], conservation, method, pixels, seeding.text
     )
+
+
+def _audited(
+    conservation: ConservationReport,
+    source: Source,
+    pieces: Pieces,
+    fallback: OutOfMemoryFallback,
+    method: Method,
+) -> ConservationReport:
+    """Return a report that names the layer where relevance is lost, if any is and a backward pass can find it."""
+    if conservation.balanced or not method.how.audited:
+        return conservation
+    losses = [
+        fallback.whole(window, partial(pieces.lost_by_layer, patch, mask))
+        for window, patch, mask in probe_windows(source, pieces.plan, pieces.seeding)
+    ]
+    return dataclasses.replace(conservation, leaking=leaking_layer(losses))
 
 
 def _add_up(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.settings import CENTER, PIXEL_SIZE
 from ...ground.window import Window
 from ...io.geometry.grid import Grid
@@ -178,9 +179,10 @@ class FusionStudy:
         """Write truth, estimates and errors of the first held-out scene of each trained variant, styled as relevance.
 
         `path` is the truth of SAR's channels, a band each for contributions and relevance. Beside it lie
-        ``<path>_estimates`` and ``<path>_errors`` (estimate minus truth) with the same bands for each method, and
-        ``<path>_cells``, ``<path>_cells_estimates`` and ``<path>_cells_errors`` of the radiometer's channels. Those of
-        further variants have the variant in their names. Colours of a grid's three files have one scale.
+        ``<path>_estimates`` and ``<path>_errors`` (estimate minus truth; none of slopes) with the same bands for each
+        method, and ``<path>_cells``, ``<path>_cells_estimates`` and ``<path>_cells_errors`` of the radiometer's
+        channels. Those of further variants have the variant in their names. Colours of a grid's three files have one
+        scale.
         """
         trained = {word: part for word, part in parts.items() if not _is_exact(word)} or parts
         for number, (word, part) in enumerate(trained.items()):
@@ -194,7 +196,9 @@ class FusionStudy:
                 for name, bands in planes.items():
                     suffix = "_".join([CELLS] * on_cells + [name] * (name != TRUTH))
                     target = _beside(stem, suffix) if suffix else stem
-                    raster = outputs.raster(target, grid, [Band(band, UNIT) for band in bands], tags=own)
+                    raster = outputs.raster(
+                        target, grid, [Band(band, _unit(band.split()[1])) for band in bands], tags=own
+                    )
                     raster.write(np.stack([*bands.values()]).astype(np.float32))
                     style = relevance_style(EXPLAINED, limit, unit=UNIT, note=f", {next(iter(bands))}")
                     outputs.file(sidecar(target)).write_text(style, encoding="utf-8")
@@ -221,7 +225,7 @@ class FusionStudy:
             exact = arrays[f"{kind} {TRUTH} {grid}"]
             for name, plane, right in zip(names, planes, exact):
                 found[TRUTH if method == TRUTH else ESTIMATES][f"{kind} {method} {name}"] = plane
-                if method != TRUTH:
+                if method != TRUTH and not _gives_slopes(method):
                     found[ERRORS][f"{kind} {method} {name}"] = plane - right
         return found
 
@@ -231,6 +235,14 @@ class FusionStudy:
 
 def _beside(path: Path, word: str) -> Path:
     return path.with_name(f"{path.stem}_{word}{path.suffix}")
+
+
+def _gives_slopes(method: str) -> bool:
+    return method in METHODS and not METHODS[method].times_input
+
+
+def _unit(method: str) -> str:
+    return f"{UNIT} and standard deviation" if _gives_slopes(method) else UNIT
 
 
 def _is_exact(variant: str) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Measure
 
 TRUTH = "truth"
+OTHERS = "point_published"  # the condition of somebody else's network
 ENOUGH = 0.98  # R² from which on a network stands for its target
 
 
@@ -125,7 +126,8 @@ class LayeredStudy:
 
     def examples(self, result: Result) -> tuple[Example, ...]:
         """Return maps of one sample for the report, where they make a picture."""
-        pictures = {word: self.plane(values) for word, values in result.example.items()}
+        example = self.in_order(result)
+        pictures = {word: self.plane(values) for word, values in example.items()}
         truth = pictures.pop(TRUTH)
         return (Example(f"{result.title}, one sample", truth, pictures),) if len(truth) > 1 else ()
 
@@ -149,6 +151,10 @@ class LayeredStudy:
         limit = float(np.nanpercentile(np.abs(truth), 99.5)) or 1.0
         ends = ("lowers the target", "raises the target")
         outputs.file(sidecar(path)).write_text(diverging_style(limit, ends), encoding="utf-8")
+
+    def in_order(self, result: Result) -> Mapping[str, np.ndarray]:
+        """Return the example of a network with its inputs in the order of the generator."""
+        return result.example
 
     def plane(self, values: np.ndarray) -> np.ndarray:
         """Return values of the inputs as a picture, (row, column)."""
@@ -256,11 +262,24 @@ class PointStudy(LayeredStudy):
         (row, column), bool: the cells that are inputs.
     groups : numpy.ndarray, optional
         (cell,), int: the input that each cell is.
+    reads : tuple of int
+        Which inputs the network of others reads, in its order.
     """
 
     grid: Grid | None = None
     mask: np.ndarray | None = None
     groups: np.ndarray | None = None
+    reads: tuple[int, ...] = ()
+
+    def in_order(self, result: Result) -> Mapping[str, np.ndarray]:
+        """Return the example with each input in its place; NaN where somebody else's network does not read one."""
+        if result.condition != OTHERS or self.groups is None:
+            return result.example
+        found = {}
+        for word, values in result.example.items():
+            found[word] = np.full(int(self.groups.max()) + 1, np.nan)
+            found[word][list(self.reads)] = values.ravel()
+        return found
 
     def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
         """Return the published order beside ours, and what becomes of it as one condition after the other changes."""

@@ -52,7 +52,7 @@ def point_study(
     others, reads = _others(network, mask, groups)
     source = Path(covariance).name if covariance else f"cells of {STEP[size]:g}°, exponential"
     generator = Points(merged, chosen, source, others, reads)
-    return PointStudy(generator, methods, extent, seed, grid=grid, mask=mask, groups=groups)
+    return PointStudy(generator, methods, extent, seed, grid=grid, mask=mask, groups=groups, reads=reads)
 
 
 def _covariance(path: str | None, size: str) -> tuple[np.ndarray, np.ndarray | None, Grid | None]:

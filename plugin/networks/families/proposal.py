@@ -232,12 +232,15 @@ def head_of(
     candidates = (by_hand,) if by_hand is not None else family.heads.get(name, ())
     for head in candidates:
         if head.outputs == outputs:
+            if by_hand is None:
+                findings.assumed.append(_meaning(name, head))
             return head, outputs
     for head in candidates:
         if head.kind == "softmax" and head.outputs == outputs - 1 and (family.masked or by_hand is not None):
-            findings.assumed.append(
+            findings.assumed += (
+                *([] if by_hand is not None else [_meaning(name, head)]),
                 f"The last of the {outputs} outputs of '{name}' stands for masked pixels: it is left out, and so never "
-                "mapped."
+                "mapped.",
             )
             return head, outputs - 1
     if by_hand is not None:
@@ -249,6 +252,13 @@ def head_of(
         f"CARD: heads with the names and values of the {outputs} classes of '{name}', which are not published."
     )
     return None
+
+
+def _meaning(name: str, head: Head) -> str:
+    """Return what a head is taken for, as a sentence."""
+    names = listed((entry.name for entry in head.classes), 4)
+    unit = f" in {head.unit}" if head.unit else ""
+    return f"The outputs '{name}' are taken for the head '{head.name}' ({head.kind}{unit}: {names}) (CARD: heads)."
 
 
 def components_of(count: int, channels: Sequence[Channel]) -> tuple[Component, ...]:

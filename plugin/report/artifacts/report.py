@@ -15,7 +15,7 @@ from ..page.html import Figure, Section, Table, listed, render
 from ..page.model_facts import ModelFacts
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import maps_figure, strips_figure
-from .sentences import ARTIFACTS, NAMES, REMEDIES, percent, sentence, statistic_unit
+from .sentences import ARTIFACTS, NAMES, REMEDIES, facts_sentence, percent, sentence, statistic_unit
 
 FORMAT = "floelens-artifacts-report"
 FORMAT_VERSION = 1
@@ -187,6 +187,13 @@ def summary(report: ArtifactReport) -> list[str]:
     return [_trust(report), _where(report), _remedy(report)]
 
 
+def facts(report: ArtifactReport) -> list[str]:
+    """Return a sentence a sensor: which pixels are fact, or whether more null maps would help."""
+    repeats = report.counts.repeats
+    own = [facts_sentence(report.sar, repeats)]
+    return own if report.radiometry is None else [*own, facts_sentence(report.radiometry, repeats, True)]
+
+
 def _trust(report: ArtifactReport) -> str:
     if report.untrained:
         if any(row.verdict == UNTRAINED and row.part == "all layers" for row in report.rows):
@@ -347,6 +354,7 @@ def _pictures(report: ArtifactReport) -> Section:
                 "How much is artifact, how much fact",
             ),
         ),
+        points=tuple(facts(report)),
     )
 
 
@@ -411,6 +419,7 @@ def artifact_json(report: ArtifactReport) -> str:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "summary": summary(report),
+            "facts": facts(report),
             "scene": report.scene,
             "model": report.model,
             "head": report.head,

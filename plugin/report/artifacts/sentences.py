@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+from ...ground.artifact_counts import SensorShares
+
+# Null maps that are worth a try, and how many more are advised than would have been just enough.
+MOST_REPEATS, SPARE = 200, 1.25
 NAMES = {
     "null_input": "null input",
     "translation": "scene moved",
@@ -97,9 +102,26 @@ def smooth_windows(smooth: int, windows: int, sensor: str = "") -> tuple[str, ..
     name = f" ({sensor})" if sensor else ""
     return (
         f"{start} too smooth{name}: maps of noise still have half of their correlation over a tenth of the side, so "
-        "that false discoveries cannot be controlled. No pixel is called fact there; all q-values are 1. A border "
-        "found there may be chance.",
+        "that false discoveries cannot be controlled. No pixel is called fact there; all q-values are 1.",
     )
+
+
+def facts_sentence(shares: SensorShares, repeats: int, radiometry: bool = False) -> str:
+    """Return which pixels are fact, or why none is and whether more null maps would help."""
+    name, pixel = ("Radiometry (band mwr_relevance): ", "cell") if radiometry else ("", "pixel")
+    text = f"{percent(shares.fact_share)} of the relevance lies at {pixel}s that are fact, with a q-value up to 0.05."
+    if not shares.fact_share:
+        start = f"no {pixel} is fact"
+        if shares.smooth:
+            text = f"{start}, since windows are too smooth to tell; more REPEATS would not help."
+        elif shares.repeats_needed <= MOST_REPEATS:
+            wanted = max(repeats + 1, math.ceil(shares.repeats_needed * SPARE))
+            text = f"{start}: the least q-value is {shares.least_q:.2g}; REPEATS={wanted} could call one."
+        else:
+            text = f"{start}: the least q-value is {shares.least_q:.2g}; more REPEATS would not help, since noise with "
+            text += "the window's spectrum makes as large maps. Read areas."
+    text = name + text
+    return text[0].upper() + text[1:]
 
 
 def percent(share: float | None) -> str:

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,6 +222,10 @@ def test_the_published_network_reads_the_cells_that_are_no_doubles(real_data):
     ours = study.generator.covariance[np.ix_(reads, reads)][upper]
     theirs = (alike / sizes / sizes[:, None])[upper]
     assert np.corrcoef(ours, theirs)[0, 1] > 0.4  # 0.35 to 0.03 in other orders
+    example = {"truth": np.arange(458.0)[None]}  # in the network's order, from 0° E
+    (shown,) = study.examples(SimpleNamespace(condition="point_published", title="T", example=example))
+    assert shown.truth[0, 18:22].tolist() == [0, 1, 2, 3]  # the row of 85° N begins at 180° W
+    assert np.isfinite(shown.truth).sum() == 458
     with pytest.raises(SceneError, match="reads 458 inputs, but COVARIANCE has 464 cells"):
         points._others(network, np.ones((8, 58), bool), np.arange(464))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,13 +30,13 @@ def read(path) -> np.ndarray:
         return raster.read().astype(np.float64)
 
 
-def job(scene, packages, folder, name="found", **changes) -> Artifacts:
+def job(scene, packages, folder, name="found", place=(80, 80, 40), **changes) -> Artifacts:
     paths = {
         "artifact": f"{name}.tif", "corrected": f"{name}_c.tif", "table": f"{name}.csv", "report": f"{name}.html",
         "report_json": f"{name}_r.json", "report_csv": f"{name}_r.csv",
     }  # fmt: skip
     settings = {"model": str(packages / "trial-concentration"), "sample": 1, "steps": 4, **changes}
-    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 80, 80, 40))
+    part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, *place))
     return Artifacts(scene=part, **{k: str(folder / v) for k, v in paths.items()}, **settings)
 
 
@@ -101,6 +103,34 @@ def test_table_and_report_hold_a_row_for_each_test_and_three_short_sentences(fou
     assert f'alphaBand="{fact if any_fact else -1}"' in style  # all faint would look like an empty map
     assert any_fact == ("no pixel is fact" not in style)
     assert f'classificationMax="{content["colours_end_at"]!r}"' in style  # one scale for QGIS and report
+
+
+def test_what_exceeds_noise_is_fact_in_raster_style_and_report(scene, packages, tmp_path):
+    loud = shutil.copy(scene.sar, tmp_path / "loud.tif")
+    with rasterio.open(loud, "r+") as raster:
+        values = raster.read()
+        values[:2, 98:102, 98:102] = np.array([8.0, 2.0])[:, None, None]  # hh and hv of a ship
+        raster.write(values)
+    results = job(
+        SimpleNamespace(sar=str(loud), mwr=scene.mwr),
+        packages,
+        tmp_path,
+        place=(40, 40, 130),
+        tests=("null_input",),
+        model="aspp-concentration-sim",
+    ).run(Silent())
+    corrected = dict(zip(LAYOUT.corrected, read(tmp_path / "found_c.tif")))
+    fact = corrected["fact"] == 255
+    assert np.array_equal(fact, corrected["q_value"] <= 0.05)
+    down, across = np.nonzero(fact)
+    assert results["FACT_SHARE"] > 0
+    assert len(down) > 10
+    row, col = Grid.from_file(tmp_path / "found_c.tif").pixels_in(Grid.from_file(scene.sar), down, across)
+    assert (np.hypot(row - 100, col - 100) < 12).mean() > 0.8
+    style = (tmp_path / "found_c.qml").read_text(encoding="utf-8")
+    assert f'alphaBand="{1 + LAYOUT.corrected.index("fact")}"' in style
+    content = json.loads((tmp_path / "found_r.json").read_text(encoding="utf-8"))
+    assert "of the relevance lies at pixels that are fact" in content["facts"][0]
 
 
 def test_a_region_is_judged_alone_and_networks_trained_alike_are_compared(scene, packages, tmp_path):

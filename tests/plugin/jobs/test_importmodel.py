@@ -199,3 +199,94 @@ def test_the_starter_kits_network_gets_three_heads_and_its_channels(tmp_path):
     file = saved(tmp_path / "best_model.pth", StarterKit(filters=(4, 4)), epoch=1)
     results = ImportModel(file, check_only=True).run(Silent())
     assert (results["FAMILY_FOUND"], results["NEEDED"]) == ("autoice", "")
+
+
+def test_an_onnx_file_becomes_a_model_once_its_channels_and_heads_are_told(tmp_path, scene):
+    from floelens.tests.plugin.io.models.onnx import test_onnx_networks as onnx
+
+    file = tmp_path / "net.onnx"
+    file.write_bytes(
+        onnx.model([*onnx.BODY, *onnx.PADDED, *onnx.ENDS], onnx.WEIGHTS, outputs=("kind", "ice"))
+    )
+    dry = ImportModel(str(file), check_only=True).run(Silent())
+    assert all(name in dry["NEEDED"] for name in ("CHANNELS", "PIXEL_SIZE", "CARD"))
+    classes = [{"name": n, "value": v, "colour": "#00ff00"} for v, n in enumerate("abc")]
+    ice = [{"name": "ice", "value": 1, "colour": "#ff0000"}]
+    heads = [
+        {"name": "type", "kind": "softmax", "classes": classes},
+        {"name": "ice", "kind": "sigmoid", "classes": ice, "unit": "%"},
+    ]
+    (tmp_path / "card.json").write_text(json.dumps({"heads": heads}), encoding="utf-8")
+    told = {"card": str(tmp_path / "card.json"), "channels": "hh,hv", "pixel_size": 80.0, "name": "From ONNX"}
+    results = ImportModel(str(file), **told).run(Silent())
+    assert (results["FAMILY_FOUND"], results["MODEL_ID"], results["TESTS_FAILED"]) == ("onnx", "from-onnx", 0)
+    card, module = load("from-onnx")
+    assert (len(card.components), card.alignment) == (4, 2)
+    values = onnx.image(40, 50)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            module.double()(values, None), onnx.unet_in_torch(values), rtol=1e-5, atol=1e-6
+        )
+    Predict(
+        scene=SceneInputs(scene.sar), model="from-onnx", head="ice", output=str(tmp_path / "ice.tif")
+    ).run(Silent())
+    with pytest.raises(ModelError, match="CHANNELS names 3"):
+        ImportModel(str(file), **{**told, "channels": "hh,hv,t2m"}).run(Silent())
+
+
+def test_onnx_radiometry_as_last_channels_of_one_input_is_read_on_cells(tmp_path):
+    from floelens.tests.plugin.io.models.onnx import test_onnx_networks as onnx
+
+    file = tmp_path / "net.onnx"
+    nodes = [
+        onnx.node("Conv", ["image", "w1", "b1"], "c1", **onnx.CONV),
+        onnx.node("Conv", ["c1", "w5"], "ice"),
+    ]
+    file.write_bytes(onnx.model(nodes, onnx.WEIGHTS, outputs=("ice",)))
+    ice = {"name": "ice", "kind": "sigmoid", "classes": [{"name": "ice", "value": 1, "colour": "#ff0000"}]}
+    (tmp_path / "card.json").write_text(json.dumps({"heads": [ice]}), encoding="utf-8")
+    told = {"card": str(tmp_path / "card.json"), "pixel_size": 400.0, "name": "cells"}
+    ImportModel(str(file), **told, channels="hh,btemp_36_5v").run(Silent())
+    card, _ = load("cells")
+    assert ([c.grid for c in card.channels], card.ratio) == (["fine", "coarse"], 5)
+    with pytest.raises(ModelError, match="stands before a fine one"):
+        ImportModel(str(file), **{**told, "channels": "btemp_36_5v,hh"}).run(Silent())
+
+
+def test_nerscs_network_needs_its_channels_and_gets_its_four_types(tmp_path, recorder):
+    from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+    from floelens.tests.plugin.networks.graph.test_nersc import random_tensors
+
+    np.savez(tmp_path / "w.npz", **random_tensors())
+    dry = ImportModel(str(tmp_path / "w.npz"), check_only=True).run(Silent())
+    assert (dry["FAMILY_FOUND"], dry["PARAMETERS"]) == ("nersc", 95_060)
+    assert "CHANNELS" in dry["NEEDED"]
+    sar = {"sensor": "sar", "grid": "fine", "unit": "dB", "mean": 0, "sd": 1}
+    mwr = {"sensor": "mwr", "grid": "coarse", "unit": "K", "mean": 200, "sd": 40, "ratio": 5}
+    channels = [{"name": name, **sar} for name in ("hh", "hv", "hh_smooth", "hv_smooth")]
+    channels += [{"name": name, **mwr} for name in MWR_CHANNELS]
+    card = {"channels": channels, "pixel_size_m": 400, "id": "types"}
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    results = ImportModel(str(tmp_path / "w.npz"), card=str(tmp_path / "card.json")).run(recorder)
+    assert results["TESTS_FAILED"] == 0, recorder.warnings
+    made, _ = load("types")
+    assert [entry.name for entry in made.heads[0].classes][::3] == ["open water", "multi-year ice"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": np.array([{}], object)}, "without pickles"),
+        ({"a": np.array([np.nan])}, "finite real numbers"),
+        ({"a": np.array(["text"])}, "finite real numbers"),
+        ({"a": np.zeros(70_000_000)}, "unpacks to more"),
+        ({"a": np.ones(3)}, "not those of NERSC"),
+    ],
+)
+def test_archives_that_hold_something_else_are_a_sentence(tmp_path, arrays, words):
+    np.savez_compressed(tmp_path / "w.npz", **arrays)
+    with pytest.raises(ModelError, match=words):
+        ImportModel(str(tmp_path / "w.npz")).run(Silent())
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "w.npz").read_bytes()[:60])
+    with pytest.raises(ModelError, match="NumPy archive"):
+        ImportModel(str(tmp_path / "cut.npz")).run(Silent())

@@ -60,8 +60,8 @@ class Effort:
             batch=self.batch,
             crop=self.crop,
             margin=max(4, fusion.ratio // 2 + 1) if fusion.free else 4,
-            rate=1e-2,
-            refits=tuple(step for step in (0, 100, 300, 800) if step < self.steps),
+            rate=4e-3 if fusion.free else 1e-2,
+            refits=tuple(step for step in ((0,) if fusion.free else (0, 200, 500)) if step < self.steps),
             refit_patches=self.patches,
             inset=20,
         )

@@ -10,16 +10,17 @@ import numpy as np
 
 from ....ground.errors import NumericalError
 from ....ground.protocols import Silent
+from ....ground.vocabulary.relevance_methods import MethodChoice
 from ....networks.standard_channels import MWR_CHANNELS
 from ...relevance.methods import NODES_A_STEP, Method
 from ...streaming.runner import Runner
 from ..ranking import Judged
-from .controls import CONTROLS, control
+from .controls import CONTROLS, SIGN, control
 from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
 from .generator import Fusion
 from .networks import Effort, exact, explained_variance, predicted, trained
 from .scenes import FusionScene
-from .scores import PEARSON, by_channel, scored
+from .scores import ABSOLUTE, PEARSON, by_channel, scored
 
 # check(share done): called often; may raise, and so ends the run.
 Check = Callable[[float], None]
@@ -55,9 +56,9 @@ class Extent:
     effort: Effort
     scenes: int
     cells: int
-    draws: int = 16
-    patch: int = 5
-    steps: int = 32
+    draws: int = 8
+    patch: int = MethodChoice.patch
+    steps: int = 16
     mwr: tuple[str, ...] = MWR_CHANNELS
     mwr_free: tuple[str, ...] = ("btemp_18_7h", "btemp_18_7v", "btemp_36_5h", "btemp_36_5v")
 
@@ -69,12 +70,8 @@ class Extent:
 
 SMALL = "interpretability_small"
 EXTENTS = {
-    "quick": Extent(
-        (SMALL, f"{SMALL}{EXACT}"), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=4, patch=25, steps=8
-    ),
-    "full": Extent(
-        (SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1600, 6, 50), scenes=16, cells=8
-    ),
+    "quick": Extent((SMALL,), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=2, patch=50, steps=4),
+    "full": Extent((SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1000, 3, 75), 10, 6),
 }
 
 
@@ -250,7 +247,10 @@ class _Task:
         rows = []
         for word in CONTROLS:
             found = [control(word, maps, scene, draw) for maps, scene in zip(good, self.scenes)]
-            rows.append(Judged(word, condition, _arrays(_scores(found, truths)), 0.0, control=True))
+            scores = _arrays(_scores(found, truths))
+            if word == SIGN:
+                del scores[ABSOLUTE]  # sizes have no sign to be broken
+            rows.append(Judged(word, condition, scores, 0.0, control=True))
         return rows
 
     def _truths(self, kind: str, gated: bool) -> list[Maps]:

@@ -24,7 +24,7 @@ PEARSON, SPEARMAN, ABSOLUTE, CHANNEL, DETAIL = (
 MEASURES = (
     Measure(
         DETAIL,
-        "r of the least detail",
+        "Least detail (r)",
         "higher",
         0.0,
         1.0,
@@ -35,7 +35,7 @@ MEASURES = (
     Measure(ABSOLUTE, "r of sizes", "higher", 0.0, 1.0, "Pearson's r of |map| and |truth|."),
     Measure(
         CHANNEL,
-        "r of the least channel",
+        "Least channel (r)",
         "higher",
         0.0,
         1.0,

@@ -172,6 +172,16 @@ def _chosen(inputs: list[Known], attributes: Mapping[str, Any]) -> np.ndarray:
     )([inputs[0], inputs[2]], {})
 
 
+def _expanded(inputs: list[Known], attributes: Mapping[str, Any]) -> np.ndarray:
+    values, sizes = inputs[0].values, _whole(inputs[1])
+    shape = np.broadcast_shapes(_shape_of(values), tuple(sizes))
+    if np.prod([float(size) for size in shape]) > _MOST_MADE:
+        raise Beyond("it would make too many numbers")
+    return np.broadcast_to(
+        values.reshape((1,) * (len(shape) + 1 - values.ndim) + values.shape), (*shape, values.shape[-1])
+    )
+
+
 OPERATORS: dict[str, Callable[[list[Known], Mapping[str, Any]], np.ndarray]] = {
     "Add": _binary(np.add),
     "Sub": _binary(np.subtract),
@@ -189,6 +199,8 @@ OPERATORS: dict[str, Callable[[list[Known], Mapping[str, Any]], np.ndarray]] = {
     "Sqrt": _unary(lambda values: np.sqrt(np.maximum(values, 0))),
     "Identity": _unary(lambda values: values),
     "Cast": _cast,
+    "Shape": lambda inputs, attributes: np.array(_shape_of(inputs[0].values), np.int64)[:, None],
+    "Expand": _expanded,
     "Concat": _concatenated,
     "Gather": _gathered,
     "Slice": _sliced,

@@ -18,7 +18,7 @@ from ....networks.graph.geometry import geometry
 from ....networks.graph.grids import Grid
 from ....networks.graph.spec import COARSE, FINE, GraphError, GraphSpec, Node
 from . import arithmetic, operators
-from .dense import flattened, matrix_product, whole_patch
+from .dense import matrix_product, reformed, whole_patch
 from .model import OnnxGraph, OnnxNode, OnnxValue, read_model
 from .step import Step
 from .values import FIRST, LAST, Array, Known, Value
@@ -88,7 +88,9 @@ def converted(graph: OnnxGraph, coarse: int = 0, ratio: int = 1) -> OnnxNetwork:
             return Conversion(graph, coarse, ratio, whole_strides=True).network()
         except ModelError:
             raise first from None
-    if any(node.kind == "resize" for node in network.spec.nodes):
+    if any(
+        node.kind == "resize" and network.spec.grids[node.inputs[0]].spread for node in network.spec.nodes
+    ):
         with suppress(ModelError):
             return Conversion(graph, coarse, ratio, whole_strides=True).network()
     return network
@@ -241,7 +243,7 @@ class Conversion:
         if operator == "Shape" and isinstance(values[0], Array):
             return self._shape(step, values[0])
         if operator in ("Flatten", "Reshape", "Squeeze") and values and isinstance(values[0], Array):
-            return flattened(step)
+            return reformed(step)
         if operator in ("Gemm", "MatMul"):
             self.patches = True
             return matrix_product(step)

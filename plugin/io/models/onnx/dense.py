@@ -18,26 +18,35 @@ if TYPE_CHECKING:
     from .writer import GraphWriter
 
 
-def flattened(step: Step) -> Array:
-    """Return an array as one list; other new forms of an array are refused."""
+def reformed(step: Step) -> Array:
+    """Return an array as one list, in groups of channels, or in its own form again; others are refused."""
     value = step.values[0]
     assert isinstance(value, Array)
     sizes, channels = step.writer.sizes[value.name], step.channels(value.name)
-    count = channels * int(sizes[0, 0]) * int(sizes[1, 0])
-    if value.flat:
-        count, form = channels, [1, channels]
+    places = sizes[0] * sizes[1]
     if step.node.operator == "Flatten":
-        form = [1, count] if int(step.attributes.get("axis", 1)) == 1 else []
+        form = np.stack([np.ones_like(places), channels * places])
+        form = form if int(step.attributes.get("axis", 1)) == 1 else form[:1]
     elif step.node.operator == "Squeeze":
-        form = [1, count] if count == channels else []
+        form = np.stack([np.ones_like(places), channels + 0 * places])
     else:
-        form = [int(each) for each in step.fixed(1).ravel()[:8]]
-    fixed = sizes.shape[1] == 1 or (sizes == 1).all()
-    if len(form) != 2 or not fixed or form[0] not in (-1, 0, 1) or form[1] not in (-1, count):
-        raise step.error(
-            "it gives an array another form; only one list of all its values is known, of a fixed size"
+        form = step.known(1).values
+
+    def is_form(*expected: np.ndarray | int) -> bool:
+        return len(form) == len(expected) and all(
+            np.isin(own, (-1, 0)).all() or (own == wanted).all() for own, wanted in zip(form, expected)
         )
-    return replace(value, flat=True)
+
+    one_size = sizes.shape[1] == 1 or (sizes == 1).all()
+    if is_form(1, channels * places) and one_size and not value.groups:
+        return replace(value, flat=True)
+    if is_form(1, channels, *sizes) and value.channels == FIRST:
+        return Array(value.name)
+    groups = int(form[1].flat[0]) if len(form) == 3 else 0
+    whole = groups > 0 and not channels % groups and value.channels == FIRST and not value.flat
+    if whole and is_form(1, groups, channels * places // groups):
+        return replace(value, groups=groups)
+    raise step.error("it gives an array another form than one list of all its values, of a fixed size")
 
 
 def matrix_product(step: Step) -> Array:

@@ -131,17 +131,17 @@ def batch_norm(step: Step) -> Array:
 
 
 def instance_norm(step: Step) -> Array:
-    """Write an instance norm, which depends on the whole image."""
-    source = step.array(0)
-    settings = {"epsilon": float(step.attributes.get("epsilon", 1e-5))}
-    return Array(
-        step.add(
-            "instance_norm",
-            (source,),
-            settings,
-            {"weight": step.fixed(1).ravel(), "bias": step.fixed(2).ravel()},
-        )
-    )
+    """Write an instance norm; of groups of channels, without weights of its own, it is a group norm."""
+    value, settings = step.values[0], {"epsilon": float(step.attributes.get("epsilon", 1e-5))}
+    gain, shift = step.fixed(1).ravel(), step.fixed(2).ravel()
+    if isinstance(value, Array) and value.groups:
+        if (gain != 1).any() or shift.any():
+            raise step.error("it scales groups of channels, for which no layer is known")
+        name = step.add("group_norm", (value.name,), {**settings, "groups": value.groups, "affine": False})
+        return Array(name, groups=value.groups)
+    if gain.size != step.channels(step.array(0)) or shift.size != gain.size:
+        raise step.error(f"its numbers do not fit {step.channels(step.array(0))} channels")
+    return Array(step.add("instance_norm", (step.array(0),), settings, {"weight": gain, "bias": shift}))
 
 
 def group_norm(step: Step) -> Array:

@@ -57,6 +57,8 @@ class Step:
         value = self.values[at] if self.has(at) else None
         if not isinstance(value, Array):
             raise self.error("an input that the network computes is missing")
+        if value.groups:
+            raise self.error("it reads groups of channels, each as one list")
         if value.channels != FIRST and not value.flat:
             raise self.error("it reads an array whose channels are last")
         return value.name

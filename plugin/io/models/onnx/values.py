@@ -28,11 +28,14 @@ class Array:
         Where the file has its channels.
     flat : bool
         Whether the file has its channels, rows and columns as one list.
+    groups : int
+        Into how many groups of channels the file has put it, each as one list; 0: none.
     """
 
     name: str
     channels: str = FIRST
     flat: bool = False
+    groups: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from floelens.plugin.core.artifacts.significance import (
     pooled_p,
     rank_correlation,
     rank_p,
+    repeats_needed,
     smooth,
 )
 from floelens.plugin.core.artifacts.structure import COLUMNS, structure_of
@@ -38,6 +39,19 @@ def test_ranks_count_ties_against_the_observed_value():
     np.testing.assert_array_equal(
         pooled_p(np.array([2.0, np.nan, 9.0]), np.array([1.0, 2.0, 3.0])), [0.75, np.nan, 0.25]
     )
+
+
+def test_more_draws_are_advised_where_they_would_call_a_pixel_fact_and_not_where_noise_is_as_large():
+    random = np.random.default_rng(0)
+    null = random.normal(size=(19, 1000))
+    loud = np.append(random.normal(size=999), 9.0)
+    p_values = pooled_p(loud, null)
+    assert benjamini_hochberg(p_values).min() > 0.05
+    needed = repeats_needed(p_values, null.size, 19)
+    assert needed == 20  # q = 1/R
+    more = random.normal(size=(int(needed), 1000))
+    assert benjamini_hochberg(pooled_p(loud, more)).min() <= 0.05
+    assert repeats_needed(pooled_p(0.8 * random.normal(size=1000), null), null.size, 19) == np.inf
 
 
 def test_the_rank_correlation_is_scipys_and_zero_for_a_constant():

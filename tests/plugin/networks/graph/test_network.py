@@ -109,6 +109,25 @@ FORMS = {
         ),
         ("out",),
     ),
+    "uneven": GraphSpec(  # a pool that reads farther behind than before, and activations that bound what they read
+        2,
+        (
+            Node("wide", "conv", ("fine",), {"channels": 3, "kernel": 3, "padding": 1}),
+            *(
+                node
+                for n in range(8)
+                for node in (
+                    Node(f"bend_{n}", "relu6", (f"conv_{n - 1}" if n else "wide",)),
+                    Node(f"conv_{n}", "conv", (f"bend_{n}",), {"channels": 3, "kernel": 3, "padding": 1}),
+                )
+            ),
+            Node("pool", "max_pool", ("conv_7",), {"kernel": 6, "stride": 2}),
+            Node("back", "upsample", ("pool",), {"factor": 2}),
+            Node("fitted", "fit", ("back", "fine")),
+            Node("out", "conv", ("fitted",), {"channels": 3, "kernel": 1}),
+        ),
+        ("out",),
+    ),
 }
 
 
@@ -133,6 +152,11 @@ def test_tiles_give_what_the_whole_gives(form):
             own = (slice(None), slice(None), *tile.output.slices(tile.input))
             expected = whole[(slice(None), slice(None), *tile.output.slices())]
             assert (part[own] - expected).abs().max() < 1e-12 * whole.abs().max()
+
+
+def test_a_radius_is_measured_through_pools_and_bounded_activations():
+    card = graph_card(FORMS["uneven"])
+    assert measured_card(card, random_module(card), FORMS["uneven"]).receptive_field_radius == 9 + 5
 
 
 def test_a_radius_one_pixel_too_small_shows_in_the_tiles():

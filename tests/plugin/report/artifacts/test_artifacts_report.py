@@ -21,7 +21,7 @@ from floelens.plugin.report.artifacts.report import (
     summary,
 )
 from floelens.plugin.report.artifacts.report import TestRow as Row
-from floelens.plugin.report.artifacts.sentences import smooth_windows
+from floelens.plugin.report.artifacts.sentences import facts_sentence, smooth_windows
 from floelens.plugin.report.page.model_facts import ModelFacts
 from floelens.tests.plugin.report.page_checks import checked
 
@@ -101,6 +101,19 @@ def test_three_sentences_say_what_was_found_where_not_to_trust_and_what_to_do(
     assert all(len(sentence.split()) <= 25 and sentence.endswith(".") for sentence in sentences)
 
 
+@pytest.mark.parametrize(
+    ("shares", "radiometry", "said"),
+    [
+        (SensorShares(48, 0.0, 0.2), False, "20 % of the relevance lies at pixels that are fact"),
+        (SensorShares(48, 0.0, 0.0, 0.053, 20.0), False, "the least q-value is 0.053; REPEATS=25 could call one"),
+        (SensorShares(48, 0.0, 0.0, 0.47), False, "the least q-value is 0.47; more REPEATS would not"),
+        (SensorShares(48, 0.0, 0.0, 1.0, smooth=True), True, "no cell is fact, since windows are"),
+    ],
+)  # fmt: skip
+def test_a_sentence_says_whether_more_null_maps_would_help_where_no_pixel_is_fact(shares, radiometry, said):
+    assert said in facts_sentence(shares, 19, radiometry)
+
+
 def test_page_table_and_json_hold_the_same_rows():
     study = report(BORDER, PATTERN, CLEAR)
     text = " ".join(checked(artifact_html(study)).text)
@@ -112,6 +125,10 @@ def test_page_table_and_json_hold_the_same_rows():
         assert row.meaning in text
     assert all(sentence in text for sentence in summary(study))
     assert "A <model>" in text
+    assert content["facts"] == [
+        "20 % of the relevance lies at pixels that are fact, with a q-value up to 0.05."
+    ]
+    assert content["facts"][0] in text
 
 
 def test_the_page_says_which_windows_it_shows_and_what_was_not_tried():
@@ -148,7 +165,7 @@ def test_windows_too_smooth_for_facts_are_counted_and_each_map_is_said_to_be_cor
     assert smooth_windows(0, 12) == ()
     (some,) = smooth_windows(3, 12)
     assert some.startswith("3 of 12 windows are too smooth: ")
-    assert some.endswith("all q-values are 1. A border found there may be chance.")
+    assert some.endswith("all q-values are 1.")
     assert smooth_windows(2, 2, "radiometry")[0].startswith("All windows are too smooth (radiometry)")
     assert "Each map is corrected by itself" in artifact_html(report(CLEAR))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.benchmarks.additive import fitting, networks
 from floelens.plugin.core.benchmarks.additive.agreement import pearson
-from floelens.plugin.core.benchmarks.additive.conditions import outputs
+from floelens.plugin.core.benchmarks.additive.conditions import EXTENTS, outputs
 from floelens.plugin.core.benchmarks.additive.fitting import (
     Training,
     as_fields,
@@ -15,6 +17,7 @@ from floelens.plugin.core.benchmarks.additive.fitting import (
     least_squares,
     train,
 )
+from floelens.plugin.core.benchmarks.additive.piecewise import PiecewiseLinear
 from floelens.plugin.core.benchmarks.additive.point import Points, smooth_covariance
 from floelens.plugin.core.benchmarks.additive.recovery import BENDS, recovered
 from floelens.plugin.core.benchmarks.explaining import LayeredNetwork
@@ -145,6 +148,23 @@ def test_functions_of_a_network_that_is_such_a_sum_are_recovered(points):
     found = functions.contributions(inputs)
     assert np.nanmedian(pearson(found, truth.contributions)) > 0.99
     assert (functions.contributions(np.zeros((1, 3))) == 0).all()
+
+
+def test_the_network_of_others_is_judged_by_the_functions_that_are_recovered_from_it(points):
+    reads = np.array([2, 0, 1])
+    theirs = PiecewiseLinear(points.functions.breaks[reads], points.functions.slopes[reads])
+    hidden, output = (layer for layer in networks.exact(theirs) if isinstance(layer, nn.Linear))
+    layers = (
+        networks.DenseLayer(hidden.weight.detach().numpy().T, hidden.bias.detach().numpy(), rectified=True),
+        networks.DenseLayer(output.weight.detach().numpy().T, None, rectified=False),
+    )
+    generator = replace(points, others=layers, reads=tuple(reads.tolist()))
+    condition = generator.conditions()[-1]
+    fitted = condition.fit(generator, EXTENTS["quick"], 0, lambda _: None)
+    assert condition.word == "point_published"
+    inputs, truth = fitted.generator.samples(3, 300)
+    np.testing.assert_allclose(np.cov(inputs.T), COVARIANCE[np.ix_(reads, reads)], atol=0.4)
+    assert np.nanmedian(pearson(truth.contributions, theirs.contributions(inputs))) > 0.99
 
 
 def test_an_inverting_network_gives_for_the_negative_what_the_other_gives():

@@ -38,7 +38,9 @@ def exact(request) -> FusionResult:
 
 def scores(result: FusionResult, kind: str, measure: str) -> dict[str, float]:
     rows = [row for row in result.judged if row.condition == f"fusion_{result.variant}_{kind}"]
-    return {row.method: float(np.nan_to_num(row.scores[measure]).mean()) for row in rows}
+    return {
+        row.method: float(np.nan_to_num(row.scores[measure]).mean()) for row in rows if measure in row.scores
+    }
 
 
 def test_of_a_network_that_is_the_target_the_truth_is_found(exact):

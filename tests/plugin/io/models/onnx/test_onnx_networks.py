@@ -119,6 +119,41 @@ def test_a_u_net_of_whole_strides_is_its_module_on_an_image_filled_up_to_such(mi
         same(module(image(45, 37), None), unet_in_torch(filled)[:, :, :45, :37])
 
 
+def test_a_group_norm_in_parts_is_one_layer_that_depends_on_the_whole_image():
+    nodes = [
+        node("Shape", ["image"], "shape"),
+        node("Reshape", ["image", "form"], "groups"),
+        node("InstanceNormalization", ["groups", "ones", "zeros"], "normed"),
+        node("Reshape", ["normed", "shape"], "again"),
+        node("Mul", ["again", "gain"], "scaled"),
+        node("Add", ["scaled", "shift"], "out"),
+    ]
+    ones, gain, shift = np.ones(2, np.float32), draw(4, 1, 1), draw(4, 1, 1)
+    weights = {"form": ints(0, 2, -1), "ones": ones, "zeros": 0 * ones, "gain": gain, "shift": shift}
+    network = read(model(nodes, weights, channels=4))
+    assert "group norm scales by" in geometry(network.spec).whole_image[0]
+    values = image(channels=4)
+    eps = float(np.float32(1e-5))
+    expected = functional.group_norm(values, 2, wide(gain).flatten(), wide(shift).flatten(), eps)
+    with torch.no_grad():
+        same(module_of(network)(values, None), expected)
+
+
+def test_a_mean_of_the_image_is_spread_over_it_without_a_word_of_strides():
+    nodes = [
+        node("GlobalAveragePool", ["image"], "mean"),
+        node("Shape", ["image"], "shape"),
+        node("Resize", ["mean", "", "", "shape"], "wide", mode="linear"),
+        node("Concat", ["image", "wide"], "out", axis=1),
+    ]
+    network = read(model(nodes, {}))
+    assert network.notes == ()
+    values = image()
+    with torch.no_grad():
+        found = module_of(network)(values, None)
+    same(found, torch.cat([values, values.mean((2, 3), keepdim=True).expand_as(values)], 1))
+
+
 def test_channels_last_of_an_only_input_are_coarse_where_asked_for():
     nodes = [
         node("Transpose", ["image"], "first", perm=[0, 3, 1, 2]),
