@@ -35,7 +35,7 @@ class ImportModel:
     Parameters
     ----------
     input : str
-        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, or an ONNX file.
+        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, an ONNX file or a NumPy archive.
     family : str
         A word of ``MODEL_FAMILIES``.
     card : str
@@ -230,6 +230,8 @@ def propose(path: str, told: Told) -> Proposal:
         return propose_asip(file.layers, file.config, told)
     if told.family == "onnx" or (told.family == "auto" and Path(path).suffix.lower() == ".onnx"):
         return _propose_onnx(path, told)
+    if told.family == "nersc" or (told.family == "auto" and Path(path).suffix.lower() == ".npz"):
+        return _propose_nersc(path, told)
     if told.family == "asip":
         raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
     return propose_unet(read_checkpoint(path), told)
@@ -248,6 +250,20 @@ def _propose_onnx(path: str, told: Told) -> Proposal:
         network = read_onnx(path, inputs.coarse, inputs.ratio)
     findings.found += network.notes
     return propose_graph("onnx", network.spec, network.weights, inputs, told, findings)
+
+
+def _propose_nersc(path: str, told: Told) -> Proposal:
+    """Return what the arrays of NERSC's ice-type network are found to be."""
+    from ..networks.families.arrays import read_arrays
+    from ..networks.families.graph_proposal import inputs_of, propose_graph
+    from ..networks.families.proposal import Findings
+    from ..networks.families.published import NERSC_TYPES
+    from ..networks.graph.nersc import nersc_graph
+
+    findings = Findings()
+    graph, weights = nersc_graph(read_arrays(path))
+    inputs = inputs_of(graph.fine + graph.coarse, "nersc", told, findings)
+    return propose_graph("nersc", graph, weights, inputs, told, findings, (NERSC_TYPES,))
 
 
 def tested(proposal: Proposal, card: ModelCard, progress: Progress) -> tuple[Any, tuple[Check, ...]]:

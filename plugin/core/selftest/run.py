@@ -215,6 +215,10 @@ def _conserved(runner: Runner, scene: DrawnScene, plan: Plan, word: str) -> Chec
     method = Method(method=word, steps=STEPS, refine=False, tolerance=STEPPED)
     try:
         result = run_relevance(runner, scene, plan, Target(), method, None, Silent())
+    except (
+        ModelError
+    ) as error:  # no rule for a layer: the method does not serve this network, and says so when run
+        return Check(name, "no rule", None, str(error))
     except FloeLensError as error:
         return Check(name, "no explanation", False, str(error))
     report = result.conservation

@@ -31,6 +31,7 @@ MODEL_FAMILIES: Words = {
     "unet": "another U-Net; CHANNELS, ORDER and CARD say what the file does not tell",
     "asip": "the ASIP networks of Malmgren-Hansen et al., saved by Keras",
     "onnx": "any network in an ONNX file whose operators are known; CHANNELS and CARD say what the file does not tell",
+    "nersc": "the ice-type network of NERSC on SAR and AMSR2 (.npz); CARD says its 18 channels",
 }
 CONCATENATIONS: Words = {
     "auto": "as in the family's published code",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..aspp.card import CITATION as ASIP_CITATION
 from ..card import Channel, Head, HeadClass
+from ..graph.nersc import CLASSES as NERSC_CLASSES
 from ..standard_channels import MWR_CHANNELS, SAR_CHANNELS, WEATHER_CHANNELS, standard_channels
 from .unet import SKIP_FIRST, UPSAMPLED_FIRST, Choices
 
@@ -84,6 +85,16 @@ FLOES = Head("floe size", "softmax", _FLOES)
 BINARY = Head("ice", "sigmoid", ICE, "%")
 ICE_OR_WATER = Head(
     "ice or water", "softmax", (HeadClass("water", 0, "#0064ff", 0.0), HeadClass("ice", 1, "#ff0000", 100.0))
+)
+NERSC_TYPES = Head(
+    "ice type",
+    "softmax",
+    tuple(
+        HeadClass(name, value, colour)
+        for value, (name, colour) in enumerate(
+            zip(NERSC_CLASSES, ("#0064ff", "#aa28f0", "#ffff00", "#c80000"))
+        )
+    ),
 )
 # Names of heads in the files of the starter kit → what they may be, by their number of outputs.
 _CHALLENGE_HEADS = {
@@ -161,6 +172,14 @@ FAMILIES = {
     ),
     "unet": Family(title="U-Net", heads=_CHALLENGE_HEADS | {"output": (BINARY, ICE_OR_WATER)}),
     "onnx": Family(title="ONNX network"),
+    "nersc": Family(
+        title="Ice types of NERSC",
+        citation=(
+            "Boulze, Korosov, Brajard (2020): Classification of Sea Ice Types in Sentinel-1 SAR Data Using "
+            "Convolutional Neural Networks. Remote Sensing 12, 2165. doi:10.3390/rs12132165",
+        ),
+        limits=(_NERSC, "It answers for 20 x 20 pixels at once, from the patch of 50 x 50 around them."),
+    ),
     "asip": Family(
         title="ASIP network",
         channels=(*SAR_CHANNELS, *MWR_CHANNELS),

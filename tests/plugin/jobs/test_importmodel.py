@@ -251,3 +251,42 @@ def test_onnx_radiometry_as_last_channels_of_one_input_is_read_on_cells(tmp_path
     assert ([c.grid for c in card.channels], card.ratio) == (["fine", "coarse"], 5)
     with pytest.raises(ModelError, match="stands before a fine one"):
         ImportModel(str(file), **{**told, "channels": "btemp_36_5v,hh"}).run(Silent())
+
+
+def test_nerscs_network_needs_its_channels_and_gets_its_four_types(tmp_path, recorder):
+    from floelens.plugin.networks.standard_channels import MWR_CHANNELS
+    from floelens.tests.plugin.networks.graph.test_nersc import random_tensors
+
+    np.savez(tmp_path / "w.npz", **random_tensors())
+    dry = ImportModel(str(tmp_path / "w.npz"), check_only=True).run(Silent())
+    assert (dry["FAMILY_FOUND"], dry["PARAMETERS"]) == ("nersc", 95_060)
+    assert "CHANNELS" in dry["NEEDED"]
+    sar = {"sensor": "sar", "grid": "fine", "unit": "dB", "mean": 0, "sd": 1}
+    mwr = {"sensor": "mwr", "grid": "coarse", "unit": "K", "mean": 200, "sd": 40, "ratio": 5}
+    channels = [{"name": name, **sar} for name in ("hh", "hv", "hh_smooth", "hv_smooth")]
+    channels += [{"name": name, **mwr} for name in MWR_CHANNELS]
+    card = {"channels": channels, "pixel_size_m": 400, "id": "types"}
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    results = ImportModel(str(tmp_path / "w.npz"), card=str(tmp_path / "card.json")).run(recorder)
+    assert results["TESTS_FAILED"] == 0, recorder.warnings
+    made, _ = load("types")
+    assert [entry.name for entry in made.heads[0].classes][::3] == ["open water", "multi-year ice"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": np.array([{}], object)}, "without pickles"),
+        ({"a": np.array([np.nan])}, "finite real numbers"),
+        ({"a": np.array(["text"])}, "finite real numbers"),
+        ({"a": np.zeros(70_000_000)}, "unpacks to more"),
+        ({"a": np.ones(3)}, "not those of NERSC"),
+    ],
+)
+def test_archives_that_hold_something_else_are_a_sentence(tmp_path, arrays, words):
+    np.savez_compressed(tmp_path / "w.npz", **arrays)
+    with pytest.raises(ModelError, match=words):
+        ImportModel(str(tmp_path / "w.npz")).run(Silent())
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "w.npz").read_bytes()[:60])
+    with pytest.raises(ModelError, match="NumPy archive"):
+        ImportModel(str(tmp_path / "cut.npz")).run(Silent())
