@@ -22,6 +22,7 @@ from torch import fx
 from torch.nn import functional
 
 from ...ground.errors import ParameterError
+from ...networks.inner_layers import output_convolution
 from ...networks.layers import SamePool2d, trace
 from ..streaming.runner import Inputs, Runner
 from .layer import COMPONENTS, JOINED, LayerShape, probe_inputs
@@ -80,14 +81,52 @@ class LayerCut:
         # What keeps and explains the layer faster than the definition does.
         exact = runner.dtype == runner.input_dtype
         self.fast = fast if fast is not None and exact and shape.name in fast.layers else None
-        if self.linear:
-            weight, bias = runner.output_weights()
-            self.weight = torch.as_tensor(weight, dtype=runner.input_dtype, device=runner.device)
-            self.bias = torch.as_tensor(bias, dtype=runner.input_dtype, device=runner.device)
-        else:
+        # Which components the layer is, where it is some of them that the architecture computes faster.
+        self.columns: list[int] = []
+        if not self.linear:
             self._graph = trace(runner.module)
             self._modules = dict(self._graph.named_modules())
             self._ahead, self._behind, self._nodes = _parts(self._graph, [part.name for part in shape.layers])
+            if runner.fast.component_bands is not None and exact and COMPONENTS not in runner.layer_names:
+                self.columns = self._columns()
+
+    @cached_property
+    def weight(self) -> torch.Tensor:
+        """Weights (output, component) of the last layer."""
+        weight = self.runner.output_weights()[0]
+        return torch.as_tensor(weight, dtype=self.runner.input_dtype, device=self.runner.device)
+
+    @cached_property
+    def bias(self) -> torch.Tensor:
+        """Biases (output,) of the last layer."""
+        bias = self.runner.output_weights()[1]
+        return torch.as_tensor(bias, dtype=self.runner.input_dtype, device=self.runner.device)
+
+    @property
+    def of_components(self) -> bool:
+        """Whether the layer is the components, or some of them."""
+        return self.linear or bool(self.columns)
+
+    def _columns(self) -> list[int]:
+        """Return which components the layer is; nothing where it acts on the logits in another way."""
+        joins = {user for node in self._nodes for user in node.users}
+        join = next(iter(joins))
+        ends = output_convolution(self.runner.module)
+        plain = join.op == "call_function" and join.target in (torch.cat, torch.concat)
+        if ends is None or not plain or len(joins) > 1:
+            return []
+        if {str(user.target) for user in join.users} != {*ends.names}:
+            return []
+        with torch.no_grad():
+            _, kept = self._before(probe_inputs(self.runner, 1))
+        own = dict(zip(self._nodes, (part.channels for part in self.shape.layers)))
+        columns, start = {}, 0
+        for node in join.all_input_nodes:
+            others = kept.get(node)
+            number = own.get(node) or (others.shape[1] if isinstance(others, torch.Tensor) else 0)
+            columns[node] = range(start, start + number)
+            start += number
+        return [column for node in self._nodes for column in columns[node]]
 
     @cached_property
     def reach(self) -> int:
@@ -157,7 +196,7 @@ class LayerCut:
     @property
     def takes_large_tiles(self) -> bool:
         """Whether large tiles cost no speed: the network is computed a few rows at a time."""
-        banded = self.runner.fast.component_bands if self.linear else self.fast
+        banded = self.runner.fast.component_bands if self.of_components else self.fast
         return banded is not None and self.runner.takes_large_tiles
 
     @property

@@ -68,7 +68,7 @@ class Analysis:
 
         def work(inputs: Inputs) -> object:
             mapped = inputs.fine.new_empty((maps, *inputs.fine.shape[2:]))
-            if self.cut.linear:
+            if self.cut.of_components:
                 for _, found in self.cut.component_bands(inputs):
                     held = self.cut.weighted(found), found * found, found.clone()
                 return held, mapped
@@ -88,6 +88,7 @@ class Analysis:
         """
         seeding = self.seeding
         own = self.cut.weight[seeding.first : seeding.first + seeding.outputs]
+        own = own[:, self.cut.columns] if self.cut.columns else own
         wanted = own if seeding.wanted is None else own[seeding.wanted : seeding.wanted + 1]
         return wanted if seeding.reference is None else wanted - own[seeding.reference]
 
@@ -207,7 +208,7 @@ def tile_values(
     explained = patch.valid[tile.input.slices(patch.window)] & _inside(tile.input, region)
     explained = seeding.mask(tile.input, explained)
     rows, cols = tile.output.slices(tile.input)
-    if not cut.linear:
+    if not cut.of_components:
         mask = torch.from_numpy(explained).to(runner.device)
         values = cut.values(inputs, (lambda logits: seeding.seeds(logits, mask)) if gradient else None)
         slopes = None if values.gradient is None else _flat(values.gradient)
@@ -231,10 +232,9 @@ def tile_values(
             if len(slopes) > 1
             else torch.zeros(valid.shape, dtype=torch.long, device=logits.device)
         )
-        yield _values(
-            analysis, window, valid, logits, _flat(components), (own.start, cols.start), tile.input.cols, slopes,
-            chosen, 1.0,
-        )  # fmt: skip
+        cells = _flat(components[cut.columns] if cut.columns else components)
+        corner = own.start, cols.start
+        yield _values(analysis, window, valid, logits, cells, corner, tile.input.cols, slopes, chosen, 1.0)
 
 
 def _flat(maps: torch.Tensor) -> torch.Tensor:

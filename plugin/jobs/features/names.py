@@ -56,9 +56,7 @@ def _kind(card: ModelCard, parts: list[Component]) -> FeatureName:
             f"({pixels * card.pixel_size_m / 1000:.2g} km), nine of them side by side",
         )
     if first.scale == "skip":
-        return FeatureName(
-            names, f"{sensor} in detail", f"{sensor} in full detail, which skips these windows"
-        )
+        return FeatureName(names, f"{sensor} in detail", f"{sensor} in full detail, not seen in windows")
     if first.scale == "hidden":
         return FeatureName(names, "", f"units of the hidden layer before the logits ({sensor})")
     return FeatureName(names, sensor, f"{sensor}, {first.scale}" if first.scale else sensor)

@@ -34,12 +34,12 @@ def _how_many(report: FeatureReport) -> str:
         )
     if number == 0:
         return (
-            f"Layer {report.layer} hardly matters here: without any of the {what} the map stays as it is, so that "
+            f"Layer {report.layer} hardly matters here: without any of the {what} the map hardly changes, so that "
             "maps of this layer show little of what decides."
         )
     if number is None or number >= len(report.rows):
         return f"No part of the {what} suffices: without any of them the map changes."
-    return f"{number} of the {what} suffice: without the others the map stays as it is."
+    return f"{number} of the {what} suffice: without the others the map hardly changes."
 
 
 def _called(report: FeatureReport) -> str:

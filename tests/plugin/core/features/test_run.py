@@ -108,6 +108,7 @@ def test_the_full_cam_and_its_sums_are_those_of_autograd_on_the_whole_scene(laye
     ("layer", "target"),
     [
         ("relu2", TYPE), ("relu5", TYPE), ("relu6", Target(head="type")), ("scales.3", TYPE),
+        ("scales.0+upsample", Target(head="type")),
         ("relu6+relu2+upsample", TYPE), (COMPONENTS, TYPE), (COMPONENTS, Target(head="type")),
     ],
 )  # fmt: skip
@@ -116,6 +117,7 @@ def test_fast_paths_give_the_cam_and_the_sums_of_the_definition(layer, target):
     scene, runner = tiny_scene(rows=150, cols=130), Runner(tiny_card(radius=30), network, "cpu", "float64")
     analysis, sink, regions = analysis_of(runner, layer, target), ListSink(), squares(scene)
     assert (analysis.cut.fast is not None) == (layer.startswith("relu") and "+" not in layer)
+    assert bool(analysis.cut.columns) == layer.startswith("scales")
     sums = collect(analysis, scene, planned(analysis, scene, 70), regions, "full", sink, Silent())
     activation, gradient, logit, valid = by_definition(runner, scene, layer, target)
     product = activation * gradient
