@@ -14,7 +14,7 @@ FACTS = {
     "FAMILY_FOUND": "Family recognised",
     "FOUND": "What the file tells",
     "ASSUMED": "What the family's published code says",
-    "NEEDED": "What has to be told before a package can be made",
+    "NEEDED": "What has to be given before a package can be made",
 }
 
 

@@ -25,7 +25,7 @@ from ..networks.files import is_file, read_json, short_path
 
 if TYPE_CHECKING:
     from ..core.selftest.run import Check
-    from ..networks.families.proposal import Proposal, Told
+    from ..networks.families.proposal import Given, Proposal
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ImportModel:
 
         with host_tensors():
             progress.report(0.05, "Reading the file")
-            proposal = propose(self.input, self._told())
+            proposal = propose(self.input, self._given())
             for sentence in (*proposal.findings.found, *proposal.findings.assumed):
                 progress.message(sentence)
             if self.check_only:
@@ -98,9 +98,9 @@ class ImportModel:
             self._save(folder, card, module, proposal, checks, progress)
         return self._results(proposal, checks, str(folder), progress)
 
-    def _told(self) -> Told:
+    def _given(self) -> Given:
         """Return what the parameters say."""
-        from ..networks.families.proposal import Told
+        from ..networks.families.proposal import Given
         from ..networks.families.unet_proposal import check_by_hand
 
         fields: Mapping[str, Any] = {}
@@ -118,7 +118,7 @@ class ImportModel:
                     f"The card {named} gives '{made}', which the import measures or makes itself. Remove the field."
                 )
             fields = read_some(ModelCard, content, named)
-        return Told(
+        return Given(
             family=self.family,
             name=self.name.strip(),
             channels=self.channels,
@@ -208,7 +208,7 @@ class ImportModel:
         return results
 
 
-def propose(path: str, told: Told) -> Proposal:
+def propose(path: str, given: Given) -> Proposal:
     """Return what a file is found to be.
 
     Raises
@@ -222,22 +222,22 @@ def propose(path: str, told: Told) -> Proposal:
     from ..networks.families.unet_proposal import propose_unet
 
     if is_hdf5(path):
-        if told.family not in ("auto", "asip"):
+        if given.family not in ("auto", "asip"):
             raise ModelError(
-                f"FAMILY={told.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto."
+                f"FAMILY={given.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto."
             )
         file = read_keras(path)
-        return propose_asip(file.layers, file.config, told)
-    if told.family == "onnx" or (told.family == "auto" and Path(path).suffix.lower() == ".onnx"):
-        return _propose_onnx(path, told)
-    if told.family == "nersc" or (told.family == "auto" and Path(path).suffix.lower() == ".npz"):
-        return _propose_nersc(path, told)
-    if told.family == "asip":
+        return propose_asip(file.layers, file.config, given)
+    if given.family == "onnx" or (given.family == "auto" and Path(path).suffix.lower() == ".onnx"):
+        return _propose_onnx(path, given)
+    if given.family == "nersc" or (given.family == "auto" and Path(path).suffix.lower() == ".npz"):
+        return _propose_nersc(path, given)
+    if given.family == "asip":
         raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
-    return propose_unet(read_checkpoint(path), told)
+    return propose_unet(read_checkpoint(path), given)
 
 
-def _propose_onnx(path: str, told: Told) -> Proposal:
+def _propose_onnx(path: str, given: Given) -> Proposal:
     """Return what an ONNX file is found to be; it is turned twice where some of its channels are coarse."""
     from ..io.models.onnx.convert import read_onnx
     from ..networks.families.graph_proposal import inputs_of, propose_graph
@@ -245,14 +245,14 @@ def _propose_onnx(path: str, told: Told) -> Proposal:
 
     findings = Findings()
     network = read_onnx(path)
-    inputs = inputs_of(network.spec.fine + network.spec.coarse, "onnx", told, findings)
+    inputs = inputs_of(network.spec.fine + network.spec.coarse, "onnx", given, findings)
     if inputs.coarse and not network.spec.coarse:
         network = read_onnx(path, inputs.coarse, inputs.ratio)
     findings.found += network.notes
-    return propose_graph("onnx", network.spec, network.weights, inputs, told, findings)
+    return propose_graph("onnx", network.spec, network.weights, inputs, given, findings)
 
 
-def _propose_nersc(path: str, told: Told) -> Proposal:
+def _propose_nersc(path: str, given: Given) -> Proposal:
     """Return what the arrays of NERSC's ice-type network are found to be."""
     from ..networks.families.arrays import read_arrays
     from ..networks.families.graph_proposal import inputs_of, propose_graph
@@ -262,8 +262,8 @@ def _propose_nersc(path: str, told: Told) -> Proposal:
 
     findings = Findings()
     graph, weights = nersc_graph(read_arrays(path))
-    inputs = inputs_of(graph.fine + graph.coarse, "nersc", told, findings)
-    return propose_graph("nersc", graph, weights, inputs, told, findings, (NERSC_TYPES,))
+    inputs = inputs_of(graph.fine + graph.coarse, "nersc", given, findings)
+    return propose_graph("nersc", graph, weights, inputs, given, findings, (NERSC_TYPES,))
 
 
 def tested(proposal: Proposal, card: ModelCard, progress: Progress) -> tuple[Any, tuple[Check, ...]]:

@@ -288,6 +288,12 @@ class PointStudy(LayeredStudy):
         for word, says in _CHANGES.items():
             if word in parts and shown:
                 found.append(f"{says}: {_means(parts[word], shown)}.")
+        agreed = parts["point"].facts.get("recovered") if "point" in parts else None
+        if agreed is not None:
+            found.append(
+                "Functions that are recovered from the network that was trained here, whose own are known, correlate "
+                f"with these at {agreed:.2f}: scores of the network of others mean no more than that."
+            )
         return tuple(found)
 
     @property

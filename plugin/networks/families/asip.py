@@ -18,8 +18,8 @@ from ..card import Architecture, Head
 from ..files import listed, shown
 from .proposal import (
     Findings,
+    Given,
     Proposal,
-    Told,
     channels_of,
     family_named,
     head_of,
@@ -197,7 +197,7 @@ class _Stored:
         return cls(**facts)
 
 
-def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Proposal:
+def propose_asip(layers: Layers, config: Mapping[str, Any], given: Given) -> Proposal:
     """Return what Keras layers are found to be.
 
     Parameters
@@ -206,13 +206,13 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
         Arrays by layer.
     config : mapping
         The stored architecture; empty where the file has none.
-    told : Told
+    given : Given
         What a person says.
 
     Raises
     ------
     ModelError
-        If they are no ASIP network, or what is told contradicts them.
+        If they are no ASIP network, or what is given contradicts them.
     """
     form = recognise(layers)
     family = family_named("asip")
@@ -229,12 +229,12 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
             f"The batch norms of the file have an epsilon of {stored.epsilon:g}; those of ASIP networks have Keras' "
             f"{NORM_EPSILON:g}. Export the network as ONNX."
         )
-    size = pixel_size_of(told, family, findings)
-    ratio = told.ratio or stored.ratio or ratio_of(told, size) or 1
+    size = pixel_size_of(given, family, findings)
+    ratio = given.ratio or stored.ratio or ratio_of(given, size) or 1
     if not form.coarse:
         family = replace(family, channels=family.channels[:2])  # SAR alone
-    channels = channels_of(form.fine + form.coarse, told, family, ratio, findings)
-    by_hand = told.card.get("heads")
+    channels = channels_of(form.fine + form.coarse, given, family, ratio, findings)
+    by_hand = given.card.get("heads")
     kind = stored.activation
     if not by_hand and kind == "linear":
         head: tuple[Head, int] | None = (CONCENTRATION_SHARE, form.outputs)
@@ -252,13 +252,13 @@ def propose_asip(layers: Layers, config: Mapping[str, Any], told: Told) -> Propo
             f"The network has {form.fine} fine channels and then {form.coarse} coarse ones; {shown(wrong)} does not "
             "fit its place. Name them in this order."
         )
-    if not told.card.get("channels"):
+    if not given.card.get("channels"):
         findings.assumed.append(
             "The statistics of the ASIP data are not published. Where the network was trained with others than the "
             "challenge's its map is wrong: give CARD."
         )
     card = make_card(
-        told,
+        given,
         family,
         findings,
         architecture=Architecture(

@@ -1,7 +1,7 @@
 """From a network that is a graph already, as one of an ONNX file, to its card.
 
 Names and order of channels, statistics, classes and the pixel size are not in such a file: channels and pixel size are
-told by parameters, heads by a card.
+given by parameters, heads by a card.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..graph.geometry import geometry
 from ..graph.spec import GraphSpec
 from .proposal import (
     Findings,
+    Given,
     Proposal,
-    Told,
     channels_of,
     components_of,
     family_named,
@@ -40,7 +40,7 @@ class Inputs:
     Parameters
     ----------
     channels : tuple of Channel or None
-        In the network's order: the fine ones, then the coarse ones; None where they must be told.
+        In the network's order: the fine ones, then the coarse ones; None where they must be given.
     ratio : int
         Fine pixels along a coarse cell; 1 without coarse channels.
     """
@@ -54,7 +54,7 @@ class Inputs:
         return sum(channel.grid == "coarse" for channel in self.channels or ())
 
 
-def inputs_of(count: int, word: str, told: Told, findings: Findings) -> Inputs:
+def inputs_of(count: int, word: str, given: Given, findings: Findings) -> Inputs:
     """Return what a person says of the inputs of a network.
 
     Raises
@@ -63,8 +63,8 @@ def inputs_of(count: int, word: str, told: Told, findings: Findings) -> Inputs:
         If a coarse channel stands before a fine one, or their number is not the network's.
     """
     family = family_named(word)
-    size = pixel_size_of(told, family, findings)
-    channels = channels_of(count, told, family, ratio_of(told, size), findings)
+    size = pixel_size_of(given, family, findings)
+    channels = channels_of(count, given, family, ratio_of(given, size), findings)
     if channels is None:
         return Inputs(None, 1)
     grids = [channel.grid for channel in channels]
@@ -82,7 +82,7 @@ def propose_graph(
     graph: GraphSpec,
     weights: Mapping[str, np.ndarray],
     inputs: Inputs,
-    told: Told,
+    given: Given,
     findings: Findings,
     heads: Sequence[Head] = (),
 ) -> Proposal:
@@ -98,7 +98,7 @@ def propose_graph(
         By node and tensor.
     inputs : Inputs
         Its channels.
-    told : Told
+    given : Given
         What a person says.
     findings : Findings
         What is known so far; more is added.
@@ -108,7 +108,7 @@ def propose_graph(
     Raises
     ------
     ModelError
-        If what is told contradicts the graph.
+        If what is given contradicts the graph.
     """
     import torch
 
@@ -123,7 +123,7 @@ def propose_graph(
         f"A network of {len(graph.nodes)} layers with {graph.fine} fine and {graph.coarse} coarse channels, "
         f"{graph.channels} outputs and {count:,} parameters."
     )
-    made = _heads_of(graph, told, findings, heads)
+    made = _heads_of(graph, given, findings, heads)
     if findings.needed or inputs.channels is None:
         return Proposal(word, findings, None, {}, count)
     module = build(graph)
@@ -132,14 +132,14 @@ def propose_graph(
 
     def card_with(radius: int) -> ModelCard:
         return make_card(
-            told,
+            given,
             family,
             findings,
             architecture=Architecture("graph", {"graph": graph.to_json()}),
             channels=inputs.channels,
             heads=made,
             components=components_of(output.components, inputs.channels or ()) if output else (),
-            pixel_size_m=pixel_size_of(told, family, Findings()),
+            pixel_size_m=pixel_size_of(given, family, Findings()),
             receptive_field_radius=radius,
             alignment=shape.alignment,
         )
@@ -158,7 +158,7 @@ def propose_graph(
 
 
 def _heads_of(
-    graph: GraphSpec, told: Told, findings: Findings, published: Sequence[Head]
+    graph: GraphSpec, given: Given, findings: Findings, published: Sequence[Head]
 ) -> tuple[Head, ...]:
     """Return the heads by hand, or those published.
 
@@ -167,7 +167,7 @@ def _heads_of(
     ModelError
         If they have another number of outputs than the graph.
     """
-    made = tuple(told.card.get("heads", published))
+    made = tuple(given.card.get("heads", published))
     outputs = sum(head.outputs for head in made)
     if not made:
         findings.needed.append(

@@ -23,7 +23,7 @@ _ID = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True)
-class Told:
+class Given:
     """What a person says of a network; what is empty or 0 follows from the file and its family.
 
     Parameters
@@ -69,7 +69,7 @@ class Findings:
     assumed : list of str
         What the family's published code says, and the file does not contradict.
     needed : list of str
-        What has to be told before a package can be made.
+        What has to be given before a package can be made.
     """
 
     found: list[str] = field(default_factory=list)
@@ -121,28 +121,28 @@ def identifier(name: str) -> str:
     return made if len(made) >= 3 else f"{made}-model"
 
 
-def choices_of(told: Told, family: Family, transposed: bool, findings: Findings) -> Choices | None:
-    """Return how a U-Net joins, pads and upsamples; None where the order must be told."""
+def choices_of(given: Given, family: Family, transposed: bool, findings: Findings) -> Choices | None:
+    """Return how a U-Net joins, pads and upsamples; None where the order must be given."""
     known = family.choices
-    order = told.order if told.order not in ("", "auto") else (known.order if known else "")
-    padding = told.padding if told.padding not in ("", "auto") else (known.padding if known else "zeros")
-    upsampling = told.upsampling if told.upsampling not in ("", "auto") else "aligned"
+    order = given.order if given.order not in ("", "auto") else (known.order if known else "")
+    padding = given.padding if given.padding not in ("", "auto") else (known.padding if known else "zeros")
+    upsampling = given.upsampling if given.upsampling not in ("", "auto") else "aligned"
     if not order:
         findings.needed.append(
             "ORDER: which half of a concatenation comes first (upsampled_first or skip_first); tensors do not tell."
         )
         return None
-    settings = {"ORDER": told.order, "PADDING": told.padding, "UPSAMPLING": told.upsampling}
+    settings = {"ORDER": given.order, "PADDING": given.padding, "UPSAMPLING": given.upsampling}
     chosen = [f"{name}={word}" for name, word in settings.items() if word not in ("", "auto")]
     if chosen:
         findings.found.append(f"By parameters: {', '.join(chosen)}.")
-    if told.order in ("", "auto"):
+    if given.order in ("", "auto"):
         findings.assumed.append(
             f"Concatenations are {order.replace('_', ' ')}, as in the family's code (ORDER)."
         )
-    if told.padding in ("", "auto"):
+    if given.padding in ("", "auto"):
         findings.assumed.append(f"Borders are padded by {padding} (PADDING).")
-    if told.upsampling in ("", "auto") and not transposed:
+    if given.upsampling in ("", "auto") and not transposed:
         findings.assumed.append(
             "Bilinear upsampling goes from corner to corner of the image, as in the family's code (UPSAMPLING=aligned)."
         )
@@ -150,21 +150,21 @@ def choices_of(told: Told, family: Family, transposed: bool, findings: Findings)
 
 
 def channels_of(
-    count: int, told: Told, family: Family, ratio: int, findings: Findings
+    count: int, given: Given, family: Family, ratio: int, findings: Findings
 ) -> tuple[Channel, ...] | None:
-    """Return the channels in the network's order; None where they must be told.
+    """Return the channels in the network's order; None where they must be given.
 
     Raises
     ------
     ModelError
-        If those told are not as many as the network's inputs, or unknown.
+        If those given are not as many as the network's inputs, or unknown.
     """
-    by_hand = told.card.get("channels")
+    by_hand = given.card.get("channels")
     if by_hand is not None:
         if len(by_hand) != count:
             raise ModelError(f"CARD lists {len(by_hand)} channels, but the network has {count} inputs.")
         return tuple(by_hand)
-    names = tuple(name.strip() for name in told.channels.split(",") if name.strip())
+    names = tuple(name.strip() for name in given.channels.split(",") if name.strip())
     if not names:
         if len(family.channels) != count:
             findings.needed.append(
@@ -197,9 +197,9 @@ def channels_of(
     return tuple(channel for _, channel in made if channel is not None)
 
 
-def pixel_size_of(told: Told, family: Family, findings: Findings) -> float:
-    """Return the pixel size in metres; 0 where it must be told."""
-    size = float(told.card.get("pixel_size_m", 0.0)) or told.pixel_size_m
+def pixel_size_of(given: Given, family: Family, findings: Findings) -> float:
+    """Return the pixel size in metres; 0 where it must be given."""
+    size = float(given.card.get("pixel_size_m", 0.0)) or given.pixel_size_m
     if size:
         return size
     if family.pixel_size_m:
@@ -211,10 +211,10 @@ def pixel_size_of(told: Told, family: Family, findings: Findings) -> float:
     return 0.0
 
 
-def ratio_of(told: Told, size: float) -> int:
+def ratio_of(given: Given, size: float) -> int:
     """Return the fine pixels along a coarse cell; 0 where cells are no whole number of pixels."""
-    if told.ratio:
-        return told.ratio
+    if given.ratio:
+        return given.ratio
     ratio = CELL_M / size if size else 1.0
     return round(ratio) if ratio >= 1 and abs(ratio - round(ratio)) < 1e-6 else 0
 
@@ -222,7 +222,7 @@ def ratio_of(told: Told, size: float) -> int:
 def head_of(
     name: str, outputs: int, family: Family, by_hand: Head | None, findings: Findings
 ) -> tuple[Head, int] | None:
-    """Return a head, and how many outputs of the file it keeps; None where it must be told.
+    """Return a head, and how many outputs of the file it keeps; None where it must be given.
 
     Raises
     ------

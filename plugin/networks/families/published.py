@@ -121,7 +121,7 @@ class Family:
     heads : mapping of str to tuple of Head
         By the name of a head in the file, what it may be; the one with its number of outputs is taken.
     choices : Choices, optional
-        How its code joins, pads and upsamples; None where this must be told.
+        How its code joins, pads and upsamples; None where this must be given.
     pixel_size_m : float
         Of its training data; 0 where it is not published.
     masked : bool

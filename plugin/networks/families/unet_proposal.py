@@ -13,8 +13,8 @@ from .checkpoint import StateDict
 from .proposal import (
     NOT_STATED,
     Findings,
+    Given,
     Proposal,
-    Told,
     channels_of,
     choices_of,
     components_of,
@@ -31,30 +31,30 @@ from .unet_graph import Inputs, Kept, receptive_field_radius, unet
 _MADE_HERE = ("architecture", "components", "weights", "receptive_field_radius", "alignment")
 
 
-def propose_unet(state: StateDict, told: Told) -> Proposal:
+def propose_unet(state: StateDict, given: Given) -> Proposal:
     """Return what the tensors of a U-Net are found to be.
 
     Parameters
     ----------
     state : StateDict
         The weights of a file.
-    told : Told
+    given : Given
         What a person says.
 
     Raises
     ------
     ModelError
-        If they are no U-Net of this family, or what is told contradicts them.
+        If they are no U-Net of this family, or what is given contradicts them.
     """
     form = recognise(state.tensors)
-    word = told.family if told.family != "auto" else family_of(form)
+    word = given.family if given.family != "auto" else family_of(form)
     family = family_named(word)
     findings = Findings([*state.found, *form.described()])
-    choices = choices_of(told, family, form.transposed, findings)
-    size = pixel_size_of(told, family, findings)
-    ratio = ratio_of(told, size)
-    channels = channels_of(form.channels, told, family, ratio, findings)
-    heads = _heads(form, family, told, findings)
+    choices = choices_of(given, family, form.transposed, findings)
+    size = pixel_size_of(given, family, findings)
+    ratio = ratio_of(given, size)
+    channels = channels_of(form.channels, given, family, ratio, findings)
+    heads = _heads(form, family, given, findings)
     parameters = sum(tensor.numel() for tensor in state.tensors.values())
     if choices is None or channels is None or heads is None or not size:
         return Proposal(word, findings, None, {}, parameters)
@@ -73,7 +73,7 @@ def propose_unet(state: StateDict, told: Told) -> Proposal:
         )
         radius = WHOLE_IMAGE
     card = make_card(
-        told,
+        given,
         family,
         findings,
         architecture=Architecture("graph", {"graph": graph.to_json()}),
@@ -96,10 +96,10 @@ def family_of(form: UNetForm) -> str:
 
 
 def _heads(
-    form: UNetForm, family: Family, told: Told, findings: Findings
+    form: UNetForm, family: Family, given: Given, findings: Findings
 ) -> dict[str, tuple[Head, Kept]] | None:
-    """Return the card's heads by their name in the file; None where something must be told."""
-    by_hand = told.card.get("heads")
+    """Return the card's heads by their name in the file; None where something must be given."""
+    by_hand = given.card.get("heads")
     names = list(form.heads)
     if by_hand is not None and len(by_hand) != len(names):
         findings.needed.append(f"CARD: {len(names)} heads, for {listed(names)} in this order.")
@@ -119,7 +119,7 @@ def _heads(
     return made if len(made) == len(names) else None
 
 
-def make_card(told: Told, family: Family, findings: Findings, **measured: Any) -> ModelCard:
+def make_card(given: Given, family: Family, findings: Findings, **measured: Any) -> ModelCard:
     """Return the card of a network: what was measured, what a person says, and what is published.
 
     Raises
@@ -128,10 +128,10 @@ def make_card(told: Told, family: Family, findings: Findings, **measured: Any) -
         If a field by hand cannot be used.
     """
     by_hand: Mapping[str, Any] = {
-        name: value for name, value in told.card.items() if name not in ("channels", "heads", "pixel_size_m")
+        name: value for name, value in given.card.items() if name not in ("channels", "heads", "pixel_size_m")
     }
-    title = str(by_hand.get("title") or told.name or family.title)
-    licence = told.licence or str(by_hand.get("licence", ""))
+    title = str(by_hand.get("title") or given.name or family.title)
+    licence = given.licence or str(by_hand.get("licence", ""))
     if not licence:
         findings.assumed.append("The licence of the weights is not stated (LICENCE).")
     fields: dict[str, Any] = {
@@ -140,7 +140,7 @@ def make_card(told: Told, family: Family, findings: Findings, **measured: Any) -
         "limits": family.limits,
         "training": Training(),
         **by_hand,
-        "id": by_hand.get("id") or identifier(told.name or title),
+        "id": by_hand.get("id") or identifier(given.name or title),
         "title": title,
         "licence": licence or NOT_STATED,
     }

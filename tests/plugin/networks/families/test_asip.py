@@ -8,7 +8,7 @@ import torch
 from floelens.plugin.ground.errors import FloeLensError, ModelError
 from floelens.plugin.io.models.keras import is_hdf5, read_keras
 from floelens.plugin.networks.families.asip import propose_asip, recognise
-from floelens.plugin.networks.families.proposal import Told
+from floelens.plugin.networks.families.proposal import Given
 from floelens.plugin.networks.measure import parameter_counts
 from floelens.plugin.networks.package import build
 from floelens.plugin.networks.weights import fill
@@ -26,8 +26,8 @@ VARIANTS = {  # skip, scale, parameters, whether branches are linear
 }
 
 
-def imported(file, told: Told):
-    proposal = propose_asip(file.layers, file.config, told)
+def imported(file, given: Given):
+    proposal = propose_asip(file.layers, file.config, given)
     card = proposal.complete()
     module = build(card)
     fill(module, proposal.weights, card)
@@ -40,7 +40,7 @@ def test_a_keras_file_runs_as_the_published_layers_do(tmp_path, variant):
     layers = asip_layers(skip, scale, 14)
     path = write_keras(tmp_path / "model.h5", layers, config_of(cell=5), top="model_weights")
     assert is_hdf5(path)
-    proposal, card, module = imported(read_keras(path), Told())
+    proposal, card, module = imported(read_keras(path), Given())
     assert card.architecture.arguments["variant"] == variant
     assert card.ratio == 5  # of the stored architecture
     assert proposal.file_parameters == parameter_counts(module)[0] == parameters
@@ -55,7 +55,7 @@ def test_a_keras_file_runs_as_the_published_layers_do(tmp_path, variant):
 def test_weights_of_sar_alone_without_an_architecture_stand_at_the_root(tmp_path):
     layers = asip_layers(14, 14, 0)
     proposal, card, module = imported(
-        read_keras(write_keras(tmp_path / "w.h5", layers)), Told(name="SAR alone")
+        read_keras(write_keras(tmp_path / "w.h5", layers)), Given(name="SAR alone")
     )
     assert (card.id, len(card.coarse_channels), card.alignment) == ("sar-alone", 0, 1)
     fine = np.random.default_rng(3).normal(size=(19, 20, 2))
@@ -71,7 +71,7 @@ def test_layers_count_from_any_number_and_a_linear_output_is_no_sigmoid(tmp_path
     names = {f"conv2d_{n}" if n else "conv2d": f"conv2d_{n + 7}" for n in range(11)}
     layers = {names.get(name, name): arrays for name, arrays in asip_layers(12, 24, 14).items()}
     path = write_keras(tmp_path / "m.h5", layers, config_of("linear"), top="model_weights")
-    _, card, module = imported(read_keras(path), Told())
+    _, card, module = imported(read_keras(path), Given())
     assert card.heads[0].kind == "linear"
     kernel = layers["conv2d_17"]["kernel:0"][0, 0, :, 0]
     np.testing.assert_allclose(module.output.weight[0, :, 0, 0].numpy(), kernel, rtol=1e-6)
@@ -128,7 +128,7 @@ def test_another_epsilon_and_a_cut_file_are_refused(tmp_path):
     path = write_keras(tmp_path / "m.h5", layers, config_of(epsilon=1e-5), top="model_weights")
     with pytest.raises(ModelError, match="epsilon of 1e-05"):
         file = read_keras(path)
-        propose_asip(file.layers, file.config, Told())
+        propose_asip(file.layers, file.config, Given())
     cut = tmp_path / "cut.h5"
     cut.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(FloeLensError):
@@ -141,4 +141,4 @@ def test_another_epsilon_and_a_cut_file_are_refused(tmp_path):
 def test_an_architecture_that_cannot_be_read_counts_as_none(tmp_path, config):
     path = write_keras(tmp_path / "m.h5", asip_layers(12, 24, 14), config)
     file = read_keras(path)
-    assert propose_asip(file.layers, file.config, Told()).card.ratio == 50
+    assert propose_asip(file.layers, file.config, Given()).card.ratio == 50

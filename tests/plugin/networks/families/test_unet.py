@@ -6,7 +6,7 @@ import pytest
 import torch
 from floelens.plugin.ground.errors import ModelError
 from floelens.plugin.networks.families.checkpoint import StateDict
-from floelens.plugin.networks.families.proposal import Told
+from floelens.plugin.networks.families.proposal import Given
 from floelens.plugin.networks.families.unet import recognise
 from floelens.plugin.networks.families.unet_proposal import propose_unet
 from floelens.plugin.networks.package import build
@@ -21,9 +21,9 @@ def state_of(network) -> StateDict:
     return StateDict({n: t.clone() for n, t in network.state_dict().items() if not n.endswith("tracked")})
 
 
-def imported(network, told: Told):
+def imported(network, given: Given):
     """Return the card and the network that a state dict becomes, in float64."""
-    proposal = propose_unet(state_of(network), told)
+    proposal = propose_unet(state_of(network), given)
     card = proposal.complete()
     module = build(card)
     fill(module, proposal.weights, card)
@@ -49,7 +49,7 @@ def inputs_of(card, rows: int = ROWS, cols: int = COLS):
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_the_starter_kits_network_runs_as_its_own_code_does(padding):
     network = drawn(StarterKit(padding=padding)).double()
-    card, module = imported(network, Told(padding=padding))
+    card, module = imported(network, Given(padding=padding))
     fine, coarse, own = inputs_of(card)
     expected = network(own)
     # The last output of each head stands for masked pixels and is left out.
@@ -68,10 +68,10 @@ def test_the_starter_kits_network_runs_as_its_own_code_does(padding):
 
 def test_separate_ways_up_and_a_linear_concentration_in_percent(tmp_path):
     network = drawn(StarterKit(channels=4, linear=True, apart=True)).double()
-    told = Told(channels="hh,hv,incidence_angle,distance_map", pixel_size_m=800.0)
-    proposal = propose_unet(state_of(network), told)
+    given = Given(channels="hh,hv,incidence_angle,distance_map", pixel_size_m=800.0)
+    proposal = propose_unet(state_of(network), given)
     assert proposal.family == "mmseaice"
-    card, module = imported(network, told)
+    card, module = imported(network, given)
     fine, coarse, own = inputs_of(card)
     expected = network(own)
     parts = [10 * expected["sic"], expected["sod"][:, :-1], expected["floe"][:, :-1]]
@@ -87,7 +87,7 @@ def test_separate_ways_up_and_a_linear_concentration_in_percent(tmp_path):
 )
 def test_a_network_in_steps_takes_the_skip_first(transposed, norm, outputs):
     network = drawn(Steps(transposed=transposed, norm=norm, outputs=outputs)).double()
-    card, module = imported(network, Told(pixel_size_m=40.0))
+    card, module = imported(network, Given(pixel_size_m=40.0))
     fine, _, own = inputs_of(card)
     assert gap(module(fine, None), network(own)) < 1e-6
     assert card.heads[0].kind == ("sigmoid" if outputs == 1 else "softmax")
@@ -101,22 +101,22 @@ def test_a_network_in_steps_takes_the_skip_first(transposed, norm, outputs):
 def test_channels_in_another_order_reach_the_weights_that_are_theirs():
     network = drawn(Steps(channels=4)).double()
     # Radiometry between fine channels: the card lists the fine ones first.
-    told = Told(channels="hh,btemp_18_7h,hv,btemp_36_5v", ratio=5, pixel_size_m=400.0, order="skip_first")
-    card, module = imported(network, told)
+    given = Given(channels="hh,btemp_18_7h,hv,btemp_36_5v", ratio=5, pixel_size_m=400.0, order="skip_first")
+    card, module = imported(network, given)
     assert [channel.name for channel in card.channels] == ["hh", "hv", "btemp_18_7h", "btemp_36_5v"]
     fine, coarse, own = inputs_of(card)
     assert gap(module(fine, coarse), network(own[:, [0, 2, 1, 3]])) < 1e-6
 
 
-def test_the_other_order_gives_another_map_so_that_it_must_be_told():
+def test_the_other_order_gives_another_map_so_that_it_must_be_given():
     network = drawn(Steps(channels=4)).double()
-    told = {"channels": "hh,hv,incidence_angle,distance_map", "pixel_size_m": 40.0}
-    proposal = propose_unet(state_of(network), Told(**told))
+    given = {"channels": "hh,hv,incidence_angle,distance_map", "pixel_size_m": 40.0}
+    proposal = propose_unet(state_of(network), Given(**given))
     assert proposal.card is None
     assert any("ORDER" in sentence for sentence in proposal.findings.needed)
     with pytest.raises(ModelError, match="ORDER"):
         proposal.complete()
-    card, module = imported(network, Told(**told, order="upsampled_first"))
+    card, module = imported(network, Given(**given, order="upsampled_first"))
     fine, _, own = inputs_of(card)
     assert gap(module(fine, None), network(own)) > 1e-3
 
@@ -124,8 +124,8 @@ def test_the_other_order_gives_another_map_so_that_it_must_be_told():
 @pytest.mark.parametrize("transposed", [True, False])
 def test_the_stated_receptive_field_is_no_smaller_than_the_one_that_gradients_show(transposed):
     network = drawn(Steps(transposed=transposed, filters=(2, 2, 2, 2))).double()
-    told = Told(pixel_size_m=40.0, upsampling="bilinear")
-    card, module = imported(network, told)
+    given = Given(pixel_size_m=40.0, upsampling="bilinear")
+    card, module = imported(network, given)
     from floelens.plugin.networks.positive_copy import positive_copy
 
     module = positive_copy(module)
