@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from ...ground.heap import give_back_free_memory
 from ...ground.protocols import Patch, Progress, Source
 from ...ground.window import Window
 from ..streaming.engine import check_cancelled
@@ -159,7 +160,6 @@ class Decomposition:
 
         if self.labelled and not self.whole > self.constant_accuracy:
             return None  # there is no skill to keep
-
         none = self.without(fill)
         if none is not None and keeps(none):
             return none
@@ -273,8 +273,7 @@ def decompose(
     cut = analysis.cut
     size = LINEAR_WINDOWS if cut.linear else AFFINE_WINDOWS if cut.affine else WINDOWS
     tiles = list(windows_over(plan, *size))
-    total = squares = 0.0
-    pixels = labelled = used = 0
+    total, squares, pixels, labelled, used = 0.0, 0.0, 0, 0, 0
     for done, tile in enumerate(tiles):
         check_cancelled(progress)
         patch = _read(source, plan, tile)
@@ -294,6 +293,7 @@ def decompose(
         total, squares = total + float(logit.sum()), squares + float((logit**2).sum())
         pixels, labelled, used = pixels + len(logit), labelled + int((known >= 0).sum()), used + 1
         progress.report((done + 1) / len(tiles), "Leaving features out")
+        give_back_free_memory()
     if not pixels:
         return None
     variance = squares - total**2 / pixels

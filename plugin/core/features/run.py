@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from ...ground.heap import give_back_free_memory
 from ...ground.protocols import Patch, Progress, Sink, Source
 from ...ground.vocabulary.cams import FULL, GRADCAM_PLUS_PLUS
 from ...ground.window import Window
@@ -59,10 +60,14 @@ def _passed(
 
     fallback = OutOfMemoryFallback(analysis.runner, plan, progress, analysis.on)
     probe = Probe(lambda tile, patch: fallback.whole(tile, partial(done, patch)))
+    first = True
     for tile, patch, last in tiles_with_patches(source, plan, progress, text, probe):
         if not patch.valid[tile.output.slices(patch.window)].any():
             yield tile, [], None, last
             continue
+        if first:  # what the tiles before left lying in the heap grows to as much as MEMORY
+            give_back_free_memory()
+        first = last
         pieces = list(fallback.pieces(tile, partial(done, patch)))
         for number, (piece, (sums, maps)) in enumerate(pieces):
             yield piece, sums, maps, last and number == len(pieces) - 1
@@ -343,8 +348,9 @@ def feature_maps(
         picked = torch.stack([activation[:, at], contribution[:, at]], 2).flatten(1)
         return None, values.image(torch.cat([picked.cpu(), found.cpu()[:, None]], 1))
 
-    with nullcontext() if sinks[0] is None else writing_behind(sinks[0]) as first:  # noqa: SIM117
-        with nullcontext() if sinks[1] is None else writing_behind(sinks[1]) as second:
+    # No strip waits: those of many maps are large.
+    with nullcontext() if sinks[0] is None else writing_behind(sinks[0], waiting=False) as first:  # noqa: SIM117
+        with nullcontext() if sinks[1] is None else writing_behind(sinks[1], waiting=False) as second:
             dtype, bands = analysis.runner.array_dtype, 2 * len(chosen)
             outputs = _Strips(first, plan, dtype), _Strips(second, plan, dtype)
             for tile, _, maps, last in _passed(analysis, source, plan, progress, "Mapping features", work):

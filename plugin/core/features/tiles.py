@@ -54,8 +54,10 @@ class Analysis:
         """Return the same for the network on another device."""
         return self if runner is self.runner else Analysis.of(runner, self.shape, self.seeding)
 
-    def plan(self, source: Source, region: Window, memory_mib: float, maps: int = 1) -> Plan:
-        """Choose tiles for a pass that writes so many maps.
+    def plan(
+        self, source: Source, region: Window, memory_mib: float, maps: int = 1, held: float = 0.0
+    ) -> Plan:
+        """Choose tiles for a pass that writes so many maps; `held`: bytes that what writes them holds.
 
         Raises
         ------
@@ -76,7 +78,7 @@ class Analysis:
             return values, values.contribution, values.activation.clone(), mapped
 
         large = self.cut.takes_large_tiles
-        return plan_work(wider, source, region, memory_mib, work, per_strip_pixel=maps, large=large)
+        return plan_work(wider, source, region, memory_mib, work, maps, large=large, held=held)
 
     def slopes(self) -> torch.Tensor:
         """Return the gradient of a linear layer's features for each class that may be the target's.

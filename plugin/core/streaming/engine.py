@@ -121,6 +121,7 @@ def plan_work(
     per_cell: float = 0,
     large: bool = False,
     ahead: int = 0,
+    held: float = 0,
 ) -> Plan:
     """Choose tiles for any work on a tile's inputs, by measuring what it takes on a small window.
 
@@ -138,6 +139,8 @@ def plan_work(
         Whether large tiles cost the work no speed.
     ahead : int
         How many more tiles the work is done on at the same time.
+    held : float
+        Bytes held throughout, such as the buffers of what is written.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def plan_work(
     def bands_at_once(rows: int) -> int:
         return min(max(worker_count(), tiles), tiles * runner.fast.bands_at_once(rows))
 
-    cost = Cost(tile, strip, 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
+    cost = Cost(tile, strip, held + 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 

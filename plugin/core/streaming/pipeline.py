@@ -65,13 +65,14 @@ def read_ahead(source: Source, windows: Iterable[Window]) -> Generator[Patch, No
 
 
 @contextmanager
-def writing_behind(sink: Sink) -> Iterator[Sink]:
+def writing_behind(sink: Sink, waiting: bool = True) -> Iterator[Sink]:
     """Give a sink that writes to `sink` in a thread while the next strip is computed.
 
-    At most one strip waits. What `sink` raises is raised at the next write or at the end. When the block
-    is left by an error, strips that wait are dropped.
+    At most one strip waits while another is written; without `waiting` none does, which holds a strip less. What
+    `sink` raises is raised at the next write or at the end. When the block is left by an error, strips that wait are
+    dropped.
     """
-    behind = _WriteBehind(sink)
+    behind = _WriteBehind(sink, waiting)
     try:
         yield behind
     except BaseException:
@@ -81,8 +82,8 @@ def writing_behind(sink: Sink) -> Iterator[Sink]:
 
 
 class _WriteBehind:
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self, sink: Sink, waiting: bool = True) -> None:
+        self._sink, self._may_wait = sink, waiting
         self._waiting: queue.Queue = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._discard = False
@@ -96,11 +97,15 @@ class _WriteBehind:
                     self._sink.write(values)
                 except BaseException as error:  # it is raised in the thread that computes
                     self._error = error
+            del values  # not held until the next one comes
+            self._waiting.task_done()
 
     def write(self, values: np.ndarray) -> None:
         """Take the next strip."""
         if self._error is not None:
             raise self._error
+        if not self._may_wait:
+            self._waiting.join()
         self._waiting.put(values)
 
     def close(self, discard: bool = False) -> None:

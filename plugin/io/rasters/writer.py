@@ -221,6 +221,11 @@ class RasterWriter:
             if self._filled == self._block or self._written + self._filled == self.grid.rows:
                 self._flush()
 
+    @property
+    def held(self) -> int:
+        """Bytes that it holds while it is written."""
+        return self._buffer.nbytes
+
     def _open_dataset(self) -> Any:
         if self._dataset is None:
             raise RuntimeError(f"{self.path} is closed")
@@ -236,6 +241,8 @@ class RasterWriter:
             self._open_dataset().FlushCache()
         self._written += self._filled
         self._filled = 0
+        if self._written == self.grid.rows:
+            self._buffer = self._buffer[:, :0].copy()  # others may be written meanwhile
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Add tags to those of the file; until `finish`, from any thread."""

@@ -20,6 +20,7 @@ from ...core.features.scale import CommonScale, ScaleKey, merged_scales
 from ...core.features.tiles import Analysis
 from ...core.target.target import Seeding
 from ...ground.errors import NumericalError
+from ...ground.heap import give_back_free_memory
 from ...ground.protocols import Part, Progress
 from ...ground.vocabulary.cams import FULL, LINEAR, TILES
 from ...ground.window import Window
@@ -181,10 +182,17 @@ class Run:
         picture: Picture | None = None,
     ) -> SceneFeatures:
         job = self.job
-        return read_scene(
+        found = read_scene(
             self.analysis, scene, inputs, labels, self._sampling(), job.cam, job.compute.memory_mib, self.names,
             progress, stack, spool, picture, self._components and job.reported,
         )  # fmt: skip
+        self._release()
+        return found
+
+    def _release(self) -> None:
+        """Give back what a pass over a scene has kept: the next one is planned as if all of MEMORY were free."""
+        self.analysis.runner.fast.release()
+        give_back_free_memory()
 
     def _write_scale(self, outputs: Outputs, fitted: CommonScale) -> None:
         """Write the scale of these scenes, together with a given one."""
@@ -229,18 +237,19 @@ class Run:
         grid = scene.grid.subset(region)
         unit = "logit" if job.cam == FULL else "1"
         maps = decomposed = None
+        held = 0
         if job.component_maps:
             names = [self.names[number] for number in chosen]
-            maps = PercentileSink(
-                outputs.raster(job.component_maps, grid, feature_bands(names, "logit"), tags=tags)
-            )
+            raster = outputs.raster(job.component_maps, grid, feature_bands(names, "logit"), tags=tags)
+            maps, held = PercentileSink(raster), held + raster.held
         if job.decomposed:
             kept_tags = {**tags, "FLOELENS_KEEP": f"{job.keep:g} %", "FLOELENS_KEPT": str(int(kept.sum()))}
-            decomposed = ScalingSink(
-                outputs.raster(job.decomposed, grid, scaled.bands(unit), tags=kept_tags), scaled, region
-            )
-        plan = self.analysis.plan(scene, region, job.compute.memory_mib, 1 + 2 * len(chosen))
+            raster = outputs.raster(job.decomposed, grid, scaled.bands(unit), tags=kept_tags)
+            decomposed, held = ScalingSink(raster, scaled, region), held + raster.held
+        self._release()
+        plan = self.analysis.plan(scene, region, job.compute.memory_mib, 1 + 2 * len(chosen), held)
         feature_maps(self.analysis, scene, plan, chosen, kept, (maps, decomposed), progress, own.weighted)
+        self._release()
         if maps is not None and job.component_maps:
             style = contribution_style(
                 self.names[chosen[0]], shown, maps.limit(1), band=2, start_time=scene.start_time
