@@ -49,7 +49,7 @@ def distributions(ranking: RankedMethods) -> Figure:
     for value, line in ((measure.uninformative, ":"), (measure.ideal, "-")):
         if value is not None:
             axes.axvline(value, color="black", linewidth=0.7, linestyle=line)
-    axes.set_yticks(range(len(rows)), [label_text(f"{row.place}. {row.method}") for row in rows])
+    axes.set_yticks(range(len(rows)), [label_text(row.method) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(label_text(measure.title), fontsize=8)
