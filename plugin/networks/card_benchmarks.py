@@ -119,7 +119,7 @@ class BenchmarkResult:
 
     def verdict(self, word: str) -> str:
         """Return what its condition says of a method, in a sentence."""
-        where = f"On {self.condition.replace('_', ' ')} {word}"
+        where = f"On {self.condition.replace('_', ' ')}, {word}"
         found, best = self.method(word), self.method(self.recommended)
         advice = f"{best.method} is recommended, {_number(best.mean)}" if best else "no method is recommended"
         if found is None:
@@ -143,8 +143,8 @@ def benchmark_sentence(results: Iterable[BenchmarkResult], method: str) -> str:
         key = (result.benchmark, result.network, result.measure, result.better)
         together.setdefault(key, []).append(result)
     return " ".join(
-        f"The {benchmark} benchmark judged methods on {network} by the mean {measure} ({better} is better; 95 % intervals "
-        "in brackets) against controls: noise, edge filters and broken maps. "
+        f"The {benchmark} benchmark judged methods on {network} by the mean {measure} ({better} is better; 95 % "
+        "intervals in brackets) against controls: noise, edge filters and broken maps. "
         + " ".join(result.verdict(method) for result in own)
         for (benchmark, network, measure, better), own in together.items()
     )

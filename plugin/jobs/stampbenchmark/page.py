@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
-CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
+CLASSIFIERS = "small convolutional classifiers"
 ON_SENSOR = MeasureFacts(
     "on_sensor", "relevance on the stamp's sensor", "higher", None, 1.0,
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
@@ -107,7 +107,7 @@ def stamp_page(
         facts=_facts(found),
         other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
         other_scores=(*_on_sensor(found), *_agreements(found, seed)),
-        notes=(*_notes(found), *warnings),
+        notes=(*warnings, *_notes(found)),
         settings=settings,
         provenance=provenance,
     )
@@ -187,7 +187,7 @@ def _scene_examples(found: Found) -> list[Example]:
         examples.append(
             Example(
                 f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
-                truth[shown].astype(float),
+                np.copysign(truth[shown].astype(float), change),
                 {each.method: each.relevance[at][channel][shown] for each in own},
                 f"At the place where the summed logits change most: they {'fall' if change < 0 else 'rise'} by "
                 f"{abs(change):.3g}, so that relevance should {'fall' if change < 0 else 'rise'} on the stamp.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ...ground.vocabulary.benchmarks import CONTROLS, FEWEST_SAMPLES, UNINFORMATIVE
@@ -22,7 +23,7 @@ def summary(page: RankingPage) -> list[str]:
 def recommendation(page: RankingPage) -> str:
     """Return which method is recommended for which kind of network, or that none can be."""
     kinds: dict[str, list[tuple[Condition, RankedMethods]]] = {}
-    for condition, ranking in page.decisive():
+    for condition, ranking in page.leading():
         kinds.setdefault(page.network(condition), []).append((condition, ranking))
     if len(kinds) == 1:
         return _of_one_kind(*next(iter(kinds.items())))
@@ -30,8 +31,13 @@ def recommendation(page: RankingPage) -> str:
         kind: word for kind, own in kinds.items() if (word := throughout([ranking for _, ranking in own]))
     }
     if not named:
-        if any(ranking.recommended for _, ranking in page.decisive()):
-            return "No method is recommended throughout any kind of network: see the ranking of each."
+        some = [f"{_often(own)} for {kind}" for kind, own in kinds.items() if _often(own)]
+        if some:
+            return _short(
+                f"No method is recommended throughout: {listed(some)}.",
+                *(f"No method is recommended throughout: {text}; see the ranking of each." for text in some),
+                "No method is recommended throughout: see the ranking of each.",
+            )
         return _short(
             f"No method can be recommended for {listed(list(kinds))}.", "No method can be recommended."
         )
@@ -52,15 +58,23 @@ def _of_one_kind(kind: str, own: list[tuple[Condition, RankedMethods]]) -> str:
     word = throughout([ranking for _, ranking in own])
     if word:
         return f"For {kind}, {word} is recommended."
-    some = [ranking.recommended for _, ranking in own if ranking.recommended]
-    if not some:
+    if not any(ranking.recommended for _, ranking in own):
         return f"For {kind}, no method can be recommended."
     each = listed([f"{ranking.recommended or 'none'} for {condition.title}" for condition, ranking in own])
     return _short(
         f"For {kind}, no method is recommended throughout: {each}.",
-        f"For {kind}, no method is recommended throughout: {_list(dict.fromkeys(some))} in "
-        f"{len(some)} of {len(own)} conditions.",
+        f"For {kind}, no method is recommended throughout: {_often(own)}.",
         f"For {kind}, no method is recommended in all {len(own)} conditions.",
+    )
+
+
+def _often(own: list[tuple[Condition, RankedMethods]]) -> str:
+    """Return the method that is recommended most often, and how often; empty where none is."""
+    count = Counter(ranking.recommended for _, ranking in own if ranking.recommended)
+    return (
+        f"{count.most_common(1)[0][0]} in {count.most_common(1)[0][1]} of {len(own)} rankings"
+        if count
+        else ""
     )
 
 
@@ -77,21 +91,21 @@ def throughout(rankings: Sequence[RankedMethods]) -> str | None:
 
 def certainty(page: RankingPage) -> str:
     """Return how sure the recommendation of the first condition is, or how far it is from one."""
-    condition, ranking = page.decisive()[0]
+    condition, ranking = page.leading()[0]
     if ranking.samples < FEWEST_SAMPLES:
         least = FEWEST_SAMPLES
         return f"Only {ranking.samples} samples were explained; from fewer than {least} no method is recommended."
-    where = f" in {condition.title}" if len(page.decisive()) > 1 else ""
-    alike = [own for other, own in page.decisive() if page.network(other) == page.network(condition)]
+    where = f"In {condition.title}, " if len(page.leading()) > 1 else ""
+    alike = [own for other, own in page.leading() if page.network(other) == page.network(condition)]
     word = throughout(alike) or ranking.recommended
     if word is None:
         best = next((each for each in ranking.methods if not each.control), None)
         if best is None:
             return "No method was judged, only controls."
         return _short(
-            f"The best method{where}, {best.method}, does not surely surpass {_plainly(best.weakest)}: "
+            f"{where}{best.method}, the best method, does not surely surpass {_plainly(best.weakest)}: "
             f"{_p(best.p)}, {ranking.samples} samples.",
-            f"The best, {best.method}, does not surely surpass {_plainly(best.weakest)}: {_p(best.p)}.",
+            f"{best.method}, the best method, does not surely surpass {_plainly(best.weakest)}: {_p(best.p)}.",
         )
     row = next(each for each in ranking.methods if each.method == word)
     controls = {each.method for each in ranking.methods if each.control}
@@ -104,13 +118,13 @@ def certainty(page: RankingPage) -> str:
     scaled, plain = f"{interval}{_scale(ranking.measure)})", f"{interval})"
     samples = f" over {ranking.samples} samples"
     return _short(
-        f"The mean {title} of {word}{where} is {scaled}{samples}{tied}.",
-        f"The mean {title} of {word}{where} is {scaled}{tied}.",
-        f"The mean {title} of {word}{where} is {scaled}{number}.",
-        f"The mean {title} of {word} is {scaled}{samples}{number}.",
-        f"The mean {title} of {word} is {scaled}{number}.",
-        f"The mean {title} of {word} is {plain}{samples}{number}.",
-        f"The mean score of {word} is {plain}.",
+        f"{where}{word} has a mean {title} of {scaled}{samples}{tied}.",
+        f"{where}{word} has a mean {title} of {scaled}{tied}.",
+        f"{where}{word} has a mean {title} of {scaled}{number}.",
+        f"{word} has a mean {title} of {scaled}{samples}{number}.",
+        f"{word} has a mean {title} of {scaled}{number}.",
+        f"{word} has a mean {title} of {plain}{samples}{number}.",
+        f"{word} has a mean score of {plain}.",
     )
 
 
@@ -118,14 +132,16 @@ def _scale(measure: MeasureFacts) -> str:
     """Return the values of a measure for a perfect map and one that tells nothing, to stand behind an interval."""
     if measure.ideal is None or measure.uninformative is None:
         return ""
-    return f"; perfect {number_text(measure.ideal, 3)}, telling nothing {number_text(measure.uninformative, 3)}"
+    return (
+        f"; perfect {number_text(measure.ideal, 3)}, telling nothing {number_text(measure.uninformative, 3)}"
+    )
 
 
 def failures(page: RankingPage) -> str:
     """Return which methods do not surpass a control or a map that tells nothing, under any of the conditions."""
     failing: dict[str, str] = {}
     judged: dict[str, None] = {}
-    for _, ranking in page.decisive():
+    for _, ranking in page.leading():
         if ranking.samples < FEWEST_SAMPLES:
             continue
         for row in ranking.methods:
@@ -137,7 +153,7 @@ def failures(page: RankingPage) -> str:
         return "Which methods fail cannot be said."
     if not failing:
         return "No method fails: each surpasses every control and a map that tells nothing."
-    where = " in at least one ranking" if len(page.decisive()) > 1 else ""
+    where = " in at least one ranking" if len(page.leading()) > 1 else ""
     kinds = _kinds(failing.values())
     if len(failing) == len(judged):
         return f"All {len(judged)} methods fail{where}: they do not surely surpass {kinds}."
