@@ -94,7 +94,8 @@ def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[s
         Whether for the mapped class rather than the second one, where there is one.
     """
     evidence: Evidence = answer.contrast if contrast and answer.contrast else answer.evidence
-    return [*evidence.grouped(answer.groups[kind]).items(), ("bias", evidence.bias)]
+    found = evidence.grouped(answer.groups[kind])
+    return [*((_sensor(name), value) for name, value in found.items()), ("bias", evidence.bias)]
 
 
 def _sensor(name: str) -> str:
