@@ -33,8 +33,10 @@ def recommendation(page: RankingPage) -> str:
     if not named:
         some = [f"{_often(own)} for {kind}" for kind, own in kinds.items() if _often(own)]
         if some:
+            never = [kind for kind, own in kinds.items() if not _often(own)]
+            rest = f"; none for {listed(never)}" if never else ""
             return _short(
-                f"No method is recommended throughout: {listed(some)}.",
+                f"No method is recommended throughout: {listed(some)}{rest}.",
                 *(f"No method is recommended throughout: {text}; see the ranking of each." for text in some),
                 "No method is recommended throughout: see the ranking of each.",
             )
@@ -95,7 +97,7 @@ def certainty(page: RankingPage) -> str:
     if ranking.samples < FEWEST_SAMPLES:
         least = FEWEST_SAMPLES
         return f"Only {ranking.samples} samples were explained; from fewer than {least} no method is recommended."
-    where = f"In {condition.title}, " if len(page.leading()) > 1 else ""
+    where = f"For {condition.title}, " if len(page.leading()) > 1 else ""
     alike = [own for other, own in page.leading() if page.network(other) == page.network(condition)]
     word = throughout(alike) or ranking.recommended
     if word is None:
@@ -156,7 +158,8 @@ def failures(page: RankingPage) -> str:
     where = " in at least one ranking" if len(page.leading()) > 1 else ""
     kinds = _kinds(failing.values())
     if len(failing) == len(judged):
-        return f"All {len(judged)} methods fail{where}: they do not surely surpass {kinds}."
+        each = f"Each of {len(judged)} methods fails" if where else f"All {len(judged)} methods fail"
+        return f"{each}{where}: {'it does' if where else 'they do'} not surely surpass {kinds}."
     one = len(failing) == 1
     said = _plainly(next(iter(failing.values()))) if one else kinds
     return _short(
