@@ -27,7 +27,15 @@ from qgis.PyQt.QtWidgets import (
 from ..ground.vocabulary.words import CHANNEL_GROUPS
 from ..networks import registry
 from ..report.places.answer import PlaceAnswer
-from ..report.places.sentences import alternatives, as_sentences, headline, place_text, reasons, rows
+from ..report.places.sentences import (
+    alternatives,
+    as_sentences,
+    headline,
+    legend,
+    place_text,
+    reasons,
+    rows,
+)
 from .bars import Bars
 from .place_worker import SceneChoice
 
@@ -54,6 +62,7 @@ class PlaceDock(QDockWidget):
         self.setObjectName("FloeLensPlaces")
         self._answer: PlaceAnswer | None = None
         self.model = QComboBox()
+        self.model.currentTextChanged.connect(self.model.setToolTip)
         self.sar, self.mwr, self.chart = (QgsMapLayerComboBox() for _ in range(3))
         other = [name for name in QgsProviderRegistry.instance().providerList() if name != "gdal"]
         for combo in (self.sar, self.mwr, self.chart):
@@ -66,6 +75,7 @@ class PlaceDock(QDockWidget):
         self.button.toggled.connect(self.started)
         self.status = _text(ASK)
         self.where, self.headline, self.reasons, self.without, self.doubts = (_text() for _ in range(5))
+        self.legend = _text()
         font = self.headline.font()
         font.setBold(True)
         font.setPointSizeF(font.pointSizeF() * 1.15)
@@ -99,7 +109,7 @@ class PlaceDock(QDockWidget):
         for widget in (self.button, self.status, self.where, self.headline, self.reasons):
             column.addWidget(widget)
         column.addLayout(choices)
-        for widget in (self.bars, self.without, self.doubts, self.copy, self.report):
+        for widget in (self.bars, self.legend, self.without, self.doubts, self.copy, self.report):
             column.addWidget(widget)
         column.addStretch(1)
         inside = QWidget()
@@ -156,6 +166,7 @@ class PlaceDock(QDockWidget):
             self.headline,
             self.reasons,
             self.bars,
+            self.legend,
             self.without,
             self.kind,
             self.target,
@@ -171,6 +182,7 @@ class PlaceDock(QDockWidget):
         self.where.setText(place_text(answer))
         self.headline.setText(headline(answer))
         self.reasons.setText(reasons(answer))
+        self.legend.setText(legend(answer))
         self.without.setText(alternatives(answer))
         self.doubts.setText("⚠ " + " ".join(answer.warnings))
         before = self.target.currentIndex()

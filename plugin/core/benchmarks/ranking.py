@@ -379,6 +379,6 @@ def _pairs(goodness: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndar
     better = np.zeros((number, number), dtype=bool)
     for k in range(number):
         low, high = percentile_interval(means[:, [k]] - means, len(goodness))
-        scale = 1e-12 * np.abs(goodness).max()  # rounding is no difference
+        scale = 1e-6 * np.abs(goodness).max()  # rounding of maps in float32 is no difference
         better[k] = (low > scale) & (high > scale)
     return better, ~(better | better.T)

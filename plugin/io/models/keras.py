@@ -82,7 +82,7 @@ def read_keras(path: str | os.PathLike) -> KerasFile:
         )
     check_structure(source, named)
     with quiet_gdal():
-        dataset = gdal.OpenEx(source, gdal.OF_MULTIDIM_RASTER, ["HDF5"])
+        dataset = gdal.OpenEx(source, gdal.OF_MULTIDIM_RASTER, allowed_drivers=["HDF5"])
         root = dataset.GetRootGroup() if dataset is not None else None
         if root is None:
             raise ModelError(

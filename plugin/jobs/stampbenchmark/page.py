@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.stamps import MWR_OFFSET
 from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
 from ..common.rankings import ranked_methods
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
-CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
+_LINEAR = ", as gradients do not where a channel enters linearly"
+CLASSIFIERS = "small convolutional classifiers"
 ON_SENSOR = MeasureFacts(
     "on_sensor", "relevance on the stamp's sensor", "higher", None, 1.0,
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
@@ -107,7 +109,7 @@ def stamp_page(
         facts=_facts(found),
         other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
         other_scores=(*_on_sensor(found), *_agreements(found, seed)),
-        notes=(*_notes(found), *warnings),
+        notes=(*warnings, *_notes(found)),
         settings=settings,
         provenance=provenance,
     )
@@ -125,7 +127,7 @@ def _classifier_conditions(found: Found, images: str) -> list[Condition]:
     return [
         Condition(
             result.stamp.word,
-            f"classifier, {TITLES[result.stamp.word]}",
+            f"{TITLES[result.stamp.word]} in images (classifier)",
             CLASSIFIERS,
             (
                 f"{described(result.stamp)}. {images}",
@@ -148,7 +150,7 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
     return [
         Condition(
             scene_condition(stamp.word),
-            f"network {model}, {TITLES[stamp.word]}",
+            f"{TITLES[stamp.word]} in the scene ({model})",
             f"networks like {model}",
             (
                 f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
@@ -187,7 +189,7 @@ def _scene_examples(found: Found) -> list[Example]:
         examples.append(
             Example(
                 f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
-                truth[shown].astype(float),
+                np.copysign(truth[shown].astype(float), change),
                 {each.method: each.relevance[at][channel][shown] for each in own},
                 f"At the place where the summed logits change most: they {'fall' if change < 0 else 'rise'} by "
                 f"{abs(change):.3g}, so that relevance should {'fall' if change < 0 else 'rise'} on the stamp.",
@@ -249,7 +251,7 @@ def _notes(found: Found) -> list[str]:
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
         f"{TITLES[each.stamp]} in a scene: the map of {each.method} does not change at {each.constant} of "
-        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map "
+        f"{len(each.logits)} places{'' if METHODS[each.method].times_input else _LINEAR}; each counts as √2, a map "
         "that tells nothing."
         for each in found.changes
         if each.constant

@@ -145,12 +145,15 @@ class Condition:
         The kind of network in the plural, as in *recommended for …*; empty: that of the page.
     about : tuple of str
         What the samples are, and how the network was trained: a sentence or two each.
+    compared : bool
+        Whether it is there to compare others with: the first sentences do not speak of it.
     """
 
     word: str
     title: str
     network: str = ""
     about: tuple[str, ...] = ()
+    compared: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +251,11 @@ class RankingPage:
         return tuple(
             (condition, self.of(condition)[0]) for condition in self.conditions if self.of(condition)
         )
+
+    def leading(self) -> tuple[tuple[Condition, RankedMethods], ...]:
+        """Return those of :meth:`decisive` that the first sentences speak of."""
+        decisive = self.decisive()
+        return tuple(each for each in decisive if not each[0].compared) or decisive
 
     def network(self, condition: Condition) -> str:
         """Return the kind of network of a condition, in the plural."""

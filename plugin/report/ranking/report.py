@@ -8,6 +8,7 @@ from typing import Any
 
 from ...ground.errors import ParameterError
 from ...ground.vocabulary.benchmarks import BENCHMARK_METHODS, CONTROLS
+from ...ground.vocabulary.words import CONTRIBUTION_METHODS
 from ..page.figures import svg
 from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
@@ -29,6 +30,7 @@ _RANKING = (
     ("rank", "rank"), ("method", "method"), ("verdict", "verdict"), ("mean", "mean (95 % interval)"),
     ("behind", "behind the first"), ("tied", "tied with"), ("p", "p"), ("undefined", "no score"),
 )  # fmt: skip
+_ABLATION = {"ablation": "the change of the output where a channel is set to its mean"}
 _MOST_DIGITS = 5  # behind the point
 _COST = (("method", "method"), ("seconds", "seconds a sample"), ("relative", "times the cheapest"))
 
@@ -256,7 +258,7 @@ _METHOD = (
 
 def _about(page: RankingPage) -> Iterable[str]:
     words = dict.fromkeys(row.method for ranking in page.rankings for row in ranking.methods)
-    known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS}
+    known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS, **CONTRIBUTION_METHODS, **_ABLATION}
     return [f"{word}: {known[word]}." for word in words if word in known]
 
 
