@@ -130,8 +130,8 @@ def _arrays(group: Any, named: str, room: _Room, depth: int = 0) -> Iterator[tup
         room.numbers -= numbers
         if room.numbers < 0:
             raise ModelError(
-                f"The arrays of {named} up to {shown(name)} would have more than {MOST_NUMBERS} numbers, which no network "
-                "of this family has."
+                f"The arrays of {named} up to {shown(name)} would have more than {MOST_NUMBERS} numbers, which no "
+                "network of this family has."
             )
         kind = number_type(array) if array is not None else ""
         values = read_numbers(array) if kind.startswith("float") and numbers else None

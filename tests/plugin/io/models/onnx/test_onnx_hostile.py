@@ -157,7 +157,7 @@ def test_numbers_that_many_operators_make_are_bounded_together(tmp_path, monkeyp
     nodes = [node("ConstantOfShape", ["s"], f"c{number}") for number in range(6)]
     path = tmp_path / "net.onnx"
     path.write_bytes(model([*nodes, node("Add", ["image", "c1"], "out")], {"s": np.array([1 << 16])}))
-    with pytest.raises(ModelError, match="'c5'.*operators before it would make too many numbers"):
+    with pytest.raises(ModelError, match=r"'c5'.*operators before it would make too many numbers"):
         read_onnx(path)
 
 
