@@ -84,7 +84,7 @@ class ImportModel(FloeLensAlgorithm):
         self.addParameter(
             declare.folder_output(
                 "OUTPUT",
-                "Model folder",
+                "Model folder (skipped: the user's own)",
                 "Where the package goes. Empty: the user's model folder, where all tools find it by its id.",
             )
         )
