@@ -19,7 +19,17 @@ from ..streaming.runner import Inputs
 from .explaining import LayeredNetwork
 
 HIGHER = 0.5  # standard deviations that the other baseline lies above the first one
+MOST, PART = (
+    40,
+    4,
+)  # samples that are measured, and the part of those explained: each is explained four times more
+FEW_DRAWS = Settings(noisy=2, sets=20)
 AT_ONCE = 25
+
+
+def measured(explained: int) -> int:
+    """Return how many of so many explained samples are measured."""
+    return min(MOST, max(1, explained // PART))
 
 
 class _Shifted(nn.Module):

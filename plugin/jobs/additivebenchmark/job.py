@@ -14,7 +14,7 @@ from ...io.rasters.writer import Outputs
 from ...report.ranking.page import RankingPage
 from ...report.ranking.sentences import summary
 from ..common.provenance import library_versions
-from ..common.rankings import ranked_methods, write_ranking
+from ..common.rankings import ranked_methods, sanity_facts, write_ranking
 from ..common.unfinished import Unfinished, fingerprint, part_check
 from .study import Part, Study, restored, stored
 
@@ -189,6 +189,8 @@ class AdditiveBenchmark:
             rankings=ranked_methods(ranked),
             maps=tuple(example for part in parts.values() for example in part.examples),
             facts=facts,
+            other_measures=sanity_facts(),
+            other_scores=tuple(score for part in parts.values() for score in part.other_scores),
             notes=study.notes(parts),
             settings={
                 "generator": self.generator,

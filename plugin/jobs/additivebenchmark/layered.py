@@ -14,6 +14,7 @@ from ...io.geometry.grid import Grid
 from ...io.rasters.writer import Band, Outputs
 from ...report.ranking.page import Condition, Example
 from ...report.styles.layers import diverging_style, sidecar
+from ..common.rankings import sanity_scores
 from .study import Check, Part
 
 if TYPE_CHECKING:
@@ -115,6 +116,11 @@ class LayeredStudy:
             numbers,
             self.examples(result),
             result.example,
+            tuple(
+                score
+                for method, values in result.sanity.items()
+                for score in sanity_scores(part, method, values, self.seed)
+            ),
         )
 
     def examples(self, result: Result) -> tuple[Example, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...report.ranking.page import Condition, Example
+from ...report.ranking.page import Condition, Example, OtherScore
 
 if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Judged, Measure
@@ -35,6 +35,8 @@ class Part:
         Maps beside their truth.
     arrays : mapping
         Name → array: what rasters are made of.
+    other_scores : tuple of OtherScore
+        Measures that need no truth.
     """
 
     conditions: tuple[Condition, ...]
@@ -42,6 +44,7 @@ class Part:
     facts: Mapping[str, Any] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    other_scores: tuple[OtherScore, ...] = ()
 
 
 class Study(Protocol):
@@ -92,6 +95,7 @@ def stored(part: Part) -> tuple[str, dict[str, np.ndarray]]:
                 {"title": each.title, "caption": each.caption, "maps": list(each.maps)} for each in part.examples
             ],
             "arrays": list(part.arrays),
+            "other_scores": [asdict(score) for score in part.other_scores],
         }
     )  # fmt: skip
     arrays: dict[str, np.ndarray] = {}
@@ -131,4 +135,5 @@ def restored(text: str, arrays: Mapping[str, np.ndarray]) -> Part:
             for number, each in enumerate(content["examples"])
         ),
         {name: arrays[f"array/{name}"] for name in content["arrays"]},
+        tuple(OtherScore(**each) for each in content["other_scores"]),
     )

@@ -66,6 +66,14 @@ class Stopping(Silent):
 def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_broken(small, tmp_path):
     results = job(tmp_path, output_raster=str(tmp_path / "maps.tif")).run(Silent())
     rows = rows_of(results["OUTPUT"])
+    behaviour = [row for row in rows if row["kind"] == "sanity" and row["condition"] == "point_linear"]
+    faithful = {row["method"]: row for row in behaviour if row["measure"] == "infidelity"}
+    assert set(faithful) == {"gradient_x_input", *WORKING}
+    assert all(
+        float(row["mean"]) < 1e-9 for row in faithful.values()
+    )  # a linear network loses what its map says
+    assert len(behaviour) == 3 * 6 + 1  # from another baseline: integrated gradients alone
+    rows = [row for row in rows if row["kind"] != "sanity"]
     assert list(dict.fromkeys(row["condition"] for row in rows)) == [
         "point",
         "point_linear",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -13,6 +13,7 @@ import torch
 from ....ground.errors import NumericalError
 from ....ground.vocabulary.relevance_methods import METHODS
 from ...relevance.methods import Method
+from ..behaviour import FEW_DRAWS, layered_sanity, measured
 from ..explaining import UNROLLED, LayeredNetwork
 from ..ranking import Judged
 from . import agreement, failures
@@ -40,6 +41,8 @@ class Result:
         Plain values that the report lists: how the network learned and how well.
     example : mapping
         ``truth`` and each method → (row, column), float32: one sample, in units of the target.
+    sanity : mapping
+        Method → measure that needs no truth → (sample,), of the first samples.
     """
 
     condition: str
@@ -47,6 +50,7 @@ class Result:
     judged: tuple[Judged, ...]
     facts: Mapping[str, object]
     example: Mapping[str, np.ndarray]
+    sanity: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 def run_condition(
@@ -96,7 +100,7 @@ def run_condition(
         judge.add(method, partial(check, share))
     judge.add_controls(seed)
     facts = {**fitted.facts, **_quality(truth, given), "seconds": round(seconds, 1)}
-    return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.example)
+    return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.example, judge.sanity)
 
 
 def _quality(truth: Additive, given: np.ndarray) -> dict[str, object]:
@@ -135,6 +139,7 @@ class _Judge:
         self._given = given
         self._maps: dict[str, np.ndarray] = {}
         self.judged: list[Judged] = []
+        self.sanity: dict[str, Mapping[str, np.ndarray]] = {}
         size = contributions[0].size
         self.example = {"truth": (self._contributions[0] / size).astype(np.float32)}
 
@@ -178,6 +183,11 @@ class _Judge:
         self._maps[method.name] = maps
         self.example[method.name] = maps[0].astype(np.float32)
         self._score(method.name, maps, seconds)
+        some = slice(measured(len(maps)))
+        settings = replace(FEW_DRAWS, seed=method.seed)
+        self.sanity[method.name] = layered_sanity(
+            self._network, method, self._fields[some], self._classes[some], settings, check
+        )
 
     def add_controls(self, seed: int) -> None:
         """Score noise, edges, and the maps of the best method broken on purpose."""
