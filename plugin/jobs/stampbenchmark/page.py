@@ -11,7 +11,7 @@ import numpy as np
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.stamps import MWR_OFFSET
 from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
-from ..common.rankings import ranked_methods
+from ..common.rankings import ranked_methods, sanity_facts, sanity_scores
 
 if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Judged
@@ -107,8 +107,8 @@ def stamp_page(
         ),
         maps=(*_classifier_examples(found), *_scene_examples(found)),
         facts=_facts(found),
-        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
-        other_scores=(*_on_sensor(found), *_agreements(found, seed)),
+        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED, *sanity_facts()),
+        other_scores=(*_on_sensor(found), *_agreements(found, seed), *_sanity(found, seed)),
         notes=(*warnings, *_notes(found)),
         settings=settings,
         provenance=provenance,
@@ -240,6 +240,15 @@ def _agreements(found: Found, seed: int) -> list[OtherScore]:
         low, high = (float(ends[0]) for ends in mean_intervals(each.logits[:, None], seed))
         scores.append(OtherScore(condition, each.method, CHANGED.word, float(each.logits.mean()), low, high))
     return scores
+
+
+def _sanity(found: Found, seed: int) -> list[OtherScore]:
+    return [
+        score
+        for result in found.classifiers
+        for method, values in result.sanity.items()
+        for score in sanity_scores(result.stamp.word, method, values, seed)
+    ]
 
 
 def _notes(found: Found) -> list[str]:
