@@ -210,16 +210,21 @@ def run_classifier(
         maps[word] = own
         if method.times_input and found.coarse is not None:
             on_sensor[word] = _share(found, stamp)
-        some = task.chosen[: measured(len(task.chosen))]
-        sanity[word] = image_sanity(
-            classifier, method, stamped.images, some, replace(FEW_DRAWS, seed=seed), partial(check, begun)
-        )
+        sanity[word] = _sane(classifier, method, stamped.images, task.chosen, partial(check, begun))
     judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
         float(right[:, held].all(0).mean()), passes, {word: number for word, number in constant.items() if number},
         on_sensor, refused, task.example(maps), sanity,
     )  # fmt: skip
+
+
+def _sane(
+    classifier: Classifier, method: Method, images: Images, chosen: np.ndarray, check: Callable[[], None]
+) -> dict[str, np.ndarray]:
+    """Return the sanity measures of a method's maps of the first of some images."""
+    some = chosen[: measured(len(chosen))]
+    return image_sanity(classifier, method, images, some, replace(FEW_DRAWS, seed=method.seed), check)
 
 
 def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:
