@@ -257,9 +257,11 @@ _METHOD = (
 
 
 def _about(page: RankingPage) -> Iterable[str]:
-    words = dict.fromkeys(row.method for ranking in page.rankings for row in ranking.methods)
+    words = {row.method for ranking in page.rankings for row in ranking.methods}
     known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS, **CONTRIBUTION_METHODS, **_ABLATION}
-    return [f"{word}: {known[word]}." for word in words if word in known]
+    return [
+        f"{word}: {text}." for word, text in known.items() if word in words
+    ]  # some refer to the one before
 
 
 def rows(page: RankingPage) -> list[dict[str, Any]]:

@@ -43,12 +43,12 @@ Check = Callable[[float], None]
 
 WITHIN = Measure(
     "within_field", "within the receptive field", "higher", 0.0, 1.0,
-    "Share of Σ|ΔR| that lies within a receptive-field radius of the stamp.",
+    "Share of the change of relevance, Σ|ΔR|, that lies within a receptive-field radius of the stamp.",
 )  # fmt: skip
 MISMATCH = Measure(
-    "mismatch", "ΣΔR against Δf", "lower", 1.0, 0.0,
-    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|): 0 where the change of relevance adds up to the change of the logits, 1 where their "
-    "signs differ or one of them is 0.",
+    "mismatch", "mismatch of the changes", "lower", 1.0, 0.0,
+    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|), ΔR the change of relevance and Δf that of the logits: 0 where ΔR adds up to Δf, 1 "
+    "where their signs differ or one of them is 0.",
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000
