@@ -36,7 +36,7 @@ def recommendation(page: RankingPage) -> str:
             never = [kind for kind, own in kinds.items() if not _often(own)]
             rest = f"; none for {listed(never)}" if never else ""
             return _short(
-                f"No method is recommended throughout: {listed(some)}{rest}.",
+                f"None is recommended throughout: {listed(some)}{rest}.",
                 *(f"No method is recommended throughout: {text}; see the ranking of each." for text in some),
                 "No method is recommended throughout: see the ranking of each.",
             )

@@ -127,7 +127,7 @@ def test_the_first_sentences_do_not_speak_of_what_is_there_to_compare_with():
 def test_what_is_recommended_somewhere_is_named_where_no_kind_of_network_has_one_method():
     made = page({"a": GOOD, "b": BAD, "c": BAD, "d": BAD}, {"c": "CNNs", "d": "CNNs"})
     assert summary(made)[0] == (
-        "No method is recommended throughout: deeplift in 1 of 2 rankings for fusion networks; none for CNNs."
+        "None is recommended throughout: deeplift in 1 of 2 rankings for fusion networks; none for CNNs."
     )
 
 
