@@ -14,7 +14,7 @@ from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import distributions, example_maps, shapes_differ
 from .page import Condition, MeasureFacts, MethodRow, RankedMethods, RankingPage
-from .sentences import p_text, summary
+from .sentences import doubts, p_text, summary
 
 FORMAT = "floelens-ranking-report"
 FORMAT_VERSION = 1
@@ -63,7 +63,7 @@ def ranking_html(page: RankingPage) -> str:
             Section("How methods are ranked", points=_METHOD),
             Section("Methods and controls", points=tuple(_about(page))),
         ],
-        warnings=page.notes,
+        warnings=(*doubts(page), *page.notes),
         provenance={**page.settings, **page.provenance},
     )
 
@@ -302,7 +302,7 @@ def ranking_json(page: RankingPage) -> str:
             "title": page.title,
             "subject": page.subject,
             "summary": summary(page),
-            "notes": page.notes,
+            "notes": (*doubts(page), *page.notes),
             "conditions": [
                 {
                     "word": condition.word,

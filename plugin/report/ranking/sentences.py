@@ -168,6 +168,23 @@ def failures(page: RankingPage) -> str:
     )
 
 
+def doubts(page: RankingPage) -> tuple[str, ...]:
+    """Return where a method has a better mean than the recommended one but too few samples to be sure of it."""
+    found = []
+    for condition, ranking in page.decisive():
+        best = next((row for row in ranking.methods if not row.control), None)
+        if best is None or ranking.recommended in (None, best.method):
+            continue
+        chosen = next(row for row in ranking.methods if row.method == ranking.recommended)
+        found.append(
+            f"{condition.title}: {best.method} has a better mean {ranking.measure.title} "
+            f"({number_text(best.mean, 3)}) than the recommended {chosen.method} ({number_text(chosen.mean, 3)}), but "
+            f"over {ranking.samples} samples it does not surely surpass {_plainly(best.weakest)}: more samples may "
+            "recommend it."
+        )
+    return tuple(found)
+
+
 _KINDS = (
     ("an edge filter", ("sobel", "laplace")),
     ("noise", ("random",)),
