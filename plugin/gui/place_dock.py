@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.core import (
+    QgsMapLayer,
+    QgsMapLayerProxyModel,
+    QgsProject,
+    QgsProviderRegistry,
+    QgsRasterLayer,
+)
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
@@ -58,8 +64,10 @@ class PlaceDock(QDockWidget):
         self.model = QComboBox()
         self.model.currentTextChanged.connect(self.model.setToolTip)
         self.sar, self.mwr, self.chart = (QgsMapLayerComboBox() for _ in range(3))
+        other = [name for name in QgsProviderRegistry.instance().providerList() if name != "gdal"]
         for combo in (self.sar, self.mwr, self.chart):
             combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+            combo.setExcludedProviders(other)
         for combo in (self.mwr, self.chart):
             combo.setAllowEmptyLayer(True)
         self.button = QPushButton("Explain places")
@@ -121,7 +129,9 @@ class PlaceDock(QDockWidget):
         if chosen:
             self.model.setCurrentText(chosen)
         rasters = [
-            layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsRasterLayer)
+            layer
+            for layer in QgsProject.instance().mapLayers().values()
+            if isinstance(layer, QgsRasterLayer) and layer.providerType() == "gdal"
         ]
         for combo, bands in ((self.sar, SAR_BANDS), (self.mwr, MWR_BANDS)):
             if combo.currentLayer() is None or not _holds(combo.currentLayer(), bands):
@@ -133,10 +143,11 @@ class PlaceDock(QDockWidget):
 
     def choice(self) -> SceneChoice | None:
         """Return the scene and the network that are chosen; None where one is missing."""
-        sar = self.sar.currentLayer()
-        if sar is None or not self.model.currentText():
+        if self.sar.currentLayer() is None or not self.model.currentText():
             return None
-        return SceneChoice(sar.source(), self.model.currentText(), _source(self.mwr), _source(self.chart))
+        return SceneChoice(
+            _source(self.sar), self.model.currentText(), _source(self.mwr), _source(self.chart)
+        )
 
     def wait(self, text: str = "Explaining…") -> None:
         """Say that an answer is on its way; the last one stays until then."""
@@ -208,7 +219,7 @@ def _text(text: str = "") -> QLabel:
 
 def _source(combo: QgsMapLayerComboBox) -> str:
     layer: QgsMapLayer | None = combo.currentLayer()
-    return "" if layer is None else layer.source()
+    return "" if layer is None else layer.source().split("|")[0]  # options of opening stand behind it
 
 
 def _holds(layer: QgsRasterLayer, bands: tuple[str, ...]) -> bool:

@@ -128,6 +128,8 @@ class RankedMethods:
             return RECOMMENDED
         if self.samples < FEWEST_SAMPLES:
             return "too few samples"
+        if self.samples - row.undefined < FEWEST_SAMPLES:
+            return "too few maps with a score"
         if not row.trusted:
             return f"does not surpass {surpassed(row.weakest)}"
         return TIED if self.recommended in row.tied else "surpasses the controls"

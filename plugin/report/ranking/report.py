@@ -252,7 +252,11 @@ _METHOD = (
     "A map without a score, such as a constant one, counts like one that tells nothing.",
     "Recommended is the method with the best mean that surpasses a map that tells nothing and every control. p is the "
     "chance that it does so by accident, corrected for the number of methods tried (Westfall and Young's largest t in "
-    "the same resamples); at most 0.05 is asked for. Intervals and ties are of each pair alone.",
+    "the same resamples, step-down); at most 0.05 is asked for, and eight scores. Intervals and ties are of each pair "
+    "alone; each condition and measure is ranked by itself.",
+    "Intervals and p hold for further samples like these, explained in the same network. What another training of it, "
+    "other scenes or other samples would change is not in them: try another SEED. Samples of one scene may be alike, "
+    "and then intervals are too narrow.",
 )
 
 

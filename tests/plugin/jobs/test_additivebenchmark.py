@@ -80,6 +80,10 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
         assert order[-1] == "broken_sign"
         assert set(order[-4:]) == {"broken_sign", "broken_swapped", "broken_shifted", "random"}
     assert float(own[0]["mean"]) > 0.999
+    # Sizes do not see that a sign was changed: such a map is no control there, and the best method is trusted.
+    sizes = [row for row in rows if (row["condition"], row["measure"]) == ("point_exact", "pearson_absolute")]
+    assert "broken_sign" not in [row["method"] for row in sizes]
+    assert sizes[0]["verdict"] == "recommended"
     assert results["RECOMMENDED"] in WORKING
     page = checked((tmp_path / "additive_report.html").read_text(encoding="utf-8"))
     assert page.tags["svg"] >= 4
@@ -156,6 +160,9 @@ def test_shapes_show_the_three_failures_in_numbers(small, tmp_path):
     rows = rows_of(results["OUTPUT"])
     found = {(row["condition"], row["measure"], row["method"]): row for row in rows}
     assert float(found["shapes", "against", "lrp_zplus"]["mean"]) < 0.25  # below 0 are logits alone
+    assert {measure for _, measure, method in found if method == "broken_sign"} == {
+        "pearson", "spearman", "pearson_positive", "spearman_positive", "against",
+    }  # fmt: skip
     assert float(found["shapes_zero", "zero_seen", "gradient_x_input"]["mean"]) == 0
     assert float(found["shapes_zero", "zero_seen", "gradient"]["mean"]) > 0.05
     notes = " ".join(json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))["notes"])

@@ -46,7 +46,7 @@ PROXIMITY = Measure(
 )  # fmt: skip
 MEASURES = (DISTANCE, ABSOLUTE, OVERLAP, PROXIMITY)
 TRAINING_SHARE = 0.5  # of the time of a stamp, for progress
-FEWEST = 8  # stamped images that a classifier must recognise
+FEWEST = 8  # images that a classifier must get right with and without the stamp
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class ClassifierResult:
     accuracy, accuracy_training : float
         Share of held-out and of training images, stamped and regular, that the classifier gets right.
     recognised : float
-        Share of the held-out stamped images that it gets right; these alone are scored.
+        Share of the held-out images that it gets right both with and without the stamp; these alone are scored. One
+        that it calls stamped anyway, the stamp does not decide.
     passes : int
         Over the training images.
     constant : mapping
@@ -142,7 +143,7 @@ def run_classifier(
     check: Check = lambda share: None,
     training: Training | None = None,
 ) -> ClassifierResult:
-    """Train a classifier of one stamp, explain the stamped images that it recognises, and score the maps.
+    """Train a classifier of one stamp, explain stamped images that it gets right, and score the maps.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def run_classifier(
         ]
     )
     held = regular.held_out
-    recognised = np.flatnonzero(right[1, held]) + held.start
+    recognised = np.flatnonzero(right[:, held].all(0)) + held.start
     _check_recognised(len(recognised), held.stop - held.start, stamp)
     task = _Task(stamped, recognised[: extent.explained], seed)
     judged: list[Judged] = []
@@ -206,7 +207,7 @@ def run_classifier(
     judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
-        float(right[1, held].mean()), passes, {word: number for word, number in constant.items() if number},
+        float(right[:, held].all(0).mean()), passes, {word: number for word, number in constant.items() if number},
         on_sensor, refused, task.example(maps),
     )  # fmt: skip
 
@@ -214,7 +215,8 @@ def run_classifier(
 def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:
     if number < FEWEST:
         raise NumericalError(
-            f"The classifier recognises {number} of {shown} images with the stamp {stamp.word}: too few to score maps. "
+            f"The classifier gets {number} of {shown} images right with and without the stamp {stamp.word}: too few to "
+            "score maps. "
             "Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, or choose SIZE=full."
         )
 

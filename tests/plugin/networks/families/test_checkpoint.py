@@ -207,6 +207,18 @@ def test_folders_pipes_large_and_missing_files_are_not_waited_for(tmp_path):
         read_checkpoint(tmp_path / "sparse.pt")
 
 
+@pytest.mark.parametrize(
+    ("start", "words"), [(b"", "no file of torch.save"), (b"PK\x03\x04", "end is missing")]
+)
+def test_a_sparse_file_of_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch, start, words):
+    path = tmp_path / "sparse.pt"
+    path.write_bytes(start)
+    os.truncate(path, checkpoint.MOST_BYTES)
+    monkeypatch.setattr(checkpoint, "read_regular", lambda *_given: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match=words):
+        read_checkpoint(path)
+
+
 def test_before_torch_2_6_no_file_is_opened(tmp_path, monkeypatch):
     path = written(tmp_path, weights())
     monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
