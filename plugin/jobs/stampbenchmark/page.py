@@ -136,6 +136,8 @@ def _classifier_conditions(found: Found, images: str) -> list[Condition]:
                 f"The classifier tells {100 * result.accuracy:.3g} % of the held-out images right "
                 f"({100 * result.accuracy_training:.3g} % in training), after {result.passes} passes; "
                 f"only the {100 * result.recognised:.3g} % that it gets right with and without the stamp are scored.",
+                "One network was trained. In a trial, means of networks trained with other seeds differed by about "
+                "twice what the intervals say: run it with another SEED before a small difference counts.",
                 "After Jung and Kwon 2020 (doi 10.1109/ACCESS.2020.3040349). Their data, network and numbers are "
                 "not published in detail, so there is no published order to set beside this one.",
             ),

@@ -216,8 +216,7 @@ def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:
     if number < FEWEST:
         raise NumericalError(
             f"The classifier gets {number} of {shown} images right with and without the stamp {stamp.word}: too few to "
-            "score maps. "
-            "Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, or choose SIZE=full."
+            "score maps. Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, choose SIZE=full or another SEED."
         )
 
 
