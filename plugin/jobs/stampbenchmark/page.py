@@ -28,17 +28,17 @@ ON_SENSOR = MeasureFacts(
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
 CORRELATION = MeasureFacts(
-    "sum_correlation", "correlation of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "sum_correlation", "correlation of the changes", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
 SLOPE = MeasureFacts(
-    "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
-    "biases.",
+    "sum_slope", "slope of the changes", "", None, 1.0,
+    "Of the summed change of relevance on that of the logits, through the origin; 1 where both are the same. What is "
+    "missing went to biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
-    "logit_change", "Δf", "", None, None,
-    "Change of the summed logits by the stamp: where it is next to nothing, the network overlooks the stamp.",
+    "logit_change", "change of the logits", "", None, None,
+    "What the stamp changes in the summed logits: where it is next to nothing, the network overlooks the stamp.",
 )  # fmt: skip
 
 
@@ -116,11 +116,13 @@ def stamp_page(
 
 
 def described(stamp: Stamp) -> str:
-    """Return a stamp in words: ``bright point: hv + 12 dB, 1 x 1 pixels``."""
+    """Return a stamp in words: ``The stamp is hv + 12 dB, 1 x 1 pixels``."""
     unit, grid = ("K", "cells") if stamp.word == MWR_OFFSET else ("dB", "pixels")
     rows, cols = stamp.shape(False)
     sign = "+" if stamp.change > 0 else "−"
-    return f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    return (
+        f"The stamp is {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    )
 
 
 def _classifier_conditions(found: Found, images: str) -> list[Condition]:
