@@ -11,7 +11,7 @@ import numpy as np
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.stamps import MWR_OFFSET
 from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
-from ..common.rankings import ranked_methods
+from ..common.rankings import ranked_methods, sanity_facts, sanity_scores
 
 if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Judged
@@ -28,17 +28,17 @@ ON_SENSOR = MeasureFacts(
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
 CORRELATION = MeasureFacts(
-    "sum_correlation", "correlation of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "sum_correlation", "correlation of the changes", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
 SLOPE = MeasureFacts(
-    "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
-    "biases.",
+    "sum_slope", "slope of the changes", "", None, 1.0,
+    "Of the summed change of relevance on that of the logits, through the origin; 1 where both are the same. What is "
+    "missing went to biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
-    "logit_change", "Δf", "", None, None,
-    "Change of the summed logits by the stamp: where it is next to nothing, the network overlooks the stamp.",
+    "logit_change", "change of the logits", "", None, None,
+    "What the stamp changes in the summed logits: where it is next to nothing, the network overlooks the stamp.",
 )  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def stamp_page(
         ),
         maps=(*_classifier_examples(found), *_scene_examples(found)),
         facts=_facts(found),
-        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
-        other_scores=(*_on_sensor(found), *_agreements(found, seed)),
+        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED, *sanity_facts()),
+        other_scores=(*_on_sensor(found), *_agreements(found, seed), *_sanity(found, seed)),
         notes=(*warnings, *_notes(found)),
         settings=settings,
         provenance=provenance,
@@ -116,11 +116,13 @@ def stamp_page(
 
 
 def described(stamp: Stamp) -> str:
-    """Return a stamp in words: ``bright point: hv + 12 dB, 1 x 1 pixels``."""
+    """Return a stamp in words: ``The stamp is hv + 12 dB, 1 x 1 pixels``."""
     unit, grid = ("K", "cells") if stamp.word == MWR_OFFSET else ("dB", "pixels")
     rows, cols = stamp.shape(False)
     sign = "+" if stamp.change > 0 else "−"
-    return f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    return (
+        f"The stamp is {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    )
 
 
 def _classifier_conditions(found: Found, images: str) -> list[Condition]:
@@ -240,6 +242,15 @@ def _agreements(found: Found, seed: int) -> list[OtherScore]:
         low, high = (float(ends[0]) for ends in mean_intervals(each.logits[:, None], seed))
         scores.append(OtherScore(condition, each.method, CHANGED.word, float(each.logits.mean()), low, high))
     return scores
+
+
+def _sanity(found: Found, seed: int) -> list[OtherScore]:
+    return [
+        score
+        for result in found.classifiers
+        for method, values in result.sanity.items()
+        for score in sanity_scores(result.stamp.word, method, values, seed)
+    ]
 
 
 def _notes(found: Found) -> list[str]:

@@ -223,7 +223,9 @@ def _state_dict(value: Any, named: str) -> tuple[dict[str, Any], str]:
                 places = others
         if places:
             return _tensors_of(value[places[0]]), places[0]
-        holds = f"its entries are {listed(map(str, value), 6)}" if value else "it is empty"
+        # A tuple may hold another one twice, and so on: written out it would fill the memory.
+        names = [key if isinstance(key, str) else shown(key, 30) for key in value]
+        holds = f"its entries are {listed(names, 6)}" if names else "it is empty"
     else:
         holds = f"it holds a {type(value).__name__}"
     raise ModelError(

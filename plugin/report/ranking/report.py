@@ -14,7 +14,7 @@ from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import distributions, example_maps, shapes_differ
 from .page import Condition, MeasureFacts, MethodRow, RankedMethods, RankingPage
-from .sentences import p_text, summary
+from .sentences import doubts, p_text, summary
 
 FORMAT = "floelens-ranking-report"
 FORMAT_VERSION = 1
@@ -63,7 +63,7 @@ def ranking_html(page: RankingPage) -> str:
             Section("How methods are ranked", points=_METHOD),
             Section("Methods and controls", points=tuple(_about(page))),
         ],
-        warnings=page.notes,
+        warnings=(*doubts(page), *page.notes),
         provenance={**page.settings, **page.provenance},
     )
 
@@ -261,9 +261,11 @@ _METHOD = (
 
 
 def _about(page: RankingPage) -> Iterable[str]:
-    words = dict.fromkeys(row.method for ranking in page.rankings for row in ranking.methods)
+    words = {row.method for ranking in page.rankings for row in ranking.methods}
     known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS, **CONTRIBUTION_METHODS, **_ABLATION}
-    return [f"{word}: {known[word]}." for word in words if word in known]
+    return [
+        f"{word}: {text}." for word, text in known.items() if word in words
+    ]  # some refer to the one before
 
 
 def rows(page: RankingPage) -> list[dict[str, Any]]:
@@ -304,7 +306,7 @@ def ranking_json(page: RankingPage) -> str:
             "title": page.title,
             "subject": page.subject,
             "summary": summary(page),
-            "notes": page.notes,
+            "notes": (*doubts(page), *page.notes),
             "conditions": [
                 {
                     "word": condition.word,

@@ -36,7 +36,7 @@ def recommendation(page: RankingPage) -> str:
             never = [kind for kind, own in kinds.items() if not _often(own)]
             rest = f"; none for {listed(never)}" if never else ""
             return _short(
-                f"No method is recommended throughout: {listed(some)}{rest}.",
+                f"None is recommended throughout: {listed(some)}{rest}.",
                 *(f"No method is recommended throughout: {text}; see the ranking of each." for text in some),
                 "No method is recommended throughout: see the ranking of each.",
             )
@@ -166,6 +166,23 @@ def failures(page: RankingPage) -> str:
         f"{_list(failing)} {'does' if one else 'do'} not surely surpass {said}{where}.",
         f"{len(failing)} of {len(judged)} methods do not surely surpass {kinds}{where}.",
     )
+
+
+def doubts(page: RankingPage) -> tuple[str, ...]:
+    """Return where a method has a better mean than the recommended one but too few samples to be sure of it."""
+    found = []
+    for condition, ranking in page.decisive():
+        best = next((row for row in ranking.methods if not row.control), None)
+        if best is None or ranking.recommended in (None, best.method):
+            continue
+        chosen = next(row for row in ranking.methods if row.method == ranking.recommended)
+        found.append(
+            f"{condition.title}: {best.method} has a better mean {ranking.measure.title} "
+            f"({number_text(best.mean, 3)}) than the recommended {chosen.method} ({number_text(chosen.mean, 3)}), but "
+            f"over {ranking.samples} samples it does not surely surpass {_plainly(best.weakest)}: more samples may "
+            "recommend it."
+        )
+    return tuple(found)
 
 
 _KINDS = (

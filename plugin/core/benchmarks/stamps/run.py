@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from ....ground.errors import ModelError, NumericalError
 from ...relevance.methods import Method
 from ...streaming.run_time import clock
+from ..behaviour import FEW_DRAWS, measured
 from ..ranking import Judged, Measure
 from . import controls
+from .behaviour import image_sanity
 from .classifier import Classifier, Relevance, StampNetwork, Training, train
 from .distance import UNINFORMATIVE, distance, is_constant, mass, overlap, proximity
 from .images import Images, StampedImages
@@ -119,6 +121,8 @@ class ClassifierResult:
         Method → why it does not apply.
     example : Example
         Of the first image.
+    sanity : mapping
+        Method → measure that needs no truth → (image,), of the first images.
     """
 
     stamp: Stamp
@@ -131,6 +135,7 @@ class ClassifierResult:
     on_sensor: Mapping[str, float]
     refused: Mapping[str, str]
     example: Example
+    sanity: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 def run_classifier(
@@ -188,6 +193,7 @@ def run_classifier(
     judged: list[Judged] = []
     maps: dict[str, np.ndarray] = {}
     constant, on_sensor, refused = {}, {}, {}
+    sanity: dict[str, Mapping[str, np.ndarray]] = {}
     for number, word in enumerate(methods):
         begun = TRAINING_SHARE + (1 - TRAINING_SHARE) * number / len(methods)
         method = Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
@@ -204,12 +210,21 @@ def run_classifier(
         maps[word] = own
         if method.times_input and found.coarse is not None:
             on_sensor[word] = _share(found, stamp)
+        sanity[word] = _sane(classifier, method, stamped.images, task.chosen, partial(check, begun))
     judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
         float(right[:, held].all(0).mean()), passes, {word: number for word, number in constant.items() if number},
-        on_sensor, refused, task.example(maps),
+        on_sensor, refused, task.example(maps), sanity,
     )  # fmt: skip
+
+
+def _sane(
+    classifier: Classifier, method: Method, images: Images, chosen: np.ndarray, check: Callable[[], None]
+) -> dict[str, np.ndarray]:
+    """Return the sanity measures of a method's maps of the first of some images."""
+    some = chosen[: measured(len(chosen))]
+    return image_sanity(classifier, method, images, some, replace(FEW_DRAWS, seed=method.seed), check)
 
 
 def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:

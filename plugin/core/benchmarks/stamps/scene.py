@@ -43,13 +43,13 @@ Check = Callable[[float], None]
 
 WITHIN = Measure(
     "within_field", "within the receptive field", "higher", 0.0, 1.0,
-    "Share of Σ|ΔR| that lies within a receptive-field radius of the stamp.",
+    "Share of the change of relevance, Σ|ΔR|, that lies within a receptive-field radius of the stamp.",
 )  # fmt: skip
 MISMATCH = Measure(
     # A sum of the right size and of random sign has 0 in half of the places and 1 in the others; a worse one more.
-    "mismatch", "ΣΔR against Δf", "lower", 0.5, 0.0,
-    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|): 0 where the change of relevance adds up to the change of the logits, 1 where their "
-    "signs differ or one of them is 0; sums of random sign have 0.5 at best.",
+    "mismatch", "mismatch of the changes", "lower", 0.5, 0.0,
+    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|), ΔR the change of relevance and Δf that of the logits: 0 where ΔR adds up to Δf, 1 "
+    "where their signs differ or one of them is 0; sums of random sign have 0.5 at best.",
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000

@@ -173,6 +173,12 @@ HOSTILE = {
         "no state_dict",
     ),
     "training alone": (lambda _: saved({"criterion.weight": torch.ones(3)}), "no weights of a network"),
+    "a name of tuples that hold each other twice": (
+        lambda _: with_pickle(
+            b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(16)) + b"K\x02s."
+        ),
+        "entries are a list of 2 entries",
+    ),
     "names that are numbers": (lambda _: saved({3: torch.ones(3)}), "no state_dict"),
     "a name of a megabyte": (lambda _: saved({"a" * 10**6: torch.ones(3)}), "no state_dict"),
     "many tensors": (

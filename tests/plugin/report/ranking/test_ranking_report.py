@@ -124,10 +124,21 @@ def test_the_first_sentences_do_not_speak_of_what_is_there_to_compare_with():
     assert third == "gradient does not surely surpass an edge filter (sobel)."
 
 
+def test_a_better_mean_of_too_few_samples_is_named_beside_the_recommended_method():
+    draw = np.random.default_rng(1)
+    scores = {"unsure": np.array([0.9] * 5 + [-0.4] * 3), "sure": draw.normal(0.3, 0.02, 8)}
+    pool = [Judged(method, "a", {"r": values}, 0.0) for method, values in scores.items()]
+    made = replace(page({"a": GOOD}), rankings=ranked_methods(rankings(pool, [R], seed=0)))
+    assert made.rankings[0].recommended == "sure"
+    (said,) = json.loads(ranking_json(made))["notes"]
+    assert said.startswith("a: unsure has a better mean correlation (0.412) than the recommended sure (0.3")
+    assert json.loads(ranking_json(page({"a": GOOD})))["notes"] == []
+
+
 def test_what_is_recommended_somewhere_is_named_where_no_kind_of_network_has_one_method():
     made = page({"a": GOOD, "b": BAD, "c": BAD, "d": BAD}, {"c": "CNNs", "d": "CNNs"})
     assert summary(made)[0] == (
-        "No method is recommended throughout: deeplift in 1 of 2 rankings for fusion networks; none for CNNs."
+        "None is recommended throughout: deeplift in 1 of 2 rankings for fusion networks; none for CNNs."
     )
 
 
