@@ -55,7 +55,8 @@ class FloeLensPlugin:
 
         self._action = QAction(QIcon(str(ICON)), PLACES, self.iface.mainWindow())
         self._action.setCheckable(True)
-        self._action.toggled.connect(self._show_places)
+        # Not `toggled`: a window behind another tab is not visible, and must not be closed for that.
+        self._action.triggered.connect(self._show_places)
         self.iface.addPluginToMenu(MENU, self._action)
         self.iface.addToolBarIcon(self._action)
         settings = QgsSettings()
@@ -72,6 +73,8 @@ class FloeLensPlugin:
             self._places.dock.visibilityChanged.connect(self._action.setChecked)
         if self._places is not None:
             self._places.dock.setVisible(shown)
+            if shown:
+                self._places.dock.raise_()
 
     def unload(self) -> None:
         """Leave no trace."""
@@ -82,6 +85,7 @@ class FloeLensPlugin:
         if self._action is not None:
             self.iface.removePluginMenu(MENU, self._action)
             self.iface.removeToolBarIcon(self._action)
+            self._action.deleteLater()
             self._action = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)

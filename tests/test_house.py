@@ -107,7 +107,7 @@ def test_the_commands_of_the_readme_use_parameters_that_exist():
     )  # `test_provider` holds them to QGIS's
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"^ +qgis_process run (floelens:\w+) -- (.*)$", text, re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 9
     for algorithm, words in commands:
         named = set(re.findall(r"([A-Z_]+)=", words))
         assert named <= set(published[algorithm.removeprefix("floelens:")]["parameters"]), algorithm

@@ -34,8 +34,9 @@ class ImportModel(FloeLensAlgorithm):
             declare.file(
                 "INPUT",
                 "File of weights",
-                "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), or a Keras HDF5 file "
-                "(.h5), or an ONNX file (.onnx). Nothing in it is run; whole pickled networks are refused.",
+                "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), a Keras HDF5 file (.h5), "
+                "an ONNX file (.onnx), or the arrays of NERSC's network (.npz). Nothing in it is run; whole pickled "
+                "networks are refused.",
             )
         )
         text = "Recognised by names and shapes unless it is named."
@@ -52,7 +53,8 @@ class ImportModel(FloeLensAlgorithm):
                 "CHANNELS",
                 "Channels in the network's order",
                 "Names of the inputs in the order in which the network takes them, such as hh,hv,incidence_angle. They "
-                "get the published statistics. Empty: the family's order, where it has as many.",
+                "get published means and standard deviations: the family's, else those of the AI4Arctic challenge. "
+                "Empty: the family's order, where it has as many.",
             )
         )
         self.addParameter(declare.setting("PIXEL_SIZE", MODEL_PIXEL_SIZE, advanced=False))
@@ -82,7 +84,7 @@ class ImportModel(FloeLensAlgorithm):
         self.addParameter(
             declare.folder_output(
                 "OUTPUT",
-                "Model folder",
+                "Model folder (skipped: the user's own)",
                 "Where the package goes. Empty: the user's model folder, where all tools find it by its id.",
             )
         )

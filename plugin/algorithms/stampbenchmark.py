@@ -58,7 +58,7 @@ class StampBenchmark(ExplainingAlgorithm):
             )
         )  # fmt: skip
         self.addParameter(
-            declare.choices("PARTS", "Parts", "What stamps are tried on; both by default.", PARTS)
+            declare.choices("PARTS", "Networks to try", "What stamps are tried on; both by default.", PARTS)
         )
         self.declare_scene()
         self.declare_class()

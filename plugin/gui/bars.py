@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qgis.PyQt.QtCore import QRectF, QSize, Qt
-from qgis.PyQt.QtGui import QColor, QPainter, QPalette
+from qgis.PyQt.QtGui import QColor, QPainter, QPalette, QTextOption
 from qgis.PyQt.QtWidgets import QSizePolicy, QWidget
 
 FOR, AGAINST = (
@@ -60,8 +60,7 @@ class Bars(QWidget):
         for number, (name, value) in enumerate(self._rows):
             top = number * height
             painter.setPen(text)
-            side = Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRectF(0, top, names, height), int(side | Qt.AlignmentFlag.AlignLeft), name)
+            painter.drawText(QRectF(0, top, names, height), name, _aligned(Qt.AlignmentFlag.AlignLeft))
             length = half * abs(value) / largest
             left = zero if value >= 0 else zero - length
             painter.fillRect(
@@ -73,7 +72,14 @@ class Bars(QWidget):
                 else QRectF(zero - length - GAP - numbers, top, numbers, height)
             )
             towards = Qt.AlignmentFlag.AlignLeft if value >= 0 else Qt.AlignmentFlag.AlignRight
-            painter.drawText(place, int(side | towards), signed(value))
+            painter.drawText(place, signed(value), _aligned(towards))
         painter.setPen(text)
         painter.drawLine(int(zero), 0, int(zero), len(self._rows) * height)
         painter.end()
+
+
+def _aligned(side: Qt.AlignmentFlag) -> QTextOption:
+    """Return how a text lies in its row: flags are whole numbers for Qt 5 and none for Qt 6."""
+    option = QTextOption(Qt.AlignmentFlag.AlignVCenter | side)
+    option.setWrapMode(QTextOption.WrapMode.NoWrap)
+    return option

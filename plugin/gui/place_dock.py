@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.core import (
+    QgsMapLayer,
+    QgsMapLayerProxyModel,
+    QgsProject,
+    QgsProviderRegistry,
+    QgsRasterLayer,
+)
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
@@ -21,7 +27,15 @@ from qgis.PyQt.QtWidgets import (
 from ..ground.vocabulary.words import CHANNEL_GROUPS
 from ..networks import registry
 from ..report.places.answer import PlaceAnswer
-from ..report.places.sentences import alternatives, as_sentences, headline, place_text, reasons, rows
+from ..report.places.sentences import (
+    alternatives,
+    as_sentences,
+    headline,
+    legend,
+    place_text,
+    reasons,
+    rows,
+)
 from .bars import Bars
 from .place_worker import SceneChoice
 
@@ -48,9 +62,12 @@ class PlaceDock(QDockWidget):
         self.setObjectName("FloeLensPlaces")
         self._answer: PlaceAnswer | None = None
         self.model = QComboBox()
+        self.model.currentTextChanged.connect(self.model.setToolTip)
         self.sar, self.mwr, self.chart = (QgsMapLayerComboBox() for _ in range(3))
+        other = [name for name in QgsProviderRegistry.instance().providerList() if name != "gdal"]
         for combo in (self.sar, self.mwr, self.chart):
             combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+            combo.setExcludedProviders(other)
         for combo in (self.mwr, self.chart):
             combo.setAllowEmptyLayer(True)
         self.button = QPushButton("Explain places")
@@ -58,6 +75,7 @@ class PlaceDock(QDockWidget):
         self.button.toggled.connect(self.started)
         self.status = _text(ASK)
         self.where, self.headline, self.reasons, self.without, self.doubts = (_text() for _ in range(5))
+        self.legend = _text()
         font = self.headline.font()
         font.setBold(True)
         font.setPointSizeF(font.pointSizeF() * 1.15)
@@ -91,7 +109,7 @@ class PlaceDock(QDockWidget):
         for widget in (self.button, self.status, self.where, self.headline, self.reasons):
             column.addWidget(widget)
         column.addLayout(choices)
-        for widget in (self.bars, self.without, self.doubts, self.copy, self.report):
+        for widget in (self.bars, self.legend, self.without, self.doubts, self.copy, self.report):
             column.addWidget(widget)
         column.addStretch(1)
         inside = QWidget()
@@ -111,7 +129,9 @@ class PlaceDock(QDockWidget):
         if chosen:
             self.model.setCurrentText(chosen)
         rasters = [
-            layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsRasterLayer)
+            layer
+            for layer in QgsProject.instance().mapLayers().values()
+            if isinstance(layer, QgsRasterLayer) and layer.providerType() == "gdal"
         ]
         for combo, bands in ((self.sar, SAR_BANDS), (self.mwr, MWR_BANDS)):
             if combo.currentLayer() is None or not _holds(combo.currentLayer(), bands):
@@ -123,10 +143,11 @@ class PlaceDock(QDockWidget):
 
     def choice(self) -> SceneChoice | None:
         """Return the scene and the network that are chosen; None where one is missing."""
-        sar = self.sar.currentLayer()
-        if sar is None or not self.model.currentText():
+        if self.sar.currentLayer() is None or not self.model.currentText():
             return None
-        return SceneChoice(sar.source(), self.model.currentText(), _source(self.mwr), _source(self.chart))
+        return SceneChoice(
+            _source(self.sar), self.model.currentText(), _source(self.mwr), _source(self.chart)
+        )
 
     def wait(self, text: str = "Explaining…") -> None:
         """Say that an answer is on its way; the last one stays until then."""
@@ -145,6 +166,7 @@ class PlaceDock(QDockWidget):
             self.headline,
             self.reasons,
             self.bars,
+            self.legend,
             self.without,
             self.kind,
             self.target,
@@ -160,6 +182,7 @@ class PlaceDock(QDockWidget):
         self.where.setText(place_text(answer))
         self.headline.setText(headline(answer))
         self.reasons.setText(reasons(answer))
+        self.legend.setText(legend(answer))
         self.without.setText(alternatives(answer))
         self.doubts.setText("⚠ " + " ".join(answer.warnings))
         before = self.target.currentIndex()
@@ -196,7 +219,7 @@ def _text(text: str = "") -> QLabel:
 
 def _source(combo: QgsMapLayerComboBox) -> str:
     layer: QgsMapLayer | None = combo.currentLayer()
-    return "" if layer is None else layer.source()
+    return "" if layer is None else layer.source().split("|")[0]  # options of opening stand behind it
 
 
 def _holds(layer: QgsRasterLayer, bands: tuple[str, ...]) -> bool:

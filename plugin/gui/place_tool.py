@@ -67,6 +67,12 @@ class PlaceTool(QgsMapTool):
         self._box.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
         super().deactivate()
 
+    def close(self) -> None:
+        """Take itself off the map, which would keep it."""
+        self.canvas().unsetMapTool(self)
+        self.canvas().scene().removeItem(self._box)
+        self.deleteLater()
+
     def _dragged(self, now: QPoint) -> bool:
         return self._begun is not None and (now - self._begun).manhattanLength() > DRAGGED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -78,6 +79,10 @@ class PlaceWorker(QObject):
             self._thread.join()
             self._thread = None
 
+    def drop(self) -> None:
+        """Drop what is asked and not answered yet."""
+        self._newest += 1
+
     def newest(self) -> int:
         """Return the number of the newest question."""
         return self._newest
@@ -108,12 +113,25 @@ class PlaceWorker(QObject):
         except Cancelled:
             return
         except FloeLensError as error:
-            self.failed.emit(str(error))
+            self._fail(number, str(error))
         except Exception as error:
-            self.failed.emit(f"This place could not be explained ({type(error).__name__}: {error}).")
+            self._fail(number, f"This place could not be explained ({type(error).__name__}: {error}).")
         else:
             if number == self._newest:
                 self.answered.emit(Answered(answer, path))
+            else:
+                remove_overlay(path)
+
+    def _fail(self, number: int, sentence: str) -> None:
+        if number == self._newest:
+            self.failed.emit(sentence)
+
+
+def remove_overlay(path: str) -> None:
+    """Remove a raster of relevance and its style, as far as they can be removed."""
+    for file in Path(path).parent.glob(f"{Path(path).stem}.*"):
+        with suppress(OSError):  # Windows keeps files that are open
+            file.unlink()
 
 
 class _Opened:

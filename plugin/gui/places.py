@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from contextlib import suppress
@@ -10,6 +11,7 @@ from pyproj import Geod
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
+    QgsCsException,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -28,11 +30,12 @@ from ..report.places.answer import PlaceAnswer
 from ..report.places.sentences import as_sentences
 from .place_dock import PlaceDock
 from .place_tool import PlaceTool
-from .place_worker import Answered, PlaceWorker
+from .place_worker import Answered, PlaceWorker, remove_overlay
 
 HISTORY = "Explained places"
 OVERLAY = "Relevance around the place"
 FIELDS = ("maps:string(80)", "value:double", "unit:string(20)", "pixels:integer", "sentences:string(2000)")
+_NAMES = tuple(field.split(":")[0] for field in FIELDS)
 EARTH = Geod(ellps="WGS84")
 WGS84 = "EPSG:4326"
 
@@ -51,7 +54,10 @@ class Places(QObject):
         self._iface, self._canvas = iface, iface.mapCanvas()
         self._folder = tempfile.mkdtemp(prefix="floelens_places_")
         self._place: QgsGeometry | None = None
+        self._crs = QgsCoordinateReferenceSystem()  # of the place
         self._history = self._overlay = ""  # ids of layers
+        self._overlay_file = ""
+        self._closed = False
         self._footprints: list[QgsRubberBand] = []
         self._mark: QgsRubberBand | None = None
         self.worker = PlaceWorker(self._folder)
@@ -63,13 +69,20 @@ class Places(QObject):
         self.dock.report_wanted.connect(self._report)
         self.dock.visibilityChanged.connect(self._shown)
         self.tool = PlaceTool(self._canvas, self.ask)
-        self.tool.deactivated.connect(lambda: self.dock.button.setChecked(False))
+        self.tool.deactivated.connect(self._put_down)
+        QgsProject.instance().cleared.connect(self._forget)
         iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
 
     def close(self) -> None:
         """Take everything away; layers stay in the project, but for the relevance of the last place."""
-        self._canvas.unsetMapTool(self.tool)
+        if self._closed:
+            return
+        self._closed = True
+        QgsProject.instance().cleared.disconnect(self._forget)
         self.worker.close()
+        for signal in (self.worker.opened, self.worker.answered, self.worker.failed):
+            signal.disconnect()  # answers may be on their way still
+        self.tool.close()
         self._clear()
         self._remove_overlay()
         self._iface.removeDockWidget(self.dock)
@@ -86,10 +99,28 @@ class Places(QObject):
         if not crs.isValid():
             self.dock.fail("The project has no coordinate reference system. Set one, and click again.")
             return
-        self._place = place
+        try:
+            polygons = _polygons(place, crs)
+        except QgsCsException:
+            self.dock.fail(
+                "This place cannot be found on the Earth in the CRS of the project. Click on the scene."
+            )
+            return
+        self._place, self._crs = place, crs
         self._show_place(place)
         self.dock.wait()
-        self.worker.ask(choice, _polygons(place, crs))
+        self.worker.ask(choice, polygons)
+
+    def _put_down(self) -> None:
+        self.dock.button.setChecked(False)
+
+    def _forget(self) -> None:
+        """Forget the places of a project that is closed."""
+        self.worker.drop()
+        self._clear()
+        self._remove_overlay()
+        self._history, self._place = "", None
+        self.dock.show_answer(None)
 
     def _shown(self, visible: bool) -> None:
         if visible:
@@ -152,6 +183,7 @@ class Places(QObject):
     def _show_overlay(self, path: str) -> None:
         """Lay the relevance around the place over the scene, in place of that of the last one."""
         self._remove_overlay()
+        self._overlay_file = path
         layer = QgsRasterLayer(path, OVERLAY)
         if layer.isValid():
             layer.loadDefaultStyle()
@@ -165,12 +197,14 @@ class Places(QObject):
     def _remove_overlay(self) -> None:
         if self._overlay and QgsProject.instance().mapLayer(self._overlay) is not None:
             QgsProject.instance().removeMapLayer(self._overlay)
-        self._overlay = ""
+        if self._overlay_file:
+            remove_overlay(self._overlay_file)
+        self._overlay = self._overlay_file = ""
 
     def _remember(self, answer: PlaceAnswer) -> None:
         """Add the place to a layer in memory, which a person can save."""
         layer = QgsProject.instance().mapLayer(self._history) if self._history else None
-        if layer is None:
+        if layer is None or any(layer.fields().lookupField(name) < 0 for name in _NAMES):
             fields = "&".join(f"field={field}" for field in FIELDS)
             layer = QgsVectorLayer(f"Point?crs={WGS84}&{fields}", HISTORY, "memory")
             QgsProject.instance().addMapLayer(layer)
@@ -178,9 +212,9 @@ class Places(QObject):
         feature = QgsFeature(layer.fields())
         feature.setGeometry(QgsGeometry.fromPointXY(QgsPointXY(answer.position.lon, answer.position.lat)))
         shown = answer.mapped
-        feature.setAttributes(
-            [shown.name, shown.value, shown.unit, answer.position.pixels, as_sentences(answer)[:2000]]
-        )
+        values = (shown.name, shown.value, shown.unit, answer.position.pixels, as_sentences(answer)[:2000])
+        for name, value in zip(_NAMES, values):  # a layer that was saved may have a field before them
+            feature.setAttribute(name, value)
         layer.dataProvider().addFeature(feature)
         layer.updateExtents()
         layer.triggerRepaint()
@@ -193,12 +227,12 @@ class Places(QObject):
         if choice is None or self._place is None:
             return
         values = {"SAR": choice.sar, "MWR": choice.mwr or None, "MODEL": choice.model}
-        crs = self._canvas.mapSettings().destinationCrs()
         if self._place.type() == QgsWkbTypes.GeometryType.PointGeometry:
-            point = self._place.asPoint()
-            values["POINT"] = f"{point.x()},{point.y()} [{crs.authid()}]"
+            point = _in_degrees(self._place, self._crs)
+            values["POINT"] = f"{point.x():.9f},{point.y():.9f} [{WGS84}]"
         else:
-            region = QgsVectorLayer(f"Polygon?crs={crs.authid()}", "Place", "memory")
+            region = QgsVectorLayer("Polygon", "Place", "memory")
+            region.setCrs(self._crs)  # a custom one has no code
             feature = QgsFeature()
             feature.setGeometry(self._place)
             region.dataProvider().addFeature(feature)
@@ -221,7 +255,21 @@ class Places(QObject):
 def _polygons(place: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> Polygons:
     """Return a geometry of the map as plain values."""
     if place.type() == QgsWkbTypes.GeometryType.PointGeometry:
-        to_degrees = QgsCoordinateTransform(crs, QgsCoordinateReferenceSystem(WGS84), QgsProject.instance())
-        point = to_degrees.transform(place.asPoint())
+        point = _in_degrees(place, crs)
         return Polygons.point(point.x(), point.y())
     return Polygons((bytes(place.asWkb()),), wkt(crs))
+
+
+def _in_degrees(place: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> QgsPointXY:
+    """Return the longitude and latitude of a point.
+
+    Raises
+    ------
+    QgsCsException
+        If it is no place of the Earth.
+    """
+    to_degrees = QgsCoordinateTransform(crs, QgsCoordinateReferenceSystem(WGS84), QgsProject.instance())
+    point = to_degrees.transform(place.asPoint())
+    if not (math.isfinite(point.x()) and math.isfinite(point.y())):
+        raise QgsCsException("no place of the Earth")
+    return point

@@ -7,6 +7,7 @@ and what is still needed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class ImportModel:
             folder = self._folder(card)
             progress.report(0.2, "Testing the network")
             module, checks = tested(proposal, card, Part(progress, 0.2, 0.9))
+            self._check_replaced(folder, module)
             for check in checks:
                 if check.passed is False:
                     progress.warn(f"Self-test, {check.name}: {check.found}. {check.note}".strip())
@@ -137,9 +139,14 @@ class ImportModel:
         Raises
         ------
         ModelError
-            If another package is there, or a model of this id is installed elsewhere.
+            If another package is there, a model of this id is installed elsewhere, or the folder is the plugin's own.
         """
         folder = Path(self.output) if self.output else registry.user_folder() / card.id
+        if Path(os.path.realpath(folder)).is_relative_to(registry.BUNDLED):
+            raise ModelError(
+                f"The folder {short_path(folder)} is the plugin's own, which is deleted when the plugin is updated. "
+                "Choose another one, or leave OUTPUT empty for the user's model folder."
+            )
         installed = registry.installed().get(card.id)
         if installed is not None and os.path.realpath(installed) != os.path.realpath(folder):
             raise ModelError(
@@ -152,6 +159,21 @@ class ImportModel:
                 f"The folder {short_path(folder)} holds the model '{there}'. Choose another folder."
             )
         return folder
+
+    def _check_replaced(self, folder: Path, module: Any) -> None:
+        """Refuse to put other weights in place of a model where OUTPUT does not ask for it.
+
+        Two networks of a family have one name unless NAME is given.
+        """
+        from ..networks.weights import to_bytes
+
+        if self.output or not is_file(folder / registry.CARD):
+            return
+        if registry.load_card(folder).weights.sha256 != hashlib.sha256(to_bytes(module)).hexdigest():
+            raise ModelError(
+                f"A model '{folder.name}' of other weights is installed already, in {short_path(folder)}. Give another "
+                "NAME, or OUTPUT = that folder to replace it."
+            )
 
     def _save(
         self,

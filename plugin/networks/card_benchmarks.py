@@ -114,26 +114,37 @@ class BenchmarkResult:
         return next((each for each in self.methods if each.method == word), None)
 
     def sentence(self, word: str) -> str:
-        """Return what it says of a method, in a sentence."""
-        where = f"In the {self.benchmark} benchmark ({self.condition}) on {self.network}"
+        """Return what it says of a method, in two sentences."""
+        return benchmark_sentence([self], word)
+
+    def verdict(self, word: str) -> str:
+        """Return what its condition says of a method, in a sentence."""
+        where = f"On {self.condition.replace('_', ' ')}, {word}"
         found, best = self.method(word), self.method(self.recommended)
-        advice = f"{best.method} is recommended ({_number(best)})" if best else "no method can be recommended"
+        advice = f"{best.method} is recommended, {_number(best.mean)}" if best else "no method is recommended"
         if found is None:
-            return f"{where}, {word} was not judged; {advice}."
-        score = f"mean {self.measure} {_number(found)}, {_number(found, ends=True)}"
+            return f"{where} was not judged; {advice}."
+        score = f"{_number(found.mean)} ({_number(found.low)} to {_number(found.high)})"
         if found is best:
-            return f"{where}, {word} is the recommended method ({score})."
+            return f"{where} is the recommended method, {score}."
         if not found.trusted:
-            return f"{where}, {word} does not surpass controls that know nothing ({score}); {advice}."
-        return f"{where}, {word} surpasses all controls ({score}); {advice}."
+            return f"{where} does not surpass all controls, {score}; {advice}."
+        return f"{where} surpasses all controls, {score}, but {advice}."
 
 
-def _number(row: BenchmarkedMethod, ends: bool = False) -> str:
-    if ends:
-        return f"95 % interval {row.low:.2f} to {row.high:.2f}".replace("-", "\u2212")
-    return f"{row.mean:.2f}".replace("-", "\u2212")
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def benchmark_sentence(results: Iterable[BenchmarkResult], method: str) -> str:
-    """Return what a card's benchmarks say of a method, a sentence each; empty where there are none."""
-    return " ".join(result.sentence(method) for result in results)
+    """Return what a card's benchmarks say of a method, a sentence a condition; empty where there are none."""
+    together: dict[tuple[str, ...], list[BenchmarkResult]] = {}
+    for result in results:
+        key = (result.benchmark, result.network, result.measure, result.better)
+        together.setdefault(key, []).append(result)
+    return " ".join(
+        f"The {benchmark} benchmark judged methods on {network} by the mean {measure} ({better} is better; 95 % "
+        "intervals in brackets) against controls: noise, edge filters and broken maps. "
+        + " ".join(result.verdict(method) for result in own)
+        for (benchmark, network, measure, better), own in together.items()
+    )

@@ -50,6 +50,10 @@ def read_regular(path: str | os.PathLike, most_bytes: int) -> bytes:
             raise ModelError(
                 f"{shown_path} cannot be read: {error.strerror}. Copy or download it again."
             ) from None
+        except MemoryError:
+            raise ModelError(
+                f"{shown_path} has {_amount(size)}, for which the memory has no room. Close other programs."
+            ) from None
     size = max(size, len(content))
     if size > most_bytes:
         raise ModelError(

@@ -210,7 +210,7 @@ def _tiled(card: ModelCard, runner: Runner) -> Check:
 
 def _conserved(runner: Runner, scene: DrawnScene, plan: Plan, word: str) -> Check:
     """Explain a patch by a method, and see whether relevance adds up."""
-    name = f"{word}: residual of Σ|relevance| + |bias|"
+    name = f"{word}: what does not add up, as a share of Σ|relevance| + |bias|"
     # A fixed number of steps: doubled until they suffice they would take most of the time.
     method = Method(method=word, steps=STEPS, refine=False, tolerance=STEPPED)
     try:

@@ -13,8 +13,9 @@ GENERATORS: Words = {
     "the fusion network of the bundled models",
 }
 ADDITIVE_SIZES: Words = {
-    "quick": "few samples, so that networks are less exact; less than a minute",
-    "full": "networks of R² 0.98 and more, and enough samples for narrow intervals; a quarter of an hour and more",
+    "quick": "few samples and short training, for a first look; a minute or two",
+    "full": "networks of R² 0.98 and more, and enough samples for narrow intervals: what a recommendation should rest "
+    "on; a quarter of an hour and more",
 }
 ADDITIVE_METHODS: Words = {word: method.help for word, method in METHODS.items()}
 TRAINING_SAMPLES = Setting(

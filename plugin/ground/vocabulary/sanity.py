@@ -35,7 +35,8 @@ SANITY_MEASURES: Mapping[str, SanityMeasure] = {
     "max_sensitivity": SanityMeasure(
         "largest change",
         "lower",
-        "The largest ‖R(x + δ) − R(x)‖ / ‖R(x)‖ over small noise δ (max-sensitivity of Yeh et al. 2019).",
+        "The largest ‖R(x + δ) − R(x)‖ / ‖R(x)‖ over small noise δ: max-sensitivity of "
+        "Yeh et al. 2019, who do not divide by the map.",
     ),
     "mean_sensitivity": SanityMeasure(
         "mean change",

@@ -25,8 +25,8 @@ POSITIONS: Words = {
     CENTRE: "in the middle of every image, so that a network may look at one place alone",
 }
 STAMP_EXTENTS: Words = {
-    "quick": "few images and places; under a minute",
-    "full": "more and larger images, more places; minutes",
+    "quick": "few images and places, for a first look; a minute or two",
+    "full": "more and larger images, more places: what a recommendation should rest on; minutes",
 }
 CLASSIFIER, MODEL = "classifier", "model"
 PARTS: Words = {

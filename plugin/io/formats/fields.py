@@ -8,6 +8,7 @@ those of COBE-SST2 (ekrell/geoscience-attribution-benchmarks, CC0), and function
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..geometry.vector import Polygons
 from ..geometry.zones import PolygonIndex
 
 MOST_VALUES = 50_000_000
+MOST_BYTES = 2 << 30  # of an archive, unpacked: a covariance of 16,000 cells
 
 
 def read_stack(path: str) -> tuple[np.ndarray, Grid]:
@@ -46,6 +48,13 @@ def read_stack(path: str) -> tuple[np.ndarray, Grid]:
 def _stored(path: str | os.PathLike, kinds: Mapping[str, type], parameter: str = "") -> list[np.ndarray]:
     """Return two arrays of an .npz file by name, each of its kind."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MOST_BYTES:
+            raise SceneError(
+                f"{parameter}{path} unpacks to {unpacked >> 20} MiB; the benchmark takes {MOST_BYTES >> 20} at most. "
+                "Take larger cells."
+            )
         with np.load(path, allow_pickle=False) as stored:
             return [np.asarray(stored[name], kind) for name, kind in kinds.items()]
     except DAMAGED as error:

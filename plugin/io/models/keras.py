@@ -28,6 +28,7 @@ MOST_NUMBERS = 20_000_000
 _MOST_GROUPS = 2_000
 _MOST_CONFIG = 1 << 20
 _DEPTH = 6
+_MOST_VISITS = 10_000
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -81,7 +82,7 @@ def read_keras(path: str | os.PathLike) -> KerasFile:
         )
     check_structure(source, named)
     with quiet_gdal():
-        dataset = gdal.OpenEx(source, gdal.OF_MULTIDIM_RASTER, ["HDF5"])
+        dataset = gdal.OpenEx(source, gdal.OF_MULTIDIM_RASTER, allowed_drivers=["HDF5"])
         root = dataset.GetRootGroup() if dataset is not None else None
         if root is None:
             raise ModelError(
@@ -91,9 +92,9 @@ def read_keras(path: str | os.PathLike) -> KerasFile:
         groups = list(top.GetGroupNames() or ())
         if len(groups) > _MOST_GROUPS:
             raise ModelError(f"{named} holds {len(groups)} groups; at most {_MOST_GROUPS} are read.")
-        layers = {}
+        layers, room = {}, _Room()
         for name in sorted(groups, key=_number):
-            arrays = dict(_arrays(top.OpenGroup(name), named))
+            arrays = dict(_arrays(top.OpenGroup(name), named, room))
             if arrays:
                 layers[name] = arrays
         config = _config(root)
@@ -108,16 +109,29 @@ def _number(name: str) -> tuple[str, int]:
     return (match[1], int(match[2] or 0)) if match else (name, 0)
 
 
-def _arrays(group: Any, named: str, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+@dataclass
+class _Room:
+    """What may still be read of a file: links can lead to one group, and to one array, again and again."""
+
+    numbers: int = field(default_factory=lambda: MOST_NUMBERS)
+    groups: int = field(default_factory=lambda: _MOST_VISITS)
+
+
+def _arrays(group: Any, named: str, room: _Room, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the arrays in a group and the groups in it."""
     if group is None or depth > _DEPTH:
         return
+    room.groups -= 1
+    if room.groups < 0:
+        raise ModelError(f"{named} holds more than {_MOST_VISITS} groups in groups, as no network does.")
     for name in group.GetMDArrayNames() or ():
         array = group.OpenMDArray(name)
         numbers = array.GetTotalElementsCount() if array is not None else 0
-        if numbers > MOST_NUMBERS:
+        room.numbers -= numbers
+        if room.numbers < 0:
             raise ModelError(
-                f"The array {shown(name)} of {named} would have {numbers} numbers; at most {MOST_NUMBERS} are read."
+                f"The arrays of {named} up to {shown(name)} would have more than {MOST_NUMBERS} numbers, which no "
+                "network of this family has."
             )
         kind = number_type(array) if array is not None else ""
         values = read_numbers(array) if kind.startswith("float") and numbers else None
@@ -134,7 +148,7 @@ def _arrays(group: Any, named: str, depth: int = 0) -> Iterator[tuple[str, np.nd
             )
         yield name.split(":", 1)[0], values.astype(np.float32)
     for name in group.GetGroupNames() or ():
-        yield from _arrays(group.OpenGroup(name), named, depth + 1)
+        yield from _arrays(group.OpenGroup(name), named, room, depth + 1)
 
 
 def _config(root: Any) -> Mapping[str, Any]:

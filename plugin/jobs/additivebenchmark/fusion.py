@@ -160,7 +160,7 @@ class FusionStudy:
             f"What gates can show of the truth: r = {result.ceilings[kind]['pearson']:.3f}.",
         )
         title = f"{_TITLES[kind]}, {_kind_of(result.variant)}, variant {_bare(result.variant)}"
-        network = f"fusion networks of the variant {_bare(result.variant)}"
+        network = f"{kind} of fusion networks {_bare(result.variant)}"  # each kind has methods of its own
         return Condition(f"fusion_{result.variant}_{kind}", title, network, about)
 
     def _examples(self, result: FusionResult, kind: str) -> list[Example]:

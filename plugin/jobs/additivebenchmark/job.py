@@ -8,6 +8,7 @@ from pathlib import Path
 from ...ground.errors import Cancelled, ParameterError
 from ...ground.protocols import Progress
 from ...ground.vocabulary.additive import ADDITIVE_METHODS, ADDITIVE_SIZES, GENERATORS, TRAINING_SAMPLES
+from ...ground.vocabulary.benchmarks import QUICK
 from ...ground.vocabulary.relevance_methods import MethodChoice
 from ...ground.vocabulary.words import check_word, default_word
 from ...io.rasters.writer import Outputs
@@ -194,7 +195,7 @@ class AdditiveBenchmark:
             facts=facts,
             other_measures=sanity_facts() if any(part.others for part in parts.values()) else (),
             other_scores=tuple(score for part in parts.values() for score in part.others),
-            notes=study.notes(parts),
+            notes=(*([QUICK] if self.size == "quick" else []), *study.notes(parts)),
             settings={
                 "generator": self.generator,
                 "size": self.size,

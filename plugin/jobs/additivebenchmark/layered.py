@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TRUTH = "truth"
 OTHERS = "point_published"  # the condition of somebody else's network
+LINEAR = "point_linear"  # the condition of the linear model, which is no network to recommend a method for
 ENOUGH = 0.98  # R² from which on a network stands for its target
 
 
@@ -112,7 +113,7 @@ class LayeredStudy:
         about = (*self.generator.about, *_sentences(result.facts))
         numbers = {name: value for name, value in result.facts.items() if not isinstance(value, str)}
         return Part(
-            (Condition(part, result.title, condition.network, about),),
+            (Condition(part, result.title, condition.network, about, part == LINEAR),),
             result.judged,
             numbers,
             self.examples(result),
@@ -215,7 +216,7 @@ class ShapesStudy(LayeredStudy):
         if not failing:
             return f"{title}: no method shows it."
         shown = ", ".join(f"{word} {100 * mean:.0f} %" for word, mean in failing.items())
-        return f"{title}: {says} {shown}."
+        return f"{title}: {says}: {shown}."
 
 
 # Measure, name, part, below which value a method fails, and what the number is.
@@ -225,10 +226,22 @@ _FAILURES = (
         "Gradient shattering",
         "shapes",
         0.75,
-        "neighbouring pixels of one shape have one sign in only",
+        "share of neighbouring pixels of one shape whose relevance has the same sign (chance gives 50 %)",
     ),
-    ("against", "No sign", "shapes", 0.5, "of relevance on pixels that speak against is shown as such only"),
-    ("zero_seen", "Ignorance to zero input", "shapes_zero", 0.05, "on shapes whose pixels are zero lie only"),
+    (
+        "against",
+        "No sign",
+        "shapes",
+        0.5,
+        "share of relevance on pixels that speak against which is shown as evidence against",
+    ),
+    (
+        "zero_seen",
+        "Ignorance to zero input",
+        "shapes_zero",
+        0.05,
+        "share of relevance on shapes whose pixels are zero",
+    ),
 )
 
 
@@ -240,7 +253,7 @@ _CHANGES = {
     "correlation with the contributions here",
     "point_exact": "The same without the error of training",
     "point_exact_bent_at_zero": "The same again without bends away from zero, which belong to gates and not to inputs",
-    "point_published": "The network of others, against functions that were recovered from it",
+    "point_published": "The network that was trained elsewhere, against functions that were recovered from it",
 }
 
 
@@ -263,7 +276,7 @@ class PointStudy(LayeredStudy):
     groups : numpy.ndarray, optional
         (cell,), int: the input that each cell is.
     reads : tuple of int
-        Which inputs the network of others reads, in its order.
+        Which inputs the network that was trained elsewhere reads, in its order.
     """
 
     grid: Grid | None = None
@@ -292,7 +305,7 @@ class PointStudy(LayeredStudy):
         if agreed is not None:
             found.append(
                 "Functions that are recovered from the network that was trained here, whose own are known, correlate "
-                f"with these at {agreed:.2f}: scores of the network of others mean no more than that."
+                f"with these at {agreed:.2f}: scores of the network that was trained elsewhere mean no more than that."
             )
         return tuple(found)
 

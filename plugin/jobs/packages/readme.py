@@ -46,12 +46,13 @@ def _benchmarks(card: ModelCard) -> Iterator[str]:
     for result in card.benchmarks:
         best = result.method(result.recommended)
         said = (
-            f"{best.method}, mean {result.measure} {best.mean:.2f} ({best.low:.2f} to {best.high:.2f})"
+            f"{best.method}, mean {result.measure} {best.mean:.2f} ({best.low:.2f} to {best.high:.2f}; "
+            f"{result.better} is better)"
             if best
             else "none"
         )
         yield (
-            f"- {result.benchmark} ({result.condition}), on {result.network}: recommended is {said}; "
+            f"- {result.benchmark} ({result.condition.replace('_', ' ')}), on {result.network}: recommended is {said}; "
             f"{result.date}, FloeLens {result.version}."
         )
     yield ""

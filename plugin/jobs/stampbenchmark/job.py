@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...ground.errors import ModelError, ParameterError
 from ...ground.protocols import Part, Progress, Source
+from ...ground.vocabulary.benchmarks import QUICK
 from ...ground.vocabulary.relevance_methods import METHODS, MethodChoice
 from ...ground.vocabulary.stamps import (
     CLASSIFIER,
@@ -136,7 +137,10 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 runner.card.id,
                 {**self._asked(), **_done(extent)},
                 tags,
-                scene.warnings if scene is not None else (),
+                (
+                    *([QUICK] if self.size == "quick" else []),
+                    *(scene.warnings if scene is not None else ()),
+                ),
             )
             write_ranking(outputs, page, self.output, self.report, self.report_json, self.report_csv)
             if self.output_raster and scene is not None and study is not None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.stamps import MWR_OFFSET
 from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
-from ..common.rankings import ranked_methods
+from ..common.rankings import ranked_methods, sanity_facts, sanity_scores
 
 if TYPE_CHECKING:
     from ...core.benchmarks.ranking import Judged
@@ -20,23 +21,24 @@ if TYPE_CHECKING:
 
 SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
-CLASSIFIERS = "small convolutional classifiers of SAR and radiometer images"
+_LINEAR = ", as gradients do not where a channel enters linearly"
+CLASSIFIERS = "small convolutional classifiers"
 ON_SENSOR = MeasureFacts(
     "on_sensor", "relevance on the stamp's sensor", "higher", None, 1.0,
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
 CORRELATION = MeasureFacts(
-    "sum_correlation", "correlation of ΣΔR with Δf", "higher", 0.0, 1.0,
+    "sum_correlation", "correlation of the changes", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
 SLOPE = MeasureFacts(
-    "sum_slope", "slope of ΣΔR on Δf", "", None, 1.0,
-    "Through the origin; 1 where the change of relevance adds up to the change of the logits. What is missing went to "
-    "biases.",
+    "sum_slope", "slope of the changes", "", None, 1.0,
+    "Of the summed change of relevance on that of the logits, through the origin; 1 where both are the same. What is "
+    "missing went to biases.",
 )  # fmt: skip
 CHANGED = MeasureFacts(
-    "logit_change", "Δf", "", None, None,
-    "Change of the summed logits by the stamp: where it is next to nothing, the network overlooks the stamp.",
+    "logit_change", "change of the logits", "", None, None,
+    "What the stamp changes in the summed logits: where it is next to nothing, the network overlooks the stamp.",
 )  # fmt: skip
 
 
@@ -105,33 +107,37 @@ def stamp_page(
         ),
         maps=(*_classifier_examples(found), *_scene_examples(found)),
         facts=_facts(found),
-        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED),
-        other_scores=(*_on_sensor(found), *_agreements(found, seed)),
-        notes=(*_notes(found), *warnings),
+        other_measures=(ON_SENSOR, CORRELATION, SLOPE, CHANGED, *sanity_facts()),
+        other_scores=(*_on_sensor(found), *_agreements(found, seed), *_sanity(found, seed)),
+        notes=(*warnings, *_notes(found)),
         settings=settings,
         provenance=provenance,
     )
 
 
 def described(stamp: Stamp) -> str:
-    """Return a stamp in words: ``bright point: hv + 12 dB, 1 x 1 pixels``."""
+    """Return a stamp in words: ``The stamp is hv + 12 dB, 1 x 1 pixels``."""
     unit, grid = ("K", "cells") if stamp.word == MWR_OFFSET else ("dB", "pixels")
     rows, cols = stamp.shape(False)
     sign = "+" if stamp.change > 0 else "−"
-    return f"{TITLES[stamp.word]}: {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    return (
+        f"The stamp is {', '.join(stamp.names)} {sign} {abs(stamp.change):g} {unit}, {rows} × {cols} {grid}"
+    )
 
 
 def _classifier_conditions(found: Found, images: str) -> list[Condition]:
     return [
         Condition(
             result.stamp.word,
-            f"classifier, {TITLES[result.stamp.word]}",
+            f"{TITLES[result.stamp.word]} in images (classifier)",
             CLASSIFIERS,
             (
                 f"{described(result.stamp)}. {images}",
                 f"The classifier tells {100 * result.accuracy:.3g} % of the held-out images right "
                 f"({100 * result.accuracy_training:.3g} % in training), after {result.passes} passes; "
-                f"only the {100 * result.recognised:.3g} % of stamped ones that it recognises are scored.",
+                f"only the {100 * result.recognised:.3g} % that it gets right with and without the stamp are scored.",
+                "One network was trained. In a trial, means of networks trained with other seeds differed by about "
+                "twice what the intervals say: run it with another SEED before a small difference counts.",
                 "After Jung and Kwon 2020 (doi 10.1109/ACCESS.2020.3040349). Their data, network and numbers are "
                 "not published in detail, so there is no published order to set beside this one.",
             ),
@@ -148,7 +154,7 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
     return [
         Condition(
             scene_condition(stamp.word),
-            f"network {model}, {TITLES[stamp.word]}",
+            f"{TITLES[stamp.word]} in the scene ({model})",
             f"networks like {model}",
             (
                 f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
@@ -187,7 +193,7 @@ def _scene_examples(found: Found) -> list[Example]:
         examples.append(
             Example(
                 f"change of relevance by the {TITLES[stamp.word]}, {stamp.names[0]}",
-                truth[shown].astype(float),
+                np.copysign(truth[shown].astype(float), change),
                 {each.method: each.relevance[at][channel][shown] for each in own},
                 f"At the place where the summed logits change most: they {'fall' if change < 0 else 'rise'} by "
                 f"{abs(change):.3g}, so that relevance should {'fall' if change < 0 else 'rise'} on the stamp.",
@@ -211,7 +217,7 @@ def _facts(found: Found) -> dict[str, Any]:
         title = TITLES[result.stamp.word]
         facts[f"{title}: accuracy on held-out images"] = result.accuracy
         facts[f"{title}: accuracy in training"] = result.accuracy_training
-        facts[f"{title}: held-out stamped images recognised"] = result.recognised
+        facts[f"{title}: held-out images right with and without the stamp"] = result.recognised
         facts[f"{title}: constant maps"] = sum(result.constant.values())
     return facts
 
@@ -238,6 +244,15 @@ def _agreements(found: Found, seed: int) -> list[OtherScore]:
     return scores
 
 
+def _sanity(found: Found, seed: int) -> list[OtherScore]:
+    return [
+        score
+        for result in found.classifiers
+        for method, values in result.sanity.items()
+        for score in sanity_scores(result.stamp.word, method, values, seed)
+    ]
+
+
 def _notes(found: Found) -> list[str]:
     notes = []
     for result in found.classifiers:
@@ -249,7 +264,7 @@ def _notes(found: Found) -> list[str]:
         notes += [f"{method} was left out: {why}" for method, why in result.refused.items()]
     notes += [
         f"{TITLES[each.stamp]} in a scene: the map of {each.method} does not change at {each.constant} of "
-        f"{len(each.logits)} places, as gradients do not where a channel enters linearly; each counts as √2, a map "
+        f"{len(each.logits)} places{'' if METHODS[each.method].times_input else _LINEAR}; each counts as √2, a map "
         "that tells nothing."
         for each in found.changes
         if each.constant

@@ -31,6 +31,8 @@ def stored_classifier(result: ClassifierResult) -> Part:
     }
     arrays = {"image": result.example.image, "truth": result.example.truth}
     arrays |= {f"map/{word}": each for word, each in result.example.maps.items()}
+    for method, values in result.sanity.items():
+        arrays |= {f"sanity/{method}/{word}": numbers for word, numbers in values.items()}
     return json.dumps(facts), arrays | _scores(result.judged)
 
 
@@ -45,7 +47,9 @@ def classifier_of(stamp: Stamp, text: str, arrays: dict[str, np.ndarray]) -> Cla
         for method, condition, seconds, control in facts.pop("judged")
     )
     example = Example(arrays["image"], arrays["truth"], _named(arrays, "map/"))
-    return ClassifierResult(stamp=stamp, judged=judged, example=example, **facts)
+    words = [each.method for each in judged if not each.control]
+    sanity = {word: _named(arrays, f"sanity/{word}/") for word in words}
+    return ClassifierResult(stamp=stamp, judged=judged, example=example, sanity=sanity, **facts)
 
 
 def stored_changes(changes: Sequence[MethodChanges]) -> Part:

@@ -12,11 +12,11 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...ground.dependencies import require
 from ...ground.errors import ModelError
-from ..files import listed, read_regular, short_path, shown, shown_text
+from ..files import listed, open_regular, read_regular, short_path, shown, shown_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,9 @@ def read_checkpoint(path: str | os.PathLike) -> StateDict:
     torch = require("torch")
     named = short_path(path)
     try:
+        with open_regular(path) as file:  # before all of it is read
+            if os.fstat(file.fileno()).st_size <= MOST_BYTES:
+                _check_ends(file, named)
         content = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise ModelError(f"There is no file {named}. Check INPUT.") from None
@@ -143,10 +146,11 @@ def checked(tensors: Mapping[str, Any], named: str, file_bytes: int, where: str 
     return StateDict(kept, (*found, *sentences))
 
 
-def _check_container(content: bytes, named: str) -> None:
-    """Refuse what is no zip of uncompressed arrays, with a sentence on what it is instead."""
-    if not content.startswith(_ZIP):
-        if content.startswith(_PICKLE):
+def _check_ends(file: BinaryIO, named: str) -> None:
+    """Refuse a file whose first and last bytes are not those of a zip, with a sentence on what it is instead."""
+    start = file.read(len(_ZIP))
+    if start != _ZIP:
+        if start.startswith(_PICKLE):
             raise ModelError(
                 f"{named} is in the format of torch before 1.6, a bare pickle, which is not opened. Load it where you "
                 "trust it, and save its state_dict() with a recent torch.save."
@@ -154,6 +158,12 @@ def _check_container(content: bytes, named: str) -> None:
         raise ModelError(
             f"{named} is no file of torch.save. Give a .pt, .pth or .ckpt file with a state_dict, or a Keras .h5 file."
         )
+    if not zipfile.is_zipfile(file):
+        raise ModelError(f"{named} is a damaged zip (its end is missing). Copy or download it again.")
+
+
+def _check_container(content: bytes, named: str) -> None:
+    """Refuse a zip that is none of torch.save, or compressed."""
     try:
         entries = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
@@ -213,7 +223,9 @@ def _state_dict(value: Any, named: str) -> tuple[dict[str, Any], str]:
                 places = others
         if places:
             return _tensors_of(value[places[0]]), places[0]
-        holds = f"its entries are {listed(map(str, value), 6)}" if value else "it is empty"
+        # A tuple may hold another one twice, and so on: written out it would fill the memory.
+        names = [key if isinstance(key, str) else shown(key, 30) for key in value]
+        holds = f"its entries are {listed(names, 6)}" if names else "it is empty"
     else:
         holds = f"it holds a {type(value).__name__}"
     raise ModelError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...ground.errors import ModelError
+from ...ground.vocabulary.words import CONCATENATIONS
 from ..card import Channel, Component, Head
 from ..files import listed, shown
 from .published import CELL_M, FAMILIES, Family, published_channel
@@ -138,7 +139,7 @@ def choices_of(given: Given, family: Family, transposed: bool, findings: Finding
         findings.found.append(f"By parameters: {', '.join(chosen)}.")
     if given.order in ("", "auto"):
         findings.assumed.append(
-            f"Concatenations are {order.replace('_', ' ')}, as in the family's code (ORDER)."
+            f"Concatenations hold {CONCATENATIONS[order]}, as in the family's code (ORDER={order})."
         )
     if given.padding in ("", "auto"):
         findings.assumed.append(f"Borders are padded by {padding} (PADDING).")

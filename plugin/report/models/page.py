@@ -35,16 +35,25 @@ def import_html(
     """
     failed = [row for row in checks if row["result"] == "FAILED"]
     if folder:
-        summary = [f"The model '{card['id']}' was imported into {folder}."]
+        summary = [
+            f"The model '{card['id']}' was imported into {folder}: give this folder, or the id where it is the "
+            "user's model folder, as MODEL of the other tools."
+        ]
     elif sentences["needed"]:
-        summary = [f"The network was recognised; {len(sentences['needed'])} thing(s) are still needed."]
+        summary = [
+            f"The network was recognised. Still needed: {len(sentences['needed'])}, listed below; nothing was written."
+        ]
     else:
         summary = [
             "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
         ]
     if checks:
         done = sum(row["result"] == "passed" for row in checks)
-        summary.append(f"Self-test: {done} of {len(checks)} tests passed, {len(failed)} failed.")
+        rest = len(checks) - done - len(failed)
+        summary.append(
+            f"Self-test: {done} of {len(checks)} tests passed, {len(failed)} failed"
+            + (f", {rest} could not be made (the table says why)." if rest else ".")
+        )
     sections = [
         Section("Still needed", points=tuple(sentences["needed"])),
         Section("Found in the file", points=tuple(sentences["found"])),
@@ -59,11 +68,15 @@ def import_html(
         summary=summary,
         sections=[part for part in sections if part.points or any(table.rows for table in part.tables)],
         warnings=[f"{row['test']}: {row['found']}. {row['note']}".strip() for row in failed],
-        provenance={
-            "licence": card.get("licence"),
-            "cite": "; ".join(card.get("citation", [])),
-            "architecture": card.get("architecture", {}).get("name"),
-            "receptive-field radius (pixels)": card.get("receptive_field_radius"),
-            "alignment (pixels)": card.get("alignment"),
-        },
+        provenance={name: value for name, value in _origin(card).items() if value not in (None, "")},
     )
+
+
+def _origin(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "licence": card.get("licence"),
+        "cite": "; ".join(card.get("citation", [])),
+        "architecture": card.get("architecture", {}).get("name"),
+        "receptive-field radius (pixels)": card.get("receptive_field_radius"),
+        "alignment (pixels)": card.get("alignment"),
+    }

@@ -31,7 +31,7 @@ _CLASSES = (
 )
 _BENCHMARKS = (
     ("benchmark", "benchmark"), ("network", "networks"), ("method", "method"), ("measure", "measure"),
-    ("mean", "mean"), ("interval", "95 % interval"), ("trusted", "surpasses controls"),
+    ("better", "better is"), ("mean", "mean"), ("interval", "95 % interval"), ("trusted", "surpasses controls"),
     ("recommended", "recommended"), ("when", "date, version"),
 )  # fmt: skip
 _COMPONENTS = (("sensor", "sensor"), ("scale", "scale"), ("count", "components"))
@@ -135,7 +135,7 @@ def _benchmark_rows(facts: Mapping[str, Any]) -> list[dict]:
         {
             **result,
             **row,
-            "benchmark": f"{result['benchmark']} ({result['condition']})",
+            "benchmark": f"{result['benchmark']} ({result['condition'].replace('_', ' ')})",
             "interval": f"{number_text(row['low'], 3)} to {number_text(row['high'], 3)}",
             "recommended": row["method"] == result.get("recommended"),
             "when": f"{result['date']}, {result['version']}",

@@ -35,7 +35,8 @@ def reasons(answer: PlaceAnswer) -> str:
     by_channel = evidence.grouped(answer.groups["channel"])
     most = [name for name, value in by_channel.items() if _matters(value, by_channel)][:3]
     channels = ", ".join(f"{name} {_signed(by_channel[name])}" for name in most)
-    return f"{evidence.target.capitalize()}: {sensors or 'no sensor decides'}. Largest channels: {channels or 'none'}."
+    said = sensors or "no sensor decides"
+    return f"{evidence.target.capitalize()}, in logit: {said}. Largest channels: {channels or 'none'}."
 
 
 def alternatives(answer: PlaceAnswer) -> str:
@@ -45,7 +46,19 @@ def alternatives(answer: PlaceAnswer) -> str:
         same = not shown.unit and shown.name == answer.mapped.name
         found.append(f"without {_sensor(name)} it would {'still ' if same else ''}map {shown.text()}")
     text = "; ".join(found)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    return f"{text[:1].upper()}{text[1:]} (without: its channels at their mean)." if text else ""
+
+
+def legend(answer: PlaceAnswer) -> str:
+    """Return what bars and circles show."""
+    text = "Bars: mean contribution to the logit; orange speaks for, purple against. Bias: all channels at their mean."
+    if not answer.footprints:
+        return text
+    least, most = answer.footprints[0], answer.footprints[-1]
+    return (
+        f"{text} Circles on the map: what the radiometer looks at, {least.width_km:g} × {least.length_km:g} km "
+        f"({least.frequency_ghz:g} GHz) to {most.width_km:g} × {most.length_km:g} km ({most.frequency_ghz:g} GHz)."
+    )
 
 
 def place_text(answer: PlaceAnswer) -> str:
@@ -81,7 +94,8 @@ def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[s
         Whether for the mapped class rather than the second one, where there is one.
     """
     evidence: Evidence = answer.contrast if contrast and answer.contrast else answer.evidence
-    return [*evidence.grouped(answer.groups[kind]).items(), ("bias", evidence.bias)]
+    found = evidence.grouped(answer.groups[kind])
+    return [*((_sensor(name), value) for name, value in found.items()), ("bias", evidence.bias)]
 
 
 def _sensor(name: str) -> str:

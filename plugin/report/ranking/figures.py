@@ -18,6 +18,7 @@ COLOURS.set_bad("#bbbbbb")
 PERCENTILE = 99.5  # of |relevance|, at which colours end
 BINS = 40
 _ACROSS = 6  # maps in a row
+_FINEST = 48  # values along a map, up to which each is drawn as several
 
 
 def distributions(ranking: RankedMethods) -> Figure:
@@ -49,7 +50,7 @@ def distributions(ranking: RankedMethods) -> Figure:
     for value, line in ((measure.uninformative, ":"), (measure.ideal, "-")):
         if value is not None:
             axes.axvline(value, color="black", linewidth=0.7, linestyle=line)
-    axes.set_yticks(range(len(rows)), [label_text(f"{row.place}. {row.method}") for row in rows])
+    axes.set_yticks(range(len(rows)), [label_text(row.method) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(label_text(measure.title), fontsize=8)
@@ -65,10 +66,14 @@ def _filled(values: np.ndarray, uninformative: float | None) -> np.ndarray:
 
 def example_maps(example: Example) -> Figure:
     """Draw the truth of a sample and its maps, each on a scale of its own: what is compared is the pattern."""
-    pictures = [("truth", example.truth), *example.maps.items()]
+    coarse = max(1, _FINEST // max(example.truth.shape))  # titles need room above a map of few cells
+    pictures = [
+        (name, np.kron(values, np.ones((coarse, coarse))))
+        for name, values in (("truth", example.truth), *example.maps.items())
+    ]
     across = min(len(pictures), _ACROSS)
     lines = -(-len(pictures) // across)
-    rows, cols = example.truth.shape
+    rows, cols = pictures[0][1].shape
     gap, beside = max(2, rows // 5), max(1, cols // 16)
     down, right = rows + gap, cols + beside
     width = 1.3 * across
@@ -83,7 +88,7 @@ def example_maps(example: Example) -> Figure:
         weight = 1.6 if name == "truth" else 0.6
         axes.plot(*(frame + [left, top]).T, color="black", linewidth=weight)
         title = textwrap.fill(label_text(name), 20)
-        axes.text(left + cols / 2, top - 0.1 * gap, title, fontsize=6, ha="center", va="bottom")
+        axes.text(left + (cols - 1) / 2, top - 0.5 - 0.1 * gap, title, fontsize=6, ha="center", va="bottom")
     axes.imshow(np.ma.masked_invalid(canvas), cmap=COLOURS, vmin=-1, vmax=1, interpolation="none")
     axes.set_xlim(-1, across * right)
     axes.set_ylim(lines * down, -1)

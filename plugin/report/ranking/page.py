@@ -128,6 +128,8 @@ class RankedMethods:
             return RECOMMENDED
         if self.samples < FEWEST_SAMPLES:
             return "too few samples"
+        if self.samples - row.undefined < FEWEST_SAMPLES:
+            return "too few maps with a score"
         if not row.trusted:
             return f"does not surpass {surpassed(row.weakest)}"
         return TIED if self.recommended in row.tied else "surpasses the controls"
@@ -145,12 +147,15 @@ class Condition:
         The kind of network in the plural, as in *recommended for …*; empty: that of the page.
     about : tuple of str
         What the samples are, and how the network was trained: a sentence or two each.
+    compared : bool
+        Whether it is there to compare others with: the first sentences do not speak of it.
     """
 
     word: str
     title: str
     network: str = ""
     about: tuple[str, ...] = ()
+    compared: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +253,11 @@ class RankingPage:
         return tuple(
             (condition, self.of(condition)[0]) for condition in self.conditions if self.of(condition)
         )
+
+    def leading(self) -> tuple[tuple[Condition, RankedMethods], ...]:
+        """Return those of :meth:`decisive` that the first sentences speak of."""
+        decisive = self.decisive()
+        return tuple(each for each in decisive if not each[0].compared) or decisive
 
     def network(self, condition: Condition) -> str:
         """Return the kind of network of a condition, in the plural."""

@@ -8,12 +8,13 @@ from typing import Any
 
 from ...ground.errors import ParameterError
 from ...ground.vocabulary.benchmarks import BENCHMARK_METHODS, CONTROLS
+from ...ground.vocabulary.words import CONTRIBUTION_METHODS
 from ..page.figures import svg
 from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import distributions, example_maps, shapes_differ
 from .page import Condition, MeasureFacts, MethodRow, RankedMethods, RankingPage
-from .sentences import p_text, summary
+from .sentences import doubts, p_text, summary
 
 FORMAT = "floelens-ranking-report"
 FORMAT_VERSION = 1
@@ -29,6 +30,7 @@ _RANKING = (
     ("rank", "rank"), ("method", "method"), ("verdict", "verdict"), ("mean", "mean (95 % interval)"),
     ("behind", "behind the first"), ("tied", "tied with"), ("p", "p"), ("undefined", "no score"),
 )  # fmt: skip
+_ABLATION = {"ablation": "the change of the output where a channel is set to its mean"}
 _MOST_DIGITS = 5  # behind the point
 _COST = (("method", "method"), ("seconds", "seconds a sample"), ("relative", "times the cheapest"))
 
@@ -61,7 +63,7 @@ def ranking_html(page: RankingPage) -> str:
             Section("How methods are ranked", points=_METHOD),
             Section("Methods and controls", points=tuple(_about(page))),
         ],
-        warnings=page.notes,
+        warnings=(*doubts(page), *page.notes),
         provenance={**page.settings, **page.provenance},
     )
 
@@ -250,14 +252,20 @@ _METHOD = (
     "A map without a score, such as a constant one, counts like one that tells nothing.",
     "Recommended is the method with the best mean that surpasses a map that tells nothing and every control. p is the "
     "chance that it does so by accident, corrected for the number of methods tried (Westfall and Young's largest t in "
-    "the same resamples); at most 0.05 is asked for. Intervals and ties are of each pair alone.",
+    "the same resamples, step-down); at most 0.05 is asked for, and eight scores. Intervals and ties are of each pair "
+    "alone; each condition and measure is ranked by itself.",
+    "Intervals and p hold for further samples like these, explained in the same network. What another training of it, "
+    "other scenes or other samples would change is not in them: try another SEED. Samples of one scene may be alike, "
+    "and then intervals are too narrow.",
 )
 
 
 def _about(page: RankingPage) -> Iterable[str]:
-    words = dict.fromkeys(row.method for ranking in page.rankings for row in ranking.methods)
-    known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS}
-    return [f"{word}: {known[word]}." for word in words if word in known]
+    words = {row.method for ranking in page.rankings for row in ranking.methods}
+    known: Mapping[str, str] = {**BENCHMARK_METHODS, **CONTROLS, **CONTRIBUTION_METHODS, **_ABLATION}
+    return [
+        f"{word}: {text}." for word, text in known.items() if word in words
+    ]  # some refer to the one before
 
 
 def rows(page: RankingPage) -> list[dict[str, Any]]:
@@ -298,7 +306,7 @@ def ranking_json(page: RankingPage) -> str:
             "title": page.title,
             "subject": page.subject,
             "summary": summary(page),
-            "notes": page.notes,
+            "notes": (*doubts(page), *page.notes),
             "conditions": [
                 {
                     "word": condition.word,

@@ -80,13 +80,17 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
         assert order[-1] == "broken_sign"
         assert set(order[-4:]) == {"broken_sign", "broken_swapped", "broken_shifted", "random"}
     assert float(own[0]["mean"]) > 0.999
+    # Sizes do not see that a sign was changed: such a map is no control there, and the best method is trusted.
+    sizes = [row for row in rows if (row["condition"], row["measure"]) == ("point_exact", "pearson_absolute")]
+    assert "broken_sign" not in [row["method"] for row in sizes]
+    assert sizes[0]["verdict"] == "recommended"
     assert results["RECOMMENDED"] in WORKING
     page = checked((tmp_path / "additive_report.html").read_text(encoding="utf-8"))
     assert page.tags["svg"] >= 4
     content = json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))
     facts = content["facts"]
     assert "Published order" in content["notes"][-3]
-    assert facts["Network: r_squared"] > facts["Linear model: r_squared"]
+    assert facts["Trained network: r_squared"] > facts["Linear model: r_squared"]
     assert facts["Exact network: r_squared"] > 1 - 1e-12
     with rasterio.open(results["OUTPUT_RASTER"]) as raster:
         assert raster.shape == (2, 6)
@@ -110,7 +114,7 @@ def test_a_full_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_tab
     assert "2 of 4 networks are kept" in stopped.said[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["additive_unfinished.npz", "whole"]
     job(tmp_path, **settings).run(again := Stopping("never"))
-    assert "Network" not in again.begun
+    assert "Trained network" not in again.begun
     assert (tmp_path / "additive.csv").read_bytes() == expected
     assert not (tmp_path / "additive_unfinished.npz").exists()
 
@@ -156,11 +160,14 @@ def test_shapes_show_the_three_failures_in_numbers(small, tmp_path):
     rows = rows_of(results["OUTPUT"])
     found = {(row["condition"], row["measure"], row["method"]): row for row in rows}
     assert float(found["shapes", "against", "lrp_zplus"]["mean"]) < 0.25  # below 0 are logits alone
+    assert {measure for _, measure, method in found if method == "broken_sign"} == {
+        "pearson", "spearman", "pearson_positive", "spearman_positive", "against",
+    }  # fmt: skip
     assert float(found["shapes_zero", "zero_seen", "gradient_x_input"]["mean"]) == 0
     assert float(found["shapes_zero", "zero_seen", "gradient"]["mean"]) > 0.05
     notes = " ".join(json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))["notes"])
-    assert "Ignorance to zero input: on shapes whose pixels are zero lie only gradient_x_input 0 %" in notes
-    assert "No sign: of relevance on pixels that speak against is shown as such only lrp_zplus" in notes
+    assert "share of relevance on shapes whose pixels are zero: gradient_x_input 0 %" in notes
+    assert "which is shown as evidence against: lrp_zplus" in notes
 
 
 def test_a_part_is_restored_as_it_was_stored(small):

@@ -85,7 +85,7 @@ def test_a_relevance_map_names_the_result_of_its_method_and_one_of_another_model
     assert card == ModelCard.from_json(folder)
     assert card.weights == before.weights
     said = card.benchmarks[0].sentence("gradient_x_input")
-    assert "integrated_gradients is recommended (0.90)" in said
+    assert "integrated_gradients is recommended, 0.90" in said
     part = SceneInputs(scene.sar, scene.mwr, extent=square(scene, 120, 150, 30))
     for name, model, sentence in (
         ("with", folder, said),

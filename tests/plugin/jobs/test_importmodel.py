@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -171,15 +172,30 @@ def test_a_model_that_is_installed_elsewhere_is_not_replaced(tmp_path):
     ImportModel(file, name="mine", pixel_size=40.0).run(Silent())
     again = ImportModel(file, name="mine", pixel_size=40.0).run(Silent())  # the same place: replaced
     assert again["MODEL_ID"] == "mine"
+    network = drawn(Steps(channels=3, filters=(4, 4), transposed=True), seed=2)
+    torch.save(network.state_dict(), tmp_path / "other.pt")
+    other = ImportModel(str(tmp_path / "other.pt"), name="mine", pixel_size=40.0)
+    kept = (tmp_path / "user" / "mine" / "weights.safetensors").read_bytes()
+    with pytest.raises(ModelError, match="'mine' of other weights is installed"):
+        other.run(Silent())
+    assert (tmp_path / "user" / "mine" / "weights.safetensors").read_bytes() == kept
+    dataclasses.replace(other, output=str(tmp_path / "user" / "mine")).run(Silent())  # as asked for
+    assert (tmp_path / "user" / "mine" / "weights.safetensors").read_bytes() != kept
     with pytest.raises(ModelError, match="installed already"):
         ImportModel(file, name="mine", pixel_size=40.0, output=str(tmp_path / "other")).run(Silent())
     with pytest.raises(ModelError, match="holds the model 'mine'"):
         ImportModel(file, name="yours", pixel_size=40.0, output=str(tmp_path / "user" / "mine")).run(Silent())
 
 
-def test_the_self_test_finds_a_receptive_field_that_is_too_small_and_weights_that_overflow(tmp_path):
-    import dataclasses
+def test_no_model_is_put_into_the_plugins_own_folder(tmp_path):
+    """It is deleted when the plugin is updated."""
+    file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
+    with pytest.raises(ModelError, match="deleted when the plugin is updated"):
+        ImportModel(file, name="mine", pixel_size=40.0, output=str(registry.BUNDLED / "mine")).run(Silent())
+    assert not (registry.BUNDLED / "mine").exists()
 
+
+def test_the_self_test_finds_a_receptive_field_that_is_too_small_and_weights_that_overflow(tmp_path):
     file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
     ImportModel(file, name="mine", pixel_size=40.0).run(Silent())
     card, module = load("mine")

@@ -7,6 +7,8 @@ from scipy import ndimage
 
 SWAPPED, SIGN, SHIFTED = "broken_swapped", "broken_sign", "broken_shifted"
 RANDOM, EDGES = "random", "sobel"
+# Measures that see no sign: a map of the other sign is not broken by them, and would keep the best from being trusted.
+WITHOUT_SIGN = ("pearson_absolute", "spearman_absolute", "smooth", "zero_seen")
 
 
 def broken(maps: np.ndarray, seed: int) -> dict[str, np.ndarray]:

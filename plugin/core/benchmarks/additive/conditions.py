@@ -193,7 +193,7 @@ def published(word: str, title: str) -> Condition:
             {"training": "by others", "truth": "the sum of functions that is closest to the network"},
         )
 
-    return Condition(word, title, "dense networks of others", fit)
+    return Condition(word, title, "dense networks trained elsewhere", fit)
 
 
 def classified(

@@ -79,7 +79,7 @@ class Points:
     def conditions(self) -> tuple[Condition, ...]:
         """Return the published network trained here, a linear model, the exact network, and somebody else's."""
         own = (
-            learned("point", "Network", calibrated=bool(self.others)),
+            learned("point", "Trained network", calibrated=bool(self.others)),
             linear("point_linear", "Linear model"),
             exact("point_exact", "Exact network", self.functions),
             exact(

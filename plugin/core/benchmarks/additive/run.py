@@ -18,7 +18,7 @@ from ..behaviour import layered_sanity
 from ..explaining import UNROLLED, LayeredNetwork
 from ..ranking import Judged
 from . import agreement, failures
-from .breaking import broken, without_network
+from .breaking import SIGN, WITHOUT_SIGN, broken, without_network
 from .conditions import Check, Condition, Extent, Fitted, outputs
 from .fitting import as_fields, explained_variance
 from .generator import Additive, Generator, stream
@@ -203,4 +203,6 @@ class _Judge:
         scores = agreement.agreement(flat, truth, self._given)
         if maps.shape[1] > 1:
             scores.update(failures.failures(maps, self._contributions, self._inputs))
+        if word == SIGN:
+            scores = {measure: values for measure, values in scores.items() if measure not in WITHOUT_SIGN}
         self.judged.append(Judged(word, self._condition, scores, seconds, control))

@@ -24,18 +24,19 @@ PEARSON, SPEARMAN, ABSOLUTE, CHANNEL, DETAIL = (
 MEASURES = (
     Measure(
         DETAIL,
-        "Least detail (r)",
+        "least correlation of detail",
         "higher",
         0.0,
         1.0,
-        "Pearson's r of differences of neighbouring pixels, of each channel; that of the channel where it is least.",
+        "Pearson's r of differences of neighbouring pixels, of each channel; that of the channel where it is least. "
+        "Noise lies below 0, since it is the least of many.",
     ),
     Measure(PEARSON, "Pearson's r", "higher", 0.0, 1.0, "Over all channels and pixels of a scene."),
     Measure(SPEARMAN, "Spearman's ρ", "higher", 0.0, 1.0, "The same of ranks."),
-    Measure(ABSOLUTE, "r of sizes", "higher", 0.0, 1.0, "Pearson's r of |map| and |truth|."),
+    Measure(ABSOLUTE, "correlation of sizes", "higher", 0.0, 1.0, "Pearson's r of |map| and |truth|."),
     Measure(
         CHANNEL,
-        "Least channel (r)",
+        "least correlation of a channel",
         "higher",
         0.0,
         1.0,

@@ -229,12 +229,13 @@ class Classifier:
         parts = []
         for at in range(0, len(chosen), AT_ONCE):
             check()
-            parts.append(self._explain(method, _tensors(images, chosen[at : at + AT_ONCE]), check))
+            parts.append(self.relevance(method, _tensors(images, chosen[at : at + AT_ONCE]), check))
         fine = np.concatenate([part.fine for part in parts])
         coarse = [part.coarse for part in parts if part.coarse is not None]
         return Relevance(fine, np.concatenate(coarse) if coarse else None)
 
-    def _explain(self, method: Method, inputs: Inputs, check: Callable[[], None]) -> Relevance:
+    def relevance(self, method: Method, inputs: Inputs, check: Callable[[], None]) -> Relevance:
+        """Explain the logit of *stamped* of some inputs."""
         if method.name == OCCLUSION:
             return Relevance(*_arrays([self._occluded(values, inputs, check) for values in _given(inputs)]))
         explainer = explainer_for(cast("Runner", self), method, check)

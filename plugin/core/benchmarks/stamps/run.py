@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from ....ground.errors import ModelError, NumericalError
 from ...relevance.methods import Method
 from ...streaming.run_time import clock
+from ..behaviour import FEW_DRAWS, measured
 from ..ranking import Judged, Measure
 from . import controls
+from .behaviour import image_sanity
 from .classifier import Classifier, Relevance, StampNetwork, Training, train
 from .distance import UNINFORMATIVE, distance, is_constant, mass, overlap, proximity
 from .images import Images, StampedImages
@@ -46,7 +48,7 @@ PROXIMITY = Measure(
 )  # fmt: skip
 MEASURES = (DISTANCE, ABSOLUTE, OVERLAP, PROXIMITY)
 TRAINING_SHARE = 0.5  # of the time of a stamp, for progress
-FEWEST = 8  # stamped images that a classifier must recognise
+FEWEST = 8  # images that a classifier must get right with and without the stamp
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class ClassifierResult:
     accuracy, accuracy_training : float
         Share of held-out and of training images, stamped and regular, that the classifier gets right.
     recognised : float
-        Share of the held-out stamped images that it gets right; these alone are scored.
+        Share of the held-out images that it gets right both with and without the stamp; these alone are scored. One
+        that it calls stamped anyway, the stamp does not decide.
     passes : int
         Over the training images.
     constant : mapping
@@ -118,6 +121,8 @@ class ClassifierResult:
         Method → why it does not apply.
     example : Example
         Of the first image.
+    sanity : mapping
+        Method → measure that needs no truth → (image,), of the first images.
     """
 
     stamp: Stamp
@@ -130,6 +135,7 @@ class ClassifierResult:
     on_sensor: Mapping[str, float]
     refused: Mapping[str, str]
     example: Example
+    sanity: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 def run_classifier(
@@ -142,7 +148,7 @@ def run_classifier(
     check: Check = lambda share: None,
     training: Training | None = None,
 ) -> ClassifierResult:
-    """Train a classifier of one stamp, explain the stamped images that it recognises, and score the maps.
+    """Train a classifier of one stamp, explain stamped images that it gets right, and score the maps.
 
     Parameters
     ----------
@@ -181,12 +187,13 @@ def run_classifier(
         ]
     )
     held = regular.held_out
-    recognised = np.flatnonzero(right[1, held]) + held.start
+    recognised = np.flatnonzero(right[:, held].all(0)) + held.start
     _check_recognised(len(recognised), held.stop - held.start, stamp)
     task = _Task(stamped, recognised[: extent.explained], seed)
     judged: list[Judged] = []
     maps: dict[str, np.ndarray] = {}
     constant, on_sensor, refused = {}, {}, {}
+    sanity: dict[str, Mapping[str, np.ndarray]] = {}
     for number, word in enumerate(methods):
         begun = TRAINING_SHARE + (1 - TRAINING_SHARE) * number / len(methods)
         method = Method(word, steps=extent.steps, samples=extent.draws, seed=seed)
@@ -203,19 +210,28 @@ def run_classifier(
         maps[word] = own
         if method.times_input and found.coarse is not None:
             on_sensor[word] = _share(found, stamp)
+        sanity[word] = _sane(classifier, method, stamped.images, task.chosen, partial(check, begun))
     judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
-        float(right[1, held].mean()), passes, {word: number for word, number in constant.items() if number},
-        on_sensor, refused, task.example(maps),
+        float(right[:, held].all(0).mean()), passes, {word: number for word, number in constant.items() if number},
+        on_sensor, refused, task.example(maps), sanity,
     )  # fmt: skip
+
+
+def _sane(
+    classifier: Classifier, method: Method, images: Images, chosen: np.ndarray, check: Callable[[], None]
+) -> dict[str, np.ndarray]:
+    """Return the sanity measures of a method's maps of the first of some images."""
+    some = chosen[: measured(len(chosen))]
+    return image_sanity(classifier, method, images, some, replace(FEW_DRAWS, seed=method.seed), check)
 
 
 def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:
     if number < FEWEST:
         raise NumericalError(
-            f"The classifier recognises {number} of {shown} images with the stamp {stamp.word}: too few to score maps. "
-            "Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, or choose SIZE=full."
+            f"The classifier gets {number} of {shown} images right with and without the stamp {stamp.word}: too few to "
+            "score maps. Raise CONTRAST, MWR_OFFSET or STAMP_SIZE, choose SIZE=full or another SEED."
         )
 
 

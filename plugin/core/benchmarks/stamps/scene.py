@@ -43,12 +43,13 @@ Check = Callable[[float], None]
 
 WITHIN = Measure(
     "within_field", "within the receptive field", "higher", 0.0, 1.0,
-    "Share of Σ|ΔR| that lies within a receptive-field radius of the stamp.",
+    "Share of the change of relevance, Σ|ΔR|, that lies within a receptive-field radius of the stamp.",
 )  # fmt: skip
 MISMATCH = Measure(
-    "mismatch", "ΣΔR against Δf", "lower", 1.0, 0.0,
-    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|): 0 where the change of relevance adds up to the change of the logits, 1 where their "
-    "signs differ or one of them is 0.",
+    # A sum of the right size and of random sign has 0 in half of the places and 1 in the others; a worse one more.
+    "mismatch", "mismatch of the changes", "lower", 0.5, 0.0,
+    "|ΣΔR − Δf|/(|ΣΔR| + |Δf|), ΔR the change of relevance and Δf that of the logits: 0 where ΔR adds up to Δf, 1 "
+    "where their signs differ or one of them is 0; sums of random sign have 0.5 at best.",
 )  # fmt: skip
 CORRELATION, SLOPE = "sum_correlation", "sum_slope"
 RESAMPLES = 2000
@@ -253,15 +254,8 @@ class SceneStudy:
             # Of both sensors: relevance that moves to the other one is not on the stamp.
             own = np.array([np.abs(change.relevance).sum() for change in changes])
             scores[MASS.word] = scores[MASS.word] * own / totals
-            scores[WITHIN.word] = (
-                np.array(
-                    [
-                        np.abs(change.relevance[:, self._near(stamp, truth)]).sum()
-                        for change, truth in zip(changes, truths)
-                    ]
-                )
-                / totals
-            )
+            within = [self._within(stamp, *each) for each in zip(maps, truths)]
+            scores[WITHIN.word] = np.array(within) / totals
         if times_input:
             size = np.abs(sums) + np.abs(logits)
             scores[MISMATCH.word] = np.divide(
@@ -284,10 +278,17 @@ class SceneStudy:
             for word, relevance in {**noise, **controls.broken(truth)}.items():
                 found.setdefault(word, []).append(relevance)
         condition = scene_condition(stamp.word)
-        return [
-            Judged(word, condition, seen_by(scores_of(maps, truths), word), 0.0, control=True)
-            for word, maps in found.items()
+        scores = {word: seen_by(scores_of(maps, truths), word) for word, maps in found.items()}
+        # Of the broken ones all lies there; of noise as much as there is of the field in what is looked at.
+        within = [
+            self._within(stamp, *each) / np.abs(each[0]).sum() for each in zip(found[controls.RANDOM], truths)
         ]
+        scores[controls.RANDOM][WITHIN.word] = np.array(within)
+        return [Judged(word, condition, each, 0.0, control=True) for word, each in scores.items()]
+
+    def _within(self, stamp: Stamp, relevance: np.ndarray, truth: np.ndarray) -> float:
+        """Return Σ|relevance| within a receptive-field radius of the stamp."""
+        return float(np.abs(relevance[:, self._near(stamp, truth)]).sum())
 
     def _near(self, stamp: Stamp, truth: np.ndarray) -> np.ndarray:
         """Return which places of the stamp's grid lie within a receptive-field radius of the stamp, (row, column)."""

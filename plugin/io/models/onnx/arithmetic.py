@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -76,6 +77,8 @@ def _unary(operation: Callable[[np.ndarray], np.ndarray]) -> Callable:
 
 def _concatenated(inputs: list[Known], attributes: Mapping[str, Any]) -> np.ndarray:
     images = max(value.values.shape[-1] for value in inputs)
+    if sum(math.prod(_shape_of(value.values)) for value in inputs) * images > _MOST_NUMBERS:
+        raise Beyond("it would make too many numbers")
     axis = _axis(int(attributes.get("axis", 0)), inputs[0].values.ndim)
     parts = [np.broadcast_to(value.values, (*_shape_of(value.values), images)) for value in inputs]
     return np.concatenate(parts, axis)
@@ -85,7 +88,7 @@ def _gathered(inputs: list[Known], attributes: Mapping[str, Any]) -> np.ndarray:
     values = inputs[0].values
     places = _fixed(inputs[1]).astype(np.int64)
     axis = _axis(int(attributes.get("axis", 0)), values.ndim)
-    if places.size > _MOST_MADE:
+    if places.size > _MOST_MADE or places.size * values.size > _MOST_NUMBERS * values.shape[axis]:
         raise Beyond("it takes too many places")
     return np.take(values, places, axis)
 

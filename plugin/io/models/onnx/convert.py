@@ -28,6 +28,8 @@ from .writer import GraphWriter
 _ANY_IMAGES = ((512, 768), (513, 641), (527, 700), (530, 590), (575, 561), (544, 611))
 _WHOLE_IMAGES = ((512, 768), (768, 512), (1024, 1536))
 _MOST_CHANNELS = 4_096
+# Of numbers that operators make of weights and sizes before the network runs, all of them together.
+MOST_BYTES_KNOWN = 2 << 30
 # What turns logits into an answer: the head of a card says so instead.
 _ENDS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "Identity", "Cast")
 
@@ -107,6 +109,7 @@ class Conversion:
         self._images = _WHOLE_IMAGES if whole_strides else _ANY_IMAGES
         self.patches = False  # whether it has dense layers
         self._values: dict[str, Value] = {"": None}
+        self._bytes_known = 0  # of numbers that operators made
         self._readers: dict[str, list[OnnxNode]] = {}
         for node in graph.nodes:
             for name in node.inputs:
@@ -251,10 +254,7 @@ class Conversion:
         if values and len(computed) == len([value for value in values if value is not None]):
             if operator not in arithmetic.OPERATORS:
                 raise step.error("it is not known for sizes and constants")
-            try:
-                return arithmetic.computed(operator, computed, step.attributes)
-            except arithmetic.Beyond as beyond:
-                raise step.error(str(beyond)) from None
+            return self._computed(step, computed)
         if operator in _ENDS and self._ends(step.node):
             return self._end(step)
         if operator == "Split":
@@ -266,6 +266,17 @@ class Conversion:
             )
         result = operators.OPERATORS[operator](step)
         return replace(result, flat=any(isinstance(value, Array) and value.flat for value in values))
+
+    def _computed(self, step: Step, inputs: list[Known]) -> Known:
+        """Return what an operator makes of known numbers: all of them are kept, so that their sum is bounded."""
+        try:
+            known = arithmetic.computed(step.node.operator, inputs, step.attributes)
+        except arithmetic.Beyond as beyond:
+            raise step.error(str(beyond)) from None
+        self._bytes_known += known.values.nbytes if known.values.base is None else 0  # views take no memory
+        if self._bytes_known > MOST_BYTES_KNOWN:
+            raise step.error("it and the operators before it would make too many numbers")
+        return known
 
     def _shape(self, step: Step, value: Array) -> Known:
         sizes = self.writer.sizes[value.name]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floelens.plugin.core.benchmarks.ranking import Judged, Measure, mean_intervals, rank, rankings
+from floelens.plugin.core.benchmarks.ranking import (
+    Judged,
+    Measure,
+    _adjusted,
+    mean_intervals,
+    rank,
+    rankings,
+)
 from floelens.plugin.ground.errors import NumericalError, ParameterError
 from scipy import stats
 
@@ -117,6 +124,36 @@ def test_the_best_of_many_useless_methods_is_not_recommended():
     alone = [stats.ttest_1samp(values, 0, alternative="greater").pvalue for values in methods.values()]
     assert min(alone) < 0.05  # one of them would pass without a correction
     assert rank(judged(**methods), R, seed=0).recommended is None
+
+
+def test_a_bad_method_that_all_samples_but_one_agree_on_keeps_no_other_from_being_recommended():
+    draw = np.random.default_rng(0)
+    methods = judged(good=draw.normal(0.9, 0.05, 10), fair=draw.normal(0.6, 0.05, 10))
+    sobel = judged(True, sobel=draw.normal(0.2, 0.05, 10))
+    odd = 1e-3 * draw.standard_normal(10)
+    odd[3] = -1.0  # a third of the resamples lack it, and their error is next to none
+    ranking = rank(methods + sobel + judged(odd=odd), R, seed=0)
+    assert ranking.recommended == "good"
+    assert ranking["fair"].trusted
+    assert not ranking["odd"].trusted
+
+
+def test_a_method_with_fewer_than_8_scores_is_not_recommended():
+    draw = np.random.default_rng(0)
+    holes = draw.normal(0.9, 0.05, 20)
+    holes[7:] = np.nan
+    assert rank(judged(holes=holes), R, seed=0).recommended is None
+    holes[7] = 0.9
+    assert rank(judged(holes=holes), R, seed=0).recommended == "holes"
+
+
+def test_surer_comparisons_have_no_larger_p_and_the_least_sure_one_that_of_its_own_alone():
+    errors = np.random.default_rng(0).standard_normal((4000, 3))
+    p = _adjusted(np.array([1.7, 9.0, 2.4]), errors)
+    assert p[1] == 1 / 4001
+    pair = np.maximum(errors[:, 0], errors[:, 2])
+    assert p[2] == pytest.approx((pair >= 2.4).mean(), abs=1e-3)
+    assert p[0] == pytest.approx((errors[:, 0] >= 1.7).mean(), abs=1e-3)
 
 
 @pytest.mark.slow  # 200 rankings

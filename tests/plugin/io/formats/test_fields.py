@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.ground.errors import SceneError
+from floelens.plugin.io.formats import fields
 from floelens.plugin.io.formats.fields import cells_in, read_covariance, read_functions, read_stack
 from floelens.plugin.io.geometry.vector import Polygons
 from scipy.io import netcdf_file
@@ -88,6 +89,16 @@ def test_a_netcdf_of_longitudes_to_360_without_a_crs_is_read_and_a_box_in_the_we
 def test_what_is_no_covariance_is_refused_with_a_sentence(arrays, tmp_path):
     with pytest.raises(SceneError, match="COVARIANCE"):
         read_covariance(saved(tmp_path / "c.npz", **arrays))
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_not_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, covariance=np.zeros((200, 200)), mask=np.ones((10, 20), bool))
+    assert path.stat().st_size < 2_000
+    monkeypatch.setattr(fields, "MOST_BYTES", 300_000)
+    monkeypatch.setattr(fields.np, "load", lambda *_given, **_options: pytest.fail("it was unpacked"))
+    with pytest.raises(SceneError, match=r"COVARIANCE: .*unpacks to"):
+        read_covariance(path)
 
 
 def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path):

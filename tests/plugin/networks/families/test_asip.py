@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.ground.errors import FloeLensError, ModelError
+from floelens.plugin.io.models import keras
 from floelens.plugin.io.models.keras import is_hdf5, read_keras
 from floelens.plugin.networks.families.asip import propose_asip, recognise
 from floelens.plugin.networks.families.proposal import Given
@@ -121,6 +122,19 @@ def test_what_does_not_fit_is_named(tmp_path, case):
     with pytest.raises(ModelError, match=words) as raised:
         recognise(read_keras(write_keras(tmp_path / "m.h5", broken(change))).layers)
     assert len(str(raised.value)) < 500
+
+
+def test_numbers_and_groups_of_a_file_are_bounded_together(tmp_path, monkeypatch):
+    """Arrays that were never written and links take hardly a byte of a file."""
+    path = write_keras(tmp_path / "m.h5", {f"layer_{n}": {"kernel:0": np.ones(400)} for n in range(4)})
+    monkeypatch.setattr(keras, "MOST_NUMBERS", 1500)
+    with pytest.raises(ModelError, match="up to 'kernel:0' would have more than 1500 numbers"):
+        read_keras(path)
+    monkeypatch.setattr(keras, "MOST_NUMBERS", 1600)
+    assert len(read_keras(path).layers) == 4
+    monkeypatch.setattr(keras, "_MOST_VISITS", 7)  # each layer is a group in a group
+    with pytest.raises(ModelError, match="more than 7 groups"):
+        read_keras(path)
 
 
 def test_another_epsilon_and_a_cut_file_are_refused(tmp_path):

@@ -173,6 +173,12 @@ HOSTILE = {
         "no state_dict",
     ),
     "training alone": (lambda _: saved({"criterion.weight": torch.ones(3)}), "no weights of a network"),
+    "a name of tuples that hold each other twice": (
+        lambda _: with_pickle(
+            b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(16)) + b"K\x02s."
+        ),
+        "entries are a list of 2 entries",
+    ),
     "names that are numbers": (lambda _: saved({3: torch.ones(3)}), "no state_dict"),
     "a name of a megabyte": (lambda _: saved({"a" * 10**6: torch.ones(3)}), "no state_dict"),
     "many tensors": (
@@ -205,6 +211,18 @@ def test_folders_pipes_large_and_missing_files_are_not_waited_for(tmp_path):
         file.truncate(checkpoint.MOST_BYTES + 1)
     with pytest.raises(ModelError, match="more than the"):
         read_checkpoint(tmp_path / "sparse.pt")
+
+
+@pytest.mark.parametrize(
+    ("start", "words"), [(b"", "no file of torch.save"), (b"PK\x03\x04", "end is missing")]
+)
+def test_a_sparse_file_of_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch, start, words):
+    path = tmp_path / "sparse.pt"
+    path.write_bytes(start)
+    os.truncate(path, checkpoint.MOST_BYTES)
+    monkeypatch.setattr(checkpoint, "read_regular", lambda *_given: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match=words):
+        read_checkpoint(path)
 
 
 def test_before_torch_2_6_no_file_is_opened(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from floelens.plugin.core.benchmarks.ranking import Judged, Measure, rankings
 from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.io.transaction.outputs import OutputTransaction
 from floelens.plugin.jobs.common.rankings import ranked_methods, sanity_facts, sanity_scores, write_ranking
-from floelens.plugin.report.ranking.figures import distributions
+from floelens.plugin.report.ranking.figures import distributions, example_maps
 from floelens.plugin.report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
 from floelens.plugin.report.ranking.report import (
     COLUMNS,
@@ -59,19 +60,22 @@ BAD = {"deeplift": 0.1, "gradient": 0.0, "sobel": 0.2}
 def test_the_first_sentences_name_the_method_how_sure_it_is_and_what_fails():
     first, second, third = summary(page({"fusion": GOOD}))
     assert first == "For fusion networks, deeplift is recommended."
-    assert second == "The mean correlation of deeplift is 0.894 (0.878 to 0.909) over 30 samples."
-    assert third == "gradient does not surpass the control sobel."
+    assert second == (
+        "deeplift has a mean correlation of 0.894 (0.878 to 0.909; perfect 1, telling nothing 0) over 30 samples."
+    )
+    assert third == "gradient does not surely surpass an edge filter (sobel)."
 
 
 def test_that_none_can_be_recommended_comes_first():
     first, second, third = summary(page({"fusion": BAD}))
     assert first == "For fusion networks, no method can be recommended."
     assert (
-        second == "The best method, deeplift, does not surely surpass the control sobel (p = 1, 30 samples)."
+        second
+        == "deeplift, the best method, does not surely surpass an edge filter (sobel): p = 1, 30 samples."
     )
-    assert third == "All 2 methods fail against a control or a map that tells nothing."
+    assert third == "All 2 methods fail: they do not surely surpass an edge filter."
     both = summary(page({"a": GOOD, "b": GOOD}))
-    assert both[2] == "Under some condition, gradient does not surpass the control sobel."
+    assert both[2] == "gradient does not surely surpass an edge filter (sobel) in at least one ranking."
     few = summary(page({"fusion": GOOD}, number=5))
     assert few[0] == first
     assert few[1] == "Only 5 samples were explained; from fewer than 8 no method is recommended."
@@ -84,12 +88,18 @@ def test_that_none_can_be_recommended_comes_first():
         (
             {"a": GOOD, "b": BAD},
             {},
-            "For fusion networks, no method is recommended throughout: deeplift in 1 of 2 conditions.",
+            "For fusion networks, no method is recommended throughout: deeplift for a and none for b.",
         ),
         (
             {"a": GOOD, "b": BAD},
             {"b": "CNNs"},
-            "Recommended: deeplift for fusion networks; none can be for CNNs.",
+            "Recommended: deeplift for fusion networks; none throughout CNNs.",
+        ),
+        # other methods are judged in each: what is recommended there must not be denied
+        (
+            {"a": {"x": 0.9, "sobel": 0.2}, "b": {"y": 0.9, "sobel": 0.2}},
+            {},
+            "For fusion networks, no method is recommended throughout: x for a and y for b.",
         ),
         ({"a": BAD, "b": BAD}, {"b": "CNNs"}, "No method can be recommended for fusion networks and CNNs."),
         # not the best in either, but tied with it in both
@@ -103,6 +113,42 @@ def test_that_none_can_be_recommended_comes_first():
 )
 def test_what_is_recommended_holds_for_all_conditions_of_a_kind_of_network(conditions, networks, said):
     assert summary(page(conditions, networks))[0] == said
+
+
+def test_the_first_sentences_do_not_speak_of_what_is_there_to_compare_with():
+    made = page({"a": GOOD, "line": BAD}, {"line": "linear models"})
+    compared = replace(made, conditions=(made.conditions[0], replace(made.conditions[1], compared=True)))
+    first, second, third = summary(compared)
+    assert first == "For fusion networks, deeplift is recommended."
+    assert second.startswith("deeplift has a mean correlation of")
+    assert third == "gradient does not surely surpass an edge filter (sobel)."
+
+
+def test_a_better_mean_of_too_few_samples_is_named_beside_the_recommended_method():
+    draw = np.random.default_rng(1)
+    scores = {"unsure": np.array([0.9] * 5 + [-0.4] * 3), "sure": draw.normal(0.3, 0.02, 8)}
+    pool = [Judged(method, "a", {"r": values}, 0.0) for method, values in scores.items()]
+    made = replace(page({"a": GOOD}), rankings=ranked_methods(rankings(pool, [R], seed=0)))
+    assert made.rankings[0].recommended == "sure"
+    (said,) = json.loads(ranking_json(made))["notes"]
+    assert said.startswith("a: unsure has a better mean correlation (0.412) than the recommended sure (0.3")
+    assert json.loads(ranking_json(page({"a": GOOD})))["notes"] == []
+
+
+def test_what_is_recommended_somewhere_is_named_where_no_kind_of_network_has_one_method():
+    made = page({"a": GOOD, "b": BAD, "c": BAD, "d": BAD}, {"c": "CNNs", "d": "CNNs"})
+    assert summary(made)[0] == (
+        "None is recommended throughout: deeplift in 1 of 2 rankings for fusion networks; none for CNNs."
+    )
+
+
+def test_titles_stand_above_maps_of_few_cells():
+    axes = example_maps(Example("one", np.eye(2), {"deeplift": np.eye(2)})).get_axes()[0]
+    assert len(axes.lines) == len(axes.texts) == 2
+    for frame, title in zip(axes.lines, axes.texts):
+        left, right = frame.get_xdata().min(), frame.get_xdata().max()
+        assert title.get_position()[0] == pytest.approx((left + right) / 2)
+        assert title.get_position()[1] < frame.get_ydata().min()
 
 
 def test_sentences_stay_short_however_much_there_is_to_say():
@@ -189,7 +235,7 @@ def test_constant_scores_and_samples_without_one_are_drawn():
     ]
     (ranking,) = ranked_methods(rankings(pool, [R], seed=0))
     axes = distributions(ranking).get_axes()[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["1. constant", "2. empty"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["constant", "empty"]
     low, high = axes.get_xlim()
     assert low < 0.0 < 1.0 < high
 

@@ -51,6 +51,14 @@ def test_broken_maps_are_ranked_behind_the_method_they_are_made_of_and_tell_noth
     assert ranking[RANDOM].low < np.sqrt(2) < ranking[RANDOM].high
 
 
+def test_a_classifier_that_calls_every_image_stamped_is_not_judged(monkeypatch):
+    monkeypatch.setattr(Classifier, "says_stamped", lambda _, images, *__: np.ones(len(images), bool))
+    settings = StampSettings()
+    stamp = Stamp.of("bright_point", tiny_card(), settings)
+    with pytest.raises(NumericalError, match="gets 0 of 32 images right with and without the stamp"):
+        run_classifier(images(), stamp, settings, METHODS, SMALL, 1, training=Training(epochs=1))
+
+
 def test_the_same_seed_gives_the_same_scores(found):
     settings = StampSettings(contrast=30.0)
     stamp = Stamp.of("bright_point", tiny_card(), settings)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from floelens.plugin.core.benchmarks.ranking import Judged, rank
 from floelens.plugin.core.benchmarks.stamps.places import places_of
-from floelens.plugin.core.benchmarks.stamps.scene import MethodChanges, SceneStudy, method_of
+from floelens.plugin.core.benchmarks.stamps.scene import MISMATCH, MethodChanges, SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
 from floelens.plugin.core.relevance.run import plan_relevance, run_relevance
 from floelens.plugin.core.streaming.runner import Runner
@@ -53,6 +54,26 @@ def test_a_linear_network_changes_its_relevance_on_the_stamp_alone_and_by_all_of
         assert agreement["sum_slope"] == pytest.approx((1.0, 1.0, 1.0), abs=1e-6)
         # Of a linear network the logits change by the same amount at all places, but for rounding.
         assert "sum_correlation" not in agreement
+
+
+def test_sums_of_random_sign_and_noise_around_a_stamp_are_not_recommended():
+    # Of the right size, and of the right sign in half of the places.
+    useless = np.where(np.arange(24) % 2, 0.0, 1.0)
+    fair = np.where(np.arange(24) % 6, 0.1, 1.0)
+    ranking = rank([Judged("useless", "x", {"mismatch": useless}, 1.0)], MISMATCH, 0)
+    assert ranking.recommended is None
+    assert rank([Judged("fair", "x", {"mismatch": fair}, 1.0)], MISMATCH, 0).recommended == "fair"
+    study = study_of(LinearFusion(), Target("concentration"))
+    stamp = study.stamps[0]
+    noise = next(each for each in study.controls(stamp) if each.method == "random").scores["within_field"]
+    place, mask = study.places[0], study.masks(stamp)[0]
+    row, col = np.argwhere(mask)[0] + (place.core.row - place.seen.row, place.core.col - place.seen.col)
+    rows, cols = (
+        min(at + RADIUS + 1, side) - max(at - RADIUS, 0)
+        for at, side in ((row, place.seen.rows), (col, place.seen.cols))
+    )
+    assert noise[0] == pytest.approx(rows * cols / (place.seen.rows * place.seen.cols), abs=0.05)
+    assert (noise < 0.95).all()
 
 
 def test_agreement_is_that_of_pearson_and_of_least_squares_through_the_origin():

@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from floelens.plugin.ground.errors import ModelError
+from floelens.plugin.io.models.onnx import convert
 from floelens.plugin.io.models.onnx.convert import read_onnx
 from floelens.tests.plugin.io.models.onnx.onnx_bytes import (
     attribute,
@@ -117,6 +118,16 @@ HOSTILE = {
               {"a": np.ones((1 << 15, 1), np.float32), "b": np.ones((1, 1 << 15), np.float32)}),
         "too many numbers",
     ),
+    "one input joined a million times": (
+        model([node("Concat", ["a"] * 100_000, "c", axis=0), node("Add", ["image", "c"], "out")],
+              {"a": np.ones(1 << 12, np.float32)}),
+        "too many numbers",
+    ),
+    "rows taken again and again": (
+        model([node("Gather", ["a", "b"], "c"), node("Add", ["image", "c"], "out")],
+              {"a": np.ones((1, 1 << 14), np.float32), "b": np.zeros(1 << 15, np.int64)}),
+        "too many places",
+    ),
     "division by zero": (
         model([node("Div", ["a", "b"], "c"), node("Add", ["image", "c"], "out")],
               {"a": np.array([1]), "b": np.array([0])}),
@@ -139,6 +150,15 @@ def test_a_hostile_file_is_one_sentence(name, tmp_path):
     assert str(path) in str(error.value)
     assert len(str(error.value)) < 900
     assert "\n" not in str(error.value)
+
+
+def test_numbers_that_many_operators_make_are_bounded_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "MOST_BYTES_KNOWN", 20 << 16)
+    nodes = [node("ConstantOfShape", ["s"], f"c{number}") for number in range(6)]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model([*nodes, node("Add", ["image", "c1"], "out")], {"s": np.array([1 << 16])}))
+    with pytest.raises(ModelError, match=r"'c5'.*operators before it would make too many numbers"):
+        read_onnx(path)
 
 
 @pytest.mark.parametrize("what", ["nodes", "fields", "tensors"])
