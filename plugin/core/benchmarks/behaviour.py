@@ -19,15 +19,8 @@ from ..streaming.runner import Inputs
 from .explaining import LayeredNetwork
 
 HIGHER = 0.5  # standard deviations that the other baseline lies above the first one
-MOST = 40  # samples that are measured at most
-PART = 4  # of those explained one in so many is measured, which is explained four times more
 FEW_DRAWS = Settings(noisy=2, sets=20)
 AT_ONCE = 25
-
-
-def measured(explained: int) -> int:
-    """Return how many of so many explained samples are measured."""
-    return min(MOST, max(1, explained // PART))
 
 
 class _Shifted(nn.Module):

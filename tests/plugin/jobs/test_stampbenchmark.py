@@ -32,7 +32,7 @@ def large(tmp_path_factory):
 @pytest.fixture
 def small(monkeypatch):
     """Make the benchmark small."""
-    extent = Extent(cells=2, images=70, explained=8, scenes=2, steps=2, draws=2, places=3)
+    extent = Extent(cells=2, images=70, explained=8, scenes=2, steps=2, draws=2, places=3, sanity=0)
     monkeypatch.setattr(run, "EXTENTS", {"quick": extent, "full": extent})
     monkeypatch.setattr(run, "FEWEST", 1)
     monkeypatch.setattr(run, "Training", lambda: Training(epochs=4))

@@ -11,7 +11,7 @@ import numpy as np
 from ....ground.errors import ModelError, NumericalError
 from ...relevance.methods import Method
 from ...streaming.run_time import clock
-from ..behaviour import FEW_DRAWS, measured
+from ..behaviour import FEW_DRAWS
 from ..ranking import Judged, Measure
 from . import controls
 from .behaviour import image_sanity
@@ -69,6 +69,8 @@ class Extent:
         Nodes of integrated gradients and draws of SmoothGrad.
     places : int
         Places of the scene that a network of the user's own is tried on.
+    sanity : int
+        Explained images whose maps are measured without truth too, which takes many more passes.
     """
 
     cells: int
@@ -78,11 +80,12 @@ class Extent:
     steps: int
     draws: int
     places: int
+    sanity: int
 
 
 EXTENTS = {
-    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=4, places=8),
-    "full": Extent(cells=4, images=800, explained=120, scenes=32, steps=32, draws=16, places=24),
+    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=4, places=8, sanity=0),
+    "full": Extent(cells=4, images=800, explained=120, scenes=32, steps=32, draws=16, places=24, sanity=10),
 }
 
 
@@ -210,7 +213,8 @@ def run_classifier(
         maps[word] = own
         if method.times_input and found.coarse is not None:
             on_sensor[word] = _share(found, stamp)
-        sanity[word] = _sane(classifier, method, stamped.images, task.chosen, partial(check, begun))
+        some = task.chosen[: extent.sanity]
+        sanity[word] = _sane(classifier, method, stamped.images, some, partial(check, begun))
     judged += task.controls()
     return ClassifierResult(
         stamp, tuple(judged), float(right[:, held].mean()), float(right[:, : held.start].mean()),
@@ -222,9 +226,10 @@ def run_classifier(
 def _sane(
     classifier: Classifier, method: Method, images: Images, chosen: np.ndarray, check: Callable[[], None]
 ) -> dict[str, np.ndarray]:
-    """Return the sanity measures of a method's maps of the first of some images."""
-    some = chosen[: measured(len(chosen))]
-    return image_sanity(classifier, method, images, some, replace(FEW_DRAWS, seed=method.seed), check)
+    """Return the sanity measures of a method's maps of some images; nothing of none."""
+    if not len(chosen):
+        return {}
+    return image_sanity(classifier, method, images, chosen, replace(FEW_DRAWS, seed=method.seed), check)
 
 
 def _check_recognised(number: int, shown: int, stamp: Stamp) -> None:

@@ -16,7 +16,7 @@ from floelens.plugin.ground.errors import NumericalError
 from floelens.plugin.ground.vocabulary.relevance_methods import METHODS as METHODS_KNOWN
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 
-SMALL = Extent(cells=5, images=160, explained=16, scenes=1, steps=4, draws=2, places=3)
+SMALL = Extent(cells=5, images=160, explained=16, scenes=1, steps=4, draws=2, places=3, sanity=0)
 METHODS = ("gradient_x_input", "integrated_gradients", "lrp_zplus", "occlusion")
 
 
