@@ -61,8 +61,11 @@ def write_error(
         )
         bands = [Band(head.name, _unit(head)) for head in card.heads]
         raster = PercentileSink(outputs.raster(path, scene.grid.subset(scene.region), bands, tags=tags))
-        behind = stack.enter_context(writing_behind(raster))
-        with closing(stream_predictions(runner, scene, plan, progress)) as strips:
+        # All is written before the limits of the colours are taken.
+        with (
+            writing_behind(raster) as behind,
+            closing(stream_predictions(runner, scene, plan, progress)) as strips,
+        ):
             for strip in strips:
                 known = labels.known(strip.window, _EVERYWHERE)
                 differences = [
