@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProject,
     QgsProviderRegistry,
     QgsRasterLayer,
+    QgsVectorLayer,
 )
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
@@ -63,12 +64,16 @@ class PlaceDock(QDockWidget):
         self._answer: PlaceAnswer | None = None
         self.model = QComboBox()
         self.model.currentTextChanged.connect(self.model.setToolTip)
-        self.sar, self.mwr, self.chart = (QgsMapLayerComboBox() for _ in range(3))
+        self.sar, self.mwr, self.chart, self.land = (QgsMapLayerComboBox() for _ in range(4))
         other = [name for name in QgsProviderRegistry.instance().providerList() if name != "gdal"]
         for combo in (self.sar, self.mwr, self.chart):
             combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
             combo.setExcludedProviders(other)
-        for combo in (self.mwr, self.chart):
+        self.land.setFilters(
+            QgsMapLayerProxyModel.Filter.RasterLayer | QgsMapLayerProxyModel.Filter.PolygonLayer
+        )
+        self.land.setExcludedProviders([name for name in other if name != "ogr"])
+        for combo in (self.mwr, self.chart, self.land):
             combo.setAllowEmptyLayer(True)
         self.button = QPushButton("Explain places")
         self.button.setCheckable(True)
@@ -81,7 +86,7 @@ class PlaceDock(QDockWidget):
         font.setPointSizeF(font.pointSizeF() * 1.15)
         self.headline.setFont(font)
         self.kind, self.target = QComboBox(), QComboBox()
-        for combo in (self.model, self.sar, self.mwr, self.chart, self.kind, self.target):
+        for combo in (self.model, self.sar, self.mwr, self.chart, self.land, self.kind, self.target):
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(8)
         for word, title in KINDS.items():
@@ -101,6 +106,7 @@ class PlaceDock(QDockWidget):
         scene.addRow("SAR", self.sar)
         scene.addRow("Radiometry", self.mwr)
         scene.addRow("Chart to compare with", self.chart)
+        scene.addRow("Land", self.land)
         choices = QHBoxLayout()
         choices.addWidget(self.kind)
         choices.addWidget(self.target, 1)
@@ -137,16 +143,24 @@ class PlaceDock(QDockWidget):
             if combo.currentLayer() is None or not _holds(combo.currentLayer(), bands):
                 fitting = [layer for layer in rasters if _holds(layer, bands)]
                 combo.setLayer(fitting[0] if fitting else None)
-        if not self.chart.property("filled"):
-            self.chart.setLayer(None)
-            self.chart.setProperty("filled", True)
+        for combo in (self.chart, self.land):
+            if not combo.property("filled"):
+                combo.setLayer(None)
+                combo.setProperty("filled", True)
 
     def choice(self) -> SceneChoice | None:
         """Return the scene and the network that are chosen; None where one is missing."""
         if self.sar.currentLayer() is None or not self.model.currentText():
             return None
+        land = self.land.currentLayer()
         return SceneChoice(
-            _source(self.sar), self.model.currentText(), _source(self.mwr), _source(self.chart)
+            _source(self.sar),
+            self.model.currentText(),
+            _source(self.mwr),
+            _source(self.chart),
+            _source(self.land),
+            _layer_name(land),
+            isinstance(land, QgsVectorLayer),
         )
 
     def wait(self, text: str = "Explaining…") -> None:
@@ -220,6 +234,15 @@ def _text(text: str = "") -> QLabel:
 def _source(combo: QgsMapLayerComboBox) -> str:
     layer: QgsMapLayer | None = combo.currentLayer()
     return "" if layer is None else layer.source().split("|")[0]  # options of opening stand behind it
+
+
+def _layer_name(layer: QgsMapLayer | None) -> str:
+    """Return which layer of a file of polygons is meant; empty for the first."""
+    if not isinstance(layer, QgsVectorLayer):
+        return ""
+    return (
+        QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source()).get("layerName") or ""
+    )
 
 
 def _holds(layer: QgsRasterLayer, bands: tuple[str, ...]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..ground.errors import Cancelled, FloeLensError
-from ..io.geometry.vector import Polygons
+from ..io.geometry.vector import Polygons, read_polygons
 from ..jobs.common.inputs import SceneInputs
 from ..report.places.answer import PlaceAnswer
 
@@ -27,12 +27,21 @@ class SceneChoice:
         The SAR raster and the model.
     mwr, labels : str
         The radiometry and a chart to compare with; empty for none.
+    land : str
+        A raster in which any value but 0 is land, or a file of polygons; empty where land is not known.
+    land_layer : str
+        The layer of a file of polygons.
+    land_is_polygons : bool
+        Whether `land` is a file of polygons.
     """
 
     sar: str
     model: str
     mwr: str = ""
     labels: str = ""
+    land: str = ""
+    land_layer: str = ""
+    land_is_polygons: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,10 @@ class _Opened:
         from ..jobs.places.loaded import LoadedScene
 
         self.close()
-        scene = SceneInputs(choice.sar, choice.mwr or None)
+        land = (
+            read_polygons(choice.land, choice.land_layer) if choice.land_is_polygons else choice.land or None
+        )
+        scene = SceneInputs(choice.sar, choice.mwr or None, land=land)
         self.loaded = LoadedScene(scene, choice.model, progress, labels=choice.labels or None)
         self.choice = choice
 
@@ -168,7 +180,7 @@ class _Waited:
         """Take no notice."""
 
     def warn(self, text: str) -> None:
-        """Take no notice: the scene's warnings are shown once it is open."""
+        """Take no notice: the scene's warnings are shown once it is open, and stand in every answer."""
 
     def cancelled(self) -> bool:
         """Return whether something newer is asked."""

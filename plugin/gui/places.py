@@ -226,7 +226,12 @@ class Places(QObject):
         choice = self.dock.choice()
         if choice is None or self._place is None:
             return
-        values = {"SAR": choice.sar, "MWR": choice.mwr or None, "MODEL": choice.model}
+        values = {
+            "SAR": choice.sar,
+            "MWR": choice.mwr or None,
+            "MODEL": choice.model,
+            "LAND": self.dock.land.currentLayer(),
+        }
         if self._place.type() == QgsWkbTypes.GeometryType.PointGeometry:
             point = _in_degrees(self._place, self._crs)
             values["POINT"] = f"{point.x():.9f},{point.y():.9f} [{WGS84}]"

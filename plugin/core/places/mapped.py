@@ -27,12 +27,9 @@ class Answers:
     probabilities : numpy.ndarray
         (class,), float64: of a softmax the mean probability of each class, of a sigmoid that of its one class, of a
         linear head the mean value.
-    fractions : numpy.ndarray
-        (class,), float64: on which share of the pixels each class has the largest probability; 1 for a head of one.
     """
 
     probabilities: np.ndarray
-    fractions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -121,14 +118,13 @@ class _Sums:
 
     def __init__(self, outputs: int) -> None:
         self.pixels = 0
-        self._probabilities, self._first = np.zeros(outputs), np.zeros(outputs)
+        self._probabilities = np.zeros(outputs)
 
     def add(self, probabilities: np.ndarray) -> None:
         """Add pixels: (class, pixel)."""
         self.pixels += probabilities.shape[1]
         self._probabilities += probabilities.sum(1)
-        self._first += np.bincount(probabilities.argmax(0), minlength=len(self._first))
 
     def answers(self) -> Answers:
         """Return the means."""
-        return Answers(self._probabilities / self.pixels, self._first / self.pixels)
+        return Answers(self._probabilities / self.pixels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...core.streaming.runner import Runner
     from ...core.target.target import Target
 
+WARNED_SHARE = 0.01  # of pixels without a value, as in the other tools
 LARGEST = 2000  # rows or columns of a place; more is what `relevance` with an AOI is for
 TILE = 400  # pixels
 METHOD = "integrated_gradients"
@@ -122,21 +123,22 @@ class LoadedScene:
         from ...core.target.channel_groups import channel_groups
 
         index, around = self._looked_up(place)
+        quiet = _Quiet(progress)
         target = replace(self._target, region=index.mask)
         groups = {kind: channel_groups(self.card, kind) for kind in CHANNEL_GROUPS}
         plan = self._plan(index.window.intersection(self._scene.region))
         mapped = map_place(
-            self._runner, self._scene, plan, target.resolve(self.card), groups["sensor"], progress
+            self._runner, self._scene, plan, target.resolve(self.card), groups["sensor"], quiet
         )
         order = np.argsort(-mapped.answers.probabilities, kind="stable")
         first = self._head.classes[order[0]].name
         fixed = replace(target, class_name=first) if self._head.outputs > 1 else target
-        evidence, relevance = self._evidence(fixed, around, mapped, progress)
+        evidence, relevance = self._evidence(fixed, around, mapped, quiet)
         second, contrast = None, None
         if self._head.outputs > 1:
             name = self._head.classes[order[1]].name
             second = Shown(name, float(mapped.answers.probabilities[order[1]]), "")
-            contrast, _ = self._evidence(replace(fixed, reference_class=name), around, mapped, progress)
+            contrast, _ = self._evidence(replace(fixed, reference_class=name), around, mapped, quiet)
         names = [channel.name for channel in (*self.card.fine_channels, *self.card.coarse_channels)]
         return PlaceAnswer(
             self._position(index.window, mapped.pixels),
@@ -151,7 +153,11 @@ class LoadedScene:
                 for kind, found in groups.items()
             },
             self._footprints(),
-            self._doubts(index),
+            tuple(
+                dict.fromkeys(
+                    (*self._land_doubts(index), *_missing(relevance), *quiet.warnings, *self._scene.warnings)
+                )
+            ),
             relevance,
             around,
         )
@@ -184,9 +190,7 @@ class LoadedScene:
         from ...core.relevance.run import run_relevance
 
         rows, method = _Rows(), Method(METHOD, steps=STEPS, refine=False)
-        result = run_relevance(
-            self._runner, self._scene, self._plan(around), target, method, rows, _Quiet(progress)
-        )
+        result = run_relevance(self._runner, self._scene, self._plan(around), target, method, rows, progress)
         conservation, pixels = result.conservation, mapped.pixels
         leaks = (
             conservation.bias + conservation.epsilon + conservation.zero_denominator + conservation.padding
@@ -240,11 +244,13 @@ class LoadedScene:
         }
         return tuple(Footprint(*values) for values in sorted(found, key=lambda values: values[2]))
 
-    def _doubts(self, index: PolygonIndex) -> tuple[str, ...]:
-        """Return what makes an answer doubtful here."""
+    def _land_doubts(self, index: PolygonIndex) -> tuple[str, ...]:
+        """Return what land makes doubtful here."""
         footprints = self._footprints()
-        if not footprints or not self._scene.has_land:
+        if not footprints:
             return ()
+        if not self._scene.has_land:
+            return ("Land is not known: no land layer is given, and footprints near a coast may hold land.",)
         if self._distance is None:
             self._distance = self._scene.land_distance(footprints[-1].length_km)
         window = index.window.intersection(self._scene.region)
@@ -259,6 +265,17 @@ class LoadedScene:
             f"Land is {nearest:.0f} km away: footprints of {names} GHz may hold land, which looks like ice to a "
             "radiometer.",
         )
+
+
+def _missing(relevance: np.ndarray) -> tuple[str, ...]:
+    """Return that many of the pixels that the network reads for a place have no value, where they do."""
+    share = float(np.isnan(relevance).any(0).mean())
+    if share <= WARNED_SHARE:
+        return ()
+    return (
+        f"{100 * share:.0f} % of the pixels around this place that the network reads are missing, impossible or on "
+        "land; the network reads a constant there.",
+    )
 
 
 class _Rows:
@@ -278,12 +295,14 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Quiet:
-    """Asks whether to go on, and says nothing: the log of a click would be as long as that of a run."""
+    """Asks whether to go on, and keeps warnings for the answer; the log of a click would be that of a run."""
 
     progress: Progress
+    warnings: list[str] = field(default_factory=list)
 
-    def report(self, fraction: float, text: str = "") -> None:  # noqa: ARG002 (as Progress has it)
-        """Ask whether to go on."""
+    def report(self, fraction: float, text: str = "") -> None:
+        """Pass it on, and ask whether to go on."""
+        self.progress.report(fraction, text)
         if self.cancelled():
             raise Cancelled("Stopped as asked; nothing was written.")
 
@@ -291,8 +310,8 @@ class _Quiet:
         """Take no notice."""
 
     def warn(self, text: str) -> None:
-        """Pass it on."""
-        self.progress.warn(text)
+        """Keep it."""
+        self.warnings.append(text)
 
     def cancelled(self) -> bool:
         """Return whether the user asked to stop."""

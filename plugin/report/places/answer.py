@@ -130,7 +130,8 @@ class PlaceAnswer:
     footprints : tuple of Footprint
         Of the radiometer, the smallest first.
     warnings : tuple of str
-        What makes the answer doubtful here: land within a footprint, many missing pixels.
+        What makes the answer doubtful: land within a footprint, missing pixels, relevance that does not add up, and
+        what is unusual about the scene.
     relevance : numpy.ndarray
         (fine channel, row, column), float32: relevance of the pixels of `around` for the sum of the logits of the
         place; NaN where not valid.

@@ -141,3 +141,23 @@ def test_a_click_is_a_point_and_a_drag_a_box(desktop):
     corners = {(p.x(), p.y()) for p in box.vertices()}
     one, two = tool.toMapCoordinates(QPoint(100, 100)), tool.toMapCoordinates(QPoint(160, 140))
     assert corners == {(a.x(), b.y()) for a in (one, two) for b in (one, two)}
+
+
+def test_polygons_of_land_are_read_from_their_layer_of_a_file(places, tmp_path):
+    import numpy as np
+    from floelens.plugin.gui.place_worker import _Opened, _Waited
+    from floelens.plugin.io.geometry.vector import polygon_wkb, write_polygons
+    from qgis.core import QgsVectorLayer
+
+    path = tmp_path / "coast.gpkg"
+    ring = np.array([(19.0, 78.0), (19.5, 78.0), (19.5, 78.5), (19.0, 78.0)])
+    write_polygons(path, [polygon_wkb([ring])], "EPSG:4326", {"name": ["coast"]})
+    layer = QgsVectorLayer(str(path), "coast", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    places.dock.land.setLayer(layer)
+    choice = places.dock.choice()
+    assert (choice.land, choice.land_is_polygons) == (str(path), True)
+    state = _Opened()
+    state.open(choice, _Waited(places.worker, 0))
+    assert state.loaded.scene.has_land
+    state.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,6 +11,7 @@ from floelens.plugin.ground.errors import Cancelled, ParameterError
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
 from floelens.plugin.jobs.ablation import Ablation
+from floelens.plugin.jobs.common.inputs import SceneInputs
 from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.places.loaded import LoadedScene
 from floelens.plugin.jobs.predict import Predict
@@ -166,3 +169,50 @@ def test_a_newer_question_stops_an_older_one(opened, stopping):
     with pytest.raises(Cancelled):
         loaded.explain(point(loaded), stopping)
     assert loaded.explain(point(loaded), Silent()).position.pixels == 1
+
+
+def with_land(scene, land) -> SceneInputs:
+    return replace(scene.inputs, land=land)
+
+
+def test_land_within_a_footprint_is_a_warning_and_unknown_land_is_one_too(opened, scene, packages):
+    loaded = opened()
+    unknown = loaded.explain(point(loaded), Silent()).warnings
+    assert [text for text in unknown if text.startswith("Land is not known")]
+    land = box(loaded, (ROW - 5, ROW + 5), (COL + 70, COL + 100))  # 5.6 km at 80 m
+    with LoadedScene(with_land(scene, land), str(packages / "trial-type"), Silent()) as near:
+        answer = near.explain(point(near), Silent())
+    (warning,) = (text for text in answer.warnings if "Land is" in text)
+    assert warning.startswith(
+        "Land is 6 km away: footprints of 36.5, 18.7,"
+    )  # 7 x 12 km and wider, not 3 x 5
+    assert warning in as_sentences(answer)
+
+
+def test_missing_pixels_around_a_place_are_a_warning_with_their_share(opened, scene, packages):
+    loaded = opened()
+    radius = loaded.card.receptive_field_radius
+    around = box(loaded, (ROW - radius, ROW + radius + 1), (COL + 10, COL + radius + 1))
+    assert not [text for text in loaded.explain(point(loaded), Silent()).warnings if "missing" in text]
+    with LoadedScene(with_land(scene, around), str(packages / "trial-type"), Silent()) as masked:
+        answer = masked.explain(point(masked), Silent())
+    share = (radius - 9) / (2 * radius + 1)
+    assert [text for text in answer.warnings if text.startswith(f"{100 * share:.0f} % of the pixels around")]
+
+
+def test_what_is_unusual_about_the_scene_and_about_the_relevance_stands_in_the_answer(opened, monkeypatch):
+    from floelens.plugin.core.relevance import run
+
+    loaded = opened()
+    loaded.scene.warnings = ("The scene is out of the network's experience.",)
+    whole = run.run_relevance
+
+    def leaking(*given):
+        given[-1].warn("Relevance does not add up.")
+        return whole(*given)
+
+    monkeypatch.setattr(run, "run_relevance", leaking)
+    answer = loaded.explain(point(loaded), Silent())
+    for text in ("The scene is out of the network's experience.", "Relevance does not add up."):
+        assert answer.warnings.count(text) == 1
+        assert text in as_sentences(answer)
