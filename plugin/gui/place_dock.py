@@ -112,10 +112,10 @@ class PlaceDock(QDockWidget):
         choices.addWidget(self.target, 1)
         column = QVBoxLayout()
         column.addLayout(scene)
-        for widget in (self.button, self.status, self.where, self.headline, self.reasons):
+        for widget in (self.button, self.status, self.where, self.headline, self.doubts, self.reasons):
             column.addWidget(widget)
         column.addLayout(choices)
-        for widget in (self.bars, self.legend, self.without, self.doubts, self.copy, self.report):
+        for widget in (self.bars, self.legend, self.without, self.copy, self.report):
             column.addWidget(widget)
         column.addStretch(1)
         inside = QWidget()
