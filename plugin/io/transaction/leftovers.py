@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from .locks import exclusive
@@ -28,7 +28,10 @@ _OLD_FOLDER = re.compile(r"^\.floelens-[a-z0-9_]{8}$")
 _SHOWN = 3
 
 
-def clear(folder: Path, held: Collection[Path] = ()) -> list[str]:
+Say = Callable[[str], object]
+
+
+def clear(folder: Path, held: Collection[Path] = (), say: Say | None = None) -> list[str]:
     """Remove or complete what runs that are dead left in a folder.
 
     Parameters
@@ -37,6 +40,9 @@ def clear(folder: Path, held: Collection[Path] = ()) -> list[str]:
         Where to look.
     held : collection of Path
         Folders whose lock for renaming is held already.
+    say : callable, optional
+        Takes each sentence while it is still written down what was done: whoever is killed before that is not silent,
+        since the next one says it again.
 
     Returns
     -------
@@ -50,10 +56,16 @@ def clear(folder: Path, held: Collection[Path] = ()) -> list[str]:
     sentences: list[str] = []
     if not any(name.startswith(".") and "floelens-" in name for name in names):
         return sentences
+
+    def heard(sentence: str) -> None:
+        sentences.append(sentence)
+        if say is not None:
+            say(sentence)
+
     for name in names:
         if RUN_FILE.match(name):
             with contextlib.suppress(FileNotFoundError):
-                sentences += _end(folder / name, held)
+                _end(folder / name, held, heard)
     for name in names:
         match = TEMPORARY.match(name)
         if match and not os.path.lexists(folder / name_of(match["run"])):
@@ -78,7 +90,7 @@ def written_by_another(path: Path, run: str) -> bool:
     return False
 
 
-def _end(path: Path, held: Collection[Path]) -> list[str]:
+def _end(path: Path, held: Collection[Path], say: Say) -> None:
     """End a run that is dead in the folder of its file.
 
     Raises
@@ -86,50 +98,44 @@ def _end(path: Path, held: Collection[Path]) -> list[str]:
     FileNotFoundError
         There is no such file.
     """
-    sentences: list[str] = []
     file = RunFile.take(path)
     if file is not None and "main" in file.record():
         main = Path(os.path.normpath(path.parent / str(file.record()["main"]))) / path.name
         file.close()
         if not main.parent.is_dir():
-            return [
+            say(
                 f"A run that was killed had files in {path.parent} and in {main.parent}, which is not there. Make "
                 f"that folder available again, so that both are put in order, or delete {path}."
-            ]
+            )
+            return
         with contextlib.suppress(FileNotFoundError):
-            sentences = _end(main, held)
-        if os.path.lexists(main):
-            return sentences  # it may live, or cannot be ended
-        if not os.path.lexists(path):
-            return sentences
+            _end(main, held, say)
+        if os.path.lexists(main) or not os.path.lexists(path):
+            return  # it may live, or cannot be ended; or it is ended
         file = RunFile.take(path)
     if file is None:
-        return sentences
+        return
     with file:
         record = file.record()
         others: set[Path] = set()
         entries = from_record(record.get("replace"), path.parent, file.run)
         if entries:
-            sentence, done = _complete(entries, path, held)
-            if not done:
-                return [sentence] if sentence else []
-            sentences = [sentence]
+            if not _complete(entries, path, held, say):
+                return
             others = {entry.final.parent for entry in entries} - {path.parent}
         _remove_files_of(file.run, path.parent)
-        sentences += _remove_made(record, path, held)
+        _remove_made(record, path, held, say)
         file.remove()
         for other in others:
             _remove_files_of(file.run, other)
             unlink_quietly(other / path.name)
-    return sentences
 
 
-def _remove_made(record: dict, path: Path, held: Collection[Path]) -> list[str]:
-    """Remove the folders that a dead run made, where nothing else came to lie in them; return sentences.
+def _remove_made(record: dict, path: Path, held: Collection[Path], say: Say) -> None:
+    """Remove the folders that a dead run made, where nothing else came to lie in them.
 
     Its own file in such a folder leads back to the one at `path`, which is just being ended.
     """
-    sentences: list[str] = []
     made = record.get("made")
     for name in made if isinstance(made, list) else []:
         if not (isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")):
@@ -140,43 +146,47 @@ def _remove_made(record: dict, path: Path, held: Collection[Path]) -> list[str]:
             if inside is not None:
                 with inside:
                     _remove_files_of(inside.run, folder)
-                    sentences += _remove_made(inside.record(), inside.path, held)
+                    _remove_made(inside.record(), inside.path, held, say)
                     inside.remove()
-        sentences += clear(folder, held)
+        clear(folder, held, say)
         with contextlib.suppress(OSError):
             folder.rmdir()
-    return sentences
 
 
-def _complete(entries: Sequence[Entry], main: Path, held: Collection[Path]) -> tuple[str, bool]:
-    """Complete a replacement, or undo it; return a sentence, and whether the files now belong together."""
+def _complete(entries: Sequence[Entry], main: Path, held: Collection[Path], say: Say) -> bool:
+    """Complete a replacement, or undo it; return whether the files now belong together."""
     folders = sorted({entry.final.parent for entry in entries} | {main.parent})
     for folder in folders:
         # The other folder must know of the run as well: no file can reach out of its own folder.
         if folder != main.parent and not _knows(folder / main.name, main.parent):
-            return _cannot(entries, main, f"{folder} is not there, or knows nothing of it"), False
+            say(_cannot(entries, main, f"{folder} is not there, or knows nothing of it"))
+            return False
     kept: list[Path] = []
     try:
         with contextlib.ExitStack() as stack:
             for folder in folders:
                 if folder not in held and not stack.enter_context(exclusive(folder / COMMIT_LOCK, _WAIT)):
-                    return "", False
+                    return False
             if can_be_done(entries):
                 try:
                     kept = [entry.keep_changed() for entry in entries if entry.changed()]
                     do(entries)
-                    forget(entries)
-                    return _completed(entries, kept), True
                 except OSError:
                     pass
+                else:
+                    say(_completed(entries, kept))
+                    forget(entries)
+                    return True
             undo(entries)
-            forget(entries)
-            return (
+            say(
                 f"A run was killed while it replaced files in {main.parent}; the earlier files stand there again: "
                 f"{_names(entries)}. Run it again for new ones."
-            ), True
+            )
+            forget(entries)
+            return True
     except OSError as error:
-        return _cannot(entries, main, error.strerror or str(error)), False
+        say(_cannot(entries, main, error.strerror or str(error)))
+        return False
 
 
 def _completed(entries: Sequence[Entry], kept: Sequence[Path]) -> str:

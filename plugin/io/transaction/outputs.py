@@ -154,8 +154,7 @@ class OutputTransaction:
         return self._run_files[real]
 
     def _clear(self, folder: Path, held: tuple[Path, ...] = ()) -> None:
-        for sentence in clear(folder, held):
-            self._progress.warn(sentence)
+        clear(folder, held, self._progress.warn)
 
     # Commit
 

@@ -1,4 +1,8 @@
-"""Small jobs of all algorithms, for runs that are killed: what they read, and where their outputs go."""
+"""Small jobs of the algorithms, for runs that are killed: what they read, and where their outputs go.
+
+Benchmarks are left out, since their runs take too long to be killed often; the package of *Import model* is written by
+what saves any package.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,11 @@ from floelens.plugin.ground.protocols import Progress, Silent
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.io.transaction.packages import save_package
 from floelens.plugin.jobs.ablation import Ablation
+from floelens.plugin.jobs.artifacts import Artifacts
 from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.environment import Environment
+from floelens.plugin.jobs.features.job import Features
 from floelens.plugin.jobs.importscene import ImportScene
 from floelens.plugin.jobs.inspect import InspectModel
 from floelens.plugin.jobs.predict import Predict
@@ -135,7 +141,7 @@ def every_tool(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
 
 
 def every_job(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
-    """Return a job of each algorithm that reads the inputs, its name, and where its outputs go."""
+    """Return a job of each algorithm but the benchmarks: its name, the job, and where its outputs go."""
     scene, small = SceneInputs(f"{folder}/sar.tif", f"{folder}/mwr.tif"), Compute("cpu", memory_mib=200)
     common = {"scene": scene, "model": f"{folder}/model", "compute": small}
     wide = SceneInputs(scene.sar, scene.mwr, ancillary=(f"{folder}/map.tif",))
@@ -163,6 +169,24 @@ def every_job(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
             "zscores",
             ZScores(**common, output="", channel_method="gated"),
             {"output": "z.csv", "zone_zscores": "zones/z.gpkg", "state": "zones/z.npz", **reports},
+        ),
+        (
+            "features",
+            Features(**common, output=""),
+            {
+                "output": "o.tif",
+                "component_maps": "maps/c.tif",
+                "decomposed": "d.tif",
+                "table": "t.csv",
+                "outliers": "maps/o.gpkg",
+                "scale": "s.npz",
+                **reports,
+            },
+        ),
+        (
+            "artifacts",
+            Artifacts(**common, artifact="", tests=("translation",)),
+            {"artifact": "a.tif", "corrected": "more/c.tif", "table": "t.csv", **reports},
         ),
         ("importscene", ImportScene(f"{folder}/raw.nc"), _imported()),
         ("display", ImportScene(f"{folder}/raw.nc"), {"display": "d.tif"}),

@@ -224,6 +224,23 @@ def test_new_files_that_were_removed_bring_the_earlier_ones_back(tmp_path):
     assert contents(tmp_path) == {"a.csv": "old", "b.csv": "old"}
 
 
+def test_who_is_killed_while_mending_leaves_the_sentence_to_the_next(tmp_path):
+    killed_while_replacing(tmp_path)
+    heard: list[str] = []
+
+    def killed(sentence: str) -> None:
+        heard.append(sentence)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clear(tmp_path, say=killed)
+    said: list[str] = []
+    assert clear(tmp_path, say=said.append) == said == heard
+    assert "now all have their names" in said[0]
+    assert contents(tmp_path) == {"a.csv": "new content", "b.csv": "new content"}
+    assert clear(tmp_path) == []
+
+
 def test_a_folder_that_was_moved_is_mended_where_it_is_now(tmp_path):
     (tmp_path / "before").mkdir()
     killed_while_replacing(tmp_path / "before")
