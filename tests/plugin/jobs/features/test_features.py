@@ -309,6 +309,18 @@ def test_what_passes_a_layer_by_is_named_and_can_be_joined_with_it(analysed, bra
     assert joined["CONSISTENCY"] > max(0.97, results["CONSISTENCY"])
 
 
+@pytest.mark.parametrize(
+    ("model", "class_name"), [("aspp-concentration-sim", "ice"), ("aspp-icetype-sim", "first-year ice")]
+)
+def test_layers_before_the_last_joined_carry_the_mean_logit_of_both_bundled_networks(
+    analysed, tmp_path, model, class_name
+):
+    settings = {"model": model, "class_name": class_name, "labels": None, "network_layer": "relu2+upsample"}
+    results, _ = analysed(tmp_path, ("output",), **settings)
+    assert results["FEATURES"] == 28
+    assert results["CONSISTENCY"] >= 0.97
+
+
 def test_the_legend_of_the_predicted_class_names_the_classes(analysed, tmp_path):
     analysed(tmp_path, ("output",), model="aspp-icetype-sim", class_name="predicted", labels=None)
     style = (tmp_path / "cam.qml").read_text(encoding="utf-8")
