@@ -169,8 +169,7 @@ def run_relevance(
         Whether it is looked at if relevance is conserved. It is not where the plan's radius is smaller than the
         network's, so that logits at the sides of tiles are wrong.
     pictured : Thumbnail, optional
-        Takes the logits of the explained head, one band an output, where they are computed anyway and nothing is
-        varied.
+        Takes the logits of the explained head, one band an output, unless something is varied.
 
     Raises
     ------
@@ -183,10 +182,9 @@ def run_relevance(
     Cancelled
         Within a tile after the user asked for it.
     """
-    seeding = target.resolve(runner.card)
+    seeding, uncertainty = target.resolve(runner.card), uncertainty or Uncertainty()
     check = partial(check_cancelled, progress)
     method = refined(runner, source, plan, seeding, method, progress)
-    uncertainty = uncertainty or Uncertainty()
 
     def replicas_on(device: Runner) -> list[Replica]:
         varied = uncertainty if device is runner else uncertainty.on_cpu()
