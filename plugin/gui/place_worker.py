@@ -12,6 +12,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..ground.errors import Cancelled, FloeLensError
+from ..ground.heap import give_back_free_memory
 from ..io.geometry.vector import Polygons, read_polygons
 from ..jobs.common.inputs import SceneInputs
 from ..report.places.answer import PlaceAnswer
@@ -107,6 +108,7 @@ class PlaceWorker(QObject):
             del task
             if number == self._newest:
                 self._answer(state, number, choice, place)
+                give_back_free_memory()
 
     def _answer(self, state: _Opened, number: int, choice: SceneChoice, place: Polygons) -> None:
         from ..jobs.places.overlay import write_overlay

@@ -76,6 +76,8 @@ class Section:
         After the text.
     tables : tuple of Table
         After the pictures.
+    folded : bool
+        Whether only its heading shows until a reader opens it: numbers for whoever wants them.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Section:
     points: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    folded: bool = False
 
 
 def render(
