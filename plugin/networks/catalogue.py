@@ -31,7 +31,9 @@ def is_stac(path: str | os.PathLike) -> bool:
 
 def packages_in(path: str | os.PathLike) -> Iterator[Path]:
     """Yield the folder of each package that a catalogue, collection or item leads to, in the order of its links."""
-    waiting, seen, given = [Path(path)], set(), set()
+    waiting = [Path(path)]
+    seen: set[str] = set()
+    given: set[str] = set()
     while waiting and len(seen) < _MOST_FILES:
         file = waiting.pop(0)
         real = os.path.realpath(file)
