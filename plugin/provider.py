@@ -13,6 +13,7 @@ from qgis.PyQt.QtGui import QIcon
 from .algorithms.ablation import Ablation
 from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
+from .algorithms.bulletin import Bulletin
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.features import Features
@@ -37,6 +38,7 @@ ALGORITHMS = (
     ZScores,
     Features,
     Ablation,
+    Bulletin,
     SquaresBenchmark,
     AdditiveBenchmark,
     StampBenchmark,
