@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,17 @@ from ..ground.errors import ModelError
 from ..ground.protocols import Part, Progress
 from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS, default_word
-from ..io.transaction.outputs import atomic_text
 from ..networks import registry
 from ..networks.card import ModelCard
 from ..networks.card_json import read_some
 from ..networks.files import is_file, read_json, short_path
+from .models.recognition import propose
+from .models.selftests import tested, warn_of_failures
 
 if TYPE_CHECKING:
     from ..core.selftest.run import Check
     from ..networks.families.proposal import Given, Proposal
+    from ..report.models.page import ModelFacts
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,16 @@ class ImportModel:
             if self.check_only:
                 for sentence in proposal.findings.needed:
                     progress.warn(f"Still needed: {sentence}")
-                return self._results(proposal, (), "", progress)
+                self._write_check(proposal, progress)
+                return self._results(proposal, (), "")
             card = proposal.complete()
             folder = self._folder(card)
             progress.report(0.2, "Testing the network")
             module, checks = tested(proposal, card, Part(progress, 0.2, 0.9))
             self._check_replaced(folder, module)
-            for check in checks:
-                if check.passed is False:
-                    progress.warn(f"Self-test, {check.name}: {check.found}. {check.note}".strip())
-            self._save(folder, card, module, proposal, checks, progress)
-        return self._results(proposal, checks, str(folder), progress)
+            rows = warn_of_failures(checks, progress)
+            self._save(folder, card, module, proposal, rows, progress)
+        return self._results(proposal, checks, str(folder))
 
     def _given(self) -> Given:
         """Return what the parameters say."""
@@ -181,29 +182,53 @@ class ImportModel:
         card: ModelCard,
         module: Any,
         proposal: Proposal,
-        checks: tuple[Check, ...],
+        rows: Sequence[Mapping[str, Any]],
         progress: Progress,
     ) -> None:
+        """Write package and report together: both are there, or none."""
         from ..io.transaction.packages import save_package
+        from ..report.models.page import ModelFacts
         from ..report.models.readme import readme
 
         if not self.output:
             folder.parent.mkdir(parents=True, exist_ok=True)
-        values = [check_values(check) for check in checks]
-        save_package(
-            folder,
-            card,
-            module,
-            lambda written: {"README.md": readme(written, proposal.findings.assumed, values)},
-            progress,
+        imported = (
+            f"The model '{card.id}' was imported into {folder}: give this folder, or the id where it is the user's "
+            "model folder, as MODEL of the other tools."
         )
+        findings = proposal.findings
+        facts = ModelFacts((imported,), (), findings.found, findings.assumed, rows)
 
-    def _results(
-        self, proposal: Proposal, checks: tuple[Check, ...], folder: str, progress: Progress
-    ) -> dict[str, object]:
-        """Write the report and return the outputs."""
-        from ..report.models.page import import_html
+        def texts(written: ModelCard) -> dict[str, str]:
+            page = {os.path.abspath(self.report): self._page(written, facts)} if self.report else {}
+            return {**page, "README.md": readme(written, findings.assumed, rows)}
 
+        save_package(folder, card, module, texts, progress)
+
+    def _write_check(self, proposal: Proposal, progress: Progress) -> None:
+        """Write the report of a dry run."""
+        from ..io.transaction.outputs import atomic_text
+        from ..report.models.page import ModelFacts
+
+        if not self.report:
+            return
+        findings = proposal.findings
+        summary = (
+            f"The network was recognised. Still needed: {len(findings.needed)}, listed below; nothing was written."
+            if findings.needed
+            else "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
+        )
+        facts = ModelFacts((summary,), findings.needed, findings.found, findings.assumed)
+        with atomic_text(self.report, progress=progress) as file:
+            file.write(self._page(proposal.card, facts))
+
+    def _page(self, card: ModelCard | None, facts: ModelFacts) -> str:
+        from ..report.models.page import model_html
+
+        return model_html(card.to_dict() if card else {}, facts, f"import of {Path(self.input).name}")
+
+    def _results(self, proposal: Proposal, checks: tuple[Check, ...], folder: str) -> dict[str, object]:
+        """Return the outputs."""
         findings = proposal.findings
         results: dict[str, object] = {
             "FAMILY_FOUND": proposal.family,
@@ -217,90 +242,5 @@ class ImportModel:
         if folder:
             results["OUTPUT"] = folder
         if self.report:
-            page = import_html(
-                Path(self.input).name,
-                proposal.card.to_dict() if proposal.card else {},
-                {"found": findings.found, "assumed": findings.assumed, "needed": findings.needed},
-                [check_values(check) for check in checks],
-                folder,
-            )
-            with atomic_text(self.report, progress=progress) as file:
-                file.write(page)
             results["REPORT"] = self.report
         return results
-
-
-def propose(path: str, given: Given) -> Proposal:
-    """Return what a file is found to be.
-
-    Raises
-    ------
-    FloeLensError
-        If it is of no known format or family, or cannot be used.
-    """
-    from ..io.models.keras import is_hdf5, read_keras
-    from ..networks.families.asip import propose_asip
-    from ..networks.families.checkpoint import read_checkpoint
-    from ..networks.families.unet_proposal import propose_unet
-
-    if is_hdf5(path):
-        if given.family not in ("auto", "asip"):
-            raise ModelError(
-                f"FAMILY={given.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto."
-            )
-        file = read_keras(path)
-        return propose_asip(file.layers, file.config, given)
-    if given.family == "onnx" or (given.family == "auto" and Path(path).suffix.lower() == ".onnx"):
-        return _propose_onnx(path, given)
-    if given.family == "nersc" or (given.family == "auto" and Path(path).suffix.lower() == ".npz"):
-        return _propose_nersc(path, given)
-    if given.family == "asip":
-        raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
-    return propose_unet(read_checkpoint(path), given)
-
-
-def _propose_onnx(path: str, given: Given) -> Proposal:
-    """Return what an ONNX file is found to be; it is turned twice where some of its channels are coarse."""
-    from ..io.models.onnx.convert import read_onnx
-    from ..networks.families.graph_proposal import inputs_of, propose_graph
-    from ..networks.families.proposal import Findings
-
-    findings = Findings()
-    network = read_onnx(path)
-    inputs = inputs_of(network.spec.fine + network.spec.coarse, "onnx", given, findings)
-    if inputs.coarse and not network.spec.coarse:
-        network = read_onnx(path, inputs.coarse, inputs.ratio)
-    findings.found += network.notes
-    return propose_graph("onnx", network.spec, network.weights, inputs, given, findings)
-
-
-def _propose_nersc(path: str, given: Given) -> Proposal:
-    """Return what the arrays of NERSC's ice-type network are found to be."""
-    from ..networks.families.arrays import read_arrays
-    from ..networks.families.graph_proposal import inputs_of, propose_graph
-    from ..networks.families.proposal import Findings
-    from ..networks.families.published import NERSC_TYPES
-    from ..networks.graph.nersc import nersc_graph
-
-    findings = Findings()
-    graph, weights = nersc_graph(read_arrays(path))
-    inputs = inputs_of(graph.fine + graph.coarse, "nersc", given, findings)
-    return propose_graph("nersc", graph, weights, inputs, given, findings, (NERSC_TYPES,))
-
-
-def tested(proposal: Proposal, card: ModelCard, progress: Progress) -> tuple[Any, tuple[Check, ...]]:
-    """Return the network of a proposal with its weights, and what was tested of it."""
-    from ..core.selftest.run import run_selftest
-    from ..networks.package import build
-    from ..networks.weights import fill
-
-    module = build(card)
-    fill(module, proposal.weights, card)
-    module.eval().requires_grad_(False)
-    return module, run_selftest(card, module, progress, proposal.file_parameters)
-
-
-def check_values(check: Check) -> dict[str, Any]:
-    """Return a test as the values of a row."""
-    result = {True: "passed", False: "FAILED", None: "not tested"}[check.passed]
-    return {"test": check.name, "found": check.found, "result": result, "note": check.note}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...ground.dependencies import require
 from ...ground.errors import ModelError
 from ..files import listed, open_regular, read_regular, short_path, shown, shown_text
+from .pickle_bounds import PickleBoundsError, check_bounds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +78,7 @@ def read_checkpoint(path: str | os.PathLike) -> StateDict:
     except FileNotFoundError:
         raise ModelError(f"There is no file {named}. Check INPUT.") from None
     _check_container(content, named)
+    _check_pickles(content, named)
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < _SAFE_TORCH:
         raise ModelError(
@@ -193,6 +195,26 @@ def _check_container(content: bytes, named: str) -> None:
                 f"The list of tensors in {named} has {entry.file_size >> 20} MiB; at most {_MOST_PICKLE >> 20} are "
                 "read."
             )
+
+
+def _check_pickles(content: bytes, named: str) -> None:
+    """Refuse lists of tensors that would take more than bounded time or memory to read."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith("data.pkl"):
+                try:
+                    check_bounds(archive.read(entry))
+                except (
+                    PickleBoundsError,
+                    zipfile.BadZipFile,
+                    NotImplementedError,
+                    RuntimeError,
+                    EOFError,
+                ) as error:
+                    raise ModelError(
+                        f"{named} cannot be read: its list of tensors {shown_text(error, 120)}. It is damaged or made "
+                        "to fill the memory: download or save it again."
+                    ) from None
 
 
 def _refusal(named: str, error: BaseException) -> str:
