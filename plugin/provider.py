@@ -13,6 +13,7 @@ from qgis.PyQt.QtGui import QIcon
 from .algorithms.ablation import Ablation
 from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
+from .algorithms.bulletin import Bulletin
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
 from .algorithms.exportmodel import ExportModel
@@ -39,6 +40,7 @@ ALGORITHMS = (
     ZScores,
     Features,
     Ablation,
+    Bulletin,
     SquaresBenchmark,
     AdditiveBenchmark,
     StampBenchmark,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,6 +100,10 @@ class Destinations(Reading):
     def reads(self, paths: Sequence[str]) -> None:
         """Take note of inputs that follow from others, so that no result takes their place."""
         self.found += paths
+
+    def in_qgis(self, function: Callable[[], None]) -> None:
+        """Call a function that only QGIS's own thread may call, where a job runs in another."""
+        function()
 
     def _written(self, name: str, resolve) -> str | None:
         definition = self._algorithm.parameterDefinition(name)
