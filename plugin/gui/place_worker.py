@@ -169,6 +169,8 @@ class PlaceWorker(QObject):
             state.looking = state.similar.look()
         except Exception:  # what a place looks like elsewhere is no reason to stop: the answer stands
             state.looking = False
+            self.similar.emit(Similar((), 1.0, False))
+            return
         if any(before < share <= state.similar.share for share in SHOWN_AT):
             self._show_similar(state)
 

@@ -122,7 +122,8 @@ def distances(place: np.ndarray, blocks: np.ndarray) -> np.ndarray:
 def most_similar(place: Block, blocks: list[Block], radius: int, number: int) -> list[tuple[Block, float]]:
     """Return the blocks nearest to a place, and their distances, the nearest first.
 
-    Blocks whose receptive fields overlap that of the place, or of a nearer block, are left out: they see the same pixels.
+    Blocks whose receptive fields overlap that of the place, or of a nearer block, are left out: both see the same
+    pixels.
     """
     if not blocks:
         return []

@@ -134,9 +134,7 @@ class LoadedScene:
         target = replace(self._target, region=index.mask)
         groups = {kind: channel_groups(self.card, kind) for kind in CHANNEL_GROUPS}
         plan = self._plan(index.window.intersection(self._scene.region))
-        mapped = map_place(
-            self.runner, self._scene, plan, target.resolve(self.card), groups["sensor"], quiet
-        )
+        mapped = map_place(self.runner, self._scene, plan, target.resolve(self.card), groups["sensor"], quiet)
         order = np.argsort(-mapped.answers.probabilities, kind="stable")
         first = self._head.classes[order[0]].name
         fixed = replace(target, class_name=first) if self._head.outputs > 1 else target
@@ -166,7 +164,12 @@ class LoadedScene:
             footprints,
             tuple(
                 dict.fromkeys(
-                    (*self._land_doubts(footprints, nearest), *_missing(relevance), *quiet.warnings, *self._scene.warnings)
+                    (
+                        *self._land_doubts(footprints, nearest),
+                        *_missing(relevance),
+                        *quiet.warnings,
+                        *self._scene.warnings,
+                    )
                 )
             ),
             relevance,

@@ -18,7 +18,8 @@ NUMBER = 3  # places that are shown
 class SimilarPlaces:
     """Looks at points of a scene one after the other, and then finds those that are like a place.
 
-    All of it is used by the thread that opened the scene. It keeps some hundred numbers a point, of at most 1,024 points.
+    All of it is used by the thread that opened the scene. It keeps some hundred numbers a point, of at most 1,024
+    points.
 
     Parameters
     ----------

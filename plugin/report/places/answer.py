@@ -79,7 +79,7 @@ class Evidence:
     missing : float
         What they lack of it: the error of integrated gradients with finitely many steps.
     scales : mapping
-        The contributions by scale, the smallest first: of SAR by the distance from the place, of radiometry by footprint.
+        The contributions by scale, the smallest first: of SAR by distance from the place, of radiometry by footprint.
     """
 
     target: str

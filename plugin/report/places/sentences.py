@@ -52,16 +52,21 @@ def alternatives(answer: PlaceAnswer) -> str:
     return f"{text[:1].upper()}{text[1:]} (without: its channels at their mean)." if text else ""
 
 
-def legend(answer: PlaceAnswer) -> str:
-    """Return what bars and circles show."""
+def legend(answer: PlaceAnswer, look_known: bool = False) -> str:
+    """Return what bars and footprints show; `look_known`: whether footprints lie along the radiometer's look."""
     text = "Bars: mean contribution to the logit; orange speaks for, purple against. Bias: all channels at their mean."
     if not answer.footprints:
         return text
     least, most = answer.footprints[0], answer.footprints[-1]
-    return (
-        f"{text} Circles on the map: what the radiometer looks at, {least.width_km:g} × {least.length_km:g} km "
-        f"({least.frequency_ghz:g} GHz) to {most.width_km:g} × {most.length_km:g} km ({most.frequency_ghz:g} GHz)."
+    shape = "Ellipses" if look_known else "Circles"
+    text += (
+        f" {shape} on the map: what the radiometer looks at, {least.width_km:g} × {least.length_km:g} km "
+        f"({least.frequency_ghz:g} GHz) to {most.width_km:g} × {most.length_km:g} km ({most.frequency_ghz:g} GHz)"
     )
+    text += "" if look_known else "; as wide as the longer axis, since its direction is not known"
+    if any(footprint.near_land for footprint in answer.footprints):
+        text += "; dashed and red: may hold land"
+    return f"{text}."
 
 
 def place_text(answer: PlaceAnswer) -> str:
@@ -102,7 +107,7 @@ def as_sentences(answer: PlaceAnswer) -> str:
 
 
 def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[str, float]]:
-    """Return contributions by group, the largest in size first (scales: the smallest), then the bias: as bars show them.
+    """Return contributions as bars show them: the largest group first (the smallest scale), the bias last.
 
     Parameters
     ----------
