@@ -61,7 +61,10 @@ ASK = (
     "Click on the scene, or drag a box. With the map in focus, Return asks about its middle, arrows move the place by "
     "a pixel (with Shift by a cell), and Ctrl+C copies the answer."
 )
-CORNERS = "Click on the corners of a polygon. A right click or Return finishes it, Backspace takes a corner back, Esc drops it."
+CORNERS = (
+    "Click on the corners of a polygon. A right click or Return finishes it, Backspace takes a corner back, "
+    "Esc drops it."
+)
 ALIKE = (
     "Most similar places by what the network's last layer holds there, of small squares all over the scene. Distance: "
     "root mean square difference in standard deviations; unlike places are about 1.4 apart. Return or a click goes "
