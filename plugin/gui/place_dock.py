@@ -10,7 +10,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.gui import QgsMapLayerComboBox
+from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox
 from qgis.PyQt.QtCore import QEvent, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QKeySequence
 from qgis.PyQt.QtWidgets import (
@@ -179,7 +179,11 @@ class PlaceDock(QDockWidget):
         choices.addWidget(self.kind)
         choices.addWidget(self.target, 1)
         column = QVBoxLayout()
-        column.addLayout(scene)
+        chosen = QgsCollapsibleGroupBox(
+            "Scene and network"
+        )  # once chosen it need not take the room of the answer
+        chosen.setLayout(scene)
+        column.addWidget(chosen)
         column.addWidget(self.button)
         column.addLayout(shapes)
         for widget in (self.status, self.where, self.headline, self.doubts, self.reasons):
@@ -198,6 +202,8 @@ class PlaceDock(QDockWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
         self.setWidget(area)
+        self.setTabOrder(self.land, self.look)  # all others were made in the order in which they stand
+        self.setTabOrder(self.look, self.button)
 
     def fill(self) -> None:
         """Offer the installed models and, of the project's layers, those whose bands fit first."""

@@ -162,3 +162,25 @@ def test_the_window_says_how_a_polygon_is_drawn(places):
     places.dock.shape.setCurrentIndex(1)
     assert places.tool.draws_polygons
     assert places.dock.status.text() == CORNERS
+
+
+def test_tab_goes_through_the_window_as_its_parts_stand(places):
+    dock = places.dock
+    order = [
+        dock.model,
+        dock.sar,
+        dock.mwr,
+        dock.chart,
+        dock.land,
+        dock.look,
+        dock.button,
+        dock.shape,
+        dock.feature,
+    ]
+    order += [dock.kind, dock.target, dock.alike, dock.copy, dock.report]
+    chain, widget = [], dock.model
+    for _ in range(200):
+        if widget in order and widget not in chain:
+            chain.append(widget)
+        widget = widget.nextInFocusChain()
+    assert chain == order
