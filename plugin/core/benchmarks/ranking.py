@@ -28,174 +28,19 @@ be too narrow. A method that fails badly on few samples, of which none was drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.stats import norm, t
 
 from ...ground.errors import NumericalError, ParameterError
-from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
+from ...ground.rankings import Judged, Measure, Ranked, Ranking
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, UNINFORMATIVE
 
 RESAMPLES = 5000
 LEVEL = 0.05  # of intervals and ties
 _CELLS = 1_000_000  # resamples × samples held at once
 _LEAST_ERROR = 0.2  # standard error of a resample, in parts of that of the samples
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How well a map agrees with the truth, in one number a sample.
-
-    Parameters
-    ----------
-    word, title : str
-        In tables, and for readers.
-    better : {'higher', 'lower'}
-        Which values are better.
-    uninformative : float
-        The value of a map that tells nothing.
-    ideal : float
-        The value of a perfect map.
-    sentence : str
-        What it is.
-    """
-
-    word: str
-    title: str
-    better: str
-    uninformative: float
-    ideal: float
-    sentence: str = ""
-
-    def __post_init__(self) -> None:
-        if self.better not in ("higher", "lower"):
-            raise ParameterError(
-                f"Measure {self.word!r}: better is {self.better!r}, but must be 'higher' or 'lower'."
-            )
-        if not self.sign * self.ideal > self.sign * self.uninformative:
-            raise ParameterError(
-                f"Measure {self.word!r}: its ideal {self.ideal} is not better ({self.better}) than its uninformative "
-                f"value {self.uninformative}."
-            )
-
-    @property
-    def sign(self) -> int:
-        """1 where higher values are better, else -1."""
-        return 1 if self.better == "higher" else -1
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Scores of one method under one condition.
-
-    Parameters
-    ----------
-    method : str
-        Its word.
-    condition : str
-        Word of the samples: methods are ranked within one condition.
-    scores : mapping
-        Word of a measure → (sample,), float64, NaN where a map has no score. The samples are the same and in the same
-        order for all methods of a condition. A sample whose truth cannot be compared with is left out of all.
-    seconds : float
-        Cost of explaining one sample.
-    control : bool
-        Whether it is no method but what methods have to surpass.
-    """
-
-    method: str
-    condition: str
-    scores: Mapping[str, np.ndarray]
-    seconds: float
-    control: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """A method in a ranking, in units of the measure.
-
-    Parameters
-    ----------
-    method : str
-        Its word.
-    control : bool
-        Whether it is a control.
-    place : int
-        From 1, by the mean.
-    rank : int
-        One more than the number of methods and controls that are better and not tied with it.
-    mean, low, high : float
-        Over samples, with its 95 % interval.
-    behind, behind_low, behind_high : float
-        How much better the first of the ranking is, paired; never below 0 but for its interval.
-    tied : tuple of str
-        Those from which the samples do not tell it apart.
-    undefined : int
-        Samples without a score, which count as uninformative.
-    seconds : float
-        Cost of explaining one sample.
-    weakest : str
-        Of a method: the control, or ``uninformative``, that it surpasses least surely.
-    p : float
-        That it surpasses its weakest comparison by chance, corrected for the number of methods; 1 of a control, and
-        where there are fewer than 8 samples or scores.
-    values : numpy.ndarray
-        (sample,), its scores; NaN where not defined.
-    """
-
-    method: str
-    control: bool
-    place: int
-    rank: int
-    mean: float
-    low: float
-    high: float
-    behind: float
-    behind_low: float
-    behind_high: float
-    tied: tuple[str, ...]
-    undefined: int
-    seconds: float
-    weakest: str
-    p: float
-    values: np.ndarray
-
-    @property
-    def trusted(self) -> bool:
-        """Whether it surpasses the uninformative value and every control."""
-        return not self.control and self.p <= SURE
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Methods of one condition by one measure, best first.
-
-    Parameters
-    ----------
-    condition : str
-        Its word.
-    measure : Measure
-        What they are ranked by.
-    samples : int
-        How many each explained.
-    methods : tuple of Ranked
-        Methods and controls, by their mean.
-    recommended : str or None
-        The method to use, if any can be recommended.
-    left_out : tuple of str
-        Methods without scores by this measure.
-    """
-
-    condition: str
-    measure: Measure
-    samples: int
-    methods: tuple[Ranked, ...]
-    recommended: str | None
-    left_out: tuple[str, ...] = ()
-
-    def __getitem__(self, method: str) -> Ranked:
-        return next(each for each in self.methods if each.method == method)
 
 
 def rankings(judged: Sequence[Judged], measures: Sequence[Measure], seed: int) -> tuple[Ranking, ...]:
@@ -233,16 +78,18 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
     """
     ranked = [each for each in judged if measure.word in each.scores]
     values = _values(judged, ranked, measure)
-    scores = np.where(np.isnan(values), measure.uninformative, values)
+    nothing = measure.uninformative
+    assert nothing is not None
+    scores = np.where(np.isnan(values), nothing, values)
     goodness = measure.sign * scores
     count = len(scores)
     candidates = [k for k, each in enumerate(ranked) if not each.control]
     controls = [k for k, each in enumerate(ranked) if each.control]
     margins = (
         goodness[:, candidates, None]
-        - np.concatenate(
-            [np.full((count, 1), measure.sign * measure.uninformative), goodness[:, controls]], axis=1
-        )[:, None]
+        - np.concatenate([np.full((count, 1), measure.sign * nothing), goodness[:, controls]], axis=1)[
+            :, None
+        ]
     )  # (sample, candidate, comparison)
     means, errors = _resampled(goodness, margins.reshape(count, -1), seed)
 
@@ -315,6 +162,10 @@ def _values(judged: Sequence[Judged], ranked: Sequence[Judged], measure: Measure
     conditions = sorted({each.condition for each in judged})
     if len(conditions) > 1:
         raise ParameterError(f"Methods are ranked within one condition, not across {', '.join(conditions)}.")
+    if not measure.ranks:
+        raise ParameterError(
+            f"Methods cannot be ranked by {measure.word!r}: it has no better and ideal value."
+        )
     if not ranked:
         raise ParameterError(f"No method has scores by {measure.word!r}: there is nothing to rank.")
     words = [each.method for each in ranked]

@@ -28,7 +28,7 @@ from .study import Check, Part
 if TYPE_CHECKING:
     from ...core.benchmarks.fusion.generator import Fusion
     from ...core.benchmarks.fusion.run import Extent, FusionResult
-    from ...core.benchmarks.ranking import Measure
+    from ...ground.rankings import Measure
 
 TRUTH, ESTIMATES, ERRORS, CELLS = "truth", "estimates", "errors", "cells"
 FINE, COARSE = "fine", "coarse"

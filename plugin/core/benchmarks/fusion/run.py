@@ -10,11 +10,11 @@ import numpy as np
 
 from ....ground.errors import NumericalError
 from ....ground.protocols import Silent
+from ....ground.rankings import Judged
 from ....ground.vocabulary.relevance_methods import MethodChoice
 from ....networks.standard_channels import MWR_CHANNELS
 from ...relevance.methods import NODES_A_STEP, Method
 from ...streaming.runner import Runner
-from ..ranking import Judged
 from .controls import CONTROLS, SIGN, control
 from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
 from .generator import Fusion

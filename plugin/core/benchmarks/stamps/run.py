@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 
 from ....ground.errors import ModelError, NumericalError
+from ....ground.rankings import Judged, Measure
 from ...relevance.methods import Method
 from ...streaming.run_time import clock
 from ..behaviour import FEW_DRAWS
-from ..ranking import Judged, Measure
 from . import controls
 from .behaviour import image_sanity
 from .classifier import Classifier, Relevance, StampNetwork, Training, train

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.core.benchmarks.ranking import (
-    Judged,
-    Measure,
     _adjusted,
     mean_intervals,
     rank,
     rankings,
 )
 from floelens.plugin.ground.errors import NumericalError, ParameterError
+from floelens.plugin.ground.rankings import Judged, Measure
 from scipy import stats
 
 R = Measure("r", "Pearson's r", "higher", 0.0, 1.0)
