@@ -15,11 +15,15 @@ asks for no correction (an intersection-union test, Berger 1982, doi 10.1080/004
 many methods does: p-values are those of the largest t over the methods and comparisons that are not surer, in the same
 resamples, each studentised by its own error (step-down maxT, Westfall & Young 1993, *Resampling-based multiple
 testing*). So the chance that any useless method is recommended is about 5 %, however many are tried. Intervals and ties
-are of each pair alone.
+are of each pair alone. Where another method is surely better than that one, but not sure to surpass all controls, none
+is recommended.
+
+A method that fails badly on few samples looks better than it is as long as these are not drawn, and no test of the mean
+alone guards against it. So each comparison counts the sample that speaks most against the method twice: as often as the
+tail beyond all samples is met again, 1 in n + 1. And a method with fewer than 12 scores is not recommended.
 
 Of a comparison in which all samples but one agree, t of resamples without that one has no end, and one such method
 would keep all others from being recommended: errors of resamples count as a fifth of the samples' own at least.
-A method with fewer than 8 scores is not recommended.
 
 All of it speaks of further samples like these in the same network: what another training, other scenes or another kind
 of samples would change is in no interval. Samples count as independent; where several are of one scene, intervals may
@@ -91,16 +95,16 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
             :, None
         ]
     )  # (sample, candidate, comparison)
-    means, errors = _resampled(goodness, margins.reshape(count, -1), seed)
+    statistics, adjusted = (
+        each.reshape(margins.shape[1:]) for each in _surpassing(margins.reshape(count, -1), seed)
+    )
+    means = _means(goodness, seed)
 
     order = sorted(range(len(ranked)), key=lambda k: -goodness[:, k].mean())
     low, high = percentile_interval(means, count)
     behind, behind_low, behind_high = _differences(goodness, means, order[0])
     better, tied = _pairs(goodness, means)
     names = [UNINFORMATIVE, *(ranked[k].method for k in controls)]
-    statistics = _studentised(margins.reshape(count, -1))
-    adjusted = _adjusted(statistics, errors).reshape(margins.shape[1:])
-    statistics = statistics.reshape(margins.shape[1:])
     rows = []
     for place, k in enumerate(order, 1):
         weakest, p = "", 1.0
@@ -133,15 +137,21 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
                 values[:, k],
             )
         )
-    chosen = next((row.method for row in rows if row.trusted), None)
     left_out = tuple(each.method for each in judged if measure.word not in each.scores)
-    return Ranking(ranked[0].condition, measure, count, tuple(rows), chosen, left_out)
+    return Ranking(ranked[0].condition, measure, count, tuple(rows), _chosen(rows), left_out)
+
+
+def _chosen(rows: Sequence[Ranked]) -> str | None:
+    """Return the trusted method of the best mean; None where another method is surely better, but not trusted."""
+    number, best = next(((k, row) for k, row in enumerate(rows) if row.trusted), (0, None))
+    if best is None or any(not row.control and row.method not in best.tied for row in rows[:number]):
+        return None
+    return best.method
 
 
 def mean_intervals(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the 95 % intervals of the means of columns, of values (sample, column) without NaN."""
-    means, _ = _resampled(values, np.empty((len(values), 0)), seed)
-    return percentile_interval(means, len(values))
+    return percentile_interval(_means(values, seed), len(values))
 
 
 def percentile_interval(means: np.ndarray, count: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -195,21 +205,34 @@ def _counts(count: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(flat.ravel(), minlength=number * count).reshape(number, count).astype(np.float64)
 
 
-def _resampled(goodness: np.ndarray, margins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return bootstrap means (resample, method), and the studentised errors of margins (resample, margin)."""
-    count = len(goodness)
+def _means(goodness: np.ndarray, seed: int) -> np.ndarray:
+    """Return bootstrap means, (resample, method)."""
     centre = goodness.mean(0)
+    return np.concatenate(
+        [centre + counts @ (goodness - centre) / len(goodness) for counts in _counts(len(goodness), seed)]
+    )
+
+
+def _surpassing(margins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return t and the corrected p-value of each margin, of (sample, margin); the worst sample counts twice."""
+    margins = np.concatenate([margins, margins.min(0, keepdims=True)])
+    statistics = _studentised(margins)
+    return statistics, _adjusted(statistics, _errors(margins, seed))
+
+
+def _errors(margins: np.ndarray, seed: int) -> np.ndarray:
+    """Return the studentised errors of the means of resamples, (resample, margin)."""
+    count = len(margins)
     errors = margins - margins.mean(0)
     errors[:, _constant(margins)] = 0.0
     scale = np.abs(errors).max(0, initial=0.0)
     least = _LEAST_ERROR * np.sqrt((errors**2).mean(0) / max(count - 1, 1))
-    means, studentised = [], []
+    studentised = []
     for counts in _counts(count, seed):
-        means.append(centre + counts @ (goodness - centre) / count)
         moved = counts @ errors / count
         spread = np.sqrt(np.maximum(counts @ errors**2 / count - moved**2, 0.0) / max(count - 1, 1))
         studentised.append(_ratio(moved, np.maximum(spread, least), scale))
-    return np.concatenate(means), np.concatenate(studentised)
+    return np.concatenate(studentised)
 
 
 def _adjusted(statistics: np.ndarray, errors: np.ndarray) -> np.ndarray:

@@ -253,7 +253,9 @@ _METHOD = (
     "A map without a score, such as a constant one, counts like one that tells nothing.",
     "Recommended is the method with the best mean that surpasses a map that tells nothing and every control. p is the "
     "chance that it does so by accident, corrected for the number of methods tried (Westfall and Young's largest t in "
-    "the same resamples, step-down); at most 0.05 is asked for, and eight scores. Intervals and ties are of each pair "
+    "the same resamples, step-down), with the sample that speaks most against it counted twice; at most 0.05 is asked "
+    "for, and twelve scores. No method is recommended where another one is surely better, but not sure to surpass all "
+    "controls. Intervals and ties are of each pair "
     "alone; each condition and measure is ranked by itself.",
     "Intervals and p hold for further samples like these, explained in the same network. What another training of it, "
     "other scenes or other samples would change is not in them: try another SEED. Samples of one scene may be alike, "
