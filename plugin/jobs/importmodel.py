@@ -86,7 +86,7 @@ class ImportModel:
         from ..io.models.archive import is_archive
         from ..networks.weights import to_bytes
 
-        if is_archive(self.input):
+        if not Path(self.input).is_dir() and is_archive(self.input):  # a SavedModel is a folder
             return self._install(progress)
         with host_tensors():
             progress.report(0.05, "Reading the file")
