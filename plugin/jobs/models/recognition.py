@@ -24,6 +24,7 @@ def propose(path: str, given: Given) -> Proposal:
     from ...io.models.tensorflow.bundle import index_of
     from ...networks.families.asip import propose_asip
     from ...networks.families.checkpoint import read_checkpoint
+    from ...networks.families.exported_program import is_exported_program, read_exported_program
     from ...networks.families.unet_proposal import propose_unet
 
     index = index_of(path)
@@ -42,7 +43,8 @@ def propose(path: str, given: Given) -> Proposal:
         return _propose_nersc(path, given)
     if given.family == "asip":
         raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
-    return propose_unet(read_checkpoint(path), given)
+    read = read_exported_program if is_exported_program(path) else read_checkpoint
+    return propose_unet(read(path), given)
 
 
 def _propose_saved_model(path: str, index: Path, given: Given) -> Proposal:
