@@ -35,8 +35,9 @@ class ImportModel(FloeLensAlgorithm):
                 "INPUT",
                 "File of weights",
                 "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), a Keras HDF5 file (.h5), "
-                "an ONNX file (.onnx), or the arrays of NERSC's network (.npz). Nothing in it is run; whole pickled "
-                "networks are refused.",
+                "an ONNX file (.onnx), or the arrays of NERSC's network (.npz); or a model package (.zip) that Export "
+                "model wrote, which needs nothing more. Nothing in it is run; whole pickled networks are refused. A "
+                "STAC item with mlm fields that lies beside it is read for what the file does not tell.",
             )
         )
         text = "Recognised by names and shapes unless it is named."
