@@ -52,12 +52,12 @@ def by_scale(
         for low, high, value in zip(limits, limits[1:], sums[1:]):
             found[f"SAR {low:g} to {high:g} km"] = float(value)
         found[f"SAR beyond {limits[-1]:g} km"] = float(sums[-1])
-    sized = [channel for channel in card.coarse_channels if channel.footprint_km is not None]
-    for channel in sorted(sized, key=lambda channel: max(channel.footprint_km)):
-        name = f"radiometry {min(channel.footprint_km):g} × {max(channel.footprint_km):g} km"
-        found[name] = found.get(name, 0.0) + channels[channel.name]
+    sized = [(channel.footprint_km, channel.name) for channel in card.coarse_channels if channel.footprint_km]
+    for axes, channel_name in sorted(sized, key=lambda entry: max(entry[0])):
+        name = f"radiometry {min(axes):g} × {max(axes):g} km"
+        found[name] = found.get(name, 0.0) + channels[channel_name]
     for channel in card.coarse_channels:
-        if channel.footprint_km is None:
+        if not channel.footprint_km:
             found[channel.sensor] = found.get(channel.sensor, 0.0) + channels[channel.name]
     return found
 
