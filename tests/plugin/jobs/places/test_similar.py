@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from floelens.plugin.core.places import similar as similar_module
 from floelens.plugin.core.places.similar import BLOCK, block_around, distances, look, points
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.ground.window import Window
@@ -55,7 +56,8 @@ def test_a_block_holds_the_mean_probabilities_of_the_map(opened, scene, packages
     np.testing.assert_allclose(block.probabilities, expected, atol=1e-5)
 
 
-def test_the_most_similar_places_are_the_nearest_of_all_points_that_see_other_pixels(opened):
+def test_the_most_similar_places_are_the_nearest_of_all_points_that_see_other_pixels(opened, monkeypatch):
+    monkeypatch.setattr(similar_module, "LEAST_STEP", 36)
     loaded = opened()
     answer = loaded.explain(point(loaded), Silent())
     similar = SimilarPlaces(loaded)
