@@ -118,7 +118,7 @@ class ModelCard:
     skill: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
-    window: ImageWindow | None = None
+    window: ImageWindow | None = field(default=None, metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):

@@ -103,7 +103,9 @@ class ImageWindow:
     overlap: int = 0
 
     def __post_init__(self) -> None:
-        check_integer(self.size, "size", 16, "Give the side of the training images in pixels.", most=MOST_WINDOW)
+        check_integer(
+            self.size, "size", 16, "Give the side of the training images in pixels.", most=MOST_WINDOW
+        )
         remedy = f"Give fewer pixels than the size of {self.size}; a quarter of it is usual."
         check_integer(self.overlap, "overlap", 0, remedy, most=self.size - 1)
 

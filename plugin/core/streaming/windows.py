@@ -53,7 +53,9 @@ class Axis:
         stops = [min(start + size, length) for start in starts]
         cuts = []
         for (start, stop), (following, end) in zip(zip(starts, stops), zip(starts[1:], stops[1:])):
-            middle = (start + stop + following + end + 2) // 4  # twice the mean of both centres, halved upwards
+            middle = (
+                start + stop + following + end + 2
+            ) // 4  # twice the mean of both centres, halved upwards
             cuts.append(min(max(middle, following), stop))
         return cls(tuple(starts), tuple(stops), tuple(cuts))
 

@@ -35,6 +35,7 @@ from floelens.tests.plugin.networks.networks import randomise
 
 TARGET = Target(head="type", class_name="old ice")
 SIZE, OVERLAP = 24, 8
+WINDOW = ImageWindow(SIZE, OVERLAP)
 
 
 def pooled() -> GraphSpec:
@@ -51,7 +52,7 @@ def pooled() -> GraphSpec:
     return GraphSpec(2, (*body.nodes[:-1], *more), ("logits",), 3, RATIO)
 
 
-def runner_of(window: ImageWindow | None = ImageWindow(SIZE, OVERLAP)) -> Runner:
+def runner_of(window: ImageWindow | None = WINDOW) -> Runner:
     torch.manual_seed(1)
     module = build(pooled()).double().eval()
     randomise(module, 2)
@@ -85,9 +86,7 @@ def windowed(scene: ArraySource, alignment: int, answer) -> np.ndarray:
         for col, across in enumerate(cols):
             key = down.start, across.start
             if key not in cache:
-                cache[key] = answer(
-                    Window(*key, down.stop - down.start, across.stop - across.start)
-                )
+                cache[key] = answer(Window(*key, down.stop - down.start, across.stop - across.start))
             pixels.append(cache[key][:, row - key[0], col - key[1]])
     return np.stack(pixels, 1).reshape(-1, scene.rows, scene.cols)
 
@@ -208,9 +207,11 @@ def test_contributions_ablation_and_components_are_those_of_each_window_alone():
         expected = windowed(
             scene,
             runner.alignment,
-            lambda window, work=work: work(alone, source)
-            if (source := cut_out(scene, window)).valid.any()
-            else np.full((1, window.rows, window.cols), np.nan),
+            lambda window, work=work: (
+                work(alone, source)
+                if (source := cut_out(scene, window)).valid.any()
+                else np.full((1, window.rows, window.cols), np.nan)
+            ),
         )
         found = work(runner, scene)
         scale = np.nanmax(np.abs(expected))
