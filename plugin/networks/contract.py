@@ -145,10 +145,10 @@ class FastPaths:
     gradient_crop : GradientCrop, optional
         When the gradient at a pixel does not depend on what lies farther away than gates look. None: never.
     known_seeds : callable, optional
-        ``known_seeds(explained, edges, within, inside)`` returns a ForwardPass for the gradients of the rows and columns
-        `inside` of a tile, where all logits (row, column) that are `explained` have the seeds of the tile's; `within`:
-        where `inside` lies among them, `edges`: which of their sides are edges of the scene. Instead of logits it
-        returns zeros.
+        ``known_seeds(explained, edges, within, inside)`` returns a ForwardPass for the gradients of the rows and
+        columns `inside` of a tile, where all logits (row, column) that are `explained` have the seeds of the tile's;
+        `within`: where `inside` lies among them, `edges`: which of their sides are edges of the scene. Instead of
+        logits it returns zeros.
     known_seeds_margin : int
         Pixels along the sides of `inside` at which its gradients are wrong.
     release : callable

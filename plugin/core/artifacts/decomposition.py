@@ -129,7 +129,7 @@ def take_apart(mean: np.ndarray, place: Place) -> Taken:
     squares = [
         _squares(pattern) if period else 0.0, _squares(border) if profiles else 0.0, _squares(rest),
     ]  # fmt: skip
-    statistics = [share, squares[1], squares[2], _squares(_block_means(rest))]
+    statistics = [share, squares[1], squares[2], _squares(block_means(rest))]
     return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares), profiles)
 
 
@@ -205,12 +205,18 @@ def on_lines(profile: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarr
     return values[:, None] if side < 2 else values[None, :]
 
 
-def _block_means(rest: np.ndarray) -> np.ndarray:
-    side = max(1, min(BLOCK, min(rest.shape) // 3))
-    rows, cols = (size // side * side for size in rest.shape)
+def block_side(shape: tuple[int, ...]) -> int:
+    """Return the side of the blocks of a window (row, column), in pixels: at least three fit along it."""
+    return max(1, min(BLOCK, min(shape) // 3))
+
+
+def block_means(maps: np.ndarray) -> np.ndarray:
+    """Return means of maps (..., row, column) over whole blocks: (..., block row, block column)."""
+    side, before = block_side(maps.shape[-2:]), maps.shape[:-2]
+    rows, cols = (size // side * side for size in maps.shape[-2:])
     # Sums over rows first: whole lines at once.
-    sums = rest[:rows, :cols].reshape(rows // side, side, cols).sum(axis=1)
-    return sums.reshape(rows // side, cols // side, side).sum(axis=2) / side**2
+    sums = maps[..., :rows, :cols].reshape(*before, rows // side, side, cols).sum(axis=-2)
+    return sums.reshape(*before, rows // side, cols // side, side).sum(axis=-1) / side**2
 
 
 @dataclass(frozen=True)
@@ -270,4 +276,4 @@ class Crops:
             return np.array([share])
         if period:
             rest -= pattern
-        return np.array([share, _squares(rest), _squares(_block_means(rest))])[:number]
+        return np.array([share, _squares(rest), _squares(block_means(rest))])[:number]

@@ -236,7 +236,9 @@ class NetworkMapper:
         else:
             runner, plan = self._runner, self._plan_of(core, explained)
         audited = plan.radius == self._plan.radius
-        result = run_relevance(runner, source, plan, self._target, self._method, sink, hushed, audited=audited)
+        result = run_relevance(
+            runner, source, plan, self._target, self._method, sink, hushed, audited=audited
+        )
         conservation = result.conservation
         received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols

@@ -135,7 +135,7 @@ def assert_crop_conforms(paths: FastPaths, channels: tuple[int, int], ratio: int
 
 
 def _assert_known_seeds_conform(module, paths: FastPaths, channels: tuple[int, int]) -> None:
-    """Assert that gradients for seeds far around a tile are autograd's: inside a scene, and at its corner with a gap."""
+    """Assert that gradients for seeds far around a tile are autograd's, also at a corner with a gap."""
     rows, cols, reach, margin = 170, 165, 30, paths.known_seeds_margin
     fine, coarse = random_inputs(rows, cols, 5, channels=channels)
     with torch.no_grad():

@@ -1,8 +1,8 @@
 """Gradients of logits whose seeds are known beforehand: without the logits, on the pixels alone that gates look at.
 
-The head is linear, so what it sends back depends on the seeds alone. Seeds may lie far around the pixels whose gradients
-are wanted; the trunk is computed on these pixels and 2 more a convolution: one for what the gradient passes, one for what
-its gates see.
+The head is linear, so what it sends back depends on the seeds alone. Seeds may lie far around the pixels whose
+gradients are wanted; the trunk is computed on these pixels and 2 more a convolution: one for what the gradient passes,
+one for what its gates see.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 
 from ...contract import Backward, Edges, Record, Slices
-from ...kernels.threads import run_parallel
 from .bands import Band
 from .gradient import GradientPass
 from .head_transpose import HeadTranspose
@@ -59,7 +58,7 @@ class KnownSeeds:
         logits = fine.new_zeros(shape, dtype=network.sum_dtype)
 
         def backward(
-            seeds: torch.Tensor, record: Record | None = None
+            seeds: torch.Tensor, _record: Record | None = None
         ) -> tuple[torch.Tensor, torch.Tensor | None]:
             network.buffer_pool.check(number)
             with torch.no_grad():

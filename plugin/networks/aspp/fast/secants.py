@@ -87,7 +87,9 @@ class SecantGradient(GradientPass):
         )
         if slopes is None:
             return None
-        to_fine = self.to_fine(seeds, slopes, HeadTranspose(network.head, seeds, edges), None, self.reached(seeds))
+        to_fine = self.to_fine(
+            seeds, slopes, HeadTranspose(network.head, seeds, edges), None, self.reached(seeds)
+        )
         network.buffer_pool.check(number)
         return to_fine
 
