@@ -16,12 +16,14 @@ from .algorithms.artifacts import Artifacts
 from .algorithms.bulletin import Bulletin
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
+from .algorithms.exportmodel import ExportModel
 from .algorithms.features import Features
 from .algorithms.importmodel import ImportModel
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
+from .algorithms.removemodel import RemoveModel
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
 from .algorithms.stampbenchmark import StampBenchmark
@@ -44,6 +46,8 @@ ALGORITHMS = (
     StampBenchmark,
     InspectModel,
     ImportModel,
+    ExportModel,
+    RemoveModel,
     Environment,
 )
 ICON = RESOURCES / "icons" / "floelens.svg"

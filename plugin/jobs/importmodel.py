@@ -1,8 +1,8 @@
 """A network of somebody else's as a model package: recognised, described by a card, tested and written.
 
-Nothing of the file runs: PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a
-check of their structure. With `check_only` nothing is written but the report: it lists what was found, what is assumed
-and what is still needed.
+A zip that *Export model* wrote is a package already: it is checked, tested and put in place. Nothing of a file runs:
+PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a check of their structure.
+With `check_only` nothing is written but the report: it lists what was found, what is assumed and what is still needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS, default_word
 from ..networks import registry
 from ..networks.card import ModelCard
-from ..networks.card_json import read_some
-from ..networks.files import is_file, read_json, short_path
+from ..networks.files import is_file, listed, short_path
+from .models.cards import fields_beside, fields_by_hand
+from .models.installation import read_package
 from .models.recognition import propose
 from .models.selftests import tested, warn_of_failures
 
@@ -38,7 +39,8 @@ class ImportModel:
     Parameters
     ----------
     input : str
-        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, an ONNX file or a NumPy archive.
+        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, an ONNX file or a NumPy archive; or a
+        zip of a model package.
     family : str
         A word of ``MODEL_FAMILIES``.
     card : str
@@ -81,10 +83,14 @@ class ImportModel:
     def run(self, progress: Progress) -> dict[str, object]:
         """Recognise the file, test the network and write the package."""
         from ..core.streaming.runner import host_tensors
+        from ..io.models.archive import is_archive
+        from ..networks.weights import to_bytes
 
+        if not Path(self.input).is_dir() and is_archive(self.input):  # a SavedModel is a folder
+            return self._install(progress)
         with host_tensors():
             progress.report(0.05, "Reading the file")
-            proposal = propose(self.input, self._given())
+            proposal = self.proposed()
             for sentence in (*proposal.findings.found, *proposal.findings.assumed):
                 progress.message(sentence)
             if self.check_only:
@@ -96,32 +102,38 @@ class ImportModel:
             folder = self._folder(card)
             progress.report(0.2, "Testing the network")
             module, checks = tested(proposal, card, Part(progress, 0.2, 0.9))
-            self._check_replaced(folder, module)
+            self._check_replaced(folder, hashlib.sha256(to_bytes(module)).hexdigest())
             rows = warn_of_failures(checks, progress)
             self._save(folder, card, module, proposal, rows, progress)
         return self._results(proposal, checks, str(folder))
 
-    def _given(self) -> Given:
-        """Return what the parameters say."""
-        from ..networks.families.proposal import Given
-        from ..networks.families.unet_proposal import check_by_hand
+    def proposed(self) -> Proposal:
+        """Return what the file is found to be; nothing is written, and the network is not run.
 
-        fields: Mapping[str, Any] = {}
-        if self.card:
-            named = short_path(self.card)
-            try:
-                content = read_json(self.card)
-            except FileNotFoundError:
-                raise ModelError(f"There is no card {named}. Check CARD, or leave it empty.") from None
-            if not isinstance(content, Mapping):
-                raise ModelError(f"The card {named} is no JSON object with named fields.")
-            made = check_by_hand(content)
-            if made:
-                raise ModelError(
-                    f"The card {named} gives '{made}', which the import measures or makes itself. Remove the field."
-                )
-            fields = read_some(ModelCard, content, named)
-        return Given(
+        Raises
+        ------
+        FloeLensError
+            If it is of no known format or family, or what is given contradicts it.
+        """
+        given, sentence = self._given()
+        proposal = propose(self.input, given)
+        if sentence:
+            proposal.findings.found.append(sentence)
+        return proposal
+
+    def _given(self) -> tuple[Given, str]:
+        """Return what parameters, a card by hand and a STAC item beside the file say; and a sentence on the item."""
+        from ..networks.families.proposal import Given
+
+        by_parameter = {
+            "channels": bool(self.channels.strip()),
+            "pixel_size_m": bool(self.pixel_size),
+            "title": bool(self.name.strip()),
+            "licence": bool(self.licence.strip()),
+        }
+        beside, sentence = fields_beside(self.input, self.family, by_parameter)
+        by_hand = fields_by_hand(self.card, self.family) if self.card else {}
+        given = Given(
             family=self.family,
             name=self.name.strip(),
             channels=self.channels,
@@ -131,8 +143,77 @@ class ImportModel:
             padding=self.padding,
             upsampling=self.upsampling,
             licence=self.licence.strip(),
-            card=fields,
+            card={**beside, **by_hand},
         )
+        return given, sentence
+
+    def _install(self, progress: Progress) -> dict[str, object]:
+        """Put the package in a zip in place."""
+        from ..core.selftest.run import run_selftest
+        from ..core.streaming.runner import host_tensors
+        from ..io.transaction.packages import write_package
+        from ..report.models.page import ModelFacts, import_sentences
+
+        self._check_alone()
+        progress.report(0.05, "Reading the package")
+        with host_tensors():
+            package = read_package(self.input, self.name.strip())
+            for sentence in package.found:
+                progress.message(sentence)
+            card = package.card
+            folder = None if self.check_only else self._folder(card)
+            if folder is not None:
+                self._check_replaced(folder, card.weights.sha256)
+            checks = run_selftest(card, package.module, Part(progress, 0.2, 0.9))
+            rows = warn_of_failures(checks, progress)
+        found, assumed = import_sentences(card.to_dict())
+        summary = (
+            self._imported(card, folder)
+            if folder
+            else "The package is complete. Nothing was written (CHECK_ONLY)."
+        )
+        facts = ModelFacts((summary,), (), (*package.found, *found), assumed, rows)
+        page = {os.path.abspath(self.report): self._page(card, facts).encode("utf-8")} if self.report else {}
+        if folder is not None:
+            self._make_user_folder(folder)
+            write_package(folder, {**page, **package.files}, progress)
+        elif self.report:
+            self._write_report(card, facts, progress)
+        numbers = sum(
+            value.numel() for name, value in package.module.state_dict().items() if "num_batches" not in name
+        )
+        return {
+            "FAMILY_FOUND": "package",
+            "MODEL_ID": card.id,
+            "FOUND": " ".join(package.found),
+            "ASSUMED": " ".join(assumed),
+            "NEEDED": "",
+            "PARAMETERS": numbers,
+            "TESTS_FAILED": sum(check.passed is False for check in checks),
+            **({"OUTPUT": str(folder)} if folder else {}),
+            **({"REPORT": self.report} if self.report else {}),
+        }
+
+    def _check_alone(self) -> None:
+        """Refuse parameters that a package says itself."""
+        plain = ImportModel(self.input)
+        names = (
+            "family",
+            "card",
+            "channels",
+            "pixel_size",
+            "ratio",
+            "licence",
+            "order",
+            "padding",
+            "upsampling",
+        )
+        given = [name.upper() for name in names if getattr(self, name) != getattr(plain, name)]
+        if given:
+            raise ModelError(
+                f"{short_path(self.input)} is a model package, whose card says this already: leave {listed(given)} "
+                "out. To change it, edit card.json in the model's folder."
+            )
 
     def _folder(self, card: ModelCard) -> Path:
         """Return where the package goes.
@@ -161,16 +242,14 @@ class ImportModel:
             )
         return folder
 
-    def _check_replaced(self, folder: Path, module: Any) -> None:
+    def _check_replaced(self, folder: Path, sha256: str) -> None:
         """Refuse to put other weights in place of a model where OUTPUT does not ask for it.
 
         Two networks of a family have one name unless NAME is given.
         """
-        from ..networks.weights import to_bytes
-
         if self.output or not is_file(folder / registry.CARD):
             return
-        if registry.load_card(folder).weights.sha256 != hashlib.sha256(to_bytes(module)).hexdigest():
+        if registry.load_card(folder).weights.sha256 != sha256:
             raise ModelError(
                 f"A model '{folder.name}' of other weights is installed already, in {short_path(folder)}. Give another "
                 "NAME, or OUTPUT = that folder to replace it."
@@ -187,27 +266,31 @@ class ImportModel:
     ) -> None:
         """Write package and report together: both are there, or none."""
         from ..io.transaction.packages import save_package
+        from ..networks.stac import item_json
         from ..report.models.page import ModelFacts
         from ..report.models.readme import readme
 
-        if not self.output:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        imported = (
-            f"The model '{card.id}' was imported into {folder}: give this folder, or the id where it is the user's "
-            "model folder, as MODEL of the other tools."
-        )
         findings = proposal.findings
-        facts = ModelFacts((imported,), (), findings.found, findings.assumed, rows)
+        facts = ModelFacts((self._imported(card, folder),), (), findings.found, findings.assumed, rows)
 
         def texts(written: ModelCard) -> dict[str, str]:
             page = {os.path.abspath(self.report): self._page(written, facts)} if self.report else {}
-            return {**page, "README.md": readme(written, findings.assumed, rows)}
+            return {
+                **page,
+                registry.README: readme(written, findings.assumed, rows),
+                registry.ITEM: item_json(written),
+            }
 
+        self._make_user_folder(folder)
         save_package(folder, card, module, texts, progress)
+
+    def _make_user_folder(self, folder: Path) -> None:
+        """Make the folder for the models of this user where it is the one written to."""
+        if not self.output:
+            folder.parent.mkdir(parents=True, exist_ok=True)
 
     def _write_check(self, proposal: Proposal, progress: Progress) -> None:
         """Write the report of a dry run."""
-        from ..io.transaction.outputs import atomic_text
         from ..report.models.page import ModelFacts
 
         if not self.report:
@@ -219,8 +302,19 @@ class ImportModel:
             else "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
         )
         facts = ModelFacts((summary,), findings.needed, findings.found, findings.assumed)
+        self._write_report(proposal.card, facts, progress)
+
+    def _write_report(self, card: ModelCard | None, facts: ModelFacts, progress: Progress) -> None:
+        from ..io.transaction.outputs import atomic_text
+
         with atomic_text(self.report, progress=progress) as file:
-            file.write(self._page(proposal.card, facts))
+            file.write(self._page(card, facts))
+
+    def _imported(self, card: ModelCard, folder: Path) -> str:
+        return (
+            f"The model '{card.id}' was imported into {folder}: give this folder, or the id where it is the user's "
+            "model folder, as MODEL of the other tools."
+        )
 
     def _page(self, card: ModelCard | None, facts: ModelFacts) -> str:
         from ..report.models.page import model_html

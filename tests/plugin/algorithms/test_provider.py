@@ -63,6 +63,9 @@ def test_the_first_output_is_mandatory_and_the_others_are_optional(provider):
         elif algorithm.name() == "importmodel":
             # Empty: the user's model folder, whose place is not asked for.
             assert first.flags() & optional
+        elif algorithm.name() == "removemodel":
+            assert first.flags() & optional  # a copy of what is removed
+            assert not first.createByDefault()
         else:
             assert not first.flags() & optional, algorithm.name()
         assert all(other.flags() & optional for other in others), algorithm.name()
