@@ -30,8 +30,9 @@ class ModelList(TypedChoice):
     ``heads``, ``components`` or ``layers``. The value is a plain text, as if it had been typed.
     """
 
-    def make_combo(self, listed: str, **_options) -> QComboBox:
+    def make_combo(self, **options) -> QComboBox:
         """Return an empty combo box."""
+        listed = options["listed"]
         self._listed, self._model, self._head = listed, None, None
         combo = _OpeningList(self._fill_layers) if listed == "layers" else QComboBox()
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..ground.protocols import Part, Progress
 from .common.inputs import SceneInputs
@@ -62,7 +63,7 @@ class FirstLook:
                 chart=at(f"chart_{seed}.tif"),
             ).run(part())
         first, *others = self.seeds
-        shared = {"model": MODEL, "channel_method": "gated", "clusters": "scenes"}
+        shared: dict[str, Any] = {"model": MODEL, "channel_method": "gated", "clusters": "scenes"}
         for seed in others:
             state = at(f"zscores_{seed}.npz")
             scene, labels = _inputs(scenes[seed]), str(scenes[seed]["CHART"])
