@@ -120,23 +120,11 @@ def test_the_unpacked_zip_runs_from_a_read_only_folder(installed, tmp_path):
     page = tmp_path / "environment.html"
     assert results(quiet.run("floelens:environment", OUTPUT=page))["OUTPUT"] == str(page)
     assert page.stat().st_size > 0
-    made = results(
-        quiet.run(
-            "floelens:simulatescene",
-            SEED=3,
-            ROWS=200,
-            COLS=200,
-            SAR=tmp_path / "sar.tif",
-            MWR=tmp_path / "mwr.tif",
-            CHART=tmp_path / "chart.tif",
-        )
-    )
     ice = tmp_path / "ice.tif"
-    results(
-        quiet.run(
-            "floelens:predict", SAR=made["SAR"], MWR=made["MWR"], MODEL="aspp-concentration-sim", OUTPUT=ice
-        )
-    )
+    simulated = {name: tmp_path / f"{name.lower()}.tif" for name in ("SAR", "MWR", "CHART")}
+    results(quiet.run("floelens:simulatescene", SEED=3, ROWS=100, COLS=100, **simulated))
+    scene = {"SAR": simulated["SAR"], "MWR": simulated["MWR"]}
+    results(quiet.run("floelens:predict", **scene, MODEL="aspp-concentration-sim", OUTPUT=ice))
     assert ice.exists()
     assert sorted(plugin.rglob("*")) == before
 
