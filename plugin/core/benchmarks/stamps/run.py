@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 
 from ....ground.errors import ModelError, NumericalError
+from ....ground.rankings import Judged, Measure
 from ...relevance.methods import Method
 from ...streaming.run_time import clock
 from ..behaviour import FEW_DRAWS
-from ..ranking import Judged, Measure
 from . import controls
 from .behaviour import image_sanity
 from .classifier import Classifier, Relevance, StampNetwork, Training, train
@@ -84,7 +84,7 @@ class Extent:
 
 
 EXTENTS = {
-    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=4, places=8, sanity=0),
+    "quick": Extent(cells=2, images=250, explained=30, scenes=10, steps=8, draws=4, places=12, sanity=0),
     "full": Extent(cells=4, images=800, explained=120, scenes=32, steps=32, draws=16, places=24, sanity=10),
 }
 
