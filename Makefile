@@ -22,6 +22,8 @@ LINK := build/plugins/floelens
 
 COVERAGE := COVERAGE_FILE=$(CURDIR)/build/coverage/data FLOELENS_ROOT=$(CURDIR)
 
+LINTERS := PYTHONPATH=$(CURDIR)/build/lint/libraries $(VENV)
+
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
@@ -73,13 +75,19 @@ fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOL
 	OMP_NUM_THREADS=1 $(VENV) tools/fingerprint.py run $(FOLDER) $(if $(AGAINST),--like $(AGAINST))
 	$(if $(AGAINST),$(VENV) tools/fingerprint.py compare $(AGAINST) $(FOLDER))
 
-lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
+lint: $(READY) $(LINK) build/lint/libraries ## check style (ruff), types (mypy), Qt 6 (flake8-qgis), and scan the zip (Bandit, detect-secrets)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
+	$(LINTERS) -m flake8 --isolated --select QGS1,QGS4 --extend-ignore QGS105 plugin/algorithms plugin/gui plugin/main.py plugin/provider.py __init__.py
+	$(LINTERS) tools/scan.py
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
 		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report -p floelens.plugin.jobs \
 		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
+
+build/lint/libraries: tests/requirements-lint.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries
 	$(VENV) bench/speed.py

@@ -71,6 +71,7 @@ REQUIREMENTS = [
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
+    "tests/requirements-lint.txt",
     "tests/requirements-references.txt",
 ]
 

@@ -313,7 +313,8 @@ def decompose(
 
 def _position(seeding: Seeding) -> int:
     """Return the class of a target among the samples' classes: of a head with one logit the upper one."""
-    assert seeding.wanted is not None
+    if seeding.wanted is None:
+        raise AssertionError("seeding.wanted is None")
     return 1 if seeding.outputs == 1 else seeding.wanted
 
 
