@@ -27,10 +27,10 @@ LINTERS := PYTHONPATH=$(CURDIR)/build/lint/libraries $(VENV)
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills test-references fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
 
 help: ## list these targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 14
 
 demo: $(READY) $(LINK) ## explain a simulated scene, or yours: make demo SAR=sar.tif MWR=mwr.tif
 	@$(VENV) tools/demo.py $(if $(SAR),--sar '$(SAR)') $(if $(MWR),--mwr '$(MWR)')
@@ -52,6 +52,13 @@ fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); non
 
 test-references: $(READY) $(LINK) build/references ## compare readers with satpy, CAMs with pytorch-grad-cam, sanity measures with Quantus
 	PYTHONPATH=$(CURDIR)/build/references QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/references
+
+test-qt6: $(READY) $(LINK) build/qt6 ## try the windows under Qt 6 (PyQt6, with stand-ins for QGIS)
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/plugin/gui/test_qt6.py
+
+build/qt6: tests/requirements-qt6.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 build/references: tests/requirements-references.txt
 	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<

@@ -72,6 +72,7 @@ REQUIREMENTS = [
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
     "tests/requirements-lint.txt",
+    "tests/requirements-qt6.txt",
     "tests/requirements-references.txt",
 ]
 
