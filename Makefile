@@ -2,7 +2,8 @@
 #
 # Variables: PYTHON (QGIS's Python), TORCH_INDEX (where torch comes from), SAR and MWR (files for
 # `make demo`), TESTS (what `make test` runs), WORKERS (in how many processes; 0 for this one alone),
-# KILLS (how many runs `make test-kills` kills), QGIS_PROFILE (the profile that `make link` links into), FOLDER and
+# KILLS (how many runs `make test-kills` kills), SUITE (the Debian of `make compat`), QGIS_PROFILE (the profile
+# that `make link` links into), FOLDER and
 # AGAINST (of `make fingerprint`: where results go, and an earlier folder that they must equal).
 
 PYTHON ?= /usr/bin/python3
@@ -12,6 +13,7 @@ MWR ?=
 TESTS ?= tests
 WORKERS ?= auto
 KILLS ?= 200
+SUITE ?= trixie
 FOLDER ?= build/fingerprint
 AGAINST ?=
 QGIS_PROFILE ?= $(HOME)/.local/share/QGIS/QGIS3/profiles/default
@@ -24,10 +26,13 @@ COVERAGE := COVERAGE_FILE=$(CURDIR)/build/coverage/data FLOELENS_ROOT=$(CURDIR)
 
 LINTERS := PYTHONPATH=$(CURDIR)/build/lint/libraries $(VENV)
 
+# Told to distribute tests, pytest-qgis starts no QGIS in the process that would only hand them out.
+PARALLEL := $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
+
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real compat env link package train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 14
@@ -36,7 +41,7 @@ demo: $(READY) $(LINK) ## explain a simulated scene, or yours: make demo SAR=sar
 	@$(VENV) tools/demo.py $(if $(SAR),--sar '$(SAR)') $(if $(MWR),--mwr '$(MWR)')
 
 test: $(READY) $(LINK) ## run the tests (minutes): make test TESTS=tests/test_house.py for some
-	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "not slow" $(PARALLEL) $(TESTS)
 
 test-large: $(READY) $(LINK) ## run the tests on large scenes (long)
 	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest -m "slow and not fuzz" $(TESTS)
@@ -68,7 +73,7 @@ coverage: $(READY) $(LINK) build/coverage/libraries ## run the tests and print t
 	rm -f build/coverage/data*
 	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
 		OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen \
-		$(VENV) -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(TESTS)
+		$(VENV) -m pytest -m "not slow" $(PARALLEL) $(TESTS)
 	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries $(VENV) -m coverage combine --quiet
 	$(COVERAGE) PYTHONPATH=$(CURDIR)/build/coverage/libraries $(VENV) -m coverage report
 
@@ -107,6 +112,9 @@ build/peers: bench/requirements.txt
 
 bench-real: $(READY) $(LINK) ## map a real scene and compare with its chart (needs ../shared/data)
 	$(VENV) bench/real_scene.py
+
+compat: ## run the tests in another Debian with its QGIS (as root; minutes): make compat SUITE=trixie
+	@SUITE='$(SUITE)' TESTS='$(TESTS)' tools/compat.sh
 
 env: $(READY) ## install what is missing: QGIS by apt, the Python libraries into .venv
 
