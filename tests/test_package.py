@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floelens.tools import package
+from floelens.tools import package, scan
 from floelens.tools.headless import ROOT, HeadlessQgis, results
 
 
@@ -18,6 +19,15 @@ def archive(tmp_path_factory) -> Path:
     if not (ROOT / ".git").exists():
         pytest.skip("the package is made of what git tracks, and this is no checkout")
     return package.build(tmp_path_factory.mktemp("dist"))
+
+
+def test_what_the_scanners_find_is_named_with_file_line_and_reason():
+    bandit = {
+        "results": [{"filename": "a.py", "line_number": 3, "test_id": "B101", "issue_text": "Use of assert"}]
+    }
+    secrets = {"results": {"card.json": [{"line_number": 8, "type": "Hex High Entropy String"}], "b.py": []}}
+    assert scan.findings("Bandit", json.dumps(bandit)) == ["a.py:3: B101 Use of assert"]
+    assert scan.findings("detect-secrets", json.dumps(secrets)) == ["card.json:8: Hex High Entropy String"]
 
 
 def names(archive: Path) -> list[str]:

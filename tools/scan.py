@@ -12,8 +12,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import package
+if __package__:
+    from . import package
+else:  # a script of `make`
+    import package
 
 COMMANDS = {
     "Bandit": ("bandit", "-q", "-r", package.NAME, "-f", "json"),
