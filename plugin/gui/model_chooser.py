@@ -33,6 +33,8 @@ class ModelChooser(WidgetWrapper):
             )
             for value in values:
                 combo.addItem(self.dialog.resolveValueDescription(value), value)
+        if self.parameterDefinition().defaultValue() is None:
+            combo.setCurrentIndex(-1)  # nothing is chosen by itself
         return combo
 
     def setValue(self, value) -> None:  # noqa: N802

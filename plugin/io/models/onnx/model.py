@@ -16,7 +16,7 @@ import numpy as np
 
 from ....ground.errors import ModelError
 from ....networks.files import read_regular, short_path, shown, shown_text
-from .wire import BYTES, FIXED32, Reader, WireError, floats, numbers, signed, text
+from ..wire import BYTES, FIXED32, Reader, WireError, floats, numbers, signed, text
 
 MOST_BYTES = 1 << 30
 MOST_NODES = 20_000
