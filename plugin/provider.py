@@ -13,14 +13,17 @@ from qgis.PyQt.QtGui import QIcon
 from .algorithms.ablation import Ablation
 from .algorithms.additivebenchmark import AdditiveBenchmark
 from .algorithms.artifacts import Artifacts
+from .algorithms.bulletin import Bulletin
 from .algorithms.contributions import Contributions
 from .algorithms.environment import Environment
+from .algorithms.exportmodel import ExportModel
 from .algorithms.features import Features
 from .algorithms.importmodel import ImportModel
 from .algorithms.importscene import ImportScene
 from .algorithms.inspectmodel import InspectModel
 from .algorithms.predict import Predict
 from .algorithms.relevance import Relevance
+from .algorithms.removemodel import RemoveModel
 from .algorithms.simulatescene import SimulateScene
 from .algorithms.squaresbenchmark import SquaresBenchmark
 from .algorithms.stampbenchmark import StampBenchmark
@@ -37,11 +40,14 @@ ALGORITHMS = (
     ZScores,
     Features,
     Ablation,
+    Bulletin,
     SquaresBenchmark,
     AdditiveBenchmark,
     StampBenchmark,
     InspectModel,
     ImportModel,
+    ExportModel,
+    RemoveModel,
     Environment,
 )
 ICON = RESOURCES / "icons" / "floelens.svg"

@@ -14,7 +14,7 @@ class InspectModel(FloeLensAlgorithm):
 
     ID = "inspectmodel"
     TITLE = "Inspect model"
-    SUMMARY = "Show a model's card, and measure its receptive field, alignment, parameters and checksum."
+    SUMMARY = "Show a model's card, measure its receptive field, alignment and parameters, and test it."
     TAGS = ("card", "receptive field", "checksum", "licence")
     GROUP = ("models", "Models")
     NEEDS = ("torch", "safetensors")
@@ -26,7 +26,8 @@ class InspectModel(FloeLensAlgorithm):
             declare.file_output(
                 "OUTPUT",
                 "Model page",
-                "Channels, classes, skill and limits from the card, beside what was measured just now.",
+                "What was found at the import, the self-test, what was measured just now, and what the card says: "
+                "channels, classes, skill, limits.",
                 "HTML files (*.html)",
                 optional=False,
             )
@@ -35,6 +36,7 @@ class InspectModel(FloeLensAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("RECEPTIVE_FIELD_RADIUS", "Measured radius in pixels"))
         self.addOutput(QgsProcessingOutputNumber("ALIGNMENT", "Measured alignment in pixels"))
         self.addOutput(QgsProcessingOutputNumber("PARAMETERS", "Number of parameters"))
+        self.addOutput(QgsProcessingOutputNumber("TESTS_FAILED", "Tests of the self-test that failed"))
 
     def job(self, values: Destinations):
         """Return the job."""

@@ -1,15 +1,15 @@
 """A network of somebody else's as a model package: recognised, described by a card, tested and written.
 
-Nothing of the file runs: PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a
-check of their structure. With `check_only` nothing is written but the report: it lists what was found, what is assumed
-and what is still needed.
+A zip that *Export model* wrote is a package already: it is checked, tested and put in place. Nothing of a file runs:
+PyTorch files are read with ``weights_only``, Keras files by GDAL's reader of HDF5 after a check of their structure.
+With `check_only` nothing is written but the report: it lists what was found, what is assumed and what is still needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,18 @@ from ..ground.errors import ModelError
 from ..ground.protocols import Part, Progress
 from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS, default_word
-from ..io.transaction.outputs import atomic_text
 from ..networks import registry
 from ..networks.card import ModelCard
-from ..networks.card_json import read_some
-from ..networks.files import is_file, read_json, short_path
+from ..networks.files import is_file, listed, short_path
+from .models.cards import fields_beside, fields_by_hand
+from .models.installation import read_package
+from .models.recognition import propose
+from .models.selftests import tested, warn_of_failures
 
 if TYPE_CHECKING:
     from ..core.selftest.run import Check
     from ..networks.families.proposal import Given, Proposal
+    from ..report.models.page import ModelFacts
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class ImportModel:
     Parameters
     ----------
     input : str
-        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, an ONNX file or a NumPy archive.
+        File of weights: a PyTorch state dict or checkpoint, a Keras HDF5 file, an ONNX file or a NumPy archive; or a
+        zip of a model package.
     family : str
         A word of ``MODEL_FAMILIES``.
     card : str
@@ -79,48 +83,57 @@ class ImportModel:
     def run(self, progress: Progress) -> dict[str, object]:
         """Recognise the file, test the network and write the package."""
         from ..core.streaming.runner import host_tensors
+        from ..io.models.archive import is_archive
+        from ..networks.weights import to_bytes
 
+        if not Path(self.input).is_dir() and is_archive(self.input):  # a SavedModel is a folder
+            return self._install(progress)
         with host_tensors():
             progress.report(0.05, "Reading the file")
-            proposal = propose(self.input, self._given())
+            proposal = self.proposed()
             for sentence in (*proposal.findings.found, *proposal.findings.assumed):
                 progress.message(sentence)
             if self.check_only:
                 for sentence in proposal.findings.needed:
                     progress.warn(f"Still needed: {sentence}")
-                return self._results(proposal, (), "", progress)
+                self._write_check(proposal, progress)
+                return self._results(proposal, (), "")
             card = proposal.complete()
             folder = self._folder(card)
             progress.report(0.2, "Testing the network")
             module, checks = tested(proposal, card, Part(progress, 0.2, 0.9))
-            self._check_replaced(folder, module)
-            for check in checks:
-                if check.passed is False:
-                    progress.warn(f"Self-test, {check.name}: {check.found}. {check.note}".strip())
-            self._save(folder, card, module, proposal, checks, progress)
-        return self._results(proposal, checks, str(folder), progress)
+            self._check_replaced(folder, hashlib.sha256(to_bytes(module)).hexdigest())
+            rows = warn_of_failures(checks, progress)
+            self._save(folder, card, module, proposal, rows, progress)
+        return self._results(proposal, checks, str(folder))
 
-    def _given(self) -> Given:
-        """Return what the parameters say."""
+    def proposed(self) -> Proposal:
+        """Return what the file is found to be; nothing is written, and the network is not run.
+
+        Raises
+        ------
+        FloeLensError
+            If it is of no known format or family, or what is given contradicts it.
+        """
+        given, sentence = self._given()
+        proposal = propose(self.input, given)
+        if sentence:
+            proposal.findings.found.append(sentence)
+        return proposal
+
+    def _given(self) -> tuple[Given, str]:
+        """Return what parameters, a card by hand and a STAC item beside the file say; and a sentence on the item."""
         from ..networks.families.proposal import Given
-        from ..networks.families.unet_proposal import check_by_hand
 
-        fields: Mapping[str, Any] = {}
-        if self.card:
-            named = short_path(self.card)
-            try:
-                content = read_json(self.card)
-            except FileNotFoundError:
-                raise ModelError(f"There is no card {named}. Check CARD, or leave it empty.") from None
-            if not isinstance(content, Mapping):
-                raise ModelError(f"The card {named} is no JSON object with named fields.")
-            made = check_by_hand(content)
-            if made:
-                raise ModelError(
-                    f"The card {named} gives '{made}', which the import measures or makes itself. Remove the field."
-                )
-            fields = read_some(ModelCard, content, named)
-        return Given(
+        by_parameter = {
+            "channels": bool(self.channels.strip()),
+            "pixel_size_m": bool(self.pixel_size),
+            "title": bool(self.name.strip()),
+            "licence": bool(self.licence.strip()),
+        }
+        beside, sentence = fields_beside(self.input, self.family, by_parameter)
+        by_hand = fields_by_hand(self.card, self.family) if self.card else {}
+        given = Given(
             family=self.family,
             name=self.name.strip(),
             channels=self.channels,
@@ -130,8 +143,77 @@ class ImportModel:
             padding=self.padding,
             upsampling=self.upsampling,
             licence=self.licence.strip(),
-            card=fields,
+            card={**beside, **by_hand},
         )
+        return given, sentence
+
+    def _install(self, progress: Progress) -> dict[str, object]:
+        """Put the package in a zip in place."""
+        from ..core.selftest.run import run_selftest
+        from ..core.streaming.runner import host_tensors
+        from ..io.transaction.packages import write_package
+        from ..report.models.page import ModelFacts, import_sentences
+
+        self._check_alone()
+        progress.report(0.05, "Reading the package")
+        with host_tensors():
+            package = read_package(self.input, self.name.strip())
+            for sentence in package.found:
+                progress.message(sentence)
+            card = package.card
+            folder = None if self.check_only else self._folder(card)
+            if folder is not None:
+                self._check_replaced(folder, card.weights.sha256)
+            checks = run_selftest(card, package.module, Part(progress, 0.2, 0.9))
+            rows = warn_of_failures(checks, progress)
+        found, assumed = import_sentences(card.to_dict())
+        summary = (
+            self._imported(card, folder)
+            if folder
+            else "The package is complete. Nothing was written (CHECK_ONLY)."
+        )
+        facts = ModelFacts((summary,), (), (*package.found, *found), assumed, rows)
+        page = {os.path.abspath(self.report): self._page(card, facts).encode("utf-8")} if self.report else {}
+        if folder is not None:
+            self._make_user_folder(folder)
+            write_package(folder, {**page, **package.files}, progress)
+        elif self.report:
+            self._write_report(card, facts, progress)
+        numbers = sum(
+            value.numel() for name, value in package.module.state_dict().items() if "num_batches" not in name
+        )
+        return {
+            "FAMILY_FOUND": "package",
+            "MODEL_ID": card.id,
+            "FOUND": " ".join(package.found),
+            "ASSUMED": " ".join(assumed),
+            "NEEDED": "",
+            "PARAMETERS": numbers,
+            "TESTS_FAILED": sum(check.passed is False for check in checks),
+            **({"OUTPUT": str(folder)} if folder else {}),
+            **({"REPORT": self.report} if self.report else {}),
+        }
+
+    def _check_alone(self) -> None:
+        """Refuse parameters that a package says itself."""
+        plain = ImportModel(self.input)
+        names = (
+            "family",
+            "card",
+            "channels",
+            "pixel_size",
+            "ratio",
+            "licence",
+            "order",
+            "padding",
+            "upsampling",
+        )
+        given = [name.upper() for name in names if getattr(self, name) != getattr(plain, name)]
+        if given:
+            raise ModelError(
+                f"{short_path(self.input)} is a model package, whose card says this already: leave {listed(given)} "
+                "out. To change it, edit card.json in the model's folder."
+            )
 
     def _folder(self, card: ModelCard) -> Path:
         """Return where the package goes.
@@ -160,16 +242,14 @@ class ImportModel:
             )
         return folder
 
-    def _check_replaced(self, folder: Path, module: Any) -> None:
+    def _check_replaced(self, folder: Path, sha256: str) -> None:
         """Refuse to put other weights in place of a model where OUTPUT does not ask for it.
 
         Two networks of a family have one name unless NAME is given.
         """
-        from ..networks.weights import to_bytes
-
         if self.output or not is_file(folder / registry.CARD):
             return
-        if registry.load_card(folder).weights.sha256 != hashlib.sha256(to_bytes(module)).hexdigest():
+        if registry.load_card(folder).weights.sha256 != sha256:
             raise ModelError(
                 f"A model '{folder.name}' of other weights is installed already, in {short_path(folder)}. Give another "
                 "NAME, or OUTPUT = that folder to replace it."
@@ -181,29 +261,68 @@ class ImportModel:
         card: ModelCard,
         module: Any,
         proposal: Proposal,
-        checks: tuple[Check, ...],
+        rows: Sequence[Mapping[str, Any]],
         progress: Progress,
     ) -> None:
+        """Write package and report together: both are there, or none."""
         from ..io.transaction.packages import save_package
+        from ..networks.stac import item_json
+        from ..report.models.page import ModelFacts
         from ..report.models.readme import readme
 
+        findings = proposal.findings
+        facts = ModelFacts((self._imported(card, folder),), (), findings.found, findings.assumed, rows)
+
+        def texts(written: ModelCard) -> dict[str, str]:
+            page = {os.path.abspath(self.report): self._page(written, facts)} if self.report else {}
+            return {
+                **page,
+                registry.README: readme(written, findings.assumed, rows),
+                registry.ITEM: item_json(written),
+            }
+
+        self._make_user_folder(folder)
+        save_package(folder, card, module, texts, progress)
+
+    def _make_user_folder(self, folder: Path) -> None:
+        """Make the folder for the models of this user where it is the one written to."""
         if not self.output:
             folder.parent.mkdir(parents=True, exist_ok=True)
-        values = [check_values(check) for check in checks]
-        save_package(
-            folder,
-            card,
-            module,
-            lambda written: {"README.md": readme(written, proposal.findings.assumed, values)},
-            progress,
+
+    def _write_check(self, proposal: Proposal, progress: Progress) -> None:
+        """Write the report of a dry run."""
+        from ..report.models.page import ModelFacts
+
+        if not self.report:
+            return
+        findings = proposal.findings
+        summary = (
+            f"The network was recognised. Still needed: {len(findings.needed)}, listed below; nothing was written."
+            if findings.needed
+            else "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
+        )
+        facts = ModelFacts((summary,), findings.needed, findings.found, findings.assumed)
+        self._write_report(proposal.card, facts, progress)
+
+    def _write_report(self, card: ModelCard | None, facts: ModelFacts, progress: Progress) -> None:
+        from ..io.transaction.outputs import atomic_text
+
+        with atomic_text(self.report, progress=progress) as file:
+            file.write(self._page(card, facts))
+
+    def _imported(self, card: ModelCard, folder: Path) -> str:
+        return (
+            f"The model '{card.id}' was imported into {folder}: give this folder, or the id where it is the user's "
+            "model folder, as MODEL of the other tools."
         )
 
-    def _results(
-        self, proposal: Proposal, checks: tuple[Check, ...], folder: str, progress: Progress
-    ) -> dict[str, object]:
-        """Write the report and return the outputs."""
-        from ..report.models.page import import_html
+    def _page(self, card: ModelCard | None, facts: ModelFacts) -> str:
+        from ..report.models.page import model_html
 
+        return model_html(card.to_dict() if card else {}, facts, f"import of {Path(self.input).name}")
+
+    def _results(self, proposal: Proposal, checks: tuple[Check, ...], folder: str) -> dict[str, object]:
+        """Return the outputs."""
         findings = proposal.findings
         results: dict[str, object] = {
             "FAMILY_FOUND": proposal.family,
@@ -217,90 +336,5 @@ class ImportModel:
         if folder:
             results["OUTPUT"] = folder
         if self.report:
-            page = import_html(
-                Path(self.input).name,
-                proposal.card.to_dict() if proposal.card else {},
-                {"found": findings.found, "assumed": findings.assumed, "needed": findings.needed},
-                [check_values(check) for check in checks],
-                folder,
-            )
-            with atomic_text(self.report, progress=progress) as file:
-                file.write(page)
             results["REPORT"] = self.report
         return results
-
-
-def propose(path: str, given: Given) -> Proposal:
-    """Return what a file is found to be.
-
-    Raises
-    ------
-    FloeLensError
-        If it is of no known format or family, or cannot be used.
-    """
-    from ..io.models.keras import is_hdf5, read_keras
-    from ..networks.families.asip import propose_asip
-    from ..networks.families.checkpoint import read_checkpoint
-    from ..networks.families.unet_proposal import propose_unet
-
-    if is_hdf5(path):
-        if given.family not in ("auto", "asip"):
-            raise ModelError(
-                f"FAMILY={given.family}, but {short_path(path)} is a Keras file. Set FAMILY=asip or auto."
-            )
-        file = read_keras(path)
-        return propose_asip(file.layers, file.config, given)
-    if given.family == "onnx" or (given.family == "auto" and Path(path).suffix.lower() == ".onnx"):
-        return _propose_onnx(path, given)
-    if given.family == "nersc" or (given.family == "auto" and Path(path).suffix.lower() == ".npz"):
-        return _propose_nersc(path, given)
-    if given.family == "asip":
-        raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
-    return propose_unet(read_checkpoint(path), given)
-
-
-def _propose_onnx(path: str, given: Given) -> Proposal:
-    """Return what an ONNX file is found to be; it is turned twice where some of its channels are coarse."""
-    from ..io.models.onnx.convert import read_onnx
-    from ..networks.families.graph_proposal import inputs_of, propose_graph
-    from ..networks.families.proposal import Findings
-
-    findings = Findings()
-    network = read_onnx(path)
-    inputs = inputs_of(network.spec.fine + network.spec.coarse, "onnx", given, findings)
-    if inputs.coarse and not network.spec.coarse:
-        network = read_onnx(path, inputs.coarse, inputs.ratio)
-    findings.found += network.notes
-    return propose_graph("onnx", network.spec, network.weights, inputs, given, findings)
-
-
-def _propose_nersc(path: str, given: Given) -> Proposal:
-    """Return what the arrays of NERSC's ice-type network are found to be."""
-    from ..networks.families.arrays import read_arrays
-    from ..networks.families.graph_proposal import inputs_of, propose_graph
-    from ..networks.families.proposal import Findings
-    from ..networks.families.published import NERSC_TYPES
-    from ..networks.graph.nersc import nersc_graph
-
-    findings = Findings()
-    graph, weights = nersc_graph(read_arrays(path))
-    inputs = inputs_of(graph.fine + graph.coarse, "nersc", given, findings)
-    return propose_graph("nersc", graph, weights, inputs, given, findings, (NERSC_TYPES,))
-
-
-def tested(proposal: Proposal, card: ModelCard, progress: Progress) -> tuple[Any, tuple[Check, ...]]:
-    """Return the network of a proposal with its weights, and what was tested of it."""
-    from ..core.selftest.run import run_selftest
-    from ..networks.package import build
-    from ..networks.weights import fill
-
-    module = build(card)
-    fill(module, proposal.weights, card)
-    module.eval().requires_grad_(False)
-    return module, run_selftest(card, module, progress, proposal.file_parameters)
-
-
-def check_values(check: Check) -> dict[str, Any]:
-    """Return a test as the values of a row."""
-    result = {True: "passed", False: "FAILED", None: "not tested"}[check.passed]
-    return {"test": check.name, "found": check.found, "result": result, "note": check.note}

@@ -20,6 +20,7 @@ from ..io.rasters.writer import Band, Outputs
 from ..io.scene.reader import Scene
 from ..networks.card import Channel, ModelCard
 from ..networks.card_benchmarks import benchmark_sentence
+from ..report.page.map_picture import MapPicture
 from ..report.relevance.content import ChannelRelevance, RelevanceReport
 from ..report.styles.layers import relevance_style, sidecar
 from .common.baseline import baseline_levels
@@ -40,6 +41,7 @@ from .relevance_output.layers import (
     per_pixel_bands,
     sar_pixels,
 )
+from .relevance_output.picture import ScenePicture
 from .relevance_output.report import report_page, write_report
 
 if TYPE_CHECKING:
@@ -125,9 +127,21 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             tags = self._tags(scene, runner, seeding, method, uncertainty)
             rasters = self._fine_rasters(outputs, scene, card, method, uncertainty.number > 1, tags)
             blocks = block_relevance(runner, scene, seeding) if self.faithfulness else None
-            fine = FineSink([*rasters, blocks] if blocks else rasters, len(card.fine_channels))
+            pictured = self._picture(scene, runner, seeding)
+            others = [sink for sink in (blocks, pictured) if sink]
+            fine = FineSink([*rasters, *others], len(card.fine_channels))
             mapping = Part(progress, 0, MAP_SHARE) if blocks else progress
-            result = run_relevance(runner, scene, plan, target, method, fine, mapping, uncertainty)
+            result = run_relevance(
+                runner,
+                pictured.source() if pictured else scene,
+                plan,
+                target,
+                method,
+                fine,
+                mapping,
+                uncertainty,
+                pictured=pictured.logits if pictured else None,
+            )
             curves = None
             if blocks:
                 memory, following = self.compute.memory_mib, Part(progress, MAP_SHARE, 1)
@@ -140,8 +154,9 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             )
             self._write_styles(outputs, scene, seeding, method, maps)
             channels = channel_sums(card, fine.positive, fine.negative, coarse, method.facts.unit)
+            picture = pictured.picture(coarse, method.facts.short_unit) if pictured else None
             self._write_report(
-                outputs, scene, runner, seeding, result, channels, uncertainty.text(), curves, tags
+                outputs, scene, runner, seeding, result, channels, uncertainty.text(), curves, picture, tags
             )
         return {
             **self.written(
@@ -278,8 +293,22 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
     def _baseline_text(self) -> str:
         return f"{self.baseline}, other channels at their means" if self.baseline else "channel means"
 
+    def _picture(self, scene: Scene, runner: Runner, seeding: Seeding) -> ScenePicture | None:
+        """Return what keeps the picture of the report; None without a report."""
+        if not self.report:
+            return None
+        place = self._place(scene)
+        around = runner.radius + runner.radius // 2
+        whole = not (self.component or self._focus().text())
+        return ScenePicture(scene, seeding, place.window if place else None, around, whole)
+
     def _region(self, scene: Scene) -> RegionMask | None:
         """Return which pixels are explained, or None for all that are valid."""
+        place = self._place(scene)
+        return place.mask if place else None
+
+    def _place(self, scene: Scene) -> PolygonIndex | None:
+        """Return the polygons or the point explained, or None for all that is valid."""
         if self.aoi is not None and self.point is not None:
             raise ParameterError("AOI and POINT are both given: explain a region or a point, not both.")
         place = Polygons.point(*self.point) if self.point else self.aoi
@@ -291,7 +320,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             raise ParameterError(
                 f"{what} lies outside of the scene or of EXTENT. Choose a place on the scene."
             )
-        return index.mask
+        return index
 
     def _region_text(self) -> str:
         if self.point is not None:
@@ -347,6 +376,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
         channels: tuple[ChannelRelevance, ...],
         uncertainty: str,
         curves: Mapping | None,
+        picture: MapPicture | None,
         tags: Mapping[str, str],
     ) -> None:
         baseline = RelevanceReport.baseline if not self.baseline else self._baseline_text()
@@ -361,6 +391,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             baseline=baseline if result.method.times_input else "",
             uncertainty=uncertainty,
             faithfulness=curves,
+            picture=picture,
             provenance=tags,
             warnings=scene.warnings,
         )

@@ -1,6 +1,7 @@
 """Where model packages are found: in the plugin, in folders named by FLOELENS_MODELS, at the user's.
 
-A package is a folder with a ``card.json`` and the weights it names. Its id is the card's. Nothing of the
+A package is a folder with a ``card.json`` and the weights it names. Its id is the card's. FLOELENS_MODELS may name
+STAC catalogues, too: the packages that their items lead to are found. Nothing of the
 user's lies inside the plugin, whose folder is deleted when it is updated.
 """
 
@@ -13,12 +14,16 @@ from pathlib import Path
 
 from ..ground.errors import ModelError
 from ..ground.paths import MODELS
+from . import catalogue
 from .card import PICKLES, ModelCard
 from .files import is_file, listed, read_json, short_path, shown_text
 
 BUNDLED = MODELS
 VARIABLE = "FLOELENS_MODELS"
 CARD = "card.json"
+README, REFERENCE, ITEM = "README.md", "contributions.json", "stac-item.json"
+# What a package holds beside card and weights; any of them may be missing.
+PACKAGE_TEXTS = (README, REFERENCE, ITEM)
 _MOST_FOLDERS = 10_000
 
 
@@ -76,6 +81,8 @@ def find(model: str | os.PathLike) -> Path:
         return path.parent
     if is_file(path / CARD):
         return path
+    if is_file(path) and catalogue.is_stac(path):
+        return _only_package(path)
     if path.suffix.lower() in PICKLES:
         raise ModelError(
             f"'{named}' may hold pickled code, which runs when it is read, and is not opened. "
@@ -88,6 +95,22 @@ def find(model: str | os.PathLike) -> Path:
     raise ModelError(f"There is no model '{named}'. {_known()}")
 
 
+def _only_package(path: Path) -> Path:
+    """Return the package that a STAC item or catalogue leads to."""
+    folders = list(itertools.islice(catalogue.packages_in(path), 100))
+    if len(folders) == 1:
+        return folders[0]
+    named = short_path(path)
+    if folders:
+        raise ModelError(
+            f"{named} leads to several models: {listed((_id_of(folder) for folder in folders), 5)}. Give the folder of "
+            f"one, or name the catalogue in {VARIABLE} and give its id."
+        )
+    raise ModelError(
+        f"{named} leads to no model package on this computer: no asset with the role mlm:model lies beside a {CARD}."
+    )
+
+
 def load_card(model: str | os.PathLike) -> ModelCard:
     """Return the card of a model (an id or a path), without its weights.
 
@@ -97,6 +120,12 @@ def load_card(model: str | os.PathLike) -> ModelCard:
         If there is no such model or its card cannot be used.
     """
     return ModelCard.from_json(find(model) / CARD)
+
+
+def package_names(folder: str | os.PathLike, card: ModelCard) -> tuple[str, ...]:
+    """Return the files that make up a package, of those that are there; the card comes last."""
+    names = (*PACKAGE_TEXTS, card.weights.file, CARD)
+    return tuple(name for name in names if is_file(Path(folder) / name))
 
 
 def _known() -> str:
@@ -122,12 +151,23 @@ def _packages() -> list[tuple[str, Path]]:
     packages: dict[str, tuple[str, Path]] = {}
     for place in places:
         # A place may be a package itself: FLOELENS_MODELS=/data/my-model
-        for folder in (place, *_subfolders(place)):
+        for folder in (place, *_subfolders(place), *_catalogued(place)):
             if is_file(folder / CARD):
                 real = os.path.realpath(folder)
                 if real not in packages:
                     packages[real] = (_id_of(folder), Path(real))
     return list(packages.values())
+
+
+def _catalogued(place: Path) -> list[Path]:
+    """Return the packages that a STAC catalogue leads to: the place itself, or one in it."""
+    files = [place] if is_file(place) else [place / name for name in catalogue.NAMES]
+    return [
+        folder
+        for file in files
+        if is_file(file)
+        for folder in itertools.islice(catalogue.packages_in(file), _MOST_FOLDERS)
+    ]
 
 
 def _subfolders(place: Path) -> list[Path]:

@@ -1,19 +1,97 @@
-"""A model card in the words of STAC's Machine Learning Model extension."""
+"""A model card in the words of STAC's Machine Learning Model extension: an item that lies in each package.
+
+Where a network may be used is not known, nor when its data were taken: the item has no geometry, and its time has the
+widest bounds, as the extension's own examples do.
+"""
 
 from __future__ import annotations
 
 import copy
+import json
 import re
 from typing import Any
 
 from .card import HeadClass, ModelCard
 
+MLM = "https://stac-extensions.github.io/mlm/v1.6.0/schema.json"
+CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+STAC_VERSION = "1.1.0"
+MODEL_ROLE = "mlm:model"
+_LICENCE = re.compile(r"[\w\-.+]+")
+_EXPRESSIONS = {
+    "sigmoid": {"format": "python", "expression": "torch.sigmoid"},
+    "softmax": {"format": "python", "expression": "torch.nn.functional.softmax"},
+}
+_SHA256 = "1220"  # how a multihash of SHA-256 begins: its kind and its 32 bytes
+
+
+def item_json(card: ModelCard) -> str:
+    """Return the text of a package's STAC item; the same card gives the same text."""
+    return json.dumps(mlm_item(card), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def mlm_item(card: ModelCard) -> dict[str, Any]:
+    """Return the STAC item of a package: links lead to files beside it.
+
+    Valid under STAC 1.1.0 and version 1.6.0 of the extension for machine learning models.
+    """
+    bands: list[dict[str, Any]] = []
+    for c in card.channels:
+        band = {"name": c.name, "unit": c.unit, "floelens:sensor": c.sensor, "floelens:grid": c.grid}
+        bands.append({**band, "floelens:ratio": c.ratio} if c.ratio else band)
+    model: dict[str, Any] = {
+        "href": f"./{card.weights.file}",
+        "title": "Weights",
+        "type": "application/octet-stream",
+        "roles": [MODEL_ROLE, "mlm:weights"],
+        "mlm:artifact_type": "safetensors.torch.save_file",
+        "bands": bands,
+    }
+    if card.weights.sha256:
+        model["file:checksum"] = _SHA256 + card.weights.sha256
+    properties: dict[str, Any] = {
+        "title": card.title,
+        "description": card.summary or card.title,
+        "datetime": None,
+        "start_datetime": "1900-01-01T00:00:00Z",
+        "end_datetime": "9999-12-31T23:59:59Z",
+        "license": card.licence if _LICENCE.fullmatch(card.licence) else "other",
+        "gsd": card.pixel_size_m,
+        "bands": bands,
+        **mlm_properties(card),
+    }
+    if properties["license"] == "other":
+        properties["floelens:licence"] = card.licence
+    # A graph is in the card, layer by layer; in an item nobody would look for it.
+    hyperparameters = properties.pop("mlm:hyperparameters", {})
+    kept = {name: value for name, value in hyperparameters.items() if name != "graph"}
+    if kept:
+        properties["mlm:hyperparameters"] = kept
+    return {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [MLM, CLASSIFICATION, FILE],
+        "id": card.id,
+        "geometry": None,
+        "properties": properties,
+        "links": [],
+        "assets": {
+            "model": model,
+            "card": {
+                "href": "./card.json",
+                "title": "Model card",
+                "type": "application/json",
+                "roles": ["metadata"],
+            },
+        },
+    }
+
 
 def mlm_properties(card: ModelCard) -> dict[str, Any]:
     """Return the STAC item properties of the Machine Learning Model extension.
 
-    Inputs with bands and scaling, and outputs with classes, in the form of version 1.3 of the
-    extension (https://stac-extensions.github.io/mlm/v1.3.0/schema.json).
+    Inputs with bands and scaling, and outputs with classes, in the form of the extension since version 1.3.
     """
     inputs: list[dict[str, Any]] = []
     for name, channels in (("fine", card.fine_channels), ("coarse", card.coarse_channels)):
@@ -38,7 +116,11 @@ def mlm_properties(card: ModelCard) -> dict[str, Any]:
             "name": head.name,
             "tasks": [task],
             "result": _tensor(head.outputs, "class"),
+            "post_processing_function": _EXPRESSIONS.get(head.kind),
+            "floelens:kind": head.kind,
         }
+        if head.unit:
+            entry["floelens:unit"] = head.unit
         if head.kind == "softmax":
             entry["classification:classes"] = [_stac_class(c) for c in head.classes]
         outputs.append(entry)

@@ -66,6 +66,28 @@ def load_weights(card: ModelCard, folder: str | os.PathLike, most: int = _MOST_B
         raise ModelError(
             f"The weights {path} of the model '{card.id}' are missing. Download or save the package again."
         ) from None
+    return tensors_of(card, content, path)
+
+
+def tensors_of(card: ModelCard, content: bytes, path: str) -> dict[str, Tensor]:
+    """Return the tensors in the content of a file of weights, which must be those of the card.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Holds their checksum.
+    content : bytes
+        Of the file.
+    path : str
+        What sentences call it.
+
+    Raises
+    ------
+    ModelError
+        See :func:`load_weights`.
+    DependencyError
+        If safetensors or torch is not installed.
+    """
     # The length of a safetensors header, which comes first, may begin with the same byte; then the header does.
     if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
         raise ModelError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from qgis.PyQt.QtGui import QIcon
 from ...ground import dependencies
 from ...ground.errors import FloeLensError, ParameterError
 from ...ground.heap import give_back_free_memory
-from ...ground.paths import RESOURCES
+from ...ground.paths import DOCUMENTATION, RESOURCES
 from ...io.environment.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
@@ -101,6 +101,10 @@ class Destinations(Reading):
         """Take note of inputs that follow from others, so that no result takes their place."""
         self.found += paths
 
+    def in_qgis(self, function: Callable[[], None]) -> None:
+        """Call a function that only QGIS's own thread may call, where a job runs in another."""
+        function()
+
     def _written(self, name: str, resolve) -> str | None:
         definition = self._algorithm.parameterDefinition(name)
         optional = bool(definition.flags() & type(definition).Flag.FlagOptional)
@@ -159,6 +163,10 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def shortHelpString(self) -> str:  # noqa: N802
         """Return the help page, made of the declarations."""
         return help_page(self)
+
+    def helpUrl(self) -> str:  # noqa: N802
+        """Return the page of the algorithm on the documentation site, which the dialog's *Help* opens."""
+        return f"{DOCUMENTATION}/algorithms/{self.ID}.html"
 
     def group(self) -> str:
         """Return the group in the toolbox."""

@@ -15,11 +15,15 @@ asks for no correction (an intersection-union test, Berger 1982, doi 10.1080/004
 many methods does: p-values are those of the largest t over the methods and comparisons that are not surer, in the same
 resamples, each studentised by its own error (step-down maxT, Westfall & Young 1993, *Resampling-based multiple
 testing*). So the chance that any useless method is recommended is about 5 %, however many are tried. Intervals and ties
-are of each pair alone.
+are of each pair alone. Where another method is surely better than that one, but not sure to surpass all controls, none
+is recommended.
+
+A method that fails badly on few samples looks better than it is as long as these are not drawn, and no test of the mean
+alone guards against it. So each comparison counts the sample that speaks most against the method twice: as often as the
+tail beyond all samples is met again, 1 in n + 1. And a method with fewer than 12 scores is not recommended.
 
 Of a comparison in which all samples but one agree, t of resamples without that one has no end, and one such method
 would keep all others from being recommended: errors of resamples count as a fifth of the samples' own at least.
-A method with fewer than 8 scores is not recommended.
 
 All of it speaks of further samples like these in the same network: what another training, other scenes or another kind
 of samples would change is in no interval. Samples count as independent; where several are of one scene, intervals may
@@ -28,174 +32,19 @@ be too narrow. A method that fails badly on few samples, of which none was drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.stats import norm, t
 
 from ...ground.errors import NumericalError, ParameterError
-from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
+from ...ground.rankings import Judged, Measure, Ranked, Ranking
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, UNINFORMATIVE
 
 RESAMPLES = 5000
 LEVEL = 0.05  # of intervals and ties
 _CELLS = 1_000_000  # resamples × samples held at once
 _LEAST_ERROR = 0.2  # standard error of a resample, in parts of that of the samples
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How well a map agrees with the truth, in one number a sample.
-
-    Parameters
-    ----------
-    word, title : str
-        In tables, and for readers.
-    better : {'higher', 'lower'}
-        Which values are better.
-    uninformative : float
-        The value of a map that tells nothing.
-    ideal : float
-        The value of a perfect map.
-    sentence : str
-        What it is.
-    """
-
-    word: str
-    title: str
-    better: str
-    uninformative: float
-    ideal: float
-    sentence: str = ""
-
-    def __post_init__(self) -> None:
-        if self.better not in ("higher", "lower"):
-            raise ParameterError(
-                f"Measure {self.word!r}: better is {self.better!r}, but must be 'higher' or 'lower'."
-            )
-        if not self.sign * self.ideal > self.sign * self.uninformative:
-            raise ParameterError(
-                f"Measure {self.word!r}: its ideal {self.ideal} is not better ({self.better}) than its uninformative "
-                f"value {self.uninformative}."
-            )
-
-    @property
-    def sign(self) -> int:
-        """1 where higher values are better, else -1."""
-        return 1 if self.better == "higher" else -1
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Scores of one method under one condition.
-
-    Parameters
-    ----------
-    method : str
-        Its word.
-    condition : str
-        Word of the samples: methods are ranked within one condition.
-    scores : mapping
-        Word of a measure → (sample,), float64, NaN where a map has no score. The samples are the same and in the same
-        order for all methods of a condition. A sample whose truth cannot be compared with is left out of all.
-    seconds : float
-        Cost of explaining one sample.
-    control : bool
-        Whether it is no method but what methods have to surpass.
-    """
-
-    method: str
-    condition: str
-    scores: Mapping[str, np.ndarray]
-    seconds: float
-    control: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """A method in a ranking, in units of the measure.
-
-    Parameters
-    ----------
-    method : str
-        Its word.
-    control : bool
-        Whether it is a control.
-    place : int
-        From 1, by the mean.
-    rank : int
-        One more than the number of methods and controls that are better and not tied with it.
-    mean, low, high : float
-        Over samples, with its 95 % interval.
-    behind, behind_low, behind_high : float
-        How much better the first of the ranking is, paired; never below 0 but for its interval.
-    tied : tuple of str
-        Those from which the samples do not tell it apart.
-    undefined : int
-        Samples without a score, which count as uninformative.
-    seconds : float
-        Cost of explaining one sample.
-    weakest : str
-        Of a method: the control, or ``uninformative``, that it surpasses least surely.
-    p : float
-        That it surpasses its weakest comparison by chance, corrected for the number of methods; 1 of a control, and
-        where there are fewer than 8 samples or scores.
-    values : numpy.ndarray
-        (sample,), its scores; NaN where not defined.
-    """
-
-    method: str
-    control: bool
-    place: int
-    rank: int
-    mean: float
-    low: float
-    high: float
-    behind: float
-    behind_low: float
-    behind_high: float
-    tied: tuple[str, ...]
-    undefined: int
-    seconds: float
-    weakest: str
-    p: float
-    values: np.ndarray
-
-    @property
-    def trusted(self) -> bool:
-        """Whether it surpasses the uninformative value and every control."""
-        return not self.control and self.p <= SURE
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Methods of one condition by one measure, best first.
-
-    Parameters
-    ----------
-    condition : str
-        Its word.
-    measure : Measure
-        What they are ranked by.
-    samples : int
-        How many each explained.
-    methods : tuple of Ranked
-        Methods and controls, by their mean.
-    recommended : str or None
-        The method to use, if any can be recommended.
-    left_out : tuple of str
-        Methods without scores by this measure.
-    """
-
-    condition: str
-    measure: Measure
-    samples: int
-    methods: tuple[Ranked, ...]
-    recommended: str | None
-    left_out: tuple[str, ...] = ()
-
-    def __getitem__(self, method: str) -> Ranked:
-        return next(each for each in self.methods if each.method == method)
 
 
 def rankings(judged: Sequence[Judged], measures: Sequence[Measure], seed: int) -> tuple[Ranking, ...]:
@@ -233,27 +82,30 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
     """
     ranked = [each for each in judged if measure.word in each.scores]
     values = _values(judged, ranked, measure)
-    scores = np.where(np.isnan(values), measure.uninformative, values)
+    nothing = measure.uninformative
+    if nothing is None:
+        raise AssertionError("nothing is None")
+    scores = np.where(np.isnan(values), nothing, values)
     goodness = measure.sign * scores
     count = len(scores)
     candidates = [k for k, each in enumerate(ranked) if not each.control]
     controls = [k for k, each in enumerate(ranked) if each.control]
     margins = (
         goodness[:, candidates, None]
-        - np.concatenate(
-            [np.full((count, 1), measure.sign * measure.uninformative), goodness[:, controls]], axis=1
-        )[:, None]
+        - np.concatenate([np.full((count, 1), measure.sign * nothing), goodness[:, controls]], axis=1)[
+            :, None
+        ]
     )  # (sample, candidate, comparison)
-    means, errors = _resampled(goodness, margins.reshape(count, -1), seed)
+    statistics, adjusted = (
+        each.reshape(margins.shape[1:]) for each in _surpassing(margins.reshape(count, -1), seed)
+    )
+    means = _means(goodness, seed)
 
     order = sorted(range(len(ranked)), key=lambda k: -goodness[:, k].mean())
     low, high = percentile_interval(means, count)
     behind, behind_low, behind_high = _differences(goodness, means, order[0])
     better, tied = _pairs(goodness, means)
     names = [UNINFORMATIVE, *(ranked[k].method for k in controls)]
-    statistics = _studentised(margins.reshape(count, -1))
-    adjusted = _adjusted(statistics, errors).reshape(margins.shape[1:])
-    statistics = statistics.reshape(margins.shape[1:])
     rows = []
     for place, k in enumerate(order, 1):
         weakest, p = "", 1.0
@@ -286,15 +138,21 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
                 values[:, k],
             )
         )
-    chosen = next((row.method for row in rows if row.trusted), None)
     left_out = tuple(each.method for each in judged if measure.word not in each.scores)
-    return Ranking(ranked[0].condition, measure, count, tuple(rows), chosen, left_out)
+    return Ranking(ranked[0].condition, measure, count, tuple(rows), _chosen(rows), left_out)
+
+
+def _chosen(rows: Sequence[Ranked]) -> str | None:
+    """Return the trusted method of the best mean; None where another method is surely better, but not trusted."""
+    number, best = next(((k, row) for k, row in enumerate(rows) if row.trusted), (0, None))
+    if best is None or any(not row.control and row.method not in best.tied for row in rows[:number]):
+        return None
+    return best.method
 
 
 def mean_intervals(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the 95 % intervals of the means of columns, of values (sample, column) without NaN."""
-    means, _ = _resampled(values, np.empty((len(values), 0)), seed)
-    return percentile_interval(means, len(values))
+    return percentile_interval(_means(values, seed), len(values))
 
 
 def percentile_interval(means: np.ndarray, count: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -315,6 +173,10 @@ def _values(judged: Sequence[Judged], ranked: Sequence[Judged], measure: Measure
     conditions = sorted({each.condition for each in judged})
     if len(conditions) > 1:
         raise ParameterError(f"Methods are ranked within one condition, not across {', '.join(conditions)}.")
+    if not measure.ranks:
+        raise ParameterError(
+            f"Methods cannot be ranked by {measure.word!r}: it has no better and ideal value."
+        )
     if not ranked:
         raise ParameterError(f"No method has scores by {measure.word!r}: there is nothing to rank.")
     words = [each.method for each in ranked]
@@ -344,21 +206,34 @@ def _counts(count: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(flat.ravel(), minlength=number * count).reshape(number, count).astype(np.float64)
 
 
-def _resampled(goodness: np.ndarray, margins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return bootstrap means (resample, method), and the studentised errors of margins (resample, margin)."""
-    count = len(goodness)
+def _means(goodness: np.ndarray, seed: int) -> np.ndarray:
+    """Return bootstrap means, (resample, method)."""
     centre = goodness.mean(0)
+    return np.concatenate(
+        [centre + counts @ (goodness - centre) / len(goodness) for counts in _counts(len(goodness), seed)]
+    )
+
+
+def _surpassing(margins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return t and the corrected p-value of each margin, of (sample, margin); the worst sample counts twice."""
+    margins = np.concatenate([margins, margins.min(0, keepdims=True)])
+    statistics = _studentised(margins)
+    return statistics, _adjusted(statistics, _errors(margins, seed))
+
+
+def _errors(margins: np.ndarray, seed: int) -> np.ndarray:
+    """Return the studentised errors of the means of resamples, (resample, margin)."""
+    count = len(margins)
     errors = margins - margins.mean(0)
     errors[:, _constant(margins)] = 0.0
     scale = np.abs(errors).max(0, initial=0.0)
     least = _LEAST_ERROR * np.sqrt((errors**2).mean(0) / max(count - 1, 1))
-    means, studentised = [], []
+    studentised = []
     for counts in _counts(count, seed):
-        means.append(centre + counts @ (goodness - centre) / count)
         moved = counts @ errors / count
         spread = np.sqrt(np.maximum(counts @ errors**2 / count - moved**2, 0.0) / max(count - 1, 1))
         studentised.append(_ratio(moved, np.maximum(spread, least), scale))
-    return np.concatenate(means), np.concatenate(studentised)
+    return np.concatenate(studentised)
 
 
 def _adjusted(statistics: np.ndarray, errors: np.ndarray) -> np.ndarray:

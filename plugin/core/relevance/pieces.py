@@ -9,15 +9,17 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ...ground.errors import NumericalError
 from ...ground.protocols import Patch
 from ..layers.conservation import Leaks
 from ..streaming.runner import Inputs, Runner
+from ..streaming.thumbnail import Thumbnail
 from ..streaming.tiling import Plan, Tile
 from ..target.target import Seeding
 from .audit import lost_by_layer
-from .explainers import Check, Explanation
+from .explainers import Check, Explanation, Seeds
 from .methods import Method, rules_of
 from .steps import around_seeds, seeded_pixels, seeds_of
 from .uncertainty import Replica
@@ -64,6 +66,8 @@ class Pieces:
         (fine channel,): the baseline, in standardised units.
     check : callable
         Called between replicas, and may raise.
+    pictured : Thumbnail or None
+        Takes the logits of the explained head, where the network is explained as it is: without replicas.
     """
 
     plan: Plan
@@ -71,11 +75,14 @@ class Pieces:
     method: Method
     levels: np.ndarray
     check: Check
+    pictured: Thumbnail | None = None
 
     @property
     def everywhere(self) -> Pieces:
         """The same without a region, for a trial that must cost what a full tile costs."""
-        return dataclasses.replace(self, seeding=dataclasses.replace(self.seeding, region=None))
+        return dataclasses.replace(
+            self, seeding=dataclasses.replace(self.seeding, region=None), pictured=None
+        )
 
     def needed(self, tile: Tile, mask: np.ndarray) -> Tile:
         """Return the part of a tile that seeded pixels depend on, for methods in steps; `mask` is of its input."""
@@ -103,6 +110,8 @@ class Pieces:
         inputs = {id(r): r.standardise(patch, piece.input) for r in (replica.runner for replica in replicas)}
         first, results = replicas[0].runner, []
         seeds = seeds_of(self.seeding, mask, first, inputs[id(first)], fixed=len(replicas) > 1)
+        if self.pictured is not None and len(replicas) == 1:
+            seeds = self._picturing(seeds, self.pictured, first, piece, patch)
         for replica in replicas:
             self.check()
             given, leaks = inputs[id(replica.runner)], Leaks()
@@ -113,6 +122,20 @@ class Pieces:
             rest = dataclasses.replace(explanation, fine=None, direct_fine=None)
             results.append(PieceRelevance(relevance, rest, given, noise, leaks))
         return results
+
+    def _picturing(
+        self, seeds: Seeds, pictured: Thumbnail, runner: Runner, piece: Tile, patch: Patch
+    ) -> Seeds:
+        """Return the same seeds; the logits that they are asked for are kept in `pictured`."""
+        inside = piece.output.slices(piece.input)
+        valid = patch.valid[piece.output.slices(patch.window)]
+        head = slice(self.seeding.first, self.seeding.first + self.seeding.outputs)
+
+        def seeded(logits: torch.Tensor) -> torch.Tensor:
+            pictured.add(piece.output, runner.array(logits[0, head][(slice(None), *inside)]), valid)
+            return seeds(logits)
+
+        return seeded
 
     def lost_by_layer(
         self, patch: Patch, mask: np.ndarray, replicas: list[Replica], piece: Tile

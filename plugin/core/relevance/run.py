@@ -39,6 +39,7 @@ from ..streaming.out_of_memory import OutOfMemoryFallback
 from ..streaming.pipeline import writing_behind
 from ..streaming.run_time import Probe
 from ..streaming.runner import Inputs, Runner
+from ..streaming.thumbnail import Thumbnail
 from ..streaming.tiling import Plan
 from ..target.target import Target
 from .audit import leaking_layer
@@ -140,6 +141,7 @@ def run_relevance(
     progress: Progress,
     uncertainty: Uncertainty | None = None,
     audited: bool = True,
+    pictured: Thumbnail | None = None,
 ) -> RelevanceResult:
     """Explain a target by the inputs of a scene.
 
@@ -166,6 +168,8 @@ def run_relevance(
     audited : bool
         Whether it is looked at if relevance is conserved. It is not where the plan's radius is smaller than the
         network's, so that logits at the sides of tiles are wrong.
+    pictured : Thumbnail, optional
+        Takes the logits of the explained head, one band an output, unless something is varied.
 
     Raises
     ------
@@ -178,10 +182,9 @@ def run_relevance(
     Cancelled
         Within a tile after the user asked for it.
     """
-    seeding = target.resolve(runner.card)
+    seeding, uncertainty = target.resolve(runner.card), uncertainty or Uncertainty()
     check = partial(check_cancelled, progress)
     method = refined(runner, source, plan, seeding, method, progress)
-    uncertainty = uncertainty or Uncertainty()
 
     def replicas_on(device: Runner) -> list[Replica]:
         varied = uncertainty if device is runner else uncertainty.on_cpu()
@@ -191,7 +194,7 @@ def run_relevance(
     runners = [replica.runner for replica in fallback.ready]
     number = len(runner.fine_channels)
     levels = np.array(method.baseline or (0.0,) * (number + len(runner.coarse_channels)))
-    pieces = Pieces(plan, seeding, method, levels[:number], check)
+    pieces = Pieces(plan, seeding, method, levels[:number], check, pictured)
     cells = CellMap(runners, scene_window(source), levels[number:], method.times_input)
     with writing_behind(sink) if sink is not None else nullcontext() as behind:
         fine = FineMap(plan, number, len(runners), runner.array_dtype, behind, method.how.beyond(method))

@@ -90,7 +90,11 @@ class DrawnScene:
 
 
 def run_selftest(
-    card: ModelCard, module: nn.Module, progress: Progress, file_parameters: int = 0
+    card: ModelCard,
+    module: nn.Module,
+    progress: Progress,
+    file_parameters: int = 0,
+    measured: Measurement | None = None,
 ) -> tuple[Check, ...]:
     """Return what was tested of a network.
 
@@ -104,6 +108,8 @@ def run_selftest(
         Informed of every test, and asked whether to stop.
     file_parameters : int
         Numbers in the file that it was made of; 0 where this is not known.
+    measured : Measurement, optional
+        What was measured of it already.
 
     Raises
     ------
@@ -111,18 +117,19 @@ def run_selftest(
         After the user asked for it.
     """
     checks: list[Check] = []
-    for number, check in enumerate(_checks(card, module, file_parameters)):
+    for number, check in enumerate(_checks(card, module, file_parameters, measured)):
         check_cancelled(progress)
         checks.append(check)
         progress.report(min(0.95, 0.1 * (number + 1)), f"Tested: {check.name}")
     return tuple(checks)
 
 
-def _checks(card: ModelCard, module: nn.Module, file_parameters: int) -> Iterator[Check]:
+def _checks(
+    card: ModelCard, module: nn.Module, file_parameters: int, measured: Measurement | None
+) -> Iterator[Check]:
     try:
-        measured = measure(card, module)
+        measured = measured or measure(card, module)
     except ModelError as error:
-        measured = None
         yield Check("receptive field and alignment", "not measured", False, str(error))
     if measured is not None:
         yield from _geometry(card, measured, file_parameters)

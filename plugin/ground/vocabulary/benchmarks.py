@@ -28,5 +28,5 @@ CONTROLS: Words = {
 
 UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls
 SURE = 0.05  # a method is recommended where the chance that it surpasses these by accident is at most this
-FEWEST_SAMPLES = 8  # of fewer no method is recommended
+FEWEST_SAMPLES = 12  # of fewer no method is recommended
 QUICK = "SIZE=quick is a first look: few samples and short training. Take a recommendation from SIZE=full."

@@ -54,6 +54,7 @@ class OutputTransaction:
         self._number = 0
         self._parts: list[Any] = []
         self._scratch: list[Any] = []
+        self._removed: list[Path] = []
         self._made: list[Path] = []
         self._run_files: dict[Path, RunFile] = {}  # the first is the main one
 
@@ -92,6 +93,11 @@ class OutputTransaction:
         part = _PlainFile(Path(path), self.temporary(path))
         self.add(part)
         return part.temporary
+
+    def remove(self, path: str | os.PathLike) -> None:
+        """Take note of a file that goes when the others get their names."""
+        self._claim(Path(path).parent)
+        self._removed.append(Path(path))
 
     def folder(self, path: str | os.PathLike) -> None:
         """Make a folder for files to come, where it is missing; it goes again if they fail."""
@@ -160,7 +166,7 @@ class OutputTransaction:
 
     def _commit(self) -> None:
         """Give all files their names."""
-        if not self._parts:
+        if not self._parts and not self._removed:
             return
         for part in self._parts:
             _flush(part)
@@ -186,9 +192,11 @@ class OutputTransaction:
             self._replace(self._planned(stale))
 
     def _stale(self) -> list[Path]:
-        """Return what stands beside earlier files and is not written anew."""
+        """Return what is to go: what stands beside earlier files, and is not written anew."""
         written = {_same(part.path) for part in self._parts}
-        stale = [Path(f"{part.path}{suffix}") for part in self._parts for suffix in part.stale]
+        stale = [
+            Path(f"{part.path}{suffix}") for part in self._parts for suffix in part.stale
+        ] + self._removed
         return [path for path in stale if _same(path) not in written and os.path.lexists(path)]
 
     def _planned(self, stale: list[Path]) -> list[Entry]:
@@ -210,7 +218,7 @@ class OutputTransaction:
             self._run_files[main].append({"replace": to_record(entries, main)})
             sync_folder(main)
         except OSError as error:
-            raise cannot_write(self._parts[0].path, error.strerror or error) from error
+            raise cannot_write(entries[0].final, error.strerror or error) from error
         try:
             do(entries)
         except OSError as error:

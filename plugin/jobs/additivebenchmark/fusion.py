@@ -22,13 +22,14 @@ from ...io.rasters.writer import Band, Outputs
 from ...report.ranking.page import Condition, Example
 from ...report.styles.layers import relevance_style, sidecar
 from ..common.percentile_sink import colour_limit
+from ..common.rankings import sanity_scores
 from ..simulate import projected_grid
 from .study import Check, Part
 
 if TYPE_CHECKING:
     from ...core.benchmarks.fusion.generator import Fusion
     from ...core.benchmarks.fusion.run import Extent, FusionResult
-    from ...core.benchmarks.ranking import Measure
+    from ...ground.rankings import Measure
 
 TRUTH, ESTIMATES, ERRORS, CELLS = "truth", "estimates", "errors", "cells"
 FINE, COARSE = "fine", "coarse"
@@ -142,6 +143,11 @@ class FusionStudy:
             facts,
             tuple(example for kind in kinds for example in self._examples(result, kind)),
             arrays,
+            tuple(
+                score
+                for word, values in result.sanity.items()
+                for score in sanity_scores(f"fusion_{result.variant}_relevance", word, values, self.seed)
+            ),
         )
 
     def _condition(self, result: FusionResult, kind: str) -> Condition:

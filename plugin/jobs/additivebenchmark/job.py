@@ -15,7 +15,7 @@ from ...io.rasters.writer import Outputs
 from ...report.ranking.page import RankingPage
 from ...report.ranking.sentences import summary
 from ..common.provenance import library_versions
-from ..common.rankings import ranked_methods, sanity_facts, write_ranking
+from ..common.rankings import sanity_facts, write_ranking
 from ..common.unfinished import Unfinished, fingerprint, part_check
 from .study import Part, Study, restored, stored
 
@@ -190,7 +190,7 @@ class AdditiveBenchmark:
             title="Additive benchmark",
             subject=study.subject,
             conditions=tuple(condition for part in parts.values() for condition in part.conditions),
-            rankings=ranked_methods(ranked),
+            rankings=ranked,
             maps=tuple(example for part in parts.values() for example in part.examples),
             facts=facts,
             other_measures=sanity_facts() if any(part.others for part in parts.values()) else (),

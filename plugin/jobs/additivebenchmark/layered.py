@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...core.benchmarks.additive.conditions import Extent
     from ...core.benchmarks.additive.generator import Generator
     from ...core.benchmarks.additive.run import Result
-    from ...core.benchmarks.ranking import Measure
+    from ...ground.rankings import Measure
 
 TRUTH = "truth"
 OTHERS = "point_published"  # the condition of somebody else's network

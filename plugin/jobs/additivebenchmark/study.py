@@ -12,7 +12,7 @@ import numpy as np
 from ...report.ranking.page import Condition, Example, OtherScore
 
 if TYPE_CHECKING:
-    from ...core.benchmarks.ranking import Judged, Measure
+    from ...ground.rankings import Judged, Measure
     from ...io.rasters.writer import Outputs
 
 # check(share done): called often; may raise, and so ends the run.
@@ -109,7 +109,7 @@ def stored(part: Part) -> tuple[str, dict[str, np.ndarray]]:
 
 def restored(text: str, arrays: Mapping[str, np.ndarray]) -> Part:
     """Return the part of which :func:`stored` made text and arrays."""
-    from ...core.benchmarks.ranking import Judged
+    from ...ground.rankings import Judged
 
     content = json.loads(text)
     return Part(

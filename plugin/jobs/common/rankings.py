@@ -1,52 +1,25 @@
-"""The one report form of benchmarks: rankings of the science as plain values, and the files that hold them."""
+"""The one report form of benchmarks: sanity measures, results for cards, and the files of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 
+from ...ground.rankings import Measure, Ranking
 from ...ground.version import plugin_version
 from ...ground.vocabulary.sanity import SANITY_MEASURES
 from ...io.transaction.outputs import OutputTransaction
 from ...networks.card import BenchmarkedMethod, BenchmarkResult
 from ...report.page.tables import csvt_path
-from ...report.ranking.page import MeasureFacts, MethodRow, OtherScore, RankedMethods, RankingPage
+from ...report.ranking.page import OtherScore, RankingPage
 from ...report.ranking.report import ranking_csv, ranking_csvt, ranking_html, ranking_json
 
-if TYPE_CHECKING:
-    from ...core.benchmarks.ranking import Measure, Ranking
 
-
-def ranked_methods(rankings: Iterable[Ranking]) -> tuple[RankedMethods, ...]:
-    """Return rankings as the report takes them."""
-    names = [each.name for each in fields(MethodRow)]
-    return tuple(
-        RankedMethods(
-            ranking.condition,
-            measure_facts(ranking.measure),
-            ranking.samples,
-            tuple(MethodRow(**{name: getattr(row, name) for name in names}) for row in ranking.methods),
-            ranking.recommended,
-            ranking.left_out,
-        )
-        for ranking in rankings
-    )
-
-
-def measure_facts(measure: Measure) -> MeasureFacts:
-    """Return a measure as the report takes it."""
-    return MeasureFacts(
-        measure.word, measure.title, measure.better, measure.uninformative, measure.ideal, measure.sentence
-    )
-
-
-def sanity_facts() -> tuple[MeasureFacts, ...]:
+def sanity_facts() -> tuple[Measure, ...]:
     """Return the sanity measures as the report takes them."""
     return tuple(
-        MeasureFacts(word, measure.title, measure.better, sentence=measure.sentence)
+        Measure(word, measure.title, measure.better, sentence=measure.sentence)
         for word, measure in SANITY_MEASURES.items()
     )
 
@@ -81,13 +54,13 @@ def sanity_scores(
 
 
 def benchmark_result(
-    ranking: Ranking | RankedMethods, benchmark: str, network: str, date: str, version: str = ""
+    ranking: Ranking, benchmark: str, network: str, date: str, version: str = ""
 ) -> BenchmarkResult:
     """Return a ranking as the card of a model keeps it; controls are left out.
 
     Parameters
     ----------
-    ranking : Ranking or RankedMethods
+    ranking : Ranking
         By the measure that decides.
     benchmark : str
         Its name: ``additive``.

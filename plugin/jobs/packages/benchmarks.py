@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...ground.errors import ParameterError
+from ...ground.rankings import Measure, Ranked, Ranking
 from ...io.transaction.outputs import OutputTransaction
 from ...networks.card import BenchmarkResult, ModelCard
 from ...networks.files import read_json
-from ...report.ranking.page import MeasureFacts, MethodRow, RankedMethods
 from ...report.ranking.report import FORMAT
 from ..common.rankings import benchmark_result
 from .readme import readme
@@ -44,7 +44,7 @@ def reported_results(report: Mapping[str, Any], benchmark: str, date: str) -> tu
         raise ParameterError(f"The report is no '{FORMAT}'. Give the JSON that a benchmark wrote.")
     networks = {each["word"]: each["network"] for each in report["conditions"]}
     version = report["provenance"].get("floelens", "")
-    decisive: dict[str, RankedMethods] = {}
+    decisive: dict[str, Ranking] = {}
     for ranking in report["rankings"]:
         decisive.setdefault(ranking["condition"], _ranking(ranking))
     return tuple(
@@ -53,13 +53,13 @@ def reported_results(report: Mapping[str, Any], benchmark: str, date: str) -> tu
     )
 
 
-def _ranking(values: Mapping[str, Any]) -> RankedMethods:
-    names = [each.name for each in fields(MethodRow)]
-    return RankedMethods(
+def _ranking(values: Mapping[str, Any]) -> Ranking:
+    names = [each.name for each in fields(Ranked)]
+    return Ranking(
         values["condition"],
-        MeasureFacts(**values["measure"]),
+        Measure(**values["measure"]),
         values["samples"],
-        tuple(MethodRow(**{name: row[name] for name in names}) for row in values["methods"]),
+        tuple(Ranked(**{name: row[name] for name in names}) for row in values["methods"]),
         values["recommended"],
     )
 

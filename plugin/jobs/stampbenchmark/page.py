@@ -8,35 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...ground.rankings import Measure
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.stamps import MWR_OFFSET
-from ...report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
-from ..common.rankings import ranked_methods, sanity_facts, sanity_scores
+from ...report.ranking.page import Condition, Example, OtherScore, RankingPage
+from ..common.rankings import sanity_facts, sanity_scores
 
 if TYPE_CHECKING:
-    from ...core.benchmarks.ranking import Judged
     from ...core.benchmarks.stamps.run import ClassifierResult
     from ...core.benchmarks.stamps.scene import MethodChanges, SceneStudy
     from ...core.benchmarks.stamps.stamps import Stamp
+    from ...ground.rankings import Judged
 
 SHOWN_AROUND = 12  # pixels or cells around a stamp, in pictures of a scene
 TITLES = {"bright_point": "bright point", "dark_lead": "dark lead", "mwr_offset": "radiometer offset"}
 _LINEAR = ", as gradients do not where a channel enters linearly"
 CLASSIFIERS = "small convolutional classifiers"
-ON_SENSOR = MeasureFacts(
+ON_SENSOR = Measure(
     "on_sensor", "relevance on the stamp's sensor", "higher", None, 1.0,
     "Share of Σ|relevance| on the sensor that was stamped; nothing of the other one tells the classes apart.",
 )  # fmt: skip
-CORRELATION = MeasureFacts(
+CORRELATION = Measure(
     "sum_correlation", "correlation of the changes", "higher", 0.0, 1.0,
     "Pearson's correlation, over places, of the sum of the change of relevance with the change of the logits.",
 )  # fmt: skip
-SLOPE = MeasureFacts(
+SLOPE = Measure(
     "sum_slope", "slope of the changes", "", None, 1.0,
     "Of the summed change of relevance on that of the logits, through the origin; 1 where both are the same. What is "
     "missing went to biases.",
 )  # fmt: skip
-CHANGED = MeasureFacts(
+CHANGED = Measure(
     "logit_change", "change of the logits", "", None, None,
     "What the stamp changes in the summed logits: where it is next to nothing, the network overlooks the stamp.",
 )  # fmt: skip
@@ -102,8 +103,9 @@ def stamp_page(
         title="Stamps whose place is known",
         subject=CLASSIFIERS if found.classifiers else f"networks like {model}",
         conditions=(*_classifier_conditions(found, images), *_scene_conditions(found, scene, model)),
-        rankings=ranked_methods(
-            (*rankings(trained, MEASURES, seed), *rankings(changed, SCENE_MEASURES, seed))
+        rankings=(
+            *rankings(trained, MEASURES, seed),
+            *rankings(changed, SCENE_MEASURES, seed),
         ),
         maps=(*_classifier_examples(found), *_scene_examples(found)),
         facts=_facts(found),

@@ -11,10 +11,10 @@ import numpy as np
 from ..common.unfinished import Part
 
 if TYPE_CHECKING:
-    from ...core.benchmarks.ranking import Judged
     from ...core.benchmarks.stamps.run import ClassifierResult
     from ...core.benchmarks.stamps.scene import MethodChanges
     from ...core.benchmarks.stamps.stamps import Stamp
+    from ...ground.rankings import Judged
 
 
 def stored_classifier(result: ClassifierResult) -> Part:
@@ -38,8 +38,8 @@ def stored_classifier(result: ClassifierResult) -> Part:
 
 def classifier_of(stamp: Stamp, text: str, arrays: dict[str, np.ndarray]) -> ClassifierResult:
     """Return what was stored of a classifier."""
-    from ...core.benchmarks.ranking import Judged
     from ...core.benchmarks.stamps.run import ClassifierResult, Example
+    from ...ground.rankings import Judged
 
     facts = json.loads(text)
     judged = tuple(

@@ -51,8 +51,8 @@ def features_html(report: FeatureReport) -> str:
         sections.append(_skill(report))
     sections.append(_scale(report))
     sections += report.sections
-    sections.append(Section("What was asked", tables=(_asked(report),)))
     sections.append(Section("How to read this, and how not to", points=CAVEATS))
+    sections.append(Section("What was asked", tables=(_asked(report),), folded=True))
     return render(
         title=f"Features of layer {report.layer}: {report.target}",
         subtitle=f"{report.scenes[0]} – {report.model.title} ({report.model.id})",
@@ -112,7 +112,8 @@ def _importance(report: FeatureReport) -> Section:
 
 def _skill(report: FeatureReport) -> Section:
     facts = report.skill
-    assert facts is not None
+    if facts is None:
+        raise AssertionError("facts is None")
     picture = figures.svg(
         skill_figure(facts, len(report.rows)), "skill", "skill against the number of features kept"
     )

@@ -1,74 +1,104 @@
-"""The page of an import: what was found in a file, what is assumed, what is needed, and the self-test."""
+"""The page about a model: what was found at its import, its self-test, what was measured, and its card.
+
+*Import model* and *Inspect model* show the same page, each with what it knows.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..page.html import Section, Table, render
-from ..page.pages import channel_and_head_sections
+from .card_sections import card_sections, card_summary, compared
 
 _TESTS = (("test", "test"), ("found", "found"), ("result", "result"), ("note", ""))
+_MEASURED = (("what", ""), ("found", "measured"), ("card", "card"), ("agrees", "agrees"))
 
 
-def import_html(
-    file: str,
-    card: Mapping[str, Any],
-    sentences: Mapping[str, Sequence[str]],
-    checks: Sequence[Mapping[str, Any]],
-    folder: str = "",
-) -> str:
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model beside its card.
+
+    Parameters
+    ----------
+    summary : tuple of str
+        The first sentences of the page.
+    needed, found, assumed : sequence of str
+        What an import still needs, found in the file, and assumed.
+    checks : sequence of mapping
+        Rows of the self-test: ``test``, ``found``, ``result`` and ``note``; empty where nothing was tested.
+    measured : mapping
+        What was measured, by its name in words ("alignment (pixels)", "parameters"): a value, or a pair (measured, of
+        the card), which are compared.
+    unmeasured : sequence of str
+        What was not measured, and why.
+    """
+
+    summary: tuple[str, ...] = ()
+    needed: Sequence[str] = ()
+    found: Sequence[str] = ()
+    assumed: Sequence[str] = ()
+    checks: Sequence[Mapping[str, Any]] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    unmeasured: Sequence[str] = ()
+
+
+def model_html(card: Any, facts: ModelFacts, subtitle: str = "") -> str:
     """Return the page.
 
     Parameters
     ----------
-    file : str
-        Name of the file.
-    card : mapping
-        The card in its JSON form; empty as long as something is needed.
-    sentences : mapping of str to sequence of str
-        ``found``, ``assumed`` and ``needed``.
-    checks : sequence of mapping
-        ``test``, ``found``, ``result`` and ``note``; empty where nothing was tested.
-    folder : str
-        Where the package was written; empty where none was.
+    card : mapping, or an object with ``to_json``
+        The model card in its JSON form; empty as long as an import still needs something.
+    facts : ModelFacts
+        What is known beside it.
+    subtitle : str
+        Empty: the model's id.
     """
-    failed = [row for row in checks if row["result"] == "FAILED"]
-    if folder:
-        summary = [
-            f"The model '{card['id']}' was imported into {folder}: give this folder, or the id where it is the "
-            "user's model folder, as MODEL of the other tools."
-        ]
-    elif sentences["needed"]:
-        summary = [
-            f"The network was recognised. Still needed: {len(sentences['needed'])}, listed below; nothing was written."
-        ]
-    else:
-        summary = [
-            "The network was recognised, and nothing more is needed. Nothing was written (CHECK_ONLY)."
-        ]
-    if checks:
-        done = sum(row["result"] == "passed" for row in checks)
-        rest = len(checks) - done - len(failed)
-        summary.append(
-            f"Self-test: {done} of {len(checks)} tests passed, {len(failed)} failed"
-            + (f", {rest} could not be made (the table says why)." if rest else ".")
-        )
+    stated = card if isinstance(card, Mapping) else json.loads(card.to_json())
+    failed = [row for row in facts.checks if row["result"] == "FAILED"]
+    rows, differences = compared(facts.measured)
+    summary = [*facts.summary, *(card_summary(stated, stated.get("channels", [])) if stated else [])]
+    if facts.checks:
+        summary.append(_tested(facts.checks, len(failed)))
     sections = [
-        Section("Still needed", points=tuple(sentences["needed"])),
-        Section("Found in the file", points=tuple(sentences["found"])),
-        Section("Assumed, since the file does not tell", points=tuple(sentences["assumed"])),
-        Section("Self-test", tables=(Table(_TESTS, checks),)),
+        Section("Still needed", points=tuple(facts.needed)),
+        Section("Found in the file", points=tuple(facts.found)),
+        Section("Assumed, since the file does not tell", points=tuple(facts.assumed)),
+        Section("Self-test", tables=(Table(_TESTS, facts.checks),)),
+        Section("Measured now", tables=(Table(_MEASURED, rows),), text=tuple(facts.unmeasured)),
+        *(card_sections(stated) if stated else []),
     ]
-    if card:
-        sections += channel_and_head_sections(card)
     return render(
-        title=str(card.get("title") or "Import of a model"),
-        subtitle=f"import of {file}",
+        title=str(stated.get("title") or stated.get("id") or "Import of a model"),
+        subtitle=subtitle or f"model {stated.get('id')}",
         summary=summary,
-        sections=[part for part in sections if part.points or any(table.rows for table in part.tables)],
-        warnings=[f"{row['test']}: {row['found']}. {row['note']}".strip() for row in failed],
-        provenance={name: value for name, value in _origin(card).items() if value not in (None, "")},
+        sections=[
+            part for part in sections if part.text or part.points or any(table.rows for table in part.tables)
+        ],
+        warnings=[f"{row['test']}: {row['found']}. {row['note']}".strip() for row in failed] + differences,
+        provenance={name: value for name, value in _origin(stated).items() if value not in (None, "")},
+    )
+
+
+def import_sentences(card: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what was found and assumed when a model was imported, as its card keeps it; both may be empty."""
+    notes = card.get("training", {}).get("details", {}).get("import")
+    notes = notes if isinstance(notes, Mapping) else {}
+    found, assumed = (
+        [text for text in kept if isinstance(text, str)] if isinstance(kept, list) else []
+        for kept in (notes.get("found"), notes.get("assumed"))
+    )
+    return found, assumed
+
+
+def _tested(checks: Sequence[Mapping[str, Any]], failed: int) -> str:
+    done = sum(row["result"] == "passed" for row in checks)
+    rest = len(checks) - done - failed
+    return f"Self-test: {done} of {len(checks)} tests passed, {failed} failed" + (
+        f", {rest} could not be made (the table says why)." if rest else "."
     )
 
 
@@ -77,6 +107,7 @@ def _origin(card: Mapping[str, Any]) -> dict[str, Any]:
         "licence": card.get("licence"),
         "cite": "; ".join(card.get("citation", [])),
         "architecture": card.get("architecture", {}).get("name"),
+        "weights (sha256)": card.get("weights", {}).get("sha256"),
         "receptive-field radius (pixels)": card.get("receptive_field_radius"),
         "alignment (pixels)": card.get("alignment"),
     }

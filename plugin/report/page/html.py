@@ -38,7 +38,7 @@ class Figure:
     @property
     def markup(self) -> Markup:
         """The picture for the template."""
-        return Markup(self.svg)
+        return Markup(self.svg)  # nosec B704 # drawn here, by figures.py
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Section:
         After the text.
     tables : tuple of Table
         After the pictures.
+    folded : bool
+        Whether only its heading shows until a reader opens it: numbers for whoever wants them.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Section:
     points: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    folded: bool = False
 
 
 def render(

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from ...ground.rankings import Ranking
 from ..page.figures import blank_figure, label_text, tidy
-from .page import Example, RankedMethods
+from .page import Example
 
 METHOD, CONTROL, BEST = "#0072b2", "#999999", "#d55e00"
 COLOURS = LinearSegmentedColormap.from_list("relevance", ["#5e3c99", "#ffffff", "#e66101"])
@@ -21,7 +22,7 @@ _ACROSS = 6  # maps in a row
 _FINEST = 48  # values along a map, up to which each is drawn as several
 
 
-def distributions(ranking: RankedMethods) -> Figure:
+def distributions(ranking: Ranking) -> Figure:
     """Draw a histogram of the scores of each method over samples, best first, with the mean and its interval.
 
     Samples without a score are drawn at the uninformative value, as they count.

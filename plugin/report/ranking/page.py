@@ -12,127 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, SURE, UNINFORMATIVE
+from ...ground.rankings import Measure, Ranked, Ranking
+from ...ground.vocabulary.benchmarks import FEWEST_SAMPLES, UNINFORMATIVE
 from ..page.html import Figure
 
 RECOMMENDED, TIED = "recommended", "tied with the recommended one"  # what is said of a method
-
-
-@dataclass(frozen=True)
-class MeasureFacts:
-    """A measure in words.
-
-    Parameters
-    ----------
-    word, title, sentence : str
-        In tables, for readers, and what it is.
-    better : str
-        ``higher``, ``lower``, or empty where neither is.
-    uninformative, ideal : float or None
-        Of a map that tells nothing, and of a perfect one.
-    """
-
-    word: str
-    title: str
-    better: str = ""
-    uninformative: float | None = None
-    ideal: float | None = None
-    sentence: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class MethodRow:
-    """A method or control of a ranking.
-
-    Parameters
-    ----------
-    method : str
-        Its word.
-    control : bool
-        Whether it is a control.
-    place, rank : int
-        By the mean; and one more than the number of those that are better and not tied.
-    mean, low, high : float
-        Over samples, and its 95 % interval.
-    behind, behind_low, behind_high : float
-        How much better the first one is, paired, and the interval.
-    tied : tuple of str
-        Those from which the samples do not tell it apart.
-    undefined : int
-        Samples without a score, counted as uninformative.
-    seconds : float
-        Cost of one sample.
-    weakest : str
-        What it surpasses least surely: a control or ``uninformative``.
-    p : float
-        That it surpasses that by chance, corrected for the number of methods.
-    values : numpy.ndarray
-        (sample,), scores; NaN where not defined.
-    """
-
-    method: str
-    control: bool
-    place: int
-    rank: int
-    mean: float
-    low: float
-    high: float
-    behind: float
-    behind_low: float
-    behind_high: float
-    tied: tuple[str, ...]
-    undefined: int
-    seconds: float
-    weakest: str
-    p: float
-    values: np.ndarray
-
-    @property
-    def trusted(self) -> bool:
-        """Whether it surpasses the uninformative value and every control."""
-        return not self.control and self.p <= SURE
-
-
-@dataclass(frozen=True, eq=False)
-class RankedMethods:
-    """A ranking by one measure, best first.
-
-    Parameters
-    ----------
-    condition : str
-        Word of a :class:`Condition`.
-    measure : MeasureFacts
-        What it is by.
-    samples : int
-        How many each method explained.
-    methods : tuple of MethodRow
-        By their mean.
-    recommended : str or None
-        The method to use.
-    left_out : tuple of str
-        Methods that have no scores by this measure.
-    """
-
-    condition: str
-    measure: MeasureFacts
-    samples: int
-    methods: tuple[MethodRow, ...]
-    recommended: str | None
-    left_out: tuple[str, ...] = ()
-
-    def verdict(self, row: MethodRow) -> str:
-        """Return what the ranking says of a method, in few words."""
-        if row.control:
-            return "control"
-        if row.method == self.recommended:
-            return RECOMMENDED
-        if self.samples < FEWEST_SAMPLES:
-            return "too few samples"
-        if self.samples - row.undefined < FEWEST_SAMPLES:
-            return "too few maps with a score"
-        if not row.trusted:
-            return f"does not surpass {surpassed(row.weakest)}"
-        return TIED if self.recommended in row.tied else "surpasses the controls"
 
 
 @dataclass(frozen=True)
@@ -213,7 +97,7 @@ class RankingPage:
         What was done, and the kind of network in the plural: ``fusion networks``.
     conditions : tuple of Condition
         In the order of the report.
-    rankings : tuple of RankedMethods
+    rankings : tuple of Ranking
         Of each condition the first decides.
     figures : tuple of Figure
         Further pictures.
@@ -221,7 +105,7 @@ class RankingPage:
         Maps beside truth.
     facts : mapping
         How well networks are trained and the like: name → value.
-    other_measures : tuple of MeasureFacts
+    other_measures : tuple of Measure
         Measures that need no truth.
     other_scores : tuple of OtherScore
         Their values.
@@ -234,27 +118,27 @@ class RankingPage:
     title: str
     subject: str
     conditions: tuple[Condition, ...]
-    rankings: tuple[RankedMethods, ...]
+    rankings: tuple[Ranking, ...]
     figures: tuple[Figure, ...] = ()
     maps: tuple[Example, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    other_measures: tuple[MeasureFacts, ...] = ()
+    other_measures: tuple[Measure, ...] = ()
     other_scores: tuple[OtherScore, ...] = ()
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, condition: Condition) -> tuple[RankedMethods, ...]:
+    def of(self, condition: Condition) -> tuple[Ranking, ...]:
         """Return the rankings of a condition, the one that decides first."""
         return tuple(each for each in self.rankings if each.condition == condition.word)
 
-    def decisive(self) -> tuple[tuple[Condition, RankedMethods], ...]:
+    def decisive(self) -> tuple[tuple[Condition, Ranking], ...]:
         """Return each condition that has rankings, with the one that decides."""
         return tuple(
             (condition, self.of(condition)[0]) for condition in self.conditions if self.of(condition)
         )
 
-    def leading(self) -> tuple[tuple[Condition, RankedMethods], ...]:
+    def leading(self) -> tuple[tuple[Condition, Ranking], ...]:
         """Return those of :meth:`decisive` that the first sentences speak of."""
         decisive = self.decisive()
         return tuple(each for each in decisive if not each[0].compared) or decisive
@@ -267,3 +151,18 @@ class RankingPage:
 def surpassed(word: str) -> str:
     """Return how a sentence calls what a method is compared with: a control, or a map that tells nothing."""
     return "a map that tells nothing" if word == UNINFORMATIVE else f"the control {word}"
+
+
+def verdict(ranking: Ranking, row: Ranked) -> str:
+    """Return what a ranking says of one of its methods, in few words."""
+    if row.control:
+        return "control"
+    if row.method == ranking.recommended:
+        return RECOMMENDED
+    if ranking.samples < FEWEST_SAMPLES:
+        return "too few samples"
+    if ranking.samples - row.undefined < FEWEST_SAMPLES:
+        return "too few maps with a score"
+    if not row.trusted:
+        return f"does not surpass {surpassed(row.weakest)}"
+    return TIED if ranking.recommended in row.tied else "surpasses the controls"

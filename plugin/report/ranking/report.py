@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...ground.errors import ParameterError
+from ...ground.rankings import Measure, Ranked, Ranking
 from ...ground.vocabulary.benchmarks import BENCHMARK_METHODS, CONTROLS
 from ...ground.vocabulary.words import CONTRIBUTION_METHODS
 from ..page.figures import svg
 from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import distributions, example_maps, shapes_differ
-from .page import Condition, MeasureFacts, MethodRow, RankedMethods, RankingPage
+from .page import Condition, RankingPage, verdict
 from .sentences import doubts, p_text, summary
 
 FORMAT = "floelens-ranking-report"
@@ -105,11 +106,11 @@ def _ranking_sections(page: RankingPage, number: int, condition: Condition) -> l
     return sections
 
 
-def _table(ranking: RankedMethods) -> Table:
+def _table(ranking: Ranking) -> Table:
     return Table(_RANKING, [_shown(row, ranking) for row in ranking.methods], f"By {ranking.measure.title}")
 
 
-def _measure_text(ranking: RankedMethods) -> list[str]:
+def _measure_text(ranking: Ranking) -> list[str]:
     """Return what a measure is, and which methods have no score by it."""
     said = [_about_measure(ranking.measure)]
     if ranking.left_out:
@@ -117,7 +118,7 @@ def _measure_text(ranking: RankedMethods) -> list[str]:
     return said
 
 
-def _about_measure(measure: MeasureFacts) -> str:
+def _about_measure(measure: Measure) -> str:
     values = []
     if measure.ideal is not None:
         values.append(f"{number_text(measure.ideal)} for a perfect map")
@@ -127,7 +128,7 @@ def _about_measure(measure: MeasureFacts) -> str:
     return f"{_sentence(measure.title)}: {measure.sentence or f'{measure.better} is better.'}{ends}"
 
 
-def _shown(row: MethodRow, ranking: RankedMethods) -> dict[str, Any]:
+def _shown(row: Ranked, ranking: Ranking) -> dict[str, Any]:
     behind = "" if row.place == 1 else _with_interval(row.behind, row.behind_low, row.behind_high)
     return {
         "rank": row.rank,
@@ -137,7 +138,7 @@ def _shown(row: MethodRow, ranking: RankedMethods) -> dict[str, Any]:
         "tied": listed(row.tied),
         "undefined": row.undefined,
         "p": "" if row.control else _unbroken(p_text(row.p)),
-        "verdict": ranking.verdict(row),
+        "verdict": verdict(ranking, row),
     }
 
 
@@ -252,7 +253,9 @@ _METHOD = (
     "A map without a score, such as a constant one, counts like one that tells nothing.",
     "Recommended is the method with the best mean that surpasses a map that tells nothing and every control. p is the "
     "chance that it does so by accident, corrected for the number of methods tried (Westfall and Young's largest t in "
-    "the same resamples, step-down); at most 0.05 is asked for, and eight scores. Intervals and ties are of each pair "
+    "the same resamples, step-down), with the sample that speaks most against it counted twice; at most 0.05 is asked "
+    "for, and twelve scores. No method is recommended where another one is surely better, but not sure to surpass all "
+    "controls. Intervals and ties are of each pair "
     "alone; each condition and measure is ranked by itself.",
     "Intervals and p hold for further samples like these, explained in the same network. What another training of it, "
     "other scenes or other samples would change is not in them: try another SEED. Samples of one scene may be alike, "
@@ -279,7 +282,7 @@ def rows(page: RankingPage) -> list[dict[str, Any]]:
             "tied": " ".join(row.tied),
             "samples": ranking.samples,
             "p": None if row.control else row.p,
-            "verdict": ranking.verdict(row),
+            "verdict": verdict(ranking, row),
         }
         for ranking in page.rankings
         for row in ranking.methods
@@ -324,7 +327,7 @@ def ranking_json(page: RankingPage) -> str:
                     "recommended": ranking.recommended,
                     "left_out": ranking.left_out,
                     "methods": [
-                        {**vars(row), "verdict": ranking.verdict(row), "trusted": row.trusted}
+                        {**vars(row), "verdict": verdict(ranking, row), "trusted": row.trusted}
                         for row in ranking.methods
                     ],
                 }

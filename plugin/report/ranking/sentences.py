@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ...ground.rankings import Measure, Ranking
 from ...ground.vocabulary.benchmarks import CONTROLS, FEWEST_SAMPLES, UNINFORMATIVE
 from ..page.html import listed, number_text
-from .page import RECOMMENDED, TIED, Condition, MeasureFacts, RankedMethods, RankingPage, surpassed
+from .page import RECOMMENDED, TIED, Condition, RankingPage, surpassed, verdict
 
 MOST_WORDS = 25
 _NAMED = 3
@@ -22,7 +23,7 @@ def summary(page: RankingPage) -> list[str]:
 
 def recommendation(page: RankingPage) -> str:
     """Return which method is recommended for which kind of network, or that none can be."""
-    kinds: dict[str, list[tuple[Condition, RankedMethods]]] = {}
+    kinds: dict[str, list[tuple[Condition, Ranking]]] = {}
     for condition, ranking in page.leading():
         kinds.setdefault(page.network(condition), []).append((condition, ranking))
     if len(kinds) == 1:
@@ -55,7 +56,7 @@ def recommendation(page: RankingPage) -> str:
     )
 
 
-def _of_one_kind(kind: str, own: list[tuple[Condition, RankedMethods]]) -> str:
+def _of_one_kind(kind: str, own: list[tuple[Condition, Ranking]]) -> str:
     """Return which method is recommended where all conditions are of one kind of network."""
     word = throughout([ranking for _, ranking in own])
     if word:
@@ -70,7 +71,7 @@ def _of_one_kind(kind: str, own: list[tuple[Condition, RankedMethods]]) -> str:
     )
 
 
-def _often(own: list[tuple[Condition, RankedMethods]]) -> str:
+def _often(own: list[tuple[Condition, Ranking]]) -> str:
     """Return the method that is recommended most often, and how often; empty where none is."""
     count = Counter(ranking.recommended for _, ranking in own if ranking.recommended)
     return (
@@ -80,12 +81,12 @@ def _often(own: list[tuple[Condition, RankedMethods]]) -> str:
     )
 
 
-def throughout(rankings: Sequence[RankedMethods]) -> str | None:
+def throughout(rankings: Sequence[Ranking]) -> str | None:
     """Return the method that is recommended in all rankings, or tied with what is and trusted; the best of several."""
     places: dict[str, list[int]] = {}
     for ranking in rankings:
         for row in ranking.methods:
-            if ranking.verdict(row) in (RECOMMENDED, TIED):
+            if verdict(ranking, row) in (RECOMMENDED, TIED):
                 places.setdefault(row.method, []).append(row.place)
     common = {word: sum(found) for word, found in places.items() if len(found) == len(rankings)}
     return min(common, key=lambda word: common[word]) if common else None
@@ -130,7 +131,7 @@ def certainty(page: RankingPage) -> str:
     )
 
 
-def _scale(measure: MeasureFacts) -> str:
+def _scale(measure: Measure) -> str:
     """Return the values of a measure for a perfect map and one that tells nothing, to stand behind an interval."""
     if measure.ideal is None or measure.uninformative is None:
         return ""

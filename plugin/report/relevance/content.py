@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...ground.vocabulary.relevance_methods import METHODS
+from ..page.map_picture import MapPicture
 from ..page.model_facts import ModelFacts
 from .conservation import Conservation
 
 # How a report calls the target where each pixel has its own class.
 PREDICTED_CLASS = "the predicted class"
-_BALANCED = 0.05  # net below this share of a channel's absolute relevance speaks neither way
+BALANCED = 0.05  # net below this share of a channel's absolute relevance speaks neither way
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ChannelRelevance:
     @property
     def speaks(self) -> str:
         """``for``, ``against`` or ``both ways``."""
-        if abs(self.net) <= _BALANCED * self.absolute:
+        if abs(self.net) <= BALANCED * self.absolute:
             return "both ways"
         return "for" if self.net > 0 else "against"
 
@@ -102,6 +103,8 @@ class RelevanceReport:
         Deletion and insertion curves, as :mod:`.faithfulness` takes them; None: not asked for.
     benchmark : str
         What benchmarks with known truth say of the method, from the model's card; empty where it has none.
+    picture : MapPicture or None
+        Scene, network's map and relevance side by side.
     provenance : mapping
         Where it came from.
     warnings : tuple of str
@@ -126,6 +129,7 @@ class RelevanceReport:
     component_weight: float | None = None
     faithfulness: Mapping[str, Any] | None = None
     benchmark: str = ""
+    picture: MapPicture | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -142,6 +146,11 @@ class RelevanceReport:
     def slopes(self) -> bool:
         """Whether the numbers are slopes, not shares of the logit or changes of it."""
         return not METHODS[self.method].times_input
+
+    @property
+    def method_from_baseline(self) -> bool:
+        """Whether the method measures from a baseline."""
+        return METHODS[self.method].from_baseline
 
     @property
     def unit(self) -> str:

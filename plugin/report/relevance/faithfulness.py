@@ -19,23 +19,33 @@ _MAP, _RANDOM = "#0072b2", "#777777"
 _AXES = {"logit": "mean logit", "probability": "mean probability"}
 
 
-def verdict(content: Mapping[str, Any]) -> str:
-    """Return in a sentence or two how the map's order compares with random ones, by the logit."""
+def judgement(content: Mapping[str, Any]) -> str:
+    """Return in a short sentence whether the map's order of blocks beats random ones, by the logit."""
     if content["blocks"] == 1:
         return "Only one block can act on the target, so there is no order of blocks to judge. Explain a larger region."
-    logit = content["measures"][0]
-    orders = content["random_orders"]
-    fell, rose = -_side(logit, "deletion"), _side(logit, "insertion")
-    parts = [_difference(logit, "deletion", fell, orders), _difference(logit, "insertion", rose, orders)]
+    fell, rose = _sides(content)
     if fell > 0 and rose > 0:
-        answer = "The network relies on the blocks that the map marks more than on blocks taken at random"
-    elif fell < 0 and rose < 0:
-        answer = "THE MAP ORDERS THE BLOCKS WORSE THAN CHANCE: do not read it as what the network relies on"
-    elif fell > 0 or rose > 0:
-        answer = "Only one of the two curves tells the map from random order"
-    else:
-        answer = "That the map orders the blocks better than chance is not shown"
-    return f"{answer}: {parts[0]}; {parts[1]}."
+        return "The network relies on the blocks that the map marks more than on blocks taken at random."
+    if fell < 0 and rose < 0:
+        return "THE MAP ORDERS THE BLOCKS WORSE THAN CHANCE: do not read it as what the network relies on."
+    if fell > 0 or rose > 0:
+        return "Only one of the two curves tells the map from random order."
+    return "That the map orders the blocks better than chance is not shown."
+
+
+def verdict(content: Mapping[str, Any]) -> str:
+    """Return the same with how far the curves of deletion and insertion run from random ones."""
+    if content["blocks"] == 1:
+        return judgement(content)
+    logit, orders, (fell, rose) = content["measures"][0], content["random_orders"], _sides(content)
+    parts = [_difference(logit, "deletion", fell, orders), _difference(logit, "insertion", rose, orders)]
+    return f"{judgement(content)[:-1]}: {parts[0]}; {parts[1]}."
+
+
+def _sides(content: Mapping[str, Any]) -> tuple[int, int]:
+    """Return whether deletion and insertion are better (1) or worse (-1) than all random orders, or neither (0)."""
+    logit = content["measures"][0]
+    return -_side(logit, "deletion"), _side(logit, "insertion")
 
 
 def _side(measure: Mapping[str, Any], curve: str) -> int:

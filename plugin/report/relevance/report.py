@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from ...ground.vocabulary.relevance_methods import METHODS
 from ..page import figures
 from ..page.html import Figure, Section, Table, listed, render, sensor_name
+from ..page.map_picture import map_figure
 from ..page.tables import csv_text, csvt_text, json_text
+from .answer import answer
 from .caveats import caveats
 from .conservation import conservation_rows, conservation_sentence
 from .content import RelevanceReport
@@ -164,27 +166,32 @@ def relevance_html(report: RelevanceReport) -> str:
         tuple((key, heading.replace("(logit)", f"({report.unit})")) for key, heading in columns)
         for columns in (_SENSOR_TABLE, _CHANNEL_TABLE)
     )
+    unit = report.unit + (" a pixel, on average" if report.pixels > 1 else "")
     sections = [
+        *_map_sections(report),
         Section(
-            "What was asked",
-            text=(METHODS[report.method].sentence,),
-            tables=(
-                Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
-            ),
-        ),
-        Section(
-            "Relevance by channel",
+            "What speaks for and against",
             figures=(
                 Figure(
                     figures.svg(
-                        figures.relevance_bars(report.rows(), report.unit), "channels", "relevance by channel"
+                        figures.relevance_bars(_for_each_pixel(report), unit),
+                        "channels",
+                        "relevance by channel",
                     ),
-                    f"To the right {where} for {report.target}, to the left against it, in {report.unit}; "
+                    f"To the right {where} for {report.target}, to the left against it, in {unit}; "
                     "diamonds: what is left of both.",
                 ),
             ),
-            tables=(Table(sensor_table, sensors, "By sensor"), Table(channel_table, printed, "By channel")),
+            tables=(Table(sensor_table, sensors, "By sensor"),),
         ),
+        *(
+            [faithfulness_section(report.faithfulness, report.target, report.method, report.uncertainty)]
+            if report.faithfulness
+            else []
+        ),
+        Section("How to read this, and how not to", points=caveats(report)),
+        Section("In more detail", text=tuple(summary(report)), folded=True),
+        Section("Every channel", tables=(Table(channel_table, printed, "By channel"),), folded=True),
         Section(
             "Is relevance conserved?",
             text=(conservation_sentence(report.conservation, report.method),),
@@ -194,22 +201,47 @@ def relevance_html(report: RelevanceReport) -> str:
                     conservation_rows(report.conservation, report.method),
                 ),
             ),
+            folded=True,
         ),
-        *(
-            [faithfulness_section(report.faithfulness, report.target, report.method, report.uncertainty)]
-            if report.faithfulness
-            else []
+        Section(
+            "What was asked",
+            text=(METHODS[report.method].sentence,),
+            tables=(
+                Table((("what", ""), ("value", "")), [{"what": k, "value": v} for k, v in asked.items()]),
+            ),
+            folded=True,
         ),
-        Section("How to read this, and how not to", points=caveats(report)),
     ]
     return render(
         title=f"Relevance for {report.target}",
         subtitle=f"{report.scene} \u2013 {report.model.title} ({report.model.id})",
-        summary=summary(report),
+        summary=answer(report),
         sections=sections,
         warnings=report.warnings,
         provenance=report.provenance,
     )
+
+
+def _for_each_pixel(report: RelevanceReport) -> list[dict]:
+    """Return the rows of the channels with sums divided by the pixels explained."""
+    number = max(report.pixels, 1)
+    return [
+        {**row, **{key: row[key] / number for key in ("positive", "negative", "net")}}
+        for row in report.rows()
+    ]
+
+
+def _map_sections(report: RelevanceReport) -> list[Section]:
+    """Return the maps side by side, if the run kept them."""
+    if report.picture is None:
+        return []
+    drawn = figures.svg(map_figure(report.picture), "maps", "scene, network's map and relevance")
+    caption = (
+        f"Orange speaks for {report.target}, purple against it. SAR and radiometer share one scale: relevance of a "
+        "radiometer cell is divided by the SAR pixels in it. Relevance of SAR is a mean where the page has no room for "
+        "every pixel."
+    )
+    return [Section("On the map", figures=(Figure(drawn, caption),))]
 
 
 def relevance_csv(report: RelevanceReport) -> str:
@@ -228,6 +260,7 @@ def relevance_json(report: RelevanceReport) -> str:
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
+            "answer": answer(report),
             "summary": summary(report),
             "model": report.model,
             "scene": report.scene,

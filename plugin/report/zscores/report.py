@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,8 @@ def zscores_html(report: ZScoresReport) -> str:
         if head.head in judged:
             details += channel_sections(judged[head.head], name, suffix)
         details += _head_sections(head, name, suffix)
-    asked = Section("What was asked", tables=(Table((("what", ""), ("value", "")), _pairs(report.asked)),))
+    table = Table((("what", ""), ("value", "")), _pairs(report.asked))
+    asked = Section("What was asked", tables=(table,), folded=True)
     reading = Section("How to read this, and how not to", points=_caveats(report))
     warnings = [
         *report.warnings,
@@ -131,7 +132,13 @@ def zscores_html(report: ZScoresReport) -> str:
         title="Z-scores of the output layer",
         subtitle=f"{report.model.title} ({report.model.id})",
         summary=sentences,
-        sections=[*opening, *_zone_sections(report), *details, reading, asked],
+        sections=[
+            *opening,
+            *_zone_sections(report),
+            reading,
+            *(replace(part, folded=True) for part in details),
+            asked,
+        ],
         warnings=list(dict.fromkeys(warnings)),
         provenance=report.provenance,
     )

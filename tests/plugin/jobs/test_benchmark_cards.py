@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.benchmarks.ranking import Judged, Measure, rank
+from floelens.plugin.core.benchmarks.ranking import rank
 from floelens.plugin.ground.errors import ModelError, ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.rankings import Judged, Measure
 from floelens.plugin.ground.version import plugin_version
 from floelens.plugin.jobs.common.inputs import SceneInputs
-from floelens.plugin.jobs.common.rankings import benchmark_result, ranked_methods
+from floelens.plugin.jobs.common.rankings import benchmark_result
 from floelens.plugin.jobs.packages.benchmarks import enter, reported_results
 from floelens.plugin.jobs.packages.readme import readme
 from floelens.plugin.jobs.relevance import Relevance
@@ -46,7 +47,7 @@ def reported(made) -> dict:
         "Additive benchmark",
         "fusion networks",
         (Condition("fusion", "fusion"),),
-        ranked_methods([made]),
+        (made,),
         provenance={"floelens": plugin_version()},
     )
     return json.loads(ranking_json(page))

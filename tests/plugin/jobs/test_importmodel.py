@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 import rasterio
 import torch
 from floelens.plugin.core.selftest import run as selftest
-from floelens.plugin.ground.errors import ModelError, ParameterError
+from floelens.plugin.ground.errors import ModelError, OutputError, ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.io.transaction import replacement
 from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.importmodel import ImportModel
 from floelens.plugin.jobs.inspect import InspectModel
@@ -90,6 +92,52 @@ def test_a_checkpoint_becomes_a_model_that_predicts_and_explains(tmp_path, scene
         scene=scene.inputs, model="our-u-net-3", sar_relevance=str(tmp_path / "relevance.tif")
     ).run(Silent())
     assert explained["RELATIVE_RESIDUAL"] < 1e-5
+
+
+def test_package_and_report_are_written_together_or_not_at_all(tmp_path, monkeypatch):
+    """The last file that gets its name is refused: what was there stays, and nothing new does."""
+    file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
+    job = ImportModel(file, name="mine", pixel_size=40.0, report=str(tmp_path / "reports" / "r.html"))
+    with pytest.raises(OutputError):  # the folder of the report is missing
+        job.run(Silent())
+    assert not (tmp_path / "user" / "mine").exists()
+    (tmp_path / "reports").mkdir()
+    job.run(Silent())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    put = replacement.Entry.put
+
+    def refused(entry):
+        if entry.final.name == "card.json":
+            raise PermissionError(13, "in use", str(entry.final))
+        put(entry)
+
+    monkeypatch.setattr(replacement.Entry, "put", refused)
+    with pytest.raises(OutputError, match="cannot be replaced"):
+        dataclasses.replace(job, licence="CC0-1.0").run(Silent())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_page_of_an_inspection_shows_what_the_import_found_and_the_same_self_test(tmp_path):
+    file = saved(tmp_path / "w.pt", Steps(channels=3, filters=(4, 4), transposed=True))
+    ImportModel(file, name="mine", pixel_size=40.0, report=str(tmp_path / "import.html")).run(Silent())
+    results = InspectModel("mine", str(tmp_path / "page.html")).run(Silent())
+    assert results["TESTS_FAILED"] == 0
+    pages = [(tmp_path / name).read_text(encoding="utf-8") for name in ("import.html", "page.html")]
+
+    def section(page: str, title: str) -> str:
+        return page.split(f">{title}</h2>")[1].split("<h2")[0]
+
+    for title in (
+        "Found in the file",
+        "Assumed, since the file does not tell",
+        "Channels",
+        "Heads and classes",
+    ):
+        assert section(pages[0], title) == section(pages[1], title), title
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", section(page, "Self-test"))[::4] for page in pages]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) > 10
+    assert "was measured." not in pages[1]  # a card that allows for more than was measured is no difference
 
 
 def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_what_it_needs(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import rankdata
 
-from ..ranking import Measure
+from ....ground.rankings import Measure
 
 Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

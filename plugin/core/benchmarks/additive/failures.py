@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ranking import Measure
+from ....ground.rankings import Measure
 
 MEASURES = (
     Measure(

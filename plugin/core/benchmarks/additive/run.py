@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ....ground.errors import NumericalError
+from ....ground.rankings import Judged
 from ....ground.vocabulary.relevance_methods import METHODS
 from ...relevance.methods import Method
 from ...sanity.run import Settings
 from ..behaviour import layered_sanity
 from ..explaining import UNROLLED, LayeredNetwork
-from ..ranking import Judged
 from . import agreement, failures
 from .breaking import SIGN, WITHOUT_SIGN, broken, without_network
 from .conditions import Check, Condition, Extent, Fitted, outputs

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ....ground.errors import NumericalError
 from ....ground.protocols import Silent
+from ....ground.rankings import Judged
 from ....ground.vocabulary.relevance_methods import MethodChoice
 from ....networks.standard_channels import MWR_CHANNELS
 from ...relevance.methods import NODES_A_STEP, Method
 from ...streaming.runner import Runner
-from ..ranking import Judged
+from ..behaviour import FEW_DRAWS
+from .behaviour import scene_sanity
 from .controls import CONTROLS, SIGN, control
 from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
 from .generator import Fusion
@@ -47,6 +49,8 @@ class Extent:
         Held-out scenes that are explained, and cells along their sides.
     draws, patch, steps : int
         Of SmoothGrad; of occlusion, in pixels; of a path from the baseline.
+    sanity : int
+        Of the scenes, those by which it is tried how maps of a trained network behave.
     mwr, mwr_free : tuple of str
         Channels of the radiometer, and those of the variant in which their functions are free: fewer, since each of
         them is to be learnt.
@@ -59,6 +63,7 @@ class Extent:
     draws: int = 8
     patch: int = MethodChoice.patch
     steps: int = 16
+    sanity: int = 3
     mwr: tuple[str, ...] = MWR_CHANNELS
     mwr_free: tuple[str, ...] = ("btemp_18_7h", "btemp_18_7v", "btemp_36_5h", "btemp_36_5v")
 
@@ -70,8 +75,10 @@ class Extent:
 
 SMALL = "interpretability_small"
 EXTENTS = {
-    "quick": Extent((SMALL,), Effort(100, 3, 400, 4, 50), scenes=8, cells=5, draws=2, patch=50, steps=4),
-    "full": Extent((SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1000, 3, 75), 10, 6),
+    "quick": Extent(
+        (SMALL,), Effort(100, 3, 400, 4, 50), scenes=12, cells=4, draws=2, patch=50, steps=4, sanity=1
+    ),
+    "full": Extent((SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1000, 3, 75), 12, 6),
 }
 
 
@@ -102,6 +109,8 @@ class FusionResult:
         The first held-out scene.
     maps : mapping
         (kind, method or ``truth``) → :class:`.Maps` of that scene.
+    sanity : mapping
+        Method of relevance → measure that needs no truth → (scene,), of a trained network.
     """
 
     variant: str
@@ -114,6 +123,7 @@ class FusionResult:
     by_channel: Mapping[tuple[str, str], np.ndarray]
     scene: FusionScene
     maps: Mapping[tuple[str, str], Maps]
+    sanity: Mapping[str, Mapping[str, np.ndarray]]
 
 
 class _Checked(Silent):
@@ -183,6 +193,7 @@ def run_variant(
         task.by_channel,
         scenes[0],
         task.maps,
+        task.sanity,
     )
 
 
@@ -201,6 +212,7 @@ class _Task:
     of_gated: dict[str, dict[str, float]] = field(default_factory=dict)
     by_channel: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     maps: dict[tuple[str, str], Maps] = field(default_factory=dict)
+    sanity: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def judged(self, kind: str, words: Sequence[str]) -> list[Judged]:
         """Return the scores of methods of one kind, and of the controls."""
@@ -214,7 +226,8 @@ class _Task:
         rows, first = [], None
         for number, word in enumerate(words):
             start = begun + (1 - TRAINING_SHARE) / 2 * number / len(words)
-            explainers = Explainers(self.runner, self.extent.steps, _Checked(self.check, start, start))
+            progress = _Checked(self.check, start, start)
+            explainers = Explainers(self.runner, self.extent.steps, progress)
             clock = time.perf_counter()
             found = [self._map(explainers, kind, word, scene) for scene in self.scenes]
             seconds = (time.perf_counter() - clock) / len(found)
@@ -226,13 +239,20 @@ class _Task:
             if word == GATED or word in ("gradient_x_input", "lrp_0"):
                 agreement = _means(_scores(found, gated))[PEARSON]
                 self.of_gated.setdefault(kind, {})[word] = agreement
+            if kind == RELEVANCE and self.extent.sanity and not self.variant.endswith(EXACT):
+                some = self.scenes[: self.extent.sanity]
+                settings = replace(FEW_DRAWS, seed=self.seed)
+                self.sanity[word] = scene_sanity(self.runner, self._method(word), some, settings, progress)
         return rows + self._controls(condition, first or [], truths)
 
     def _map(self, explainers: Explainers, kind: str, word: str, scene: FusionScene) -> Maps:
         if kind == CONTRIBUTIONS:
             return explainers.contributions(word, scene)
+        return explainers.relevance(self._method(word), scene)
+
+    def _method(self, word: str) -> Method:
         extent = self.extent
-        method = Method(
+        return Method(
             word,
             steps=NODES_A_STEP * extent.steps,
             refine=False,
@@ -240,7 +260,6 @@ class _Task:
             patch=extent.patch,
             seed=self.seed,
         )
-        return explainers.relevance(method, scene)
 
     def _controls(self, condition: str, good: list[Maps], truths: list[Maps]) -> list[Judged]:
         draw = np.random.default_rng([self.seed, _CONTROLS])

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....ground.rankings import Measure
 from ..additive.agreement import pearson, spearman
-from ..ranking import Measure
 from .explaining import Maps
 
 PEARSON, SPEARMAN, ABSOLUTE, CHANNEL, DETAIL = (

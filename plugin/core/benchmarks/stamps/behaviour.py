@@ -8,11 +8,13 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 
 from ...artifacts.variants import randomised
-from ...relevance.methods import Method
+from ...relevance.methods import INTEGRATED_GRADIENTS, Method
 from ...sanity.run import Explained, Joint, Settings, sanity
 from ...streaming.runner import Inputs
+from ..behaviour import HIGHER
 from .classifier import AT_ONCE, Classifier
 from .images import Images
 
@@ -44,14 +46,28 @@ def image_sanity(
     joint, values = Joint.of(given)
     task = _Images(joint, method, check)
     untrained = Classifier(randomised(classifier.module, settings.seed), classifier.ratio)
+    raised = Classifier(_Raised(classifier.module), classifier.ratio)
     explained = Explained(
         partial(task.predict, classifier),
         partial(task.explain, classifier),
         slopes=not method.times_input,
         untrained=partial(task.explain, untrained),
+        rebased=partial(task.explain, raised, raised=HIGHER) if method.name == INTEGRATED_GRADIENTS else None,
     )
     batches = [values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE)]
     return sanity(batches, explained, settings, check)
+
+
+class _Raised(nn.Module):
+    """A network that adds a constant to its inputs: explained from zero, it is explained from that constant."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor:
+        """Return the logits."""
+        return self.network(fine + HIGHER, None if coarse is None else coarse + HIGHER)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class _Images:
         """Return the logit of *stamped*, (sample,)."""
         return classifier.logits(self._inputs(values))[:, 0].double().numpy()
 
-    def explain(self, classifier: Classifier, values: np.ndarray) -> np.ndarray:
+    def explain(self, classifier: Classifier, values: np.ndarray, raised: float = 0.0) -> np.ndarray:
         """Return maps (sample, value)."""
-        found = classifier.relevance(self.method, self._inputs(values), self.check)
+        found = classifier.relevance(self.method, self._inputs(values - raised), self.check)
         return self.joint.join([found.fine, *([] if found.coarse is None else [found.coarse])])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....ground.protocols import Patch, Source
+from ....ground.rankings import Judged, Measure
 from ....ground.window import Window
 from ...layers.conservation import Leaks
 from ...relevance.methods import Method, explainer_for
@@ -26,7 +27,6 @@ from ...streaming.engine import scene_window
 from ...streaming.run_time import clock
 from ...streaming.runner import Runner
 from ...target.target import Seeding, Target
-from ..ranking import Judged, Measure
 from . import controls
 from .distance import is_constant
 from .places import Place

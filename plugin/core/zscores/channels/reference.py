@@ -23,7 +23,7 @@ from .levels import input_channels
 if TYPE_CHECKING:
     from ....networks.card import ModelCard
 
-FILE = "contributions.json"  # beside the card
+FILE = registry.REFERENCE  # beside the card
 FORMAT = "floelens-contribution-reference"
 FORMAT_VERSION = 1
 LEAST_PIXELS = 100

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from floelens.plugin.core.benchmarks.ranking import (
-    Judged,
-    Measure,
     _adjusted,
+    _errors,
+    _studentised,
     mean_intervals,
     rank,
     rankings,
 )
 from floelens.plugin.ground.errors import NumericalError, ParameterError
+from floelens.plugin.ground.rankings import Judged, Measure
 from scipy import stats
 
 R = Measure("r", "Pearson's r", "higher", 0.0, 1.0)
@@ -94,10 +95,12 @@ def test_lower_is_better_gives_the_order_of_the_mirrored_measure():
     assert low.recommended == high.recommended == "a"
 
 
-def test_p_of_a_method_alone_is_that_of_students():
+def test_p_of_a_method_alone_is_that_of_students_with_its_worst_sample_twice():
     values = np.random.default_rng(2).normal(0.05, 0.3, 200)
     row = rank(judged(alone=values), R, seed=0)["alone"]
-    assert row.p == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue, abs=0.01)
+    assert row.p == pytest.approx(
+        stats.ttest_1samp([*values, values.min()], 0, alternative="greater").pvalue, abs=0.01
+    )
     assert row.weakest == "uninformative"
 
 
@@ -128,9 +131,9 @@ def test_the_best_of_many_useless_methods_is_not_recommended():
 
 def test_a_bad_method_that_all_samples_but_one_agree_on_keeps_no_other_from_being_recommended():
     draw = np.random.default_rng(0)
-    methods = judged(good=draw.normal(0.9, 0.05, 10), fair=draw.normal(0.6, 0.05, 10))
-    sobel = judged(True, sobel=draw.normal(0.2, 0.05, 10))
-    odd = 1e-3 * draw.standard_normal(10)
+    methods = judged(good=draw.normal(0.9, 0.05, 14), fair=draw.normal(0.6, 0.05, 14))
+    sobel = judged(True, sobel=draw.normal(0.2, 0.05, 14))
+    odd = 1e-3 * draw.standard_normal(14)
     odd[3] = -1.0  # a third of the resamples lack it, and their error is next to none
     ranking = rank(methods + sobel + judged(odd=odd), R, seed=0)
     assert ranking.recommended == "good"
@@ -138,12 +141,12 @@ def test_a_bad_method_that_all_samples_but_one_agree_on_keeps_no_other_from_bein
     assert not ranking["odd"].trusted
 
 
-def test_a_method_with_fewer_than_8_scores_is_not_recommended():
+def test_a_method_with_fewer_than_12_scores_is_not_recommended():
     draw = np.random.default_rng(0)
     holes = draw.normal(0.9, 0.05, 20)
-    holes[7:] = np.nan
+    holes[11:] = np.nan
     assert rank(judged(holes=holes), R, seed=0).recommended is None
-    holes[7] = 0.9
+    holes[11] = 0.9
     assert rank(judged(holes=holes), R, seed=0).recommended == "holes"
 
 
@@ -156,14 +159,51 @@ def test_surer_comparisons_have_no_larger_p_and_the_least_sure_one_that_of_its_o
     assert p[0] == pytest.approx((errors[:, 0] >= 1.7).mean(), abs=1e-3)
 
 
-@pytest.mark.slow  # 200 rankings
-def test_useless_methods_are_recommended_in_at_most_5_of_100():
+def skewed(draw: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return scores of mean 0 that are strongly skewed towards bad ones."""
+    if kind == "exponential":
+        return 1 - draw.exponential(size=shape)
+    return np.exp(0.245) - draw.lognormal(0, 0.7, shape)
+
+
+@pytest.mark.parametrize("kind", ["exponential", "lognormal"])
+def test_a_method_whose_few_failures_may_not_be_drawn_is_seldom_recommended(kind: str):
+    values = skewed(np.random.default_rng(1), kind, (12, 1500))
+    twice = np.concatenate([values, values.min(0, keepdims=True)])
+    found = ((_errors(twice, seed=0) >= _studentised(twice)).mean(0) <= 0.05).mean()
+    once = (stats.ttest_1samp(values, 0, alternative="greater").pvalue <= 0.05).mean()
+    assert once > 0.11  # what Student's t would recommend
+    assert found <= 0.075
+
+
+@pytest.mark.slow  # 1800 rankings
+@pytest.mark.parametrize("number", [12, 15, 30])
+@pytest.mark.parametrize(("kind", "most"), [("exponential", 0.07), ("lognormal", 0.08), ("beta", 0.06)])
+def test_useless_methods_are_recommended_in_about_5_of_100(kind: str, most: float, number: int):
     draw = np.random.default_rng(8)
     wrong = 0
     for seed in range(200):
-        methods = judged(**{f"m{k}": draw.beta(8, 2, 12) - 0.8 for k in range(8)})
+        drawn = draw.beta(8, 2, (number, 8)) - 0.8 if kind == "beta" else skewed(draw, kind, (number, 8))
+        methods = judged(**{f"m{k}": drawn[:, k] for k in range(8)})
         wrong += rank(methods, R, seed).recommended is not None
-    assert wrong / 200 <= 0.08
+    assert wrong / 200 <= most
+
+
+def test_none_is_recommended_where_a_surely_better_method_is_not_sure_to_surpass_the_controls():
+    draw = np.random.default_rng(0)
+    fair = draw.normal(0.02, 0.005, 20)
+    ahead = stats.norm.ppf((np.arange(20) + 0.5) / 20)  # mean 0, in any order
+    useless = {f"u{k}": draw.normal(0, 0.1, 20) for k in range(12)}
+    for more, chosen in (
+        (0.1, None),
+        (0.02, "fair"),
+        (0.3, "better"),
+    ):  # not sure, tied with the other one, sure
+        ranking = rank(judged(fair=fair, better=fair + more + 0.19 * ahead, **useless), R, seed=0)
+        assert ranking["fair"].trusted
+        assert ranking["better"].place == 1
+        assert ranking.recommended == chosen
+        assert ("fair" in ranking["better"].tied) == (chosen == "fair")
 
 
 def test_few_samples_recommend_nothing_and_perfect_maps_are_recommended():

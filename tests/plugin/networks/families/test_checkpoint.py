@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from floelens.plugin.ground.errors import ModelError
-from floelens.plugin.networks.families import checkpoint
+from floelens.plugin.networks.families import checkpoint, pickle_bounds
 from floelens.plugin.networks.families.checkpoint import read_checkpoint
 from floelens.plugin.networks.families.unet import recognise
 from floelens.tests.plugin.networks.families.definitions import StarterKit, drawn
@@ -179,6 +179,22 @@ HOSTILE = {
         ),
         "entries are a list of 2 entries",
     ),
+    "tuples that hold each other twice, forty times over": (
+        lambda _: with_pickle(
+            b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(40)) + b"K\x02s."
+        ),
+        "the same values again and again",
+    ),
+    "tuples a hundred thousand deep": (
+        lambda _: with_pickle(b"\x80\x02}K\x01" + b"\x85" * 100_000 + b"K\x02s."),
+        "inside one another",
+    ),
+    "lists that hold each other twice": (
+        lambda _: with_pickle(b"\x80\x02]" + b"".join(b"q%c](h%ch%ce" % (n, n, n) for n in range(60)) + b"."),
+        "the same values again and again",
+    ),
+    "a value that was never made": (lambda _: with_pickle(b"\x80\x02h\x07."), "has not made"),
+    "a step without values": (lambda _: with_pickle(b"\x80\x02\x86."), "takes what is not there"),
     "names that are numbers": (lambda _: saved({3: torch.ones(3)}), "no state_dict"),
     "a name of a megabyte": (lambda _: saved({"a" * 10**6: torch.ones(3)}), "no state_dict"),
     "many tensors": (
@@ -211,6 +227,20 @@ def test_folders_pipes_large_and_missing_files_are_not_waited_for(tmp_path):
         file.truncate(checkpoint.MOST_BYTES + 1)
     with pytest.raises(ModelError, match="more than the"):
         read_checkpoint(tmp_path / "sparse.pt")
+
+
+def test_a_pickle_of_more_steps_than_any_networks_is_not_followed_to_its_end(monkeypatch):
+    monkeypatch.setattr(pickle_bounds, "MOST_OPCODES", 1000)
+    pickle_bounds.check_bounds(b"\x80\x02" + b"N0" * 400 + b"N.")
+    with pytest.raises(pickle_bounds.PickleBoundsError, match="more than 1000 steps"):
+        pickle_bounds.check_bounds(b"\x80\x02" + b"N0" * 600 + b"N.")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_of_plain_values_pass_the_bounds_whatever_their_protocol(protocol):
+    shared = (1, 2.5, "text", b"bytes")
+    value = {"a": [shared] * 3000, "b": {"c": {shared, (shared, 7)}}, "d": [[[]]] * 3, "e": 1 << 80}
+    pickle_bounds.check_bounds(pickle.dumps(value, protocol))
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from floelens.plugin.core.benchmarks.ranking import Judged, Measure, rankings
+from floelens.plugin.core.benchmarks.ranking import rankings
 from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.rankings import Judged, Measure
 from floelens.plugin.io.transaction.outputs import OutputTransaction
-from floelens.plugin.jobs.common.rankings import ranked_methods, sanity_facts, sanity_scores, write_ranking
+from floelens.plugin.jobs.common.rankings import sanity_facts, sanity_scores, write_ranking
 from floelens.plugin.report.ranking.figures import distributions, example_maps
-from floelens.plugin.report.ranking.page import Condition, Example, MeasureFacts, OtherScore, RankingPage
+from floelens.plugin.report.ranking.page import Condition, Example, OtherScore, RankingPage
 from floelens.plugin.report.ranking.report import (
     COLUMNS,
     ranking_csv,
@@ -48,7 +49,7 @@ def page(
             Condition(word, word, (networks or {}).get(word, ""), ("Samples are drawn.",))
             for word in conditions
         ),
-        ranked_methods(rankings(pool, [R], seed=0)),
+        rankings(pool, [R], seed=0),
         **more,
     )
 
@@ -78,7 +79,7 @@ def test_that_none_can_be_recommended_comes_first():
     assert both[2] == "gradient does not surely surpass an edge filter (sobel) in at least one ranking."
     few = summary(page({"fusion": GOOD}, number=5))
     assert few[0] == first
-    assert few[1] == "Only 5 samples were explained; from fewer than 8 no method is recommended."
+    assert few[1] == "Only 5 samples were explained; from fewer than 12 no method is recommended."
 
 
 @pytest.mark.parametrize(
@@ -126,12 +127,12 @@ def test_the_first_sentences_do_not_speak_of_what_is_there_to_compare_with():
 
 def test_a_better_mean_of_too_few_samples_is_named_beside_the_recommended_method():
     draw = np.random.default_rng(1)
-    scores = {"unsure": np.array([0.9] * 5 + [-0.4] * 3), "sure": draw.normal(0.3, 0.02, 8)}
+    scores = {"unsure": np.array([0.9] * 8 + [-0.4] * 4), "sure": draw.normal(0.3, 0.02, 12)}
     pool = [Judged(method, "a", {"r": values}, 0.0) for method, values in scores.items()]
-    made = replace(page({"a": GOOD}), rankings=ranked_methods(rankings(pool, [R], seed=0)))
+    made = replace(page({"a": GOOD}), rankings=rankings(pool, [R], seed=0))
     assert made.rankings[0].recommended == "sure"
     (said,) = json.loads(ranking_json(made))["notes"]
-    assert said.startswith("a: unsure has a better mean correlation (0.412) than the recommended sure (0.3")
+    assert said.startswith("a: unsure has a better mean correlation (0.467) than the recommended sure (0.3")
     assert json.loads(ranking_json(page({"a": GOOD})))["notes"] == []
 
 
@@ -171,7 +172,7 @@ def full_page() -> RankingPage:
         {"fusion": GOOD},
         maps=(Example("sample 3", truth, {"deeplift": truth + 0.1 * noise, "sobel": noise}),),
         facts={"R²": 0.9876},
-        other_measures=(MeasureFacts("sparseness", "sparseness", sentence="Gini index of |R|."),),
+        other_measures=(Measure("sparseness", "sparseness", sentence="Gini index of |R|."),),
         other_scores=scores,
         settings={"seed": 0},
     )
@@ -233,7 +234,7 @@ def test_constant_scores_and_samples_without_one_are_drawn():
         Judged("constant", "a", {"r": np.full(10, 0.5)}, 0.0),
         Judged("empty", "a", {"r": np.full(10, np.nan)}, 0.0),
     ]
-    (ranking,) = ranked_methods(rankings(pool, [R], seed=0))
+    (ranking,) = rankings(pool, [R], seed=0)
     axes = distributions(ranking).get_axes()[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["constant", "empty"]
     low, high = axes.get_xlim()

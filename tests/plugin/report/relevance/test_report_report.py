@@ -9,8 +9,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from floelens.plugin.report.models.page import ModelFacts, model_html
 from floelens.plugin.report.page.html import number_text
-from floelens.plugin.report.page.pages import environment_html, inspect_model_html
+from floelens.plugin.report.page.pages import environment_html
 from floelens.plugin.report.relevance.conservation import Conservation, conservation_rows
 from floelens.plugin.report.relevance.content import ChannelRelevance
 from floelens.plugin.report.relevance.report import (
@@ -243,9 +244,8 @@ CARD = {
 
 
 def test_the_model_page_tells_the_card_and_flags_what_was_measured_otherwise():
-    page = inspect_model_html(
-        CARD, {"parameters": (22183, 22183), "receptive field (pixels)": (36, 30), "checksum": "ok"}
-    )
+    measured = {"parameters": (22183, 22183), "receptive field (pixels)": (36, 30), "checksum": "ok"}
+    page = model_html(CARD, ModelFacts(measured=measured))
     outline = checked(page)
     text = " ".join(outline.text)
     assert "The card says 30 for receptive field (pixels), but 36 was measured." in text
@@ -263,10 +263,12 @@ def test_the_model_page_tells_the_card_and_flags_what_was_measured_otherwise():
         "measure": "correlation",
     }
     result |= {"recommended": "lrp_epsilon", "date": "2026-11-30", "version": "0.1.0", "methods": [row]}
-    judged = " ".join(checked(inspect_model_html({**CARD, "benchmarks": [result]}, {})).text)
+    judged = " ".join(checked(model_html({**CARD, "benchmarks": [result]}, ModelFacts())).text)
     assert "Methods, by benchmarks with known truth" in judged
     assert "0.88 to 0.93" in judged
-    same = inspect_model_html(SimpleNamespace(to_json=lambda: json.dumps(CARD)), {"checksum": "ok"})
+    same = model_html(
+        SimpleNamespace(to_json=lambda: json.dumps(CARD)), ModelFacts(measured={"checksum": "ok"})
+    )
     assert "was measured." not in same
 
 

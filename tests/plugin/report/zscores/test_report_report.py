@@ -89,13 +89,15 @@ def test_the_ranking_comes_first_then_how_far_it_can_be_trusted_then_the_rest(pa
         "What the network leans on",
         "How far this can be trusted",
         "Zones",
+        "How to read this",
         "Scores by component",
         "All components",
-        "How to read this",
         "What was asked",
     )
     places = [page.index(f"<h2>{title}") for title in titles]
     assert places == sorted(places)
+    folded = [f"<summary><h2>{title}" in page for title in titles]
+    assert folded == [False, False, False, False, True, True, True]
 
 
 def test_shares_do_not_depend_on_the_number_of_pixels():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from floelens.plugin.core.benchmarks.ranking import Judged, rank
+from floelens.plugin.core.benchmarks.ranking import rank
 from floelens.plugin.core.benchmarks.stamps.places import places_of
 from floelens.plugin.core.benchmarks.stamps.scene import MISMATCH, MethodChanges, SceneStudy, method_of
 from floelens.plugin.core.benchmarks.stamps.stamps import Stamp, StampSettings
@@ -16,6 +16,7 @@ from floelens.plugin.core.streaming.runner import Runner
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import SceneError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.rankings import Judged
 from floelens.plugin.ground.window import Window
 from floelens.tests.plugin.core.tiny_networks import (
     RADIUS,

@@ -37,6 +37,15 @@ def test_a_linear_classifier_loses_what_its_maps_say(word):
         np.testing.assert_allclose(found["max_sensitivity"], 0, atol=1e-6)
 
 
+def test_integrated_gradients_from_a_higher_baseline_of_a_linear_classifier_differ_by_half_of_its_weights():
+    given, network = images(30), Linear().eval()
+    found = image_sanity(Classifier(network, 4), Method("integrated_gradients"), given, CHOSEN, SETTINGS)
+    weights = np.concatenate([network.fine.weight.detach().ravel(), network.coarse.weight.detach().ravel()])
+    values = np.concatenate([part[CHOSEN].reshape(27, -1) for part in (given.fine, given.coarse)], axis=1)
+    expected = np.linalg.norm(0.5 * weights) / np.linalg.norm(values * weights, axis=1)
+    np.testing.assert_allclose(found["baseline_sensitivity"], expected, rtol=1e-5)
+
+
 def test_images_without_radiometry_are_measured_too():
     small = images(9, coarse=False)
     network = Classifier(StampNetwork(small, 0).eval(), 1)
