@@ -90,14 +90,11 @@ class ImportModel:
         from ..io.models.archive import is_archive
         from ..networks.weights import to_bytes
 
-        if is_archive(self.input):
+        if not Path(self.input).is_dir() and is_archive(self.input):  # a SavedModel is a folder
             return self._install(progress)
         with host_tensors():
             progress.report(0.05, "Reading the file")
-            given, sentence = self._given()
-            proposal = propose(self.input, given)
-            if sentence:
-                proposal.findings.found.append(sentence)
+            proposal = self.proposed()
             for sentence in (*proposal.findings.found, *proposal.findings.assumed):
                 progress.message(sentence)
             if self.check_only:
@@ -113,6 +110,20 @@ class ImportModel:
             rows = warn_of_failures(checks, progress)
             self._save(folder, card, module, proposal, rows, progress)
         return self._results(proposal, checks, str(folder))
+
+    def proposed(self) -> Proposal:
+        """Return what the file is found to be; nothing is written, and the network is not run.
+
+        Raises
+        ------
+        FloeLensError
+            If it is of no known format or family, or what is given contradicts it.
+        """
+        given, sentence = self._given()
+        proposal = propose(self.input, given)
+        if sentence:
+            proposal.findings.found.append(sentence)
+        return proposal
 
     def _given(self) -> tuple[Given, str]:
         """Return what parameters, a card by hand and a STAC item beside the file say; and a sentence on the item."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...ground.dependencies import require
 from ...ground.errors import ModelError
 from ..files import listed, open_regular, read_regular, short_path, shown, shown_text
-from .pickle_bounds import PickleBoundsError, check_bounds
+from .pickle_bounds import PickleBoundsError, check_bounds  # nosec B403 # it reads opcodes, and runs none
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,16 @@ def read_checkpoint(path: str | os.PathLike) -> StateDict:
         content = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise ModelError(f"There is no file {named}. Check INPUT.") from None
-    _check_container(content, named)
+    names = [name.split("/", 1)[-1] for name in check_container(content, named)]
+    if any(name.startswith("code/") for name in names):
+        raise ModelError(
+            f"{named} is a TorchScript file, which holds code, and is not opened. Save the state_dict() of the network."
+        )
+    if "data.pkl" not in names:
+        raise ModelError(
+            f"{named} is a zip, but none of torch.save: it has no data.pkl. Give a .pt, .pth or .ckpt file with a "
+            "state_dict."
+        )
     _check_pickles(content, named)
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < _SAFE_TORCH:
@@ -164,8 +173,14 @@ def _check_ends(file: BinaryIO, named: str) -> None:
         raise ModelError(f"{named} is a damaged zip (its end is missing). Copy or download it again.")
 
 
-def _check_container(content: bytes, named: str) -> None:
-    """Refuse a zip that is none of torch.save, or compressed."""
+def check_container(content: bytes, named: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the entries of a zip of torch by name; none of them is compressed.
+
+    Raises
+    ------
+    ModelError
+        If the zip is damaged, has too many entries, or one is compressed.
+    """
     try:
         entries = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
@@ -174,16 +189,6 @@ def _check_container(content: bytes, named: str) -> None:
         ) from None
     if len(entries) > _MOST_ENTRIES:
         raise ModelError(f"{named} holds {len(entries)} entries; at most {_MOST_ENTRIES} are read.")
-    names = [entry.filename.split("/", 1)[-1] for entry in entries]
-    if any(name.startswith("code/") for name in names):
-        raise ModelError(
-            f"{named} is a TorchScript file, which holds code, and is not opened. Save the state_dict() of the network."
-        )
-    if "data.pkl" not in names:
-        raise ModelError(
-            f"{named} is a zip, but none of torch.save: it has no data.pkl. Give a .pt, .pth or .ckpt file with a "
-            "state_dict."
-        )
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > len(content):
             raise ModelError(
@@ -195,6 +200,7 @@ def _check_container(content: bytes, named: str) -> None:
                 f"The list of tensors in {named} has {entry.file_size >> 20} MiB; at most {_MOST_PICKLE >> 20} are "
                 "read."
             )
+    return {entry.filename: entry for entry in entries}
 
 
 def _check_pickles(content: bytes, named: str) -> None:
