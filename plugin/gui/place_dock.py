@@ -54,7 +54,8 @@ KINDS = {
     "channel": "by channel",
     SCALE: "by scale",
 }
-assert set(KINDS) == {*CHANNEL_GROUPS, SCALE}
+if set(KINDS) != {*CHANNEL_GROUPS, SCALE}:
+    raise AssertionError("KINDS and CHANNEL_GROUPS differ")
 SAR_BANDS, MWR_BANDS = ("hh", "hv", "vv", "vh"), ("btemp", "tb", "6.9", "18.7", "36.5", "89.0")
 NARROWEST = 330  # pixels
 ASK = (
