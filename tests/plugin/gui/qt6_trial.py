@@ -76,6 +76,7 @@ def stand_in() -> None:
     core.QgsSettings.return_value.value.return_value = True  # it has greeted
     core.QgsProviderRegistry.instance.return_value.providerList.return_value = ["gdal", "ogr"]
     gui.QgsMapLayerComboBox, gui.QgsMapTool = LayerComboBox, MapTool
+    gui.QgsCollapsibleGroupBox, gui.QgsMapCanvasItem = QtWidgets.QGroupBox, Plain
     qgis, pyqt, processing = (
         types.ModuleType("qgis"),
         types.ModuleType("qgis.PyQt"),
@@ -162,13 +163,15 @@ def answer():
     from floelens.plugin.ground.window import Window
     from floelens.plugin.report.places.answer import Evidence, PlaceAnswer, Position, Shown
 
-    evidence = Evidence("young ice", 1.5, 0.2, {"hh": 1.8, "hv": -0.5}, 0.0)
-    contrast = Evidence("young ice rather than open water", 2.0, 0.1, {"hh": 2.2, "hv": -0.3}, 0.0)
+    evidence = Evidence("young ice", 1.5, 0.2, {"hh": 1.8, "hv": -0.5}, 0.0, {"SAR": 1.3})
+    contrast = Evidence(
+        "young ice rather than open water", 2.0, 0.1, {"hh": 2.2, "hv": -0.3}, 0.0, {"SAR": 1.9}
+    )
     groups = {
         kind: {"hh": ("hh",), "hv": ("hv",)} for kind in ("sensor", "frequency", "polarisation", "channel")
     }
     return PlaceAnswer(
-        position=Position(20.0, 79.0, 5.5, 6.5, 1, Window(5, 6, 1, 1)),
+        position=Position(20.0, 79.0, 5.5, 6.5, 1, Window(5, 6, 1, 1), 40.0, 1000.0),
         mapped=Shown("young ice", 0.8, ""),
         second=Shown("open water", 0.1, ""),
         charted=None,
@@ -198,7 +201,7 @@ def use_window() -> None:
     dock.button.click()
     assert asked == [True]
     dock.show_answer(answer())
-    dock.kind.setCurrentIndex(3)
+    dock.kind.setCurrentIndex(4)
     dock.copy.click()
     assert "young ice" in QtWidgets.QApplication.clipboard().text()
     assert not dock.grab().isNull()
