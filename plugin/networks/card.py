@@ -23,7 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..ground.digests import with_escaped_digests
 from ..ground.errors import ModelError
+from ..ground.vocabulary.words import NOISE_CORRECTIONS
 from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (parts of a card, too)
 from .card_checks import (
     MOST_OUTPUTS,
@@ -34,6 +36,7 @@ from .card_checks import (
     check_integer,
     check_text,
     check_unique,
+    check_word,
     keep_json,
     keep_number,
     keep_texts,
@@ -93,6 +96,10 @@ class ModelCard:
         Where it comes from.
     skill : mapping
         Measured skill: JSON values.
+    noise_correction : {'', 'esa', 'nersc'}
+        How the thermal noise of its SAR was corrected; empty where the card does not say.
+    multilook : int
+        Sentinel-1 pixels averaged along each side of its pixels; 0 where the card does not say.
     benchmarks : tuple of BenchmarkResult
         What benchmarks with known truth say of the relevance methods on this kind of network. Older cards have none.
     """
@@ -114,6 +121,8 @@ class ModelCard:
     training: Training = field(default_factory=Training)
     skill: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    noise_correction: str = field(default="", metadata=LEFT_OUT_IF_EMPTY)
+    multilook: int = field(default=0, metadata=LEFT_OUT_IF_EMPTY)
     benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
@@ -137,6 +146,10 @@ class ModelCard:
             least=0.001,
             most=1e6,
             remedy="Give the size of the pixels it was trained on, in metres.",
+        )
+        check_word(self.noise_correction, ("", *NOISE_CORRECTIONS), "noise_correction")
+        check_integer(
+            self.multilook, "multilook", 0, "Give the pixels averaged, 0 where unknown.", MOST_PIXELS
         )
         for name in ("channels", "heads", "components", "benchmarks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -309,4 +322,5 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the text of its ``card.json``; the same card gives the same text."""
-        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        return with_escaped_digests(text) + "\n"

@@ -107,5 +107,6 @@ class Surroundings:
         vapour = _MEAN_VAPOUR[summer] * np.exp(0.3 * warmer[CHANNELS.index("btemp_23_8v")])
         cloud = _MEAN_CLOUD_WATER[summer] * np.exp(0.6 * warmer[CHANNELS.index("btemp_36_5h")])
         values = np.stack([speed * np.cos(direction), speed * np.sin(direction), air, skin, vapour, cloud])
-        assert len(values) == len(WEATHER_CHANNELS)
+        if len(values) != len(WEATHER_CHANNELS):
+            raise AssertionError("len(values) != len(WEATHER_CHANNELS)")
         return np.where(self._known, values, np.nan).astype(np.float32)

@@ -28,10 +28,8 @@ from .acquisition import delay_warning, time_in_name
 from .channels import choose_bands
 from .checks import SceneChecks
 from .coarse import CoarseChannels, open_coarse
+from .preparation import preparation_warnings
 from .raster_roles import BandChoice, RasterRole
-
-# Share by which a raster's pixels may differ from those the network was trained on without a warning.
-PIXEL_SIZE_TOLERANCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ class Scene:
             *choice.warnings,
             *checks.warnings,
             *filter(None, late),
-            *_size_warnings(card, grid, sar),
+            *preparation_warnings(card, roles[0].raster, grid.pixel_size()),
             *_unused_warnings(card, roles, chosen),
         )
         scene._check_not_empty(sar)
@@ -367,16 +365,6 @@ def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:
             if item.role == role:
                 tags.update(item.raster.tags)
     return tags
-
-
-def _size_warnings(card: ModelCard, grid: Grid, sar: str) -> list[str]:
-    size = grid.pixel_size()
-    if abs(size / card.pixel_size_m - 1) <= PIXEL_SIZE_TOLERANCE:
-        return []
-    return [
-        f"The pixels of {sar} are {size:.1f} m, the model '{card.id}' was trained on {card.pixel_size_m:g} m. "
-        "Resample the raster, or trust the result less."
-    ]
 
 
 def _unused_warnings(

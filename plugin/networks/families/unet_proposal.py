@@ -138,6 +138,8 @@ def make_card(given: Given, family: Family, findings: Findings, **measured: Any)
         "summary": f"Imported network of the family '{family.title}'.",
         "citation": family.citation,
         "limits": family.limits,
+        "noise_correction": family.noise_correction,
+        "multilook": family.multilook,
         "training": Training(),
         **by_hand,
         "id": by_hand.get("id") or identifier(given.name or title),
