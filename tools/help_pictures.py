@@ -35,7 +35,7 @@ from PIL import Image
 FOLDER = Path(__file__).resolve().parent.parent / "resources" / "help"
 WIDTH, HEIGHT, DPI = 2.5, 1.35, 100  # inches
 LARGEST = 40_000  # bytes of a picture
-SEED, SIZE = 3, 500
+SEED, SIZE = 7, 500
 mpl.rcParams["font.size"] = 6.5
 
 
