@@ -369,7 +369,9 @@ def test_a_stac_item_beside_a_file_says_what_the_file_does_not(tmp_path, monkeyp
     monkeypatch.setattr(selftest, "run_selftest", lambda *_given, **_options: ())
     file = saved(tmp_path / "net.pt", Steps(channels=2, filters=(4, 4), outputs=3, transposed=True))
     scaling = [{"type": "z-score", "mean": mean, "stddev": 4} for mean in (-15, -25)]
-    classes = [{"value": v, "name": n, "color_hint": "00FF00"} for v, n in enumerate(("water", "young", "old"))]
+    classes = [
+        {"value": v, "name": n, "color_hint": "00FF00"} for v, n in enumerate(("water", "young", "old"))
+    ]
     properties = {
         "title": "Types of ice",
         "license": "CC-BY-4.0",
@@ -389,7 +391,13 @@ def test_a_stac_item_beside_a_file_says_what_the_file_does_not(tmp_path, monkeyp
     ]
     assert [entry.name for entry in card.heads[0].classes] == ["water", "young", "old"]
     assert (card.licence, card.pixel_size_m) == ("CC-BY-4.0", 80.0)
-    given = {"family": "unet", "order": "skip_first", "pixel_size": 40.0, "channels": "hh,hv", "name": "other"}
+    given = {
+        "family": "unet",
+        "order": "skip_first",
+        "pixel_size": 40.0,
+        "channels": "hh,hv",
+        "name": "other",
+    }
     ImportModel(file, **given).run(Silent())
     card, _ = load("other")
     assert ([c.name for c in card.channels], card.pixel_size_m, card.title) == (["hh", "hv"], 40.0, "other")
