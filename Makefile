@@ -24,16 +24,18 @@ LINK := build/plugins/floelens
 
 COVERAGE := COVERAGE_FILE=$(CURDIR)/build/coverage/data FLOELENS_ROOT=$(CURDIR)
 
+LINTERS := PYTHONPATH=$(CURDIR)/build/lint/libraries $(VENV)
+
 # Told to distribute tests, pytest-qgis starts no QGIS in the process that would only hand them out.
 PARALLEL := $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills test-references fuzz coverage fingerprint lint bench bench-real compat env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real compat env link package train reference docs clean
 
 help: ## list these targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 14
 
 demo: $(READY) $(LINK) ## explain a simulated scene, or yours: make demo SAR=sar.tif MWR=mwr.tif
 	@$(VENV) tools/demo.py $(if $(SAR),--sar '$(SAR)') $(if $(MWR),--mwr '$(MWR)')
@@ -55,6 +57,13 @@ fuzz: $(READY) $(LINK) ## read tens of thousands of damaged files (an hour); non
 
 test-references: $(READY) $(LINK) build/references ## compare readers with satpy, CAMs with pytorch-grad-cam, sanity measures with Quantus
 	PYTHONPATH=$(CURDIR)/build/references QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/references
+
+test-qt6: $(READY) $(LINK) build/qt6 ## try the windows under Qt 6 (PyQt6, with stand-ins for QGIS)
+	QT_QPA_PLATFORM=offscreen $(VENV) -m pytest tests/plugin/gui/test_qt6.py
+
+build/qt6: tests/requirements-qt6.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 build/references: tests/requirements-references.txt
 	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
@@ -78,13 +87,19 @@ fingerprint: $(READY) $(LINK) ## write what all jobs give on small scenes to FOL
 	OMP_NUM_THREADS=1 $(VENV) tools/fingerprint.py run $(FOLDER) $(if $(AGAINST),--like $(AGAINST))
 	$(if $(AGAINST),$(VENV) tools/fingerprint.py compare $(AGAINST) $(FOLDER))
 
-lint: $(READY) $(LINK) ## check style (ruff) and types (mypy)
+lint: $(READY) $(LINK) build/lint/libraries ## check style (ruff), types (mypy), Qt 6 (flake8-qgis), and scan the zip (Bandit, detect-secrets)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
+	$(LINTERS) -m flake8 --isolated --select QGS1,QGS4 --extend-ignore QGS105 plugin/algorithms plugin/gui plugin/main.py plugin/provider.py __init__.py
+	$(LINTERS) tools/scan.py
 	cd build/plugins && ../../$(VENV) -m mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p floelens.plugin.ground -p floelens.plugin.networks \
 		-p floelens.plugin.core -p floelens.plugin.io -p floelens.plugin.report -p floelens.plugin.jobs \
 		-p floelens.plugin.algorithms -p floelens.plugin.gui -m floelens.plugin.main -m floelens.plugin.provider
+
+build/lint/libraries: tests/requirements-lint.txt
+	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine, beside other libraries
 	$(VENV) bench/speed.py

@@ -51,7 +51,11 @@ class FloeLensPlugin:
         if self.iface is None:
             return
         from qgis.PyQt.QtGui import QIcon
-        from qgis.PyQt.QtWidgets import QAction
+
+        try:
+            from qgis.PyQt.QtGui import QAction  # where Qt 6 has it
+        except ImportError:
+            from qgis.PyQt.QtWidgets import QAction
 
         self._action = QAction(QIcon(str(ICON)), PLACES, self.iface.mainWindow())
         self._action.setCheckable(True)

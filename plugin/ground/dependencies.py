@@ -13,7 +13,7 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
+import subprocess  # nosec B404 # one fixed command, without a shell
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -112,11 +112,12 @@ def _numpy_pin() -> str:
 @lru_cache(maxsize=1)
 def _packaged_torch() -> int:
     """Return the major version of torch that apt would install; 0 where it has none."""
-    if not shutil.which("apt-cache"):
+    command = shutil.which("apt-cache")
+    if not command:
         return 0
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(
-            ["apt-cache", "policy", "python3-torch"],
+        answer = subprocess.run(  # nosec B603 # nothing in it comes from outside
+            [command, "policy", "python3-torch"],
             env={**os.environ, "LC_ALL": "C"},
             capture_output=True,
             text=True,

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..ground.digests import with_escaped_digests
 from ..ground.errors import ModelError
 from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (parts of a card, too)
 from .card_checks import (
@@ -309,4 +310,5 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the text of its ``card.json``; the same card gives the same text."""
-        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        return with_escaped_digests(text) + "\n"

@@ -185,7 +185,8 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
                 statistics[replicate, columns] = crops.statistics(stack, offsets)[: len(columns)]
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])
-    signs = np.concatenate([np.ones((1, draws)), random.choice((-1.0, 1.0), (replicates, draws))])
+    flipped = random.choice((-1.0, 1.0), (replicates, draws))  # nosec B311 # numpy's generator
+    signs = np.concatenate([np.ones((1, draws)), flipped])
     profiles = []
     for which, (stack, taken) in enumerate(zip(stacks, (signed, magnitude))):
         pattern = taken.pattern if _exceeds(statistics[:, [4 * which]]) else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...ground.dependencies import require
 from ...ground.errors import ModelError
 from ..files import listed, open_regular, read_regular, short_path, shown, shown_text
-from .pickle_bounds import PickleBoundsError, check_bounds
+from .pickle_bounds import PickleBoundsError, check_bounds  # nosec B403 # it reads opcodes, and runs none
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -176,7 +176,8 @@ class _Parser:
         for number, kind, value in self._reader.fields(message):
             if number not in (1, 5, 11, 12, 15) or kind != BYTES:
                 continue
-            assert not isinstance(value, int)
+            if isinstance(value, int):
+                raise AssertionError("isinstance(value, int)")
             if number == 1:
                 graph.nodes.append(self._node(value))
             elif number == 5:
