@@ -20,6 +20,7 @@ from floelens.plugin.jobs.inspect import InspectModel
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.networks import registry
+from floelens.plugin.networks.card import ModelCard
 from floelens.plugin.networks.package import load
 from floelens.tests.plugin.networks.families.definitions import StarterKit, Steps, drawn
 
@@ -171,6 +172,44 @@ def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_
     expected = 100 / (1 + np.exp(-network(standard)[0, 0].numpy()))
     inside = np.isfinite(maps[0])
     np.testing.assert_allclose(maps[0][inside], expected[inside], atol=1e-2)
+
+
+def test_a_network_that_depends_on_the_whole_image_runs_in_windows_and_says_what_their_seams_are(
+    tmp_path, scene, recorder
+):
+    file = saved(tmp_path / "w.pt", Steps(channels=2, filters=(4, 4)))
+    options = {"channels": "hh,hv", "pixel_size": 80.0, "order": "skip_first", "name": "aligned"}
+    results = ImportModel(file, family="unet", window=64, **options).run(recorder)
+    assert "windows of 64 x 64 pixels that overlap by 16 at least" in results["FOUND"]
+    card, _ = load("aligned")
+    assert (card.window.size, card.window.overlap) == (64, 16)
+    assert ModelCard.from_json(card.to_dict()) == card
+    path = str(tmp_path / "map.tif")
+    Predict(scene=SceneInputs(scene.sar), model="aligned", output=path).run(recorder)
+    with rasterio.open(path) as raster:
+        tags = raster.tags()
+    assert tags["FLOELENS_WINDOW"] == "64 x 64, every 48 pixels"
+    numbers = re.fullmatch(
+        r"median (\S+), 95 % (\S+), largest (\S+) % \(\d+ pixels\)", tags["FLOELENS_SEAMS"]
+    )
+    median, high, largest = map(float, numbers.groups())
+    assert 0 <= median <= high <= largest < 100
+    assert largest > 0
+    page = tmp_path / "report.html"
+    Relevance(
+        scene=SceneInputs(scene.sar), model="aligned", sar_relevance=str(tmp_path / "r.tif"), report=str(page)
+    ).run(recorder)
+    assert "Where windows overlap" in page.read_text(encoding="utf-8")
+    with rasterio.open(tmp_path / "r.tif") as raster:
+        assert raster.tags()["FLOELENS_SEAMS"].startswith("median")
+    assert (
+        "WINDOW is not needed"
+        in (
+            ImportModel(file, family="unet", upsampling="nearest", check_only=True, window=64, **options).run(
+                recorder
+            )["FOUND"]
+        )
+    )
 
 
 def test_a_dry_run_lists_what_is_found_and_needed_and_writes_no_package(tmp_path, recorder):
