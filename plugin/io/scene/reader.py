@@ -227,6 +227,12 @@ class Scene:
         self.warnings = tuple(dict.fromkeys((*self.warnings, *warnings)))
         return notes, warnings
 
+    def remark(self, tag: str, text: str, warning: str = "") -> None:
+        """Add a tag to all results, and a warning to reports."""
+        self._checks.remarks[tag] = text
+        if warning:
+            self.warnings = tuple(dict.fromkeys((*self.warnings, warning)))
+
     def check_tags(self) -> dict[str, str]:
         """Return what the tags of results say of the checks so far; nothing where there is nothing to say."""
         return self._checks.tags()
