@@ -401,3 +401,46 @@ def test_archives_that_hold_something_else_are_a_sentence(tmp_path, monkeypatch,
     (tmp_path / "cut.npz").write_bytes((tmp_path / "w.npz").read_bytes()[:60])
     with pytest.raises(ModelError, match="NumPy archive"):
         ImportModel(str(tmp_path / "cut.npz")).run(Silent())
+
+
+def test_a_stac_item_beside_a_file_says_what_the_file_does_not(tmp_path, monkeypatch):
+    """Channels with statistics, heads, pixel size and licence come from it; a parameter holds before it."""
+    monkeypatch.setattr(selftest, "run_selftest", lambda *_given, **_options: ())
+    file = saved(tmp_path / "net.pt", Steps(channels=2, filters=(4, 4), outputs=3, transposed=True))
+    scaling = [{"type": "z-score", "mean": mean, "stddev": 4} for mean in (-15, -25)]
+    classes = [
+        {"value": v, "name": n, "color_hint": "00FF00"} for v, n in enumerate(("water", "young", "old"))
+    ]
+    properties = {
+        "title": "Types of ice",
+        "license": "CC-BY-4.0",
+        "gsd": 80,
+        "mlm:input": [{"name": "sar", "bands": ["hv", "hh"], "value_scaling": scaling}],
+        "mlm:output": [{"name": "type", "tasks": ["segmentation"], "classification:classes": classes}],
+    }
+    item = {"type": "Feature", "stac_version": "1.1.0", "properties": properties}
+    (tmp_path / "net.json").write_text(json.dumps(item), encoding="utf-8")
+    results = ImportModel(file, family="unet", order="skip_first").run(Silent())
+    assert (results["MODEL_ID"], results["NEEDED"]) == ("types-of-ice", "")
+    assert "From the STAC item net.json beside the file: " in results["FOUND"]
+    card, _ = load("types-of-ice")
+    assert [(c.name, c.mean, c.sd, c.unit) for c in card.channels] == [
+        ("hv", -15.0, 4.0, "dB"),
+        ("hh", -25.0, 4.0, "dB"),
+    ]
+    assert [entry.name for entry in card.heads[0].classes] == ["water", "young", "old"]
+    assert (card.licence, card.pixel_size_m) == ("CC-BY-4.0", 80.0)
+    given = {
+        "family": "unet",
+        "order": "skip_first",
+        "pixel_size": 40.0,
+        "channels": "hh,hv",
+        "name": "other",
+    }
+    ImportModel(file, **given).run(Silent())
+    card, _ = load("other")
+    assert ([c.name for c in card.channels], card.pixel_size_m, card.title) == (["hh", "hv"], 40.0, "other")
+    properties["mlm:input"] = [{"bands": ["hh"], "value_scaling": [{"type": "min-max"}]}]
+    (tmp_path / "net.json").write_text(json.dumps(item), encoding="utf-8")
+    with pytest.raises(ModelError, match="not by mean and stddev"):
+        ImportModel(file, family="unet", order="skip_first").run(Silent())
