@@ -90,8 +90,9 @@ def _methods(part: Part, condition: str, measure: Measure) -> dict[str, Judged]:
 
 def _known(judged: Judged, measure: Measure) -> np.ndarray:
     """Return the scores (sample,), uninformative where a map has none."""
-    values = judged.scores[measure.word]
-    return np.where(np.isnan(values), measure.uninformative, values).astype(float)
+    values, nothing = judged.scores[measure.word], measure.uninformative
+    assert nothing is not None
+    return np.where(np.isnan(values), nothing, values).astype(float)
 
 
 def _mean(judged: Judged, measure: Measure) -> float:

@@ -70,8 +70,8 @@ def test_broken_maps_are_ranked_behind_every_method_that_shares_out_the_logit(ex
 
 
 def test_where_inputs_are_independent_a_map_that_is_moved_by_one_pixel_agrees_no_more_than_noise():
-    extent = replace(EXTENT, scenes=4, cells=6)
-    result = run_variant(f"{SMALL}_white_exact", extent, ("deeplift", "gradient_x_input", "gradient"), seed=0)
+    extent = replace(EXTENT, scenes=2)
+    result = run_variant(f"{SMALL}_white_exact", extent, ("deeplift", "gradient_x_input"), seed=0)
     assert result.explained_variance == pytest.approx(1, abs=1e-9)
     assert result.broken == {CONTRIBUTIONS: INTEGRATED, RELEVANCE: "deeplift"}
     alike = run_variant(f"{SMALL}_exact", extent, (), seed=0)
@@ -80,9 +80,9 @@ def test_where_inputs_are_independent_a_map_that_is_moved_by_one_pixel_agrees_no
         found = scores(result, kind, PEARSON)
         assert found[best] == pytest.approx(1, abs=1e-5)
         assert found["broken_sign"] == pytest.approx(-1, abs=1e-5)
-        assert abs(found["broken_shifted"]) < 0.1
-        assert abs(found["broken_swapped"]) < 0.1
-        sharing = [word for word in found if word not in (*BROKEN, "sobel", "random", "gradient")]
+        assert abs(found["broken_shifted"]) < 0.15
+        assert abs(found["broken_swapped"]) < 0.15
+        sharing = [word for word in found if word not in (*BROKEN, "sobel", "random")]
         assert min(found[word] for word in sharing) > 0.3
 
 
