@@ -19,7 +19,7 @@ from floelens.tools import link, package
 from floelens.tools.headless import ROOT
 from matplotlib import image as figure_image
 
-PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$")
+PINNED = re.compile(r'^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+(; python_version (<|>=) "3\.\d+")?$')
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,12 @@ def test_the_licence_is_the_whole_gpl():
 
 
 REQUIREMENTS = [
-    "requirements.txt",
+    "requirements-environment.txt",
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
+    "tests/requirements-lint.txt",
+    "tests/requirements-qt6.txt",
     "tests/requirements-references.txt",
 ]
 

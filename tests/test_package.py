@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floelens.tools import package
+from floelens.tools import package, scan
 from floelens.tools.headless import ROOT, HeadlessQgis, results
 
 
@@ -18,6 +19,15 @@ def archive(tmp_path_factory) -> Path:
     if not (ROOT / ".git").exists():
         pytest.skip("the package is made of what git tracks, and this is no checkout")
     return package.build(tmp_path_factory.mktemp("dist"))
+
+
+def test_what_the_scanners_find_is_named_with_file_line_and_reason():
+    bandit = {
+        "results": [{"filename": "a.py", "line_number": 3, "test_id": "B101", "issue_text": "Use of assert"}]
+    }
+    secrets = {"results": {"card.json": [{"line_number": 8, "type": "Hex High Entropy String"}], "b.py": []}}
+    assert scan.findings("Bandit", json.dumps(bandit)) == ["a.py:3: B101 Use of assert"]
+    assert scan.findings("detect-secrets", json.dumps(secrets)) == ["card.json:8: Hex High Entropy String"]
 
 
 def names(archive: Path) -> list[str]:
@@ -120,23 +130,11 @@ def test_the_unpacked_zip_runs_from_a_read_only_folder(installed, tmp_path):
     page = tmp_path / "environment.html"
     assert results(quiet.run("floelens:environment", OUTPUT=page))["OUTPUT"] == str(page)
     assert page.stat().st_size > 0
-    made = results(
-        quiet.run(
-            "floelens:simulatescene",
-            SEED=3,
-            ROWS=200,
-            COLS=200,
-            SAR=tmp_path / "sar.tif",
-            MWR=tmp_path / "mwr.tif",
-            CHART=tmp_path / "chart.tif",
-        )
-    )
     ice = tmp_path / "ice.tif"
-    results(
-        quiet.run(
-            "floelens:predict", SAR=made["SAR"], MWR=made["MWR"], MODEL="aspp-concentration-sim", OUTPUT=ice
-        )
-    )
+    simulated = {name: tmp_path / f"{name.lower()}.tif" for name in ("SAR", "MWR", "CHART")}
+    results(quiet.run("floelens:simulatescene", SEED=3, ROWS=100, COLS=100, **simulated))
+    scene = {"SAR": simulated["SAR"], "MWR": simulated["MWR"]}
+    results(quiet.run("floelens:predict", **scene, MODEL="aspp-concentration-sim", OUTPUT=ice))
     assert ice.exists()
     assert sorted(plugin.rglob("*")) == before
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
-from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
+from ..ground.vocabulary.settings import MODEL_OVERLAP, MODEL_PIXEL_SIZE, MODEL_RATIO, MODEL_WINDOW
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
@@ -30,16 +30,18 @@ class ImportModel(FloeLensAlgorithm):
 
     def declare(self) -> None:
         """Add the parameters."""
-        self.addParameter(
-            declare.file(
-                "INPUT",
-                "File of weights",
-                "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), a Keras HDF5 file (.h5), "
-                "an ONNX file (.onnx), or the arrays of NERSC's network (.npz); or a model package (.zip) that Export "
-                "model wrote, which needs nothing more. Nothing in it is run; whole pickled networks are refused. A "
-                "STAC item with mlm fields that lies beside it is read for what the file does not tell.",
-            )
+        weights = declare.file(
+            "INPUT",
+            "File of weights",
+            "A PyTorch state dict (.pt, .pth), a training checkpoint around one (.ckpt), an exported program (.pt2), a "
+            "Keras HDF5 file (.h5), the saved_model.pb of a TensorFlow SavedModel, an ONNX file (.onnx), or the arrays "
+            "of NERSC's network (.npz); or a model package (.zip) that Export model wrote, which needs nothing more. "
+            "Nothing in it is run; whole pickled networks are refused. A STAC item with mlm fields that lies beside it "
+            "is read for what the file does not tell.",
         )
+        root = __name__.rsplit(".", 2)[0]  # the plugin may be installed under any folder name
+        weights.setMetadata({"widget_wrapper": {"class": f"{root}.gui.weights_chooser.WeightsChooser"}})
+        self.addParameter(weights)
         text = "Recognised by names and shapes unless it is named."
         self.addParameter(declare.choice("FAMILY", "Family", text, MODEL_FAMILIES))
         self.addParameter(
@@ -72,6 +74,8 @@ class ImportModel(FloeLensAlgorithm):
             )
         )
         self.addParameter(declare.setting("RATIO", MODEL_RATIO))
+        self.addParameter(declare.setting("WINDOW", MODEL_WINDOW))
+        self.addParameter(declare.setting("OVERLAP", MODEL_OVERLAP))
         text = "Of a U-Net: which half of a concatenation comes first. Tensors do not tell."
         self.addParameter(
             declare.choice("ORDER", "Order of concatenation", text, CONCATENATIONS, advanced=True)
@@ -96,7 +100,6 @@ class ImportModel(FloeLensAlgorithm):
                 "What was found and assumed, the card, and the self-test: parameters, receptive field, alignment, a "
                 "tile against the whole, and whether each method's relevance adds up.",
                 "HTML files (*.html)",
-                made=False,
             )
         )
         for name, text in FACTS.items():
@@ -116,6 +119,8 @@ class ImportModel(FloeLensAlgorithm):
             name=values.text("NAME"),
             pixel_size=values.number("PIXEL_SIZE"),
             ratio=values.whole("RATIO"),
+            window=values.whole("WINDOW"),
+            overlap=values.whole("OVERLAP"),
             licence=values.text("LICENCE"),
             order=values.choice("ORDER"),
             padding=values.choice("PADDING"),

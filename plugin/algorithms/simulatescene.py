@@ -20,7 +20,13 @@ class SimulateScene(FloeLensAlgorithm):
     TAGS = ("synthetic", "simulation", "demo", "sentinel-1", "amsr2")
     GROUP = ("prepare", "Prepare")
     NEEDS = ("rasterio",)
-    PRODUCTS = {"SAR": "Simulated SAR", "MWR": "Simulated MWR", "CHART": "True ice"}  # noqa: RUF012
+    PRODUCTS = {  # noqa: RUF012
+        "SAR": "Simulated SAR",
+        "MWR": "Simulated MWR",
+        "CHART": "True ice",
+        "ANCILLARY_FINE": "Incidence angle and distance to land",
+        "ANCILLARY_COARSE": "Simulated weather",
+    }
 
     def declare(self) -> None:
         """Add the parameters."""
@@ -63,6 +69,20 @@ class SimulateScene(FloeLensAlgorithm):
                 "CHART", "True ice", "The ice the scene was made from: concentration and type.", optional=True
             )
         )
+        for name, text in (
+            (
+                "ANCILLARY_FINE",
+                "Incidence angle in degrees and class of the distance to land (0 land … 41 beyond 300 km), on the "
+                "radar's pixels: for networks that read them.",
+            ),
+            (
+                "ANCILLARY_COARSE",
+                "Wind, temperature of air and surface, water vapour and cloud water on 2 km cells: for networks that "
+                "read them.",
+            ),
+        ):
+            raster = declare.raster_output(name, self.PRODUCTS[name], text, optional=True, made=False)
+            self.addParameter(declare.as_advanced(raster))
 
         self.addOutput(QgsProcessingOutputNumber("MEAN_CONCENTRATION", "Mean concentration of the sea in %"))
 
@@ -81,4 +101,6 @@ class SimulateScene(FloeLensAlgorithm):
             sar=values.layer("SAR"),
             mwr=values.layer("MWR"),
             chart=values.layer("CHART"),
+            ancillary_fine=values.layer("ANCILLARY_FINE"),
+            ancillary_coarse=values.layer("ANCILLARY_COARSE"),
         )

@@ -7,3 +7,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"
 RESOURCES = ROOT / "resources"
+DOCUMENTATION = "https://floelens.github.io/floelens"  # the site that `make docs` builds

@@ -46,7 +46,8 @@ KINDS = {
     "polarisation": "by polarisation",
     "channel": "by channel",
 }
-assert set(KINDS) == set(CHANNEL_GROUPS)
+if set(KINDS) != set(CHANNEL_GROUPS):
+    raise AssertionError("KINDS and CHANNEL_GROUPS differ")
 SAR_BANDS, MWR_BANDS = ("hh", "hv", "vv", "vh"), ("btemp", "tb", "6.9", "18.7", "36.5", "89.0")
 NARROWEST = 330  # pixels
 ASK = "Click on the scene, or drag a box. With the map in focus, Return asks about its middle."

@@ -11,6 +11,7 @@ from typing import Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..algorithms.framework.job_threads import with_threads_of_torch
 from ..ground.errors import Cancelled, FloeLensError
 from ..ground.heap import give_back_free_memory
 from ..io.geometry.vector import Polygons, read_polygons
@@ -77,7 +78,8 @@ class PlaceWorker(QObject):
         """Explain a place; what was asked before and is not answered yet is dropped."""
         self._newest += 1
         if self._thread is None:
-            self._thread = threading.Thread(target=self._loop, name="FloeLens places", daemon=True)
+            loop = with_threads_of_torch(self._loop)
+            self._thread = threading.Thread(target=loop, name="FloeLens places", daemon=True)
             self._thread.start()
         self._tasks.put((self._newest, choice, place))
 

@@ -14,12 +14,14 @@ from ..core.simulation import (
     ASSUMPTIONS,
     BLOCK,
     CHANNELS,
+    FINE_CHANNELS,
     FLOOR_DB,
     FOOTPRINTS_KM,
     NO_DATA,
     STATISTICS_SOURCE,
     WATER_LIMIT,
     SimulatedScene,
+    Surroundings,
 )
 from ..core.streaming.run_time import clock
 from ..ground.errors import Cancelled, ParameterError, SceneError
@@ -34,9 +36,11 @@ from ..io.files.raster import Raster, environment, open_raster
 from ..io.geometry.grid import Grid, GroundControlPoint
 from ..io.rasters.writer import Band, Outputs
 from ..io.scene.acquisition import Span, acquisition
+from ..networks.standard_channels import STANDARD_CHANNELS, WEATHER_CHANNELS
 from ..report.styles.layers import (
     backscatter_style,
     brightness_temperature_style,
+    channel_style,
     concentration_style,
     sidecar,
 )
@@ -71,6 +75,9 @@ class SimulateScene:
         grid, and `rows`, `cols`, `pixel_size`, `center` and `georeferencing` say nothing.
     sar, mwr, chart : str, optional
         What to write.
+    ancillary_fine, ancillary_coarse : str, optional
+        Incidence angle and distance to land on the radar's pixels; wind, temperatures, vapour and cloud water on the
+        radiometer's cells. What else is written does not depend on them.
     """
 
     seed: int = SCENE_SEED.default
@@ -83,11 +90,21 @@ class SimulateScene:
     sar: str | None = None
     mwr: str | None = None
     chart: str | None = None
+    ancillary_fine: str | None = None
+    ancillary_coarse: str | None = None
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Write the rasters and return their paths under their published names."""
-        if not (self.sar or self.mwr or self.chart):
-            raise ParameterError("Nothing to write: give at least one of SAR, MWR and CHART.")
+        paths = {
+            "SAR": self.sar,
+            "MWR": self.mwr,
+            "CHART": self.chart,
+            "ANCILLARY_FINE": self.ancillary_fine,
+            "ANCILLARY_COARSE": self.ancillary_coarse,
+        }
+        written = {name: path for name, path in paths.items() if path}
+        if not written:
+            raise ParameterError(f"Nothing to write: give at least one of {', '.join(paths)}.")
         with ExitStack() as stack:
             stack.enter_context(bounded_block_cache())
             given = stack.enter_context(open_raster(self.concentration)) if self.concentration else None
@@ -103,7 +120,12 @@ class SimulateScene:
             scene = SimulatedScene(self.seed, grid.rows, grid.cols, pixel_size, chart=reader)
             tags = self._tags(scene, pixel_size, acquisition(given) if given else None)
             outputs = stack.enter_context(Outputs(progress))
-            shares = self._write_fine(scene, grid, outputs, tags, progress)
+            around = Surroundings(scene) if self.ancillary_fine or self.ancillary_coarse else None
+            shares = self._write_fine(scene, around, grid, outputs, tags, progress)
+            if around is not None and self.ancillary_coarse:
+                bands = [Band(name, STANDARD_CHANNELS[name].unit) for name in WEATHER_CHANNELS]
+                cells = outputs.raster(self.ancillary_coarse, grid.coarser(scene.ratio), bands, tags=tags)
+                cells.write(around.weather())
             if self.mwr:
                 _write_coarse(outputs, self.mwr, scene, grid, tags)
             self._write_styles(outputs, tags["start_time"])
@@ -114,12 +136,11 @@ class SimulateScene:
             "PIXEL_SIZE_WRITTEN": float(pixel_size),
             "RATIO": scene.ratio,
             "SEASON": "summer" if scene.climate.summer else "winter",
-            "SCENE_NAME": Path(self.sar or self.mwr or self.chart or "").stem,
+            "SCENE_NAME": Path(next(iter(written.values()))).stem,
             "START_TIME": tags["start_time"],
             **shares,
         }
-        paths = {"SAR": self.sar, "MWR": self.mwr, "CHART": self.chart}
-        return {**{name: path for name, path in paths.items() if path}, **results}
+        return {**written, **results}
 
     def grid(self) -> Grid:
         """Return the grid of the scene that the parameters describe.
@@ -167,10 +188,19 @@ class SimulateScene:
         return tags
 
     def _write_fine(
-        self, scene: SimulatedScene, grid: Grid, outputs: Outputs, tags: dict[str, str], progress: Progress
+        self,
+        scene: SimulatedScene,
+        around: Surroundings | None,
+        grid: Grid,
+        outputs: Outputs,
+        tags: dict[str, str],
+        progress: Progress,
     ) -> dict[str, object]:
-        """Write SAR and CHART strip by strip; return the shares of land and ice in the scene."""
-        sar = chart = None
+        """Write the rasters on the radar's pixels strip by strip; return the shares of land and ice in the scene."""
+        sar = chart = beside = None
+        if self.ancillary_fine:
+            bands = [Band(name, STANDARD_CHANNELS[name].unit) for name in FINE_CHANNELS]
+            beside = outputs.raster(self.ancillary_fine, grid, bands, tags=tags)
         if self.sar:
             bands = [Band("hh", "dB"), Band("hv", "dB")]
             sar = outputs.raster(
@@ -198,6 +228,8 @@ class SimulateScene:
             ice += int(values[0][known].sum(dtype=np.int64))
             if chart is not None:
                 chart.write(values)
+            if beside is not None and around is not None:
+                beside.write(around.fine(strip))
             progress.report(0.95 * strip.row_stop / grid.rows, "Simulating radar and chart")
         if not sea and self.concentration:
             raise SceneError(
@@ -235,9 +267,23 @@ class SimulateScene:
             (self.sar, backscatter_style),
             (self.mwr, brightness_temperature_style),
             (self.chart, concentration_style),
+            (self.ancillary_fine, _distance_style),
+            (self.ancillary_coarse, _wind_style),
         ):
             if path:
                 outputs.file(sidecar(path)).write_text(make(start_time=start_time), encoding="utf-8")
+
+
+def _distance_style(start_time: str) -> str:
+    """Return the style of incidence angle and distance to land: the distance."""
+    return channel_style(
+        0.0, 41.0, "distance class", band=FINE_CHANNELS.index("distance_map") + 1, start_time=start_time
+    )
+
+
+def _wind_style(start_time: str) -> str:
+    """Return the style of the weather: the wind along the columns' direction, its first band."""
+    return channel_style(-15.0, 15.0, "m/s", start_time=start_time)
 
 
 def _write_coarse(

@@ -32,7 +32,7 @@ from qgis.PyQt.QtGui import QIcon
 from ...ground import dependencies
 from ...ground.errors import FloeLensError, ParameterError
 from ...ground.heap import give_back_free_memory
-from ...ground.paths import RESOURCES
+from ...ground.paths import DOCUMENTATION, RESOURCES
 from ...io.environment.gdal_state import offline_gdal
 from .declare import WORDS
 from .destinations import clash, destination_problem, mended, named_sources
@@ -163,6 +163,10 @@ class FloeLensAlgorithm(QgsProcessingAlgorithm):
     def shortHelpString(self) -> str:  # noqa: N802
         """Return the help page, made of the declarations."""
         return help_page(self)
+
+    def helpUrl(self) -> str:  # noqa: N802
+        """Return the page of the algorithm on the documentation site, which the dialog's *Help* opens."""
+        return f"{DOCUMENTATION}/algorithms/{self.ID}.html"
 
     def group(self) -> str:
         """Return the group in the toolbox."""

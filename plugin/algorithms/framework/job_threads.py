@@ -103,7 +103,7 @@ class JobThreads:
         caller = Caller()
         if getattr(self._own, "caller", None) is not None:
             return work(self._own.caller)
-        work = _with_threads_of_torch(work)
+        work = with_threads_of_torch(work)
         with self._lock:
             tasks = self._idle.pop() if self._idle else None
         if tasks is None:
@@ -142,18 +142,22 @@ class JobThreads:
                 return
 
 
-def _with_threads_of_torch(work: Callable[[Caller], Result]) -> Callable[[Caller], Result]:
+def with_threads_of_torch(work: Callable[..., Result]) -> Callable[..., Result]:
     """Return the work with as many threads of torch as the calling thread has.
 
-    By itself a new thread gets the number that was set last in any other: that of a single core, where a worker set it.
+    By itself a new thread gets the number that was set last in any other: that of a single core, where workers of
+    :mod:`floelens.plugin.networks.kernels.threads` are just beginning.
     """
     torch = sys.modules.get("torch")  # not imported for this: a job may do without
-    number = torch.get_num_threads() if torch is not None else None
+    kernels = sys.modules.get(f"{__package__.rpartition('.algorithms')[0]}.networks.kernels.threads")
+    number = None
+    if torch is not None:
+        number = torch.get_num_threads() if kernels is None else kernels.thread_count()
 
-    def run(caller: Caller) -> Result:
+    def run(*arguments: object) -> Result:
         if torch is not None and torch.get_num_threads() != number:
             torch.set_num_threads(number)
-        return work(caller)
+        return work(*arguments)
 
     return run
 

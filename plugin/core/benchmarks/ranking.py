@@ -83,7 +83,8 @@ def rank(judged: Sequence[Judged], measure: Measure, seed: int) -> Ranking:
     ranked = [each for each in judged if measure.word in each.scores]
     values = _values(judged, ranked, measure)
     nothing = measure.uninformative
-    assert nothing is not None
+    if nothing is None:
+        raise AssertionError("nothing is None")
     scores = np.where(np.isnan(values), nothing, values)
     goodness = measure.sign * scores
     count = len(scores)

@@ -114,7 +114,8 @@ class CompletenessCheck:
         return splitter
 
     def _take(self, tile: Tile, patch: Patch) -> None:
-        assert self._fallback is not None
+        if self._fallback is None:
+            raise AssertionError("self._fallback is None")
         own = self._fallback.whole(tile, partial(_checked, patch, self._seeding))
         self.found = self.found.joined(own)
 

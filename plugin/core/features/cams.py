@@ -35,7 +35,8 @@ def feature_weights(
     """
     if cam == GRADCAM:
         return gradients / np.maximum(cells, 1e-300)[:, None]
-    assert cam == XGRADCAM
+    if cam != XGRADCAM:
+        raise AssertionError("cam != XGRADCAM")
     return products / (activations + EPSILON[XGRADCAM])
 
 

@@ -22,6 +22,7 @@ from torch import fx
 from torch.nn import functional
 
 from ...ground.errors import ParameterError
+from ...networks.card_checks import WHOLE_IMAGE
 from ...networks.inner_layers import output_convolution
 from ...networks.layers import SamePool2d, trace
 from ..streaming.runner import Inputs, Runner
@@ -55,7 +56,8 @@ class LayerValues:
     @property
     def contribution(self) -> torch.Tensor:
         """What each feature adds to the seeded logits: (feature, row, column)."""
-        assert self.gradient is not None
+        if self.gradient is None:
+            raise AssertionError("self.gradient is None")
         product = self.gradient * self.activation
         return product if self.density == 1 else product * self.density
 
@@ -131,7 +133,7 @@ class LayerCut:
     @cached_property
     def reach(self) -> int:
         """How far, in pixels, a logit lies from the cells of the layer that it depends on; measured."""
-        if self.linear:
+        if self.linear or self.runner.radius >= WHOLE_IMAGE:  # its tiles see a whole image anyway
             return 0
         runner = self.runner
         most = runner.radius + self.shape.step
@@ -309,7 +311,8 @@ class LayerCut:
                         values.pop(used, None)
         own = [values.pop(node) for node in self._nodes]
         activation = own[0] if len(own) == 1 else torch.cat(own, 1)  # type: ignore[arg-type]
-        assert isinstance(activation, torch.Tensor)
+        if not isinstance(activation, torch.Tensor):
+            raise AssertionError("not isinstance(activation, torch.Tensor)")
         return activation, {node: values[node] for node in needed if node in values}
 
     def _known(self, inputs: Inputs) -> dict[fx.Node, torch.Tensor]:
@@ -333,7 +336,8 @@ class LayerCut:
                 result = fx.map_arg(node.args[0], values.__getitem__)
                 break
             values[node] = self._called(node, values)
-        assert isinstance(result, torch.Tensor)
+        if not isinstance(result, torch.Tensor):
+            raise AssertionError("not isinstance(result, torch.Tensor)")
         return result
 
     def _called(self, node: fx.Node, values: dict[fx.Node, object]) -> object:
@@ -349,7 +353,8 @@ class LayerCut:
             for part in str(node.target).split("."):
                 value = getattr(value, part)
             return value
-        assert callable(node.target)
+        if not callable(node.target):
+            raise AssertionError("not callable(node.target)")
         return node.target(*args, **named)
 
 

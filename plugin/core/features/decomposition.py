@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -313,8 +314,7 @@ def decompose(
 
 def _position(seeding: Seeding) -> int:
     """Return the class of a target among the samples' classes: of a head with one logit the upper one."""
-    assert seeding.wanted is not None
-    return 1 if seeding.outputs == 1 else seeding.wanted
+    return 1 if seeding.outputs == 1 else cast(int, seeding.wanted)
 
 
 def _read(source: Source, plan: Plan, tile: Tile) -> Patch:

@@ -61,7 +61,8 @@ class Picture(_Lattice):
             return
         at = values.places_of(rows, cols)
         own = tuple(torch.from_numpy(each).to(at.device) for each in (rows, cols))
-        assert values.slopes is not None
+        if values.slopes is None:
+            raise AssertionError("values.slopes is None")
         slopes = values.slopes[at if values.chosen is None else values.chosen[own]]
         picked = values.cells[at] * slopes * values.density
         self.contributions[(slice(None), *place)] = picked.cpu().numpy().T

@@ -186,7 +186,8 @@ def _tile_sums(values: TileValues, regions: Regions, found: torch.Tensor, gradie
         sums["activation"] = runs.sums_of_cells(values.cells, *place) * values.density
         sums["f"] = runs.sums_of_cells(values.products, *place) * values.density
         if gradients:
-            assert values.slopes is not None
+            if values.slopes is None:
+                raise AssertionError("values.slopes is None")
             sums["gradient"] = runs.sums_of_cells(values.slopes, *place) * values.density
     if regions.classes_at is not None:
         labels = regions.classes_at(values.window)
@@ -199,8 +200,10 @@ def _linear_sums(
     values: TileValues, numbers: np.ndarray, runs: Runs, gradients: bool
 ) -> dict[str, np.ndarray]:
     """Return sums of activations, contributions and gradients, whose gradient is that of the target's class."""
-    assert values.chosen is not None
-    assert values.slopes is not None
+    if values.chosen is None:
+        raise AssertionError("values.chosen is None")
+    if values.slopes is None:
+        raise AssertionError("values.slopes is None")
     slopes = values.slopes.double().cpu().numpy()
     classes = len(slopes)
     both = runs

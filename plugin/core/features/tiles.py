@@ -152,7 +152,8 @@ class TileValues:
     @cached_property
     def gradient(self) -> torch.Tensor:
         """(pixel, feature), of the valid pixels."""
-        assert self.slopes is not None
+        if self.slopes is None:
+            raise AssertionError("self.slopes is None")
         if self.chosen is None:
             return self.slopes[self.places]
         return self.slopes[self.chosen[torch.from_numpy(self.valid).to(self.chosen.device)]]
@@ -166,13 +167,15 @@ class TileValues:
     @cached_property
     def products(self) -> torch.Tensor:
         """(place, feature): gradient x activation; where `slopes` has a row a place."""
-        assert self.slopes is not None
+        if self.slopes is None:
+            raise AssertionError("self.slopes is None")
         return self.cells * self.slopes
 
     def full_map(self) -> torch.Tensor:
         """Return the full CAM (row, column), of any value where not valid."""
         if self.chosen is not None:
-            assert self.slopes is not None
+            if self.slopes is None:
+                raise AssertionError("self.slopes is None")
             parts = (self.slopes @ self.cells.T).view(len(self.slopes), -1, self.width)
             return self._own(parts).gather(0, self.chosen[None])[0]
         return self._own(self.products.sum(1).view(1, -1, self.width))[0] * self.density

@@ -367,7 +367,8 @@ class Rules:
             return self._gates.largest(name, layer, *inputs)
         if kind.drops and self._dropout:
             return self._dropout(name, layer, *inputs)
-        assert isinstance(how, Linear)
+        if not isinstance(how, Linear):
+            raise AssertionError("not isinstance(how, Linear)")
         return how.backward(layer, *inputs)
 
 

@@ -4,6 +4,7 @@
 one part: smooth noise, the ice and its floes, backscatter, brightness temperatures.
 """
 
+from .ancillary import FINE_CHANNELS, Surroundings
 from .backscatter import FLOOR_DB, LOOKS
 from .ice import LAND, UNKNOWN, WATER_LIMIT, Climate, Surface
 from .radiometry import ASSUMPTIONS, CHANNELS, FOOTPRINTS_KM, NOISE_K, STATISTICS_SOURCE
@@ -13,6 +14,7 @@ __all__ = [
     "ASSUMPTIONS",
     "BLOCK",
     "CHANNELS",
+    "FINE_CHANNELS",
     "FLOOR_DB",
     "FOOTPRINTS_KM",
     "LAND",
@@ -25,4 +27,5 @@ __all__ = [
     "Climate",
     "SimulatedScene",
     "Surface",
+    "Surroundings",
 ]

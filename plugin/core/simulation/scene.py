@@ -275,6 +275,7 @@ class SimulatedScene:
         margin = int(np.ceil(MARGIN_CELLS * CELL_SIZE / (self.ratio * self.pixel_size)))
         fractions, known = self.cell_fractions(margin)
         values = self.radiometer.observe(fractions, *self.cell_axes(margin), margin)
-        assert values.shape == (len(CHANNELS), *self.cell_shape)
+        if values.shape != (len(CHANNELS), *self.cell_shape):
+            raise AssertionError("values.shape != (len(CHANNELS), *self.cell_shape)")
         values[:, ~known] = np.nan
         return values

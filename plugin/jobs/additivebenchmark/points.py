@@ -84,7 +84,8 @@ def _cells(step: float) -> Grid:
 
 def _places(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Return longitude and latitude of the cells row by row, (cell,), degrees."""
-    assert grid.transform is not None
+    if grid.transform is None:
+        raise AssertionError("grid.transform is None")
     step, _, west, _, down, north = grid.transform
     rows, cols = np.mgrid[: grid.rows, : grid.cols]
     return (west + (cols + 0.5) * step).ravel(), (north + (rows + 0.5) * down).ravel()

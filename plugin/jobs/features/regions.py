@@ -116,7 +116,8 @@ def regions_of(
     position = [each.name for each in scene.card.heads].index(head.name)
 
     def classes_at(window: Window) -> np.ndarray:
-        assert labels is not None
+        if labels is None:
+            raise AssertionError("labels is None")
         return classes_of(head, labels.targets(window, _EVERYWHERE)[position])
 
     return Regions(

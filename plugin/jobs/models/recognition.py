@@ -21,10 +21,15 @@ def propose(path: str, given: Given) -> Proposal:
         If it is of no known format or family, or cannot be used.
     """
     from ...io.models.keras import is_hdf5, read_keras
+    from ...io.models.tensorflow.bundle import index_of
     from ...networks.families.asip import propose_asip
     from ...networks.families.checkpoint import read_checkpoint
+    from ...networks.families.exported_program import is_exported_program, read_exported_program
     from ...networks.families.unet_proposal import propose_unet
 
+    index = index_of(path)
+    if index is not None:
+        return _propose_saved_model(path, index, given)
     if is_hdf5(path):
         if given.family not in ("auto", "asip"):
             raise ModelError(
@@ -38,7 +43,25 @@ def propose(path: str, given: Given) -> Proposal:
         return _propose_nersc(path, given)
     if given.family == "asip":
         raise ModelError(f"FAMILY=asip, but {short_path(path)} is no HDF5 file as Keras writes it.")
-    return propose_unet(read_checkpoint(path), given)
+    read = read_exported_program if is_exported_program(path) else read_checkpoint
+    return propose_unet(read(path), given)
+
+
+def _propose_saved_model(path: str, index: Path, given: Given) -> Proposal:
+    """Return what the variables of a SavedModel are found to be."""
+    from ...io.models.tensorflow.bundle import read_saved_model
+    from ...networks.families.asip import propose_asip
+
+    if given.family not in ("auto", "asip"):
+        raise ModelError(
+            f"FAMILY={given.family}, but {short_path(path)} is a SavedModel of TensorFlow, of which the ASIP networks "
+            "are read. Set FAMILY=asip or auto, or export other networks as ONNX."
+        )
+    proposal = propose_asip(read_saved_model(index), {}, given)
+    proposal.findings.assumed.append(
+        "Branches of a SavedModel stand in the order in which Keras counts the layers, as in the family's code."
+    )
+    return proposal
 
 
 def _propose_onnx(path: str, given: Given) -> Proposal:

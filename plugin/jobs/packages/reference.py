@@ -26,6 +26,7 @@ from ...core.zscores.channels.collect import method_text
 from ...core.zscores.channels.evidence import ChannelAccumulator, ChannelEvidence
 from ...core.zscores.channels.levels import input_channels
 from ...core.zscores.channels.reference import FILE, ContributionReference
+from ...ground.digests import with_escaped_digests
 from ...ground.errors import ParameterError
 from ...ground.protocols import Silent
 from ...ground.version import ROOT
@@ -110,7 +111,7 @@ def write_references(folder: Path, references: Sequence[ContributionReference], 
             entry[name] = [[float(f"{value:.6g}") for value in row] for row in entry[name]]
     path = folder / FILE
     with atomic_text(path) as file:
-        file.write(json.dumps(content, indent=1) + "\n")
+        file.write(with_escaped_digests(json.dumps(content, indent=1)) + "\n")
     return path
 
 

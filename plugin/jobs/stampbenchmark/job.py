@@ -227,7 +227,8 @@ class StampBenchmark(ReportPaths, ClassChoice, StampTable):
                 progress.message(f"Classifier of {stamp.word}: taken from the run that was stopped.")
                 results.append(classifier_of(stamp, *part))
                 continue
-            assert images is not None
+            if images is None:
+                raise AssertionError("images is None")
             share = Part(progress, 0.1 + 0.9 * number / len(stamps), 0.1 + 0.9 * (number + 1) / len(stamps))
             check = part_check(share, 0, 1, f"Classifier of {stamp.word}")
             result = run_classifier(images, stamp, settings, self.methods, extent, self.seed, check)

@@ -7,7 +7,7 @@ stack machine is followed here with sizes in place of values.
 
 from __future__ import annotations
 
-import pickletools
+import pickletools  # nosec B403 # it lists opcodes, and runs none
 from dataclasses import dataclass, field
 
 MOST_OPCODES = 5_000_000

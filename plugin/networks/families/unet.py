@@ -134,7 +134,7 @@ class UNetForm:
         heads = listed(f"{name} ({count})" for name, count in self.outputs.items())
         sentences = [
             f"A U-Net of {self.channels} inputs with {'-'.join(map(str, self.filters))} filters, "
-            f"{len(self.down) - 1} halvings of the grid, "
+            f"{len(self.down) - 1} halving{'' if len(self.down) == 2 else 's'} of the grid, "
             f"{'transposed convolutions' if self.transposed else 'an upsampling without weights'}.",
             f"Convolutions {'with' if biased else 'without'} bias, "
             f"{'with' if normed == len(units) else 'partly with' if normed else 'without'} batch norm.",

@@ -26,6 +26,16 @@ def worker_count() -> int:
     return 1 if getattr(_here, "run_sequentially", False) else torch.get_num_threads()
 
 
+def thread_count() -> int:
+    """Return how many threads torch may use, whoever asks first in a thread of its own.
+
+    A thread's first question is answered by the number that was set last in any thread, and the answer stays. While
+    workers begin, that is their 1: the question waits until they have.
+    """
+    with _making:
+        return torch.get_num_threads()
+
+
 @contextmanager
 def run_sequentially() -> Iterator[None]:
     """Let the calling thread run all jobs itself, one after the other."""

@@ -112,7 +112,8 @@ def _importance(report: FeatureReport) -> Section:
 
 def _skill(report: FeatureReport) -> Section:
     facts = report.skill
-    assert facts is not None
+    if facts is None:
+        raise AssertionError("facts is None")
     picture = figures.svg(
         skill_figure(facts, len(report.rows)), "skill", "skill against the number of features kept"
     )

@@ -7,7 +7,7 @@ places without data have legend entries of their own; the latter are hatched or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # styles are written, and none from elsewhere is read
 
 from .layers import LAND_COLOUR
 from .qml import (

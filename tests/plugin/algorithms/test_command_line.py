@@ -15,6 +15,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCoordinateTransformContext,
+    QgsProcessingModelAlgorithm,
     QgsRasterLayer,
     QgsVectorLayer,
 )
@@ -165,22 +166,6 @@ def test_bad_input_is_one_sentence_exit_code_1_and_no_file(qgis, inputs, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_of_the_designer_chains_the_four_algorithms(qgis, tmp_path):
-    outputs = {
-        "prediction:Predicted ice": tmp_path / "ice.tif",
-        "evidence:Relevance of SAR": tmp_path / "sar_relevance.tif",
-        "evidence:Relevance of MWR": tmp_path / "mwr_relevance.tif",
-        "evidence:Relevance report": tmp_path / "relevance.html",
-        "scores:Z-scores": tmp_path / "scores.csv",
-        "scores:Z-scores by zone": tmp_path / "zones.gpkg",
-        "scores:Z-score report": tmp_path / "scores.html",
-    }
-    done = qgis.run(str(MODEL_FILE), SEED=2, SIZE=150, MODEL="trial-concentration", **outputs)
-    found = results(done)
-    assert {name: found[name] for name in outputs} == {name: str(path) for name, path in outputs.items()}
-    assert all(path.stat().st_size for path in outputs.values())
-
-
 def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, provider):
     import processing
 
@@ -192,34 +177,42 @@ def test_python_and_the_command_line_give_the_same_bytes(qgis, scene, tmp_path, 
 
 
 @pytest.mark.parametrize("model", ["trial-concentration", pytest.param("trial-type", marks=pytest.mark.slow)])
-def test_results_made_by_python_are_those_of_the_command_line_to_the_byte(
-    qgis, inputs, tmp_path, provider, monkeypatch, packages, model
+def test_a_model_of_the_designer_gives_by_python_the_bytes_of_the_command_line(
+    qgis, tmp_path, provider, monkeypatch, packages, model
 ):
-    """As many threads in both, since the order of sums depends on their number. Each writes all it can of one run."""
+    """It chains four algorithms. As many threads in both, since the order of sums depends on their number."""
     import processing
 
     # In this process other tests may have changed the number.
     threads = JOB_THREADS.run(lambda _caller: torch.get_num_threads())
     qgis = replace(qgis, variables={"FLOELENS_MODELS": str(packages), "OMP_NUM_THREADS": str(threads)})
     monkeypatch.setenv("FLOELENS_MODELS", str(packages))
-    folders = {name: tmp_path / name for name in ("command", "python")}
-    for folder in folders.values():
-        folder.mkdir()
-    common = {**inputs, "MODEL": model, "DEVICE": "cpu"}
-
-    def outputs(folder: Path, *names: str) -> dict[str, str]:
-        return {name: str(folder / name.lower()) + (".csv" if name == "OUTPUT" else ".tif") for name in names}
-
-    ice = {name: {"OUTPUT": str(folder / "ice.tif")} for name, folder in folders.items()}
-    maps = {name: outputs(folder, "SAR_RELEVANCE", "MWR_RELEVANCE") for name, folder in folders.items()}
-    tables = {
-        name: {**outputs(folder, "OUTPUT"), "CHANNEL_METHOD": "gated"} for name, folder in folders.items()
+    files = {
+        "prediction:Predicted ice": "ice.tif",
+        "evidence:Relevance of SAR": "sar_relevance.tif",
+        "evidence:Relevance of MWR": "mwr_relevance.tif",
+        "evidence:Relevance report": "relevance.html",
+        "scores:Z-scores": "scores.csv",
+        "scores:Z-scores by zone": "zones.gpkg",
+        "scores:Z-score report": "scores.html",
     }
-    for algorithm, made in (("predict", ice), ("relevance", maps), ("zscores", tables)):
-        results(qgis.run(f"floelens:{algorithm}", **common, **made["command"]))
-        processing.run(f"floelens:{algorithm}", {**common, **made["python"]})
+    folders = {name: tmp_path / name for name in ("command", "python")}
+    outputs = {}
+    for name, folder in folders.items():
+        folder.mkdir()
+        outputs[name] = {output: str(folder / file) for output, file in files.items()}
+    settings = {"SEED": 2, "SIZE": 150, "MODEL": model}
+    found = results(qgis.run(str(MODEL_FILE), **settings, **outputs["command"]))
+    assert {name: found[name] for name in files} == outputs["command"]
+    chain = QgsProcessingModelAlgorithm()
+    assert chain.fromFile(str(MODEL_FILE))
+    chain.initAlgorithm()
+    processing.run(chain, {**settings, **outputs["python"]})
     names = sorted(path.name for path in folders["command"].iterdir())
     assert names == sorted(path.name for path in folders["python"].iterdir())
-    assert [n for n in names if n.endswith((".tif", ".csv", ".qml"))]
-    for name in names:
+    assert set(files.values()) < set(names)
+    assert all(path.stat().st_size for path in folders["command"].iterdir())
+    alike = [name for name in names if name.endswith((".tif", ".csv", ".csvt", ".qml"))]
+    assert len(alike) >= 8
+    for name in alike:  # reports name their files, a GeoPackage the time
         assert (folders["command"] / name).read_bytes() == (folders["python"] / name).read_bytes(), name

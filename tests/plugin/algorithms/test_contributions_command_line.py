@@ -6,22 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floelens.tools.headless import HeadlessQgis, results
+from floelens.tools.headless import HeadlessQgis
 from qgis.core import QgsProcessingFeedback, QgsRasterLayer, QgsVectorLayer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def qgis(qgis_process: HeadlessQgis, packages: Path) -> HeadlessQgis:
     """Return a QGIS that knows the two trial models and uses one core."""
     return replace(qgis_process, variables={"FLOELENS_MODELS": str(packages), "OMP_NUM_THREADS": "1"})
 
 
 @pytest.fixture(scope="module")
-def inputs(qgis: HeadlessQgis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def inputs(provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the parameters of every run on a small simulated scene."""
+    import processing
+
     folder = tmp_path_factory.mktemp("scene")
     paths = {name: str(folder / f"{name.lower()}.tif") for name in ("SAR", "MWR")}
-    results(qgis.run("floelens:simulatescene", SEED=11, ROWS=150, COLS=175, **paths))
+    processing.run("floelens:simulatescene", {"SEED": 11, "ROWS": 150, "COLS": 175, **paths})
     return {**paths, "MODEL": "trial-concentration"}
 
 

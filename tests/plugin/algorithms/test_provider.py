@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import floelens
 import pytest
+from floelens.plugin.ground.paths import DOCUMENTATION
 from floelens.tools.headless import ROOT
 from qgis.core import QgsProcessingParameterDefinition
 
@@ -25,6 +27,17 @@ def test_the_published_ids_and_parameter_names_are_kept(provider):
     assert {name: sorted(p) for name, p in found.items()} == {
         name: sorted(entry["parameters"]) for name, entry in PUBLISHED.items()
     }
+
+
+def test_every_algorithm_has_an_icon_of_its_own_and_a_page_on_the_documentation_site(provider):
+    for algorithm in provider.algorithms():
+        icon = ROOT / "resources" / "icons" / f"{algorithm.name()}.svg"
+        assert algorithm.svgIconPath() == str(icon)
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(icon).iter()}
+        assert tags <= {"svg", "title", "circle", "path", "rect"}  # Qt draws SVG Tiny
+        assert not algorithm.icon().pixmap(24, 24).isNull()
+        # As `write_reference` names pages.
+        assert algorithm.helpUrl() == f"{DOCUMENTATION}/algorithms/{algorithm.name()}.html"
 
 
 def test_the_words_of_every_enum_are_published(provider):
@@ -161,5 +174,5 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
     ((title, text, _, _),) = said
     assert title == "FloeLens"
     assert "Processing toolbox" in text
-    for name in ("simulatescene", "predict", "relevance", "environment"):
-        assert provider.algorithm(name).displayName() in text
+    assert "Try it" in text
+    assert main.PLACES in text

@@ -27,6 +27,11 @@ def test_it_offers_what_is_installed(provider, monkeypatch, tmp_path):
     assert combo.isEditable()
 
 
+def test_no_model_is_chosen_for_removal_by_itself(provider, monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "installed", lambda: {"a-model": tmp_path})
+    assert not chooser(provider, "removemodel").value()
+
+
 def test_a_typed_path_is_passed_on_as_it_is(provider):
     wrapper = chooser(provider)
     wrapper.widget.setEditText(" /data/my model ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import time
@@ -10,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.core.simulation import CHANNELS, SimulatedScene
+from floelens.plugin.core.simulation import CHANNELS, SimulatedScene, Surroundings
 from floelens.plugin.ground.errors import Cancelled, ParameterError, SceneError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.window import Window
 from floelens.plugin.io.files.raster import open_raster
 from floelens.plugin.io.geometry.grid import Grid
 from floelens.plugin.io.rasters.writer import Band, RasterWriter
 from floelens.plugin.jobs.simulate import SimulateScene, projected_grid, tie_point_grid
+from floelens.plugin.networks.standard_channels import WEATHER_CHANNELS
 from pyproj import Geod
 
 
@@ -239,3 +242,27 @@ def test_the_time_it_takes_is_estimated_when_two_strips_are_made(tmp_path):
     seconds = float(re.fullmatch(r"Simulating: estimated time (\d+) s, from the second strip\.", told)[1])
     assert 0.3 * took - 1 <= seconds <= 3 * took + 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["chart.qml", "chart.tif", "sar.qml", "sar.tif"]
+
+
+def test_ancillary_channels_lie_on_both_grids_and_change_nothing_else(tmp_path):
+    plain, made = (
+        job(tmp_path / "plain"),
+        job(tmp_path / "more", ancillary_fine=str(tmp_path / "more" / "fine.tif")),
+    )
+    made = dataclasses.replace(made, ancillary_coarse=str(tmp_path / "more" / "weather.tif"))
+    plain.run(Silent())
+    results = made.run(Silent())
+    for name in ("sar", "mwr", "chart"):
+        assert digest(getattr(plain, name)) == digest(getattr(made, name))
+    with (
+        rasterio.open(results["ANCILLARY_FINE"]) as fine,
+        rasterio.open(results["ANCILLARY_COARSE"]) as coarse,
+    ):
+        assert fine.descriptions == ("incidence_angle", "distance_map")
+        assert coarse.descriptions == WEATHER_CHANNELS
+        assert coarse.units == ("m/s", "m/s", "K", "K", "kg/m2", "kg/m2")
+        around = Surroundings(SimulatedScene(5, 260, 310, 80.0))
+        np.testing.assert_array_equal(coarse.read(), around.weather())
+        np.testing.assert_array_equal(fine.read(), around.fine(Window(0, 0, 260, 310)))
+    assert Grid.from_file(made.ancillary_fine).same_as(made.grid())
+    assert Grid.from_file(made.ancillary_coarse).same_as(Grid.from_file(made.mwr))

@@ -48,7 +48,8 @@ def set_exact(network: AsppFusion, target: AdditiveTarget) -> None:
         after: list[tuple[int, float]] = []  # component, and its weight in the target
         for channel in range(network.fine_channels):
             around = target.neighbourhoods[channel]
-            assert isinstance(around, Kernel)
+            if not isinstance(around, Kernel):
+                raise AssertionError("not isinstance(around, Kernel)")
             for number, sign in enumerate((1.0, -1.0)):
                 network.conv1.weight[2 * channel + number, channel] = sign * torch.from_numpy(around.weights)
             for sign, threshold, weight in units_of(target.functions, channel):

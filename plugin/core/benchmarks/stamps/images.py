@@ -88,7 +88,8 @@ class StampedImages:
     def values(self, image: int) -> np.ndarray:
         """Return the stamped values of that sensor, (channel, row, column), standardised."""
         values = self.images.coarse if self.stamp.coarse else self.images.fine
-        assert values is not None
+        if values is None:
+            raise AssertionError("values is None")
         return values[image]
 
 

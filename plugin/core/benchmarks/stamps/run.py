@@ -251,7 +251,8 @@ class _Task:
     def of_sensor(self, found: Relevance) -> np.ndarray:
         """Return the relevance of the stamp's sensor, (image, channel, row, column)."""
         own = found.coarse if self.stamped.stamp.coarse else found.fine
-        assert own is not None
+        if own is None:
+            raise AssertionError("own is None")
         return own
 
     def scores(self, maps: Iterable[np.ndarray], signed: bool = True) -> dict[str, np.ndarray]:
@@ -325,7 +326,8 @@ def seen_by(scores: Mapping[str, np.ndarray], control: str) -> dict[str, np.ndar
 
 def _share(found: Relevance, stamp: Stamp) -> float:
     """Return Σ|relevance| of the stamp's sensor as a share of both, the mean over images."""
-    assert found.coarse is not None
+    if found.coarse is None:
+        raise AssertionError("found.coarse is None")
     sizes = [np.abs(values).sum((1, 2, 3)) for values in (found.fine, found.coarse)]
     own, total = sizes[1 if stamp.coarse else 0], sizes[0] + sizes[1]
     return float(np.mean(own[total > 0] / total[total > 0])) if (total > 0).any() else float("nan")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def reformed(step: Step) -> Array:
     """Return an array as one list, in groups of channels, or in its own form again; others are refused."""
     value = step.values[0]
-    assert isinstance(value, Array)
+    if not isinstance(value, Array):
+        raise AssertionError("not isinstance(value, Array)")
     sizes, channels = step.writer.sizes[value.name], step.channels(value.name)
     places = sizes[0] * sizes[1]
     if step.node.operator == "Flatten":

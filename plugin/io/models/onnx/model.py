@@ -16,7 +16,7 @@ import numpy as np
 
 from ....ground.errors import ModelError
 from ....networks.files import read_regular, short_path, shown, shown_text
-from .wire import BYTES, FIXED32, Reader, WireError, floats, numbers, signed, text
+from ..wire import BYTES, FIXED32, Reader, WireError, floats, numbers, signed, text
 
 MOST_BYTES = 1 << 30
 MOST_NODES = 20_000
@@ -176,7 +176,8 @@ class _Parser:
         for number, kind, value in self._reader.fields(message):
             if number not in (1, 5, 11, 12, 15) or kind != BYTES:
                 continue
-            assert not isinstance(value, int)
+            if isinstance(value, int):
+                raise AssertionError("isinstance(value, int)")
             if number == 1:
                 graph.nodes.append(self._node(value))
             elif number == 5:

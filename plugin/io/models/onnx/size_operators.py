@@ -127,7 +127,8 @@ def concatenate(step: Step) -> Array:
 def transpose(step: Step) -> Array:
     """Keep whether channels come first or last."""
     value, order = step.values[0], list(step.attributes.get("perm", []))
-    assert isinstance(value, Array)
+    if not isinstance(value, Array):
+        raise AssertionError("not isinstance(value, Array)")
     moves = {(FIRST, (0, 2, 3, 1)): LAST, (LAST, (0, 3, 1, 2)): FIRST}
     if order == [0, 1, 2, 3]:
         return value

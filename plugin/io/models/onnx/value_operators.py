@@ -132,7 +132,8 @@ def dropout(step: Step) -> Array:
 def unchanged(step: Step) -> Array:
     """Return the array as it is."""
     value = step.values[0]
-    assert isinstance(value, Array)
+    if not isinstance(value, Array):
+        raise AssertionError("not isinstance(value, Array)")
     if step.node.operator == "Cast" and int(step.attributes.get("to", 1)) not in (1, 10, 11, 16):
         raise step.error("it makes whole numbers of an array")
     return value

@@ -242,7 +242,7 @@ def test_whole_scenes_are_samples_with_their_own_means_and_extremes(analysed, sc
     rasters = [scene.inputs]
     for name, seed in (("b", 7), ("c", 19)):
         (tmp_path / name).mkdir()
-        other = simulate(tmp_path / name, seed=seed, rows=150, cols=150)
+        other = simulate(tmp_path / name, seed=seed, rows=100, cols=100)
         rasters.append(other.inputs)
     results, folder = analysed(
         tmp_path,

@@ -113,6 +113,40 @@ def test_one_by_one_the_calling_thread_does_all(cores):
     assert count() == cores == torch.get_num_threads()
 
 
+def test_who_asks_first_while_workers_begin_waits_for_the_number_of_cores(monkeypatch):
+    """What set one thread in QGIS: a thread asks first, between a worker's 1 and the caller's own number."""
+    begun, go, found = threading.Event(), threading.Event(), []
+
+    def begin():
+        module.torch.set_num_threads(1)
+        begun.set()
+        assert go.wait(60)
+
+    def make():
+        torch.set_num_threads(2)
+        run_parallel([int] * 2)
+
+    before = torch.get_num_threads()
+    module.end_threads()
+    monkeypatch.setattr(module, "_begin", begin)
+    maker = threading.Thread(target=make)
+    asking = threading.Thread(target=lambda: found.append(module.thread_count()))
+    try:
+        maker.start()
+        assert begun.wait(60)
+        asking.start()
+        asking.join(0.1)
+        assert found == []
+        go.set()
+        asking.join(60)
+        maker.join(60)
+    finally:
+        go.set()
+        module.end_threads()
+        torch.set_num_threads(before)
+    assert found == [2]
+
+
 def test_a_thread_made_during_the_work_gets_all_cores(cores):
     later = []
 

@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as far as ONNX needs it: fields of a message, in bounded time and memory.
+"""The wire format of protocol buffers, as far as ONNX and TensorFlow need it: fields of a message, in bounded time.
 
 A message is a sequence of fields: a key (number and type of the field, a varint), and a varint, four or eight bytes, or
 a length with so many bytes. Nothing is copied but what is asked for: fields of bytes are views of the file.

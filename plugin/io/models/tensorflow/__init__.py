@@ -1,0 +1,1 @@
+"""Weights of TensorFlow SavedModel bundles, without TensorFlow."""
