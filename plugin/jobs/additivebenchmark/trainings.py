@@ -90,8 +90,7 @@ def _methods(part: Part, condition: str, measure: Measure) -> dict[str, Judged]:
 
 def _known(judged: Judged, measure: Measure) -> np.ndarray:
     """Return the scores (sample,), uninformative where a map has none."""
-    values, nothing = judged.scores[measure.word], measure.uninformative
-    assert nothing is not None
+    values, nothing = judged.scores[measure.word], measure.uninformative or 0.0
     return np.where(np.isnan(values), nothing, values).astype(float)
 
 
