@@ -6,11 +6,11 @@ from typing import TypedDict
 
 from qgis.core import QgsProcessingOutputFile
 
-from ...ground.vocabulary.settings import MEMORY
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
+from .preferences import preferred_memory
 
 DEFAULT_MODEL = "aspp-concentration-sim"
 
@@ -111,7 +111,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        self.addParameter(declare.setting("MEMORY", MEMORY))
+        self.addParameter(declare.setting("MEMORY", preferred_memory()))
         self.declare_acceptance()
 
     def declare_acceptance(self) -> None:
