@@ -19,7 +19,8 @@ def as_before(qgis_processing):
 
 def offered(provider) -> int:
     """Return the memory that a new dialog of *Predict* offers."""
-    return provider.algorithm("predict").create().parameterDefinition("MEMORY").defaultValue()
+    algorithm = provider.algorithm("predict").create()
+    return algorithm.parameterDefinition("MEMORY").defaultValue()
 
 
 def test_the_page_sets_the_memory_that_dialogs_offer_and_a_folder_of_models(provider, packages, tmp_path):
