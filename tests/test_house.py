@@ -67,7 +67,7 @@ def test_the_licence_is_the_whole_gpl():
 
 
 REQUIREMENTS = [
-    "requirements.txt",
+    "requirements-environment.txt",
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",

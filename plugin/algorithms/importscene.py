@@ -5,7 +5,7 @@ from __future__ import annotations
 from qgis.core import QgsProcessingOutputString
 
 from ..ground.vocabulary.settings import DOMINANT_SHARE, MULTILOOK
-from ..ground.vocabulary.words import UNITS
+from ..ground.vocabulary.words import NOISE_CORRECTIONS, UNITS
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
 
@@ -61,6 +61,8 @@ class ImportScene(FloeLensAlgorithm):
         )
         text = "How backscatter is written."
         self.addParameter(declare.choice("UNITS", "Units of backscatter", text, UNITS, advanced=True))
+        text = "How the thermal noise of a Sentinel-1 product is corrected. NetCDF files bring their own correction."
+        self.addParameter(declare.choice("NOISE", "Noise correction", text, NOISE_CORRECTIONS, advanced=True))
         self.addParameter(declare.setting("MULTILOOK", MULTILOOK))
         text = (
             "Raster on whose pixels or cells an ice chart, a concentration as CHART or AMSR2 swaths are laid, where "
@@ -130,6 +132,7 @@ class ImportScene(FloeLensAlgorithm):
                 dominant_share=values.number("DOMINANT_SHARE"),
                 scene=values.raster("SCENE") or "",
                 time=values.text("TIME"),
+                noise=values.choice("NOISE"),
             ),
             **{name: values.layer(name.upper()) for name in OUTPUTS},
             display=values.layer("DISPLAY"),

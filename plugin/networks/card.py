@@ -25,6 +25,7 @@ from typing import Any
 
 from ..ground.digests import with_escaped_digests
 from ..ground.errors import ModelError
+from ..ground.vocabulary.words import NOISE_CORRECTIONS
 from .card_benchmarks import BenchmarkedMethod, BenchmarkResult  # noqa: F401  (parts of a card, too)
 from .card_checks import (
     MOST_OUTPUTS,
@@ -35,6 +36,7 @@ from .card_checks import (
     check_integer,
     check_text,
     check_unique,
+    check_word,
     keep_json,
     keep_number,
     keep_texts,
@@ -52,6 +54,7 @@ from .card_parts import (  # noqa: F401  (one place to import a card and its par
     Component,
     Head,
     HeadClass,
+    ImageWindow,
     Training,
     Weights,
     normalised,
@@ -86,6 +89,8 @@ class ModelCard:
         Tiles must begin at multiples of so many pixels.
     weights : Weights
         File and checksum.
+    window : ImageWindow or None
+        Of a network whose output depends on the whole image: the windows in which scenes are run. None: at once.
     citation, limits : tuple of str
         What to cite; what it must not be used for.
     demonstration : bool
@@ -94,6 +99,10 @@ class ModelCard:
         Where it comes from.
     skill : mapping
         Measured skill: JSON values.
+    noise_correction : {'', 'esa', 'nersc'}
+        How the thermal noise of its SAR was corrected; empty where the card does not say.
+    multilook : int
+        Sentinel-1 pixels averaged along each side of its pixels; 0 where the card does not say.
     benchmarks : tuple of BenchmarkResult
         What benchmarks with known truth say of the relevance methods on this kind of network. Older cards have none.
     """
@@ -115,7 +124,10 @@ class ModelCard:
     training: Training = field(default_factory=Training)
     skill: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    noise_correction: str = field(default="", metadata=LEFT_OUT_IF_EMPTY)
+    multilook: int = field(default=0, metadata=LEFT_OUT_IF_EMPTY)
     benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
+    window: ImageWindow | None = field(default=None, metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):
@@ -138,6 +150,10 @@ class ModelCard:
             least=0.001,
             most=1e6,
             remedy="Give the size of the pixels it was trained on, in metres.",
+        )
+        check_word(self.noise_correction, ("", *NOISE_CORRECTIONS), "noise_correction")
+        check_integer(
+            self.multilook, "multilook", 0, "Give the pixels averaged, 0 where unknown.", MOST_PIXELS
         )
         for name in ("channels", "heads", "components", "benchmarks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -175,6 +191,24 @@ class ModelCard:
             raise CardError(
                 "alignment",
                 f"{self.alignment} is not a multiple of the coarse ratio {self.ratio}. Tiles hold whole cells.",
+            )
+
+        self._check_window()
+
+    def _check_window(self) -> None:
+        if self.window is None:
+            return
+        if not self.whole_image:
+            raise CardError(
+                "window",
+                f"an output depends on {self.receptive_field_radius} pixels around it, so that tiles are exact without "
+                "windows. Remove it.",
+            )
+        if self.window.size - self.window.overlap < self.alignment:
+            raise CardError(
+                "window",
+                f"windows begin on multiples of {self.alignment} pixels (alignment): size - overlap must be at least "
+                "that.",
             )
 
     def _check_channels(self) -> None:

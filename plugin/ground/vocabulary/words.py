@@ -23,6 +23,11 @@ UNITS: Words = {
     "db": "backscatter in decibels, which the networks that come along expect",
     "linear": "backscatter as linear power (sigma0)",
 }
+NOISE_CORRECTIONS: Words = {
+    "esa": "by the noise tables of the product",
+    "nersc": "by NERSC's factor and offset for each sub-swath (HV of EW; S1A and S1B by IPF 2.9 and 3.1), as the SAR "
+    "of the AI4Arctic challenge, without its shift of the noise in range",
+}
 MODEL_FAMILIES: Words = {
     "auto": "by the names and shapes in the file",
     "autoice": "the U-Net of the AutoICE starter kit, 24 channels and three heads unless the file tells otherwise",

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from ...ground.vocabulary.settings import DOMINANT_SHARE, MULTILOOK
+from ...ground.vocabulary.words import NOISE_CORRECTIONS, default_word
 from ...ground.window import Window
 from ..geometry.grid import Grid
 from ..rasters.writer import Band
@@ -179,6 +180,8 @@ class ImportOptions:
     time : str
         Time step of a gridded file that has several: a time, or its number from 1; empty for the nearest to
         the scene.
+    noise : {'esa', 'nersc'}
+        How the thermal noise of Sentinel-1 products is corrected.
     """
 
     decibels: bool = True
@@ -186,3 +189,4 @@ class ImportOptions:
     dominant_share: float = DOMINANT_SHARE.default
     scene: str = ""
     time: str = ""
+    noise: str = default_word(NOISE_CORRECTIONS)

@@ -7,6 +7,7 @@ rasters only the window asked for is ever read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,8 @@ from .acquisition import delay_warning, time_in_name
 from .channels import choose_bands
 from .checks import SceneChecks
 from .coarse import CoarseChannels, open_coarse
+from .preparation import preparation_warnings
 from .raster_roles import BandChoice, RasterRole
-
-# Share by which a raster's pixels may differ from those the network was trained on without a warning.
-PIXEL_SIZE_TOLERANCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ class Scene:
             *choice.warnings,
             *checks.warnings,
             *filter(None, late),
-            *_size_warnings(card, grid, sar),
+            *preparation_warnings(card, roles[0].raster, grid.pixel_size()),
             *_unused_warnings(card, roles, chosen),
         )
         scene._check_not_empty(sar)
@@ -227,6 +226,12 @@ class Scene:
         notes, warnings = self._checks.conclude()
         self.warnings = tuple(dict.fromkeys((*self.warnings, *warnings)))
         return notes, warnings
+
+    def remark(self, tag: str, text: str, warning: str = "") -> None:
+        """Add a tag to all results, and a warning to reports."""
+        self._checks.remarks[tag] = text
+        if warning:
+            self.warnings = tuple(dict.fromkeys((*self.warnings, warning)))
 
     def check_tags(self) -> dict[str, str]:
         """Return what the tags of results say of the checks so far; nothing where there is nothing to say."""
@@ -305,6 +310,30 @@ class Scene:
         )
 
 
+def check_headers(
+    card: ModelCard, sar: str, mwr: str | None, ancillary: Sequence[str], channels: str
+) -> None:
+    """Refuse rasters that lack a channel of the card, by their headers alone; no value is read.
+
+    Parameters are those of :meth:`Scene.open`, which checks the same again.
+
+    Raises
+    ------
+    SceneError
+        A raster cannot be opened, is the result of a network, or lacks a channel.
+    ParameterError
+        `channels` names what there is not.
+    """
+    with contextlib.ExitStack() as opened:
+        roles = [
+            RasterRole(opened.enter_context(contextlib.closing(open_raster(path))), role)
+            for path, role in ((sar, "sar"), (mwr, "mwr"), *((path, "ancillary") for path in ancillary))
+            if path
+        ]
+        _check_measured(roles)
+        choose_bands(card, roles, channels)
+
+
 def _check_measured(roles: Sequence[RasterRole]) -> None:
     """Refuse results of a network, whose bands are named like what was measured: their map would look right.
 
@@ -367,16 +396,6 @@ def _tags(roles: Sequence[RasterRole]) -> dict[str, str]:
             if item.role == role:
                 tags.update(item.raster.tags)
     return tags
-
-
-def _size_warnings(card: ModelCard, grid: Grid, sar: str) -> list[str]:
-    size = grid.pixel_size()
-    if abs(size / card.pixel_size_m - 1) <= PIXEL_SIZE_TOLERANCE:
-        return []
-    return [
-        f"The pixels of {sar} are {size:.1f} m, the model '{card.id}' was trained on {card.pixel_size_m:g} m. "
-        "Resample the raster, or trust the result less."
-    ]
 
 
 def _unused_warnings(

@@ -124,6 +124,10 @@ class Family:
         How its code joins, pads and upsamples; None where this must be given.
     pixel_size_m : float
         Of its training data; 0 where it is not published.
+    noise_correction : str
+        Of the SAR it was trained on, as the card has it; empty where it is not published.
+    multilook : int
+        Sentinel-1 pixels averaged along each side; 0 where it is not published.
     masked : bool
         Whether the last output of a softmax stands for masked pixels.
     citation, limits : tuple of str
@@ -136,6 +140,8 @@ class Family:
     heads: Mapping[str, tuple[Head, ...]] = field(default_factory=dict)
     choices: Choices | None = None
     pixel_size_m: float = 0.0
+    noise_correction: str = ""
+    multilook: int = 0
     masked: bool = False
     citation: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -148,6 +154,8 @@ FAMILIES = {
         heads=_CHALLENGE_HEADS,
         choices=Choices(UPSAMPLED_FIRST),
         pixel_size_m=80.0,
+        noise_correction="nersc",
+        multilook=2,
         masked=True,
         citation=(_CITE_AUTOICE,),
         limits=(_NERSC,),
@@ -158,6 +166,7 @@ FAMILIES = {
         heads=_CHALLENGE_HEADS,
         choices=Choices(UPSAMPLED_FIRST),
         pixel_size_m=800.0,
+        noise_correction="nersc",
         masked=True,
         citation=(_CITE_MMSEAICE, _CITE_AUTOICE),
         limits=(_NERSC,),
@@ -168,12 +177,14 @@ FAMILIES = {
         statistics=_UIT_STATISTICS,
         heads={"output": (BINARY, ICE_OR_WATER)},
         choices=Choices(SKIP_FIRST),
+        noise_correction="nersc",
         limits=(_NERSC,),
     ),
     "unet": Family(title="U-Net", heads=_CHALLENGE_HEADS | {"output": (BINARY, ICE_OR_WATER)}),
     "onnx": Family(title="ONNX network"),
     "nersc": Family(
         title="Ice types of NERSC",
+        noise_correction="nersc",
         citation=(
             "Boulze, Korosov, Brajard (2020): Classification of Sea Ice Types in Sentinel-1 SAR Data Using "
             "Convolutional Neural Networks. Remote Sensing 12, 2165. doi:10.3390/rs12132165",

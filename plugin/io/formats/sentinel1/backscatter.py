@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ....ground.errors import SceneError
 from .annotation import Annotation
 from .border import fringe
 from .calibration import Calibration
+from .nersc_noise import Rescaling
 from .noise import Noise
 from .store import Store
 
@@ -66,6 +67,8 @@ class Measurement:
         Its calibration.
     noise : Noise
         Its noise; subtracted unless the processor has done so.
+    rescalings : mapping, optional
+        What becomes of the noise by the name of the sub-swath, before it is subtracted.
 
     Raises
     ------
@@ -74,10 +77,17 @@ class Measurement:
     """
 
     def __init__(
-        self, store: Store, file: str, annotation: Annotation, calibration: Calibration, noise: Noise
+        self,
+        store: Store,
+        file: str,
+        annotation: Annotation,
+        calibration: Calibration,
+        noise: Noise,
+        rescalings: Mapping[str, Rescaling] | None = None,
     ) -> None:
         self.name, self.rows, self.cols = annotation.polarisation, annotation.rows, annotation.cols
         self._calibration, self._noise = calibration, noise
+        self._rescalings = rescalings
         self._subtract = not annotation.noise_removed
         self.path = store.path(file)
         self.counts = np.zeros((self.rows, len(COUNTS)), dtype=np.int32)
@@ -172,6 +182,8 @@ class Measurement:
             noise[:, outside] = 0.0
         self._calibration.rows(row).evaluate(row, gain)
         np.multiply(gain, gain, out=gain)
+        if self._rescalings:
+            self._noise.rescale(row, noise, gain, self._rescalings)
         if self._subtract:
             np.subtract(power, noise, out=power)
         # Of booleans, "greater" says: negative and not invalid.

@@ -13,11 +13,12 @@ The older format has range vectors only: they are bilinear over the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .nersc_noise import Rescaling
 from .tables import Rows, Vector, along_line, vectors, zones
 from .xml import Node
 
@@ -147,6 +148,27 @@ class Noise:
             if block.bounds.holds(row) and (len(block.azimuth) > 1 or block.azimuth[0] != 1.0):
                 factor = np.interp(lines, block.azimuth_lines, block.azimuth)
                 noise[:, block.columns] *= factor[:, None]
+
+    def rescale(
+        self, row: int, noise: np.ndarray, gain: np.ndarray, rescalings: Mapping[str, Rescaling]
+    ) -> None:
+        """Turn `noise` (row, column) in DN², azimuth factors included, into NERSC's: factor · noise + offset · A².
+
+        Parameters
+        ----------
+        row : int
+            The first row; all rows must lie in the same :class:`Rows`.
+        noise, gain : numpy.ndarray
+            (row, column) float64: the noise, changed in place, and A².
+        rescalings : mapping
+            By the name of the sub-swath; blocks of others keep their noise.
+        """
+        for block in self._blocks:
+            rescaling = rescalings.get(block.bounds.swath)
+            if rescaling is not None and block.bounds.holds(row):
+                part = noise[:, block.columns]
+                part *= rescaling.factor
+                part += rescaling.offset * gain[:, block.columns]
 
     @property
     def sub_swaths(self) -> dict[str, tuple[float, float]]:

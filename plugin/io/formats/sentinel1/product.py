@@ -15,6 +15,7 @@ from .annotation import Annotation, read_annotation
 from .backscatter import FLOOR, Measurement
 from .border import LIMIT, WIDTH
 from .calibration import Calibration
+from .nersc_noise import POLARISATION, SOURCE, rescalings
 from .noise import Noise
 from .raster import Sentinel1Raster
 from .store import MANIFEST_LIMIT, Store, inside, open_store
@@ -149,7 +150,7 @@ def open_sentinel1(path: str, options: ImportOptions) -> Product:
     with ExitStack() as stack:
         images = []
         for files in manifest.images:
-            images.append(_open_image(store, files))
+            images.append(_open_image(store, files, manifest.ipf if options.noise == "nersc" else None))
             stack.callback(images[-1][1].close)
         _check_alike(store, [annotation for annotation, _, _ in images])
         images.sort(key=lambda image: POLARISATIONS.index(image[0].polarisation))
@@ -178,7 +179,9 @@ def open_sentinel1(path: str, options: ImportOptions) -> Product:
     return product
 
 
-def _open_image(store: Store, files: ImageFiles) -> tuple[Annotation, Measurement, Noise]:
+def _open_image(
+    store: Store, files: ImageFiles, nersc_ipf: str | None
+) -> tuple[Annotation, Measurement, Noise]:
     def read(name: str) -> Node:
         return parse(store.read(name), f"{name} of {store.name}")
 
@@ -202,7 +205,20 @@ def _open_image(store: Store, files: ImageFiles) -> tuple[Annotation, Measuremen
         tables.append(root)
     rows, cols = annotation.rows, annotation.cols
     calibration, noise = Calibration(tables[0], rows, cols), Noise(tables[1], rows, cols)
-    measurement = Measurement(store, files.measurement, annotation, calibration, noise)
+    rescaled = None
+    if nersc_ipf is not None and annotation.polarisation == POLARISATION:
+        rescaled = rescalings(store.source, annotation.mission, annotation.mode, nersc_ipf)
+        if annotation.noise_removed or not set(rescaled) <= set(noise.sub_swaths):
+            why = (
+                "was removed already"
+                if annotation.noise_removed
+                else f"is not given for {', '.join(rescaled)}"
+            )
+            raise SceneError(
+                f"NOISE=nersc, but the thermal noise of {store.source} {why}. Set NOISE=esa, or download the product "
+                "as ESA's archive has it."
+            )
+    measurement = Measurement(store, files.measurement, annotation, calibration, noise, rescaled)
     return annotation, measurement, noise
 
 
@@ -233,6 +249,8 @@ def _tags(manifest: Manifest, first: Annotation, noise: Noise, options: ImportOp
         "FLOELENS_MULTILOOK": str(options.multilook),
         "FLOELENS_PIXEL_CONVENTION": PIXEL_CONVENTION,
         "FLOELENS_NOISE": NOISE_CONVENTION,
+        "FLOELENS_NOISE_CORRECTION": options.noise,
+        **({"FLOELENS_NOISE_SOURCE": SOURCE} if options.noise == "nersc" else {}),
         "FLOELENS_BORDER": BORDER_CONVENTION,
         "FLOELENS_NEGATIVE_VALUES": NEGATIVE_DECIBELS if options.decibels else NEGATIVE_LINEAR,
     }
@@ -289,6 +307,8 @@ def _found(
             for annotation, noise in zip(annotations, noises)
         },
         "noise_convention": NOISE_CONVENTION,
+        "noise_correction": options.noise,
+        **({"noise_source": SOURCE} if options.noise == "nersc" else {}),
         "border": BORDER_CONVENTION,
         "negative_values": NEGATIVE_DECIBELS if options.decibels else NEGATIVE_LINEAR,
         # Filled as rows are read.

@@ -77,6 +77,18 @@ def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_
     )
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_gradients_flow_in_float32_too(relu):
+    weight, bias = made(5, 4, torch.float32)
+    values = torch.randn(1, 4, 8, 10, requires_grad=True)
+    exact = values.detach().double().requires_grad_()
+    found = Filters(weight, bias)(values, relu=relu)
+    expected = functional.conv2d(exact, weight.double(), bias.double(), padding=1)
+    seeds = torch.randn_like(found)
+    gradient = torch.autograd.grad(expected.relu() if relu else expected, exact, seeds.double())[0]
+    assert (torch.autograd.grad(found, values, seeds)[0] - gradient).abs().max() < 45 * 2**-20
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout, dtype):
@@ -107,6 +119,14 @@ def test_results_may_go_to_some_channels_of_a_larger_array(others):
     expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1)
     assert (whole[:, 1:13] - expected).abs().max() < 54 * 2**-22
     assert (whole[:, [0, *range(13, 12 + others)]] == -7).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_first_channels_keep_their_type(dtype):
+    values = torch.randn(2, 6, 5, 7).to(dtype).contiguous(memory_format=torch.channels_last)
+    first = without_padding_channels(values, 4)
+    assert first.dtype == dtype
+    assert torch.equal(first, values[:, :4])
 
 
 def test_a_single_channel_keeps_its_rows_and_columns():

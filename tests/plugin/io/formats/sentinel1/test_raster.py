@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import rasterio
-from floelens.plugin.ground.errors import ParameterError
+from floelens.plugin.ground.errors import ParameterError, SceneError
 from floelens.plugin.ground.window import Window
 from floelens.plugin.io.environment.crs import transform
 from floelens.plugin.io.formats.product import ImportOptions
@@ -278,3 +278,46 @@ def test_a_zip_gives_what_its_folder_gives(tmp_path):
     manifest = make_safe(tmp_path)
     packed = zip_safe(manifest, tmp_path / "any name")
     np.testing.assert_array_equal(read_all(packed), read_all(manifest))
+
+
+def test_nerscs_noise_is_scaled_and_shifted_by_sub_swath_in_hv_alone(tmp_path):
+    """σ0 = DN²/A² − (factor · noise/A² + offset), pixel by pixel in Python's floats; numbers as published for S1A."""
+    published = {
+        "EW1": (1.017835030604865, 7.57235674315287e-05),
+        "EW2": (0.9892761260633363, -6.319790728254828e-06),
+        "EW3": (0.9809958597679401, 2.052883529660864e-06),
+        "EW4": (1.062171620153455, -9.312364192648315e-06),
+        "EW5": (1.0307113867037478, -7.009654437561607e-06),
+    }
+    manifest = make_safe(tmp_path)
+    plain = read_all(manifest)
+    values = read_all(manifest, ImportOptions(decibels=False, noise="nersc"))
+    np.testing.assert_array_equal(values[0], plain[0])
+    tables, numbers = tables_of(manifest, "hv"), numbers_of(manifest, "hv")
+    random = np.random.default_rng(5)
+    seen = set()
+    for line, pixel in zip(random.integers(0, 240, 500), random.integers(0, 300, 500)):
+        noise = tables.noise(line, pixel)
+        if numbers[line, pixel] == 0 or noise is None:
+            assert np.isnan(values[1, line, pixel])
+            continue
+        (swath,) = (b[0] for b in tables.blocks if b[1] <= line <= b[2] and b[3] <= pixel <= b[4])
+        factor, offset = published[swath]
+        squared = tables.gain(line, pixel) ** 2
+        expected = float(numbers[line, pixel]) ** 2 / squared - (factor * noise / squared + offset)
+        assert values[1, line, pixel] == pytest.approx(expected, rel=2e-6, abs=1e-10)
+        seen.add(swath)
+    assert seen == set(published)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"ipf": "003.52"}, "IPF 3.5"),
+        ({"mode": "IW", "pols": ("hh", "hv")}, "IW"),
+        ({"noise_table": "range"}, "is not given for EW1"),
+    ],
+)
+def test_nerscs_noise_is_refused_where_its_numbers_are_not_known(tmp_path, made, words):
+    with pytest.raises(SceneError, match=words):
+        read_all(make_safe(tmp_path, **made), ImportOptions(noise="nersc"))
