@@ -104,6 +104,7 @@ def stand_in() -> None:
     )
     processing.gui.wrappers.WidgetWrapper = Plain
     qgis.core, qgis.gui, qgis.PyQt, qgis.processing = core, gui, pyqt, processing
+    qgis.utils = MagicMock(name="qgis.utils")
     names = {
         "qgis": qgis,
         "qgis.core": core,
