@@ -30,11 +30,12 @@ from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.jobs.simulate import SimulateScene
 from floelens.plugin.jobs.zscores import ZScores
 from matplotlib.figure import Figure
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent.parent / "resources" / "help"
 WIDTH, HEIGHT, DPI = 2.5, 1.35, 100  # inches
 LARGEST = 40_000  # bytes of a picture
-SEED, SIZE = 3, 500
+SEED, SIZE = 7, 500
 mpl.rcParams["font.size"] = 6.5
 
 
@@ -99,6 +100,8 @@ def save(name: str, figure: Figure) -> None:
     )
     path = FOLDER / f"{name}.png"
     figure.savefig(path, metadata={"Software": None})
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64).save(path, optimize=True)
     if path.stat().st_size > LARGEST:
         raise RuntimeError(f"{path} has {path.stat().st_size} bytes; {LARGEST} are the most")
 
