@@ -160,7 +160,7 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         raise Failed(f"The picture could not be drawn:\n{drawn.stdout}{drawn.stderr}")
 
     rasters = [*dict.fromkeys([sar, *([mwr] if mwr else []), *labels.values()])]
-    print(f"\nOpen this in QGIS: layers in order, the answer above the map\n  {folder / 'explained.qgz'}")
+    print(f"\nOpen this in QGIS: layers in order, the answer below the map\n  {folder / 'explained.qgz'}")
     print("Rasters (drag them into QGIS; their styles come along)")
     for path in (*rasters, ice["OUTPUT"], evidence["SAR_RELEVANCE"], evidence["MWR_RELEVANCE"]):
         print(f"  {path}")

@@ -90,7 +90,7 @@ class FirstLook(QObject):
             self._say(f"Ready: {path}", Qgis.MessageLevel.Success, 0, opened, button)
             return
         self._iface.addProject(path)
-        text = "Choose another question in the layer panel. 'Explain a place' answers a click on the map."
+        text = "Pick another question in the layer panel."
         self._say(text, Qgis.MessageLevel.Success, 0, button)
 
     def _failed(self) -> None:

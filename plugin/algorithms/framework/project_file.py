@@ -1,7 +1,7 @@
 """A QGIS project of one explained scene, that can be read without moving a layer.
 
 The maps lie in a group of which QGIS shows one at a time: a click on another answers the next question. The SAR image
-lies below them all. The answer stands above the map, and each question is also a map theme.
+lies below them all. The answer stands at the foot of the map, and each question is also a map theme.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def write_project(path: str, maps: list[Shown], seen: list[Shown], answer: str =
     seen : list of Shown
         What they were made from, SAR first: it is shown below them.
     answer : str
-        Sentences above the map; none where empty.
+        Sentences at the foot of the map; none where empty.
 
     Raises
     ------
@@ -145,5 +145,5 @@ def _write_title(project: QgsProject, answer: str) -> None:
             lines.append(word)
     project.writeEntry("TitleLabel", "/Label", "\n".join(lines))
     project.writeEntry("TitleLabel", "/Enabled", True)
-    project.writeEntry("TitleLabel", "/Placement", 5)  # along the top
+    project.writeEntry("TitleLabel", "/Placement", 5)  # at the bottom: the message bar covers the top
     project.writeEntry("TitleLabel", "/BackgroundColor", "255,255,255,230")

@@ -46,7 +46,7 @@ def suggested(name: str) -> QgsRasterLayer | None:
     The others overlap this SAR raster, and come from its folder where several do.
     """
     # A step of a model is made in the thread that runs it, where the project must not be touched.
-    if QThread.currentThread() != QCoreApplication.instance().thread():
+    if QThread.currentThread() != QCoreApplication.instance().thread() or in_designer():
         return None
     layers = _rasters()
     sar = _first_sar(layers)
@@ -57,6 +57,12 @@ def suggested(name: str) -> QgsRasterLayer | None:
     return next(
         (layer for layer in fitting if Path(layer.source()).parent == folder), next(iter(fitting), None)
     )
+
+
+def in_designer() -> bool:
+    """Return whether a person works in the model designer: a layer of the project has no place in a saved model."""
+    window = getattr(QCoreApplication.instance(), "activeWindow", lambda: None)()
+    return window is not None and bool(window.inherits("QgsModelDesignerDialog"))
 
 
 def kind_of(layer: QgsRasterLayer) -> str:

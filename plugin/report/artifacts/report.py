@@ -213,14 +213,14 @@ def _trust(report: ArtifactReport) -> str:
         return f"This map cannot be trusted: {why}"
     if not report.found:
         start = "No artifact was found by these tests"
-        return (
-            f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
-        )
+        doubt = ", but this map cannot be trusted pixel by pixel: no single pixel exceeds what noise gives"
+        return f"{start}." if _any_pixel(report) else f"{start}{doubt}."
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
     if report.sar.artifact_share < LEAST:
         changed = "relevance is too small or too large in places"
         if not _any_pixel(report):
-            return f"No single pixel of this map exceeds what noise gives, and {kinds} found: {changed}."
+            doubt = "This map cannot be trusted pixel by pixel, since none exceeds noise"
+            return f"{doubt}; {kinds} found: {changed}."
         return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
     share = percent(report.sar.artifact_share)
     much = (

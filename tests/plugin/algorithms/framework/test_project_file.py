@@ -1,4 +1,4 @@
-"""The project of an explained scene: layers in order, one question shown at a time, the answer above the map."""
+"""The project of an explained scene: layers in order, one question shown at a time, the answer below the map."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_question_is_a_map_theme_with_the_image_below_it(project):
     assert sorted(shown) == ["SAR, HH", "What is true?"]
 
 
-def test_the_answer_stands_above_the_map_in_lines_that_fit(project):
+def test_the_answer_stands_at_the_map_in_lines_that_fit(project):
     text, found = project.readEntry("TitleLabel", "/Label")
     assert found
     assert " ".join(text.split()) == " ".join(["SAR speaks for ice."] * 10)

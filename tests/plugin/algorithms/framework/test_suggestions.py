@@ -72,6 +72,25 @@ def test_scripts_and_models_keep_their_defaults(provider, add):
     assert first(provider, "stampbenchmark", "SAR") == [None]
 
 
+def test_the_model_designer_begins_without_layers_of_the_project(provider, add, monkeypatch):
+    from floelens.plugin.algorithms.framework import suggestions
+
+    class Designer:
+        def activeWindow(self):  # noqa: N802
+            return self
+
+        def inherits(self, name: str) -> bool:
+            return name in ("QWidget", "QgsModelDesignerDialog")
+
+        def thread(self):
+            return suggestions.QThread.currentThread()
+
+    add("scene", "hh", "hv")
+    add("radiometry", "btemp_6_9h")
+    monkeypatch.setattr(suggestions.QCoreApplication, "instance", Designer)
+    assert first(provider, "predict", "SAR", "MWR") == [None, None]
+
+
 def test_a_dialog_shows_them(provider, add, monkeypatch):
     from processing.gui import ParametersPanel
     from processing.gui.AlgorithmDialog import AlgorithmDialog

@@ -70,7 +70,7 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
             "a border at",
             "the outer 60 pixels",
         ),
-        ((BORDER,), 0.0, 0.0, "No single pixel of this map exceeds", "a border", "areas, not pixels"),
+        ((BORDER,), 0.0, 0.0, "cannot be trusted pixel by pixel", "a border", "areas, not pixels"),
         ((LOCAL,), 0.03, 0.2, "Little of this map", "areas where", "band 'local' is large"),
         ((RADIOMETRY,), 0.03, 0.2, "Little of this map", "(radiometry)", "band 'mwr_share' is large"),
         (
