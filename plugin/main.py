@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from qgis.core import Qgis, QgsApplication, QgsSettings
 
 from .algorithms.framework.job_threads import JOB_THREADS
+from .algorithms.framework.preferences import apply_preferences
 from .ground import dependencies
 from .provider import ICON, FloeLensProvider
 
 if TYPE_CHECKING:
     from .gui.first_look import FirstLook
+    from .gui.options_page import OptionsFactory
     from .gui.places import Places
 
 MENU, PLACES = "FloeLens", "Explain a place"
@@ -39,12 +41,14 @@ class FloeLensPlugin:
         self.provider: FloeLensProvider | None = None
         self._action: Any = None  # the action in menu and toolbar
         self._places: Places | None = None
+        self._options: OptionsFactory | None = None
         self._try: Any = None  # the action in the menu
         self._first_look: FirstLook | None = None
 
     def initProcessing(self) -> None:  # noqa: N802 (the name QGIS looks up)
         """Register the provider; `qgis_process` calls this and never `initGui`."""
         if self.provider is None:
+            apply_preferences()
             self.provider = FloeLensProvider()
             QgsApplication.processingRegistry().addProvider(self.provider)
 
@@ -64,6 +68,10 @@ class FloeLensPlugin:
         self._action.setCheckable(True)
         # Not `toggled`: a window behind another tab is not visible, and must not be closed for that.
         self._action.triggered.connect(self._show_places)
+        from .gui.options_page import OptionsFactory
+
+        self._options = OptionsFactory()
+        self.iface.registerOptionsWidgetFactory(self._options)
         self.iface.addPluginToMenu(MENU, self._action)
         self.iface.addToolBarIcon(self._action)
         self._try = QAction(QIcon(str(ICON)), TRY, self.iface.mainWindow())
@@ -136,6 +144,9 @@ class FloeLensPlugin:
             self.iface.removeToolBarIcon(self._action)
             self._action.deleteLater()
             self._action = None
+        if self._options is not None:
+            self.iface.unregisterOptionsWidgetFactory(self._options)
+            self._options = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None

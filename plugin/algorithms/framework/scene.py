@@ -7,12 +7,12 @@ from typing import TypedDict
 from qgis.core import QgsProcessingOutputFile
 
 from ...ground.errors import FloeLensError
-from ...ground.vocabulary.settings import MEMORY
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
 from ...networks import registry
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
+from .preferences import preferred_memory
 from .suggestions import suggest
 
 DEFAULT_MODEL = "aspp-concentration-sim"
@@ -124,7 +124,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        self.addParameter(declare.setting("MEMORY", MEMORY))
+        self.addParameter(declare.setting("MEMORY", preferred_memory()))
         self.declare_acceptance()
 
     def declare_acceptance(self) -> None:

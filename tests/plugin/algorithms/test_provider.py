@@ -157,7 +157,7 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
         def addPluginToMenu(self, *given):  # noqa: N802
             """Take it."""
 
-        addToolBarIcon = addPluginToMenu  # noqa: N815
+        addToolBarIcon = registerOptionsWidgetFactory = addPluginToMenu  # noqa: N815
 
     class Settings(dict):
         def value(self, key, default, type):
