@@ -4,7 +4,8 @@
 # `make demo`), TESTS (what `make test` runs), WORKERS (in how many processes; 0 for this one alone),
 # KILLS (how many runs `make test-kills` kills), SUITE (the Debian of `make compat`), QGIS_PROFILE (the profile
 # that `make link` links into), FOLDER and
-# AGAINST (of `make fingerprint`: where results go, and an earlier folder that they must equal).
+# AGAINST (of `make fingerprint`: where results go, and an earlier folder that they must equal), FOR and SYSTEM (of
+# `make bundle`: version of QGIS's Python, and pip's name of the machine it runs on).
 
 PYTHON ?= /usr/bin/python3
 TORCH_INDEX ?=
@@ -14,6 +15,8 @@ TESTS ?= tests
 WORKERS ?= auto
 KILLS ?= 200
 SUITE ?= trixie
+FOR ?=
+SYSTEM ?=
 FOLDER ?= build/fingerprint
 AGAINST ?=
 QGIS_PROFILE ?= $(HOME)/.local/share/QGIS/QGIS3/profiles/default
@@ -32,7 +35,7 @@ PARALLEL := $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real compat env link package train reference docs clean
+.PHONY: help demo test test-large test-memory test-kills test-references test-qt6 fuzz coverage fingerprint lint bench bench-real compat env link package bundle train reference docs clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 14
@@ -118,7 +121,7 @@ compat: ## run the tests in another Debian with its QGIS (as root; minutes): mak
 
 env: $(READY) ## install what is missing: QGIS by apt, the Python libraries into .venv
 
-$(READY): requirements.txt requirements-dev.txt tools/environment.sh
+$(READY): requirements-environment.txt requirements-dev.txt tools/environment.sh
 	@tools/environment.sh
 	@touch $@
 
@@ -132,6 +135,9 @@ link: $(READY) ## put this checkout into your QGIS as a plugin (a link)
 
 package: ## make dist/floelens-<version>.zip for "Install from ZIP" in QGIS
 	@$(PYTHON) tools/package.py
+
+bundle: ## make a folder for QGIS without a network: make bundle FOR=3.12 SYSTEM=win_amd64
+	@$(PYTHON) tools/bundle.py $(if $(FOR),--python '$(FOR)') $(if $(SYSTEM),--system '$(SYSTEM)')
 
 train: $(READY) $(LINK) ## train the demonstration models again (long)
 	cd build/plugins && OPENBLAS_NUM_THREADS=1 ../../$(VENV) -m floelens.plugin.jobs.packages.train

@@ -67,7 +67,7 @@ def test_the_licence_is_the_whole_gpl():
 
 
 REQUIREMENTS = [
-    "requirements.txt",
+    "requirements-environment.txt",
     "requirements-dev.txt",
     "requirements-docs.txt",
     "tests/requirements-coverage.txt",
@@ -253,6 +253,9 @@ def test_ci_runs_what_the_readme_tells():
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     assert re.findall(r"- run: (.*)", workflow) == ["make lint test"]
     assert {"debian:12", "debian:13", "qgis/qgis:latest"} == set(re.findall(r'image: "(.*?)"', workflow))
+    site = (ROOT / ".github" / "workflows" / "docs.yml").read_text()
+    assert re.findall(r"- run: (.*)", site) == ["make docs"]
+    assert "path: build/docs/site" in site
 
 
 PAGES = [

@@ -7,6 +7,7 @@ Without files it simulates a scene. It runs the very algorithms of the toolbox, 
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
@@ -136,10 +137,21 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         "Evidence in SAR, HH": evidence["SAR_RELEVANCE"],
         "Evidence in microwave radiometry": evidence["MWR_RELEVANCE"],
     }
-    script = str(Path(__file__).with_name("picture.py"))
+    made = {**ice, **evidence, "SAR": sar, "MWR": mwr or "", "CHART": labels.get("LABELS", "")}
+    listed = folder / "results.json"
+    listed.write_text(json.dumps(made, indent=1), encoding="utf-8")
     drawn = subprocess.run(
-        [sys.executable, script, str(picture), *(word for panel in panels.items() for word in panel)],
+        [
+            sys.executable,
+            "-m",
+            "floelens.tools.picture",
+            str(picture),
+            "--project",
+            str(listed),
+            *(word for panel in panels.items() for word in panel),
+        ],
         env=qgis.environment,
+        cwd=ROOT / "build" / "plugins",
         capture_output=True,
         text=True,
         check=False,
@@ -148,7 +160,8 @@ def demonstrate(qgis: HeadlessQgis, folder: Path, sar: str | None, mwr: str | No
         raise Failed(f"The picture could not be drawn:\n{drawn.stdout}{drawn.stderr}")
 
     rasters = [*dict.fromkeys([sar, *([mwr] if mwr else []), *labels.values()])]
-    print("\nRasters (drag them into QGIS; their styles come along)")
+    print(f"\nOpen this in QGIS: layers in order, the answer below the map\n  {folder / 'explained.qgz'}")
+    print("Rasters (drag them into QGIS; their styles come along)")
     for path in (*rasters, ice["OUTPUT"], evidence["SAR_RELEVANCE"], evidence["MWR_RELEVANCE"]):
         print(f"  {path}")
     print(f"Reports\n  {evidence['REPORT']}\n  {scores['REPORT']}")

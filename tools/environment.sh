@@ -94,7 +94,7 @@ for name in ("numpy", "scipy", "GDAL", "pyproj", "matplotlib", "Jinja2", "raster
 PYTHON
 
 pins=.venv/requirements.txt
-cp requirements.txt $pins
+cp requirements-environment.txt $pins
 if imports rasterio; then
     sed -i '/^# rasterio:/,/^$/d' $pins
 else

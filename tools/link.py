@@ -71,7 +71,7 @@ def _plain(name: str) -> str:
 
 
 def _needed() -> list[str]:
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements-environment.txt").read_text(encoding="utf-8").splitlines()
     return [line.split("==")[0] for line in lines if "==" in line]
 
 

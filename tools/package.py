@@ -19,7 +19,13 @@ LARGEST = 25_000_000  # bytes; what the QGIS plugin repository takes
 LEFT_OUT = frozenset(
     {
         *("tests", "bench", "tools", "docs"),
-        *("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt", "requirements-docs.txt"),
+        *(
+            "Makefile",
+            "pyproject.toml",
+            "requirements-environment.txt",
+            "requirements-dev.txt",
+            "requirements-docs.txt",
+        ),
         *("ARCHITECTURE.md", "CONTRIBUTING.md"),
     }
 )

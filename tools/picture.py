@@ -2,7 +2,9 @@
 
 ::
 
-    python tools/picture.py map.png "SAR, HH" sar.tif "Concentration" ice.tif
+    cd build/plugins && python -m floelens.tools.picture map.png "SAR, HH" sar.tif "Concentration" ice.tif
+
+With ``--project results.json`` it writes a QGIS project of the results beside them as well.
 
 Every panel has the same polar stereographic view. It runs in a process of its own, under
 :class:`headless.HeadlessQgis`, since it imports QGIS.
@@ -10,57 +12,31 @@ Every panel has the same polar stereographic view. It runs in a process of its o
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+from floelens.plugin.algorithms.framework.project_file import (
+    Shown,
+    open_raster_layer,
+    polar_view,
+    questions,
+    write_project,
+)
 from qgis.core import (
     QgsApplication,
-    QgsContrastEnhancement,
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
     QgsRasterLayer,
-    QgsRasterMinMaxOrigin,
     QgsRectangle,
-    QgsSingleBandGrayRenderer,
 )
 from qgis.PyQt.QtCore import QRect, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QFont, QImage, QPainter
 
 PANEL, LEGEND, TITLE, GAP = 720, 330, 44, 16  # pixels
 ENTRY = 30  # pixels, one line of a legend
-
-
-def open_layer(title: str, path: str) -> QgsRasterLayer:
-    """Open a raster with the style beside it; without one, its first band in grey.
-
-    Raises
-    ------
-    RuntimeError
-        Where QGIS cannot read `path`.
-    """
-    layer = QgsRasterLayer(path, title)
-    if not layer.isValid():
-        raise RuntimeError(f"QGIS cannot open {path}: {layer.error().summary()}")
-    if not Path(path).with_suffix(".qml").exists():
-        layer.setRenderer(QgsSingleBandGrayRenderer(layer.dataProvider(), 1))
-        layer.setContrastEnhancement(
-            QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum,
-            QgsRasterMinMaxOrigin.Limits.CumulativeCut,
-        )
-    return layer
-
-
-def polar_view(layer: QgsRasterLayer) -> tuple[QgsCoordinateReferenceSystem, QgsRectangle]:
-    """Return the polar stereographic CRS of the layer's hemisphere and the layer's extent in it."""
-    context = QgsProject.instance().transformContext()
-    degrees = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), context)
-    north = degrees.transformBoundingBox(layer.extent()).center().y() >= 0
-    crs = QgsCoordinateReferenceSystem("EPSG:3413" if north else "EPSG:3976")
-    extent = QgsCoordinateTransform(layer.crs(), crs, context).transformBoundingBox(layer.extent())
-    return crs, extent.buffered(0.02 * max(extent.width(), extent.height()))
 
 
 def render(layer: QgsRasterLayer, crs: QgsCoordinateReferenceSystem, extent: QgsRectangle) -> QImage:
@@ -113,7 +89,7 @@ def draw(panels: list[tuple[str, str]], path: str) -> None:
     RuntimeError
         Where a raster cannot be opened or the picture cannot be written.
     """
-    layers = [open_layer(title, raster) for title, raster in panels]
+    layers = [open_raster_layer(title, raster) for title, raster in panels]
     crs, extent = polar_view(layers[0])
     columns = min(2, len(layers))
     rows = -(-len(layers) // columns)
@@ -134,12 +110,25 @@ def draw(panels: list[tuple[str, str]], path: str) -> None:
         raise RuntimeError(f"the picture could not be written to {path}")
 
 
+def write_results_project(path: str) -> None:
+    """Write ``explained.qgz`` beside a file of results (JSON: paths by the outputs' names, REPORT_JSON among them)."""
+    results = json.loads(Path(path).read_text(encoding="utf-8"))
+    answer = json.loads(Path(results["REPORT_JSON"]).read_text(encoding="utf-8"))["answer"]
+    titles = {"SAR": "SAR, HH", "MWR": "Radiometry"}
+    seen = [Shown(title, results[name]) for name, title in titles.items() if results.get(name)]
+    write_project(str(Path(path).with_name("explained.qgz")), questions(results), seen, " ".join(answer))
+
+
 def main(path: str, *panels: str) -> int:
-    """Start QGIS, draw, and leave."""
+    """Start QGIS, draw, write the project where it is asked for, and leave."""
+    results = panels[1] if panels[0] == "--project" else ""
+    panels = panels[2:] if results else panels
     application = QgsApplication([], False)
     application.initQgis()
     try:
         draw(list(zip(panels[::2], panels[1::2])), path)
+        if results:
+            write_results_project(results)
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputFile, QgsProcessingOutputNumber, QgsProcessingOutputString
 
-from ..ground.vocabulary.additive import ADDITIVE_METHODS, ADDITIVE_SIZES, GENERATORS, TRAINING_SAMPLES
+from ..ground.vocabulary.additive import (
+    ADDITIVE_METHODS,
+    ADDITIVE_SIZES,
+    GENERATORS,
+    REPEATS,
+    TRAINING_SAMPLES,
+)
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
 from .framework.destinations import report_companions
@@ -97,6 +103,7 @@ class AdditiveBenchmark(FloeLensAlgorithm):
         for parameter in (covariance, functions, network):
             self.addParameter(declare.as_advanced(declare.as_optional(parameter)))
         self.addParameter(declare.setting("TRAINING_SAMPLES", TRAINING_SAMPLES))
+        self.addParameter(declare.setting("REPEATS", REPEATS))
 
     def job(self, values: Destinations):
         """Return the job."""
@@ -115,6 +122,7 @@ class AdditiveBenchmark(FloeLensAlgorithm):
             size=values.choice("SIZE"),
             seed=values.whole("SEED"),
             training_samples=values.whole("TRAINING_SAMPLES"),
+            repeats=values.whole("REPEATS"),
             report=report,
             report_json=values.also("REPORT_JSON", as_json),
             report_csv=values.also("REPORT_CSV", as_csv),

@@ -103,7 +103,8 @@ class Artifacts(ExplainingAlgorithm):
                 "Corrected relevance",
                 "Bands: relevance minus the artifact, which add up to the map; q_value, "
                 "the false discovery rate at which a pixel is called fact; p_value; fact (255 where the q-value is up "
-                "to 0.05, else 80: QGIS draws the map with this opacity); the same of the radiometry, by SAR pixel.",
+                "to 0.05, else 80: QGIS draws the map with this opacity); the same of the radiometry, by SAR pixel; "
+                "block_q_value, of means over blocks of 8 x 8 pixels.",
                 optional=True,
             )
         )

@@ -19,6 +19,7 @@ from ..ground.vocabulary.cams import (
 from .framework import declare
 from .framework.base import Destinations
 from .framework.explaining import ExplainingAlgorithm
+from .framework.scene import in_list
 
 
 class Features(ExplainingAlgorithm):
@@ -83,12 +84,16 @@ class Features(ExplainingAlgorithm):
     def _what(self) -> tuple:
         """Return the parameters that say what is looked at."""
         return (
-            declare.text(
-                "NETWORK_LAYER",
-                "Layer",
-                "Name of a layer of the network, as 'relu6' or 'scales.0'; a name that does not exist lists those that "
-                "do, with their numbers of features. Several are looked at together, joined by +, as "
-                "'relu2+relu6+upsample'. 'components', the inputs of the last layer, which Z-scores rank, where empty.",
+            in_list(
+                declare.text(
+                    "NETWORK_LAYER",
+                    "Layer",
+                    "Name of a layer of the network, as 'relu6' or 'scales.0'; a name that does not exist lists those "
+                    "that do, with their numbers of features. Several are looked at together, joined by +, as "
+                    "'relu2+relu6+upsample'. 'components', the inputs of the last layer, which Z-scores rank, where "
+                    "empty.",
+                ),
+                "layers",
             ),
             declare.choice("CAM", "Map", "How the class activation map is made.", CAMS, FULL),
             declare.choice("SAMPLES", "Samples", "What counts as one observation.", SAMPLES, TILES),
@@ -123,6 +128,7 @@ class Features(ExplainingAlgorithm):
                 "Earlier scales",
                 "SCALE files of earlier runs with the same model, layer, map and target: the maps are put on their "
                 "common scale as it is, and SCALE adds this run's samples to it.",
+                advanced=True,
             ),
         )
 
@@ -146,14 +152,20 @@ class Features(ExplainingAlgorithm):
                 advanced=True,
             ),
             declare.choice(
-                "SCALE_FORM", "Scale of the map", "Intensity scale of the map's first band.", SCALES, LINEAR
+                "SCALE_FORM",
+                "Scale of the map",
+                "Intensity scale of the map's first band.",
+                SCALES,
+                LINEAR,
+                True,
             ),
             declare.setting("SCALE_WIDTH", SCALE_WIDTH),
-            declare.setting("KEEP", KEEP, advanced=False),
+            declare.setting("KEEP", KEEP),
             declare.text(
                 "COMPONENT",
                 "Features to map",
                 "Names of features for COMPONENT_MAPS, separated by commas; the most important ones where empty.",
+                advanced=True,
             ),
             declare.setting("SHOWN", SHOWN),
             declare.setting("SEED", SEED),

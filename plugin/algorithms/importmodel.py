@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
-from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
+from ..ground.vocabulary.settings import MODEL_OVERLAP, MODEL_PIXEL_SIZE, MODEL_RATIO, MODEL_WINDOW
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS
 from .framework import declare
 from .framework.base import Destinations, FloeLensAlgorithm
@@ -74,6 +74,8 @@ class ImportModel(FloeLensAlgorithm):
             )
         )
         self.addParameter(declare.setting("RATIO", MODEL_RATIO))
+        self.addParameter(declare.setting("WINDOW", MODEL_WINDOW))
+        self.addParameter(declare.setting("OVERLAP", MODEL_OVERLAP))
         text = "Of a U-Net: which half of a concatenation comes first. Tensors do not tell."
         self.addParameter(
             declare.choice("ORDER", "Order of concatenation", text, CONCATENATIONS, advanced=True)
@@ -117,6 +119,8 @@ class ImportModel(FloeLensAlgorithm):
             name=values.text("NAME"),
             pixel_size=values.number("PIXEL_SIZE"),
             ratio=values.whole("RATIO"),
+            window=values.whole("WINDOW"),
+            overlap=values.whole("OVERLAP"),
             licence=values.text("LICENCE"),
             order=values.choice("ORDER"),
             padding=values.choice("PADDING"),

@@ -6,7 +6,7 @@ from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 
 from .framework import declare
 from .framework.base import Destinations
-from .framework.scene import SceneAlgorithm
+from .framework.scene import SceneAlgorithm, in_list
 
 
 class Predict(SceneAlgorithm):
@@ -29,11 +29,14 @@ class Predict(SceneAlgorithm):
         """Add the parameters."""
         self.declare_scene()
         self.addParameter(
-            declare.text(
-                "HEAD",
-                "Head",
-                "Which output of the network to map; its first one where empty.",
-                advanced=True,
+            in_list(
+                declare.text(
+                    "HEAD",
+                    "Head",
+                    "Which output of the network to map; its first one where empty.",
+                    advanced=True,
+                ),
+                "heads",
             )
         )
         self.declare_compute()

@@ -36,6 +36,7 @@ class StampBenchmark(ExplainingAlgorithm):
     NEEDS = ("torch", "rasterio")
     PRODUCTS = {"OUTPUT": "Stamp benchmark", "OUTPUT_RASTER": "Change of relevance by stamps"}  # noqa: RUF012
     SAR_OPTIONAL = True
+    SUGGESTS = False  # with a scene it takes minutes more
 
     def declare(self) -> None:
         """Add the parameters."""

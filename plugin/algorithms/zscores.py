@@ -9,7 +9,8 @@ from ..ground.vocabulary.settings import BLOCK_SIZE, ZONE_SIZE
 from ..ground.vocabulary.words import CHANNEL_METHODS, CLUSTERS
 from .framework import declare
 from .framework.base import Destinations
-from .framework.scene import SceneAlgorithm
+from .framework.scene import SceneAlgorithm, in_list
+from .framework.suggestions import suggest
 
 
 class ZScores(SceneAlgorithm):
@@ -80,30 +81,29 @@ class ZScores(SceneAlgorithm):
     def _what(self) -> tuple:
         """Return the parameters that say what is scored."""
         return (
-            declare.files(
-                "STATE_IN",
-                "Earlier states",
-                "STATE files of earlier runs with the same model; they are merged with this scene, or with "
-                "each other where no scene is given.",
-            ),
-            declare.raster(
-                "LABELS",
-                "Labels",
-                "A chart to compare with: concentration in % (tenths or fractions where the band's unit says so), "
-                "or class codes as in the model's card. The report then "
-                "opens with how well the map agrees with it. Cluster-robust errors and the slopes of channels need it; "
-                "give scenes that the model was not trained on.",
-                optional=True,
-            ),
-            declare.text(
-                "REFERENCE_CLASS",
-                "Against class",
-                "The table then compares the weights of each class with this one's; with their mean where empty.",
+            suggest(
+                declare.raster(
+                    "LABELS",
+                    "Labels",
+                    "A chart to compare with: concentration in % (tenths or fractions where the band's unit says so), "
+                    "or class codes as in the model's card. The report then opens with how well the map agrees with "
+                    "it. Cluster-robust errors and the slopes of channels need it; give scenes that the model was "
+                    "not trained on.",
+                    optional=True,
+                )
             ),
             declare.flag(
                 "REFIT",
                 "Fit the last layer to the labels too",
                 "Adds columns with the weights that fit LABELS best, and their scores.",
+            ),
+            in_list(
+                declare.text(
+                    "REFERENCE_CLASS",
+                    "Against class",
+                    "The table then compares the weights of each class with this one's; with their mean where empty.",
+                ),
+                "reference",
             ),
             declare.polygons("ZONES", "Zones", "Polygons for which Z-scores are computed one by one."),
             declare.field(
@@ -114,6 +114,12 @@ class ZScores(SceneAlgorithm):
                 "ZONES",
             ),
             declare.setting("ZONE_SIZE", ZONE_SIZE, advanced=False),
+            declare.files(
+                "STATE_IN",
+                "Earlier states",
+                "STATE files of earlier runs with the same model; they are merged with this scene, or with "
+                "each other where no scene is given.",
+            ),
         )
 
     def _how(self) -> tuple:

@@ -47,6 +47,10 @@ class SensorShares:
         How many null maps would call a pixel fact if all were like those there are; infinite where more would not help.
     smooth : bool
         Whether all windows are too smooth to call any pixel fact.
+    block_share : float
+        Share of blocks (8 x 8 pixels, 3 x 3 cells or fewer) whose q-value is at most the level.
+    least_block_q : float
+        Least q-value of any block; NaN where none has one.
     """
 
     pixels: int
@@ -55,3 +59,5 @@ class SensorShares:
     least_q: float = math.nan
     repeats_needed: float = math.inf
     smooth: bool = False
+    block_share: float = 0.0
+    least_block_q: float = math.nan

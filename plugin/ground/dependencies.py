@@ -26,6 +26,17 @@ from .errors import DependencyError
 
 LIBRARIES = ("torch", "rasterio", "safetensors")
 
+# Where the command is run, by how QGIS was installed.
+TERMINALS = {
+    "windows": "the OSGeo4W Shell (Start menu, folder QGIS or OSGeo4W)",
+    "macos": "Terminal (Applications > Utilities)",
+    "conda": "a terminal in which conda works (on Windows the Anaconda or Miniforge Prompt)",
+    "flatpak": "a terminal",
+    "snap": "a terminal",
+    "fedora": "a terminal",
+    "linux": "a terminal",
+}
+
 
 def missing(names: Sequence[str] = LIBRARIES) -> tuple[str, ...]:
     """Return those of `names` that Python cannot find."""
@@ -37,12 +48,21 @@ def install_command(names: Sequence[str]) -> str:
 
     QGIS from Flatpak or Snap has a Python of its own, which a terminal reaches through these alone.
     """
-    inside = _sandbox()
-    if inside:
-        return inside.format(f"install --user {' '.join(names)}{_numpy_pin()}")
+    kind = kind_of_qgis()
+    if kind in ("flatpak", "snap"):
+        return _sandbox().format(f"install --user {' '.join(names)}{_numpy_pin()}")
+    if kind == "conda":
+        wanted = " ".join("pytorch" if name == "torch" else name for name in names)
+        prefix = _quoted(sys.prefix)
+        return f"conda install --yes --prefix {prefix} --channel conda-forge {wanted}{_numpy_pin('=')}"
     steps = []
     by_pip = list(names)
     by_apt = []
+    by_dnf = [name for name in names if name in ("torch", "rasterio")] if kind == "fedora" else []
+    if by_dnf:
+        # Built against the system's GDAL, and torch for the CPU: wheels would bring a second GDAL, and CUDA.
+        by_pip = [name for name in by_pip if name not in by_dnf]
+        steps.append(f"sudo dnf install --assumeyes {' '.join(f'python3-{name}' for name in by_dnf)}")
     if "rasterio" in names and shutil.which("apt-get"):
         # The system's package shares QGIS's GDAL; the wheel would bring a second one.
         by_apt.append("rasterio")
@@ -67,8 +87,32 @@ def sentence(names: Sequence[str]) -> str:
     verb = "is" if len(names) == 1 else "are"
     return (
         f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. Run this in "
-        f"a terminal (on Windows in the OSGeo4W shell), then restart QGIS: {install_command(names)}"
+        f"{TERMINALS[kind_of_qgis()]}, then restart QGIS: {install_command(names)}"
     )
+
+
+def steps_text(names: Sequence[str]) -> str:
+    """Return the steps that install `names` on this machine, for a window that shows the command below them."""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"FloeLens needs {_listed(names)}, which {verb} not installed for this QGIS's Python. Nothing is installed by "
+        f"itself: other plugins use the same Python.\n\n1. Open {TERMINALS[kind_of_qgis()]}.\n2. Paste the line below "
+        "and press Enter.\n3. Restart QGIS."
+    )
+
+
+def kind_of_qgis() -> str:
+    """Return how this QGIS was installed: one of :data:`TERMINALS`."""
+    if os.environ.get("FLATPAK_ID"):
+        return "flatpak"
+    if os.environ.get("SNAP_INSTANCE_NAME") and os.environ.get("SNAP"):
+        return "snap"
+    if (Path(sys.prefix) / "conda-meta").is_dir():
+        return "conda"
+    if sys.platform in ("win32", "darwin"):
+        return "windows" if sys.platform == "win32" else "macos"
+    in_system = sys.prefix == sys.base_prefix
+    return "fedora" if in_system and shutil.which("dnf") and not shutil.which("apt-get") else "linux"
 
 
 def require(module: str) -> ModuleType:
@@ -102,9 +146,9 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _numpy_pin() -> str:
+def _numpy_pin(equals: str = "==") -> str:
     try:
-        return f' "numpy=={metadata.version("numpy")}"'
+        return f' "numpy{equals}{metadata.version("numpy")}"'
     except metadata.PackageNotFoundError:
         return ""
 
@@ -151,6 +195,9 @@ def _python() -> str:
     ]
     for candidate in candidates:
         if candidate.stem.lower().startswith("python") and candidate.exists():
-            text = str(candidate)
-            return f'"{text}"' if " " in text else text
+            return _quoted(str(candidate))
     return "python3"
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if " " in path else path

@@ -22,6 +22,7 @@ from ..report.styles.layers import sidecar
 from .common.inputs import SceneInputs, conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
+from .common.seams import sampled_seams
 from .common.settings import ClassChoice, RasterJob
 from .contributions import group_tags
 
@@ -74,6 +75,7 @@ class Ablation(ClassChoice, RasterJob):
         unit = "logit" if self.quantity == "logit" else map_unit
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             plan = plan_ablation(runner, scene, scene.region, ablator, self.compute.memory_mib)
+            sampled_seams(runner, scene, plan, seeding.head, progress)
             tags = provenance(
                 card,
                 self.scene,

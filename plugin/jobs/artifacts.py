@@ -204,11 +204,12 @@ READINGS = {
     "p_value": "p-value against maps of inputs that hold nothing",
     "fact": "255: fact at a false discovery rate of 5 %; 80: may be chance. QGIS draws the map with this opacity",
     "mwr_relevance": "relevance of the radiometry by SAR pixel, minus what is drawn whatever the input",
+    "block_q_value": "false discovery rate at which the mean over a block of 8 x 8 pixels is fact",
     "mwr_q_value": "false discovery rate at which the radiometer's cell is fact",
     "mwr_p_value": "p-value of the radiometer's cell against maps of inputs that hold nothing",
 }
 # Bands that are no relevance.
-NUMBERS = ("share", "mwr_share", "q_value", "p_value", "fact", "mwr_q_value", "mwr_p_value")
+NUMBERS = ("share", "mwr_share", "q_value", "p_value", "fact", "mwr_q_value", "mwr_p_value", "block_q_value")
 
 
 def _bands(names: Sequence[str], unit: str) -> list[Band]:

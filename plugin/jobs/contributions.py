@@ -23,6 +23,7 @@ from .common.baseline import baseline_levels
 from .common.inputs import conclude
 from .common.percentile_sink import PercentileSink
 from .common.provenance import provenance
+from .common.seams import sampled_seams
 from .common.settings import ClassChoice, RasterJob
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Contributions(ClassChoice, RasterJob):
             plan = plan_contributions(
                 runner, scene, scene.region, splitting, seeding, self.compute.memory_mib
             )
+            sampled_seams(runner, scene, plan, seeding.head, progress)
             splitting = settled(runner, scene, plan, seeding, splitting, progress)
             groups = splitter_for(runner, splitting).groups
             by_scale = self.groups == "scale"

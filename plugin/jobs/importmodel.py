@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import ModelError
 from ..ground.protocols import Part, Progress
-from ..ground.vocabulary.settings import MODEL_PIXEL_SIZE, MODEL_RATIO
+from ..ground.vocabulary.settings import MODEL_OVERLAP, MODEL_PIXEL_SIZE, MODEL_RATIO, MODEL_WINDOW
 from ..ground.vocabulary.words import CONCATENATIONS, MODEL_FAMILIES, PADDINGS, UPSAMPLINGS, default_word
 from ..networks import registry
 from ..networks.card import ModelCard
@@ -55,6 +55,8 @@ class ImportModel:
         Fine pixels along a coarse cell; 0: as many as 2 km have.
     licence : str
         Of the weights.
+    window, overlap : int
+        Side and least overlap of windows, in pixels, for a network whose output depends on the whole image.
     order, padding, upsampling : str
         What tensors of a U-Net do not tell.
     check_only : bool
@@ -73,6 +75,8 @@ class ImportModel:
     pixel_size: float = MODEL_PIXEL_SIZE.default
     ratio: int = MODEL_RATIO.default
     licence: str = ""
+    window: int = MODEL_WINDOW.default
+    overlap: int = MODEL_OVERLAP.default
     order: str = default_word(CONCATENATIONS)
     padding: str = default_word(PADDINGS)
     upsampling: str = default_word(UPSAMPLINGS)
@@ -139,6 +143,8 @@ class ImportModel:
             channels=self.channels,
             pixel_size_m=self.pixel_size,
             ratio=self.ratio,
+            window=self.window,
+            overlap=self.overlap,
             order=self.order,
             padding=self.padding,
             upsampling=self.upsampling,
@@ -204,6 +210,8 @@ class ImportModel:
             "pixel_size",
             "ratio",
             "licence",
+            "window",
+            "overlap",
             "order",
             "padding",
             "upsampling",

@@ -23,6 +23,7 @@ from ..report.styles.layers import (
 from .common.coverage import CoverageMap
 from .common.inputs import conclude
 from .common.provenance import provenance
+from .common.seams import keep_seams, seam_meter
 from .common.settings import HeadChoice, RasterJob
 
 
@@ -76,7 +77,8 @@ class Predict(HeadChoice, RasterJob):
                 uncertainty = behind(entropies)
             if self.coverage:
                 coverage = CoverageMap(outputs, self.coverage, scene, grid, card, tags, progress)
-            with closing(stream_predictions(runner, scene, plan, progress)) as strips:
+            seams = seam_meter(plan, card, head)
+            with closing(stream_predictions(runner, scene, plan, progress, seams)) as strips:
                 for strip in strips:
                     valid_pixels += int(strip.valid.sum())
                     p = class_probabilities(strip.logits[card.head_slice(head.name)], head)
@@ -90,6 +92,8 @@ class Predict(HeadChoice, RasterJob):
                         uncertainty.write(entropy(p, head)[None])
                     if coverage is not None:
                         coverage.write(strip.window, strip.valid)
+            if seams is not None:
+                keep_seams(scene, card, head, plan, seams.seams(), progress)
             conclude(scene, progress, outputs)
             self._write_styles(outputs, head, scene)
         paths = {

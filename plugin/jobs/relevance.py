@@ -27,6 +27,7 @@ from .common.baseline import baseline_levels
 from .common.ensemble import ensemble_runners
 from .common.inputs import conclude
 from .common.provenance import provenance
+from .common.seams import sampled_seams
 from .common.settings import ClassChoice, ReportPaths, SceneJob
 from .relevance_output.faithfulness import MAP_SHARE, block_relevance, follow_blocks
 from .relevance_output.layers import (
@@ -127,6 +128,7 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
             ):  # its curves are of one class's probability: a group is refused before the work
                 _ = seeding.wanted, seeding.reference
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
+            sampled_seams(runner, scene, plan, seeding.head, progress)
             method = refined(runner, scene, plan, seeding, method, progress)
             tags = self._tags(scene, runner, seeding, method, uncertainty)
             rasters = self._fine_rasters(outputs, scene, card, method, uncertainty.number > 1, tags)

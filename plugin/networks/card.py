@@ -54,6 +54,7 @@ from .card_parts import (  # noqa: F401  (one place to import a card and its par
     Component,
     Head,
     HeadClass,
+    ImageWindow,
     Training,
     Weights,
     normalised,
@@ -88,6 +89,8 @@ class ModelCard:
         Tiles must begin at multiples of so many pixels.
     weights : Weights
         File and checksum.
+    window : ImageWindow or None
+        Of a network whose output depends on the whole image: the windows in which scenes are run. None: at once.
     citation, limits : tuple of str
         What to cite; what it must not be used for.
     demonstration : bool
@@ -124,6 +127,7 @@ class ModelCard:
     noise_correction: str = field(default="", metadata=LEFT_OUT_IF_EMPTY)
     multilook: int = field(default=0, metadata=LEFT_OUT_IF_EMPTY)
     benchmarks: tuple[BenchmarkResult, ...] = field(default=(), metadata=LEFT_OUT_IF_EMPTY)
+    window: ImageWindow | None = field(default=None, metadata=LEFT_OUT_IF_EMPTY)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,98}[a-z0-9]", self.id):
@@ -187,6 +191,24 @@ class ModelCard:
             raise CardError(
                 "alignment",
                 f"{self.alignment} is not a multiple of the coarse ratio {self.ratio}. Tiles hold whole cells.",
+            )
+
+        self._check_window()
+
+    def _check_window(self) -> None:
+        if self.window is None:
+            return
+        if not self.whole_image:
+            raise CardError(
+                "window",
+                f"an output depends on {self.receptive_field_radius} pixels around it, so that tiles are exact without "
+                "windows. Remove it.",
+            )
+        if self.window.size - self.window.overlap < self.alignment:
+            raise CardError(
+                "window",
+                f"windows begin on multiples of {self.alignment} pixels (alignment): size - overlap must be at least "
+                "that.",
             )
 
     def _check_channels(self) -> None:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..ground.vocabulary.relevance_methods import METHODS
 from .card_checks import (
     CardError,
     check_count,
@@ -137,9 +138,15 @@ def _number(value: float) -> str:
 
 
 def benchmark_sentence(results: Iterable[BenchmarkResult], method: str) -> str:
-    """Return what a card's benchmarks say of a method, a sentence a condition; empty where there are none."""
+    """Return what a card's benchmarks say of a method, a sentence a condition; empty where there are none.
+
+    Conditions that judged contributions of channels say nothing of methods of relevance, nor these of them.
+    """
     together: dict[tuple[str, ...], list[BenchmarkResult]] = {}
+    of_relevance = method in METHODS
     for result in results:
+        if all((each.method in METHODS) != of_relevance for each in result.methods):
+            continue
         key = (result.benchmark, result.network, result.measure, result.better)
         together.setdefault(key, []).append(result)
     return " ".join(

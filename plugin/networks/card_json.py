@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..ground.errors import ModelError
 from .card_benchmarks import BenchmarkedMethod, BenchmarkResult
 from .card_checks import CardError, check_count
-from .card_parts import Architecture, Channel, Component, Head, HeadClass, Training, Weights
+from .card_parts import Architecture, Channel, Component, Head, HeadClass, ImageWindow, Training, Weights
 from .files import shown, shown_text
 
 FORMAT = "floelens-model"
@@ -96,6 +96,7 @@ def _with_parts(values: dict[str, Any]) -> dict[str, Any]:
         "architecture": lambda value, where: _build(Architecture, value, where),
         "weights": lambda value, where: _build(Weights, value, where),
         "training": lambda value, where: _build(Training, value, where),
+        "window": lambda value, where: _build(ImageWindow, value, where),
         "channels": lambda value, where: _build_list(Channel, value, where),
         "components": lambda value, where: _build_list(Component, value, where),
         "heads": lambda value, where: _build_list(Head, value, where),

@@ -30,6 +30,7 @@ from .files import shown
 
 CLASS_NODATA = 255
 CLASS_LAND = 254
+MOST_WINDOW = 8192  # pixels along a window that a scene is run in
 GRIDS = ("fine", "coarse")
 KINDS = ("sigmoid", "softmax", "linear")
 # Names of parameters' values that a class cannot have as well.
@@ -84,6 +85,29 @@ class Architecture:
     def __post_init__(self) -> None:
         check_name(self.name, "name", "Name the architecture, such as aspp_fusion.")
         keep_json(self, "arguments")
+
+
+@dataclass(frozen=True)
+class ImageWindow:
+    """The images that a network was trained on, where its output depends on all of the image.
+
+    Parameters
+    ----------
+    size : int
+        Their side, in fine pixels: scenes are run in windows of this size.
+    overlap : int
+        Pixels, at least, that neighbouring windows have in common.
+    """
+
+    size: int
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        check_integer(
+            self.size, "size", 16, "Give the side of the training images in pixels.", most=MOST_WINDOW
+        )
+        remedy = f"Give fewer pixels than the size of {self.size}; a quarter of it is usual."
+        check_integer(self.overlap, "overlap", 0, remedy, most=self.size - 1)
 
 
 @dataclass(frozen=True)

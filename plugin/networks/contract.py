@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Whether the top, bottom, left and right of an array are edges of the scene. What a network makes of pixels
 # within its receptive field of a side that is none is not used, so it need not get them right.
 Edges = tuple[bool, bool, bool, bool]
+Slices = tuple[slice, slice]
 
 # record(layer, amount): the relevance that went to the bias of a layer, a float64 scalar. LRP-ε puts the name
 # of the kind of leak (bias, stabiliser) before the layer.
@@ -143,6 +144,13 @@ class FastPaths:
         ``bands_at_once(rows)``: how many bands of a window of so many rows it computes at the same time.
     gradient_crop : GradientCrop, optional
         When the gradient at a pixel does not depend on what lies farther away than gates look. None: never.
+    known_seeds : callable, optional
+        ``known_seeds(explained, edges, within, inside)`` returns a ForwardPass for the gradients of the rows and
+        columns `inside` of a tile, where all logits (row, column) that are `explained` have the seeds of the tile's;
+        `within`: where `inside` lies among them, `edges`: which of their sides are edges of the scene. Instead of
+        logits it returns zeros.
+    known_seeds_margin : int
+        Pixels along the sides of `inside` at which its gradients are wrong.
     release : callable
         Gives back the memory that it keeps from one pass to the next.
     """
@@ -160,6 +168,8 @@ class FastPaths:
     band_rows: int = 0
     bands_at_once: Callable[[int], int] = lambda _rows: 1
     gradient_crop: GradientCrop | None = None
+    known_seeds: Callable[[torch.Tensor, Edges, Slices, Slices], ForwardPass] | None = None
+    known_seeds_margin: int = 0
     release: Callable[[], None] = lambda: None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..ground.errors import ModelError
@@ -25,6 +26,14 @@ README, REFERENCE, ITEM = "README.md", "contributions.json", "stac-item.json"
 # What a package holds beside card and weights; any of them may be missing.
 PACKAGE_TEXTS = (README, REFERENCE, ITEM)
 _MOST_FOLDERS = 10_000
+
+
+_places: list[Path] = []  # where the program that runs this looks, too
+
+
+def look_in(places: Sequence[Path]) -> None:
+    """Look for models in these places, too, and no longer in those of an earlier call."""
+    _places[:] = places
 
 
 def user_folder() -> Path:
@@ -147,7 +156,7 @@ def _packages() -> list[tuple[str, Path]]:
     """Return (id, folder) of all packages, each folder once, in the order of the places."""
     places = [BUNDLED]
     places += [_expanded(place) for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
-    places.append(user_folder())
+    places += [*_places, user_folder()]
     packages: dict[str, tuple[str, Path]] = {}
     for place in places:
         # A place may be a package itself: FLOELENS_MODELS=/data/my-model

@@ -7,7 +7,7 @@ from qgis.core import QgsProcessingOutputNumber, QgsProcessingOutputString
 from ...ground.vocabulary.words import PREDICTED
 from . import declare
 from .base import Destinations
-from .scene import SceneAlgorithm
+from .scene import SceneAlgorithm, in_list
 
 
 class ExplainingAlgorithm(SceneAlgorithm):
@@ -16,39 +16,51 @@ class ExplainingAlgorithm(SceneAlgorithm):
     def declare_class(self) -> None:
         """Add which class is explained, and against which."""
         self.addParameter(
-            declare.text(
-                "CLASS",
-                "Class to explain",
-                "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts. Names "
-                "joined by + are a group, the mean of whose logits is explained.",
-                default=PREDICTED,
+            in_list(
+                declare.text(
+                    "CLASS",
+                    "Class to explain",
+                    "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts. "
+                    "Names joined by + are a group, the mean of whose logits is explained.",
+                    default=PREDICTED,
+                ),
+                "classes",
             )
         )
         self.addParameter(
-            declare.text(
-                "REFERENCE_CLASS",
-                "Against class",
-                "Explain CLASS rather than this one (difference of logits); CLASS alone where empty.",
+            in_list(
+                declare.text(
+                    "REFERENCE_CLASS",
+                    "Against class",
+                    "Explain CLASS rather than this one (difference of logits); CLASS alone where empty.",
+                ),
+                "reference",
             )
         )
 
     def declare_head(self) -> None:
         """Add which output of the network is meant; most have one."""
         self.addParameter(
-            declare.text(
-                "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
+            in_list(
+                declare.text(
+                    "HEAD", "Head", "Which output of the network; its first one where empty.", advanced=True
+                ),
+                "heads",
             )
         )
 
     def declare_component(self) -> None:
         """Add through which component of the last layer the class is explained."""
         self.addParameter(
-            declare.text(
-                "COMPONENT",
-                "Component to explain",
-                "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, "
-                "such as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
-                advanced=True,
+            in_list(
+                declare.text(
+                    "COMPONENT",
+                    "Component to explain",
+                    "Name of a component (a feature map that the last layer weighs), as the table of zscores lists it, "
+                    "such as d2_05: what it adds to the logit of CLASS is explained. The whole logit where empty.",
+                    advanced=True,
+                ),
+                "components",
             )
         )
 

@@ -1,6 +1,7 @@
 """The help page of an algorithm, made of its declarations.
 
-What a tool is for stands in ``resources/help/<id>.html``; each parameter adds its own help.
+What a tool is for stands in ``resources/help/<id>.html``, its picture beside it (``<id>.png``, drawn by
+``tools/help_pictures.py``); each parameter adds its own help.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ FOLDER = RESOURCES / "help"
 
 def help_page(algorithm: QgsProcessingAlgorithm) -> str:
     """Return the page (HTML) of `algorithm`: what it is for, its inputs and its outputs."""
-    parts = [introduction(algorithm.name()) or f"<p>{escape(algorithm.shortDescription())}</p>"]
+    parts = [picture(algorithm.name())]
+    parts.append(introduction(algorithm.name()) or f"<p>{escape(algorithm.shortDescription())}</p>")
     definitions = algorithm.parameterDefinitions()
     inputs = [d for d in definitions if not d.isDestination()]
     destinations = [d for d in definitions if d.isDestination()]
@@ -40,6 +42,12 @@ def introduction(name: str) -> str:
     """Return what ``resources/help`` says about the algorithm `name`; empty where it says nothing."""
     page = FOLDER / f"{name}.html"
     return page.read_text(encoding="utf-8").strip() if page.is_file() else ""
+
+
+def picture(name: str) -> str:
+    """Return the picture of the algorithm `name`, on a simulated scene; empty where there is none."""
+    path = FOLDER / f"{name}.png"
+    return f'<p><img src="{path.as_uri()}"></p>' if path.is_file() else ""
 
 
 def _entry(definition: QgsProcessingParameterDefinition) -> str:

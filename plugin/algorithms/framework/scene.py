@@ -6,11 +6,14 @@ from typing import TypedDict
 
 from qgis.core import QgsProcessingOutputFile
 
-from ...ground.vocabulary.settings import MEMORY
+from ...ground.errors import FloeLensError
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
+from ...networks import registry
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
+from .preferences import preferred_memory
+from .suggestions import suggest
 
 DEFAULT_MODEL = "aspp-concentration-sim"
 
@@ -34,34 +37,46 @@ class SceneAlgorithm(FloeLensAlgorithm):
     """Base of the algorithms that run a network over a scene."""
 
     SAR_OPTIONAL = False
+    SUGGESTS = True  # whether dialogs begin with layers of the project that fit
 
     def declare_scene(self) -> None:
         """Add the rasters of the scene and the model."""
         self.addParameter(
-            declare.raster(
-                "SAR",
-                "SAR raster",
-                "Sentinel-1 backscatter, one band a channel (hh, hv), georeferenced by an affine transform or "
-                "by ground control points. Results come on its grid.",
-                optional=self.SAR_OPTIONAL,
+            self._suggested(
+                declare.raster(
+                    "SAR",
+                    "SAR raster",
+                    "Sentinel-1 backscatter, one band a channel (hh, hv), georeferenced by an affine transform or "
+                    "by ground control points. Results come on its grid.",
+                    optional=self.SAR_OPTIONAL,
+                )
             )
         )
         self.addParameter(
-            declare.raster(
-                "MWR",
-                "Microwave radiometer raster",
-                "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any "
-                "grid that overlaps the SAR raster. Optional only for models without radiometer channels: both "
-                "networks that come along need it.",
-                optional=True,
+            self._suggested(
+                declare.raster(
+                    "MWR",
+                    "Microwave radiometer raster",
+                    "AMSR2 brightness temperatures in K, one band a channel (btemp_6_9h to btemp_89_0v), on any "
+                    "grid that overlaps the SAR raster. Optional only for models without radiometer channels: both "
+                    "networks that come along need it.",
+                    optional=True,
+                )
             )
         )
+        self.addParameter(model_parameter())
+
+    def _suggested(self, parameter):
+        return suggest(parameter) if self.SUGGESTS else parameter
+
+    def declare_compute(self) -> None:
+        """Add which part is computed, and how; most people leave these alone."""
         self.addParameter(
-            declare.rasters(
-                "ANCILLARY",
-                "Ancillary rasters",
-                "More rasters that the model asks for: distance map, weather. On the command line the key is "
-                "repeated: ANCILLARY=a.tif ANCILLARY=b.tif.",
+            declare.extent(
+                "EXTENT",
+                "Part of the scene",
+                "Rectangle to process, in the SAR raster's CRS where it names none; it is snapped outward to "
+                "whole coarse cells. The whole scene where empty.",
             )
         )
         self.addParameter(
@@ -72,18 +87,16 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 "Masked on top of what the rasters themselves leave out.",
             )
         )
-        self.addParameter(model_parameter())
         self.addParameter(
-            declare.extent(
-                "EXTENT",
-                "Part of the scene",
-                "Rectangle to process, in the SAR raster's CRS where it names none; it is snapped outward to "
-                "whole coarse cells. The whole scene where empty.",
+            declare.as_advanced(
+                declare.rasters(
+                    "ANCILLARY",
+                    "Ancillary rasters",
+                    "More rasters that the model asks for: distance map, weather. On the command line the key is "
+                    "repeated: ANCILLARY=a.tif ANCILLARY=b.tif.",
+                )
             )
         )
-
-    def declare_compute(self) -> None:
-        """Add where and how to compute; most people leave these alone."""
         self.addParameter(
             declare.text(
                 "CHANNELS",
@@ -111,7 +124,7 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        self.addParameter(declare.setting("MEMORY", MEMORY))
+        self.addParameter(declare.setting("MEMORY", preferred_memory()))
         self.declare_acceptance()
 
     def declare_acceptance(self) -> None:
@@ -160,6 +173,32 @@ class SceneAlgorithm(FloeLensAlgorithm):
             "report_csv": values.also("REPORT_CSV", as_csv),
         }
 
+    def checkParameterValues(self, parameters, context) -> tuple[bool, str]:  # noqa: N802
+        """Check before the run also whether the rasters have the channels of the model, by their headers."""
+        accepted, message = super().checkParameterValues(parameters, context)
+        problem = self._lacking(parameters, context) if accepted else None
+        return (False, problem) if problem else (accepted, message)
+
+    def _lacking(self, parameters: dict, context) -> str | None:
+        """Return what the model needs and the scene lacks, in one sentence."""
+        from ...io.scene.reader import check_headers
+
+        values = Destinations(self, parameters, context)
+        if not values.given("SAR"):
+            return None
+        try:
+            card = registry.load_card(values.text("MODEL"))
+            with self._offline(parameters, context):
+                sar, mwr, more = (
+                    values.needed_raster("SAR"),
+                    values.raster("MWR"),
+                    values.rasters("ANCILLARY"),
+                )
+                check_headers(card, sar, mwr, more, values.text("CHANNELS"))
+        except FloeLensError as error:
+            return str(error)
+        return None
+
     def scene(self, values: Destinations):
         """Return the :class:`SceneInputs` that the parameters describe."""
         from ...jobs.common.inputs import SceneInputs
@@ -199,6 +238,16 @@ def model_parameter():
         "An unknown id is an error that lists the known ones.",
         default=DEFAULT_MODEL,
     )
+    return with_widget(parameter, "model_chooser.ModelChooser")
+
+
+def in_list(parameter, listed: str):
+    """Return a text parameter whose dialogs list what the model has; `listed` as in :mod:`...gui.model_lists`."""
+    return with_widget(parameter, "model_lists.ModelList", listed=listed)
+
+
+def with_widget(parameter, widget: str, **options):
+    """Return a parameter with a widget of `plugin/gui` in dialogs, which is imported when one is opened."""
     root = __name__.rsplit(".", 3)[0]  # the plugin may be installed under any folder name
-    parameter.setMetadata({"widget_wrapper": {"class": f"{root}.gui.model_chooser.ModelChooser"}})
+    parameter.setMetadata({"widget_wrapper": {"class": f"{root}.gui.{widget}", **options}})
     return parameter

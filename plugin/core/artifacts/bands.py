@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .decomposition import block_side
 from .run import WindowMaps
+from .sensors import SensorBands
 from .significance import LEVEL
 
 # Opacity of pixels that are fact, and of all others, as masks of GDAL count: QGIS draws the corrected map by it.
@@ -47,7 +49,7 @@ class Layout:
     def corrected(self) -> tuple[str, ...]:
         """The bands of the second raster."""
         cells = ("mwr_relevance", "mwr_q_value", "mwr_p_value") if self.radiometry else ()
-        return ("relevance", "q_value", "p_value", "fact", *cells)
+        return ("relevance", "q_value", "p_value", "fact", *cells, "block_q_value")
 
     def artifact_bands(self, maps: WindowMaps, null_mean: np.ndarray | None = None) -> np.ndarray:
         """Return (band, row, column) of the first raster; `null_mean` in place of the window's own."""
@@ -72,6 +74,7 @@ class Layout:
         ]
         if self.radiometry:
             bands += self._on_pixels(maps, ("relevance", True), ("q_values", False), ("p_values", False))
+        bands.append(_on_blocks(fine))
         return np.stack(bands)
 
     def _on_pixels(self, maps: WindowMaps, *parts: tuple[str, bool]) -> list[np.ndarray]:
@@ -88,3 +91,11 @@ class Layout:
             spread = np.repeat(np.repeat(values, ratio, axis=0), ratio, axis=1)[:rows, :cols]
             found.append(np.where(np.isfinite(observed), spread, np.nan))
         return found
+
+
+def _on_blocks(fine: SensorBands) -> np.ndarray:
+    """Return the q-values of blocks at their pixels; NaN outside whole blocks and where there is no map."""
+    side, spread = block_side(fine.observed.shape), np.full(fine.observed.shape, np.nan)
+    values = np.repeat(np.repeat(fine.block_q_values, side, axis=0), side, axis=1)
+    spread[: values.shape[0], : values.shape[1]] = values
+    return np.where(np.isfinite(fine.observed), spread, np.nan)

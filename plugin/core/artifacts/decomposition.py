@@ -118,16 +118,24 @@ def take_apart(mean: np.ndarray, place: Place) -> Taken:
     level = float(mean.mean())
     rest = mean - level
     pattern, period, share = _pattern(rest, place)
-    rest = rest - pattern
+    if period:
+        rest = rest - pattern
     border, profiles = np.zeros_like(rest), {}
     for side in place.distances:
         profiles[side] = edge_profile(lines_of(rest - border, side), place.radius)
         border += on_lines(profiles[side], side, rest.shape)
-    rest = rest - border
-    blocks = _block_means(rest)
-    statistics = [share, float((border**2).sum()), float((rest**2).sum()), float((blocks**2).sum())]
-    squares = [float((part**2).sum()) for part in (pattern, border, rest)]
+    if profiles:
+        rest = rest - border
+    squares = [
+        _squares(pattern) if period else 0.0, _squares(border) if profiles else 0.0, _squares(rest),
+    ]  # fmt: skip
+    statistics = [share, squares[1], squares[2], _squares(block_means(rest))]
     return Taken(level, pattern, border, rest, period, np.array(statistics), np.array(squares), profiles)
+
+
+def _squares(values: np.ndarray) -> float:
+    """Return the sum of squares."""
+    return float(np.vdot(values, values))
 
 
 def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
@@ -135,7 +143,7 @@ def _pattern(rest: np.ndarray, place: Place) -> tuple[np.ndarray, int, float]:
     rows, cols = place.interior
     values = rest[rows, cols]
     values = values - values.mean()
-    whole = float((values**2).sum())
+    whole = _squares(values)
     if whole <= 0:
         return np.zeros_like(rest), 0, 0.0
     candidates = []
@@ -197,10 +205,18 @@ def on_lines(profile: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarr
     return values[:, None] if side < 2 else values[None, :]
 
 
-def _block_means(rest: np.ndarray) -> np.ndarray:
-    side = max(1, min(BLOCK, min(rest.shape) // 3))
-    rows, cols = (size // side * side for size in rest.shape)
-    return rest[:rows, :cols].reshape(rows // side, side, cols // side, side).mean(axis=(1, 3))
+def block_side(shape: tuple[int, ...]) -> int:
+    """Return the side of the blocks of a window (row, column), in pixels: at least three fit along it."""
+    return max(1, min(BLOCK, min(shape) // 3))
+
+
+def block_means(maps: np.ndarray) -> np.ndarray:
+    """Return means of maps (..., row, column) over whole blocks: (..., block row, block column)."""
+    side, before = block_side(maps.shape[-2:]), maps.shape[:-2]
+    rows, cols = (size // side * side for size in maps.shape[-2:])
+    # Sums over rows first: whole lines at once.
+    sums = maps[..., :rows, :cols].reshape(*before, rows // side, side, cols).sum(axis=-2)
+    return sums.reshape(*before, rows // side, cols // side, side).sum(axis=-1) / side**2
 
 
 @dataclass(frozen=True)
@@ -239,13 +255,14 @@ class Crops:
         )
         return cls(rows.start, cols.start, height - room, width - room, room, middle)
 
-    def statistics(self, maps: np.ndarray, offsets: np.ndarray | None) -> np.ndarray:
+    def statistics(self, maps: np.ndarray, offsets: np.ndarray | None, number: int = 3) -> np.ndarray:
         """Return those of the mean of crops: those in the middle, or each moved by an offset.
 
         Returns
         -------
         numpy.ndarray
-            (3,): the pattern's share of the variance, and the sums of squares of what it leaves and of its block means.
+            The first `number` of: the pattern's share of the variance, and the sums of squares of what it leaves and
+            of its block means.
         """
         total = np.zeros((self.rows, self.cols))
         middle = np.full((len(maps), 2), self.room // 2)
@@ -254,6 +271,9 @@ class Crops:
             total += values[top : top + self.rows, left : left + self.cols]
         rest = total / len(maps)
         rest -= rest.mean()
-        pattern, _, share = _pattern(rest, self.place)
-        rest -= pattern
-        return np.array([share, (rest**2).sum(), (_block_means(rest) ** 2).sum()])
+        pattern, period, share = _pattern(rest, self.place)
+        if number == 1:
+            return np.array([share])
+        if period:
+            rest -= pattern
+        return np.array([share, _squares(rest), _squares(block_means(rest))])[:number]

@@ -65,9 +65,11 @@ class _Spectrum:
             return self._like
         rows, cols = self._shape
         white = fft.rfft2(normal_deviates(key, Window(0, 0, 2 * rows, 2 * cols)))
-        phase = white / np.maximum(np.abs(white), 1e-300)
-        phase[0, 0] = 1.0  # the mean stays
-        field = fft.irfft2(self._transform * phase, s=(2 * rows, 2 * cols))[:, :rows, :cols]
+        white /= np.maximum(np.abs(white), 1e-300)
+        white[0, 0] = 1.0  # the mean stays
+        # Along rows, then along columns, of which the mirrored half is not wanted.
+        lines = fft.ifft(self._transform * white, axis=1, overwrite_x=True)[:, :rows]
+        field = fft.irfft(lines, n=2 * cols, axis=2)[:, :, :cols]
         return np.where(self._known, field, np.nan).astype(self._like.dtype)
 
 

@@ -7,6 +7,7 @@ is the very map of the scene there: every pixel within reach of the window's inp
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.window import Window
 from ...networks.contract import GradientCrop
 from ..relevance.focus import Focus, FocusedRunner
-from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method, gradient_crop
+from ..relevance.methods import INTEGRATED_GRADIENTS, OCCLUSION, Method, follows_gates, gradient_crop
 from ..relevance.run import RelevanceResult, plan_relevance, run_relevance
 from ..relevance.uncertainty import check_alike
 from ..streaming.runner import Runner
@@ -226,17 +227,50 @@ class NetworkMapper:
         """Return the maps of `core` for the inputs of a patch."""
         explained = core.grown(self.radius, within=self._region)
         sink = _Sum(explained, core)
-        plan = self._plan_of(core, explained)
         source = PatchSource(patch, self._scene, self._runner.ratio)
         hushed = Hushed(self._progress, self.cost)
+        quicker = self._with_known_seeds(patch, core, explained)
+        if quicker is not None:
+            runner, plan = quicker
+            sink = _Sum(plan.region, core)
+        else:
+            runner, plan = self._runner, self._plan_of(core, explained)
         audited = plan.radius == self._plan.radius
         result = run_relevance(
-            self._runner, source, plan, self._target, self._method, sink, hushed, audited=audited
+            runner, source, plan, self._target, self._method, sink, hushed, audited=audited
         )
         conservation = result.conservation
         received = conservation.relevance_sum + conservation.masked_input + conservation.outside_region
         self.cost.pixels += self.passes * core.rows * core.cols
         return Maps(sink.values(), self._cells(result, core), float(received), float(conservation.target_sum))
+
+    def _with_known_seeds(self, patch: Patch, core: Window, explained: Window) -> tuple[Runner, Plan] | None:
+        """Return a runner of gradients on no more pixels than gates look at, and its one tile; None where it has none.
+
+        Seeds are the same at all pixels that are explained, and known without the logits.
+        """
+        paths, crop = self._runner.fast, self._crop
+        if crop is None or paths.known_seeds is None or not follows_gates(self._method):
+            return None
+        import torch
+
+        near = core.grown(paths.known_seeds_margin, within=self._scene)
+        if near.intersection(self._region) != near:
+            return None
+        plan = dataclasses.replace(self._plan, region=near, radius=0)
+        tile = plan.tile(plan.region)
+        around = core.grown(self.radius, within=self._scene)
+        seeded = np.zeros((around.rows, around.cols), bool)
+        seeded[explained.slices(around)] = patch.valid[explained.slices(patch.window)]
+        if plan.count > 1 or min(seeded.shape) < crop.least_side or not seeded[core.slices(around)].any():
+            return None
+        runner = copy.copy(self._runner)
+        gradient = paths.known_seeds(
+            torch.from_numpy(seeded).to(runner.device), around.shared_sides(self._scene),
+            near.slices(around), near.slices(tile.input),
+        )  # fmt: skip
+        runner.fast = dataclasses.replace(paths, gradient=gradient)
+        return runner, plan
 
     def _plan_of(self, core: Window, explained: Window) -> Plan:
         """Return the tiles of the map of a window; a single one sees no more than its gradients need."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -309,7 +310,7 @@ def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
 
 
 def _whole(plan: Plan, region: Window) -> Plan:
-    return Plan(region, plan.scene, plan.radius, plan.alignment, plan.tile_rows, plan.tile_cols)
+    return dataclasses.replace(plan, region=region)
 
 
 def _tell_time(

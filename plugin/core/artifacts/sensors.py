@@ -38,6 +38,8 @@ class SensorBands:
         The map itself, and the mean map of noise with the window's mean and spectrum.
     level : float
         Mean of the latter over the window.
+    block_q_values : numpy.ndarray
+        (block row, block column): significance of whole blocks.
     """
 
     share: np.ndarray
@@ -51,6 +53,7 @@ class SensorBands:
     observed: np.ndarray
     null_mean: np.ndarray
     level: float
+    block_q_values: np.ndarray
 
 
 @dataclass
@@ -69,6 +72,10 @@ class Totals:
         How many these are.
     least_q, repeats_needed : float
         The least q-value of any pixel, and how many null maps would call one fact; infinite where none has one.
+    blocks, significant_blocks : int
+        Whole blocks that have a q-value, and those of which it is at most the level.
+    least_block_q : float
+        The least of these q-values; infinite without any.
     zero, constant, untrained, trained : float
         Sums of |map| for inputs at their training means and at the window's means; what untrained networks share,
         and what other trained networks do.
@@ -91,6 +98,9 @@ class Totals:
     smooth_windows: int = 0
     least_q: float = math.inf
     repeats_needed: float = math.inf
+    blocks: int = 0
+    significant_blocks: int = 0
+    least_block_q: float = math.inf
 
     @property
     def shares(self) -> SensorShares:
@@ -103,6 +113,8 @@ class Totals:
             self.least_q if math.isfinite(self.least_q) else math.nan,
             self.repeats_needed,
             self.smooth_windows == self.windows,
+            self.significant_blocks / (self.blocks or 1),
+            self.least_block_q if math.isfinite(self.least_block_q) else math.nan,
         )
 
 
@@ -235,6 +247,7 @@ class SensorStudy:
             observed,
             np.where(known, structure.null_mean, np.nan),
             structure.signed.level,
+            parts.block_q_values,
         )
 
     def _take(self, structure: Structure, maps: np.ndarray, place: Place) -> None:
@@ -275,6 +288,10 @@ class SensorStudy:
         totals.significant += float(size[significant].sum())
         totals.significant_pixels += int(significant.sum())
         totals.repeats_needed = min(totals.repeats_needed, parts.repeats_needed)
+        blocks = parts.block_q_values
+        totals.blocks += int(np.isfinite(blocks).sum())
+        totals.significant_blocks += int((blocks <= level).sum())
+        totals.least_block_q = min(totals.least_block_q, float(np.nanmin(blocks, initial=np.inf)))
         totals.least_q = min(totals.least_q, float(np.nanmin(parts.q_values, initial=np.inf)))
 
     def findings(self) -> list[Finding]:

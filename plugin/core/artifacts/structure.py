@@ -175,14 +175,15 @@ def structure_of(maps: np.ndarray, place: Place, replicates: int, random: np.ran
     # Large radii leave no crop away from edges: a border that moves along would look like structure.
     inner = (maps - signed.border, sizes - magnitude.border)
     for stack, columns in zip(inner, columns_of_crops):
-        statistics[0, columns] = crops.statistics(stack, None)[: len(columns)]
+        statistics[0, columns] = crops.statistics(stack, None, len(columns))
+    doubled = tuple(_doubled(stack) for stack in stacks)
     for replicate in range(1, 1 + replicates):
         offsets = np.stack([random.integers(0, rows, draws), random.integers(0, cols, draws)], axis=1)
-        moved = [take_apart(_moved_mean(stack, offsets), place) for stack in stacks]
+        moved = [take_apart(_moved_mean(stack, offsets), place) for stack in doubled]
         statistics[replicate] = np.concatenate([taken.statistics for taken in moved])
         for stack, columns in zip(inner, columns_of_crops):
             if len(columns):
-                statistics[replicate, columns] = crops.statistics(stack, offsets)[: len(columns)]
+                statistics[replicate, columns] = crops.statistics(stack, offsets, len(columns))
         squares += np.array([taken.squares for taken in moved]) / replicates
     observed = np.array([signed.squares, magnitude.squares])
     flipped = random.choice((-1.0, 1.0), (replicates, draws))  # nosec B311 # numpy's generator
@@ -264,14 +265,15 @@ def _significant(statistics: np.ndarray) -> np.ndarray:
     return significant
 
 
-def _moved_mean(maps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    total = np.zeros(maps.shape[1:])
-    rows, cols = total.shape
-    for values, (down, across) in zip(maps, offsets):
-        # Four pieces, each added where it goes: no copy as of numpy.roll.
-        lower, upper = (slice(down, None), slice(0, rows - down)), (slice(0, down), slice(rows - down, None))
-        for to_row, from_row in (lower, upper):
-            total[to_row, across:] += values[from_row, : cols - across]
-            if across:
-                total[to_row, :across] += values[from_row, cols - across :]
-    return total / len(maps)
+def _doubled(maps: np.ndarray) -> np.ndarray:
+    """Return maps (draw, row, column) repeated along rows and columns: one that is moved around is a part of it."""
+    return np.tile(maps, (1, 2, 2))
+
+
+def _moved_mean(doubled: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the mean of maps, each moved around by its offset; `doubled` as :func:`_doubled` returns them."""
+    rows, cols = (size // 2 for size in doubled.shape[1:])
+    total = np.zeros((rows, cols))
+    for values, (down, across) in zip(doubled, offsets):
+        total += values[rows - down : 2 * rows - down, cols - across : 2 * cols - across]
+    return total / len(doubled)

@@ -22,6 +22,7 @@ from torch import fx
 from torch.nn import functional
 
 from ...ground.errors import ParameterError
+from ...networks.card_checks import WHOLE_IMAGE
 from ...networks.inner_layers import output_convolution
 from ...networks.layers import SamePool2d, trace
 from ..streaming.runner import Inputs, Runner
@@ -132,7 +133,7 @@ class LayerCut:
     @cached_property
     def reach(self) -> int:
         """How far, in pixels, a logit lies from the cells of the layer that it depends on; measured."""
-        if self.linear:
+        if self.linear or self.runner.radius >= WHOLE_IMAGE:  # its tiles see a whole image anyway
             return 0
         runner = self.runner
         most = runner.radius + self.shape.step

@@ -364,10 +364,14 @@ def explainer_for(
     return method.how.explainer(Task(runner, method, check, scene, dropout))
 
 
+def follows_gates(method: Method) -> bool:
+    """Return whether a method's multipliers are gradients of the logits at the scene's own inputs."""
+    return method.how.fast is _fast_gradient and method.first_rule == "same"
+
+
 def gradient_crop(runner: Runner, method: Method) -> GradientCrop | None:
     """Return which tiles a network's gradients need around a window; None where all that its logits need."""
-    along_gates = method.how.fast is _fast_gradient and method.first_rule == "same"
-    if along_gates or (method.name == INTEGRATED_GRADIENTS and runner.fast.secants is not None):
+    if follows_gates(method) or (method.name == INTEGRATED_GRADIENTS and runner.fast.secants is not None):
         return runner.fast.gradient_crop
     return None
 

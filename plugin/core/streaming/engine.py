@@ -26,7 +26,9 @@ from .pipeline import PATCHES_WAITING, computed_ahead, read_ahead
 from .products import product
 from .run_time import Probe, announce
 from .runner import Inputs, Runner, check_finite, refused_if_full
+from .seams import SeamMeter
 from .tiling import SLAB_ROWS, Cost, Plan, Tile, plan_tiles
+from .windows import check_window_memory, plan_windows
 
 # Columns of the windows on which the need for memory is measured, in pixels.
 PROBE_COLS = 100
@@ -87,8 +89,11 @@ def plan_predictions(runner: Runner, source: Source, region: Window, memory_mib:
         If the memory is too little, or the region does not lie inside the scene.
     """
     large, ahead = runner.takes_large_tiles, runner.tiles_ahead
+    held = 0
+    if runner.window is not None:  # of the windows above, what those below are compared with
+        held = 2 * runner.window.size * source.cols * runner.outputs * runner.array_dtype.itemsize
     return plan_work(
-        runner, source, region, memory_mib, runner.logits, runner.outputs, large=large, ahead=ahead
+        runner, source, region, memory_mib, runner.logits, runner.outputs, large=large, ahead=ahead, held=held
     )
 
 
@@ -164,6 +169,10 @@ def plan_work(
         return min(max(worker_count(), tiles), tiles * runner.fast.bands_at_once(rows))
 
     cost = Cost(tile, strip, held + 8 * per_cell * cells.rows * cells.cols, column, bands_at_once)
+    if runner.window is not None:
+        plan = plan_windows(region, scene, runner.window, runner.alignment)
+        check_window_memory(plan, cost, memory_mib)
+        return plan
     return plan_tiles(region, scene, runner.radius, runner.alignment, cost, memory_mib, large)
 
 
@@ -283,12 +292,12 @@ def check_cancelled(progress: Progress) -> None:
 
 
 def stream_predictions(
-    runner: Runner, source: Source, plan: Plan, progress: Progress
+    runner: Runner, source: Source, plan: Plan, progress: Progress, seams: SeamMeter | None = None
 ) -> Generator[Strip, None, None]:
     """Yield the logits over the plan's region from top to bottom, few rows at a time.
 
     Tiles without a valid pixel are not computed. While a strip is used, `runner.tiles_ahead` more tiles are computed;
-    closing the iterator ends their threads.
+    closing the iterator ends their threads. `seams` takes the logits of all windows of a network that is run in such.
 
     Raises
     ------
@@ -302,8 +311,9 @@ def stream_predictions(
     def work(tile: Tile, patch: Patch) -> list[tuple[Tile, np.ndarray]]:
         if not patch.valid[tile.output.slices(patch.window)].any():
             return []
-        return list(fallback.pieces(tile, partial(_logits, patch)))
+        return list(fallback.pieces(tile, partial(logits_of, patch)))
 
+    logits_of = _logits if seams is None else _window_logits
     held: tuple[np.ndarray, np.ndarray] | None = None
     window = plan.region
     probe = Probe(lambda tile, patch: fallback.whole(tile, partial(_logits, patch)))
@@ -322,6 +332,9 @@ def stream_predictions(
             if not pieces:
                 logits[:, rows, cols] = np.nan
             for piece, of_piece in pieces:
+                if seams is not None:
+                    seams.add(piece.input, of_piece, patch.valid[piece.input.slices(patch.window)])
+                    of_piece = of_piece[(slice(None), *piece.output.slices(piece.input))]
                 here = piece.output.slices(window)
                 mapped, filled = valid[here], logits[(slice(None), *here)]
                 filled[...] = of_piece
@@ -339,6 +352,11 @@ def _logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
     """Return the logits (output, row, column) of a tile's own pixels."""
     logits = runner.logits(runner.standardise(patch, tile.input))[0]
     return runner.array(logits[(slice(None), *tile.output.slices(tile.input))])
+
+
+def _window_logits(patch: Patch, runner: Runner, tile: Tile) -> np.ndarray:
+    """Return the logits (output, row, column) of all pixels that the network sees."""
+    return runner.array(runner.logits(runner.standardise(patch, tile.input))[0])
 
 
 def stream_components(

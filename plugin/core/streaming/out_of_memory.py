@@ -24,6 +24,7 @@ import torch
 from ...ground.protocols import Progress
 from .runner import Runner, is_out_of_memory
 from .tiling import SMALLEST_SIDE, Plan, Tile
+from .windows import WindowPlan
 
 Ready = TypeVar("Ready")
 Result = TypeVar("Result")
@@ -99,7 +100,8 @@ class OutOfMemoryFallback(Generic[Ready]):
     def _split_or_move(self, piece: Tile) -> None:
         """Split tiles smaller than `piece`, or move to the CPU."""
         side = max(piece.output.rows, piece.output.cols) // 2
-        if side >= SMALLEST_SIDE:
+        # A network that is run in windows sees all of a window, however few pixels are asked for.
+        if side >= SMALLEST_SIDE and not isinstance(self._plan, WindowPlan):
             self._side = side
             self._progress.message(
                 f"The memory of the {self._runner.device.type} device does not suffice: going on with smaller tiles of "

@@ -28,7 +28,7 @@ from ...networks.kernels.convolutions import computes_bfloat16
 from ...networks.kernels.threads import worker_count
 
 if TYPE_CHECKING:
-    from ...networks.card import ModelCard
+    from ...networks.card import ImageWindow, ModelCard
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 # Rows that are standardised at a time: few enough for the processor's cache.
@@ -189,6 +189,7 @@ class Runner:
         self.fine_channels, self.coarse_channels = card.fine_channels, card.coarse_channels
         self.outputs, self.ratio = card.outputs, card.ratio
         self.radius = int(card.receptive_field_radius)
+        self.window: ImageWindow | None = getattr(card, "window", None)
         self.alignment = math.lcm(self.ratio, max(1, int(card.alignment)))
         with refused_if_full(self.device):
             own = fast_paths(self.module, self.dtype) if fast else None

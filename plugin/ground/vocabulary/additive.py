@@ -21,9 +21,17 @@ ADDITIVE_METHODS: Words = {word: method.help for word, method in METHODS.items()
 TRAINING_SAMPLES = Setting(
     "Training samples",
     "GENERATOR=point: samples that the network is trained on. 0: 100,000 of SIZE=full, fewer of quick. More are drawn "
-    "anew in each pass.",
+    "anew in each pass; no more than 480 MB of them are held.",
     0,
     0,
     10_000_000,
     "training samples",
+)
+REPEATS = Setting(
+    "Trainings of each network",
+    "How often the network is trained, each time on other samples and from other weights; the report then has "
+    "intervals over networks beside those over samples. Each takes as long as the first.",
+    1,
+    1,
+    100,
 )

@@ -25,6 +25,11 @@ CONTROLS: Words = {
     "broken_sign": "a map with its sign changed",
     "broken_shifted": "a map shifted by one pixel",
 }
+BROKEN_MAPS: Words = {
+    "broken_swapped": "a map with channels or inputs swapped",
+    "broken_sign": "a map of the other sign",
+    "broken_shifted": "a map moved by one pixel",
+}
 
 UNINFORMATIVE = "uninformative"  # what a method is compared with beside the controls
 SURE = 0.05  # a method is recommended where the chance that it surpasses these by accident is at most this

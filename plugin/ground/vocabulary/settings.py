@@ -106,6 +106,22 @@ MODEL_RATIO = Setting(
     0,
     1000,
 )
+MODEL_WINDOW = Setting(
+    "Window (pixels)",
+    "Of a network whose output depends on the whole image (global pooling, aligned corners, group or instance norm): "
+    "the side of the images it was trained on. Scenes are run in windows of this size, each pixel by the window whose "
+    "centre is nearest, and reports say by how much neighbours differ. 0 runs a scene at once.",
+    0,
+    0,
+    8192,
+)
+MODEL_OVERLAP = Setting(
+    "Overlap of windows (pixels)",
+    "Pixels, at least, that neighbouring windows have in common; 0 takes a quarter of WINDOW.",
+    0,
+    0,
+    8191,
+)
 DOMINANT_SHARE = Setting(
     "Dominant share (%)",
     "Share of the ice that one stage of development, or floe size, must reach to be mapped.",

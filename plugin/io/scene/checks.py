@@ -52,6 +52,8 @@ class SceneChecks:
         Pairs of polarisations whose means are in an order that sea and ice do not have.
     bands : list of str
         What is to be said of how bands were found, for tags.
+    remarks : dict of str to str
+        Further tags of results.
     """
 
     card: ModelCard
@@ -61,6 +63,7 @@ class SceneChecks:
     unfamiliar: tuple[Unfamiliar, ...] = ()
     disordered: tuple[Disordered, ...] = ()
     bands: list[str] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)
     _units: list[str] = field(default_factory=list)
     _rasters: list[MeasuredRaster] = field(default_factory=list)
     _samples: dict[str, np.ndarray] = field(default_factory=dict)
@@ -215,4 +218,4 @@ class SceneChecks:
             tags["FLOELENS_OUT_OF_RANGE"] = "; ".join(counted)
         if self.accept:
             tags["FLOELENS_ACCEPT_RANGE"] = "yes"
-        return tags
+        return {**tags, **self.remarks}

@@ -7,6 +7,7 @@ rasters only the window asked for is ever read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,6 +227,12 @@ class Scene:
         self.warnings = tuple(dict.fromkeys((*self.warnings, *warnings)))
         return notes, warnings
 
+    def remark(self, tag: str, text: str, warning: str = "") -> None:
+        """Add a tag to all results, and a warning to reports."""
+        self._checks.remarks[tag] = text
+        if warning:
+            self.warnings = tuple(dict.fromkeys((*self.warnings, warning)))
+
     def check_tags(self) -> dict[str, str]:
         """Return what the tags of results say of the checks so far; nothing where there is nothing to say."""
         return self._checks.tags()
@@ -301,6 +308,30 @@ class Scene:
             f"No pixel of {where}{sar} can be mapped: everywhere a channel has no data or LAND covers it. "
             "Check the rasters' nodata values, LAND and EXTENT."
         )
+
+
+def check_headers(
+    card: ModelCard, sar: str, mwr: str | None, ancillary: Sequence[str], channels: str
+) -> None:
+    """Refuse rasters that lack a channel of the card, by their headers alone; no value is read.
+
+    Parameters are those of :meth:`Scene.open`, which checks the same again.
+
+    Raises
+    ------
+    SceneError
+        A raster cannot be opened, is the result of a network, or lacks a channel.
+    ParameterError
+        `channels` names what there is not.
+    """
+    with contextlib.ExitStack() as opened:
+        roles = [
+            RasterRole(opened.enter_context(contextlib.closing(open_raster(path))), role)
+            for path, role in ((sar, "sar"), (mwr, "mwr"), *((path, "ancillary") for path in ancillary))
+            if path
+        ]
+        _check_measured(roles)
+        choose_bands(card, roles, channels)
 
 
 def _check_measured(roles: Sequence[RasterRole]) -> None:

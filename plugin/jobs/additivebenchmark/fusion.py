@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...ground.vocabulary.benchmarks import CONTROLS
 from ...ground.vocabulary.relevance_methods import METHODS
 from ...ground.vocabulary.settings import CENTER, PIXEL_SIZE
 from ...ground.window import Window
 from ...io.geometry.grid import Grid
 from ...io.rasters.writer import Band, Outputs
-from ...report.ranking.page import Condition, Example
+from ...report.ranking.page import Comparison, Condition, Example
 from ...report.styles.layers import relevance_style, sidecar
 from ..common.percentile_sink import colour_limit
 from ..common.rankings import sanity_scores
@@ -36,6 +37,7 @@ FINE, COARSE = "fine", "coarse"
 UNIT = "logit per SAR pixel"
 EXPLAINED = "the target"
 ENOUGH = 0.95  # R² from which on a network stands for its target
+_SHIFTED = "broken_shifted"
 _TITLES = {"contributions": "contributions of channels", "relevance": "relevance of the input"}
 
 
@@ -122,11 +124,49 @@ class FusionStudy:
             )
         return tuple(found)
 
-    def run(self, part: str, check: Check) -> Part:
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The trained variants."""
+        return tuple(word for word in self.parts if not _is_exact(word))
+
+    def comparisons(self, parts: Mapping[str, Part]) -> tuple[Comparison, ...]:
+        """Return what becomes of the maps of one variant without training, and with independent inputs."""
+        from ...core.benchmarks.fusion.scores import PEARSON
+
+        rows: list[dict[str, Any]] = []
+        words: dict[str, None] = {}
+        for part in parts.values():
+            for condition in part.conditions:
+                own = [each for each in part.judged if each.condition == condition.word]
+                means = {each.method: float(np.nan_to_num(each.scores[PEARSON]).mean()) for each in own}
+                words.update(dict.fromkeys(means))
+                rows.append({"condition": condition.title, "r_squared": part.facts["r_squared"], **means})
+        methods = [word for word in words if word not in CONTROLS]
+        columns = (
+            ("condition", "condition"),
+            ("r_squared", "R²"),
+            *((word, word) for word in (*methods, _SHIFTED)),
+        )
+        return (
+            Comparison(
+                "One condition changed at a time",
+                (
+                    "Mean of Pearson's r over all channels and pixels. What a network that is made from the functions "
+                    f"misses, no training could mend. {_SHIFTED} is the best method's map moved by one pixel: what it "
+                    "has is owed to neighbours that are alike, and nothing is left where inputs are independent.",
+                ),
+                columns,
+                tuple({word: row[word] for word, _ in columns if word in row} for row in rows),
+            ),
+        )
+
+    def run(self, part: str, check: Check, repeat: int = 0) -> Part:
         """Train, explain and score one variant."""
         from ...core.benchmarks.fusion.run import run_variant
 
-        result = run_variant(part.removeprefix("fusion_"), self.extent, self.methods, self.seed, check)
+        result = run_variant(
+            part.removeprefix("fusion_"), self.extent, self.methods, self.seed, check, repeat
+        )
         facts: dict[str, Any] = {"r_squared": result.explained_variance}
         for kind, ceilings in result.ceilings.items():
             facts[f"{kind}: ceiling of gates"] = ceilings["pearson"]
@@ -158,16 +198,24 @@ class FusionStudy:
             if _is_exact(result.variant)
             else f"Trained on {effort.patches} scenes, {effort.steps} steps of Adam, the last layer by Newton's method."
         )
+        around = (
+            "of the pixel itself, and of the radiometer's cell. Every value of the scenes is drawn by itself, so that "
+            "neighbours have nothing in common."
+            if self._fusion(result.variant).white
+            else "of the mean around the pixel for HH (Gaussian) and HV (3 × 3 pixels), and of the radiometer's cell."
+        )
         about = (
-            "The target at each SAR pixel is the sum of a piecewise linear function, zero at zero, of each channel: of "
-            "the mean around the pixel for HH (Gaussian) and HV (3 × 3 pixels), and of the radiometer's cell. "
-            f"Functions of the radiometer's channels are {curved}.",
+            "The target at each SAR pixel is the sum of a piecewise linear function, zero at zero, of each channel: "
+            f"{around} Functions of the radiometer's channels are {curved}.",
             f"{learnt} R² of the logit on {self.extent.scenes} held-out scenes: {result.explained_variance:.4f}.",
             f"What gates can show of the truth: r = {result.ceilings[kind]['pearson']:.3f}.",
         )
         title = f"{_TITLES[kind]}, {_kind_of(result.variant)}, variant {_bare(result.variant)}"
         network = f"{kind} of fusion networks {_bare(result.variant)}"  # each kind has methods of its own
-        return Condition(f"fusion_{result.variant}_{kind}", title, network, about)
+        white = self._fusion(result.variant).white
+        return Condition(
+            f"fusion_{result.variant}_{kind}", title, network, about, white, result.broken.get(kind, "")
+        )
 
     def _examples(self, result: FusionResult, kind: str) -> list[Example]:
         methods = [method for own, method in result.maps if own == kind and method != TRUTH]
@@ -258,10 +306,13 @@ def _is_exact(variant: str) -> bool:
 
 
 def _bare(variant: str) -> str:
-    from ...core.benchmarks.fusion.run import EXACT
+    from ...core.benchmarks.fusion.run import EXACT, WHITE
 
-    return variant.removesuffix(EXACT)
+    return variant.removesuffix(EXACT).removesuffix(WHITE)
 
 
 def _kind_of(variant: str) -> str:
-    return "fusion network made from the functions" if _is_exact(variant) else "trained fusion network"
+    from ...core.benchmarks.fusion.run import EXACT, WHITE
+
+    kind = "fusion network made from the functions" if _is_exact(variant) else "trained fusion network"
+    return f"{kind}, independent inputs" if variant.removesuffix(EXACT).endswith(WHITE) else kind

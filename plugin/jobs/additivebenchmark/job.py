@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...ground.errors import Cancelled, ParameterError
 from ...ground.protocols import Progress
-from ...ground.vocabulary.additive import ADDITIVE_METHODS, ADDITIVE_SIZES, GENERATORS, TRAINING_SAMPLES
+from ...ground.vocabulary.additive import (
+    ADDITIVE_METHODS,
+    ADDITIVE_SIZES,
+    GENERATORS,
+    REPEATS,
+    TRAINING_SAMPLES,
+)
 from ...ground.vocabulary.benchmarks import QUICK
 from ...ground.vocabulary.relevance_methods import MethodChoice
 from ...ground.vocabulary.words import check_word, default_word
@@ -18,6 +24,7 @@ from ..common.provenance import library_versions
 from ..common.rankings import sanity_facts, write_ranking
 from ..common.unfinished import Unfinished, fingerprint, part_check
 from .study import Part, Study, restored, stored
+from .trainings import trainings
 
 POINT, SHAPES, FUSION = GENERATORS
 
@@ -46,6 +53,9 @@ class AdditiveBenchmark:
         Of *point* with cells: a trained dense network (HDF5 of Keras) that is scored beside ours.
     training_samples : int
         Of *point*: samples that the network is trained on; 0: as many as `size` says.
+    repeats : int
+        How often each trained network that a method is recommended for is trained, each time on other samples and from
+        other weights.
     report, report_json, report_csv : str, optional
         The report.
     output_raster : str, optional
@@ -61,6 +71,7 @@ class AdditiveBenchmark:
     functions: str | None = None
     network: str | None = None
     training_samples: int = TRAINING_SAMPLES.default
+    repeats: int = REPEATS.default
     report: str | None = None
     report_json: str | None = None
     report_csv: str | None = None
@@ -79,10 +90,11 @@ class AdditiveBenchmark:
                 raise ParameterError(
                     f"OUTPUT_RASTER cannot be written: {study.no_raster}. Leave OUTPUT_RASTER empty."
                 )
-            parts = self._parts(study, progress)
+            parts, again = self._parts(study, progress)
         judged = [each for part in parts.values() for each in part.judged]
         ranked = rankings(judged, study.measures, self.seed)
-        page = self._page(study, parts, ranked)
+        comparisons = (*study.comparisons(parts), *trainings(parts, again, study.measures[0], self.seed))
+        page = replace(self._page(study, parts, ranked), comparisons=comparisons)
         with Outputs(progress) as outputs:
             write_ranking(outputs, page, self.output, self.report, self.report_json, self.report_csv)
             if self.output_raster:
@@ -156,31 +168,45 @@ class AdditiveBenchmark:
             "seed": self.seed,
             "methods": list(self.methods),
             "training_samples": self.training_samples,
+            "repeats": self.repeats,
             "files": [fingerprint(path) for path in (self.covariance, self.functions, self.network) if path],
             **library_versions(),
         }
         return Unfinished(self.output, settings)
 
-    def _parts(self, study: Study, progress: Progress) -> dict[str, Part]:
-        unfinished, parts = self._unfinished(), {}
-        for number, (word, title) in enumerate(study.parts.items()):
-            kept = unfinished.get(word) if unfinished else None
+    def _parts(self, study: Study, progress: Progress) -> tuple[dict[str, Part], dict[str, list[Part]]]:
+        """Return the parts by their words, and further trainings of those that are trained again."""
+        unfinished = self._unfinished()
+        tasks = [(word, word, title, 0) for word, title in study.parts.items()]
+        tasks += [
+            (f"{word}@{repeat}", word, f"{study.parts[word]}, training {repeat + 1}", repeat)
+            for repeat in range(1, self.repeats)
+            for word in study.repeated
+        ]
+        parts: dict[str, Part] = {}
+        again: dict[str, list[Part]] = {}
+        for number, (key, word, title, repeat) in enumerate(tasks):
+            kept = unfinished.get(key) if unfinished else None
             if kept is not None:
-                parts[word] = restored(*kept)
+                part = restored(*kept)
                 progress.message(f"{title}: taken from the run that was stopped.")
-                continue
-            try:
-                parts[word] = study.run(word, part_check(progress, number, len(study.parts), title))
-            except Cancelled:
-                if unfinished and unfinished.names:
-                    progress.message(
-                        f"{len(unfinished.names)} of {len(study.parts)} networks are kept in {unfinished.path}: the "
-                        "same run goes on from there."
-                    )
-                raise
-            if unfinished:
-                unfinished.keep(word, *stored(parts[word]))
-        return parts
+            else:
+                try:
+                    part = study.run(word, part_check(progress, number, len(tasks), title), repeat)
+                except Cancelled:
+                    if unfinished and unfinished.names:
+                        progress.message(
+                            f"{len(unfinished.names)} of {len(tasks)} networks are kept in {unfinished.path}: the same "
+                            "run goes on from there."
+                        )
+                    raise
+                if unfinished:
+                    unfinished.keep(key, *stored(part))
+            if repeat:
+                again.setdefault(word, []).append(part)
+            else:
+                parts[word] = part
+        return parts, again
 
     def _page(self, study: Study, parts: dict[str, Part], ranked: tuple) -> RankingPage:
         facts = {**study.facts}
@@ -201,6 +227,7 @@ class AdditiveBenchmark:
                 "size": self.size,
                 "seed": self.seed,
                 "methods": ", ".join(self.methods),
+                "trainings of each network": self.repeats,
                 **{
                     name: Path(path).name
                     for name, path in (

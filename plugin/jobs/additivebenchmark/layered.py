@@ -12,7 +12,7 @@ import numpy as np
 from ...ground.errors import ParameterError
 from ...io.geometry.grid import Grid
 from ...io.rasters.writer import Band, Outputs
-from ...report.ranking.page import Condition, Example
+from ...report.ranking.page import Comparison, Condition, Example
 from ...report.styles.layers import diverging_style, sidecar
 from ..common.rankings import sanity_scores
 from .study import Check, Part
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 TRUTH = "truth"
 OTHERS = "point_published"  # the condition of somebody else's network
-LINEAR = "point_linear"  # the condition of the linear model, which is no network to recommend a method for
+# Conditions that are there to compare others with: no method is recommended for their kind of network.
+COMPARED = ("point_linear", "point_fewer_samples", "point_independent", "point_exact_independent")
 ENOUGH = 0.98  # R² from which on a network stands for its target
 
 
@@ -101,19 +102,28 @@ class LayeredStudy:
             f"{self.parts[word]} explains {100 * part.facts['r_squared']:.1f} % of the variance of the target: part of "
             "what its maps miss is the network's error, not the method's."
             for word, part in parts.items()
-            if part.facts.get("r_squared", 1.0) < ENOUGH
+            if part.facts.get("r_squared", 1.0) < ENOUGH and word not in COMPARED
         )
 
-    def run(self, part: str, check: Check) -> Part:
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The first network."""
+        return tuple(self.parts)[:1]
+
+    def comparisons(self, parts: Mapping[str, Part]) -> tuple[Comparison, ...]:  # noqa: ARG002
+        """Return none: no condition is there to be compared."""
+        return ()
+
+    def run(self, part: str, check: Check, repeat: int = 0) -> Part:
         """Train, explain and score one network."""
         from ...core.benchmarks.additive.run import run_condition
 
         condition = self.conditions[part]
-        result = run_condition(self.generator, condition, self.methods, self.extent, self.seed, check)
+        result = run_condition(self.generator, condition, self.methods, self.extent, self.seed, check, repeat)
         about = (*self.generator.about, *_sentences(result.facts))
         numbers = {name: value for name, value in result.facts.items() if not isinstance(value, str)}
         return Part(
-            (Condition(part, result.title, condition.network, about, part == LINEAR),),
+            (Condition(part, result.title, condition.network, about, part in COMPARED, result.broken),),
             result.judged,
             numbers,
             self.examples(result),
@@ -247,20 +257,24 @@ _FAILURES = (
 
 _HIGH = ("gradient_x_input", "integrated_gradients", "lrp_0", "occlusion")
 _LOW = ("gradient", "smoothgrad")
-# What changes from one condition to the next, in sentences before the mean correlations.
+_SHOWN = (*_HIGH[:2], "deeplift", *_HIGH[2:], *_LOW)
+_SHIFTED = "broken_shifted"
+# What differs from one condition to another one, which is named by its title in the table.
 _CHANGES = {
-    "point": f"Published order (Mamalakis et al. 2022): {', '.join(_HIGH)} high, {' and '.join(_LOW)} near zero. Mean "
-    "correlation with the contributions here",
-    "point_exact": "The same without the error of training",
-    "point_exact_bent_at_zero": "The same again without bends away from zero, which belong to gates and not to inputs",
-    "point_published": "The network that was trained elsewhere, against functions that were recovered from it",
+    "point": "the published setting, trained here",
+    "point_linear": "a linear model instead of the network",
+    "point_fewer_samples": "fewer training samples, all else as trained",
+    "point_independent": "independent inputs, all else as trained",
+    "point_exact": "no training: the network is the sum of functions",
+    "point_exact_independent": "exact, and independent inputs",
+    "point_exact_bent_at_zero": "exact, and no bends away from zero, which belong to gates and not to inputs",
+    "point_published": "trained by others, against functions that were recovered from it",
 }
 
 
-def _means(part: Part, words: Sequence[str]) -> str:
-    """Return the mean correlation of methods with the contributions, as text."""
-    means = {each.method: float(np.nan_to_num(each.scores["pearson"]).mean()) for each in part.judged}
-    return ", ".join(f"{word} {means[word]:.2f}" for word in words if word in means)
+def _means(part: Part) -> dict[str, float]:
+    """Return the mean correlation of methods and of the displaced map with the contributions."""
+    return {each.method: float(np.nan_to_num(each.scores["pearson"]).mean()) for each in part.judged}
 
 
 @dataclass(frozen=True)
@@ -294,13 +308,44 @@ class PointStudy(LayeredStudy):
             found[word][list(self.reads)] = values.ravel()
         return found
 
-    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+    def comparisons(self, parts: Mapping[str, Part]) -> tuple[Comparison, ...]:
         """Return the published order beside ours, and what becomes of it as one condition after the other changes."""
+        shown = [word for word in _SHOWN if word in self.methods]
+        rows = []
+        for word, part in parts.items():
+            means = _means(part)
+            high, low = ([means[each] for each in group if each in means] for group in (_HIGH, _LOW))
+            order = ("yes" if min(high) > max(low) else "no") if high and low else "cannot be said"
+            rows.append(
+                {
+                    "network": self.parts[word],
+                    "changed": _CHANGES.get(word, ""),
+                    "r_squared": part.facts["r_squared"],
+                    **{method: means[method] for method in (*shown, _SHIFTED) if method in means},
+                    "order": order,
+                }
+            )
+        columns = (
+            ("network", "network"), ("changed", "what differs"), ("r_squared", "R²"),
+            *((method, method) for method in (*shown, _SHIFTED)), ("order", "published order holds"),
+        )  # fmt: skip
+        return (
+            Comparison(
+                "Published order, and one condition changed at a time",
+                (
+                    f"Published order (Mamalakis et al. 2022): {', '.join(_HIGH)} high, {' and '.join(_LOW)} near "
+                    "zero. Values are the mean correlation with the contributions. What rises from one row to another "
+                    f"is due to what differs. {_SHIFTED} is the best method's map moved by one input: what it has "
+                    "is owed to neighbours that are alike, and nothing is left where inputs are independent.",
+                ),
+                columns,
+                tuple(rows),
+            ),
+        )
+
+    def notes(self, parts: Mapping[str, Part]) -> tuple[str, ...]:
+        """Return which networks are too inexact, and how well functions of others' networks are known."""
         found = list(super().notes(parts))
-        shown = [word for word in (*_HIGH, *_LOW) if word in self.methods]
-        for word, says in _CHANGES.items():
-            if word in parts and shown:
-                found.append(f"{says}: {_means(parts[word], shown)}.")
         agreed = parts["point"].facts.get("recovered") if "point" in parts else None
         if agreed is not None:
             found.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...report.ranking.page import Condition, Example, OtherScore
+from ...report.ranking.page import Comparison, Condition, Example, OtherScore
 
 if TYPE_CHECKING:
     from ...ground.rankings import Judged, Measure
@@ -73,8 +73,15 @@ class Study(Protocol):
     def parts(self) -> Mapping[str, str]:
         """Word → title of its parts, in the order in which they are run."""
 
-    def run(self, part: str, check: Check) -> Part:
-        """Run one part."""
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Words of the parts that are trained, and are trained again where the spread over networks is asked for."""
+
+    def run(self, part: str, check: Check, repeat: int = 0) -> Part:
+        """Run one part; with `repeat` its network is trained on other samples, from other weights."""
+
+    def comparisons(self, parts: Mapping[str, Part]) -> tuple[Comparison, ...]:
+        """Return tables beside the rankings."""
 
     def write(self, outputs: Outputs, path: str, parts: Mapping[str, Part], tags: dict[str, str]) -> None:
         """Write the raster of truth, estimates and errors, and its style."""

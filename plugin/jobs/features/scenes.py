@@ -25,6 +25,7 @@ from ...io.scene.raster_roles import role_of
 from ...io.scene.reader import Scene
 from ...networks.card import Head, ModelCard
 from ..common.inputs import SceneInputs, conclude
+from ..common.seams import sampled_seams
 from ..scoring.channels import scene_identity
 from ..scoring.labels import SceneLabels
 from .regions import class_names, places, regions_of
@@ -123,6 +124,7 @@ def read_scene(
         scene, inputs.sar, head, sampling.kind, sampling.size_km, sampling.polygons, chart, stack
     )
     plan = analysis.plan(scene, scene.region, memory_mib)
+    sampled_seams(analysis.runner, scene, plan, head, progress)
     passes = 1 if cam == FULL else 3 if cam == GRADCAM_PLUS_PLUS else 2
     first = Part(progress, 0.0, 1 / passes)
     pixels = PixelSample(scene.region, len(features), _targets(chart, scene.card, head)) if sampled else None

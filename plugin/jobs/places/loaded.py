@@ -173,13 +173,18 @@ class LoadedScene:
                 f"This place is {inside.rows} x {inside.cols} pixels large; at most {LARGEST} x {LARGEST} are answered "
                 "in place. Choose a smaller one, or run Relevance maps with it as AOI."
             )
-        return index, inside.grown(self._runner.radius, within=self._scene.region)
+        window = self._runner.window  # of a network that depends on the whole image
+        reach = self._runner.radius if window is None else window.size
+        return index, inside.grown(reach, within=self._scene.region)
 
     def _plan(self, region: Window):
         from ...core.streaming.engine import scene_window
         from ...core.streaming.tiling import Plan
+        from ...core.streaming.windows import plan_windows
 
         runner = self._runner
+        if runner.window is not None:
+            return plan_windows(region, scene_window(self._scene), runner.window, runner.alignment)
         return Plan(region, scene_window(self._scene), runner.radius, runner.alignment, TILE, TILE)
 
     def _evidence(

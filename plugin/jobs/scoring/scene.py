@@ -24,6 +24,7 @@ from ...io.geometry.zones import PolygonIndex, ZoneGrid
 from ...io.scene.reader import Scene
 from ..common.inputs import SceneInputs, conclude
 from ..common.provenance import provenance
+from ..common.seams import sampled_seams
 from .channels import completeness, scene_mark, splitting_on
 from .labels import SceneLabels, as_rows, pixel_rows, rereading
 from .report import SceneScores, ScoredZones
@@ -88,6 +89,7 @@ class _Scoring:
 
         job, scene = self.job, self.scene
         plan = plan_components(self.runner, scene, scene.region, job.compute.memory_mib, self.dense)
+        sampled_seams(self.runner, scene, plan, self.card.heads[0], progress)
         mapped = 1.0 - splitting_share(scene.region, self.card.ratio, job.channel_method)
         accept = self.inputs.accept_range
         labels = SceneLabels(job.labels, self.card.heads, scene.grid, self.stack, accept)

@@ -143,6 +143,7 @@ def _classifier_conditions(found: Found, images: str) -> list[Condition]:
                 "After Jung and Kwon 2020 (doi 10.1109/ACCESS.2020.3040349). Their data, network and numbers are "
                 "not published in detail, so there is no published order to set beside this one.",
             ),
+            broken="the stamp itself",
         )
         for result in found.classifiers
     ]
@@ -162,6 +163,7 @@ def _scene_conditions(found: Found, scene: str, model: str) -> list[Condition]:
                 f"{described(stamp)}, at {len(found.study.places)} places of {scene}. Nothing is trained: what is "
                 "judged is the change of relevance from the scene as it is to the scene with the stamp.",
             ),
+            broken="the stamp itself",
         )
         for stamp in found.study.stamps
     ]

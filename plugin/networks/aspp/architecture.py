@@ -18,6 +18,7 @@ from .fast.features import INNER_LAYERS, FastFeatures, component_bands, inner_ou
 from .fast.forward import FastAspp
 from .fast.gated import GatedForward
 from .fast.gradient import GradientPass
+from .fast.known_seeds import MARGIN, KnownSeeds
 from .fast.lrp_epsilon import EpsilonPass
 from .fast.secants import SecantGradient
 from .fast.weights import CONVOLUTIONS
@@ -89,6 +90,8 @@ def fast_paths_of(network: FastAspp, gates: tuple[FastAspp, FastAspp] | None = N
         gradient_crop=GradientCrop(network.head.reach + len(CONVOLUTIONS), 4 * network.head.reach)
         if has_gradient
         else None,
+        known_seeds=None if gradient is None else partial(KnownSeeds, gradient),
+        known_seeds_margin=MARGIN,
         release=release,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -77,7 +77,8 @@ def read_checkpoint(path: str | os.PathLike) -> StateDict:
         content = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise ModelError(f"There is no file {named}. Check INPUT.") from None
-    names = [name.split("/", 1)[-1] for name in check_container(content, named)]
+    entries = check_container(content, named)
+    names = [name.split("/", 1)[-1] for name in entries]
     if any(name.startswith("code/") for name in names):
         raise ModelError(
             f"{named} is a TorchScript file, which holds code, and is not opened. Save the state_dict() of the network."
@@ -87,6 +88,7 @@ def read_checkpoint(path: str | os.PathLike) -> StateDict:
             f"{named} is a zip, but none of torch.save: it has no data.pkl. Give a .pt, .pth or .ckpt file with a "
             "state_dict."
         )
+    check_stored(entries.values(), len(content), named)
     _check_pickles(content, named)
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < _SAFE_TORCH:
@@ -174,12 +176,12 @@ def _check_ends(file: BinaryIO, named: str) -> None:
 
 
 def check_container(content: bytes, named: str) -> dict[str, zipfile.ZipInfo]:
-    """Return the entries of a zip of torch by name; none of them is compressed.
+    """Return the entries of a zip by name.
 
     Raises
     ------
     ModelError
-        If the zip is damaged, has too many entries, or one is compressed.
+        If the zip is damaged, or has too many entries.
     """
     try:
         entries = zipfile.ZipFile(io.BytesIO(content)).infolist()
@@ -189,8 +191,19 @@ def check_container(content: bytes, named: str) -> dict[str, zipfile.ZipInfo]:
         ) from None
     if len(entries) > _MOST_ENTRIES:
         raise ModelError(f"{named} holds {len(entries)} entries; at most {_MOST_ENTRIES} are read.")
+    return {entry.filename: entry for entry in entries}
+
+
+def check_stored(entries: Iterable[zipfile.ZipInfo], size: int, named: str) -> None:
+    """Refuse entries of a zip of `size` bytes that are compressed, or larger than the zip.
+
+    Raises
+    ------
+    ModelError
+        Naming the first of them.
+    """
     for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > len(content):
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
             raise ModelError(
                 f"The entry {shown(entry.filename)} of {named} is compressed, which torch.save never does; it may be "
                 "made to fill the memory. Save the weights again."
@@ -200,7 +213,6 @@ def check_container(content: bytes, named: str) -> dict[str, zipfile.ZipInfo]:
                 f"The list of tensors in {named} has {entry.file_size >> 20} MiB; at most {_MOST_PICKLE >> 20} are "
                 "read."
             )
-    return {entry.filename: entry for entry in entries}
 
 
 def _check_pickles(content: bytes, named: str) -> None:

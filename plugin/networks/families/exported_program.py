@@ -16,7 +16,7 @@ from typing import Any
 from ...ground.dependencies import require
 from ...ground.errors import ModelError
 from ..files import parse_json, read_regular, short_path, shown, shown_text
-from .checkpoint import MOST_BYTES, StateDict, check_container, checked
+from .checkpoint import MOST_BYTES, StateDict, check_container, check_stored, checked
 
 _CONFIG = "data/weights/model_weights_config.json"
 _MOST_CONFIG = 16 << 20
@@ -63,6 +63,7 @@ def read_exported_program(path: str | os.PathLike) -> StateDict:
         )
     if _CONFIG not in entries:
         raise ModelError(f"{named} holds no {_CONFIG}. Save it again with torch.export.save.")
+    check_stored(entries.values(), len(content), named)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         config = _config(archive, entries, named)
         tensors = {

@@ -145,7 +145,6 @@ def propose_graph(
         )
 
     if shape.whole_image:
-        findings.found.append("Its output depends on the whole image: it runs on whole scenes, not in tiles.")
         return Proposal(word, findings, card_with(WHOLE_IMAGE), tensors, count)
     card = card_with(64)
     field, unmeasured = receptive_field_and_rest(module.eval(), card)

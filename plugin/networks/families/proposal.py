@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...ground.errors import ModelError
 from ...ground.vocabulary.words import CONCATENATIONS
-from ..card import Channel, Component, Head
+from ..card import Channel, Component, Head, ImageWindow
 from ..files import listed, shown
 from .published import CELL_M, FAMILIES, Family, published_channel
 from .unet import Choices
@@ -43,6 +43,9 @@ class Given:
         See :class:`.unet.Choices`; ``auto`` or empty: those of the family.
     licence : str
         Of the weights.
+    window, overlap : int
+        Side and least overlap of the windows that a network which depends on the whole image is run in, in pixels; 0:
+        at once, and a quarter of the side.
     card : mapping
         Fields of a card by hand: they hold before all else.
     """
@@ -56,6 +59,8 @@ class Given:
     padding: str = ""
     upsampling: str = ""
     licence: str = ""
+    window: int = 0
+    overlap: int = 0
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -279,3 +284,32 @@ def family_named(word: str) -> Family:
     if word not in FAMILIES:
         raise ModelError(f"There is no FAMILY {shown(word)}. Choose among auto, {', '.join(FAMILIES)}.")
     return FAMILIES[word]
+
+
+def window_of(given: Given, whole_image: bool, findings: Findings) -> ImageWindow | None:
+    """Return the windows that scenes are run in; None where tiles are exact, or a scene is run at once.
+
+    Raises
+    ------
+    CardError
+        If size and overlap do not fit each other.
+    """
+    by_hand = given.card.get("window")
+    if not whole_image:
+        if given.window:
+            findings.found.append(
+                "WINDOW is not needed: an output depends on its surroundings alone, tiles are exact."
+            )
+        return by_hand
+    window = ImageWindow(given.window, given.overlap or given.window // 4) if given.window else by_hand
+    if window is None:
+        findings.found.append(
+            "The output depends on the whole image: scenes are run at once, as far as MEMORY allows. Give WINDOW (the "
+            "side of the training images) to run them in windows that overlap."
+        )
+    else:
+        findings.found.append(
+            f"The output depends on the whole image: scenes are run in windows of {window.size} x {window.size} pixels "
+            f"that overlap by {window.overlap} at least; each run measures what is left at their seams."
+        )
+    return window

@@ -24,22 +24,36 @@ _OTHERS = ("stac-item.json", "item.json")
 def item_beside(path: str) -> Path | None:
     """Return the STAC item of a machine-learning model that lies beside a file, or None.
 
-    It has the file's name with the ending ``.json``, or is called stac-item.json or item.json.
+    It has the file's name with the ending ``.json``, or is called stac-item.json or item.json and names the file as an
+    asset: a folder of downloads may hold items of other models.
     """
     file = Path(path)
     if file.name == "saved_model.pb":
         file = file.parent
-    names = (f"{file.stem}.json", f"{file.name}.json", *_OTHERS)
-    return next((place for name in names if _is_item(place := file.parent / name)), None)
+    for name in (f"{file.stem}.json", f"{file.name}.json", *_OTHERS):
+        content = _read_item(file.parent / name)
+        if content is not None and (name not in _OTHERS or _names(content, file.name)):
+            return file.parent / name
+    return None
 
 
-def _is_item(path: Path) -> bool:
+def _read_item(path: Path) -> Mapping[str, Any] | None:
+    """Return the values of an item; None where a file is missing or of another kind."""
     if not is_file(path):
-        return False
+        return None
     try:
-        return is_item(parse_json(read_regular(path, _MOST_BYTES).decode("utf-8")))
+        content = parse_json(read_regular(path, _MOST_BYTES).decode("utf-8"))
     except (ModelError, OSError, ValueError, RecursionError, MemoryError):
-        return False  # a file of another kind
+        return None
+    return content if is_item(content) else None
+
+
+def _names(content: Mapping[str, Any], file: str) -> bool:
+    """Return whether an item has a file of this name as an asset."""
+    assets = content.get("assets")
+    parts = list(assets.values())[:_MOST_PARTS] if isinstance(assets, Mapping) else []
+    hrefs = [part.get("href") for part in parts if isinstance(part, Mapping)]
+    return any(isinstance(href, str) and href.rstrip("/").rsplit("/", 1)[-1] == file for href in hrefs)
 
 
 def is_item(content: Any) -> bool:

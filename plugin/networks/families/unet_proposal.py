@@ -23,6 +23,7 @@ from .proposal import (
     identifier,
     pixel_size_of,
     ratio_of,
+    window_of,
 )
 from .published import TENTHS_TO_PERCENT, Family
 from .unet import UNetForm, recognise
@@ -68,8 +69,7 @@ def propose_unet(state: StateDict, given: Given) -> Proposal:
     radius = receptive_field_radius(form, choices) + shape.beyond_field
     if shape.whole_image:
         findings.found.append(
-            f"An output reads {radius} pixels around its own, and depends on the size of the whole image: it runs on "
-            "whole scenes, not in tiles."
+            f"An output reads {radius} pixels around its own, and depends on the size of the whole image."
         )
         radius = WHOLE_IMAGE
     card = make_card(
@@ -146,6 +146,8 @@ def make_card(given: Given, family: Family, findings: Findings, **measured: Any)
         "title": title,
         "licence": licence or NOT_STATED,
     }
+    whole_image = measured["receptive_field_radius"] >= WHOLE_IMAGE
+    fields["window"] = window_of(given, whole_image, findings)
     training = fields["training"]
     notes = {"found": list(findings.found), "assumed": list(findings.assumed)}
     fields["training"] = Training(training.data, training.script, {**training.details, "import": notes})

@@ -15,7 +15,17 @@ from ..page.html import Figure, Section, Table, listed, render
 from ..page.model_facts import ModelFacts
 from ..page.tables import csv_text, csvt_text, json_text
 from .figures import maps_figure, strips_figure
-from .sentences import ARTIFACTS, NAMES, REMEDIES, facts_sentence, percent, sentence, statistic_unit
+from .sentences import (
+    ARTIFACTS,
+    CAVEATS,
+    NAMES,
+    REMEDIES,
+    advice_on_areas,
+    facts_sentence,
+    percent,
+    sentence,
+    statistic_unit,
+)
 
 FORMAT = "floelens-artifacts-report"
 FORMAT_VERSION = 1
@@ -203,14 +213,14 @@ def _trust(report: ArtifactReport) -> str:
         return f"This map cannot be trusted: {why}"
     if not report.found:
         start = "No artifact was found by these tests"
-        return (
-            f"{start}." if _any_pixel(report) else f"{start}, but no single pixel exceeds what noise gives."
-        )
+        doubt = ", but this map cannot be trusted pixel by pixel: no single pixel exceeds what noise gives"
+        return f"{start}." if _any_pixel(report) else f"{start}{doubt}."
     kinds = "one artifact was" if len(report.found) == 1 else f"{len(report.found)} artifacts were"
     if report.sar.artifact_share < LEAST:
         changed = "relevance is too small or too large in places"
         if not _any_pixel(report):
-            return f"No single pixel of this map exceeds what noise gives, and {kinds} found: {changed}."
+            doubt = "This map cannot be trusted pixel by pixel, since none exceeds noise"
+            return f"{doubt}; {kinds} found: {changed}."
         return f"Little of this map is drawn whatever the input, but {kinds} found: {changed}."
     share = percent(report.sar.artifact_share)
     much = (
@@ -245,7 +255,7 @@ def _named(row: TestRow) -> str:
 def _remedy(report: ArtifactReport) -> str:
     if report.untrained:
         return "Choose another METHOD: gradient_x_input and integrated_gradients depend on the weights."
-    areas = "" if _any_pixel(report) else "Read areas, not pixels."
+    areas = "" if _any_pixel(report) else advice_on_areas(report.sar)
     if not report.found:
         return areas or "Read the map as it is; compare another METHOD where much depends on it."
     said = [
@@ -358,22 +368,6 @@ def _pictures(report: ArtifactReport) -> Section:
     )
 
 
-CAVEATS = (
-    "The map looked at is the sum over the channels on the SAR grid. Relevance of radiometry lies on its own cells and "
-    "is tested by itself, by null inputs and shuffled weights.",
-    "The artifact is what stays in place whatever the input. The answer to the mean and the spectrum of a window (band "
-    "null_mean) is the data's, and stays in the corrected map.",
-    "Noise keeps means and spectra of each window and has random phases. Where the map exceeds what noise gives, the "
-    "arrangement of the ice matters; below it, a pixel may still be right, but cannot be distinguished from chance.",
-    "The null hypothesis takes a window for the same everywhere. A window of ice and water exceeds noise on the side "
-    "with more contrast for that reason alone.",
-    "Of the pixels with a q-value up to 0.05, at most 5 % are expected to be chance, within each window.",
-    "Each map is corrected by itself: p (Holm) of the SAR counts the tests of its map alone, that of the radiometry "
-    "its own. With both, an artifact is found by chance in up to 10 %.",
-    "An artifact that data and network make together, not the network alone, is not found by null inputs.",
-)
-
-
 def _sum_rows(report: ArtifactReport) -> list[dict]:
     names = {"relevance": "relevance map", "corrected": "corrected map", "artifact": "artifact"}
     names |= {f"mwr_{name}": f"{text}, radiometry" for name, text in names.items()}
@@ -432,6 +426,7 @@ def artifact_json(report: ArtifactReport) -> str:
             "passes": report.counts.passes,
             "artifact_share": report.sar.artifact_share,
             "fact_share": report.sar.fact_share,
+            "block_fact_share": report.sar.block_share,
             "sums": report.sums,
             "colours_end_at": report.limit,
             "not_tried": report.not_tried,

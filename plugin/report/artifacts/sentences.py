@@ -91,6 +91,22 @@ _CLEAR = {
     ("permutation", ""): "In another order of reading the map is the same, put back in order.",
 }
 
+CAVEATS = (
+    "The map looked at is the sum over the channels on the SAR grid. Relevance of radiometry lies on its own cells and "
+    "is tested by itself, by null inputs and shuffled weights.",
+    "The artifact is what stays in place whatever the input. The answer to the mean and the spectrum of a window (band "
+    "null_mean) is the data's, and stays in the corrected map.",
+    "Noise keeps means and spectra of each window and has random phases. Where the map exceeds what noise gives, the "
+    "arrangement of the ice matters; below it, a pixel may still be right, but cannot be distinguished from chance.",
+    "The null hypothesis takes a window for the same everywhere. A window of ice and water exceeds noise on the side "
+    "with more contrast for that reason alone.",
+    "Of the pixels with a q-value up to 0.05, at most 5 % are expected to be chance, within each window.",
+    "Each map is corrected by itself: p (Holm) of the SAR counts the tests of its map alone, that of the radiometry "
+    "its own. With both, an artifact is found by chance in up to 10 %.",
+    "P-values come from 149 replicates: with another seed one of 0.05 moves by up to 0.04, one of 0.5 by up to 0.08.",
+    "An artifact that data and network make together, not the network alone, is not found by null inputs.",
+)
+
 
 def smooth_windows(smooth: int, windows: int, sensor: str = "") -> tuple[str, ...]:
     """Return what to say where windows are too smooth to call any pixel fact; nothing where none is."""
@@ -119,9 +135,30 @@ def facts_sentence(shares: SensorShares, repeats: int, radiometry: bool = False)
             text = f"{start}: the least q-value is {shares.least_q:.2g}; REPEATS={wanted} could call one."
         else:
             text = f"{start}: the least q-value is {shares.least_q:.2g}; more REPEATS would not help, since noise with "
-            text += "the window's spectrum makes as large maps. Read areas."
+            text += "the window's spectrum makes as large maps."
+        if not shares.smooth:
+            text = f"{text} {_blocks(shares, radiometry)}"
     text = name + text
     return text[0].upper() + text[1:]
+
+
+def advice_on_areas(shares: SensorShares) -> str:
+    """Return what to read where single pixels do not exceed noise."""
+    if shares.block_share:
+        return "Read blocks that are fact (band block_q_value), not pixels."
+    if math.isnan(shares.least_block_q):
+        return "Read areas, not pixels."
+    return "Read large areas, not pixels: no block of 8 x 8 of them exceeds noise either."
+
+
+def _blocks(shares: SensorShares, radiometry: bool) -> str:
+    """Return whether blocks are fact where no pixel is."""
+    what, band = ("of cells", "") if radiometry else ("of 8 x 8 pixels", " (band block_q_value)")
+    if shares.block_share:
+        return f"Of blocks {what} {percent(shares.block_share)} are fact{band}: read these."
+    if math.isnan(shares.least_block_q):
+        return "Read areas."
+    return f"Nor is any block {what} (least q-value {shares.least_block_q:.2g}): read what large areas have in common."
 
 
 def percent(share: float | None) -> str:

@@ -33,6 +33,8 @@ class Condition:
         What the samples are, and how the network was trained: a sentence or two each.
     compared : bool
         Whether it is there to compare others with: the first sentences do not speak of it.
+    broken : str
+        Whose maps were broken on purpose: a method's word, or another phrase; empty where none were.
     """
 
     word: str
@@ -40,6 +42,7 @@ class Condition:
     network: str = ""
     about: tuple[str, ...] = ()
     compared: bool = False
+    broken: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,28 @@ class OtherScore:
     undefined: int = 0
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A table beside the rankings.
+
+    Parameters
+    ----------
+    title : str
+        What it compares.
+    text : tuple of str
+        What a reader must know of it: a sentence or two each.
+    columns : tuple of (str, str)
+        Word and title of each.
+    rows : tuple of mapping
+        Word of a column → number or text.
+    """
+
+    title: str
+    text: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class RankingPage:
     """All that the report says.
@@ -113,6 +138,8 @@ class RankingPage:
         What a reader must know beside it: a sentence or two each.
     settings, provenance : mapping
         What was asked for, and versions.
+    comparisons : tuple of Comparison
+        Tables beside the rankings.
     """
 
     title: str
@@ -127,6 +154,7 @@ class RankingPage:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
 
     def of(self, condition: Condition) -> tuple[Ranking, ...]:
         """Return the rankings of a condition, the one that decides first."""

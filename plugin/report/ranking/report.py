@@ -13,6 +13,7 @@ from ...ground.vocabulary.words import CONTRIBUTION_METHODS
 from ..page.figures import svg
 from ..page.html import Figure, Section, Table, listed, number_text, render
 from ..page.tables import csv_text, csvt_text, json_text
+from .broken import broken_maps, broken_section, broken_sentences
 from .figures import distributions, example_maps, shapes_differ
 from .page import Condition, RankingPage, verdict
 from .sentences import doubts, p_text, summary
@@ -57,6 +58,8 @@ def ranking_html(page: RankingPage) -> str:
                 if page.of(each)
                 for section in _ranking_sections(page, number, each)
             ),
+            *broken_section(page),
+            *_comparison_sections(page),
             *_map_section(page),
             *_other_section(page),
             *_cost_section(page),
@@ -176,6 +179,29 @@ def _map_section(page: RankingPage) -> list[Section]:
     ]
     shown = (*pictures, *page.figures)
     return [Section("Maps beside truth", figures=shown)] if shown else []
+
+
+def _comparison_sections(page: RankingPage) -> list[Section]:
+    """Return the tables beside the rankings; numbers are shown with three digits."""
+    return [
+        Section(
+            each.title,
+            text=each.text,
+            tables=(
+                Table(
+                    each.columns,
+                    [
+                        {
+                            word: number_text(value, 3) if isinstance(value, float) else value
+                            for word, value in row.items()
+                        }
+                        for row in each.rows
+                    ],
+                ),
+            ),
+        )
+        for each in page.comparisons
+    ]
 
 
 def _other_section(page: RankingPage) -> list[Section]:
@@ -316,6 +342,7 @@ def ranking_json(page: RankingPage) -> str:
                     "title": condition.title,
                     "network": page.network(condition),
                     "about": condition.about,
+                    "broken": condition.broken,
                 }
                 for condition in page.conditions
             ],
@@ -333,6 +360,9 @@ def ranking_json(page: RankingPage) -> str:
                 }
                 for ranking in page.rankings
             ],
+            "broken_maps": [{**vars(each), "last": each.last} for each in broken_maps(page)],
+            "broken_maps_text": broken_sentences(page),
+            "comparisons": page.comparisons,
             "other_measures": page.other_measures,
             "other_scores": page.other_scores,
             "facts": page.facts,

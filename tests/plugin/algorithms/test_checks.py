@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 from floelens.plugin.algorithms.framework.base import Destinations, in_words
+from floelens.tests.plugin.conftest import write_raster
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -31,9 +34,27 @@ def check(provider, context, backscatter, tmp_path):
     return run
 
 
-def test_good_parameters_pass(check):
-    assert check() == ""
-    assert check(EXTENT="0,4000,-1004000,-1000000 [EPSG:3413]", DEVICE="cpu", MEMORY=256) == ""
+@pytest.fixture
+def radiometry(tmp_path) -> str:
+    """Return a raster of all fourteen radiometer channels."""
+    from floelens.plugin.networks import registry
+
+    names = [c.name for c in registry.load_card("aspp-concentration-sim").coarse_channels]
+    bands = {name: np.full((6, 8), 200, np.float32) for name in names}
+    return str(write_raster(tmp_path / "mwr.tif", bands, pixel=800.0))
+
+
+def test_good_parameters_pass(check, radiometry):
+    assert check(MWR=radiometry) == ""
+    extent = "0,4000,-1004000,-1000000 [EPSG:3413]"
+    assert check(MWR=radiometry, EXTENT=extent, DEVICE="cpu", MEMORY=256) == ""
+
+
+def test_what_the_model_needs_and_the_scene_lacks_is_said_before_the_run(check, radiometry, backscatter):
+    assert check().startswith("Model 'aspp-concentration-sim' needs 14 radiometer channels (btemp_6_9h")
+    assert "interchanged" in check(SAR=radiometry, MWR=str(backscatter))
+    assert "has no channel 'vv'" in check(MWR=radiometry, CHANNELS="vv=1")
+    assert check(MODEL="no-such-model").startswith("There is no model 'no-such-model'")
 
 
 def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
@@ -131,8 +152,8 @@ def test_a_folder_in_place_of_a_file_is_refused(check, tmp_path):
     assert "is a folder" in check(OUTPUT=str(tmp_path / "taken.tif"))
 
 
-def test_a_temporary_output_and_an_optional_one_left_out_are_fine(check):
-    assert check(OUTPUT="TEMPORARY_OUTPUT", PROBABILITIES="", UNCERTAINTY=None) == ""
+def test_a_temporary_output_and_an_optional_one_left_out_are_fine(check, radiometry):
+    assert check(MWR=radiometry, OUTPUT="TEMPORARY_OUTPUT", PROBABILITIES="", UNCERTAINTY=None) == ""
 
 
 @pytest.mark.parametrize("extent", ["0,1,0,1 []", "0,1,0,1 [ ]"])
@@ -155,10 +176,10 @@ def test_an_enum_of_several_words_takes_the_numbers_by_which_qgis_lists_them(pro
 
 
 def test_a_number_beyond_the_list_of_an_enum_of_several_words_is_refused(
-    provider, context, backscatter, tmp_path
+    provider, context, backscatter, radiometry, tmp_path
 ):
     algorithm = provider.algorithm("artifacts").create()
-    given = {"SAR": str(backscatter), "ARTIFACT": str(tmp_path / "a.tif")}
+    given = {"SAR": str(backscatter), "MWR": radiometry, "ARTIFACT": str(tmp_path / "a.tif")}
     assert algorithm.checkParameterValues({**given, "TESTS": [0, 5]}, context) == (True, "")
     _, message = algorithm.checkParameterValues({**given, "TESTS": "0,99"}, context)
     assert message.startswith("TESTS is '99'; it must be one of: null_input, translation")
@@ -198,23 +219,27 @@ def test_qgis_still_checks_what_we_do_not(provider, context):
 
 
 def test_an_enum_of_one_word_takes_the_number_by_which_qgis_lists_it(
-    provider, context, backscatter, tmp_path
+    provider, context, backscatter, radiometry, tmp_path
 ):
     algorithm = provider.algorithm("features").create()
     definitions = algorithm.parameterDefinitions()
     for value in (1, "1", "gradcam"):
         assert in_words(definitions, {"CAM": value}) == {"CAM": "gradcam"}
     assert in_words(definitions, {"CAM": None, "SEED": 1}) == {"CAM": None, "SEED": 1}
-    given = {"SAR": str(backscatter), "OUTPUT": str(tmp_path / "a.tif")}
+    given = {"SAR": str(backscatter), "MWR": radiometry, "OUTPUT": str(tmp_path / "a.tif")}
     assert algorithm.checkParameterValues({**given, "CAM": 1, "DEVICE": "0"}, context) == (True, "")
     _, message = algorithm.checkParameterValues({**given, "CAM": 9}, context)
     assert message.startswith("CAM is '9'; it must be one of: full, gradcam")
 
 
-def test_an_empty_pattern_of_radiometry_is_the_usual_one(provider, context, backscatter, tmp_path):
+def test_an_empty_pattern_of_radiometry_is_the_usual_one(
+    provider, context, backscatter, radiometry, tmp_path
+):
     algorithm = provider.algorithm("features").create()
-    for name in ("a_sar.tif", "b_sar.tif", "a_mwr.tif", "b_mwr.tif"):
+    for name in ("a_sar.tif", "b_sar.tif"):
         (tmp_path / name).write_bytes(backscatter.read_bytes())
+    for name in ("a_mwr.tif", "b_mwr.tif"):
+        (tmp_path / name).write_bytes(Path(radiometry).read_bytes())
     given = {"SAR": str(tmp_path / "a_sar.tif"), "MWR": str(tmp_path / "a_mwr.tif"), "MWR_PATTERN": ""}
     given |= {"SCENES": [str(tmp_path / "b_sar.tif")], "OUTPUT": str(tmp_path / "a.tif")}
     assert algorithm.checkParameterValues(given, context) == (True, "")

@@ -157,7 +157,7 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
         def addPluginToMenu(self, *given):  # noqa: N802
             """Take it."""
 
-        addToolBarIcon = addPluginToMenu  # noqa: N815
+        addToolBarIcon = registerOptionsWidgetFactory = addPluginToMenu  # noqa: N815
 
     class Settings(dict):
         def value(self, key, default, type):
@@ -174,5 +174,5 @@ def test_the_first_start_in_the_desktop_says_where_the_tools_are_and_later_ones_
     ((title, text, _, _),) = said
     assert title == "FloeLens"
     assert "Processing toolbox" in text
-    for name in ("simulatescene", "predict", "relevance", "environment"):
-        assert provider.algorithm(name).displayName() in text
+    assert "Try it" in text
+    assert main.PLACES in text

@@ -66,7 +66,7 @@ def test_the_same_seed_makes_the_same_scene_and_another_one_another(scene, whole
 def test_a_strip_of_a_huge_scene_needs_little_memory():
     tracemalloc.start()
     scene = SimulatedScene(6, 10_000, 10_000, 80.0)
-    assert scene.backscatter(Window(4000, 0, 200, 10_000)).shape == (2, 200, 10_000)
+    assert scene.backscatter(Window(4000, 0, 100, 10_000)).shape == (2, 100, 10_000)
     assert scene.brightness_temperature().shape == (14, 400, 400)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -113,3 +113,33 @@ def test_in_a_sandbox_the_command_reaches_the_python_inside(monkeypatch, variabl
         monkeypatch.setenv(name, value)
     found = dependencies.install_command(["torch", "rasterio"])
     assert found == command.format(f'"numpy=={numpy.__version__}"')
+
+
+def test_a_conda_environment_is_served_by_conda(monkeypatch, tmp_path):
+    (tmp_path / "my env" / "conda-meta").mkdir(parents=True)
+    monkeypatch.setattr(dependencies.sys, "prefix", str(tmp_path / "my env"))
+    assert dependencies.install_command(["torch", "safetensors"]) == (
+        f'conda install --yes --prefix "{tmp_path}/my env" --channel conda-forge pytorch safetensors '
+        f'"numpy={numpy.__version__}"'
+    )
+
+
+def test_fedora_has_its_own_torch_and_rasterio(monkeypatch):
+    monkeypatch.setattr(dependencies.sys, "prefix", sys.base_prefix)
+    monkeypatch.setattr(dependencies.shutil, "which", lambda name: "/usr/bin/dnf" if name == "dnf" else None)
+    first, second = dependencies.install_command(["torch", "rasterio", "safetensors"]).split(" && ")
+    assert first == "sudo dnf install --assumeyes python3-torch python3-rasterio"
+    assert second.endswith(f'safetensors "numpy=={numpy.__version__}"')
+
+
+@pytest.mark.parametrize(
+    ("system", "place"),
+    [("win32", "OSGeo4W Shell"), ("darwin", "Terminal (Applications"), ("linux", "a terminal")],
+)
+def test_the_place_of_the_command_fits_the_system(monkeypatch, system, place):
+    monkeypatch.setattr(dependencies.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(dependencies.sys, "platform", system)
+    assert place in dependencies.sentence(["torch"])
+    assert f"1. Open {dependencies.TERMINALS[dependencies.kind_of_qgis()]}." in dependencies.steps_text(
+        ["torch"]
+    )

@@ -59,6 +59,23 @@ class MapTool(QtCore.QObject):
         self.deactivated.emit()
 
 
+class FileWidget(QtWidgets.QLineEdit):
+    """Stands for a field for a file or a folder."""
+
+    StorageMode = MagicMock()
+
+    def setStorageMode(self, _mode) -> None:  # noqa: N802
+        """Take it."""
+
+    def setFilePath(self, path: str) -> None:  # noqa: N802
+        """Show a path."""
+        self.setText(path)
+
+    def filePath(self) -> str:  # noqa: N802
+        """Return the path."""
+        return self.text()
+
+
 class Plain:
     """Stands for a class of QGIS that another one is made of."""
 
@@ -73,9 +90,13 @@ def stand_in() -> None:
         setattr(core, name, type(name, (Layer,), {}))
     for name in ("QgsProcessingProvider", "QgsProcessingAlgorithm", "QgsProcessingFeedback"):
         setattr(core, name, type(name, (Plain,), {}))
-    core.QgsSettings.return_value.value.return_value = True  # it has greeted
+    core.QgsSettings.return_value.value.side_effect = lambda _key, default=None, **_kind: (
+        default
+    )  # nothing is kept
     core.QgsProviderRegistry.instance.return_value.providerList.return_value = ["gdal", "ogr"]
     gui.QgsMapLayerComboBox, gui.QgsMapTool = LayerComboBox, MapTool
+    gui.QgsOptionsPageWidget, gui.QgsFileWidget = QtWidgets.QWidget, FileWidget
+    gui.QgsOptionsWidgetFactory = type("Factory", (Plain,), {"setTitle": lambda *_arguments: None})
     qgis, pyqt, processing = (
         types.ModuleType("qgis"),
         types.ModuleType("qgis.PyQt"),
@@ -83,6 +104,7 @@ def stand_in() -> None:
     )
     processing.gui.wrappers.WidgetWrapper = Plain
     qgis.core, qgis.gui, qgis.PyQt, qgis.processing = core, gui, pyqt, processing
+    qgis.utils = MagicMock(name="qgis.utils")
     names = {
         "qgis": qgis,
         "qgis.core": core,
@@ -216,9 +238,14 @@ def use_plugin(root: Path) -> None:
     plugin = FloeLensPlugin(iface)
     plugin.initGui()
     iface.addToolBarIcon.assert_called_once()
+    iface.registerOptionsWidgetFactory.assert_called_once()
+    page = plugin._options.createWidget(window)
+    assert page.memory.value() >= page.memory.minimum()
+    page.apply()
     plugin._action.trigger()
     iface.addDockWidget.assert_called_once()
     plugin.unload()
+    iface.unregisterOptionsWidgetFactory.assert_called_once()
     for icon in (root / "resources" / "icons").glob("*.svg"):
         assert not QtGui.QIcon(str(icon)).pixmap(24, 24).isNull(), icon
 

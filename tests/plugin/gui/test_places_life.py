@@ -41,7 +41,11 @@ def desktop(provider):
         addDockWidget=lambda _area, dock: window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock),
         removeDockWidget=window.removeDockWidget,
         **dict.fromkeys(
-            ("addPluginToMenu", "addToolBarIcon", "removePluginMenu", "removeToolBarIcon"), nothing
+            (
+                *("addPluginToMenu", "addToolBarIcon", "removePluginMenu", "removeToolBarIcon"),
+                *("registerOptionsWidgetFactory", "unregisterOptionsWidgetFactory"),
+            ),
+            nothing,
         ),
     )
     QgsProject.instance().clear()

@@ -24,6 +24,7 @@ from floelens.plugin.jobs.additivebenchmark.points import point_study
 from floelens.plugin.jobs.additivebenchmark.study import restored, stored
 from floelens.tests.plugin.conftest import write_raster
 from floelens.tests.plugin.report.page_checks import checked
+from scipy import stats
 
 WORKING = ("integrated_gradients", "occlusion")
 
@@ -70,7 +71,10 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
     assert list(dict.fromkeys(row["condition"] for row in rows)) == [
         "point",
         "point_linear",
+        "point_fewer_samples",
+        "point_independent",
         "point_exact",
+        "point_exact_independent",
         "point_exact_bent_at_zero",
     ]
     for condition in ("point", "point_exact"):
@@ -89,7 +93,18 @@ def test_methods_that_find_the_contributions_are_ranked_before_all_that_was_brok
     assert page.tags["svg"] >= 4
     content = json.loads((tmp_path / "additive_report.json").read_text(encoding="utf-8"))
     facts = content["facts"]
-    assert "Published order" in content["notes"][-3]
+    (changed,) = content["comparisons"]
+    assert changed["text"][0].startswith("Published order")
+    by_network = {row["network"]: row for row in changed["rows"]}
+    for own in rows:
+        if own["measure"] == "pearson" and own["method"] in (*WORKING, "broken_shifted"):
+            title = next(each["title"] for each in content["conditions"] if each["word"] == own["condition"])
+            assert by_network[title][own["method"]] == pytest.approx(float(own["mean"]), abs=1e-4)
+    assert by_network["Exact network"]["order"] == "cannot be said"  # no method of slopes was asked for
+    assert {each["broken"] for each in content["conditions"]} <= {*WORKING, "gradient_x_input"}
+    broken = {each["map"]: each for each in content["broken_maps"] if each["condition"] == "point_exact"}
+    assert all(each["last"] for each in broken.values())
+    assert broken["broken_sign"]["mean"] == pytest.approx(-1)
     assert facts["Trained network: r_squared"] > facts["Linear model: r_squared"]
     assert facts["Exact network: r_squared"] > 1 - 1e-12
     with rasterio.open(results["OUTPUT_RASTER"]) as raster:
@@ -111,7 +126,7 @@ def test_a_full_run_that_was_stopped_goes_on_where_it_was_and_gives_the_same_tab
     expected = (tmp_path / "whole" / "additive.csv").read_bytes()
     with pytest.raises(Cancelled):
         job(tmp_path, **settings).run(stopped := Stopping("Exact"))
-    assert "2 of 4 networks are kept" in stopped.said[-1]
+    assert "4 of 7 networks are kept" in stopped.said[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["additive_unfinished.npz", "whole"]
     job(tmp_path, **settings).run(again := Stopping("never"))
     assert "Trained network" not in again.begun
@@ -151,6 +166,31 @@ def test_a_generator_of_one_module_is_trained_explained_ranked_and_reported(smal
     assert "A toy." in (tmp_path / "t.html").read_text(encoding="utf-8")
     with pytest.raises(ParameterError, match="do not lie on the Earth"):
         replace(toy, output_raster=str(tmp_path / "t.tif")).run(Silent())
+
+
+def test_a_network_that_is_trained_again_has_means_and_intervals_over_networks(small, tmp_path):
+    toy = ToyJob(str(tmp_path / "t.csv"), report_json=str(tmp_path / "t.json"), methods=WORKING, repeats=3)
+    once = replace(toy, output=str(tmp_path / "once.csv"), report_json=None, repeats=1)
+    toy.run(Silent())
+    once.run(Silent())
+    assert (tmp_path / "t.csv").read_bytes() == (
+        tmp_path / "once.csv"
+    ).read_bytes()  # the first network decides
+    (found,) = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))["comparisons"]
+    assert found["title"] == "The same network trained 3 times"
+    study = toy.study()
+    parts = [study.run("squared", lambda _: None, repeat) for repeat in range(3)]
+    for row in found["rows"]:
+        scores = [
+            each.scores["pearson"] for part in parts for each in part.judged if each.method == row["method"]
+        ]
+        means = [np.nan_to_num(values).mean() for values in scores]
+        assert len(set(means)) == 3  # other networks
+        expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+        assert (row["networks_low"], row["networks_high"]) == pytest.approx(expected)
+        assert row["mean"] == pytest.approx(means[0])
+        assert row["low"] < row["mean"] < row["high"]
+        assert row["deviation"] == pytest.approx(np.std(means, ddof=1))
 
 
 def test_shapes_show_the_three_failures_in_numbers(small, tmp_path):

@@ -111,7 +111,10 @@ def test_the_network_that_is_the_target_ranks_integrated_gradients_first(tmp_pat
         )  # all that was broken, and all that knows no network, comes behind
         assert good in order[:2]
         assert order[-1] == "broken_sign"
+    content = json.loads(Path(results["REPORT_JSON"]).read_text(encoding="utf-8"))
+    assert all(each["last"] for each in content["broken_maps"])
+    assert [each["broken"] for each in content["conditions"]] == ["integrated", "deeplift"]
+    assert content["comparisons"][0]["rows"][0]["integrated"] == pytest.approx(1, abs=1e-5)
     page = Path(results["REPORT"]).read_text(encoding="utf-8")
     assert "Ceiling of gates" in page
-    assert json.loads(Path(results["REPORT_JSON"]).read_text(encoding="utf-8"))
     assert (tmp_path / "maps_cells_errors.tif").exists()

@@ -20,6 +20,7 @@ from floelens.plugin.jobs.inspect import InspectModel
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
 from floelens.plugin.networks import registry
+from floelens.plugin.networks.card import ModelCard
 from floelens.plugin.networks.package import load
 from floelens.tests.plugin.networks.families.definitions import StarterKit, Steps, drawn
 
@@ -171,6 +172,44 @@ def test_a_network_that_depends_on_the_whole_image_runs_on_whole_scenes_or_says_
     expected = 100 / (1 + np.exp(-network(standard)[0, 0].numpy()))
     inside = np.isfinite(maps[0])
     np.testing.assert_allclose(maps[0][inside], expected[inside], atol=1e-2)
+
+
+def test_a_network_that_depends_on_the_whole_image_runs_in_windows_and_says_what_their_seams_are(
+    tmp_path, scene, recorder
+):
+    file = saved(tmp_path / "w.pt", Steps(channels=2, filters=(4, 4)))
+    options = {"channels": "hh,hv", "pixel_size": 80.0, "order": "skip_first", "name": "aligned"}
+    results = ImportModel(file, family="unet", window=64, **options).run(recorder)
+    assert "windows of 64 x 64 pixels that overlap by 16 at least" in results["FOUND"]
+    card, _ = load("aligned")
+    assert (card.window.size, card.window.overlap) == (64, 16)
+    assert ModelCard.from_json(card.to_dict()) == card
+    path = str(tmp_path / "map.tif")
+    Predict(scene=SceneInputs(scene.sar), model="aligned", output=path).run(recorder)
+    with rasterio.open(path) as raster:
+        tags = raster.tags()
+    assert tags["FLOELENS_WINDOW"] == "64 x 64, every 48 pixels"
+    numbers = re.fullmatch(
+        r"median (\S+), 95 % (\S+), largest (\S+) % \(\d+ pixels\)", tags["FLOELENS_SEAMS"]
+    )
+    median, high, largest = map(float, numbers.groups())
+    assert 0 <= median <= high <= largest < 100
+    assert largest > 0
+    page = tmp_path / "report.html"
+    Relevance(
+        scene=SceneInputs(scene.sar), model="aligned", sar_relevance=str(tmp_path / "r.tif"), report=str(page)
+    ).run(recorder)
+    assert "Where windows overlap" in page.read_text(encoding="utf-8")
+    with rasterio.open(tmp_path / "r.tif") as raster:
+        assert raster.tags()["FLOELENS_SEAMS"].startswith("median")
+    assert (
+        "WINDOW is not needed"
+        in (
+            ImportModel(file, family="unet", upsampling="nearest", check_only=True, window=64, **options).run(
+                recorder
+            )["FOUND"]
+        )
+    )
 
 
 def test_a_dry_run_lists_what_is_found_and_needed_and_writes_no_package(tmp_path, recorder):
@@ -362,3 +401,46 @@ def test_archives_that_hold_something_else_are_a_sentence(tmp_path, monkeypatch,
     (tmp_path / "cut.npz").write_bytes((tmp_path / "w.npz").read_bytes()[:60])
     with pytest.raises(ModelError, match="NumPy archive"):
         ImportModel(str(tmp_path / "cut.npz")).run(Silent())
+
+
+def test_a_stac_item_beside_a_file_says_what_the_file_does_not(tmp_path, monkeypatch):
+    """Channels with statistics, heads, pixel size and licence come from it; a parameter holds before it."""
+    monkeypatch.setattr(selftest, "run_selftest", lambda *_given, **_options: ())
+    file = saved(tmp_path / "net.pt", Steps(channels=2, filters=(4, 4), outputs=3, transposed=True))
+    scaling = [{"type": "z-score", "mean": mean, "stddev": 4} for mean in (-15, -25)]
+    classes = [
+        {"value": v, "name": n, "color_hint": "00FF00"} for v, n in enumerate(("water", "young", "old"))
+    ]
+    properties = {
+        "title": "Types of ice",
+        "license": "CC-BY-4.0",
+        "gsd": 80,
+        "mlm:input": [{"name": "sar", "bands": ["hv", "hh"], "value_scaling": scaling}],
+        "mlm:output": [{"name": "type", "tasks": ["segmentation"], "classification:classes": classes}],
+    }
+    item = {"type": "Feature", "stac_version": "1.1.0", "properties": properties}
+    (tmp_path / "net.json").write_text(json.dumps(item), encoding="utf-8")
+    results = ImportModel(file, family="unet", order="skip_first").run(Silent())
+    assert (results["MODEL_ID"], results["NEEDED"]) == ("types-of-ice", "")
+    assert "From the STAC item net.json beside the file: " in results["FOUND"]
+    card, _ = load("types-of-ice")
+    assert [(c.name, c.mean, c.sd, c.unit) for c in card.channels] == [
+        ("hv", -15.0, 4.0, "dB"),
+        ("hh", -25.0, 4.0, "dB"),
+    ]
+    assert [entry.name for entry in card.heads[0].classes] == ["water", "young", "old"]
+    assert (card.licence, card.pixel_size_m) == ("CC-BY-4.0", 80.0)
+    given = {
+        "family": "unet",
+        "order": "skip_first",
+        "pixel_size": 40.0,
+        "channels": "hh,hv",
+        "name": "other",
+    }
+    ImportModel(file, **given).run(Silent())
+    card, _ = load("other")
+    assert ([c.name for c in card.channels], card.pixel_size_m, card.title) == (["hh", "hv"], 40.0, "other")
+    properties["mlm:input"] = [{"bands": ["hh"], "value_scaling": [{"type": "min-max"}]}]
+    (tmp_path / "net.json").write_text(json.dumps(item), encoding="utf-8")
+    with pytest.raises(ModelError, match="not by mean and stddev"):
+        ImportModel(file, family="unet", order="skip_first").run(Silent())

@@ -53,6 +53,8 @@ def assert_architecture_conforms(name: str) -> None:
         assert_conforms(module, paths, fine, coarse, 1e-10)
         if paths.gradient_crop is not None:
             assert_crop_conforms(paths, (len(card.fine_channels), len(card.coarse_channels)), card.ratio)
+        if paths.known_seeds is not None:
+            _assert_known_seeds_conform(module, paths, (len(card.fine_channels), len(card.coarse_channels)))
 
 
 def assert_conforms(
@@ -130,6 +132,38 @@ def assert_crop_conforms(paths: FastPaths, channels: tuple[int, int], ratio: int
     right = (..., slice(crop.margin, -crop.margin), slice(crop.margin, -crop.margin))
     assert gap(found[right], expected[right]) < 1e-10
     assert gap(found, expected) > 1e-6  # the margin is needed
+
+
+def _assert_known_seeds_conform(module, paths: FastPaths, channels: tuple[int, int]) -> None:
+    """Assert that gradients for seeds far around a tile are autograd's, also at a corner with a gap."""
+    rows, cols, reach, margin = 170, 165, 30, paths.known_seeds_margin
+    fine, coarse = random_inputs(rows, cols, 5, channels=channels)
+    with torch.no_grad():
+        outputs = module(fine, coarse).shape[1]
+    single = torch.randn((1, outputs, 1, 1), generator=torch.Generator().manual_seed(5), dtype=fine.dtype)
+    corner = torch.ones((rows, cols), dtype=torch.bool)
+    corner[20:40, 30:50] = False
+    for top, left, seeded in ((60, 60, torch.ones_like(corner)), (0, 0, corner)):
+        core = (slice(top, top + 50), slice(left, left + 45))
+        near, around = (
+            tuple(slice(max(0, side.start - by), side.stop + by) for side in core) for by in (margin, reach)
+        )
+        explained = torch.zeros_like(seeded)
+        explained[around] = seeded[around]
+        expected = _autograd(module, fine, coarse, single * explained)[0]
+        edges = (top == 0, False, left == 0, False)
+        within, inside, at = (_places(*pair) for pair in ((near, around), (near, near), (core, near)))
+        known = paths.known_seeds(explained[around], edges, within, inside)
+        cells = (..., *(slice(side.start // 5, -(-side.stop // 5)) for side in near))
+        logits, backward = known(fine[(..., *near)], coarse[cells], edges)
+        assert not logits.any()
+        found = backward(single * explained[near])[0]
+        assert gap(found[(..., *at)], expected[(..., *core)]) < 1e-10
+
+
+def _places(inner: tuple[slice, slice], outer: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Return where slices lie in others."""
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer))
 
 
 def _assert_explained(module, fine, coarse) -> None:

@@ -111,3 +111,14 @@ def test_what_is_said_of_a_method(method, said):
     assert both.count("The additive benchmark judged") == 1
     assert " On scene dark lead, gradient does not surpass" in both
     assert benchmark_sentence([], method) == ""
+
+
+def test_a_ranking_of_contributions_says_nothing_of_a_method_of_relevance():
+    split = replace(
+        RESULT,
+        condition="split",
+        recommended="ablation",
+        methods=(replace(RESULT.methods[0], method="ablation"),),
+    )
+    assert benchmark_sentence([RESULT, split], "gradient") == benchmark_sentence([RESULT], "gradient")
+    assert "ablation is the recommended method" in benchmark_sentence([RESULT, split], "ablation")

@@ -145,8 +145,12 @@ def test_an_item_is_found_beside_its_file_and_nothing_else_is_taken_for_one(tmp_
     ):
         (tmp_path / name).write_text(content, encoding="utf-8")
     assert item_beside(str(file)) is None
-    (tmp_path / "stac-item.json").write_text(json.dumps(foreign()), encoding="utf-8")
-    assert item_beside(str(file)) == tmp_path / "stac-item.json"
+    for href, found in (("https://example.com/other.pt", False), ("./unet.pt", True)):
+        item = {**foreign(), "assets": {"model": {"href": href, "roles": ["mlm:model"]}}}
+        (tmp_path / "stac-item.json").write_text(json.dumps(item), encoding="utf-8")
+        assert item_beside(str(file)) == (tmp_path / "stac-item.json" if found else None)
+    (tmp_path / "unet.json").write_text(json.dumps(foreign()), encoding="utf-8")
+    assert item_beside(str(file)) == tmp_path / "unet.json"
 
 
 def package(folder: Path, name: str) -> Path:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # check(share done): called often; may raise, and so ends the run.
 Check = Callable[[float], None]
+LEAST_BATCHES = 10  # that a network is trained on
 RECOVERY = 1 << 19  # from here on the numbers of blocks that functions are recovered from
 
 
@@ -151,6 +152,27 @@ def learned(word: str, title: str, calibrated: bool = False) -> Condition:
     return Condition(word, title, "dense networks", fit)
 
 
+def fewer(word: str, title: str, times: int) -> Condition:
+    """Return the published dense network, trained on so many times fewer samples, each as often."""
+    whole = learned(word, title)
+
+    def fit(generator: Generator, extent: Extent, seed: int, check: Check) -> Fitted:
+        training = extent.training
+        samples = max(LEAST_BATCHES * training.batch, training.samples // times)
+        return whole.fit(generator, replace(extent, training=replace(training, samples=samples)), seed, check)
+
+    return replace(whole, fit=fit)
+
+
+def independent(condition: Condition) -> Condition:
+    """Return a condition on inputs that have nothing in common."""
+
+    def fit(generator: Points, extent: Extent, seed: int, check: Check) -> Fitted:
+        return condition.fit(generator.independent(seed), extent, seed, check)
+
+    return replace(condition, fit=fit)
+
+
 def linear(word: str, title: str) -> Condition:
     """Return the linear model of the samples."""
 
@@ -162,14 +184,21 @@ def linear(word: str, title: str) -> Condition:
     return Condition(word, title, "linear models", fit)
 
 
-def exact(word: str, title: str, functions: PiecewiseLinear) -> Condition:
-    """Return the network that is the sum of given functions: what methods miss of it, no training could mend."""
+def exact(word: str, title: str, functions: PiecewiseLinear | None = None) -> Condition:
+    """Return the network that is the sum of functions: what methods miss of it, no training could mend.
+
+    Parameters
+    ----------
+    word, title : str
+        Those of the condition.
+    functions : PiecewiseLinear, optional
+        Those of the generator by default.
+    """
 
     def fit(generator: Points, extent: Extent, seed: int, check: Check) -> Fitted:
         facts = {"training": "none: weights from the functions"}
-        return Fitted(
-            networks.exact(functions), replace(generator, functions=functions), facts, trained=False
-        )
+        own = generator.functions if functions is None else functions
+        return Fitted(networks.exact(own), replace(generator, functions=own), facts, trained=False)
 
     return Condition(word, title, "exact sums of functions", fit)
 

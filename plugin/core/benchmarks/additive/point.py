@@ -13,11 +13,12 @@ from functools import cached_property
 import numpy as np
 
 from ..normal import covariance_root
-from .conditions import Condition, exact, learned, linear, published
+from .conditions import Condition, exact, fewer, independent, learned, linear, published
 from .generator import Additive
 from .networks import DenseLayer
 from .piecewise import PiecewiseLinear, drawn
 
+FEWER = 10  # times fewer samples, to see what more of them would bring
 ALIKE = 1e-9  # inputs whose correlation is closer to 1 are one
 
 
@@ -76,12 +77,29 @@ class Points:
         contributions = self.functions.contributions(inputs)
         return inputs, Additive(contributions, contributions.mean(1))
 
+    def independent(self, seed: int) -> Points:
+        """Return inputs of the same variances that have nothing in common, with the same functions in another order.
+
+        Neighbours are alike in their values and in their functions: with either left, a map that is moved by one input
+        would still agree with the truth.
+        """
+        order = np.random.default_rng([seed, 9]).permutation(len(self.covariance))
+        functions = self.functions
+        moved = PiecewiseLinear(functions.breaks, functions.slopes, np.argsort(order)[functions.reads])
+        return Points(np.diag(np.diag(self.covariance)[order]), moved, self.source)
+
     def conditions(self) -> tuple[Condition, ...]:
-        """Return the published network trained here, a linear model, the exact network, and somebody else's."""
+        """Return the published network trained here, a linear model, the exact network, and somebody else's.
+
+        From one to the next one thing is changed, so that what methods miss has a cause.
+        """
         own = (
             learned("point", "Trained network", calibrated=bool(self.others)),
             linear("point_linear", "Linear model"),
-            exact("point_exact", "Exact network", self.functions),
+            fewer("point_fewer_samples", f"Trained network, a {FEWER}th of the samples", FEWER),
+            independent(learned("point_independent", "Trained network, independent inputs")),
+            exact("point_exact", "Exact network"),
+            independent(exact("point_exact_independent", "Exact network, independent inputs")),
             exact(
                 "point_exact_bent_at_zero",
                 "Exact network, bends at zero alone",

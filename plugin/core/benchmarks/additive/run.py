@@ -25,6 +25,7 @@ from .generator import Additive, Generator, stream
 
 MEASURES = (*agreement.MEASURES, *failures.MEASURES)
 PATCHES = 13  # of occlusion along each side of an image: 5 x 5 pixels of 65 x 65
+REPEAT = 1_000_003  # from the seed of one training to that of the next
 FITTING_SHARE = 0.6  # of the time of a condition, for progress
 
 
@@ -44,6 +45,8 @@ class Result:
         Method → measure that needs no truth → (sample,), of a trained network.
     example : mapping
         ``truth`` and each method → (row, column), float32: one sample, in units of the target.
+    broken : str
+        The method whose maps were broken on purpose: the best by the measure that decides.
     """
 
     condition: str
@@ -52,6 +55,7 @@ class Result:
     facts: Mapping[str, object]
     sanity: Mapping[str, Mapping[str, np.ndarray]]
     example: Mapping[str, np.ndarray]
+    broken: str = ""
 
 
 def run_condition(
@@ -61,6 +65,7 @@ def run_condition(
     extent: Extent,
     seed: int,
     check: Check = lambda share: None,
+    repeat: int = 0,
 ) -> Result:
     """Make one network ready, explain held-out samples by each method, and score the maps.
 
@@ -78,6 +83,8 @@ def run_condition(
         Of samples, weights and draws.
     check : callable
         Called with the share done; may raise.
+    repeat : int
+        Which training: another one has other samples and other weights to begin with, and explains the same samples.
 
     Raises
     ------
@@ -85,7 +92,9 @@ def run_condition(
         If the network gives numbers that are not finite, or no sample is left to explain.
     """
     begun = perf_counter()
-    fitted = condition.fit(generator, extent, seed, lambda share: check(FITTING_SHARE * share))
+    fitted = condition.fit(
+        generator, extent, seed + REPEAT * repeat, lambda share: check(FITTING_SHARE * share)
+    )
     seconds = perf_counter() - begun
     held_out, truth = fitted.generator.samples(stream(seed, 0), extent.held_out)
     given = outputs(fitted.network, held_out)
@@ -101,7 +110,9 @@ def run_condition(
         judge.add(method, partial(check, share), extent.sanity if fitted.trained else 0)
     judge.add_controls(seed)
     facts = {**fitted.facts, **_quality(truth, given), "seconds": round(seconds, 1)}
-    return Result(condition.word, condition.title, tuple(judge.judged), facts, judge.sanity, judge.example)
+    return Result(
+        condition.word, condition.title, tuple(judge.judged), facts, judge.sanity, judge.example, judge.broken
+    )
 
 
 def _quality(truth: Additive, given: np.ndarray) -> dict[str, object]:
@@ -140,6 +151,7 @@ class _Judge:
         self._given = given
         self._maps: dict[str, np.ndarray] = {}
         self.judged: list[Judged] = []
+        self.broken = ""
         self.sanity: dict[str, dict[str, np.ndarray]] = {}
         size = contributions[0].size
         self.example = {"truth": (self._contributions[0] / size).astype(np.float32)}
@@ -193,8 +205,9 @@ class _Judge:
         """Score noise, edges, and the maps of the best method broken on purpose."""
         controls = without_network(self._inputs, seed)
         if self.judged:
-            best = max(self.judged, key=lambda each: np.nan_to_num(each.scores["pearson"]).mean()).method
-            controls.update(broken(self._maps[best], seed))
+            decides = MEASURES[0].word
+            self.broken = max(self.judged, key=lambda each: np.nan_to_num(each.scores[decides]).mean()).method
+            controls.update(broken(self._maps[self.broken], seed))
         for word, maps in controls.items():
             self._score(word, maps, 0.0, control=True)
 

@@ -23,7 +23,7 @@ def control(word: str, good: Maps, scene: FusionScene, draw: np.random.Generator
         A word of :data:`CONTROLS`.
     good : Maps
         The map that is broken: channels of a sensor take each other's place, the sign is turned, or every channel is
-        moved by one pixel of its own grid.
+        moved by one pixel of its own grid, down and to the right.
     scene : FusionScene
         Whose edges are filtered.
     draw : numpy.random.Generator
@@ -46,8 +46,8 @@ def control(word: str, good: Maps, scene: FusionScene, draw: np.random.Generator
 
 
 def _moved(planes: np.ndarray) -> np.ndarray:
-    """Return planes moved by one column; the first column, which nothing moves to, stays."""
-    return np.concatenate([planes[:, :, :1], planes[:, :, :-1]], axis=2)
+    """Return planes moved by one row and column; what moves beyond an edge comes back on the other side."""
+    return np.roll(planes, (1, 1), axis=(1, 2))
 
 
 def _edges(planes: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from ....networks.card import Channel
 from ....networks.standard_channels import MWR_CHANNELS, SAR_CHANNELS, standard_channels
 from .neighbourhoods import Cells, Kernel, Neighbourhood
-from .scenes import FusionScene, drawn_scene
+from .scenes import FusionScene, drawn_scene, white_scene
 from .truth import AdditiveTarget, drawn_functions
 
 RATIO = 25
 # Standard deviations of what the channels contribute to the target: each SAR channel, all radiometer channels.
 OF_SAR, OF_MWR = 0.8, 1.0
 AROUND_HH, AROUND_HV = Kernel.gaussian(3, 0.6), Kernel.box(3)
+ALONE = Kernel.pixel(3)
 _REFERENCE = 12  # scenes by which the functions' break points are placed
 _TARGET, _SCENES = 20, 21  # draws
 
@@ -35,11 +36,16 @@ class Fusion:
         The radiometer's channels.
     ratio : int
         SAR pixels along the side of a cell.
+    white : bool
+        Whether every value of every channel is drawn by itself, and the target looks at a pixel and its cell alone, by
+        odd functions: then neighbours have nothing in common, not even a mean, and a map that is moved by one pixel
+        agrees with the truth no more than noise.
     """
 
     variant: str = "interpretability_small"
     mwr: tuple[str, ...] = MWR_CHANNELS
     ratio: int = RATIO
+    white: bool = False
 
     @property
     def free(self) -> bool:
@@ -55,7 +61,10 @@ class Fusion:
     @property
     def neighbourhoods(self) -> tuple[Neighbourhood, ...]:
         """What of each channel the target looks at."""
-        return (AROUND_HH, AROUND_HV, *(Cells(self.ratio, self.free) for _ in self.mwr))
+        return (
+            *((ALONE, ALONE) if self.white else (AROUND_HH, AROUND_HV)),
+            *(Cells(self.ratio, self.free) for _ in self.mwr),
+        )
 
     def target(self, seed: int) -> AdditiveTarget:
         """Return the target that a seed draws."""
@@ -63,7 +72,7 @@ class Fusion:
 
     def _drawn_target(self, seed: int) -> AdditiveTarget:
         draw = np.random.default_rng([seed, _TARGET])
-        scenes = [drawn_scene(draw, self.channels, self.ratio, 6) for _ in range(_REFERENCE)]
+        scenes = [self._drawn_scene(draw, 6) for _ in range(_REFERENCE)]
         deviations = np.array(
             [
                 np.std([around.mean(scene.channels[c]) for scene in scenes])
@@ -73,7 +82,12 @@ class Fusion:
         number = len(self.mwr)
         sizes = np.array([OF_SAR, OF_SAR, *[OF_MWR / np.sqrt(number)] * number])
         linear = [False, False, *[not self.free] * number]
-        return AdditiveTarget(drawn_functions(draw, deviations, sizes, linear), self.neighbourhoods)
+        return AdditiveTarget(
+            drawn_functions(draw, deviations, sizes, linear, self.white), self.neighbourhoods
+        )
+
+    def _drawn_scene(self, draw: np.random.Generator, cells: int) -> FusionScene:
+        return (white_scene if self.white else drawn_scene)(draw, self.channels, self.ratio, cells)
 
     def samples(
         self, seed: int, number: int, cells: int, part: int = 0
@@ -99,7 +113,7 @@ class Fusion:
         """
         target = self.target(seed)
         draw = np.random.default_rng([seed, _SCENES, part])
-        scenes = [drawn_scene(draw, self.channels, self.ratio, cells) for _ in range(number)]
+        scenes = [self._drawn_scene(draw, cells) for _ in range(number)]
         return scenes, [target.contributions(scene) for scene in scenes]
 
 

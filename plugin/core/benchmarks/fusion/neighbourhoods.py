@@ -47,6 +47,13 @@ class Kernel:
         weights = np.outer(along, along)
         return cls(weights / weights.sum())
 
+    @classmethod
+    def pixel(cls, side: int) -> Kernel:
+        """Return the pixel itself, as weights of `side` × `side` pixels."""
+        weights = np.zeros((side, side))
+        weights[side // 2, side // 2] = 1.0
+        return cls(weights)
+
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Return the mean around each pixel (row, column), float64."""
         return ndimage.correlate(values.astype(np.float64), self.weights, mode="constant")

@@ -27,6 +27,7 @@ from .scenes import FusionScene
 
 TASK = "concentration"
 PIXEL_SIZE = 80.0  # m, of the maps
+_OTHERS, _REPEAT = 10, 1_000_003  # parts of the scenes, and seeds, of further trainings
 PRIOR = 1e-6  # of the last fit: components that repeat each other need some
 
 
@@ -81,7 +82,9 @@ def card_of(fusion: Fusion) -> ModelCard:
     )
 
 
-def trained(fusion: Fusion, effort: Effort, seed: int, progress: Progress) -> tuple[ModelCard, nn.Module]:
+def trained(
+    fusion: Fusion, effort: Effort, seed: int, progress: Progress, repeat: int = 0
+) -> tuple[ModelCard, nn.Module]:
     """Return card and network, trained on scenes of the seed.
 
     Parameters
@@ -94,8 +97,12 @@ def trained(fusion: Fusion, effort: Effort, seed: int, progress: Progress) -> tu
         Of scenes, weights and the order of steps.
     progress : Progress
         Informed of the steps; may raise.
+    repeat : int
+        Which training on the same target: another one has other scenes, weights and steps.
     """
-    scenes, contributions = fusion.samples(seed, effort.patches, effort.cells)
+    part = _OTHERS + repeat if repeat else 0
+    scenes, contributions = fusion.samples(seed, effort.patches, effort.cells, part)
+    seed += _REPEAT * repeat
     logits = np.stack([each.sum(0) for each in contributions])
     patches = Patches(
         np.stack([scene.fine for scene in scenes]),

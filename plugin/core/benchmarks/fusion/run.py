@@ -18,11 +18,11 @@ from ...streaming.runner import Runner
 from ..behaviour import FEW_DRAWS
 from .behaviour import scene_sanity
 from .controls import CONTROLS, SIGN, control
-from .explaining import GATED, INTEGRATED, OF_OUTPUT, Explainers, Maps
+from .explaining import GATED, OF_OUTPUT, Explainers, Maps
 from .generator import Fusion
 from .networks import Effort, exact, explained_variance, predicted, trained
 from .scenes import FusionScene
-from .scores import ABSOLUTE, PEARSON, by_channel, scored
+from .scores import ABSOLUTE, MEASURES, PEARSON, by_channel, scored
 
 # check(share done): called often; may raise, and so ends the run.
 Check = Callable[[float], None]
@@ -30,7 +30,7 @@ Check = Callable[[float], None]
 CONTRIBUTIONS, RELEVANCE = "contributions", "relevance"
 KINDS = (CONTRIBUTIONS, RELEVANCE)
 TRUTH = "truth"
-EXACT = "_exact"  # behind a variant
+EXACT, WHITE = "_exact", "_white"  # behind a variant; of both, white first
 TRAINING_SHARE = 0.5  # of the time of a variant, for progress
 _HELD_OUT, _CONTROLS = 1, 22  # part of the scenes, draw
 
@@ -42,7 +42,8 @@ class Extent:
     Parameters
     ----------
     variants : tuple of str
-        Of the network; behind :data:`EXACT` it is not trained but made from the functions.
+        Of the network; behind :data:`EXACT` it is not trained but made from the functions, behind :data:`WHITE` no
+        value of its scenes has anything to do with another one.
     effort : Effort
         How long each is trained.
     scenes, cells : int
@@ -69,16 +70,29 @@ class Extent:
 
     def fusion(self, variant: str) -> Fusion:
         """Return the scenes of a variant."""
-        own = variant.removesuffix(EXACT)
-        return Fusion(own, self.mwr_free if Fusion(own).free else self.mwr)
+        kind = variant.removesuffix(EXACT)
+        own = kind.removesuffix(WHITE)
+        return Fusion(own, self.mwr_free if Fusion(own).free else self.mwr, white=own != kind)
 
 
 SMALL = "interpretability_small"
 EXTENTS = {
     "quick": Extent(
-        (SMALL,), Effort(100, 3, 400, 4, 50), scenes=12, cells=4, draws=2, patch=50, steps=4, sanity=1
+        (SMALL, f"{SMALL}{WHITE}{EXACT}"),
+        Effort(100, 3, 400, 4, 50),
+        scenes=12,
+        cells=4,
+        draws=2,
+        patch=50,
+        steps=4,
+        sanity=1,
     ),
-    "full": Extent((SMALL, f"{SMALL}{EXACT}", "v2", f"v2{EXACT}"), Effort(300, 4, 1000, 3, 75), 12, 6),
+    "full": Extent(
+        (SMALL, f"{SMALL}{EXACT}", f"{SMALL}{WHITE}{EXACT}", "v2", f"v2{EXACT}"),
+        Effort(300, 4, 1000, 3, 75),
+        12,
+        6,
+    ),
 }
 
 
@@ -111,6 +125,8 @@ class FusionResult:
         (kind, method or ``truth``) → :class:`.Maps` of that scene.
     sanity : mapping
         Method of relevance → measure that needs no truth → (scene,), of a trained network.
+    broken : mapping
+        Kind → method whose maps were broken on purpose: the best by the measure that decides.
     """
 
     variant: str
@@ -124,6 +140,7 @@ class FusionResult:
     scene: FusionScene
     maps: Mapping[tuple[str, str], Maps]
     sanity: Mapping[str, Mapping[str, np.ndarray]]
+    broken: Mapping[str, str]
 
 
 class _Checked(Silent):
@@ -143,7 +160,12 @@ class _Checked(Silent):
 
 
 def run_variant(
-    variant: str, extent: Extent, methods: Sequence[str], seed: int, check: Check = lambda share: None
+    variant: str,
+    extent: Extent,
+    methods: Sequence[str],
+    seed: int,
+    check: Check = lambda share: None,
+    repeat: int = 0,
 ) -> FusionResult:
     """Train one variant, explain the held-out scenes by each method, and score the maps.
 
@@ -159,6 +181,8 @@ def run_variant(
         Of target, scenes, weights and draws.
     check : callable
         Called with the share done; may raise.
+    repeat : int
+        Which training: another one has other scenes and other weights to begin with, and explains the same scenes.
 
     Raises
     ------
@@ -169,7 +193,7 @@ def run_variant(
     if variant.endswith(EXACT):
         card, module = exact(fusion, seed)
     else:
-        card, module = trained(fusion, extent.effort, seed, _Checked(check, 0.0, TRAINING_SHARE))
+        card, module = trained(fusion, extent.effort, seed, _Checked(check, 0.0, TRAINING_SHARE), repeat)
     runner = Runner(card, module, "cpu", "float32")
     scenes, contributions = fusion.samples(seed, extent.scenes, extent.cells, _HELD_OUT)
     inner = scenes[0].inner
@@ -194,6 +218,7 @@ def run_variant(
         scenes[0],
         task.maps,
         task.sanity,
+        task.broken,
     )
 
 
@@ -213,6 +238,7 @@ class _Task:
     by_channel: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     maps: dict[tuple[str, str], Maps] = field(default_factory=dict)
     sanity: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
 
     def judged(self, kind: str, words: Sequence[str]) -> list[Judged]:
         """Return the scores of methods of one kind, and of the controls."""
@@ -223,7 +249,9 @@ class _Task:
         self.ceilings[kind] = _means(_scores(gated, truths))
         condition = f"fusion_{self.variant}_{kind}"
         begun = TRAINING_SHARE if kind == CONTRIBUTIONS else (1 + TRAINING_SHARE) / 2
-        rows, first = [], None
+        rows: list[Judged] = []
+        best: list[Maps] = []
+        highest = -np.inf
         for number, word in enumerate(words):
             start = begun + (1 - TRAINING_SHARE) / 2 * number / len(words)
             progress = _Checked(self.check, start, start)
@@ -231,9 +259,11 @@ class _Task:
             clock = time.perf_counter()
             found = [self._map(explainers, kind, word, scene) for scene in self.scenes]
             seconds = (time.perf_counter() - clock) / len(found)
-            if first is None or word in (INTEGRATED, "integrated_gradients"):
-                first = found
-            rows.append(Judged(word, condition, _arrays(_scores(found, truths)), seconds))
+            scores = _arrays(_scores(found, truths))
+            rows.append(Judged(word, condition, scores, seconds))
+            mean = float(np.nan_to_num(scores[MEASURES[0].word]).mean())
+            if mean > highest:
+                best, highest, self.broken[kind] = found, mean, word
             self.by_channel[kind, word] = np.mean([by_channel(a, b) for a, b in zip(found, truths)], axis=0)
             self.maps[kind, word] = found[0]
             if word == GATED or word in ("gradient_x_input", "lrp_0"):
@@ -243,7 +273,7 @@ class _Task:
                 some = self.scenes[: self.extent.sanity]
                 settings = replace(FEW_DRAWS, seed=self.seed)
                 self.sanity[word] = scene_sanity(self.runner, self._method(word), some, settings, progress)
-        return rows + self._controls(condition, first or [], truths)
+        return rows + self._controls(condition, best, truths)
 
     def _map(self, explainers: Explainers, kind: str, word: str, scene: FusionScene) -> Maps:
         if kind == CONTRIBUTIONS:

@@ -125,3 +125,13 @@ def drawn_scene(
         values = sum(np.sqrt(share) * field for share, field in parts)
         (fine if channel.grid == "fine" else coarse).append(values)
     return FusionScene(np.stack(fine).astype(np.float32), np.stack(coarse).astype(np.float32), ratio)
+
+
+def white_scene(
+    draw: np.random.Generator, channels: tuple[Channel, ...], ratio: int, cells: int
+) -> FusionScene:
+    """Draw a scene of which each value of each channel is normal noise of its own; as :func:`drawn_scene`."""
+    number = sum(channel.grid == "fine" for channel in channels)
+    fine = draw.standard_normal((number, ratio * cells, ratio * cells))
+    coarse = draw.standard_normal((len(channels) - number, cells, cells))
+    return FusionScene(fine.astype(np.float32), coarse.astype(np.float32), ratio)

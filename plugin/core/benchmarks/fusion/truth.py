@@ -90,7 +90,11 @@ def slopes_at(functions: PiecewiseLinear, channel: int, values: np.ndarray) -> n
 
 
 def drawn_functions(
-    draw: np.random.Generator, deviations: np.ndarray, sizes: np.ndarray, linear: Sequence[bool]
+    draw: np.random.Generator,
+    deviations: np.ndarray,
+    sizes: np.ndarray,
+    linear: Sequence[bool],
+    odd: bool = False,
 ) -> PiecewiseLinear:
     """Draw one function a channel.
 
@@ -104,6 +108,8 @@ def drawn_functions(
         (channel,): standard deviations of what they contribute, if their means are normal.
     linear : sequence of bool
         Which functions have one slope.
+    odd : bool
+        Whether g(-m) = -g(m), so that no channel contributes anything in the mean.
     """
     channels, pieces = len(deviations), len(BREAKS) + 1
     moves = np.where(np.array(BREAKS) == 0, 0.0, MOVED * draw.uniform(-1, 1, (channels, len(BREAKS))))
@@ -111,6 +117,8 @@ def drawn_functions(
     slopes = draw.standard_normal((channels, pieces))
     signs = np.sign(draw.standard_normal((channels, 1)))
     slopes = np.where(np.array(linear)[:, None], signs, slopes)
+    if odd:
+        breaks, slopes = (breaks - breaks[:, ::-1]) / 2, (slopes + slopes[:, ::-1]) / 2
     spread = norm.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES)[:, None] * deviations
     found = PiecewiseLinear(breaks, slopes).contributions(spread).std(0)
     return PiecewiseLinear(breaks, slopes * (sizes / found)[:, None])

@@ -125,7 +125,7 @@ class FastAspp(AsppWeights):
             shape = 1, self.filters[name].outputs, *fine.shape[2:]
             empty = fine.new_empty(shape, dtype=self.put_out_in[name])
             kept[name] = empty.contiguous(memory_format=self.memory_format)
-        self._keep(fine, edges, kept)
+        self.keep(fine, edges, kept)
         return kept["conv2"], kept["conv6"]
 
     def _layer(
@@ -255,10 +255,10 @@ class FastAspp(AsppWeights):
         """Return the logits of a network without hidden layer; parameters as of :meth:`bands`; all is kept."""
         if self.folded:
             return self.banded_logits(fine, coarse, edges, kept)
-        self._keep(self.laid_out(fine), edges, kept)
+        self.keep(self.laid_out(fine), edges, kept)
         return self._from_trunk(kept["conv2"], kept["conv6"], fine, coarse)
 
-    def _keep(self, fine: torch.Tensor, edges: Edges, kept: Mapping[str, torch.Tensor]) -> None:
+    def keep(self, fine: torch.Tensor, edges: Edges, kept: Mapping[str, torch.Tensor]) -> None:
         """Fill `kept`; parameters as of :meth:`bands`."""
 
         def keep(share: Band) -> None:

@@ -8,6 +8,7 @@ Forwards and backwards, the trunk is computed in bands of rows.
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -22,6 +23,13 @@ from .forward import FastAspp
 from .head import ALL_EDGES, Edges
 from .head_transpose import HeadTranspose
 from .weights import CONVOLUTIONS, NORMS
+
+
+class Transposed(Protocol):
+    """What the head sends back to the trunk."""
+
+    def gradients(self, rows: slice) -> torch.Tensor:
+        """Return the gradients (1, trunk channel, row, column) of the rows `rows`."""
 
 
 class GradientPass(nn.Module):
@@ -74,7 +82,10 @@ class GradientPass(nn.Module):
                 if record is not None:
                     for name, key in self._offsets():
                         record(name, (totals * self.network.get_buffer(key)).sum())
-                return self._to_fine(seeds, kept, edges, record), self._to_cells(seeds, coarse)
+                head_transpose = HeadTranspose(self.network.head, seeds, edges)
+                return self.to_fine(seeds, kept, head_transpose, record, self.reached(seeds)), self.to_cells(
+                    seeds, coarse
+                )
 
         return logits, backward
 
@@ -99,14 +110,36 @@ class GradientPass(nn.Module):
         scales = [(f"scales.{index}", f"offset{scale}") for index, scale in enumerate(SCALES)]
         return [("output", "offset_output"), *scales]
 
-    def _to_fine(
-        self, seeds: torch.Tensor, kept: dict[str, torch.Tensor], edges: Edges, record: Record | None
+    def reached(self, seeds: torch.Tensor) -> Band:
+        """Return the rows that seeds (1, output, row, column) reach."""
+        return span_of(seeds, 2, self.network.head.reach + len(CONVOLUTIONS))
+
+    def to_fine(
+        self,
+        seeds: torch.Tensor,
+        kept: dict[str, torch.Tensor],
+        head_transpose: Transposed,
+        record: Record | None,
+        reached: Band,
     ) -> torch.Tensor:
+        """Return the gradients of the fine inputs.
+
+        Parameters
+        ----------
+        seeds : torch.Tensor
+            (1, output, row, column), gradients of the logits.
+        kept : dict of str to torch.Tensor
+            Outputs of the ReLUs, by convolution.
+        head_transpose : Transposed
+            Gives the gradients of the trunk's output.
+        record : callable or None
+            Hears of what biases receive.
+        reached : Band
+            Rows that have a gradient.
+        """
         network = self.network
-        head_transpose = HeadTranspose(network.head, seeds, edges)
         to_fine = seeds.new_zeros((1, self.filters["conv1"].outputs, *seeds.shape[2:]))
         to_fine = to_fine.contiguous(memory_format=network.memory_format)
-        reached = span_of(seeds, 2, network.head.reach + len(CONVOLUTIONS))
         shares = [
             partial(self.to_layer, share, seeds, head_transpose, kept, to_fine, "", record is not None)
             for share in network.shares(reached)
@@ -126,7 +159,7 @@ class GradientPass(nn.Module):
         self,
         share: Band,
         seeds: torch.Tensor,
-        head_transpose: HeadTranspose,
+        head_transpose: Transposed,
         kept: dict[str, torch.Tensor],
         found: torch.Tensor,
         layer: str = "",
@@ -220,7 +253,8 @@ class GradientPass(nn.Module):
         gain = self.network.get_buffer(f"{norm}_gain").double()[:, 0, 0]
         return shift / gain if norm in self.network.merged else shift
 
-    def _to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
+    def to_cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
+        """Return the gradients of the coarse cells; None without such inputs."""
         if coarse is None or not self.network.coarse_channels:
             return None
         return to_cells(self.network, seeds, coarse, self.network.get_buffer("output_coarse"))

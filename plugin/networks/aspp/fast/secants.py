@@ -19,6 +19,7 @@ from ...kernels.threads import run_parallel
 from .bands import Band, Rolling, rolled
 from .gradient import GradientPass
 from .head import ALL_EDGES, Edges
+from .head_transpose import HeadTranspose
 from .weights import CONVOLUTIONS
 
 
@@ -27,7 +28,7 @@ class SecantGradient(GradientPass):
 
     def cells(self, seeds: torch.Tensor, coarse: torch.Tensor | None) -> torch.Tensor | None:
         """Return the gradients of the coarse inputs, the same along every path; None without such inputs."""
-        return self._to_cells(seeds.to(self.network.sum_dtype), coarse)
+        return self.to_cells(seeds.to(self.network.sum_dtype), coarse)
 
     def steps(
         self, points: Iterable[torch.Tensor], seeds: torch.Tensor, edges: Edges = ALL_EDGES
@@ -86,7 +87,9 @@ class SecantGradient(GradientPass):
         )
         if slopes is None:
             return None
-        to_fine = self._to_fine(seeds, slopes, edges, None)
+        to_fine = self.to_fine(
+            seeds, slopes, HeadTranspose(network.head, seeds, edges), None, self.reached(seeds)
+        )
         network.buffer_pool.check(number)
         return to_fine
 

@@ -19,7 +19,9 @@ from floelens.plugin.core.streaming.tiling import Plan
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.ground.window import Window
-from floelens.tests.plugin.core.tiny_networks import ListSink, TinyFusion, tiny_card, tiny_scene
+from floelens.plugin.networks.package import load
+from floelens.plugin.networks.registry import BUNDLED
+from floelens.tests.plugin.core.tiny_networks import ArraySource, ListSink, TinyFusion, tiny_card, tiny_scene
 from torch import nn
 
 CORE = Window(24, 20, 20, 24)
@@ -158,3 +160,27 @@ def test_every_method_is_compared_with_the_map_and_with_the_logit_it_should_add_
     error = abs(found.relevance_sum - found.target_sum) / abs(found.target_sum)
     assert own.numbers["conservation_error"] == pytest.approx(error)
     assert own.numbers["conservation_error"] > 0.01  # biases take their part of the logit
+
+
+@pytest.mark.parametrize("core", [Window(50, 75, 60, 50), Window(0, 150, 75, 70)])
+def test_a_map_with_known_seeds_is_that_of_the_whole_scene_at_edges_and_around_gaps(core):
+    card, module = load(BUNDLED / "aspp-concentration-sim")
+    draw = np.random.default_rng(2)
+    fine, coarse = (
+        np.array([c.mean for c in channels])[:, None, None]
+        + np.array([c.sd for c in channels])[:, None, None] * draw.normal(size=(len(channels), rows, cols))
+        for channels, rows, cols in ((card.fine_channels, 190, 220), (card.coarse_channels, 8, 9))
+    )
+    valid = np.ones((190, 220), bool)
+    valid[60:80, 60:90] = valid[:9, 170:190] = False
+    scene = ArraySource(fine, coarse, valid, card.ratio)
+    runner, whole, sink = Runner(card, module, "cpu", "float64"), scene_window(scene), ListSink()
+    plan, target = Plan(whole, whole, runner.radius, runner.alignment, 1000, 1000), Target()
+    mapper = NetworkMapper(runner, target, Method(), whole, whole, plan, Silent())
+    patch = scene.read(mapper.needs(core))
+    assert mapper._with_known_seeds(patch, core, core.grown(runner.radius, within=whole)) is not None
+    run_relevance(runner, scene, plan, target, Method(), sink, Silent())
+    expected = sink.values.sum(axis=0)[core.slices()]
+    np.testing.assert_allclose(
+        mapper.relevance(patch, core), expected, atol=1e-12 * np.nanmax(np.abs(expected))
+    )

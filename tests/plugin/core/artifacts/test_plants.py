@@ -194,7 +194,11 @@ def test_gaps_stay_gaps_and_a_window_with_gaps_is_mapped_but_not_tested_by_null_
     found = study.look(patch, CORE)
     gap = ~patch.valid[CORE.slices()]
     layout = Layout()
-    for bands in (layout.artifact_bands(found)[:3], layout.corrected_bands(found)):
+    corrected = layout.corrected_bands(found)
+    # Blocks that a gap reaches into have no value.
+    assert np.isnan(corrected[-1, gap]).all()
+    assert np.isfinite(corrected[-1, :8, :8]).all()
+    for bands in (layout.artifact_bands(found)[:3], corrected[:-1]):
         assert np.isnan(bands[:, gap]).all()
         assert np.isfinite(bands[:, ~gap]).all()
     parts = {(finding.test, finding.part): finding.verdict for finding in study.findings()}

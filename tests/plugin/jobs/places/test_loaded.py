@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rasterio
+from floelens.plugin.core.streaming.windows import plan_windows
 from floelens.plugin.ground.errors import Cancelled, ParameterError
 from floelens.plugin.ground.protocols import Silent
+from floelens.plugin.ground.window import Window
 from floelens.plugin.io.geometry.vector import Polygons, polygon_wkb
 from floelens.plugin.jobs.ablation import Ablation
 from floelens.plugin.jobs.common.inputs import SceneInputs
@@ -16,6 +19,8 @@ from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.places.loaded import LoadedScene
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
+from floelens.plugin.networks.card import ImageWindow
+from floelens.plugin.networks.card_checks import WHOLE_IMAGE
 from floelens.plugin.report.places.sentences import alternatives, as_sentences, headline, reasons, rows
 
 ROW, COL = 120, 140
@@ -216,3 +221,16 @@ def test_what_is_unusual_about_the_scene_and_about_the_relevance_stands_in_the_a
     for text in ("The scene is out of the network's experience.", "Relevance does not add up."):
         assert answer.warnings.count(text) == 1
         assert text in as_sentences(answer)
+
+
+def test_a_network_that_runs_in_windows_answers_a_place_in_the_windows_of_its_map():
+    scene = SimpleNamespace(rows=100, cols=130, region=Window(0, 0, 100, 130))
+    runner = SimpleNamespace(window=ImageWindow(48, 16), alignment=8, radius=WHOLE_IMAGE)
+    loaded = SimpleNamespace(_runner=runner, _scene=scene)
+    place = Window(40, 60, 20, 20)
+    tiles = [tile for strip in LoadedScene._plan(loaded, place).strips() for tile in strip]
+    mapped = plan_windows(scene.region, scene.region, runner.window, runner.alignment)
+    whole = [tile for strip in mapped.strips() for tile in strip]
+    for tile in tiles:
+        (same,) = [other for other in whole if not tile.output.intersection(other.output).empty]
+        assert tile.input == same.input

@@ -77,6 +77,18 @@ def test_where_gradients_are_wanted_they_flow_and_in_float64_nothing_is_rounded_
     )
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_gradients_flow_in_float32_too(relu):
+    weight, bias = made(5, 4, torch.float32)
+    values = torch.randn(1, 4, 8, 10, requires_grad=True)
+    exact = values.detach().double().requires_grad_()
+    found = Filters(weight, bias)(values, relu=relu)
+    expected = functional.conv2d(exact, weight.double(), bias.double(), padding=1)
+    seeds = torch.randn_like(found)
+    gradient = torch.autograd.grad(expected.relu() if relu else expected, exact, seeds.double())[0]
+    assert (torch.autograd.grad(found, values, seeds)[0] - gradient).abs().max() < 45 * 2**-20
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout, dtype):
@@ -85,7 +97,7 @@ def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout
         values = torch.randn(1, 6, 9, cols).to(dtype).contiguous(memory_format=torch.channels_last)
         expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1).clamp(min=0)
         tolerance = {torch.float32: 54 * 2**-22, torch.float64: 1e-12, torch.bfloat16: 2**-8 * expected.max()}
-        for first, last in ((0, 9), (1, 8), (0, 6), (3, 9), (2, 4), (1, 2)):
+        for first, last in ((0, 9), (1, 8), (0, 6), (0, 8), (3, 9), (2, 4), (1, 2)):
             around = torch.full((1, outputs, last - first + 2, cols), -7.0, dtype=dtype)
             around = around.contiguous(memory_format=layout)
             out = around[:, :, 1:-1]
@@ -94,6 +106,34 @@ def test_rows_wanted_go_where_they_are_wanted_and_nothing_else_is_touched(layout
             assert found.data_ptr() == out.data_ptr()
             assert (out - expected[:, :, first:last]).abs().max() <= tolerance[dtype]
             assert (around[:, :, [0, -1]] == -7).all()
+
+
+@pytest.mark.parametrize("others", [2, 3])
+def test_results_may_go_to_some_channels_of_a_larger_array(others):
+    """Two numbers are moved like one only where both arrays allow it: here one begins at an odd place."""
+    weight, bias = made(12, 6, torch.float32)
+    values = torch.randn(1, 6, 9, 8).contiguous(memory_format=torch.channels_last)
+    whole = torch.full((1, 12 + others, 9, 8), -7.0).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        Filters(weight, bias)(values, out=whole[:, 1:13])
+    expected = functional.conv2d(values.double(), weight.double(), bias.double(), padding=1)
+    assert (whole[:, 1:13] - expected).abs().max() < 54 * 2**-22
+    assert (whole[:, [0, *range(13, 12 + others)]] == -7).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_first_channels_keep_their_type(dtype):
+    values = torch.randn(2, 6, 5, 7).to(dtype).contiguous(memory_format=torch.channels_last)
+    first = without_padding_channels(values, 4)
+    assert first.dtype == dtype
+    assert torch.equal(first, values[:, :4])
+
+
+def test_a_single_channel_keeps_its_rows_and_columns():
+    torch.manual_seed(5)
+    values, weight = torch.randn(2, 1, 9, 13), torch.randn(4, 1, 3, 3)
+    expected = functional.conv2d(values.double(), weight.double(), padding=1)
+    assert (convolved(values, weight, padding=1) - expected).abs().max() < 9 * 2**-22
 
 
 def test_lanes_are_filled_with_zeros_where_a_part_of_a_register_costs_more_than_all_of_it(lanes):

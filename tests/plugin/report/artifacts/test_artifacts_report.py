@@ -70,7 +70,7 @@ UNTRAINED_ROW = replace(CLEAR, test="randomised_weights", part="all layers", ver
             "a border at",
             "the outer 60 pixels",
         ),
-        ((BORDER,), 0.0, 0.0, "No single pixel of this map exceeds", "a border", "areas, not pixels"),
+        ((BORDER,), 0.0, 0.0, "cannot be trusted pixel by pixel", "a border", "areas, not pixels"),
         ((LOCAL,), 0.03, 0.2, "Little of this map", "areas where", "band 'local' is large"),
         ((RADIOMETRY,), 0.03, 0.2, "Little of this map", "(radiometry)", "band 'mwr_share' is large"),
         (
@@ -108,6 +108,8 @@ def test_three_sentences_say_what_was_found_where_not_to_trust_and_what_to_do(
         (SensorShares(48, 0.0, 0.0, 0.053, 20.0), False, "the least q-value is 0.053; REPEATS=25 could call one"),
         (SensorShares(48, 0.0, 0.0, 0.47), False, "the least q-value is 0.47; more REPEATS would not"),
         (SensorShares(48, 0.0, 0.0, 1.0, smooth=True), True, "no cell is fact, since windows are"),
+        (SensorShares(48, 0.0, 0.0, 0.47, least_block_q=0.3), False, "Nor is any block of 8 x 8 pixels (least"),
+        (SensorShares(48, 0.0, 0.0, 0.47, block_share=0.1), False, "Of blocks of 8 x 8 pixels 10 % are fact"),
     ],
 )  # fmt: skip
 def test_a_sentence_says_whether_more_null_maps_would_help_where_no_pixel_is_fact(shares, radiometry, said):

@@ -14,6 +14,7 @@ from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.ground.rankings import Judged, Measure
 from floelens.plugin.io.transaction.outputs import OutputTransaction
 from floelens.plugin.jobs.common.rankings import sanity_facts, sanity_scores, write_ranking
+from floelens.plugin.report.ranking.broken import broken_maps, broken_sentences
 from floelens.plugin.report.ranking.figures import distributions, example_maps
 from floelens.plugin.report.ranking.page import Condition, Example, OtherScore, RankingPage
 from floelens.plugin.report.ranking.report import (
@@ -245,3 +246,38 @@ def test_a_map_of_another_shape_than_its_truth_is_refused():
     example = Example("one", np.zeros((4, 4)), {"deeplift": np.zeros((4, 5))})
     with pytest.raises(ParameterError, match="another shape"):
         ranking_html(page({"fusion": GOOD}, maps=(example,)))
+
+
+def broken_page(**means: float) -> RankingPage:
+    draw = np.random.default_rng(0)
+    controls = ("broken_sign", "broken_shifted")
+    pool = [
+        Judged(word, "a", {"r": mean + draw.normal(0, 0.01, 20)}, 0.0, control=word in controls)
+        for word, mean in means.items()
+    ]
+    made = page({"a": GOOD})
+    condition = replace(made.conditions[0], broken="deeplift")
+    return replace(made, conditions=(condition,), rankings=rankings(pool, [R], seed=0))
+
+
+def test_the_report_says_whether_broken_maps_come_last_and_which_methods_are_no_better():
+    last = broken_page(deeplift=0.9, lrp_epsilon=0.5, broken_shifted=0.2, broken_sign=-0.9)
+    assert broken_sentences(last) == (
+        "a: broken maps are last; each method is surely better than all of them.",
+    )
+    tied = broken_page(deeplift=0.9, gradient=0.2, broken_shifted=0.2, broken_sign=-0.9)
+    assert broken_sentences(tied) == ("a: broken maps are last, or tied with the last: gradient.",)
+    ahead = broken_page(deeplift=0.9, lrp_zplus=0.1, gradient=0.0, broken_shifted=0.41, broken_sign=-0.9)
+    assert broken_sentences(ahead) == (
+        "a: lrp_zplus and gradient are no better than a map moved by one pixel (0.41). gradient gives a slope, which "
+        "says nothing of the sign of a contribution. lrp_zplus weighs what speaks for and against apart, so that the "
+        "sign is lost in part.",
+    )
+    found = {each.map: each for each in broken_maps(ahead)}
+    assert found["broken_sign"].last
+    assert found["broken_shifted"].worse == ("lrp_zplus", "gradient")
+    content = json.loads(ranking_json(ahead))
+    assert content["broken_maps"][0]["worse"] == ["lrp_zplus", "gradient"]
+    html = ranking_html(ahead)
+    assert "Here these are the maps of: deeplift (a)." in html
+    assert broken_sentences(ahead)[0] in html

@@ -129,3 +129,22 @@ def test_the_published_function_of_sea_surface_temperature_is_read_in_the_order_
     off = truth.target - design @ np.linalg.lstsq(design, truth.target, rcond=None)[0]
     unexplained = (off**2).sum() / (3000 - 460) / truth.target.var()
     assert 1 - unexplained == pytest.approx(0.905, abs=0.015)  # a linear model cannot do more
+
+
+def test_independent_inputs_have_the_same_functions_and_nothing_in_common_with_their_neighbours():
+    places = np.linspace(0, 1, 200)
+    points = Points.drawn(np.exp(-5 * np.abs(places[:, None] - places)), seed=1)
+    alone = points.independent(seed=1)
+    same = [sorted(map(tuple, each.functions.slopes)) for each in (points, alone)]
+    assert same[0] == same[1]
+    found = {}
+    for name, generator in (("alike", points), ("independent", alone)):
+        inputs, truth = generator.samples(3, 400)
+        assert inputs.std() == pytest.approx(1, abs=0.05)
+        shifted = np.roll(truth.contributions, 1, axis=1)
+        found[name] = pearson(shifted, truth.contributions).mean()
+    assert found["alike"] > 0.5
+    assert abs(found["independent"]) < 0.15  # 200 functions in a row that were drawn once
+    functions = alone.functions
+    own = PiecewiseLinear(functions.breaks, functions.slopes).contributions(inputs[:, functions.reads])
+    np.testing.assert_allclose(truth.contributions[:, functions.reads], own)

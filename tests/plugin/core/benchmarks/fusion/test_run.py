@@ -69,6 +69,23 @@ def test_broken_maps_are_ranked_behind_every_method_that_shares_out_the_logit(ex
         assert max(found[word] for word in BROKEN) < min(found[word] for word in sharing)
 
 
+def test_where_inputs_are_independent_a_map_that_is_moved_by_one_pixel_agrees_no_more_than_noise():
+    extent = replace(EXTENT, scenes=2)
+    result = run_variant(f"{SMALL}_white_exact", extent, ("deeplift", "gradient_x_input"), seed=0)
+    assert result.explained_variance == pytest.approx(1, abs=1e-9)
+    assert result.broken == {CONTRIBUTIONS: INTEGRATED, RELEVANCE: "deeplift"}
+    alike = run_variant(f"{SMALL}_exact", extent, (), seed=0)
+    assert scores(alike, CONTRIBUTIONS, PEARSON)["broken_shifted"] > 0.2  # neighbours that are alike
+    for kind, best in result.broken.items():
+        found = scores(result, kind, PEARSON)
+        assert found[best] == pytest.approx(1, abs=1e-5)
+        assert found["broken_sign"] == pytest.approx(-1, abs=1e-5)
+        assert abs(found["broken_shifted"]) < 0.15
+        assert abs(found["broken_swapped"]) < 0.15
+        sharing = [word for word in found if word not in (*BROKEN, "sobel", "random")]
+        assert min(found[word] for word in sharing) > 0.3
+
+
 @pytest.mark.slow  # half a minute: the quick form, trained
 def test_integrated_gradients_of_the_quick_form_correlate_with_the_truth():
     result = run_variant(SMALL, EXTENTS["quick"], ("integrated_gradients",), seed=0)

@@ -45,7 +45,7 @@ def group_of(swath, channel: str):
     return next(group for group in swath.footprints if channel in group.values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     lon=st.floats(-180, 180),
     lat=st.floats(-89.99, 89.99),

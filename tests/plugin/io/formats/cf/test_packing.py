@@ -83,7 +83,7 @@ def numbered(tmp_path_factory):
     return lambda: folder / f"{next(numbers)}.nc"
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(stored=stored_variables())
 def test_values_are_those_of_xarrays_decoder(numbered, stored):
     _, kind, values, attributes = stored

@@ -158,7 +158,7 @@ def test_other_polygons_without_a_total_concentration_are_no_data(poly_type):
 codes = st.one_of(st.integers(-20, 120).map(str), st.text(max_size=4), st.none(), st.floats(), st.integers())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(codes, min_size=10, max_size=10), st.floats(0, 100), codes)
 def test_any_codes_give_a_value_of_the_tables_or_none(row, share, poly_type):
     unknown = UnknownCodes()

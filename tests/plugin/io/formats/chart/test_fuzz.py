@@ -81,7 +81,7 @@ def read_damaged(charts: Path, folder: Path, part: str, changes) -> None:
         assert str(error).strip()
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=QUIET)
+@settings(deadline=None, max_examples=60, suppress_health_check=QUIET)
 @given(part=st.sampled_from(PARTS), changes=damages)
 def test_damaged_charts_are_read_or_told(charts, tmp_path, part, changes):
     read_damaged(charts, tmp_path, part, changes)
@@ -96,7 +96,7 @@ def test_ten_thousand_damaged_charts_are_read_or_told(charts, tmp_path, part, ch
     read_damaged(charts, tmp_path, part, changes)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=QUIET)
+@settings(deadline=None, max_examples=60, suppress_health_check=QUIET)
 @given(head=st.sampled_from([b"", b"PK\x03\x04", b"\x00\x00\x27\x0a", b'{"FeatureCollection"', b"SQLite format 3\x00"]),
        rest=st.binary(max_size=200))  # fmt: skip
 def test_any_bytes_are_read_or_told(tmp_path, head, rest):

@@ -83,7 +83,7 @@ def test_a_file_in_the_old_format_is_read(content, scratch):
     assert read_all(path)
 
 
-@settings(max_examples=250, **QUIET)
+@settings(max_examples=100, **QUIET)
 @given(place=st.floats(0, 1), value=st.integers(0, 255))
 def test_one_wrong_byte_anywhere_crashes_nothing(content, scratch, place, value):
     at = int(place * (len(content) - 1))

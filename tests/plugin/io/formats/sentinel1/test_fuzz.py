@@ -108,13 +108,13 @@ def fuzz_the_zip(products, edits) -> None:
     attempt(broken)
 
 
-@settings(max_examples=150, **SETTINGS)
+@settings(max_examples=60, **SETTINGS)
 @given(which=st.integers(0, 4), edits=EDITS)
 def test_broken_files_get_a_sentence(products, which, edits):
     fuzz_a_file(products, which, edits)
 
 
-@settings(max_examples=100, **SETTINGS)
+@settings(max_examples=50, **SETTINGS)
 @given(edits=EDITS)
 def test_broken_zips_get_a_sentence(products, edits):
     fuzz_the_zip(products, edits)

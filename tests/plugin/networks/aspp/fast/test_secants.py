@@ -89,8 +89,8 @@ def test_half_of_the_steps_is_as_close_to_integrated_gradients_as_gauss_legendre
 
     explainer = explainer_for(runner, Method("integrated_gradients", steps=32))
     assert isinstance(explainer, SecantExplainer)
-    passes, steps = [], explainer._secants._to_fine
-    explainer._secants._to_fine = lambda *given: passes.append(1) or steps(*given)
+    passes, steps = [], explainer._secants.to_fine
+    explainer._secants.to_fine = lambda *given: passes.append(1) or steps(*given)
     found = relevance(explainer)
     assert len(passes) == 32 // NODES_A_STEP
     assert error(found) <= error(relevance(nodes(32)))
