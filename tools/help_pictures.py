@@ -82,7 +82,7 @@ def draw_scores(name: str, table: str) -> None:
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     axes = figure.subplots()
     axes.barh([row[0] for row in rows], [row[1] for row in rows], color="#2c7fb8")
-    axes.set_title("Z-scores of the strongest components", pad=2)
+    axes.set_title("Strongest components by |z|", pad=2)
     axes.spines[["top", "right"]].set_visible(False)
     save(name, figure)
 
@@ -132,15 +132,15 @@ def main() -> int:
         draw("predict", sar, Panel("mapped ice", band(at("p.tif")), "Blues_r"))
         draw("bulletin", Panel("mapped ice", band(at("p.tif")), "Blues_r"), sar)
         Relevance(scene=scene, model=MODEL, sar_relevance=at("r.tif"), mwr_relevance=at("rm.tif")).run(quiet)
-        draw("relevance", sar, Panel("evidence in HH", band(at("r.tif")), "RdBu_r", True))
+        draw("relevance", sar, Panel("evidence in HH", band(at("r.tif")), "PuOr_r", True))
         Contributions(scene=scene, model=MODEL, output=at("k.tif"), groups="sensor").run(quiet)
         draw(
             "contributions",
-            Panel("what SAR adds", band(at("k.tif")), "RdBu_r", True),
-            Panel("what MWR adds", band(at("k.tif"), 2), "RdBu_r", True),
+            Panel("what SAR adds", band(at("k.tif")), "PuOr_r", True),
+            Panel("what MWR adds", band(at("k.tif"), 2), "PuOr_r", True),
         )
         Ablation(scene=scene, model=MODEL, output=at("a.tif"), groups="sensor").run(quiet)
-        draw("ablation", sar, Panel("change without SAR", band(at("a.tif")), "RdBu_r", True))
+        draw("ablation", sar, Panel("change without SAR", band(at("a.tif")), "PuOr_r", True))
         ZScores(
             scene=scene, model=MODEL, labels=str(made["CHART"]), channel_method="gated", output=at("z.csv")
         ).run(quiet)
@@ -152,8 +152,8 @@ def main() -> int:
         )
         draw(
             "artifacts",
-            Panel("evidence in HH", band(at("r.tif")), "RdBu_r", True),
-            Panel("artifact", band(at("n.tif")), "RdBu_r", True),
+            Panel("evidence in HH", band(at("r.tif")), "PuOr_r", True),
+            Panel("artifact", band(at("n.tif")), "PuOr_r", True),
         )
     print(f"Pictures are in {FOLDER}")
     return 0
