@@ -48,8 +48,9 @@ class Bars(QWidget):
     def paintEvent(self, event) -> None:  # noqa: N802
         """Draw the bars."""
         painter = QPainter(self)
-        text = self.palette().color(QPalette.ColorRole.WindowText)
         dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
+        # Style sheets of dark themes colour labels, and leave a dark text to what draws its own.
+        text = QColor("#e0e0e0") if dark else self.palette().color(QPalette.ColorRole.WindowText)
         colours = [QColor(colour) for colour in (DARK if dark else LIGHT)]
         metrics, height = self.fontMetrics(), self._row_height()
         names = max((metrics.horizontalAdvance(name) for name, _ in self._rows), default=0) + 2 * GAP
