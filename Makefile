@@ -108,6 +108,7 @@ bench: $(READY) $(LINK) build/peers ## measure speed and memory on this machine,
 	$(VENV) bench/speed.py
 	$(VENV) bench/zscores.py
 	$(VENV) bench/peers.py
+	$(VENV) bench/imported.py
 
 build/peers: bench/requirements.txt
 	$(VENV) -m pip install --quiet --no-deps --upgrade --target $@ -r $<

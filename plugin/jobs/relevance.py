@@ -123,6 +123,10 @@ class Relevance(MethodChoice, ReportPaths, ClassChoice, RelevanceRasters):
         with self.scene.open(card, progress) as scene, Outputs(progress) as outputs:
             target = self.target(self._region(scene), self.component)
             seeding = target.resolve(card)
+            if (
+                self.faithfulness
+            ):  # its curves are of one class's probability: a group is refused before the work
+                _ = seeding.wanted, seeding.reference
             plan = plan_relevance(runner, scene, scene.region, method, self.compute.memory_mib, uncertainty)
             sampled_seams(runner, scene, plan, seeding.head, progress)
             method = refined(runner, scene, plan, seeding, method, progress)

@@ -20,7 +20,8 @@ class ExplainingAlgorithm(SceneAlgorithm):
                 declare.text(
                     "CLASS",
                     "Class to explain",
-                    "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts.",
+                    "Name of a class of the head, or 'predicted': at each pixel the class that the network predicts. "
+                    "Names joined by + are a group, the mean of whose logits is explained.",
                     default=PREDICTED,
                 ),
                 "classes",

@@ -45,7 +45,7 @@ def seeded_pixels(seeding: Seeding, tile: Tile, patch: Patch) -> np.ndarray:
 def seeds_of(seeding: Seeding, mask: np.ndarray, runner: Runner, inputs: Inputs, fixed: bool) -> Seeds:
     """Return what seeds logits; `fixed`: by the class the network itself predicts, for all replicas."""
     chosen = torch.from_numpy(mask).to(runner.device)
-    if fixed and seeding.wanted is None and seeding.outputs > 1:
+    if fixed and seeding.classes is None and seeding.outputs > 1:
         seeds = seeding.seeds(runner.logits(inputs), chosen)
         return lambda logits: seeds.to(logits.dtype)
     return lambda logits: seeding.seeds(logits, chosen)

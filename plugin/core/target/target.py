@@ -1,4 +1,7 @@
-"""What is explained: logits of one class, or of one class against another, summed over pixels.
+"""What is explained: logits of a class or group of classes, or of one against another, summed over pixels.
+
+The logit of a group is the mean of its classes' logits. It is linear, so that whatever adds up for a class adds up for
+a group too; the difference of two groups is the logarithm of the ratio of their probabilities' geometric means.
 
 The seed of an explanation says how much each logit of each pixel counts. It is linear: the seeds of two
 regions that do not overlap add up to the seed of both, and so do their relevance maps.
@@ -21,6 +24,9 @@ from ...networks.files import shown
 if TYPE_CHECKING:
     from ...networks.card import Component, Head, ModelCard
 
+JOINED = "+"
+"""Joins the names of a group of classes."""
+
 RegionMask = Callable[[Window], np.ndarray]
 
 
@@ -33,10 +39,10 @@ class Target:
     head : str
         Name of the head; '' is the card's first.
     class_name : str
-        Name of the class, or ``predicted``: at each pixel the class of the largest logit (for a head of
-        one output its only class).
+        Name of the class, or of several joined by ``+``: the mean of their logits; or ``predicted``: at each pixel the
+        class of the largest logit (for a head of one output its only class).
     reference_class : str
-        '' or the class to contrast with: the difference of the two logits is explained. Where
+        '' or the class, or group of classes, to contrast with: the difference of the two logits is explained. Where
         ``predicted`` is the reference class itself, nothing is.
     region : callable, optional
         Returns for a window which of its pixels are meant, (row, column) bool; default: all.
@@ -69,20 +75,25 @@ class Target:
                 f"COMPONENT '{component}' has a weight for each class of head '{head.name}', so the class must be the "
                 f"same everywhere. Set CLASS to one of: {', '.join(names)}."
             )
-        wanted = None
+        wanted: tuple[int, ...] | None = None
         if self.class_name == PREDICTED and outputs == 1:
-            wanted = 0
+            wanted = (0,)
         elif self.class_name != PREDICTED:
-            wanted = _find_class(head, names, self.class_name, "CLASS", also=f", {PREDICTED}")
-        reference = None
+            wanted = _find_classes(head, names, self.class_name, "CLASS", also=f", {PREDICTED}")
+        reference: tuple[int, ...] = ()
         if self.reference_class and outputs == 1:
             raise ParameterError(
                 f"Head '{head.name}' has a single logit, so there is nothing to contrast it with. "
                 "Leave REFERENCE_CLASS empty."
             )
         if self.reference_class:
-            reference = _find_class(head, names, self.reference_class, "REFERENCE_CLASS")
-            if reference == wanted:
+            reference = _find_classes(head, names, self.reference_class, "REFERENCE_CLASS")
+            shared = [names[index] for index in reference if index in (wanted or ())]
+            if shared and (len(reference), len(wanted or ())) != (1, 1):
+                raise ParameterError(
+                    f"'{shared[0]}' stands in CLASS and in REFERENCE_CLASS, where it cancels. Name it in one of them."
+                )
+            if shared:
                 raise ParameterError(
                     f"REFERENCE_CLASS '{self.reference_class}' is the explained class itself. "
                     "Choose another class, or none."
@@ -100,8 +111,10 @@ class Seeding:
         The head.
     first, outputs : int
         Its first logit among those of all heads, and how many it has.
-    wanted, reference : int or None
-        Class indices within the head; `wanted` None is the predicted class, `reference` None is none.
+    classes : tuple of int or None
+        Class indices within the head; None is the predicted class.
+    against : tuple of int
+        Those it is contrasted with; empty: none.
     region : callable or None
         Mask of the pixels meant.
     component : str
@@ -111,10 +124,26 @@ class Seeding:
     head: Head
     first: int
     outputs: int
-    wanted: int | None
-    reference: int | None
+    classes: tuple[int, ...] | None
+    against: tuple[int, ...]
     region: RegionMask | None
     component: str = ""
+
+    @property
+    def wanted(self) -> int | None:
+        """The class; None is the predicted one.
+
+        Raises
+        ------
+        ParameterError
+            It is a group of several.
+        """
+        return None if self.classes is None else _single(self.classes, "CLASS")
+
+    @property
+    def reference(self) -> int | None:
+        """The class it is contrasted with, None where there is none; a group as for :attr:`wanted`."""
+        return _single(self.against, "REFERENCE_CLASS") if self.against else None
 
     @property
     def text(self) -> str:
@@ -129,16 +158,19 @@ class Seeding:
         return self._named() + (f" through {self.component}" if self.component else "")
 
     def _named(self, quote: str = "") -> str:
-        names = [f"{quote}{entry.name}{quote}" for entry in self.head.classes]
-        text = "the predicted class" if self.wanted is None else names[self.wanted]
-        return text if self.reference is None else f"{text} rather than {names[self.reference]}"
+        text = "the predicted class" if self.classes is None else self.names(self.classes, quote)
+        return f"{text} rather than {self.names(self.against, quote)}" if self.against else text
+
+    def names(self, classes: tuple[int, ...], quote: str = "") -> str:
+        """Return the names of classes, joined as in CLASS."""
+        return JOINED.join(f"{quote}{self.head.classes[index].name}{quote}" for index in classes)
 
     @property
     def logits(self) -> tuple[int, ...]:
         """The logits, among those of all heads, that may count at some pixel."""
-        if self.wanted is None:
+        if self.classes is None:
             return tuple(range(self.first, self.first + self.outputs))
-        within = {index for index in (self.wanted, self.reference) if index is not None}
+        within = {*self.classes, *self.against}
         return tuple(self.first + index for index in sorted(within))
 
     def mask(self, window: Window, valid: np.ndarray) -> np.ndarray:
@@ -169,17 +201,18 @@ class Seeding:
         Returns
         -------
         torch.Tensor
-            Shape and type of `logits`: 1 at the class, -1 at the reference, 0 elsewhere.
+            Shape and type of `logits`: 1 at the class, -1 at the reference, 0 elsewhere; of a group the classes share
+            it equally.
         """
         seeds = torch.zeros_like(logits)
         own = seeds[:, self.first : self.first + self.outputs]
-        if self.wanted is None:
+        if self.classes is None:
             chosen = logits[:, self.first : self.first + self.outputs].argmax(1, keepdim=True)
             own.scatter_(1, chosen, 1.0)
         else:
-            own[:, self.wanted] = 1.0
-        if self.reference is not None:
-            own[:, self.reference] -= 1.0
+            own[:, list(self.classes)] = 1.0 / len(self.classes)
+        if self.against:
+            own[:, list(self.against)] -= 1.0 / len(self.against)
         return seeds * mask
 
 
@@ -221,6 +254,22 @@ def _shortened(names: list[str], most: int = 330) -> str:
     text = text[:most].rpartition(", ")[0]
     left = len(names) - text.count(", ") - 1
     return f"{text} and {left} more, which the table of zscores lists"
+
+
+def _single(classes: tuple[int, ...], parameter: str) -> int:
+    if len(classes) > 1:
+        raise ParameterError(
+            f"{parameter} names a group of {len(classes)} classes: relevance, contributions and ablation take one, "
+            "but not this. Name one class."
+        )
+    return classes[0]
+
+
+def _find_classes(head: Head, names: list[str], text: str, parameter: str, also: str = "") -> tuple[int, ...]:
+    """Return the classes called `text`, or joined in it."""
+    parts = [text] if JOINED not in text or text.lower() in [n.lower() for n in names] else text.split(JOINED)
+    found = [_find_class(head, names, part.strip(), parameter, also) for part in parts]
+    return tuple(dict.fromkeys(found))
 
 
 def _find_class(head: Head, names: list[str], name: str, parameter: str, also: str = "") -> int:

@@ -41,12 +41,11 @@ def report_page(
     **said
         Further fields of :class:`.RelevanceReport`: what the job knows of the scene and its parameters.
     """
-    names = [entry.name for entry in seeding.head.classes]
     return RelevanceReport(
         model=model_facts(runner.card),
         head=seeding.head.name,
-        target_class=PREDICTED_CLASS if seeding.wanted is None else names[seeding.wanted],
-        reference_class="" if seeding.reference is None else names[seeding.reference],
+        target_class=PREDICTED_CLASS if seeding.classes is None else seeding.names(seeding.classes),
+        reference_class=seeding.names(seeding.against),
         pixels=int(result.pixels),
         method=result.method.name,
         channels=channels,
@@ -62,12 +61,13 @@ def report_page(
 
 def _component_weight(runner: Runner, seeding: Seeding) -> float | None:
     """Return the weight of the explained component for the class, less that of the reference; None without one."""
-    if not seeding.component or seeding.wanted is None:
+    if not seeding.component or seeding.classes is None:
         return None
     from ...core.target.component import component_weights
 
     weights = component_weights(runner, seeding.head.name, seeding.component)
-    return float(weights[seeding.wanted] - (0.0 if seeding.reference is None else weights[seeding.reference]))
+    of_class = weights[list(seeding.classes)].mean()
+    return float(of_class - (weights[list(seeding.against)].mean() if seeding.against else 0.0))
 
 
 def write_report(

@@ -85,3 +85,39 @@ def test_a_target_has_a_name_for_legends_and_one_in_quotes_for_sentences():
     assert contrast.shown == "old ice rather than water"
     assert contrast.text == "logit of 'old ice' rather than 'water' (head 'type')"
     assert Target("type").resolve(tiny_card()).shown == "the predicted class"
+
+
+def test_the_logit_of_a_group_is_the_mean_of_its_classes():
+    """Against another group: the logarithm of the ratio of the geometric means of their probabilities."""
+    contrast = Target("type", "young ice + old ice", "water").resolve(tiny_card())
+    assert contrast.logits == (1, 2, 3)
+    assert contrast.text == "logit of 'young ice'+'old ice' rather than 'water' (head 'type')"
+    own = torch.softmax(LOGITS[0, 1:].double(), 0).numpy()[:, 0]  # (class, pixel)
+    expected = np.log(np.sqrt(own[1] * own[2]) / own[0])
+    found = (LOGITS * contrast.seeds(LOGITS, ALL)).sum(1)[0, 0].double().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert seeds(Target("type", "water", "old ice+young ice")) == [[0, 1, -0.5, -0.5]] * 2
+    assert seeds(Target("type", reference_class="old ice+young ice")) == [
+        [0, 0, 0.5, -0.5],
+        [0, 1, -0.5, -0.5],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (Target("type", "old ice+water", "water"), "'water' stands in CLASS and in REFERENCE_CLASS"),
+        (Target("type", "old ice+fog"), "no class 'fog'"),
+        (Target("type", "old ice+"), "no class ''"),
+    ],
+)
+def test_a_group_that_cannot_be_is_a_sentence(target, says):
+    with pytest.raises(ParameterError, match=says):
+        target.resolve(tiny_card())
+
+
+def test_what_explains_one_class_alone_refuses_a_group():
+    group = Target("type", "old ice+young ice").resolve(tiny_card())
+    with pytest.raises(ParameterError, match="CLASS names a group of 2 classes"):
+        assert group.wanted
+    assert Target("type", "old ice").resolve(tiny_card()).wanted == 2
