@@ -8,10 +8,8 @@ from qgis.PyQt.QtCore import QRectF, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QPainter, QPalette, QTextOption
 from qgis.PyQt.QtWidgets import QSizePolicy, QWidget
 
-FOR, AGAINST = (
-    QColor("#e66101"),
-    QColor("#5e3c99"),
-)  # as relevance rasters have them; colour-blind people see both
+# What speaks for a class and what against, on a light and on a dark window: colour-blind people see both.
+LIGHT, DARK = ("#e66101", "#5e3c99"), ("#f1a340", "#b2abd2")
 NARROWEST = 200  # pixels
 GAP = 4  # pixels between rows, and between a bar and a number
 
@@ -51,6 +49,8 @@ class Bars(QWidget):
         """Draw the bars."""
         painter = QPainter(self)
         text = self.palette().color(QPalette.ColorRole.WindowText)
+        dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
+        colours = [QColor(colour) for colour in (DARK if dark else LIGHT)]
         metrics, height = self.fontMetrics(), self._row_height()
         names = max((metrics.horizontalAdvance(name) for name, _ in self._rows), default=0) + 2 * GAP
         numbers = max((metrics.horizontalAdvance(signed(v)) for _, v in self._rows), default=0) + GAP
@@ -63,9 +63,7 @@ class Bars(QWidget):
             painter.drawText(QRectF(0, top, names, height), name, _aligned(Qt.AlignmentFlag.AlignLeft))
             length = half * abs(value) / largest
             left = zero if value >= 0 else zero - length
-            painter.fillRect(
-                QRectF(left, top + GAP / 2, length, height - GAP), FOR if value >= 0 else AGAINST
-            )
+            painter.fillRect(QRectF(left, top + GAP / 2, length, height - GAP), colours[value < 0])
             place = (
                 QRectF(zero + length + GAP, top, numbers, height)
                 if value >= 0

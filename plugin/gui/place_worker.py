@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -16,7 +16,9 @@ from ..ground.errors import Cancelled, FloeLensError
 from ..ground.heap import give_back_free_memory
 from ..io.geometry.vector import Polygons, read_polygons
 from ..jobs.common.inputs import SceneInputs
-from ..report.places.answer import PlaceAnswer
+from ..report.places.answer import PlaceAnswer, SimilarPlace
+
+SHOWN_AT = (0.1, 0.3, 1.0)  # of the scene looked at: when similar places are shown
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,27 @@ class Answered:
     overlay: str
 
 
+@dataclass(frozen=True)
+class Similar:
+    """Places like the one of the newest answer.
+
+    Parameters
+    ----------
+    places : tuple of SimilarPlace
+        The most similar first; empty where there are none, or too little has been looked at.
+    share : float
+        How much of the scene has been looked at, 0 to 1.
+    possible : bool
+        Whether the network can be asked for them.
+    """
+
+    places: tuple[SimilarPlace, ...]
+    share: float
+    possible: bool
+
+
 class PlaceWorker(QObject):
-    """Explains places one after the other in a thread of Python's own.
+    """Explains places one after the other in a thread of Python's own; between them it looks for similar places.
 
     Parameters
     ----------
@@ -65,6 +86,7 @@ class PlaceWorker(QObject):
 
     opened = pyqtSignal(object)  # a tuple of warnings
     answered = pyqtSignal(object)  # an Answered
+    similar = pyqtSignal(object)  # a Similar, some time after an answer
     failed = pyqtSignal(str)  # a sentence
 
     def __init__(self, folder: str) -> None:
@@ -102,7 +124,11 @@ class PlaceWorker(QObject):
     def _loop(self) -> None:
         state = _Opened()
         while True:
-            task = self._tasks.get()
+            try:
+                task = self._tasks.get(block=not state.looking)
+            except Empty:
+                self._look(state)
+                continue
             if task is None:
                 state.close()
                 return
@@ -132,8 +158,33 @@ class PlaceWorker(QObject):
         else:
             if number == self._newest:
                 self.answered.emit(Answered(answer, path))
+                state.number, state.answer = number, answer
+                state.looking = state.similar.share < 1.0
+                self._show_similar(state)
             else:
                 remove_overlay(path)
+
+    def _look(self, state: _Opened) -> None:
+        """Look at one more point of the scene; at some shares of it show what is similar so far."""
+        before = state.similar.share
+        try:
+            state.looking = state.similar.look()
+        except Exception:  # what a place looks like elsewhere is no reason to stop: the answer stands
+            state.looking = False
+            self.similar.emit(Similar((), 1.0, False))
+            return
+        if any(before < share <= state.similar.share for share in SHOWN_AT):
+            self._show_similar(state)
+
+    def _show_similar(self, state: _Opened) -> None:
+        """Show what is like the newest place."""
+        similar = state.similar
+        try:
+            found = similar.find(state.answer) if similar.share >= SHOWN_AT[0] else ()
+        except FloeLensError:
+            found = ()
+        if state.number == self._newest:
+            self.similar.emit(Similar(found, similar.share, similar.possible))
 
     def _fail(self, number: int, sentence: str) -> None:
         if number == self._newest:
@@ -153,9 +204,14 @@ class _Opened:
     def __init__(self) -> None:
         self.choice: SceneChoice | None = None
         self.loaded: Any = None
+        self.similar: Any = None
+        self.looking = False  # whether more of the scene is to be looked at
+        self.answer: PlaceAnswer | None = None  # the newest, and its number
+        self.number = 0
 
     def open(self, choice: SceneChoice, progress: _Waited) -> None:
         from ..jobs.places.loaded import LoadedScene
+        from ..jobs.places.similar import SimilarPlaces
 
         self.close()
         land = (
@@ -163,12 +219,14 @@ class _Opened:
         )
         scene = SceneInputs(choice.sar, choice.mwr or None, land=land)
         self.loaded = LoadedScene(scene, choice.model, progress, labels=choice.labels or None)
+        self.similar = SimilarPlaces(self.loaded)
         self.choice = choice
 
     def close(self) -> None:
         if self.loaded is not None:
             self.loaded.close()
-        self.choice = self.loaded = None
+        self.choice = self.loaded = self.similar = self.answer = None
+        self.looking = False
 
 
 class _Waited:

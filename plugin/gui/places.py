@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from contextlib import suppress
 
-from pyproj import Geod
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -20,24 +19,22 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.gui import QgsRubberBand
-from qgis.PyQt.QtCore import QObject, Qt
-from qgis.PyQt.QtGui import QColor, QPainter
+from qgis.PyQt.QtCore import QEvent, QObject, Qt
+from qgis.PyQt.QtGui import QKeySequence
 
 from ..algorithms.framework.geometries import wkt
 from ..io.geometry.vector import Polygons
-from ..report.places.answer import PlaceAnswer
+from ..report.places.answer import PlaceAnswer, SimilarPlace
 from ..report.places.sentences import as_sentences
 from .place_dock import PlaceDock
+from .place_marks import EARTH, WGS84, PlaceMarks
 from .place_tool import PlaceTool
-from .place_worker import Answered, PlaceWorker, remove_overlay
+from .place_worker import Answered, PlaceWorker, Similar, remove_overlay
 
 HISTORY = "Explained places"
 OVERLAY = "Relevance around the place"
 FIELDS = ("maps:string(80)", "value:double", "unit:string(20)", "pixels:integer", "sentences:string(2000)")
 _NAMES = tuple(field.split(":")[0] for field in FIELDS)
-EARTH = Geod(ellps="WGS84")
-WGS84 = "EPSG:4326"
 
 
 class Places(QObject):
@@ -58,17 +55,23 @@ class Places(QObject):
         self._history = self._overlay = ""  # ids of layers
         self._overlay_file = ""
         self._closed = False
-        self._footprints: list[QgsRubberBand] = []
-        self._mark: QgsRubberBand | None = None
+        self._answer: PlaceAnswer | None = None
+        self.marks = PlaceMarks(self._canvas)
         self.worker = PlaceWorker(self._folder)
         self.worker.opened.connect(self._opened)
         self.worker.answered.connect(self._answered)
+        self.worker.similar.connect(self._similar)
         self.worker.failed.connect(self._failed)
         self.dock = PlaceDock(iface.mainWindow())
         self.dock.started.connect(self._toggled)
         self.dock.report_wanted.connect(self._report)
+        self.dock.feature_wanted.connect(self._ask_about_selected)
+        self.dock.similar_chosen.connect(self._go)
+        self.dock.look_changed.connect(self._look_changed)
         self.dock.visibilityChanged.connect(self._shown)
-        self.tool = PlaceTool(self._canvas, self.ask)
+        self.tool = PlaceTool(self._canvas, self.ask, self.move, self.dock.copy_answer)
+        self.dock.polygons_wanted.connect(self.tool.draw_polygons)
+        self._canvas.installEventFilter(self)
         self.tool.deactivated.connect(self._put_down)
         QgsProject.instance().cleared.connect(self._forget)
         iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
@@ -80,10 +83,11 @@ class Places(QObject):
         self._closed = True
         QgsProject.instance().cleared.disconnect(self._forget)
         self.worker.close()
-        for signal in (self.worker.opened, self.worker.answered, self.worker.failed):
+        self._canvas.removeEventFilter(self)
+        for signal in (self.worker.opened, self.worker.answered, self.worker.similar, self.worker.failed):
             signal.disconnect()  # answers may be on their way still
         self.tool.close()
-        self._clear()
+        self.marks.clear()
         self._remove_overlay()
         self._iface.removeDockWidget(self.dock)
         self.dock.deleteLater()
@@ -107,9 +111,74 @@ class Places(QObject):
             )
             return
         self._place, self._crs = place, crs
-        self._show_place(place)
+        self.marks.show_place(place)
         self.dock.wait()
         self.worker.ask(choice, polygons)
+
+    def move(self, right: int, up: int, cells: bool) -> None:
+        """Explain the place that lies so many pixels, or cells, of the scene beside the last one on the map."""
+        if self._place is None or self._answer is None:
+            return
+        position = self._answer.position
+        step = position.cell_m if cells else position.pixel_m
+        place, crs = QgsGeometry(self._place), self._crs
+        middle = place.centroid().asPoint()
+        with suppress(QgsCsException):
+            units = [_metres_a_unit(middle, crs, *direction) for direction in ((1, 0), (0, 1))]
+            place.translate(right * step / units[0], up * step / units[1])
+            self.ask(place)
+
+    def eventFilter(self, watched, event) -> bool:  # noqa: N802
+        """Take Ctrl+C on the map for the answer while places are explained, before the desktop copies features."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and self._canvas.mapTool() is self.tool
+            and event.matches(QKeySequence.StandardKey.Copy)
+        ):
+            event.accept()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _ask_about_selected(self) -> None:
+        """Explain the selected features of the active layer."""
+        layer = self._iface.activeLayer()
+        place = _selected(layer) if isinstance(layer, QgsVectorLayer) else None
+        if place is None:
+            self.dock.fail(
+                "No polygon or point is selected in the active layer. Click on a layer of polygons in the list of "
+                "layers, select a feature, and try again."
+            )
+            return
+        crs = self._canvas.mapSettings().destinationCrs()
+        try:
+            place.transform(QgsCoordinateTransform(layer.crs(), crs, QgsProject.instance()))
+        except QgsCsException:
+            self.dock.fail("The selected feature does not fit on the map. Choose another CRS of the project.")
+            return
+        self.ask(place)
+
+    def _go(self, similar: SimilarPlace) -> None:
+        """Go to a similar place and explain it."""
+        to_map = QgsCoordinateTransform(
+            QgsCoordinateReferenceSystem(WGS84),
+            self._canvas.mapSettings().destinationCrs(),
+            QgsProject.instance(),
+        )
+        with suppress(QgsCsException):
+            point = to_map.transform(QgsPointXY(similar.lon, similar.lat))
+            if not self._canvas.extent().contains(point):
+                self._canvas.setCenter(point)
+                self._canvas.refresh()
+            self.ask(QgsGeometry.fromPointXY(point))
+
+    def _look_changed(self) -> None:
+        if self._answer is not None:
+            self.marks.show_footprints(self._answer, self.dock.look_to())
+            self.dock.show_legend()
+
+    def _similar(self, similar: Similar) -> None:
+        self.dock.show_similar(similar)
+        self.marks.show_similar(similar.places)
 
     def _put_down(self) -> None:
         self.dock.button.setChecked(False)
@@ -117,9 +186,9 @@ class Places(QObject):
     def _forget(self) -> None:
         """Forget the places of a project that is closed."""
         self.worker.drop()
-        self._clear()
+        self.marks.clear()
         self._remove_overlay()
-        self._history, self._place = "", None
+        self._history, self._place, self._answer = "", None, None
         self.dock.show_answer(None)
 
     def _shown(self, visible: bool) -> None:
@@ -138,47 +207,16 @@ class Places(QObject):
             self._iface.messageBar().pushWarning("FloeLens", warning)
 
     def _failed(self, sentence: str) -> None:
-        self._clear_footprints()
+        self.marks.clear_footprints()
         self.dock.fail(sentence)
 
     def _answered(self, answered: Answered) -> None:
-        answer = answered.answer
+        self._answer = answer = answered.answer
         self.dock.show_answer(answer)
-        self._show_footprints(answer)
+        self.marks.show_footprints(answer, self.dock.look_to())
+        self.marks.clear_similar()
         self._show_overlay(answered.overlay)
         self._remember(answer)
-
-    def _show_place(self, place: QgsGeometry) -> None:
-        if self._mark is None:
-            self._mark = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.PointGeometry)
-            self._mark.setColor(QColor(0, 0, 0))
-            self._mark.setFillColor(QColor(0, 0, 0, 0))
-            self._mark.setWidth(2)
-        self._mark.setToGeometry(place, None)
-
-    def _show_footprints(self, answer: PlaceAnswer) -> None:
-        """Draw a circle a footprint: as wide as its longer axis, since its direction is not known."""
-        self._clear_footprints()
-        to_map = QgsCoordinateTransform(
-            QgsCoordinateReferenceSystem(WGS84),
-            self._canvas.mapSettings().destinationCrs(),
-            QgsProject.instance(),
-        )
-        for footprint in answer.footprints:
-            azimuths = list(range(0, 361, 5))
-            lons, lats, _ = EARTH.fwd(
-                [answer.position.lon] * len(azimuths),
-                [answer.position.lat] * len(azimuths),
-                azimuths,
-                [500.0 * footprint.length_km] * len(azimuths),
-            )
-            with suppress(Exception):  # a map that cannot show a place shows no circle around it
-                ring = [to_map.transform(QgsPointXY(lon, lat)) for lon, lat in zip(lons, lats)]
-                band = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.LineGeometry)
-                band.setToGeometry(QgsGeometry.fromPolylineXY(ring), None)
-                band.setColor(QColor(0, 90, 160, 150))
-                band.setWidth(1)
-                self._footprints.append(band)
 
     def _show_overlay(self, path: str) -> None:
         """Lay the relevance around the place over the scene, in place of that of the last one."""
@@ -187,9 +225,6 @@ class Places(QObject):
         layer = QgsRasterLayer(path, OVERLAY)
         if layer.isValid():
             layer.loadDefaultStyle()
-            layer.setBlendMode(
-                QPainter.CompositionMode.CompositionMode_Multiply
-            )  # the scene shows where it is white
             QgsProject.instance().addMapLayer(layer, False)
             QgsProject.instance().layerTreeRoot().insertLayer(0, layer)
             self._overlay = layer.id()
@@ -245,17 +280,6 @@ class Places(QObject):
             values["AOI"] = region
         processing.execAlgorithmDialog("floelens:relevance", values)
 
-    def _clear(self) -> None:
-        self._clear_footprints()
-        if self._mark is not None:
-            self._canvas.scene().removeItem(self._mark)
-            self._mark = None
-
-    def _clear_footprints(self) -> None:
-        for band in self._footprints:
-            self._canvas.scene().removeItem(band)
-        self._footprints = []
-
 
 def _polygons(place: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> Polygons:
     """Return a geometry of the map as plain values."""
@@ -278,3 +302,31 @@ def _in_degrees(place: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> QgsPoi
     if not (math.isfinite(point.x()) and math.isfinite(point.y())):
         raise QgsCsException("no place of the Earth")
     return point
+
+
+def _metres_a_unit(point: QgsPointXY, crs: QgsCoordinateReferenceSystem, right: float, up: float) -> float:
+    """Return how many metres on the ground one unit of the map is at a point, to the right or up."""
+    size = 1e-4 if crs.isGeographic() else 1.0
+    ends = [
+        _in_degrees(QgsGeometry.fromPointXY(QgsPointXY(point.x() + s * right, point.y() + s * up)), crs)
+        for s in (-size, size)
+    ]
+    _, _, metres = EARTH.inv(ends[0].x(), ends[0].y(), ends[1].x(), ends[1].y())
+    return max(metres, 1e-9) / (2 * size)
+
+
+def _selected(layer: QgsVectorLayer) -> QgsGeometry | None:
+    """Return the selected features of a layer as polygons or a point in its CRS; None where there is none."""
+    shapes = []
+    for feature in layer.selectedFeatures():
+        if feature.hasGeometry():
+            shape = QgsGeometry(feature.geometry().constGet().segmentize())
+            shape.get().dropZValue()
+            shape.get().dropMValue()
+            shapes.append(shape)
+    kinds = {shape.type() for shape in shapes}
+    if kinds == {QgsWkbTypes.GeometryType.PolygonGeometry}:
+        return QgsGeometry.unaryUnion(shapes)
+    if kinds == {QgsWkbTypes.GeometryType.PointGeometry}:
+        return QgsGeometry.fromPointXY(shapes[0].centroid().asPoint())
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ...ground.errors import Cancelled, ParameterError
 from ...ground.protocols import Progress
 from ...ground.vocabulary.words import CHANNEL_GROUPS
 from ...ground.window import Window
+from ...io.environment.gdal_state import bounded_block_cache
 from ...io.formats.labels import LabelReader
 from ...io.geometry.coast import LandDistance
 from ...io.geometry.vector import Polygons
@@ -20,11 +22,12 @@ from ...io.scene.reader import Scene
 from ...networks.card import Head
 from ...report.places.answer import Evidence, Footprint, PlaceAnswer, Position, Shown
 from ..common.inputs import Compute, SceneInputs
+from .scales import by_scale
 
 if TYPE_CHECKING:
-    from ...core.places.mapped import Answers, Mapped
+    from ...core.places.mapped import Mapped
     from ...core.streaming.runner import Runner
-    from ...core.target.target import Target
+    from ...core.target.target import Seeding, Target
 
 WARNED_SHARE = 0.01  # of pixels without a value, as in the other tools
 LARGEST = 2000  # rows or columns of a place; more is what `relevance` with an AOI is for
@@ -72,10 +75,11 @@ class LoadedScene:
     ) -> None:
         from ...core.target.target import Target
 
-        self._runner: Runner = (compute or Compute()).runner(model, progress)
-        self.card = self._runner.card
+        self.runner: Runner = (compute or Compute()).runner(model, progress)
+        self.card = self.runner.card
         self._target = Target(head)
-        self._head: Head = self._target.resolve(self.card).head
+        self.seeding: Seeding = self._target.resolve(self.card)
+        self._head: Head = self.seeding.head
         with ExitStack() as stack:
             self._scene: Scene = stack.enter_context(inputs.open(self.card, progress))
             self._labels = (
@@ -85,6 +89,7 @@ class LoadedScene:
             )
             self._distance: LandDistance | None = None
             self._open = stack.pop_all()
+        self._pixel_km = self._scene.grid.pixel_size() / 1000.0
         self.warnings: tuple[str, ...] = tuple(self._scene.warnings)
 
     def __enter__(self) -> LoadedScene:
@@ -119,43 +124,52 @@ class LoadedScene:
         Cancelled
             The user asked for it, as by choosing another place.
         """
+        with bounded_block_cache():  # of a large scene GDAL would keep all that thousands of places lie in
+            return self._explained(*self._looked_up(place), _Quiet(progress))
+
+    def _explained(self, index: PolygonIndex, around: Window, quiet: _Quiet) -> PlaceAnswer:
         from ...core.places.mapped import map_place
         from ...core.target.channel_groups import channel_groups
 
-        index, around = self._looked_up(place)
-        quiet = _Quiet(progress)
         target = replace(self._target, region=index.mask)
         groups = {kind: channel_groups(self.card, kind) for kind in CHANNEL_GROUPS}
         plan = self._plan(index.window.intersection(self._scene.region))
-        mapped = map_place(
-            self._runner, self._scene, plan, target.resolve(self.card), groups["sensor"], quiet
-        )
+        mapped = map_place(self.runner, self._scene, plan, target.resolve(self.card), groups["sensor"], quiet)
         order = np.argsort(-mapped.answers.probabilities, kind="stable")
         first = self._head.classes[order[0]].name
         fixed = replace(target, class_name=first) if self._head.outputs > 1 else target
-        evidence, relevance = self._evidence(fixed, around, mapped, quiet)
+        evidence, relevance = self._evidence(fixed, index.window, around, mapped, quiet)
         second, contrast = None, None
         if self._head.outputs > 1:
             name = self._head.classes[order[1]].name
             second = Shown(name, float(mapped.answers.probabilities[order[1]]), "")
-            contrast, _ = self._evidence(replace(fixed, reference_class=name), around, mapped, quiet)
+            contrast, _ = self._evidence(
+                replace(fixed, reference_class=name), index.window, around, mapped, quiet
+            )
+        nearest = self._nearest_land(index)
+        footprints = self._footprints(nearest)
         names = [channel.name for channel in (*self.card.fine_channels, *self.card.coarse_channels)]
         return PlaceAnswer(
             self._position(index.window, mapped.pixels),
-            self._shown(mapped.answers),
+            self.shown(mapped.answers.probabilities),
             second,
             self._charted(index),
             evidence,
             contrast,
-            {name: self._shown(answers) for name, answers in mapped.without.items()},
+            {name: self.shown(answers.probabilities) for name, answers in mapped.without.items()},
             {
                 kind: {group.name: tuple(names[member] for member in group.members) for group in found}
                 for kind, found in groups.items()
             },
-            self._footprints(),
+            footprints,
             tuple(
                 dict.fromkeys(
-                    (*self._land_doubts(index), *_missing(relevance), *quiet.warnings, *self._scene.warnings)
+                    (
+                        *self._land_doubts(footprints, nearest),
+                        *_missing(relevance),
+                        *quiet.warnings,
+                        *self._scene.warnings,
+                    )
                 )
             ),
             relevance,
@@ -173,8 +187,8 @@ class LoadedScene:
                 f"This place is {inside.rows} x {inside.cols} pixels large; at most {LARGEST} x {LARGEST} are answered "
                 "in place. Choose a smaller one, or run Relevance maps with it as AOI."
             )
-        window = self._runner.window  # of a network that depends on the whole image
-        reach = self._runner.radius if window is None else window.size
+        window = self.runner.window  # of a network that depends on the whole image
+        reach = self.runner.radius if window is None else window.size
         return index, inside.grown(reach, within=self._scene.region)
 
     def _plan(self, region: Window):
@@ -182,44 +196,53 @@ class LoadedScene:
         from ...core.streaming.tiling import Plan
         from ...core.streaming.windows import plan_windows
 
-        runner = self._runner
+        runner = self.runner
         if runner.window is not None:
             return plan_windows(region, scene_window(self._scene), runner.window, runner.alignment)
         return Plan(region, scene_window(self._scene), runner.radius, runner.alignment, TILE, TILE)
 
     def _evidence(
-        self, target: Target, around: Window, mapped: Mapped, progress: Progress
+        self, target: Target, place: Window, around: Window, mapped: Mapped, progress: Progress
     ) -> tuple[Evidence, np.ndarray]:
         """Return what channels contribute to a logit, by integrated gradients, and the map of the fine ones."""
         from ...core.relevance.methods import Method
         from ...core.relevance.run import run_relevance
 
         rows, method = _Rows(), Method(METHOD, steps=STEPS, refine=False)
-        result = run_relevance(self._runner, self._scene, self._plan(around), target, method, rows, progress)
+        result = run_relevance(self.runner, self._scene, self._plan(around), target, method, rows, progress)
         conservation, pixels = result.conservation, mapped.pixels
         leaks = (
             conservation.bias + conservation.epsilon + conservation.zero_denominator + conservation.padding
         )
+        channels = {name: total / pixels for name, total in conservation.relevance.items()}
+        relevance = rows.values()
         return (
             Evidence(
                 target.resolve(self.card).shown,
                 conservation.target_sum / pixels,
                 (leaks + conservation.masked_input + conservation.outside_region) / pixels,
-                {name: total / pixels for name, total in conservation.relevance.items()},
+                channels,
                 conservation.residual / pixels,
+                by_scale(self.card, channels, relevance, around, place, self._pixel_km, pixels),
             ),
-            rows.values(),
+            relevance,
         )
 
     def _position(self, window: Window, pixels: int) -> Position:
+        size = 1000.0 * self._pixel_km
+        return Position(*self.middle(window), pixels, window, size, size * self.runner.ratio)
+
+    def middle(self, window: Window) -> tuple[float, float, float, float]:
+        """Return longitude, latitude, row and column of the middle of a window."""
         row, col = window.row + window.rows / 2, window.col + window.cols / 2
         lon, lat = self._scene.grid.pixel_to_lonlat(row, col)
-        return Position(float(lon), float(lat), row, col, pixels, window)
+        return float(lon), float(lat), row, col
 
-    def _shown(self, answers: Answers) -> Shown:
+    def shown(self, probabilities: np.ndarray) -> Shown:
+        """Return what the map shows where the head has these mean probabilities, (class,)."""
         head = self._head
-        first = int(answers.probabilities.argmax())
-        value = float(answers.probabilities[first])
+        first = int(probabilities.argmax())
+        value = float(probabilities[first])
         if head.kind == "softmax" or (head.kind == "sigmoid" and head.unit != "%"):
             return Shown(head.classes[first].name, value, "")
         return Shown(head.classes[0].name, 100.0 * value if head.kind == "sigmoid" else value, head.unit)
@@ -241,28 +264,35 @@ class LoadedScene:
         counts = np.bincount(known.astype(int), minlength=self._head.outputs)
         return Shown(self._head.classes[int(counts.argmax())].name, float(counts.max() / known.size), "")
 
-    def _footprints(self) -> tuple[Footprint, ...]:
+    def _footprints(self, near_land_km: float = math.inf) -> tuple[Footprint, ...]:
+        """Return the footprints, and which of them may hold land so far away."""
         found = {
             (channel.frequency_ghz, min(channel.footprint_km), max(channel.footprint_km))
             for channel in self.card.channels
             if channel.footprint_km is not None and channel.frequency_ghz is not None
         }
-        return tuple(Footprint(*values) for values in sorted(found, key=lambda values: values[2]))
+        return tuple(
+            Footprint(*values, near_land=values[2] > near_land_km)
+            for values in sorted(found, key=lambda values: values[2])
+        )
 
-    def _land_doubts(self, index: PolygonIndex) -> tuple[str, ...]:
-        """Return what land makes doubtful here."""
+    def _nearest_land(self, index: PolygonIndex) -> float:
+        """Return how far land is from a place, in km; infinite where it is unknown or farther than any footprint."""
         footprints = self._footprints()
-        if not footprints:
-            return ()
-        if not self._scene.has_land:
-            return ("Land is not known: no land layer is given, and footprints near a coast may hold land.",)
+        if not footprints or not self._scene.has_land:
+            return math.inf
         if self._distance is None:
             self._distance = self._scene.land_distance(footprints[-1].length_km)
         window = index.window.intersection(self._scene.region)
         if self._distance is None or not index.mask(window).any():
-            return ()
-        nearest = float(self._distance.read(window)[index.mask(window)].min())
-        reached = [footprint for footprint in footprints if footprint.length_km > nearest]
+            return math.inf
+        return float(self._distance.read(window)[index.mask(window)].min())
+
+    def _land_doubts(self, footprints: tuple[Footprint, ...], nearest: float) -> tuple[str, ...]:
+        """Return what land makes doubtful here."""
+        if footprints and not self._scene.has_land:
+            return ("Land is not known: no land layer is given, and footprints near a coast may hold land.",)
+        reached = [footprint for footprint in footprints if footprint.near_land]
         if not reached:
             return ()
         names = ", ".join(f"{footprint.frequency_ghz:g}" for footprint in reached)

@@ -7,10 +7,9 @@ import numpy as np
 from ...ground.protocols import Progress
 from ...io.rasters.writer import Band, Outputs
 from ...report.places.answer import PlaceAnswer
-from ...report.styles.layers import relevance_style, sidecar
+from ...report.places.overlay_style import overlay_style
+from ...report.styles.layers import sidecar
 from .loaded import LoadedScene
-
-PERCENTILE = 99.0  # of |relevance|: where colours end
 
 
 def write_overlay(loaded: LoadedScene, answer: PlaceAnswer, path: str, progress: Progress) -> None:
@@ -35,10 +34,10 @@ def write_overlay(loaded: LoadedScene, answer: PlaceAnswer, path: str, progress:
     names = [channel.name for channel in loaded.card.fine_channels]
     values = np.concatenate([answer.relevance.sum(0, keepdims=True), answer.relevance])
     sizes = np.abs(values[0][np.isfinite(values[0])])
-    limit = float(np.percentile(sizes, PERCENTILE)) if sizes.size else 1.0
+    largest = float(sizes.max()) if sizes.size else 1.0
     with Outputs(progress) as outputs:
         bands = [Band(name, "logit") for name in ("SAR", *names)]
         raster = outputs.raster(path, loaded.scene.grid.subset(answer.around), bands)
         raster.write(values)
-        style = relevance_style(answer.evidence.target, limit, start_time=loaded.scene.start_time)
+        style = overlay_style(answer.evidence.target, largest, start_time=loaded.scene.start_time)
         outputs.file(sidecar(path)).write_text(style, encoding="utf-8")

@@ -23,6 +23,8 @@ class Position:
         How many of its pixels are valid.
     window : Window
         The pixels around it.
+    pixel_m, cell_m : float
+        Sizes of a pixel and of a cell of the radiometry on the network's grid, in metres.
     """
 
     lon: float
@@ -31,6 +33,8 @@ class Position:
     col: float
     pixels: int
     window: Window
+    pixel_m: float
+    cell_m: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Evidence:
         Name of a channel → its contribution, in units of the logit. With `bias` they add up to `logit`.
     missing : float
         What they lack of it: the error of integrated gradients with finitely many steps.
+    scales : mapping
+        The contributions by scale, the smallest first: of SAR by distance from the place, of radiometry by footprint.
     """
 
     target: str
@@ -81,6 +87,7 @@ class Evidence:
     bias: float
     channels: dict[str, float]
     missing: float
+    scales: dict[str, float]
 
     def grouped(self, groups: dict[str, tuple[str, ...]]) -> dict[str, float]:
         """Return contributions added up by group, the largest in size first."""
@@ -98,11 +105,37 @@ class Footprint:
         Of its channels.
     width_km, length_km : float
         Its shorter and longer axis.
+    near_land : bool
+        Whether land is nearer than its longer axis.
     """
 
     frequency_ghz: float
     width_km: float
     length_km: float
+    near_land: bool = False
+
+
+@dataclass(frozen=True)
+class SimilarPlace:
+    """A place that the network sees much like another one.
+
+    Parameters
+    ----------
+    lon, lat : float
+        Its middle, degrees (WGS 84).
+    distance : float
+        Root mean square difference of the last layer's components, in their standard deviations over the scene.
+    mapped : Shown
+        What the map shows there.
+    km : float
+        How far it is from the other one.
+    """
+
+    lon: float
+    lat: float
+    distance: float
+    mapped: Shown
+    km: float
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .answer import Evidence, PlaceAnswer
+from collections.abc import Sequence
+
+from .answer import Evidence, PlaceAnswer, SimilarPlace
 
 SENSORS = {"sar": "SAR", "mwr": "radiometry", "weather": "weather"}
+SCALE = "scale"  # a kind of bars beside the groups of channels
 WORTH_NAMING = 0.005  # of probability
 SMALL = 0.02  # of Σ|contributions|: less decides nothing
 
@@ -49,24 +52,46 @@ def alternatives(answer: PlaceAnswer) -> str:
     return f"{text[:1].upper()}{text[1:]} (without: its channels at their mean)." if text else ""
 
 
-def legend(answer: PlaceAnswer) -> str:
-    """Return what bars and circles show."""
+def legend(answer: PlaceAnswer, look_known: bool = False) -> str:
+    """Return what bars and footprints show; `look_known`: whether footprints lie along the radiometer's look."""
     text = "Bars: mean contribution to the logit; orange speaks for, purple against. Bias: all channels at their mean."
     if not answer.footprints:
         return text
     least, most = answer.footprints[0], answer.footprints[-1]
-    return (
-        f"{text} Circles on the map: what the radiometer looks at, {least.width_km:g} × {least.length_km:g} km "
-        f"({least.frequency_ghz:g} GHz) to {most.width_km:g} × {most.length_km:g} km ({most.frequency_ghz:g} GHz)."
+    shape = "Ellipses" if look_known else "Circles"
+    text += (
+        f" {shape} on the map: what the radiometer looks at, {least.width_km:g} × {least.length_km:g} km "
+        f"({least.frequency_ghz:g} GHz) to {most.width_km:g} × {most.length_km:g} km ({most.frequency_ghz:g} GHz)"
     )
+    text += "" if look_known else "; as wide as the longer axis, since its direction is not known"
+    if any(footprint.near_land for footprint in answer.footprints):
+        text += "; dashed and red: may hold land"
+    return f"{text}."
 
 
 def place_text(answer: PlaceAnswer) -> str:
     """Return where the place is: ``78.9986° N, 20.1246° E``, and how large it is."""
     position = answer.position
-    lat = f"{abs(position.lat):.4f}° {'N' if position.lat >= 0 else 'S'}"
-    lon = f"{abs(position.lon):.4f}° {'E' if position.lon >= 0 else 'W'}"
-    return f"{lat}, {lon}" + (f" ({position.pixels} pixels)" if position.pixels > 1 else "")
+    where = lonlat_text(position.lon, position.lat)
+    return where + (f" ({position.pixels} pixels)" if position.pixels > 1 else "")
+
+
+def lonlat_text(lon: float, lat: float) -> str:
+    """Return a position: ``78.9986° N, 20.1246° E``."""
+    return f"{abs(lat):.4f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.4f}° {'E' if lon >= 0 else 'W'}"
+
+
+def similar_text(place: SimilarPlace) -> str:
+    """Return what is similar, how similar, and how far away: one line of a list."""
+    return f"{place.mapped.text()}, distance {place.distance:.2f}, {place.km:.0f} km away"
+
+
+def similar_sentence(places: Sequence[SimilarPlace]) -> str:
+    """Return the similar places as a sentence; empty where there are none."""
+    if not places:
+        return ""
+    each = "; ".join(f"{lonlat_text(place.lon, place.lat)}: {similar_text(place)}" for place in places)
+    return f"The network sees most alike: {each}."
 
 
 def as_sentences(answer: PlaceAnswer) -> str:
@@ -82,19 +107,19 @@ def as_sentences(answer: PlaceAnswer) -> str:
 
 
 def rows(answer: PlaceAnswer, kind: str, contrast: bool = False) -> list[tuple[str, float]]:
-    """Return contributions by group, the largest in size first, then the bias: as bars show them.
+    """Return contributions as bars show them: the largest group first (the smallest scale), the bias last.
 
     Parameters
     ----------
     answer : PlaceAnswer
         The answer.
     kind : str
-        A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`.
+        A word of :data:`floelens.plugin.ground.vocabulary.words.CHANNEL_GROUPS`, or :data:`SCALE`.
     contrast : bool
         Whether for the mapped class rather than the second one, where there is one.
     """
     evidence: Evidence = answer.contrast if contrast and answer.contrast else answer.evidence
-    found = evidence.grouped(answer.groups[kind])
+    found = evidence.scales if kind == SCALE else evidence.grouped(answer.groups[kind])
     return [*((_sensor(name), value) for name, value in found.items()), ("bias", evidence.bias)]
 
 

@@ -95,6 +95,7 @@ def stand_in() -> None:
     )  # nothing is kept
     core.QgsProviderRegistry.instance.return_value.providerList.return_value = ["gdal", "ogr"]
     gui.QgsMapLayerComboBox, gui.QgsMapTool = LayerComboBox, MapTool
+    gui.QgsCollapsibleGroupBox, gui.QgsMapCanvasItem = QtWidgets.QGroupBox, Plain
     gui.QgsOptionsPageWidget, gui.QgsFileWidget = QtWidgets.QWidget, FileWidget
     gui.QgsOptionsWidgetFactory = type("Factory", (Plain,), {"setTitle": lambda *_arguments: None})
     qgis, pyqt, processing = (
@@ -184,13 +185,15 @@ def answer():
     from floelens.plugin.ground.window import Window
     from floelens.plugin.report.places.answer import Evidence, PlaceAnswer, Position, Shown
 
-    evidence = Evidence("young ice", 1.5, 0.2, {"hh": 1.8, "hv": -0.5}, 0.0)
-    contrast = Evidence("young ice rather than open water", 2.0, 0.1, {"hh": 2.2, "hv": -0.3}, 0.0)
+    evidence = Evidence("young ice", 1.5, 0.2, {"hh": 1.8, "hv": -0.5}, 0.0, {"SAR": 1.3})
+    contrast = Evidence(
+        "young ice rather than open water", 2.0, 0.1, {"hh": 2.2, "hv": -0.3}, 0.0, {"SAR": 1.9}
+    )
     groups = {
         kind: {"hh": ("hh",), "hv": ("hv",)} for kind in ("sensor", "frequency", "polarisation", "channel")
     }
     return PlaceAnswer(
-        position=Position(20.0, 79.0, 5.5, 6.5, 1, Window(5, 6, 1, 1)),
+        position=Position(20.0, 79.0, 5.5, 6.5, 1, Window(5, 6, 1, 1), 40.0, 1000.0),
         mapped=Shown("young ice", 0.8, ""),
         second=Shown("open water", 0.1, ""),
         charted=None,
@@ -220,7 +223,7 @@ def use_window() -> None:
     dock.button.click()
     assert asked == [True]
     dock.show_answer(answer())
-    dock.kind.setCurrentIndex(3)
+    dock.kind.setCurrentIndex(4)
     dock.copy.click()
     assert "young ice" in QtWidgets.QApplication.clipboard().text()
     assert not dock.grab().isNull()

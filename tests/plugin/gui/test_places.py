@@ -97,7 +97,7 @@ def test_an_answer_is_shown_as_text_bars_layers_and_circles(places):
     (feature,) = history.getFeatures()
     assert feature["maps"] == answer.mapped.name
     assert feature["sentences"].startswith(dock.where.text())
-    assert len(places._footprints) == len(answer.footprints) == 7
+    assert len(places.marks.footprints) == len(answer.footprints) == 7
     (overlay,) = QgsProject.instance().mapLayersByName("Relevance around the place")
     assert overlay.bandCount() == 3
     places.close()

@@ -139,9 +139,9 @@ def test_a_project_that_is_closed_takes_its_places_with_it(places, desktop):
     desktop.mapCanvas().setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
     places.ask(point(10, 80))
     newest = places.worker.newest()
-    assert places._mark is not None
+    assert places.marks.place is not None
     QgsProject.instance().clear()
-    assert places._mark is None
+    assert places.marks.place is None
     assert places._place is None
     assert places.worker.newest() > newest  # what is asked is dropped
 

@@ -31,20 +31,6 @@ def read(path) -> np.ndarray:
         return raster.read().astype(np.float64)
 
 
-@pytest.fixture
-def opened(scene, packages):
-    """Return a function that opens the scene for a network; all are closed at the end."""
-    kept = []
-
-    def load(model: str = "trial-type", **changes) -> LoadedScene:
-        kept.append(LoadedScene(scene.inputs, str(packages / model), Silent(), **changes))
-        return kept[-1]
-
-    yield load
-    for loaded in kept:
-        loaded.close()
-
-
 def point(loaded: LoadedScene, row: float = ROW + 0.5, col: float = COL + 0.5) -> Polygons:
     lon, lat = loaded.scene.grid.pixel_to_lonlat(row, col)
     return Polygons.point(float(lon), float(lat))
@@ -147,6 +133,9 @@ def test_groups_hold_every_channel_once(opened):
         assert bias == ("bias", answer.evidence.bias)
         sizes = [abs(value) for _, value in groups]
         assert sizes == sorted(sizes, reverse=True)
+    *scales, _ = rows(answer, "scale")
+    assert sum(value for _, value in scales) == pytest.approx(total, abs=1e-4)
+    assert scales[0][0].startswith("SAR within")
 
 
 def test_sentences_name_place_class_reasons_and_what_would_be_without_a_sensor(opened):
@@ -226,7 +215,7 @@ def test_what_is_unusual_about_the_scene_and_about_the_relevance_stands_in_the_a
 def test_a_network_that_runs_in_windows_answers_a_place_in_the_windows_of_its_map():
     scene = SimpleNamespace(rows=100, cols=130, region=Window(0, 0, 100, 130))
     runner = SimpleNamespace(window=ImageWindow(48, 16), alignment=8, radius=WHOLE_IMAGE)
-    loaded = SimpleNamespace(_runner=runner, _scene=scene)
+    loaded = SimpleNamespace(runner=runner, _scene=scene)
     place = Window(40, 60, 20, 20)
     tiles = [tile for strip in LoadedScene._plan(loaded, place).strips() for tile in strip]
     mapped = plan_windows(scene.region, scene.region, runner.window, runner.alignment)
