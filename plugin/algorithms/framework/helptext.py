@@ -17,6 +17,7 @@ from ...ground.paths import RESOURCES
 from .destinations import extensions
 
 FOLDER = RESOURCES / "help"
+WIDTH = 222  # pixels of a picture: what QGIS's help beside a dialog shows without scrolling
 
 
 def help_page(algorithm: QgsProcessingAlgorithm) -> str:
@@ -47,7 +48,7 @@ def introduction(name: str) -> str:
 def picture(name: str) -> str:
     """Return the picture of the algorithm `name`, on a simulated scene; empty where there is none."""
     path = FOLDER / f"{name}.png"
-    return f'<p><img src="{path.as_uri()}"></p>' if path.is_file() else ""
+    return f'<p><img width="{WIDTH}" src="{path.as_uri()}"></p>' if path.is_file() else ""
 
 
 def _entry(definition: QgsProcessingParameterDefinition) -> str:

@@ -108,10 +108,8 @@ class Features(ReportPaths, ClassChoice, RasterJob):
         runner = self.compute.runner(self.model, progress)
         shape = named_layer(runner, self.network_layer)
         seeding = Target(self.head, self.class_name, self.reference_class).resolve(runner.card)
-        _ = (
-            seeding.wanted,
-            seeding.reference,
-        )  # features are judged for one class: a group is refused before the work
+        # Features are judged for one class: a group is refused before the work.
+        _ = seeding.wanted, seeding.reference
         analysis = Analysis.of(runner, shape, seeding)
         key = ScaleKey(runner.card.id, runner.card.weights.sha256, shape.name, self.cam, seeding.text)
         names = feature_names(runner.card, shape)
