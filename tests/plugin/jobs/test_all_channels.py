@@ -70,7 +70,12 @@ def test_a_starter_kit_network_of_24_channels_maps_and_explains_a_simulated_scen
     for memory in (16, 1024):
         path, p = str(tmp_path / f"{memory}.tif"), str(tmp_path / f"p{memory}.tif")
         job = Predict(
-            scene, "all", path, head="stage of development", probabilities=p, compute=Compute(memory_mib=memory)
+            scene,
+            "all",
+            path,
+            head="stage of development",
+            probabilities=p,
+            compute=Compute(memory_mib=memory),
         )
         job.run(Silent())
         with rasterio.open(path) as codes, rasterio.open(p) as probabilities:
