@@ -72,7 +72,9 @@ class MadeChannels:
         places = [name for name in names if name != MONTH]
         if places:
             sources.append(f"{' and '.join(places)} from the grid of SAR")
-        return cls(names, grid, month, f"No raster holds these channels, they are made: {', '.join(sources)}.")
+        return cls(
+            names, grid, month, f"No raster holds these channels, they are made: {', '.join(sources)}."
+        )
 
     def read(self, bands: Sequence[int], window: Window) -> np.ndarray:
         """Return channels at the centres of the pixels of `window`: (band, row, column), float32.
