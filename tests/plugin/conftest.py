@@ -55,7 +55,7 @@ def context():
 
     context = QgsProcessingContext()
     yield context
-    context.temporaryLayerStore().removeAllMapLayers()  # the last test's context outlives QGIS, which its layers must not
+    context.temporaryLayerStore().removeAllMapLayers()  # that of the last test outlives QGIS
 
 
 def write_raster(path: Path, bands: dict[str, np.ndarray], epsg: int = 3413, pixel: float = 80.0) -> Path:
