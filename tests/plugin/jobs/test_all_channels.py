@@ -29,9 +29,9 @@ from floelens.plugin.networks.families.published import (
     published_channel,
 )
 from floelens.plugin.networks.package import load
-from floelens.tests.plugin.jobs.conftest import simulate
 from floelens.plugin.networks.standard_channels import MWR_CHANNELS
 from floelens.tests.plugin.io.models.onnx import test_onnx_networks as onnx
+from floelens.tests.plugin.jobs.conftest import simulate
 from floelens.tests.plugin.networks.families.definitions import StarterKit, Steps, Up, drawn
 from floelens.tests.plugin.networks.families.keras_files import asip_layers, config_of, write_keras
 from floelens.tests.plugin.networks.graph.test_nersc import random_tensors
