@@ -203,11 +203,12 @@ def test_every_job_takes_a_network_of_each_family(make, tmp_path):
     scene = dataclasses.replace(scene, ancillary=(*scene.ancillary, *more))
     model = str(results["MODEL_ID"])
     card = ModelCard.from_json(tmp_path / "user" / model)
-    Predict(scene, model, str(tmp_path / "map.tif")).run(Silent())
-    with rasterio.open(tmp_path / "map.tif") as raster:
-        assert (raster.read_masks(1) > 0).mean() > 0.9
-    explained = Relevance(scene, model, sar_relevance=str(tmp_path / "r.tif")).run(Silent())
-    assert explained["RELATIVE_RESIDUAL"] < 1e-5
+    for head in card.heads:
+        Predict(scene, model, str(tmp_path / "map.tif"), head=head.name).run(Silent())
+        with rasterio.open(tmp_path / "map.tif") as raster:
+            assert (raster.read_masks(1) > 0).mean() > 0.9
+        relevance = Relevance(scene, model, head=head.name, sar_relevance=str(tmp_path / "r.tif"))
+        assert relevance.run(Silent())["RELATIVE_RESIDUAL"] < 1e-5
     for method in ("gated", "integrated"):
         split = Contributions(
             scene, model, str(tmp_path / f"{method}.tif"), method=method, groups="sensor"
