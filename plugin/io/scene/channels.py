@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ...ground.errors import ParameterError, SceneError
 from ...networks.card import Channel, ModelCard, normalised
 from ..files.raster import Raster
+from .made import can_be_made, channels_to_make
 from .radar_bands import NUMBERS, radar_band, radar_polarisation, sole_polarisation, statements
 from .radar_quantities import expected_quantity
 from .raster_roles import BandChoice, RasterRole, check_named, check_sizes, role_of
@@ -29,7 +30,9 @@ class ChosenBands:
     Parameters
     ----------
     bands : mapping
-        The band of every channel, by the channel's name.
+        The band of every channel that a raster holds, by the channel's name.
+    made : tuple of Channel
+        The channels that follow from place and date of the scene, and that no raster holds.
     by_order : tuple of str
         The channels whose bands have no name, and were taken in the model's order.
     warnings : tuple of str
@@ -39,6 +42,7 @@ class ChosenBands:
     """
 
     bands: Mapping[str, BandChoice]
+    made: tuple[Channel, ...] = ()
     by_order: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     for_tags: tuple[str, ...] = ()
@@ -75,14 +79,16 @@ def choose_bands(card: ModelCard, rasters: Sequence[RasterRole], channels: str =
     by_name = set(chosen) - by_hand
     messages = _by_order(card, rasters, chosen)
     by_order = tuple(name for name in chosen if name not in by_name | by_hand)
-    missing = [channel for channel in card.channels if channel.name not in chosen]
+    made = tuple(channels_to_make(card, chosen))
+    missing = [c for c in card.channels if c.name not in chosen and c not in made]
     if missing:
         raise SceneError(_missing_text(card, rasters, missing))
     _check_once(card, rasters, chosen)
     check_sizes(rasters, chosen, [name for name in chosen if name not in by_name])
     for channel in card.channels:
-        messages += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
-    return ChosenBands(chosen, by_order, *(tuple(texts) for texts in zip(*messages)))
+        if channel not in made:
+            messages += _other_band(card, rasters, chosen, channel, channel.name in by_hand)
+    return ChosenBands(chosen, made, by_order, *(tuple(texts) for texts in zip(*messages)))
 
 
 def _by_hand(card: ModelCard, rasters: Sequence[RasterRole], text: str) -> dict[str, BandChoice]:
@@ -175,7 +181,7 @@ def _of_polarisation(raster: Raster, channel: Channel) -> list[int]:
 def _check_once(card: ModelCard, rasters: Sequence[RasterRole], chosen: dict[str, BandChoice]) -> None:
     """Refuse one band as two channels."""
     taken: dict[BandChoice, str] = {}
-    for channel in card.channels:
+    for channel in (each for each in card.channels if each.name in chosen):
         choice = chosen[channel.name]
         other = taken.setdefault(choice, channel.name)
         if other != channel.name:
@@ -242,6 +248,8 @@ def _by_order(
         if not wanted or len(places) != 1 or any(channel.name in chosen for channel in wanted):
             continue
         raster = rasters[places[0]].raster
+        if len(raster.measured) != len(wanted):
+            wanted = [channel for channel in wanted if not can_be_made(channel)]
         if _nameless(raster) and len(raster.measured) == len(wanted):
             for band, channel in zip(raster.measured, wanted):
                 chosen[channel.name] = BandChoice(places[0], band)
@@ -276,7 +284,7 @@ def _missing_text(card: ModelCard, rasters: Sequence[RasterRole], missing: Seque
         f"{r.raster.path} has {number} band{'' if number == 1 else 's'} without names, the model needs {wanted}"
         for r in rasters
         if _nameless(r.raster)
-        and (wanted := sum(role_of(channel) == r.role for channel in card.channels))
+        and (wanted := sum(role_of(c) == r.role and not can_be_made(c) for c in card.channels))
         != (number := len(r.raster.measured))
     ]
     hint = missing[0]

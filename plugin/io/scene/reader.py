@@ -29,15 +29,16 @@ from .acquisition import delay_warning, time_in_name
 from .channels import choose_bands
 from .checks import SceneChecks
 from .coarse import CoarseChannels, open_coarse
+from .made import MadeChannels
 from .preparation import preparation_warnings
 from .raster_roles import BandChoice, RasterRole
 
 
 @dataclass(frozen=True)
 class _FineBands:
-    """Bands of one raster, and the channels of the patch they become."""
+    """Bands of one raster, or channels that are made, and the channels of the patch they become."""
 
-    source: RegisteredRaster
+    source: RegisteredRaster | MadeChannels
     bands: list[int]
     channels: list[int]
 
@@ -178,6 +179,11 @@ class Scene:
         checks.bands = list(choice.for_tags)
         window = _region_window(region, grid, card.ratio, sar)
         fine = _fine_bands(checks, roles, chosen, grid, window)
+        if choice.made:
+            made = MadeChannels.of(choice.made, roles, grid)
+            positions = [card.fine_channels.index(channel) for channel in choice.made]
+            fine.append(_FineBands(made, list(range(len(positions))), positions))
+            checks.notes.append(made.note)
         coarse = open_coarse(checks, roles, chosen, grid, window)
         checks.compare({name: roles[chosen[name].raster].raster.path for name in choice.by_order})
         if isinstance(land, Polygons):
@@ -320,7 +326,8 @@ def check_headers(
     Raises
     ------
     SceneError
-        A raster cannot be opened, is the result of a network, or lacks a channel.
+        A raster cannot be opened, is the result of a network, lacks a channel, or does not say its date where the
+        model reads the month.
     ParameterError
         `channels` names what there is not.
     """
@@ -331,7 +338,9 @@ def check_headers(
             if path
         ]
         _check_measured(roles)
-        choose_bands(card, roles, channels)
+        made = choose_bands(card, roles, channels).made
+        if made:
+            MadeChannels.of(made, roles, Grid.from_raster(roles[0].raster))
 
 
 def _check_measured(roles: Sequence[RasterRole]) -> None:
@@ -366,7 +375,7 @@ def _fine_bands(
         wanted = [
             (position, channel, chosen[channel.name].band)
             for position, channel in enumerate(checks.card.fine_channels)
-            if chosen[channel.name].raster == place
+            if channel.name in chosen and chosen[channel.name].raster == place
         ]
         if wanted:
             source = RegisteredRaster(role.raster, grid, "bilinear")

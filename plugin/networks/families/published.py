@@ -25,6 +25,8 @@ MMSEAICE_CHANNELS = (
     *(f"btemp_{name}" for name in ("18_7h", "18_7v", "36_5h", "36_5v")),
     "u10m_rotated", "v10m_rotated", "t2m", "tcwv", "tclw", "month", "latitude", "longitude",
 )  # fmt: skip
+# From -1 in January to 1 in December.
+_MONTH = Channel("month", "time", "fine", "1", 6.5, 5.5)
 UIT_CHANNELS = ("hh", "hv", "incidence_angle")
 _UIT_STATISTICS = {"hh": (-15.61, 6.15), "hv": (-26.31, 2.54), "incidence_angle": (35.85, 7.06)}
 
@@ -213,7 +215,9 @@ def published_channel(name: str, family: Family, ratio: int) -> Channel | None:
     ratio : int
         Fine pixels along a coarse cell; 0 where the network takes all channels on its pixels.
     """
-    if name in ("month", "latitude", "longitude"):
+    if name == "month":
+        return _MONTH
+    if name in ("latitude", "longitude"):
         return None
     channel = standard_channels((name,), max(ratio, 1))[0]
     if channel.grid == "coarse" and not ratio:

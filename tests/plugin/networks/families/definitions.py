@@ -43,7 +43,9 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Upsampling, concatenation, two convolutions."""
+    """Upsampling, concatenation, two convolutions; ``aligned``: bilinear from corner to corner."""
+
+    aligned = True
 
     def __init__(
         self, below: int, skip: int, outputs: int, transposed: bool, first: str, padding: str, *rest
@@ -57,7 +59,7 @@ class Up(nn.Module):
         if self.up is not None:
             x = self.up(x)
         else:
-            x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
+            x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=self.aligned)
         x = fitted(x, skip, self.padding)
         return self.double_conv(torch.cat([x, skip] if self.first == "upsampled_first" else [skip, x], 1))
 
