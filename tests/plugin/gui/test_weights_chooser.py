@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import zipfile
 
@@ -109,7 +110,10 @@ def test_hints_name_what_is_needed_and_never_run_the_network(tmp_path, monkeypat
     hint = hint_for(ImportModel(str(tmp_path / "p.zip")))
     assert hint.title.endswith("(id aspp-icetype-sim).")
     assert hint.needed == ()
-    with zipfile.ZipFile(tmp_path / "q.zip", "w") as archive:
-        archive.writestr("card.json", "{")
-    assert "no valid JSON" in hint_for(ImportModel(str(tmp_path / "q.zip"))).needed[0]
+    # A text would be taken for the path of a card: choosing a file must open no other one.
+    elsewhere = json.dumps(str(registry.BUNDLED / "aspp-icetype-sim" / "card.json"))
+    for content, words in (("{", "no valid JSON"), ("[]", "no JSON object"), (elsewhere, "no JSON object")):
+        with zipfile.ZipFile(tmp_path / "q.zip", "w") as archive:
+            archive.writestr("card.json", content)
+        assert words in hint_for(ImportModel(str(tmp_path / "q.zip"))).needed[0]
     assert not (tmp_path / "user").exists()
