@@ -191,7 +191,9 @@ def _complete(entries: Sequence[Entry], main: Path, held: Collection[Path], say:
 
 def _completed(entries: Sequence[Entry], kept: Sequence[Path]) -> str:
     if all(entry.new is None for entry in entries):
-        return f"A run was killed while it removed files in {entries[0].final.parent}; now all of them are gone."
+        return (
+            f"A run was killed while it removed files in {entries[0].final.parent}; now all of them are gone."
+        )
     sentence = (
         f"A run was killed while it replaced files in {entries[0].final.parent}; its new files were complete and "
         f"now all have their names: {_names(entries)}."

@@ -167,7 +167,9 @@ def test_a_removal_that_was_killed_is_ended_and_said_by_the_next(exported, tmp_p
     folder = tmp_path / "user" / "mine"
     pid = os.fork()
     if pid == 0:
-        outputs.do = lambda entries: entries[-1].set_aside() or os._exit(9)  # the card is aside, the rest stands
+        outputs.do = lambda entries: (
+            entries[-1].set_aside() or os._exit(9)
+        )  # the card is aside, the rest stands
         RemoveModel(str(folder)).run(Silent())
     os.waitpid(pid, 0)
     assert not (folder / "card.json").exists()
