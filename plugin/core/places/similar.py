@@ -106,7 +106,7 @@ def look(runner: Runner, source: Source, seeding: Seeding, window: Window) -> Bl
 
 
 def distances(place: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Return the distance of each block from a place, float64.
+    """Return the distance of each block from a place, float64; infinite where a component is no number.
 
     Parameters
     ----------
@@ -115,12 +115,17 @@ def distances(place: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     blocks : numpy.ndarray
         (block, component): all blocks of the scene, which give each component its scale.
     """
-    blocks = blocks.astype(np.float64)
+    known = np.isfinite(blocks).all(1)
+    far = np.full(len(blocks), np.inf)
+    blocks = blocks[known].astype(np.float64)
+    if not len(blocks) or not np.isfinite(place).all():
+        return far
     sd = blocks.std(0)
     varies = sd > 1e-6 * np.abs(blocks).max(0)
-    if not varies.any():
-        return np.zeros(len(blocks))
-    return np.sqrt((((blocks[:, varies] - place[varies]) / sd[varies]) ** 2).mean(1))
+    far[known] = 0.0
+    if varies.any():
+        far[known] = np.sqrt((((blocks[:, varies] - place[varies]) / sd[varies]) ** 2).mean(1))
+    return far
 
 
 def most_similar(place: Block, blocks: list[Block], radius: int, number: int) -> list[tuple[Block, float]]:
@@ -135,6 +140,8 @@ def most_similar(place: Block, blocks: list[Block], radius: int, number: int) ->
     found: list[tuple[Block, float]] = []
     for index in np.argsort(far, kind="stable"):
         block = blocks[index]
+        if not np.isfinite(far[index]):
+            break
         if not any(_overlap(block.window, other, radius) for other in _windows(place, found)):
             found.append((block, float(far[index])))
         if len(found) == number:

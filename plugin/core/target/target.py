@@ -266,9 +266,20 @@ def _single(classes: tuple[int, ...], parameter: str) -> int:
 
 
 def _find_classes(head: Head, names: list[str], text: str, parameter: str, also: str = "") -> tuple[int, ...]:
-    """Return the classes called `text`, or joined in it."""
-    parts = [text] if JOINED not in text or text.lower() in [n.lower() for n in names] else text.split(JOINED)
-    found = [_find_class(head, names, part.strip(), parameter, also) for part in parts]
+    """Return the classes called `text`, or joined in it; of names that hold the joint themselves the longest fits."""
+    lowered, words = [name.lower() for name in names], text.split(JOINED)
+    found: list[int] = []
+    while words:
+        candidates = (JOINED.join(words[:count]).strip() for count in range(len(words), 0, -1))
+        name = next((name for name in candidates if name.lower() in lowered), words[0].strip())
+        alone = not found and len(words) == 1
+        if not alone and name.lower() in ("", PREDICTED) and name.lower() not in lowered:
+            what = f"'{PREDICTED}' cannot be" if name else "an empty name cannot be"
+            raise ParameterError(
+                f"{parameter} is '{text}', but {what} joined with other classes. Join some of: {', '.join(names)}."
+            )
+        found.append(_find_class(head, names, name, parameter, also))
+        words = words[name.count(JOINED) + 1 :]
     return tuple(dict.fromkeys(found))
 
 

@@ -78,7 +78,7 @@ class Extent:
 SMALL = "interpretability_small"
 EXTENTS = {
     "quick": Extent(
-        (SMALL, f"{SMALL}{WHITE}{EXACT}"),
+        (SMALL,),
         Effort(100, 3, 400, 4, 50),
         scenes=12,
         cells=4,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from floelens.plugin.core.target.target import Target
 from floelens.plugin.ground.errors import ParameterError
 from floelens.plugin.ground.window import Window
+from floelens.plugin.networks.card import Head, HeadClass
 from floelens.tests.plugin.core.tiny_networks import tiny_card
 
 LOGITS = torch.tensor([[[[9.0, 9.0]], [[0.0, 3.0]], [[1.0, -1.0]], [[-1.0, 2.0]]]])  # (1, output, 1, 2)
@@ -108,12 +111,24 @@ def test_the_logit_of_a_group_is_the_mean_of_its_classes():
     [
         (Target("type", "old ice+water", "water"), "'water' stands in CLASS and in REFERENCE_CLASS"),
         (Target("type", "old ice+fog"), "no class 'fog'"),
-        (Target("type", "old ice+"), "no class ''"),
+        (Target("type", "old ice+"), "an empty name cannot be joined"),
+        (Target("type", "predicted+water"), "'predicted' cannot be joined with other classes"),
     ],
 )
 def test_a_group_that_cannot_be_is_a_sentence(target, says):
     with pytest.raises(ParameterError, match=says):
         target.resolve(tiny_card())
+
+
+def test_a_class_whose_name_holds_the_joint_is_found_alone_and_in_a_group():
+    head = Head(
+        "type", "softmax", tuple(HeadClass(name, at, "#0000ff") for at, name in enumerate(("a", "a+b", "c")))
+    )
+    card = SimpleNamespace(id="plus", heads=[head], head_slice=lambda _name: slice(0, 3), components=())
+    found = {
+        text: Target("type", text).resolve(card).classes for text in ("A+B", "a+b+c", "c + a+b", "a+c", "c+a")
+    }
+    assert found == {"A+B": (1,), "a+b+c": (1, 2), "c + a+b": (2, 1), "a+c": (0, 2), "c+a": (2, 0)}
 
 
 def test_what_explains_one_class_alone_refuses_a_group():

@@ -43,6 +43,16 @@ def test_the_distance_is_the_root_mean_square_difference_in_standard_deviations(
     np.testing.assert_allclose(distances(place, blocks), expected, rtol=1e-12)
 
 
+def test_a_block_without_numbers_is_far_from_all_and_changes_no_other_distance():
+    blocks = np.random.default_rng(4).normal(size=(8, 3))
+    whole = distances(blocks[0], blocks[:7])
+    blocks[7, 1] = np.nan
+    found = distances(blocks[0], blocks)
+    np.testing.assert_array_equal(found[:7], whole)
+    assert found[7] == np.inf
+    assert np.isinf(distances(blocks[7], blocks)).all()
+
+
 def test_a_block_holds_the_mean_probabilities_of_the_map(opened, scene, packages, tmp_path):
     paths = [str(tmp_path / name) for name in ("ice.tif", "p.tif")]
     Predict(scene.inputs, str(packages / "trial-type"), paths[0], probabilities=paths[1]).run(Silent())
