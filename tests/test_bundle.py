@@ -23,6 +23,27 @@ def test_only_wheels_of_the_machine_named_are_fetched_and_nothing_they_depend_on
     assert "manylinux2014_aarch64" in bundle.platforms("linux_aarch64")
 
 
+@pytest.mark.parametrize(
+    ("system", "asked"),
+    [("linux_x86_64", {"torch==2.13.0+cpu"}), ("win_amd64", {"torch==2.13.0", "torch"})],
+)
+def test_on_linux_torch_is_the_build_that_needs_no_cuda_from_the_index_named(
+    tmp_path, monkeypatch, system, asked
+):
+    commands = []
+
+    def refused(command, **_options):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setenv("TORCH_INDEX", "https://torch.example")
+    monkeypatch.setattr(bundle.subprocess, "run", refused)
+    absent = bundle.fetch(tmp_path, "3.12", system)
+    torch = [command for command in commands if "https://torch.example" in command]
+    assert {command[-1] for command in torch} == asked
+    assert "torch==2.13.0" in absent
+
+
 @pytest.mark.parametrize("system", ["linux_x86_64", "win_amd64", "macosx_11_0_arm64"])
 def test_the_page_says_how_to_install_without_a_network(system):
     page = bundle.how("3.12", system, "floelens-1.zip")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -61,6 +62,9 @@ def download_command(folder: Path, python: str, system: str, package: str) -> li
     tags = [word for tag in platforms(system) for word in ("--platform", tag)]
     where = ["--python-version", python, "--implementation", "cp", *tags]
     options = ["--disable-pip-version-check", "--quiet", "--no-deps", "--only-binary=:all:", *where]
+    index = os.environ.get("TORCH_INDEX")
+    if index and _name(package) == "torch":
+        options += ["--index-url", index]
     return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
 
 
@@ -72,9 +76,11 @@ def fetch(folder: Path, python: str, system: str) -> list[str]:
     """
     absent = []
     for package in [*wanted(), *ALSO.get(system, [])]:
-        # On Linux the build for the CPU, where the index has it: pip's default is that for CUDA.
-        choices = [f"{package}+cpu"] if package.startswith("torch==") and system.startswith("linux") else []
-        for choice in (*choices, package, _name(package)):
+        choices = [package, _name(package)]
+        if _name(package) == "torch" and system == "linux_x86_64":
+            # The build for the CPU alone: pip's default needs the libraries of CUDA, and cannot be loaded without.
+            choices = [f"{package}+cpu"]
+        for choice in choices:
             done = subprocess.run(
                 download_command(folder, python, system, choice), capture_output=True, text=True, check=False
             )
@@ -160,7 +166,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if absent:
-        print(f"{folder} is not complete: no wheel for {', '.join(absent)}", file=sys.stderr)
+        print(f"{folder} is not complete: no wheel for {', '.join(absent)}.", file=sys.stderr)
+        if any(_name(package) == "torch" for package in absent):
+            print(
+                "Name an index with torch's build for the CPU: make bundle TORCH_INDEX=https://...",
+                file=sys.stderr,
+            )
         return 1
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     print(f"{folder}: {len(list((folder / 'wheels').iterdir()))} wheels, {size:.0f} MB; see README.txt")

@@ -132,9 +132,9 @@ class FirstLookTask(QgsTask):
 
     def run(self) -> bool:
         """Run the job, in a thread of Python's own."""
-        from ..jobs.firstlook import FirstLook as Job
-
         try:
+            from ..jobs.firstlook import FirstLook as Job  # a library may be there and broken
+
             self.results = JOB_THREADS.run(lambda _caller: Job(self._folder).run(self))
         except Cancelled:
             return False

@@ -8,6 +8,7 @@ from qgis.PyQt.QtWidgets import QFormLayout, QLabel, QSpinBox, QWidget
 
 from ..algorithms.framework.preferences import preferred_memory, preferred_models, set_preferences
 from ..ground.paths import RESOURCES
+from ..ground.vocabulary.settings import MEMORY
 
 MOST_MIB = 1 << 20  # a spin box as wide as a terabyte needs
 HINT = (
@@ -21,12 +22,11 @@ class OptionsPage(QgsOptionsPageWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        setting = preferred_memory()
         self.memory = QSpinBox()
-        self.memory.setRange(int(setting.least), MOST_MIB)
+        self.memory.setRange(int(MEMORY.least), MOST_MIB)
         self.memory.setSingleStep(256)
         self.memory.setSuffix(" MiB")
-        self.memory.setValue(int(setting.default))
+        self.memory.setValue(preferred_memory())
         self.models = QgsFileWidget()
         self.models.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.models.setFilePath(preferred_models())

@@ -121,9 +121,10 @@ class Places(QObject):
             return
         position = self._answer.position
         step = position.cell_m if cells else position.pixel_m
-        place, crs = QgsGeometry(self._place), self._crs
-        middle = place.centroid().asPoint()
+        place, crs = QgsGeometry(self._place), self._canvas.mapSettings().destinationCrs()
         with suppress(QgsCsException):
+            place.transform(QgsCoordinateTransform(self._crs, crs, QgsProject.instance()))
+            middle = place.centroid().asPoint()
             units = [_metres_a_unit(middle, crs, *direction) for direction in ((1, 0), (0, 1))]
             place.translate(right * step / units[0], up * step / units[1])
             self.ask(place)

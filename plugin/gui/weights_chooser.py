@@ -69,13 +69,15 @@ class WeightsChooser(WidgetWrapper):
         self._said = QLabel()
         self._said.setWordWrap(True)
         self._said.hide()
-        self._answers = _Answers()
+        widget = QWidget()
+        self._answers = _Answers(
+            widget
+        )  # goes with the dialog: a thread or a timer that is late finds no window
         self._answers.found.connect(self._show)
         self._timer = QTimer(self._answers)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._ask)
         self._file.fileChanged.connect(lambda _path: self._timer.start(_PAUSE_MS))
-        widget = QWidget()
         layout = QVBoxLayout(widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._file)

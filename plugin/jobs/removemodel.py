@@ -31,9 +31,12 @@ class RemoveModel:
 
     def run(self, progress: Progress) -> dict[str, object]:
         """Remove the package's own files, all or none, and its folder where nothing else is in it."""
-        from ..io.transaction.packages import remove_package
+        from ..io.transaction.packages import end_killed, remove_package
         from .exportmodel import ExportModel
 
+        given = Path(self.model)
+        beside = (given.parent, given) if given.parent != Path() else ()
+        end_killed((*beside, registry.user_folder()), progress)  # a removal that was killed is ended first
         folder = registry.find(self.model)
         if Path(os.path.realpath(folder)).is_relative_to(registry.BUNDLED):
             raise ModelError(

@@ -53,7 +53,9 @@ def context():
     """Return a Processing context without a project."""
     from qgis.core import QgsProcessingContext
 
-    return QgsProcessingContext()
+    context = QgsProcessingContext()
+    yield context
+    context.temporaryLayerStore().removeAllMapLayers()  # that of the last test outlives QGIS
 
 
 def write_raster(path: Path, bands: dict[str, np.ndarray], epsg: int = 3413, pixel: float = 80.0) -> Path:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from qgis.core import QgsSettings
 
-from ...ground.vocabulary.settings import MEMORY, Setting
+from ...ground.vocabulary.settings import MEMORY
 from ...networks import registry
 
 MEMORY_KEY, MODELS_KEY = "floelens/memory", "floelens/models"
 
 
-def preferred_memory() -> Setting:
-    """Return the setting MEMORY, by default what the person prefers; what is no number in its bounds does not count."""
+def preferred_memory() -> int:
+    """Return the MiB that dialogs offer as MEMORY; a preference that is no number in its bounds does not count."""
     try:
         preferred = int(QgsSettings().value(MEMORY_KEY, MEMORY.default))
     except (TypeError, ValueError):
-        return MEMORY
-    return replace(MEMORY, default=preferred) if MEMORY.least <= preferred <= MEMORY.most else MEMORY
+        return MEMORY.default
+    return preferred if MEMORY.least <= preferred <= MEMORY.most else MEMORY.default
 
 
 def preferred_models() -> str:

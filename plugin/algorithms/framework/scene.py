@@ -7,11 +7,13 @@ from typing import TypedDict
 from qgis.core import QgsProcessingOutputFile
 
 from ...ground.errors import FloeLensError
+from ...ground.vocabulary.settings import MEMORY
 from ...ground.vocabulary.words import DEVICES, PRECISIONS
 from ...networks import registry
 from . import declare
 from .base import Destinations, FloeLensAlgorithm
 from .destinations import report_companions
+from .parameter_values import names_remote
 from .preferences import preferred_memory
 from .suggestions import suggest
 
@@ -124,7 +126,11 @@ class SceneAlgorithm(FloeLensAlgorithm):
                 advanced=True,
             )
         )
-        self.addParameter(declare.setting("MEMORY", preferred_memory()))
+        memory = declare.setting("MEMORY", MEMORY)
+        memory.setGuiDefaultValueOverride(
+            preferred_memory()
+        )  # of dialogs alone: scripts and models keep the default
+        self.addParameter(memory)
         self.declare_acceptance()
 
     def declare_acceptance(self) -> None:
@@ -184,7 +190,8 @@ class SceneAlgorithm(FloeLensAlgorithm):
         from ...io.scene.reader import check_headers
 
         values = Destinations(self, parameters, context)
-        if not values.given("SAR"):
+        # A dialog asks in the window's thread, where another machine is not to be waited for: the run says the same.
+        if not values.given("SAR") or any(names_remote(each, context) for each in parameters.values()):
             return None
         try:
             card = registry.load_card(values.text("MODEL"))

@@ -179,7 +179,12 @@ class GatedSplitter(ChannelSplitter):
 
 
 def _some(row: torch.Tensor, outputs: Sequence[int] | None) -> torch.Tensor:
-    return row if outputs is None else row[:, list(outputs)]
+    if outputs is None:
+        return row
+    first, last = min(outputs), max(outputs)
+    if tuple(outputs) == tuple(range(first, last + 1)):
+        return row[:, first : last + 1]  # a view: a copy of a head's outputs took a tenth of the time
+    return row[:, list(outputs)]
 
 
 class PathSplitter(ChannelSplitter):

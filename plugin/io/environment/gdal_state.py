@@ -6,6 +6,7 @@ GDAL is shared with QGIS and every plugin in it, so nothing here outlasts the bl
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 from osgeo import gdal, ogr, osr
@@ -120,11 +121,38 @@ def offline_gdal(remote: bool = False) -> Iterator[None]:
 def bounded_block_cache(mebibytes: int = 128) -> Iterator[None]:
     """Keep GDAL from holding more than so many MiB of blocks inside; its default is 5 % of the machine.
 
-    The cache belongs to the process, which QGIS shares: its size is put back at the end.
+    The cache belongs to the process, which QGIS shares: where blocks overlap, in one thread or several, it is the
+    smallest that any of them asks for, and its size of before is put back with the last of them.
     """
-    before = gdal.GetCacheMax()
-    gdal.SetCacheMax(min(before, mebibytes << 20))
+    _CACHE.enter(mebibytes << 20)
     try:
         yield
     finally:
-        gdal.SetCacheMax(before)
+        _CACHE.leave(mebibytes << 20)
+
+
+class _BlockCache:
+    """The bounds that are asked for now, and the size of the cache before the first of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bounds: list[int] = []
+        self._before = 0
+
+    def enter(self, size: int) -> None:
+        with self._lock:
+            if not self._bounds:
+                self._before = gdal.GetCacheMax()
+            self._bounds.append(size)
+            self._set()
+
+    def leave(self, size: int) -> None:
+        with self._lock:
+            self._bounds.remove(size)
+            self._set()
+
+    def _set(self) -> None:
+        gdal.SetCacheMax(min([self._before, *self._bounds]))
+
+
+_CACHE = _BlockCache()

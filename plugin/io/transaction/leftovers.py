@@ -190,6 +190,10 @@ def _complete(entries: Sequence[Entry], main: Path, held: Collection[Path], say:
 
 
 def _completed(entries: Sequence[Entry], kept: Sequence[Path]) -> str:
+    if all(entry.new is None for entry in entries):
+        return (
+            f"A run was killed while it removed files in {entries[0].final.parent}; now all of them are gone."
+        )
     sentence = (
         f"A run was killed while it replaced files in {entries[0].final.parent}; its new files were complete and "
         f"now all have their names: {_names(entries)}."
@@ -208,6 +212,7 @@ def _cannot(entries: Sequence[Entry], main: Path, reason: str) -> str:
 
 def _names(entries: Sequence[Entry]) -> str:
     names = [entry.final.name for entry in entries if entry.new is not None]
+    names = names or [entry.final.name for entry in entries]  # a run that only removes
     names = [name if len(name) <= 40 else f"{name[:20]}…{name[-15:]}" for name in names]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

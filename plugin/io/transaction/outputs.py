@@ -56,6 +56,7 @@ class OutputTransaction:
         self._scratch: list[Any] = []
         self._removed: list[Path] = []
         self._made: list[Path] = []
+        self._going: list[Path] = []
         self._run_files: dict[Path, RunFile] = {}  # the first is the main one
 
     def add(self, part: Any) -> None:
@@ -99,6 +100,14 @@ class OutputTransaction:
         self._claim(Path(path).parent)
         self._removed.append(Path(path))
 
+    def remove_folder(self, path: str | os.PathLike) -> None:
+        """Take note of a folder that goes at the end where nothing is in it then, also after a kill."""
+        folder = Path(path)
+        if os.access(folder.parent, os.W_OK):
+            own = self._claim(folder.parent)
+            own.append({"made": [*own.record().get("made", []), folder.name]})
+            self._going.append(folder)
+
     def folder(self, path: str | os.PathLike) -> None:
         """Make a folder for files to come, where it is missing; it goes again if they fail."""
         folder = Path(path)
@@ -126,7 +135,7 @@ class OutputTransaction:
                 for part in self._parts:
                     part.finish()
                 self._commit()
-                self._made = []
+                self._made = self._going
         finally:
             for part in (*self._parts, *self._scratch):
                 part.discard()
@@ -139,7 +148,7 @@ class OutputTransaction:
             raise cannot_write(self._parts[-1].path, error.strerror or error) from error
 
     def _remove_made(self) -> None:
-        """Remove the folders that were made for files that failed, while it is still written down that they were."""
+        """Remove folders that were made for files that failed, or are to go, while this is still written down."""
         for folder in reversed(self._made):
             run_file = self._run_files.pop(Path(os.path.realpath(folder)), None)
             if run_file is not None:
@@ -232,6 +241,8 @@ class OutputTransaction:
             raise _cannot_replace(_named(error, entries), error) from error
         if not forget(entries):
             self._abandon()
+        elif self._going:
+            self._withdraw(main)  # before the files of this run go, which a replacement under way would need
 
     def _withdraw(self, main: Path) -> None:
         """Strike out what was written down, before the new files go."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from ...ground.errors import OutputError
 from ...ground.protocols import Progress
 from ...networks.card import ModelCard
 from ...networks.package import package_files
+from .leftovers import clear
 from .outputs import OutputTransaction
 
 
@@ -113,9 +113,20 @@ def remove_package(
     """
     target = Path(folder)
     with OutputTransaction(progress) as outputs:
+        outputs.remove_folder(target)
         for name in names:
             if os.path.lexists(target / name):
                 outputs.remove(target / name)
-    with contextlib.suppress(OSError):
-        target.rmdir()
     return tuple(sorted(path.name for path in target.iterdir())) if target.is_dir() else ()
+
+
+def end_killed(places: Iterable[Path], progress: Progress) -> list[str]:
+    """End what killed runs left in folders of packages, and say what came of it.
+
+    Returns
+    -------
+    list of str
+        The sentences that were said.
+    """
+    folders = dict.fromkeys(Path(os.path.realpath(place)) for place in places if place.is_dir())
+    return [sentence for folder in folders for sentence in clear(folder, say=progress.warn)]

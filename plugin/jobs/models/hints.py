@@ -42,15 +42,14 @@ class Hint:
 def hint_for(job: ImportModel) -> Hint:
     """Return what can be said of an import without running the network; never raises for what a file holds."""
     from ...io.models.archive import PackageArchive, is_archive
-    from ...networks.card import ModelCard
     from ...networks.families.published import FAMILIES
-    from ...networks.files import parse_json
     from ...networks.registry import CARD
+    from .installation import card_in
 
     try:
         if not Path(job.input).is_dir() and is_archive(job.input):
             with PackageArchive(job.input) as archive:
-                package = ModelCard.from_json(parse_json(archive.read(CARD).decode("utf-8")))
+                package = card_in(archive.read(CARD), f"{short_path(job.input)}/{CARD}")
             named = f"A model package: {package.title} (id {package.id})."
             return Hint(title=named, defaults={"NAME": package.title, "LICENCE": package.licence})
         proposal = job.proposed()

@@ -61,7 +61,7 @@ def read_package(path: str, name: str = "") -> Package:
     named = short_path(path)
     with PackageArchive(path) as archive:
         content = archive.read(CARD)
-        card = _card_in(content, f"{named}/{CARD}")
+        card = card_in(content, f"{named}/{CARD}")
         module = build(card)
         weights = archive.read(card.weights.file, most_bytes(module))
         fill(module, tensors_of(card, weights, f"{named}/{card.weights.file}"), card)
@@ -81,7 +81,14 @@ def read_package(path: str, name: str = "") -> Package:
     return Package(card, module, {**texts, card.weights.file: weights, CARD: content}, tuple(found))
 
 
-def _card_in(content: bytes, named: str) -> ModelCard:
+def card_in(content: bytes, named: str) -> ModelCard:
+    """Return the card in the bytes of a ``card.json``, called `named` in errors.
+
+    Raises
+    ------
+    ModelError
+        If it is no card.
+    """
     try:
         values: Any = parse_json(content.decode("utf-8"))
     except (ValueError, RecursionError, MemoryError) as error:  # a text that is no UTF-8 is a ValueError, too

@@ -142,11 +142,13 @@ def _tensor(
     entry = entries.get(f"data/weights/{place}") if isinstance(place, str) else None
     if entry is None:
         raise ModelError(f"{where} lies in {shown(place)}, which is missing. Copy or save the file again.")
-    stored = torch.frombuffer(
-        bytearray(_read(archive, entry, MOST_BYTES, named) or b"\0" * 8), dtype=getattr(torch, _TYPES[kind])
-    )
+    content, dtype = _read(archive, entry, MOST_BYTES, named) or b"\0" * 8, getattr(torch, _TYPES[kind])
+    if len(content) % (torch.finfo(dtype).bits // 8):
+        raise ModelError(f"{where} ends within a number. The file is damaged: copy or save it again.")
+    stored = torch.frombuffer(bytearray(content), dtype=dtype)
     reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides)) + 1
-    if math.prod(sizes) > stored.numel() or reach > stored.numel():
+    # An axis of length 0 hides none of the others: torch multiplies their strides all the same.
+    if math.prod(max(size, 1) for size in sizes) > stored.numel() or reach > stored.numel():
         raise ModelError(
             f"{where} of shape {shown(tuple(sizes))} would reach beyond the {stored.numel()} numbers stored for it. "
             "The file is damaged or made to fill the memory."

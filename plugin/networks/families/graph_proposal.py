@@ -16,7 +16,7 @@ from ..card import Architecture, Channel, Head, ModelCard
 from ..card_checks import WHOLE_IMAGE
 from ..files import listed, shown
 from ..graph.geometry import geometry
-from ..graph.spec import GraphSpec
+from ..graph.spec import GraphSpec, Node
 from .proposal import (
     Findings,
     Given,
@@ -123,6 +123,7 @@ def propose_graph(
         f"A network of {len(graph.nodes)} layers with {graph.fine} fine and {graph.coarse} coarse channels, "
         f"{graph.channels} outputs and {count:,} parameters."
     )
+    graph, weights = _without_masked(graph, weights, given.card.get("heads", heads), findings)
     made = _heads_of(graph, given, findings, heads)
     if findings.needed or inputs.channels is None:
         return Proposal(word, findings, None, {}, count)
@@ -154,6 +155,41 @@ def propose_graph(
     stride = shape.alignment // math.gcd(shape.alignment, card.ratio)
     radius = field.radius + stride - 1 + shape.beyond_field
     return Proposal(word, findings, replace(card, receptive_field_radius=radius), tensors, count)
+
+
+def _without_masked(
+    graph: GraphSpec, weights: Mapping[str, np.ndarray], heads: Sequence[Head], findings: Findings
+) -> tuple[GraphSpec, Mapping[str, np.ndarray]]:
+    """Return a graph and its weights without outputs that stand for masked pixels, which are never mapped.
+
+    Such is the last output of a convolution that has one output more than its softmax head has classes.
+    """
+    if len(heads) != len(graph.outputs):
+        return graph, weights
+    left = dict(weights)
+    nodes = {node.name: node for node in graph.nodes}
+    read = {name for node in graph.nodes for name in node.inputs}
+    for name, head in zip(graph.outputs, heads):
+        node, outputs = nodes.get(name), graph.grids[name].channels
+        if (
+            node is None
+            or head.kind != "softmax"
+            or head.outputs != outputs - 1
+            or node.kind != "conv"
+            or node.values["groups"] > 1
+            or name in read
+            or graph.outputs.count(name) > 1
+        ):
+            continue
+        nodes[name] = Node(name, "conv", node.inputs, {**node.settings, "channels": outputs - 1})
+        for tensor in ("weight", "bias"):
+            if f"{name}.{tensor}" in left:
+                left[f"{name}.{tensor}"] = left[f"{name}.{tensor}"][:-1]
+        findings.assumed.append(
+            f"The last of the {outputs} outputs of '{name}' stands for masked pixels, since the head '{head.name}' has "
+            f"{head.outputs} classes: it is left out, and so never mapped."
+        )
+    return replace(graph, nodes=tuple(nodes.values())), left
 
 
 def _heads_of(

@@ -70,6 +70,8 @@ def runs(folder: Path, packages: Path, size: int) -> tuple[list, list]:
     both = {**scene, "MODEL": str(packages / "trial-concentration")}
     made = {"ROWS": size, "COLS": size, "GEOREFERENCING": "projected"}
     aoi = write_polygon(folder / "bow.gpkg", BOW)
+    weights = f"{both['MODEL']}/weights.safetensors"
+    packed = f"{folder}/model.zip"
     good = [
         ("simulatescene", {**made, **scene}),
         ("predict", {**both, "OUTPUT": f"{folder}/ice.tif"}),
@@ -78,6 +80,8 @@ def runs(folder: Path, packages: Path, size: int) -> tuple[list, list]:
         ("contributions", {**both, "OUTPUT": f"{folder}/parts.tif"}),
         ("ablation", {**both, "GROUPS": "sensor", "OUTPUT": f"{folder}/lost.tif"}),
         ("inspectmodel", {"MODEL": both["MODEL"], "OUTPUT": f"{folder}/model.html"}),
+        ("exportmodel", {"MODEL": both["MODEL"], "OUTPUT": packed}),
+        ("importmodel", {"INPUT": packed, "CHECK_ONLY": True, "REPORT": f"{folder}/import.html"}),
     ]
     ice = {**both, "OUTPUT": f"{folder}/never.tif"}
     bad = [
@@ -93,6 +97,7 @@ def runs(folder: Path, packages: Path, size: int) -> tuple[list, list]:
         ("zscores", {**both, "LABELS": scene["SAR"], "OUTPUT": f"{folder}/never.csv"}),
         ("importscene", {"INPUT": aoi, "SAR": f"{folder}/never.tif"}),
         ("contributions", {**ice, "CLASS": "no such class"}),
+        ("importmodel", {"INPUT": weights, "CHECK_ONLY": True}),
     ]
     return good, bad
 

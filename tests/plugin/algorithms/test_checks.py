@@ -57,6 +57,19 @@ def test_what_the_model_needs_and_the_scene_lacks_is_said_before_the_run(check, 
     assert check(MODEL="no-such-model").startswith("There is no model 'no-such-model'")
 
 
+def test_a_raster_on_another_machine_is_not_opened_before_the_run(
+    provider, context, backscatter, monkeypatch
+):
+    looked = []
+    monkeypatch.setattr(
+        "floelens.plugin.io.scene.reader.check_headers", lambda *rasters: looked.append(rasters)
+    )
+    algorithm = provider.algorithm("predict").create()
+    for mwr, times in (("/vsicurl/http://127.0.0.1:9/mwr.tif", 0), (None, 1)):
+        assert algorithm._lacking({"SAR": str(backscatter), "MWR": mwr}, context) is None
+        assert len(looked) == times
+
+
 def test_a_mistyped_parameter_is_refused_with_the_nearest_name(check):
     assert check(EXTEND="0,1,0,1") == "Unknown parameter EXTEND. Did you mean EXTENT?"
     assert check(sar="x.tif") == "Unknown parameter sar. Did you mean SAR?"

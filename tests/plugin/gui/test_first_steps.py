@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ def test_try_it_says_first_what_is_missing(desktop, monkeypatch):
     monkeypatch.setattr(first_look, "show_missing", shown.append)
     first_look.FirstLook(desktop).start()
     assert shown == [None]
+
+
+def test_a_library_that_is_there_and_broken_ends_the_task_with_a_sentence(desktop, tmp_path, monkeypatch):
+    from floelens.plugin.gui.first_look import FirstLookTask
+
+    monkeypatch.setitem(sys.modules, "floelens.plugin.jobs.firstlook", None)  # its import fails
+    task = FirstLookTask(str(tmp_path))
+    assert not task.run()  # what is raised here ends in a thread of Qt's, where nobody takes it
+    assert "'Try it' failed unexpectedly (ModuleNotFoundError" in task.problem
 
 
 def test_try_it_ends_in_a_project_whose_layers_are_there(desktop, tmp_path):

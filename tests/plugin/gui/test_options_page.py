@@ -8,7 +8,8 @@ import pytest
 from floelens.plugin.algorithms.framework import preferences
 from floelens.plugin.ground.vocabulary.settings import MEMORY
 from floelens.plugin.networks import registry
-from qgis.core import QgsSettings
+from qgis.core import QgsProcessingContext, QgsSettings
+from qgis.gui import QgsGui, QgsProcessingGui
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +20,16 @@ def as_before(qgis_processing):
 
 def offered(provider) -> int:
     """Return the memory that a new dialog of *Predict* offers."""
-    algorithm = provider.algorithm("predict").create()
-    return algorithm.parameterDefinition("MEMORY").defaultValue()
+    algorithm, context = provider.algorithm("predict").create(), QgsProcessingContext()
+    parameter = algorithm.parameterDefinition("MEMORY")
+    assert parameter.defaultValue() == MEMORY.default  # of scripts, models and the command line
+    wrapper = QgsGui.processingGuiRegistry().createParameterWidgetWrapper(
+        parameter, QgsProcessingGui.Standard
+    )
+    widget = wrapper.createWrappedWidget(context)
+    value = wrapper.parameterValue()
+    widget.deleteLater()
+    return value
 
 
 def test_the_page_sets_the_memory_that_dialogs_offer_and_a_folder_of_models(provider, packages, tmp_path):
@@ -48,4 +57,4 @@ def test_the_page_sets_the_memory_that_dialogs_offer_and_a_folder_of_models(prov
 @pytest.mark.parametrize("kept", ["much", "7", "-1", "1e99", ""])
 def test_a_memory_that_makes_no_sense_does_not_count(kept):
     QgsSettings().setValue(preferences.MEMORY_KEY, kept)
-    assert preferences.preferred_memory() == MEMORY
+    assert preferences.preferred_memory() == MEMORY.default

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from floelens.plugin.gui import places as module
 from floelens.plugin.gui.place_dock import CORNERS
@@ -103,6 +104,15 @@ def test_arrows_move_the_place_by_a_pixel_and_with_shift_by_a_cell(
     assert after.y() - before.y() == pytest.approx(north * scale, abs=0.001 * abs(north))
     assert len(places.asked) == 2
     assert canvas.extent() == extent  # the map stays
+
+
+def test_arrows_begin_at_the_place_after_the_map_has_got_another_reference_system(places, canvas):
+    places.ask(QgsGeometry.fromPointXY(QgsPointXY(100_000.0, -1_200_000.0)))
+    places._answer = SimpleNamespace(position=SimpleNamespace(pixel_m=40.0, cell_m=1000.0))
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3995"))
+    places.move(1, 0, False)
+    first, second = (np.frombuffer(place.wkb[0][5:], "<f8") for place in places.asked)
+    assert second == pytest.approx(first, abs=0.005)
 
 
 def test_copying_from_the_map_copies_the_answer(places, canvas, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import zipfile
 
@@ -62,6 +63,24 @@ def test_the_dialog_names_the_family_and_what_is_still_needed_in_its_own_labels(
     assert "Not as it stands:</b> “Channels in the network" in said(dialog, second)
 
 
+def test_a_field_that_has_gone_is_not_asked_again(provider, monkeypatch):
+    from floelens.plugin.gui.weights_chooser import WeightsChooser
+    from processing.gui.AlgorithmDialog import AlgorithmDialog
+    from processing.gui.wrappers import WidgetWrapperFactory
+    from qgis.PyQt.QtCore import QCoreApplication, QEvent
+
+    asked = []
+    monkeypatch.setattr("floelens.plugin.gui.weights_chooser._PAUSE_MS", 0)
+    monkeypatch.setattr(WeightsChooser, "_ask", lambda chooser: asked.append(chooser._file.filePath()))
+    definition = provider.algorithm("importmodel").parameterDefinition("INPUT")
+    chooser = WidgetWrapperFactory.create_wrapper(definition, AlgorithmDialog.__new__(AlgorithmDialog))
+    chooser.setValue("/data/w.pt")
+    chooser.widget.deleteLater()  # a dialog is closed while its wrappers live on
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QCoreApplication.processEvents()
+    assert asked == []
+
+
 def test_what_a_batch_gets_is_a_plain_field(provider):
     from processing.gui.wrappers import WidgetWrapperFactory
 
@@ -91,7 +110,10 @@ def test_hints_name_what_is_needed_and_never_run_the_network(tmp_path, monkeypat
     hint = hint_for(ImportModel(str(tmp_path / "p.zip")))
     assert hint.title.endswith("(id aspp-icetype-sim).")
     assert hint.needed == ()
-    with zipfile.ZipFile(tmp_path / "q.zip", "w") as archive:
-        archive.writestr("card.json", "{")
-    assert "no valid JSON" in hint_for(ImportModel(str(tmp_path / "q.zip"))).needed[0]
+    # A text would be taken for the path of a card: choosing a file must open no other one.
+    elsewhere = json.dumps(str(registry.BUNDLED / "aspp-icetype-sim" / "card.json"))
+    for content, words in (("{", "no valid JSON"), ("[]", "no JSON object"), (elsewhere, "no JSON object")):
+        with zipfile.ZipFile(tmp_path / "q.zip", "w") as archive:
+            archive.writestr("card.json", content)
+        assert words in hint_for(ImportModel(str(tmp_path / "q.zip"))).needed[0]
     assert not (tmp_path / "user").exists()

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import shutil
 import stat
 import zipfile
@@ -17,7 +18,7 @@ from floelens.plugin.core.selftest import run as selftest
 from floelens.plugin.ground.errors import FloeLensError, ModelError, OutputError, ParameterError
 from floelens.plugin.ground.protocols import Silent
 from floelens.plugin.io.models import archive
-from floelens.plugin.io.transaction import replacement
+from floelens.plugin.io.transaction import outputs, replacement
 from floelens.plugin.jobs.exportmodel import ExportModel
 from floelens.plugin.jobs.importmodel import ImportModel
 from floelens.plugin.jobs.inspect import InspectModel
@@ -159,6 +160,23 @@ def test_a_model_of_which_a_file_is_held_open_is_not_removed_in_part(exported, t
         RemoveModel("mine").run(Silent())
     assert contents(tmp_path / "user" / "mine") == before
     assert registry.find("mine") == tmp_path / "user" / "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="ends a fork of this process")
+def test_a_removal_that_was_killed_is_ended_and_said_by_the_next(exported, tmp_path, recorder):
+    folder = tmp_path / "user" / "mine"
+    pid = os.fork()
+    if pid == 0:
+        outputs.do = lambda entries: (
+            entries[-1].set_aside() or os._exit(9)
+        )  # the card is aside, the rest stands
+        RemoveModel(str(folder)).run(Silent())
+    os.waitpid(pid, 0)
+    assert not (folder / "card.json").exists()
+    with pytest.raises(ModelError, match="There is no model"):
+        RemoveModel(str(folder)).run(recorder)
+    assert "killed while it removed files" in recorder.warnings[0]
+    assert list((tmp_path / "user").iterdir()) == []
 
 
 def test_models_that_come_along_are_not_removed():

@@ -342,6 +342,43 @@ def test_an_onnx_file_becomes_a_model_once_its_channels_and_heads_are_given(tmp_
         ImportModel(str(file), **{**given, "channels": "hh,hv,t2m"}).run(Silent())
 
 
+def test_an_onnx_output_for_masked_pixels_is_never_mapped(tmp_path, scene, monkeypatch):
+    """Its head has a class less than outputs; at each pixel the largest of the others is mapped, and explained."""
+    from floelens.tests.plugin.io.models.onnx import test_onnx_networks as onnx
+
+    monkeypatch.setattr(selftest, "run_selftest", lambda *_given, **_options: ())
+    weights = {**onnx.WEIGHTS, "b4": np.array([0, 0, 1e4], np.float32)}  # masked is always the likeliest
+    ends = [
+        onnx.node("Conv", ["last", "w4", "b4"], "classes") if node == onnx.ENDS[3] else node
+        for node in onnx.ENDS
+    ]
+    file = tmp_path / "net.onnx"
+    file.write_bytes(onnx.model([*onnx.BODY, *onnx.PADDED, *ends], weights, outputs=("kind", "ice")))
+    classes = [{"name": n, "value": v, "colour": "#00ff00"} for v, n in ((0, "water"), (7, "ice"))]
+    heads = [
+        {"name": "type", "kind": "softmax", "classes": classes},
+        {"name": "share", "kind": "sigmoid", "classes": [{"name": "ice", "value": 1, "colour": "#ff0000"}]},
+    ]
+    (tmp_path / "card.json").write_text(json.dumps({"heads": heads}), encoding="utf-8")
+    given = {"card": str(tmp_path / "card.json"), "channels": "hh,hv", "pixel_size": 80.0, "name": "masked"}
+    ImportModel(str(file), **given).run(Silent())
+    card, module = load("masked")
+    assert "stands for masked pixels" in " ".join(card.training.details["import"]["assumed"])
+    values = onnx.image(40, 50)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            module.double()(values, None), onnx.unet_in_torch(values)[:, [0, 1, 3]], rtol=1e-5, atol=1e-6
+        )
+    Predict(scene=SceneInputs(scene.sar), model="masked", output=str(tmp_path / "t.tif")).run(Silent())
+    with rasterio.open(tmp_path / "t.tif") as raster:
+        assert set(np.unique(raster.read(1))) <= {0, 7, 255}
+    heads[0]["classes"] = classes[:1]
+    heads[0]["kind"] = "sigmoid"
+    (tmp_path / "card.json").write_text(json.dumps({"heads": heads}), encoding="utf-8")
+    with pytest.raises(ModelError, match="have 2 outputs, but the network has 4"):
+        ImportModel(str(file), **given).run(Silent())
+
+
 def test_onnx_radiometry_as_last_channels_of_one_input_is_read_on_cells(tmp_path):
     from floelens.tests.plugin.io.models.onnx import test_onnx_networks as onnx
 

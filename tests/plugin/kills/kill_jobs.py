@@ -1,7 +1,6 @@
 """Small jobs of the algorithms, for runs that are killed: what they read, and where their outputs go.
 
-Benchmarks are left out, since their runs take too long to be killed often; the package of *Import model* is written by
-what saves any package.
+Benchmarks are left out, since their runs take too long to be killed often, and bulletins, which a running QGIS draws.
 """
 
 from __future__ import annotations
@@ -20,11 +19,14 @@ from floelens.plugin.jobs.artifacts import Artifacts
 from floelens.plugin.jobs.common.inputs import Compute, SceneInputs
 from floelens.plugin.jobs.contributions import Contributions
 from floelens.plugin.jobs.environment import Environment
+from floelens.plugin.jobs.exportmodel import ExportModel
 from floelens.plugin.jobs.features.job import Features
+from floelens.plugin.jobs.importmodel import ImportModel
 from floelens.plugin.jobs.importscene import ImportScene
 from floelens.plugin.jobs.inspect import InspectModel
 from floelens.plugin.jobs.predict import Predict
 from floelens.plugin.jobs.relevance import Relevance
+from floelens.plugin.jobs.removemodel import RemoveModel
 from floelens.plugin.jobs.simulate import SimulateScene
 from floelens.plugin.jobs.zscores import ZScores
 from floelens.plugin.networks.aspp.card import aspp_card
@@ -35,6 +37,8 @@ from floelens.tests.plugin.io.formats.netcdf.files import write_raw
 from floelens.tests.plugin.io.rasters import ramp, write_raster
 
 ROWS, COLS = 200, 230
+# Runs whose output is a package, and the folder of the inputs that stands there before.
+EARLIER = {"importmodel": "earlier-model", "removemodel": "model"}
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,9 @@ def make_inputs(folder: Path, packages: Path) -> Path:
     settings = {"title": "map", "pixel_size_m": 80.0, "channels": channels}
     card = aspp_card("trial-map", "interpretability_small", 25, [head], **settings)
     save_package(folder / "map-model", card, build(card).eval())
+    ExportModel(f"{folder}/model", f"{folder}/model.zip").run(Silent())
+    earlier = dataclasses.replace(card, id="taken-in", title="Taken in")
+    save_package(folder / "earlier-model", earlier, build(earlier).eval())
     return folder
 
 
@@ -198,6 +205,13 @@ def every_job(folder: Path) -> list[tuple[str, object, dict[str, str]]]:
         ("inspectmodel", InspectModel(f"{folder}/model", ""), {"output": "i.html"}),
         ("package", SavePackage(f"{folder}/model"), {"output": "package"}),
         ("environment", Environment(""), {"output": "e.html"}),
+        ("exportmodel", ExportModel(f"{folder}/model", ""), {"output": "z.zip"}),
+        (
+            "importmodel",
+            ImportModel(f"{folder}/model.zip", name="Taken in"),
+            {"output": "package", "report": "texts/r.html"},
+        ),
+        ("removemodel", RemoveModel(""), {"model": "package"}),
     ]
 
 

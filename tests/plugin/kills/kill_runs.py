@@ -26,7 +26,7 @@ sys.modules["floelens"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["floelens"])
 
 from floelens.plugin.io.transaction.leftovers import clear  # noqa: E402
-from floelens.tests.plugin.kills.kill_jobs import place_outputs  # noqa: E402
+from floelens.tests.plugin.kills.kill_jobs import EARLIER, place_outputs  # noqa: E402
 from floelens.tests.plugin.kills.killing import (  # noqa: E402
     BEGIN,
     LOCK,
@@ -42,8 +42,8 @@ from floelens.tests.plugin.kills.killing import (  # noqa: E402
 )
 
 
-def run(job, place: Path, moment: Moment | None = None, modules: Path | None = None) -> Ended:
-    """Run a job in a fork; kill it at a moment. `modules` takes the names of what it imported."""
+def run(job, place: Path, moment: Moment | None = None, modules: Path | None = None, fails=False) -> Ended:
+    """Run a job in a fork; kill it at a moment. `modules` takes the names of what it imported; it may fail."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -63,7 +63,7 @@ def run(job, place: Path, moment: Moment | None = None, modules: Path | None = N
             os._exit(1)
     os.close(writing)
     ended = follow(pid, reading)
-    if ended.status not in (0, -9):
+    if ended.status not in (0, -9, 1 if fails else 0):
         raise SystemExit(f"{job} ended with {ended.status}")
     return ended
 
@@ -94,17 +94,29 @@ class Runs:
         Takes what came.
     chance : random.Random
         Chooses the moments.
+    package : Path, optional
+        Model package that stands at ``package`` before a run over existing outputs.
     """
 
-    def __init__(self, name: str, job, place: Path, tally: Tally, chance: random.Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        job,
+        place: Path,
+        tally: Tally,
+        chance: random.Random,
+        package: Path | None = None,
+    ) -> None:
         self.name, self.job, self.place, self.tally, self.chance = name, job, place, tally, chance
         self.made = [str(folder.relative_to(place)) for folder in place.rglob("*")]
         self.sizes: dict[str, int] = {}
+        self.package, self.removes = package, name == "removemodel"
+        self._prepare("alike" if self.removes else None)
         run(job, place, modules=place.with_suffix(".modules"))
         import_all(place.with_suffix(".modules").read_text().split("\n"))
         self.new = contents(place)
         self.sizes = {name: (place / name).stat().st_size for name, value in self.new.items() if value}
-        self._prepare(None)
+        self._prepare("alike" if self.removes else None)
         self.full = run(job, place)
         if contents(place) != self.new:
             raise SystemExit(
@@ -116,7 +128,9 @@ class Runs:
         shutil.rmtree(self.place)
         for folder in (".", *self.made):
             (self.place / folder).mkdir(parents=True, exist_ok=True)
-        if earlier:
+        if earlier and self.package:
+            shutil.copytree(self.package, self.place / "package")
+        elif earlier:
             for name, size in self.sizes.items():
                 names = [name, f"{name}.aux.xml"] if name.endswith(".tif") else [name]
                 names += [f"{name}-wal"] if name.endswith(".gpkg") else []
@@ -132,6 +146,7 @@ class Runs:
     def kill(self, number: int) -> None:
         """Kill a run, put its folder in order, and judge."""
         earlier = (None, "alike", None, "years ago")[self.chance.randrange(4)]
+        earlier = "alike" if self.removes else earlier
         old = self._prepare(earlier)
         moment = moments(self.full, self.chance, number)
         ended = run(self.job, self.place, moment)
@@ -144,12 +159,13 @@ class Runs:
             )
         before, said = contents(self.place), []
         if number % 8 == 7:  # the run that would mend is killed, too
-            again = run(self.job, self.place, moments(self.full, self.chance, self.chance.randrange(4)))
+            moment = moments(self.full, self.chance, self.chance.randrange(4))
+            again = run(self.job, self.place, moment, fails=self._gone())
             said = again.sentences
             self.tally.counts["a second run killed"] += again.status != 0
         repeated = number % 5 == 4
         if repeated:
-            said += run(self.job, self.place).sentences
+            said += run(self.job, self.place, fails=self._gone()).sentences
             self.tally.counts["followed by a whole run"] += 1
         else:
             said += self._open()
@@ -157,6 +173,10 @@ class Runs:
         if problem:
             sys.stderr.write(f"{problem}\n")
             self.tally.wrong.append(f"{self.name}, kill {number} ({moment}, {earlier}): {problem}")
+
+    def _gone(self) -> bool:
+        """Return whether the model is removed already: whoever removes it again is refused."""
+        return self.removes and not (self.place / "package" / "card.json").exists()
 
     def _open(self) -> list[str]:
         """Do what a run does that opens the folders; return what it says."""
@@ -174,7 +194,8 @@ def main() -> None:
     for name, job, files in jobs:
         at = place / name
         at.mkdir(parents=True)
-        runs.append(Runs(name, place_outputs(job, at, files), at, tally, chance))
+        package = inputs / EARLIER[name] if name in EARLIER else None
+        runs.append(Runs(name, place_outputs(job, at, files), at, tally, chance, package))
     started = time.monotonic()
     for number in range(kills):
         runs[number % len(runs)].kill(number // len(runs))

@@ -216,6 +216,6 @@ def moments(full: Ended, chance: random.Random, number: int) -> Moment:
         return Moment(BEGIN, chance.uniform(0.0, 1.05 * (end - begin)))
     if lock is None:  # a file that replaces one by itself takes no lock
         return Moment(BEGIN, chance.uniform(0.9 * (put - begin), 1.02 * (end - begin)))
-    if number % 4 == 1:
+    if number % 4 == 1 or put is None:  # files that are removed get no names
         return Moment(LOCK, chance.uniform(0.0, 1.05 * (end - lock)))
     return Moment(PUT, chance.uniform(0.0, last - put))

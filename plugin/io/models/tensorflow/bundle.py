@@ -159,7 +159,7 @@ def _shape(reader: Reader, message: memoryview) -> tuple[int, ...]:
             if inner == 1 and isinstance(length, int):
                 side = signed(length)
         sides.append(side)
-    if len(sides) > _MOST_AXES or any(side < 0 for side in sides):
+    if len(sides) > _MOST_AXES or any(side < 1 for side in sides):
         raise WireError("a shape is none")
     return tuple(sides)
 

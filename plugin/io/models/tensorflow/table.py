@@ -65,12 +65,15 @@ def entries(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         _, at = varint(footer, at)
     offset, at = varint(footer, at)
     size, _ = varint(footer, at)
-    count = 0
+    count = passed = 0
     for number, (_, handle) in enumerate(_block(view, offset, size)):
         if number >= _MOST_BLOCKS:
             raise WireError("it has more blocks than any network")
         start, at = varint(handle, 0)
         length, _ = varint(handle, at)
+        if start < passed:  # one block listed ten thousand times would take hours
+            raise WireError("its blocks overlap")
+        passed = start + length
         for entry in _block(view, start, length):
             count += 1
             if count > _MOST_ENTRIES:

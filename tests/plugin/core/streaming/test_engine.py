@@ -236,7 +236,8 @@ spec = importlib.util.spec_from_file_location("floelens", root + "/__init__.py",
 sys.modules["floelens"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["floelens"])
 import numpy as np
-from types import SimpleNamespace as Namespace
+from floelens.plugin.networks.aspp.card import aspp_card
+from floelens.plugin.networks.card import Head, HeadClass
 from floelens.plugin.networks.aspp.definition import AsppFusion
 from floelens.plugin.core.streaming import engine
 from floelens.plugin.core.streaming.engine import plan_predictions, stream_predictions
@@ -249,14 +250,8 @@ from floelens.plugin.ground.window import Window
 
 SIDE, RATIO = 10_000, 25
 
-def channel(name, grid):
-    return Namespace(name=name, grid=grid, ratio=RATIO, mean=0.0, sd=1.0, fill=0.0)
-
-card = Namespace(
-    id="large", receptive_field_radius=30, alignment=RATIO,
-    channels=[channel(f"f{i}", "fine") for i in range(2)] + [channel(f"c{i}", "coarse") for i in range(14)],
-    heads=[Namespace(name="ice", kind="sigmoid", classes=[Namespace(name="ice")])],
-)
+ice = Head("ice", "sigmoid", (HeadClass("ice", 1, "#ff0000", percent=100),), unit="%")
+card = aspp_card("large", "interpretability_small", RATIO, [ice], title="large", pixel_size_m=80.0)
 
 class Lazy:
     """A scene that exists only where it is read."""
@@ -275,7 +270,7 @@ class Counting:
     def write(self, values):
         self.pixels += values.shape[1] * values.shape[2]
 
-network = AsppFusion(2, 14, RATIO, "interpretability_small", 1)
+network = AsppFusion(len(card.fine_channels), len(card.coarse_channels), RATIO, "interpretability_small", 1)
 runner, scene, whole = Runner(card, network, "cpu"), Lazy(), Window(0, 0, SIDE, SIDE)
 sink = Counting()
 if work == "predict":
@@ -292,6 +287,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("work", ["predict", "gradient_x_input", "lrp_epsilon"])
 def test_a_scene_of_100_megapixels_stays_below_two_gibibytes(work):
     done = subprocess.run(

@@ -90,6 +90,14 @@ HOSTILE = {
         lambda e: changed(e, sizes=ints(1 << 20, 1 << 20), strides=ints(0, 0)),
         "beyond",
     ),
+    "terabytes behind an axis of nothing": (
+        lambda e: changed(e, sizes=ints(0, 1 << 39, 1 << 39), strides=ints(0, 0, 0)),
+        "beyond",
+    ),
+    "half a number": (
+        lambda e: zipped({**entries_of(e), "data/weights/weight_0": b"\0" * (4 * 3 * 4 * 9 + 2)}),
+        "ends within a number",
+    ),
     "a place behind the numbers": (lambda e: changed(e, storage_offset={"as_int": 1 << 30}), "beyond"),
     "a negative size": (lambda e: changed(e, sizes=ints(-1), strides=ints(1)), "shape that is none"),
     "a symbol as size": (

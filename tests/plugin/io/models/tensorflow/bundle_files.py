@@ -67,8 +67,8 @@ def block(pairs: list[tuple[bytes, bytes]], restart: int = 4) -> bytes:
     return content + b"".join(struct.pack("<I", at) for at in restarts) + struct.pack("<I", len(restarts))
 
 
-def table(pairs: list[tuple[bytes, bytes]], each: int = 5, compression: int = 0) -> bytes:
-    """Return a table of sorted pairs, with `each` of them in a block."""
+def table(pairs: list[tuple[bytes, bytes]], each: int = 5, compression: int = 0, listed: int = 1) -> bytes:
+    """Return a table of sorted pairs, with `each` of them in a block, each block `listed` times."""
     content, index = b"", []
 
     def put(made: bytes) -> bytes:
@@ -80,7 +80,7 @@ def table(pairs: list[tuple[bytes, bytes]], each: int = 5, compression: int = 0)
 
     for start in range(0, len(pairs), each):
         part = pairs[start : start + each]
-        index.append((part[-1][0], put(block(part))))
+        index += [(part[-1][0], put(block(part)))] * listed
     footer = put(block([])) + put(block(index, 1))
     return content + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC)
 

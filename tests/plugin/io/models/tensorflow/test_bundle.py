@@ -119,6 +119,7 @@ def rewritten(folder, entry: bytes):
 
 SHAPE = files.field(2, files.field(2, files.field(1, 2)))
 HUGE = files.field(2, files.field(2, files.field(1, 1 << 40)))
+NOTHING = files.field(2, files.field(2, files.field(1, 0)) + files.field(2, files.field(1, 1 << 62)))
 DAMAGED = {
     "an index without an end": (lambda f: cut(f, -10), "no index of a SavedModel"),
     "another file": (lambda f: index(f).write_bytes(b"x" * 100), "no index of a SavedModel"),
@@ -169,6 +170,14 @@ DAMAGED = {
     "a negative side": (
         lambda f: rewritten(f, files.field(1, 1) + files.field(2, files.field(2, files.field(1, -3)))),
         "shape is none",
+    ),
+    "terabytes behind an axis of nothing": (
+        lambda f: rewritten(f, files.field(1, 1) + NOTHING),
+        "shape is none",
+    ),
+    "one block many times": (
+        lambda f: index(f).write_bytes(files.table([(b"", files.field(1, 1))], listed=50)),
+        "blocks overlap",
     ),
     "a message that is none": (lambda f: rewritten(f, b"\xff" * 20), "damaged"),
     "no network of ASIP": (lambda _: None, "an ASIP network has"),
