@@ -121,9 +121,7 @@ def tasks(whole: bool = False) -> dict[str, Callable[[], object]]:
     def relevance(name: str) -> Callable[[], object]:
         target, method = Target(head="sic", class_name=f"class {LOGIT}"), Method(name)
         if whole:
-            return lambda: run_relevance(
-                runner, source, plan, target, method, None, Silent(), audited=False
-            )
+            return lambda: run_relevance(runner, source, plan, target, method, None, Silent(), audited=False)
         levels = np.zeros(CHANNELS)
         pieces = Pieces(plan, target.resolve(card), method, levels, lambda: None)
         ready = replicas_of(runner, method, Uncertainty(), lambda: None, source.window)
@@ -144,7 +142,9 @@ def main() -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--whole", action="store_true", help="runs over the tile, with what is done once a run")
+    parser.add_argument(
+        "--whole", action="store_true", help="runs over the tile, with what is done once a run"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
