@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from floelens.plugin.networks.graph.examples import unet
 from floelens.plugin.networks.graph.folded import folded
 from floelens.plugin.networks.graph.modules import build
