@@ -10,8 +10,8 @@ The network is a U-Net of the AutoICE challenge's starter kit with its published
 thread and in turn, after one round that is not counted. Ours is what a run does with one of its tiles: it standardises,
 explains and multiplies by the inputs; what it does once a run, such as to compare the logits layer by layer with those
 of the network on its first tile, is in the round that is not counted, as in bench/peers.py. The peers take inputs
-that are standardised. Times are processor time in seconds; a ratio is the median of those of single rounds. ``--whole`` measures
-runs over the single tile instead, with all that is done once.
+that are standardised. Times are processor time in seconds; a ratio is the median of those of single rounds. ``--whole``
+measures runs over the single tile instead, with all that is done once.
 """
 
 from __future__ import annotations
