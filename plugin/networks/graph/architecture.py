@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from ...ground.errors import ModelError
 from ..card_checks import WHOLE_IMAGE
-from ..contract import Architecture
+from ..contract import Architecture, Edges, FastPaths
 from . import modules
 from .examples import fusion, unet
+from .folded import folded
 from .geometry import geometry
 from .spec import GraphError, GraphSpec
 
@@ -61,8 +63,24 @@ def _build(card: ModelCard, arguments: Mapping[str, Any]) -> nn.Module:
     return modules.build(spec)
 
 
+def _fast(module: nn.Module, dtype: torch.dtype) -> FastPaths | None:
+    """Return the forward pass without batch norms; None in bfloat16, whose rounding shall be that of the layers."""
+    if type(module) is not modules.GraphNetwork or dtype == torch.bfloat16 or not module.spec.weights:
+        return None
+    plain = folded(module)
+    if plain is None:
+        return None
+    plain = plain.to(dtype).to(memory_format=torch.channels_last)
+
+    def forward(fine: torch.Tensor, coarse: torch.Tensor | None, edges: Edges = (True,) * 4) -> torch.Tensor:
+        return plain(fine.to(dtype), None if coarse is None else coarse.to(dtype))
+
+    return FastPaths(forward)
+
+
 ARCHITECTURE = Architecture(
     arguments=("graph",),
     build=_build,
+    fast=_fast,
     examples=tuple({"graph": spec.to_json()} for spec in (unet(), fusion())),
 )
