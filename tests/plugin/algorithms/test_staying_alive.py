@@ -8,9 +8,11 @@ import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from floelens.plugin.algorithms.framework.base import FloeLensAlgorithm
 from floelens.plugin.ground.errors import SceneError
+from floelens.tests.plugin.conftest import write_raster
 from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback
 
 # Beside QGIS 3.40, to load the real one ends the process; torch's compiler loads it.
@@ -49,13 +51,16 @@ def test_background_and_failing_runs_neither_end_qgis_nor_make_it_grow(mixed):
 
 
 def test_failed_runs_of_a_script_leave_none_of_their_files_open(provider, backscatter, tmp_path):
-    parameters = {"SAR": str(backscatter), "OUTPUT": str(tmp_path / "ice.tif")}
+    names = [f"btemp_{f}{p}" for f in ("6_9", "7_3", "10_7", "18_7", "23_8", "36_5", "89_0") for p in "hv"]
+    warm = np.full((40, 40), 250, np.float32)
+    elsewhere = write_raster(tmp_path / "mwr.tif", dict.fromkeys(names, warm), epsg=3412)  # of Antarctica
+    parameters = {"SAR": str(backscatter), "MWR": str(elsewhere), "OUTPUT": str(tmp_path / "ice.tif")}
 
     def fail() -> None:  # its frame, and with it the context, stays with an error that QGIS keeps
         context = QgsProcessingContext()
         algorithm = provider.algorithm("predict").create()
         assert algorithm.checkParameterValues(parameters, context)[0]
-        with pytest.raises(QgsProcessingException, match="radiometer channels"):
+        with pytest.raises(QgsProcessingException, match="overlap"):
             algorithm.run(parameters, context, QgsProcessingFeedback(), {}, False)
 
     for _ in range(3):
