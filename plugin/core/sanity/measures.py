@@ -3,12 +3,12 @@
 Maps R and inputs x are (sample, input), float64, with any further axes flattened. A number that is not defined is NaN:
 a correlation with what is constant, or a change relative to an empty map.
 
-randomisation              Adebayo et al. 2018, arXiv 1810.03292: Spearman's ρ of |R| and |Q|, Q of random weights
-relative_change            Yeh et al. 2019, arXiv 1901.09392 (there without the division): ‖Q - R‖ / ‖R‖, Q of a noisy
-                           input, or from another baseline
-infidelity                 ibid., definition 2.1: E[(Iᵀφ - (f(x) - f(x - I)))²] over perturbations I
-faithfulness_correlation   Bhatt et al. 2020, arXiv 2005.00631: corr_S(Σ_S R, f(x) - f(x with S at its baseline))
-sparseness                 Chalasani et al. 2020, arXiv 1810.06583: Gini index of |R|
+- randomisation: Adebayo et al. 2018, arXiv 1810.03292: Spearman's ρ of |R| and |Q|, Q of random weights
+- relative_change: Yeh et al. 2019, arXiv 1901.09392 (there without the division): ‖Q - R‖ / ‖R‖, Q of a noisy input, or
+  from another baseline
+- infidelity: ibid., definition 2.1: E[(Iᵀφ - (f(x) - f(x - I)))²] over perturbations I
+- faithfulness_correlation: Bhatt et al. 2020, arXiv 2005.00631: corr_S(Σ_S R, f(x) - f(x with S at its baseline))
+- sparseness: Chalasani et al. 2020, arXiv 1810.06583: Gini index of |R|
 
 φ is a slope; of a method that shares out the logit, R_i = φ_i (x_i - b_i), and so Iᵀφ = Σ_S R where I sets the inputs S
 to their baseline b.
